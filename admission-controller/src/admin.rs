@@ -177,7 +177,7 @@ struct Listing {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateSale {
-    /// Its name in addresses: lower-case letters, digits and single hyphens.
+    /// The URL slug: lower-case letters, digits and single hyphens.
     slug: String,
     /// What is sold.
     name: String,

@@ -53,7 +53,7 @@ impl Node {
     /// Opens the room.
     #[must_use]
     pub fn open(store: LineStore, name: String, grace: Duration, snapshot: Snapshot) -> Self {
-        let grace = Grace { desk: grace, phone: grace };
+        let grace = Grace { desktop: grace, phone: grace };
         let upkeep = Upkeep { store, grace, node: name };
         Self { room: Arc::new(Room::new(snapshot, WakeUp::default())), upkeep }
     }
@@ -73,7 +73,7 @@ impl Node {
     /// # Errors
     /// When Redis does not answer.
     pub async fn answer_roll_call(&self, up_for: Duration) -> Result<(), LineError> {
-        let grace = self.upkeep.grace.of(&self.room.card(), Browser::Desk);
+        let grace = self.upkeep.grace.of(&self.room.card(), Browser::Desktop);
         self.upkeep.answer_roll_call(&self.room, grace, up_for).await
     }
 
@@ -96,7 +96,7 @@ impl Node {
     /// Opens a page with a ticket.
     #[must_use]
     pub fn page(&self, ticket: &Ticket) -> Page {
-        Page { tab: Tab::open(self.room.clone(), ticket, Browser::Desk), sent: SentState::default() }
+        Page { tab: Tab::open(self.room.clone(), ticket, Browser::Desktop), sent: SentState::default() }
     }
 
     /// Presents a ticket to the line.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use fairline_events::{Event, EventStream, stream::StreamError};
 use fairline_sale::SaleId;
-use fairline_telemetry::{Kind, Operation, Told};
+use fairline_telemetry::{Kind, Operation, Report};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
@@ -134,7 +134,7 @@ where
         let outcome = hear(events).await;
         let result = if outcome.is_ok() { "heard" } else { "not heard" };
         for (kind, operation) in heard {
-            operation.end(result, outcome.is_err(), || Told::named(format!("{group} hears {}", kind.word())));
+            operation.end(result, outcome.is_err(), || Report::named(format!("{group} hears {}", kind.word())));
         }
         outcome?;
         stream.acknowledge(sale, group, &numbers).await?;

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use fairline_events::EventStream;
 use fairline_server::{Secret, StartError};
-use fairline_telemetry::{Kind, Operation, Told, within};
+use fairline_telemetry::{Kind, Operation, Report, within};
 use futures_util::future::{BoxFuture, join_all};
 use http_body_util::Full;
 use hyper::{Request, header};
@@ -211,7 +211,7 @@ async fn carry(checkout: &Checkout, shop: &Shop, letter: &Letter) -> Result<(), 
         SendOutcome::NotYet { .. } => "again",
     };
     metrics::counter!("checkout_letters_total", "outcome" => outcome).increment(1);
-    operation.end(outcome, carried != SendOutcome::Arrived, || Told::named("send a letter"));
+    operation.end(outcome, carried != SendOutcome::Arrived, || Report::named("send a letter"));
     match &carried {
         SendOutcome::Arrived => info!(about = letter.about, "a letter was sent"),
         SendOutcome::Perhaps(why) | SendOutcome::Never(why) | SendOutcome::NotYet { why, .. } => {

@@ -322,14 +322,14 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     let inside = inside(seen);
     let by_checkout = terms.in_checkout_max.map_or(u32::MAX, |most| most.saturating_sub(inside));
     let by_pace = allowed.admissions.min(by_checkout).max(seen.at_once);
-    let asked = if seen.recovering { 0 } else { by_line.min(by_pace).min(BATCH_MAX) };
+    let requested = if seen.recovering { 0 } else { by_line.min(by_pace).min(BATCH_MAX) };
 
     let (by_stock, outlook) = match terms.mode {
         Mode::Guarantee => (stock.free().div_ceil(terms.units_per_admission.max(1)), Expected::default()),
         // One more than requested, so that the stock is named as the limit only when it is.
-        Mode::Yield { risk } => overbook(seen, &memory, risk, asked + 1),
+        Mode::Yield { risk } => overbook(seen, &memory, risk, requested + 1),
     };
-    let admissions = asked.min(by_stock);
+    let admissions = requested.min(by_stock);
 
     let reason = if seen.recovering {
         Reason::Recovering
@@ -366,7 +366,7 @@ fn inside(seen: &Observation<'_>) -> u32 {
     seen.visits.under_way.all().saturating_add(seen.visits.paying)
 }
 
-/// How many of `asked` visits the unsold units can serve beside those in progress, in yield mode.
+/// How many of `requested` visits the unsold units can serve beside those in progress, in yield mode.
 ///
 /// A visit admitted now causes a rejection if it wants to pay and the visits before it want all
 /// remaining units. The expected number of rejections therefore grows by its probability to pay
@@ -374,14 +374,14 @@ fn inside(seen: &Observation<'_>) -> u32 {
 /// happens in between. The law spends `risk × admissions` on that sum, evenly over the visits still
 /// to be admitted; budget that early visits leave is available for the last units, where it is
 /// needed. Two more rules bound what the mean does not: `MANY` and `SHIFT_SHARE`.
-fn overbook(seen: &Observation<'_>, memory: &Memory, risk: f64, asked: u32) -> (u32, Expected) {
+fn overbook(seen: &Observation<'_>, memory: &Memory, risk: f64, requested: u32) -> (u32, Expected) {
     let (terms, stock) = (seen.terms, seen.stock);
     let unsold = f64::from(stock.unsold());
     let outlook = Outlook::of(seen.prior, &memory.learned, &terms.limits_s(), terms.units_per_admission);
     let demand: Demand = outlook.demand(seen.visits, stock.held);
     let now = demand.with(0);
     let chance = demand.of_fresh();
-    let surpluses = demand.surplus(stock.unsold(), asked);
+    let surpluses = demand.surplus(stock.unsold(), requested);
     let surplus = |fresh: u32| if stock.unsold() == 0 { 1.0 } else { surpluses.with(fresh) };
 
     // Visits still to be admitted until every unit is expected to be wanted.
@@ -390,7 +390,7 @@ fn overbook(seen: &Observation<'_>, memory: &Memory, risk: f64, asked: u32) -> (
     let chance_max = (budget / to_come / chance.max(1e-6)).min(CHANCE_MAX);
     let all = memory.admitted + to_come;
     let many = (MANY * risk.clamp(0.0, 1.0) * all).round() as u32;
-    let many_surplus = demand.surplus(stock.unsold().saturating_add(many), asked);
+    let many_surplus = demand.surplus(stock.unsold().saturating_add(many), requested);
     // As many visits as units are safe in any case.
     let safe = (unsold - now.most).max(0.0) / f64::from(terms.units_per_admission.max(1));
     let serves = |fresh: u32| {
@@ -400,7 +400,7 @@ fn overbook(seen: &Observation<'_>, memory: &Memory, risk: f64, asked: u32) -> (
                 && many_surplus.with(fresh) <= MANY_CHANCE)
     };
     // The most visits for which the last one still finds no surplus among those before it.
-    let (mut enough, mut too_many) = (0, asked + 1);
+    let (mut enough, mut too_many) = (0, requested + 1);
     while enough + 1 < too_many {
         let middle = enough + (too_many - enough) / 2;
         if serves(middle - 1) { enough = middle } else { too_many = middle }

@@ -3,8 +3,8 @@
 //!
 //! - One bit for each ordinal, and the count before each block of 512 bits, a cache line (*rank* in
 //!   G. Jacobson, "Space-efficient static trees and graphs", 1989). Counting reads one block.
-//! - A change updates the counts of all later blocks: 2,000 adjacent numbers for a million ordinals,
-//!   which is cheaper than the pointers of a tree. A million ordinals are 133 kB.
+//! - A change updates the counts of all later blocks: 2,000 adjacent numbers for a million
+//!   ordinals, which is cheaper than the pointers of a tree. A million ordinals are 133 kB.
 
 use crate::ticket::Ordinal;
 
@@ -24,7 +24,8 @@ pub(crate) struct Ordinals {
 }
 
 impl Ordinals {
-    /// Reads a bitmap of Redis: bit `n`, from the most significant bit of the first byte, is ordinal `n`.
+    /// Reads a bitmap of Redis: bit `n`, from the most significant bit of the first byte, is
+    /// ordinal `n`.
     pub(crate) fn from_bitmap(bytes: &[u8]) -> Self {
         let words = bytes.chunks(8).map(|chunk| {
             let mut word = [0; 8];

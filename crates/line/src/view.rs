@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::{bitmap::Ordinals, change::Change, ticket::Ordinal};
 
-/// The numbers of the tickets that a draw has shuffled. The number of every other ticket is its ordinal.
+/// The numbers of the tickets that a draw has shuffled. The number of every other ticket is its
+/// ordinal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Numbers(Arc<[u32]>);
 
@@ -61,8 +62,9 @@ pub struct Place {
 }
 
 impl LineView {
-    /// The view of a snapshot, before a draw or without one. `departed` is a bitmap of Redis: bit `n`
-    /// (from the most significant bit of the first byte) for ordinal `n`. `recalled` are numbers.
+    /// The view of a snapshot, before a draw or without one. `departed` is a bitmap of Redis: bit
+    /// `n` (from the most significant bit of the first byte) for ordinal `n`. `recalled` are
+    /// numbers.
     #[must_use]
     pub fn new(
         epoch: u32,
@@ -89,7 +91,8 @@ impl LineView {
         self
     }
 
-    /// Applies the numbers of a draw. No ticket has been admitted yet, unless this view had them before.
+    /// Applies the numbers of a draw. No ticket has been admitted yet, unless this view had them
+    /// before.
     pub fn draw(&mut self, numbers: Numbers) {
         for set in [&mut self.departed, &mut self.returned] {
             *set = set.iter().map(|ordinal| numbers.of(ordinal)).collect();
@@ -135,8 +138,8 @@ impl LineView {
 
     /// The place of a ticket, or `None` if it does not wait: it has had its turn, or has departed.
     ///
-    /// `ahead = number − cursor − 1 − departed in (cursor, number) + recalled`, since recalled tickets
-    /// are served before the numbers beyond the cursor, and among themselves by number.
+    /// `ahead = number − cursor − 1 − departed in (cursor, number) + recalled`, since recalled
+    /// tickets are served before the numbers beyond the cursor, and among themselves by number.
     #[must_use]
     pub fn place(&self, ordinal: Ordinal) -> Option<Place> {
         let number = self.numbers.of(ordinal);

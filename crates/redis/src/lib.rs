@@ -3,6 +3,16 @@
 //! fred considers a link unresponsive when no reply arrived since its *last* write, so a link with
 //! constant writes never is. A task for each client therefore probes Redis twice a second and
 //! reconnects when there is no reply.
+//!
+//! ```no_run
+//! use fred::interfaces::KeysInterface as _;
+//!
+//! # async fn write() -> Result<(), fred::error::Error> {
+//! let client = fairline_redis::connect("redis://localhost").await?;
+//! let count: u64 = client.incr("visits").await?;
+//! # Ok(())
+//! # }
+//! ```
 
 use std::time::Duration;
 

@@ -33,8 +33,8 @@ impl TicketAuth {
         cookies_named(headers, &cookie_name(sale)).find_map(|value| self.key.verify(sale, value).ok())
     }
 
-    /// Whether a request comes from a page of another site whose origin is not allowed. Clients that
-    /// are not browsers send no origin and are not exposed to CSRF, so they are not foreign.
+    /// Whether a request comes from a page of another site whose origin is not allowed. Clients
+    /// that are not browsers send no origin and are not exposed to CSRF, so they are not foreign.
     pub(crate) fn is_foreign(&self, headers: &HeaderMap) -> bool {
         self.origins.is_foreign(headers)
     }

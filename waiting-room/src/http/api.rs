@@ -70,7 +70,7 @@ pub(crate) fn active(rooms: &Rooms) -> Vec<Arc<SaleCard>> {
     sales
 }
 
-/// What a sale is doing, and how much of it is left.
+/// The status of a sale, and its remaining units.
 #[utoipa::path(get, path = "/api/flash-sales/{id}/status", params(("id" = String, Path)), responses(
     (status = 200, description = "The sale. May be cached for a second.", body = SaleCard),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
@@ -83,9 +83,9 @@ async fn sale_status(SaleRoom(room): SaleRoom) -> Response {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EntryQuery {
-    /// `false`: only with the ticket that the cookie brings.
+    /// `false`: only with the ticket in the cookie.
     join: Option<bool>,
-    /// `true`: exchange a ticket whose turn is over for a new one. It is the same shopper's: the limit counts all their turns.
+    /// `true`: exchange a ticket whose turn is over. The sale's limit counts all turns of a shopper.
     rejoin: Option<bool>,
     #[serde(flatten)]
     #[param(ignore)]
@@ -102,17 +102,16 @@ impl EntryQuery {
     }
 }
 
-/// What the line says to a page that polls.
+/// The messages to a page that polls.
 #[derive(Debug, Serialize, ToSchema)]
 struct LineSnapshot {
-    /// Everything that a page has to know now.
+    /// All messages that the page lacks.
     messages: Vec<LineMessage>,
-    /// When to ask again, in milliseconds.
+    /// Milliseconds until the next poll.
     poll_after_ms: u64,
 }
 
-/// Join a line or come back to it: as a WebSocket, as Server-Sent Events (`Accept: text/event-stream`), or, asked for
-/// again and again, as JSON.
+/// Join or resume a line, as a WebSocket, as Server-Sent Events, or as JSON for polling.
 #[utoipa::path(get, path = "/api/flash-sales/{id}/line", params(("id" = String, Path), EntryQuery, Credentials),
     security((), ("ticket" = [])), responses(
     (status = 101, description = "The line as a WebSocket: see docs/line-protocol.md."),
@@ -193,10 +192,10 @@ async fn upgrade(
     Ok(response)
 }
 
-/// A page that can't send messages says that its token has arrived.
+/// Confirm that the token has arrived, from a page that can't send messages.
 #[utoipa::path(post, path = "/api/flash-sales/{id}/line/claim", params(("id" = String, Path)),
     security(("ticket" = [])), responses(
-    (status = 204, description = "Noted."),
+    (status = 204, description = "The claim is recorded."),
     (status = 403, description = "The request comes from a page of another site.", body = ProblemBody),
     (status = 404, description = "There is no such sale, or no ticket.", body = ProblemBody),
     (status = 503, description = "The line can't be reached.", body = ProblemBody),

@@ -54,8 +54,8 @@ impl Slot {
             metrics::counter!("line_bytes_sent_total", "transport" => "events").increment(json.len() as u64);
             Some((Ok(Event::default().data(json)), (session, open)))
         });
-        // A node that stops spreads the ends of its streams over time, so that other nodes can accept
-        // the reconnections.
+        // A node that stops spreads the ends of its streams over time, so that other nodes can
+        // accept the reconnections.
         let leave_after = move_over.mul_f64(rand::random());
         events.take_until(Box::pin(async move {
             shutdown.triggered().await;

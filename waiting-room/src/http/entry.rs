@@ -160,8 +160,8 @@ impl LineEntry {
         known.unwrap_or_else(|| VisitorId(rand::random()))
     }
 
-    /// The account of a shopper, as asserted by the merchant. In a lane the invitation is the account
-    /// and has one turn.
+    /// The account of a shopper, as asserted by the merchant. In a lane the invitation is the
+    /// account and has one turn.
     fn account(
         &self,
         card: &SaleCard,

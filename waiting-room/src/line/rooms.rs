@@ -232,7 +232,7 @@ impl Follower {
             called.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in rooms {
                 fairline_server::beat();
-                let grace = self.upkeep.grace.of(&room.card(), Browser::Desk);
+                let grace = self.upkeep.grace.of(&room.card(), Browser::Desktop);
                 let every = ROLL_CALL_EVERY.min(grace / 4).max(REPORT_GONE_EVERY);
                 // A shortened grace period takes effect at once.
                 let called = called.entry(room.sale).or_insert(now);

@@ -131,7 +131,7 @@ impl Upkeep {
     /// Reports shoppers whose last tab has closed.
     pub(crate) async fn report_gone(&self, room: &Room) {
         let gone = room.shoppers.take_gone();
-        for browser in [Browser::Desk, Browser::Phone] {
+        for browser in [Browser::Desktop, Browser::Phone] {
             let gone = gone.iter().filter(|gone| gone.1 == browser);
             let ordinals: Vec<_> = gone.map(|(ordinal, _)| *ordinal).collect();
             if ordinals.is_empty() {

@@ -47,7 +47,8 @@ async fn a_foreign_cookie_hides_no_ticket() {
     }
 }
 
-/// The answers to joins from these addresses, through a trusted proxy that writes them into this header.
+/// The answers to joins from these addresses, through a trusted proxy that writes them into this
+/// header.
 async fn join_from(
     settings: impl FnOnce(&mut Settings),
     header: &str,
@@ -105,7 +106,8 @@ async fn shoppers_who_share_an_address_wait_no_longer_than_others() {
     assert!(shared.abs_diff(others) * 10 <= others, "medians: {shared} behind one address, {others} elsewhere");
 }
 
-/// nginx in front of a waiting room, with `proxy_pass` and nothing about the host. Dropped, it is killed.
+/// nginx in front of a waiting room, with `proxy_pass` and nothing about the host. Dropped, it is
+/// killed.
 struct Proxy {
     address: SocketAddr,
     _nginx: Child,

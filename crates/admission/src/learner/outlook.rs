@@ -261,7 +261,7 @@ impl Outlook {
     /// The age in checkout up to which a shift of the visits would be undetected: they have begun
     /// too few payments, at the current arrival rate, to detect it.
     fn unproven_s(&self, visits: &Visits) -> f64 {
-        const EVENTS_TO_TELL: f64 = 40.0;
+        const EVENTS_TO_DETECT: f64 = 40.0;
         const RECENT_BINS: usize = 17;
         let stage = Stage::Shopping as usize;
         if self.is_shifting {
@@ -276,7 +276,7 @@ impl Outlook {
             moved_on += there * passage.moves_on;
             there *= passage.stays;
             events += a_second * passage.width_s * f64::midpoint(before, moved_on);
-            if events >= EVENTS_TO_TELL {
+            if events >= EVENTS_TO_DETECT {
                 return bin_end_s(bin);
             }
         }

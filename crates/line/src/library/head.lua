@@ -8,7 +8,7 @@
 -- Keys, all in one hash slot, always in this order:
 --   1 line      hash    epoch, rev, home, above, cursor, highest, announced, granted, publication,
 --                       recall_ms, card, pool, drawn, kept_until
---   2 arrivals  stream  one entry a batch of joins: id = its first ordinal, field v = visitor ids of
+--   2 arrivals  stream  one entry a batch of joins: id = its first ordinal, field v = visitor ids,
 --                       16 bytes each
 --   3 departed  bitmap  by ordinal: left, or silent past the grace period
 --   4 recalled  zset    behind the cursor and waiting again: member = visitor id, then the number;
@@ -23,13 +23,13 @@
 --                       bitmap of its connected ordinals under this key, ":" and the node's name
 --  11 history   stream  changes for the record: id = epoch-rev of the change, fields k = its kind,
 --                       o = ordinals, v = visitor ids of those who presented their tickets
---  12 drawn     string  of a draw: the number by ordinal, then the ordinal by number, four bytes each
---  13 shown     hash    tickets of earlier epochs that wait beyond the cursor: ordinal -> visitor id
+--  12 drawn     string  of a draw: numbers by ordinal, then ordinals by number, four bytes each
+--  13 shown     hash    waiting tickets of earlier epochs beyond the cursor: ordinal -> visitor id
 --  14 returned  zset    came back before the turn, after the grace period: as `recalled`
 --  15 batches   string  the reply to each batch of joins, under this key, ":" and the batch's id
 --  16 changes   channel changes in order, for every node: no key, but of the same slot
 --
--- A line is served by *number*. The number of a ticket is its ordinal, unless a draw has shuffled it:
+-- A line is served by *number*. A number is the ticket's ordinal, unless a draw has shuffled it:
 -- the field `drawn` says how many are shuffled, the key `drawn` has their numbers. The cursor, and
 -- the scores of recalled, returned and passed, are numbers; everything else goes by ordinal.
 --
@@ -82,7 +82,7 @@ end
 -- A name that is in no list is a mistake here, not nil.
 local STRICT = { __index = function(_, name) error('no argument is named ' .. tostring(name)) end }
 
--- Reads a list that begins at `at` with its length: of values, or of records if it has several fields.
+-- Reads a list that begins at `at` with its length: of values, or of records with several fields.
 local function read_list(names, values, at)
     local list, width, count = {}, #names - 1, tonumber(values[at])
     for nth = 1, count do
@@ -128,7 +128,7 @@ local function this_process()
     return run_id
 end
 
--- A line exists once the controller has begun its epoch in this process. Until then no ordinal can be
+-- A line exists once the controller has begun its epoch in this process. Before, no ordinal can be
 -- given, since Redis alone can't know which ones were given before.
 local function is_missing(keys)
     return call('HGET', keys[LINE], 'home') ~= this_process()

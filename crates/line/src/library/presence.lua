@@ -1,7 +1,7 @@
 -- Presence: grace periods, nodes and roll calls.
 
--- Starts grace periods. With `notify`, nodes are notified, so that one at which a shopper still is, in
--- a second tab, objects. Polls end all the time, and their nodes are not notified.
+-- Starts grace periods. With `notify`, nodes are notified, so that one at which a shopper still is,
+-- in a second tab, objects. Polls end all the time, and their nodes are not notified.
 local function absent(keys, args)
     local deadline = now_ms() + tonumber(args.grace_ms)
     local ordinals = {}
@@ -24,8 +24,8 @@ local function nodes(keys)
     return bitmaps
 end
 
--- Turns expired grace periods into departures, except those of connected shoppers: these began before
--- the shopper's node had reported them.
+-- Turns expired grace periods into departures, except those of connected shoppers: these began
+-- before the shopper's node had reported them.
 -- -> how many departed
 local function sweep(keys, args)
     local due = call('ZRANGEBYSCORE', keys[ABSENT], '-inf', now_ms(), 'LIMIT', 0, args.max)
@@ -70,7 +70,8 @@ local function missing_recalled(keys, connected, after)
     return ids, #recalled == 2 * ROLL_CALL_STEP and tonumber(recalled[#recalled]) or 0
 end
 
--- Adds the tickets beyond the cursor that are connected to no node. -> the mark to continue after, or 0
+-- Adds the tickets beyond the cursor that are connected to no node. -> the mark to continue after,
+-- or 0
 local function add_missing_beyond(keys, connected, after, ids)
     local cursor, highest, drawn = number(keys, 'cursor'), number(keys, 'highest'), number(keys, 'drawn')
     call('BITOP', 'OR', connected, connected, keys[DEPARTED])
@@ -89,9 +90,9 @@ local function add_missing_beyond(keys, connected, after, ids)
     return ordinal < highest and BEYOND_CURSOR + ordinal or 0
 end
 
--- One step of a roll call: starts the grace period of waiting tickets that are connected to no node,
--- as after the death of a node. First the recalled, then those beyond the cursor.
--- after: the mark to continue after (0: from the start) -> the mark to continue after, or 0
+-- One step of a roll call: starts the grace period of waiting tickets that are connected to no
+-- node, as after the death of a node. First the recalled, then those beyond the cursor. after: the
+-- mark to continue after (0: from the start) -> the mark to continue after, or 0
 local function roll_call(keys, args)
     local after, bitmaps = tonumber(args.after), nodes(keys)
     -- Before any node has reported its shoppers, none can be missing.

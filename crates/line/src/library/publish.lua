@@ -1,6 +1,7 @@
 -- What the controller writes: draws, decisions and outcomes.
 
--- Deletes a line: after Postgres was restored from a backup, Redis knows turns that Postgres does not.
+-- Deletes a line: after Postgres was restored from a backup, Redis knows turns that Postgres does
+-- not.
 local function delete_line(keys)
     for at = LINE, RETURNED do call('UNLINK', keys[at]) end
     return 1
@@ -13,8 +14,8 @@ local function close_pool(keys)
     return number(keys, 'pool')
 end
 
--- Stores a part of the table of a draw, which takes effect with a publication. May be repeated, since
--- the table has one value.
+-- Stores a part of the table of a draw, which takes effect with a publication. May be repeated,
+-- since the table has one value.
 local function store_draw(keys, args)
     return call('SETRANGE', keys[DRAWN], args.offset, args.bytes)
 end
@@ -45,18 +46,20 @@ local function has_draw(keys, drawn)
     return call('STRLEN', keys[DRAWN]) == tonumber(drawn) * 8
 end
 
--- Begins an epoch in this process, if it is the one that the controller has chosen. -> an error, or nil
--- The cursor passes all tickets of earlier epochs; each is recalled once it is presented. Before a
--- draw the cursor passes none: there they are departed until they are presented.
+-- Begins an epoch in this process, if it is the one that the controller has chosen. -> an error, or
+-- nil The cursor passes all tickets of earlier epochs; each is recalled once it is presented.
+-- Before a draw the cursor passes none: there they are departed until they are presented.
 local function begin_epoch(keys, args, known_epoch)
     if args.begins_in ~= this_process() then return NO_LINE end
     -- A database that was restored to before the draw makes another one.
     if tonumber(args.drawn) == 0 then call('UNLINK', keys[DRAWN]) end
     if not has_draw(keys, args.drawn) then return NO_DRAW end
-    -- A Redis that kept everything forgets presence, too: as in the record, only presented tickets wait.
+    -- A Redis that kept everything forgets presence, too: as in the record, only presented tickets
+    -- wait.
     call('UNLINK', keys[ARRIVALS], keys[DEPARTED], keys[HISTORY], keys[SHOWN])
     call('UNLINK', keys[RECALLED], keys[ABSENT], keys[RETURNED], keys[PASSED])
-    -- Redis may have turns that a restored database does not know: no checkout accepts their tokens.
+    -- Redis may have turns that a restored database does not know: no checkout accepts their
+    -- tokens.
     if tonumber(args.epoch) - known_epoch >= RESTORED_EPOCHS then call('UNLINK', keys[TURNS], keys[CLAIMS]) end
     call('HDEL', keys[LINE], 'pool')
     call('HSET', keys[LINE], 'home', this_process(), 'highest', args.above, 'above', args.above, 'drawn', args.drawn,
@@ -96,7 +99,8 @@ local function delete_claims(keys, handled)
     end
 end
 
--- Stores outcomes of turns, unless the ticket has a final one. -> ordinals and outcomes that nodes show
+-- Stores outcomes of turns, unless the ticket has a final one. -> ordinals and outcomes that nodes
+-- show
 local function store_turns(keys, turns)
     local stored = {}
     for _, published in ipairs(turns) do
@@ -141,7 +145,8 @@ local function publish_moved(keys, cursor, highest, turns, drawn)
     if batch and cursor >= drawn then call('XTRIM', keys[ARRIVALS], 'MINID', batch[1]) end
 end
 
--- Tickets that came back after the controller's read were passed as if departed. They are served next.
+-- Tickets that came back after the controller's read were passed as if departed. They are served
+-- next.
 local function recall_returned(keys, cursor, drawn)
     local recalled, visitors = {}, {}
     local passed = call('ZRANGE', keys[RETURNED], '-inf', text(cursor), 'BYSCORE', 'WITHSCORES')
@@ -174,9 +179,9 @@ local function extend_expiry(keys, kept_ms)
     end
 end
 
--- Publishes what the controller has committed. Publications have increasing numbers; one that arrives
--- late, or twice, is rejected.
--- begins_in: the process, if this begins an epoch, or empty; above: where its ordinals begin; drawn:
+-- Publishes what the controller has committed. Publications have increasing numbers; one that
+-- arrives late, or twice, is rejected. begins_in: the process, if this begins an epoch, or empty;
+-- above: where its ordinals begin; drawn:
 --   how many tickets a draw has shuffled; history_from: the first change that the record lacks
 local function publish(keys, args)
     local publication, epoch, known_epoch = tonumber(args.publication), tonumber(args.epoch), number(keys, 'epoch')
@@ -203,9 +208,8 @@ local function publish(keys, args)
     return 1
 end
 
--- Publishes outcomes of earlier epochs again, in bulk. Rejected after a later publication: a ticket may
--- have another turn by then.
--- ordinals: four bytes each -> how many this has changed
+-- Publishes outcomes of earlier epochs again, in bulk. Rejected after a later publication: a ticket
+-- may have another turn by then. ordinals: four bytes each -> how many this has changed
 local function republish_turns(keys, args)
     if number(keys, 'epoch') ~= tonumber(args.epoch) then return NO_LINE end
     if tonumber(args.publication) < number(keys, 'publication') then return LATE end

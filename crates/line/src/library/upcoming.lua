@@ -77,7 +77,8 @@ local function next_tickets(keys, cursor, wanted, reach)
         end
         local ordinal = ordinal_at(keys, cursor, drawn)
         if cursor > drawn or call('GETBIT', keys[DEPARTED], text(ordinal)) == 0 then
-            -- No shopper can prove to hold an ordinal without a visitor; one who can later is recalled.
+            -- No shopper can prove to hold an ordinal without a visitor; one who can later is
+            -- recalled.
             local visitor = visitor_of(keys, ordinal)
             if visitor then
                 tickets[#tickets + 1] = text(ordinal)
@@ -88,8 +89,8 @@ local function next_tickets(keys, cursor, wanted, reach)
     return tickets, cursor, #recalled / 2
 end
 
--- What the controller has to read, and the next tickets after its cursor. Changes nothing.
--- For the record: record_max, how much it takes (0: no record); recorded, its last ordinal; up_to, the
+-- What the controller has to read, and the next tickets after its cursor. Changes nothing. For the
+-- record: record_max, how much it takes (0: no record); recorded, its last ordinal; up_to, the
 --   last one to read (0: all); history_after, its last change (empty: not asked)
 -- While the record lags behind no ticket is next, so that all that a decision uses is recorded.
 local function upcoming(keys, args)
@@ -122,7 +123,8 @@ local function upcoming(keys, args)
     })
 end
 
--- This process, and what it remembers of a line, even if the line is lost: a new epoch begins above it.
+-- This process, and what it remembers of a line, even if the line is lost: a new epoch begins above
+-- it.
 local function home(keys)
     return reply(REPLIES.home, {
         run_id = this_process(),

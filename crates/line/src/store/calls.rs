@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn the_names_in_the_library_are_those_of_this_file() {
         let names = format!(
-            "-- Made from crates/line/src/store/calls.rs by its test: arguments in the order of the call, and replies.\n\
+            "-- Made from crates/line/src/store/calls.rs by its test: arguments in the order of the call, replies.\n\
              -- In braces: a list and the fields of its records.\n{}{}\n",
             table("ARGUMENTS", CALLS),
             table("REPLIES", REPLIES)

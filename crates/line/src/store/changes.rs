@@ -12,8 +12,8 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use super::{LineError, channel, sale_of};
 use crate::change::{Change, Revision};
 
-/// Receives the changes of many lines over one connection to each shard of Redis, with sharded publish
-/// and subscribe: a blocking read of streams could not span the slots of a shard.
+/// Receives the changes of many lines over one connection to each shard of Redis, with sharded
+/// publish and subscribe: a blocking read of streams could not span the slots of a shard.
 pub struct ChangeReader {
     client: Client,
 }

@@ -5,8 +5,8 @@ use fred::error::{Error, ErrorKind};
 /// Why a call to the line failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// Redis knows no line of this sale: it is unknown, or Redis has lost it and the controller will
-    /// publish it again.
+    /// Redis knows no line of this sale: it is unknown, or Redis has lost it and the controller
+    /// will publish it again.
     #[error("the line is not in Redis")]
     NotPublished,
     /// The controller has granted no more ordinals: it has not published for a while. An immediate

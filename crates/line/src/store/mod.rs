@@ -1,10 +1,10 @@
 //! The line in Redis.
 //!
-//! - Owns the keys of lines and the list of sales. Every atomic step is a function of the library in
-//!   `library/`, whose `head.lua` describes the keys; [`calls`] lists the functions.
-//! - All keys of a sale share the hash tag `{sale id}`, so a Redis Cluster keeps a sale in one slot.
-//!   `fairline:sales` is the sorted set of all sales, by the Unix time in ms until which they are
-//!   listed. A closed sale is kept for a week, for shoppers who come back late.
+//! - Owns the keys of lines and the list of sales. Every atomic step is a function of the library
+//!   in `library/`, whose `head.lua` describes the keys; [`calls`] lists the functions.
+//! - All keys of a sale share the hash tag `{sale id}`, so a Redis Cluster keeps a sale in one
+//!   slot. `fairline:sales` is the sorted set of all sales, by the Unix time in ms until which they
+//!   are listed. A closed sale is kept for a week, for shoppers who come back late.
 //! - Redis is a fast index, not the ledger. If it does not know a line, the controller begins a new
 //!   epoch from Postgres, and shoppers' tickets restore what Postgres does not know.
 

@@ -50,8 +50,8 @@ impl LineStore {
         Ok(())
     }
 
-    /// Starts the grace period of every waiting ticket that is connected to no node, in steps: call it
-    /// with `after` 0, then with each answer, until the answer is 0.
+    /// Starts the grace period of every waiting ticket that is connected to no node, in steps: call
+    /// it with `after` 0, then with each answer, until the answer is 0.
     ///
     /// # Errors
     /// When Redis does not answer.

@@ -31,13 +31,13 @@ pub struct Publication<'a> {
     pub number: i64,
     /// The line's life.
     pub epoch: u32,
-    /// If this publication begins the epoch, the Redis process for it. Only such a publication creates
-    /// a line that Redis does not know.
+    /// If this publication begins the epoch, the Redis process for it. Only such a publication
+    /// creates a line that Redis does not know.
     pub begins: Option<&'a str>,
     /// The ordinals of this epoch are above this one.
     pub above: Ordinal,
-    /// The highest number whose turn has come. Where an epoch begins, tickets beyond it are departed
-    /// until they are presented.
+    /// The highest number whose turn has come. Where an epoch begins, tickets beyond it are
+    /// departed until they are presented.
     pub cursor: u64,
     /// How many tickets a stored draw has shuffled; 0 before it, and without one.
     pub drawn: u64,
@@ -87,8 +87,8 @@ impl LineStore {
         Ok(self.port.list(sale.to_string(), listed_until, unix_ms(now)).await?)
     }
 
-    /// Publishes an outcome of turns of earlier epochs again, in bulk, as a part of `publication`. May
-    /// be repeated.
+    /// Publishes an outcome of turns of earlier epochs again, in bulk, as a part of `publication`.
+    /// May be repeated.
     ///
     /// # Errors
     /// When Redis does not answer, knows another epoch, or has received a later publication.
@@ -111,8 +111,8 @@ impl LineStore {
         Ok(())
     }
 
-    /// Closes the pool of a sale that opens with a draw: the tickets given so far are in it. Returns
-    /// the highest ordinal of those; may be repeated.
+    /// Closes the pool of a sale that opens with a draw: the tickets given so far are in it.
+    /// Returns the highest ordinal of those; may be repeated.
     ///
     /// # Errors
     /// When Redis does not answer.

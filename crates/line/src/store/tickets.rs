@@ -87,11 +87,11 @@ fn pack_accounts(joining: &[Joining]) -> Vec<u8> {
 }
 
 impl LineStore {
-    /// Gives each of a batch a ticket: the next ordinals, in order, or the place that its account has
-    /// already.
+    /// Gives each of a batch a ticket: the next ordinals, in order, or the place that its account
+    /// has already.
     ///
-    /// `batch` is a unique id of this batch. A call that is repeated with it within a minute, because
-    /// the first may have succeeded without its reply, receives the reply of the first.
+    /// `batch` is a unique id of this batch. A call that is repeated with it within a minute,
+    /// because the first may have succeeded without its reply, receives the reply of the first.
     ///
     /// # Errors
     /// When Redis does not answer; the batch may then have been given ordinals all the same.
@@ -111,8 +111,8 @@ impl LineStore {
         tickets.collect()
     }
 
-    /// Makes a ticket that is presented for an account the account's place, if it has none: Redis may
-    /// have lost it. May be repeated.
+    /// Makes a ticket that is presented for an account the account's place, if it has none: Redis
+    /// may have lost it. May be repeated.
     ///
     /// # Errors
     /// When Redis does not answer.
@@ -126,8 +126,8 @@ impl LineStore {
         Ok(())
     }
 
-    /// The holders of these tickets of one sale are here (again): ends their grace periods, returns or
-    /// recalls them, and reads their turns. May be repeated.
+    /// The holders of these tickets of one sale are here (again): ends their grace periods, returns
+    /// or recalls them, and reads their turns. May be repeated.
     ///
     /// # Errors
     /// When Redis does not answer.

@@ -109,8 +109,8 @@ pub struct Home {
 }
 
 impl LineStore {
-    /// The next tickets in order of service, and what the record lacks, at one moment. While the record
-    /// lacks anything no ticket is next. Changes nothing.
+    /// The next tickets in order of service, and what the record lacks, at one moment. While the
+    /// record lacks anything no ticket is next. Changes nothing.
     ///
     /// # Errors
     /// When Redis does not answer.

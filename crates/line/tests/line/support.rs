@@ -112,15 +112,15 @@ impl Line {
         self.store.home(self.card.id).await.expect("read").run_id
     }
 
-    pub async fn publish(&mut self, heard: &[(Ordinal, Claim)], turns: &[(Ordinal, Turn)]) {
+    pub async fn publish(&mut self, handled: &[(Ordinal, Claim)], turns: &[(Ordinal, Turn)]) {
         self.publication += 1;
-        self.publish_as(self.publication, heard, turns).await.expect("published");
+        self.publish_as(self.publication, handled, turns).await.expect("published");
     }
 
     pub async fn publish_as(
         &self,
         number: i64,
-        heard: &[(Ordinal, Claim)],
+        handled: &[(Ordinal, Claim)],
         turns: &[(Ordinal, Turn)],
     ) -> Result<(), LineError> {
         let publication = Publication {
@@ -134,7 +134,7 @@ impl Line {
             granted: self.granted,
             recall_window: self.recall_window,
             card: &self.card,
-            handled_claims: heard,
+            handled_claims: handled,
             turns,
         };
         self.store.publish(&publication).await

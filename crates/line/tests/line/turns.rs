@@ -112,8 +112,8 @@ async fn a_late_republication_overwrites_no_later_turn() {
     let sent = (line.epoch, line.publication);
     assert_eq!(line.resume(1).await, Turn::Waiting);
     assert_eq!(line.admit(1).await, [1]);
-    for word in [Turn::Lapsed, Turn::Expired] {
-        let late = line.store.republish_turns(line.card.id, sent, &word, &[1]).await;
+    for turn in [Turn::Lapsed, Turn::Expired] {
+        let late = line.store.republish_turns(line.card.id, sent, &turn, &[1]).await;
         assert_eq!(late, Err(LineError::Late));
         assert_eq!(line.resume(1).await, live(1));
     }
