@@ -88,7 +88,7 @@ fn an_honest_record_verifies_from_a_file_with_the_story_of_a_ticket() {
     }
     let (code, words) = verify(&["--ticket", &format!("2:{}", visitor(3))]);
     assert_eq!(code, Some(1), "{words}");
-    assert!(words.contains("ticket 2 is somebody else's by this record"), "{words}");
+    assert!(words.contains("ticket 2 is another visitor's in this record"), "{words}");
 }
 
 #[test]

@@ -45,8 +45,15 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    auth::account::ShopAccountKey,
-    http::{api, entry::LineEntry, pages},
+    auth::{account::ShopAccountKey, ticket::TicketAuth},
+    http::{
+        api,
+        connections::Connections,
+        entry::{Accounts, LineEntry},
+        pages::{self, Pages},
+        polls::Polls,
+        state::AppState,
+    },
     line::{
         absences::Absences,
         joins::Joins,
@@ -106,8 +113,9 @@ impl Service {
             .expose()
             .parse()
             .map_err(|error| StartError::new(format!("The ticket key is invalid: {error}.")))?;
-        let accounts = settings.account_key.as_ref().map(|key| ShopAccountKey::new(key.expose())).transpose();
-        let accounts = accounts.map_err(|error| StartError::new(format!("The account key is invalid: {error}.")))?;
+        let account_key = settings.account_key.as_ref().map(|key| ShopAccountKey::new(key.expose())).transpose();
+        let account_key =
+            account_key.map_err(|error| StartError::new(format!("The account key is invalid: {error}.")))?;
         let unreachable = |error| StartError::new(format!("Redis can't be reached: {error}."));
         let store = LineStore::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
         let reader = ChangeReader::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
@@ -129,29 +137,40 @@ impl Service {
             is_full: AtomicBool::new(false),
         };
         follower.find_sales().await.map_err(unreachable)?;
-        let entry = LineEntry {
-            rooms: follower.rooms.clone(),
-            store: store.clone(),
-            joins: Joins::start(store.clone(), shutdown),
-            resumes: Resumes::start(store.clone(), shutdown),
-            absences: Absences::start(store.clone(), shutdown),
+        let rooms = follower.rooms.clone();
+        let tickets = Arc::new(TicketAuth {
             key,
-            accounts,
-            accounts_only: settings.accounts_only,
-            join_limit: RateLimit::new(
-                settings.join_rate_per_s,
-                settings.join_burst,
-                settings.front.proxies(),
-                shutdown,
-            )?,
             origins: settings.front.origins(&settings.allowed_origins, settings.secure_cookies)?,
             secure_cookies: settings.secure_cookies,
-            own_checkout: own_checkout(settings)?.into(),
-            grace: settings.grace(),
-            event_loop,
-            move_over,
-            places: Arc::new(Semaphore::new(settings.sockets_max)),
-            shutdown: shutdown.clone(),
+        });
+        let join_limit =
+            RateLimit::new(settings.join_rate_per_s, settings.join_burst, settings.front.proxies(), shutdown)?;
+        let state = AppState {
+            entry: Arc::new(LineEntry {
+                rooms: rooms.clone(),
+                store: store.clone(),
+                joins: Joins::start(store.clone(), shutdown),
+                resumes: Resumes::start(store.clone(), shutdown),
+                tickets: tickets.clone(),
+                accounts: Accounts { key: account_key, required: settings.accounts_only },
+                join_limit,
+            }),
+            polls: Arc::new(Polls { absences: Absences::start(store.clone(), shutdown), grace: settings.grace() }),
+            connections: Connections {
+                event_loop,
+                slots: Arc::new(Semaphore::new(settings.sockets_max)),
+                move_over,
+                shutdown: shutdown.clone(),
+            },
+            pages: Pages {
+                rooms: rooms.clone(),
+                store: store.clone(),
+                tickets: tickets.clone(),
+                own_checkout: own_checkout(settings)?.into(),
+            },
+            rooms,
+            store: store.clone(),
+            tickets,
         };
         follower.start(shutdown);
 
@@ -161,7 +180,7 @@ impl Service {
         let routes = api
             .merge(pages::routes())
             .layer(Extension(settings.front.proxies()))
-            .with_state(Arc::new(entry))
+            .with_state(state)
             .route("/openapi/waiting-room.json", get(move || async move { axum::Json(document) }));
         let ready: Readiness = Arc::new(move || {
             let store = store.clone();

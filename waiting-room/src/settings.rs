@@ -71,6 +71,6 @@ pub struct Settings {
 
 impl Settings {
     pub(crate) fn grace(&self) -> Grace {
-        Grace { desk: Duration::from_secs(self.grace_s), phone: Duration::from_secs(self.grace_mobile_s) }
+        Grace { desktop: Duration::from_secs(self.grace_s), phone: Duration::from_secs(self.grace_mobile_s) }
     }
 }

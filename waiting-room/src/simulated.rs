@@ -29,7 +29,7 @@ pub struct Node {
 /// A page that is open at a node, and the messages that it received.
 pub struct Page {
     tab: Tab,
-    said: SentState,
+    sent: SentState,
 }
 
 /// What a page shows after a message.
@@ -53,19 +53,19 @@ impl Node {
     /// Opens the room.
     #[must_use]
     pub fn open(store: LineStore, name: String, grace: Duration, snapshot: Snapshot) -> Self {
-        let grace = Grace { desk: grace, phone: grace };
+        let grace = Grace { desktop: grace, phone: grace };
         let upkeep = Upkeep { store, grace, node: name };
         Self { room: Arc::new(Room::new(snapshot, WakeUp::default())), upkeep }
     }
 
     /// Applies a change of the line and does the work that follows from it.
-    pub async fn take_in(&self, at: Revision, change: Change) {
-        self.upkeep.take_in(&self.room, at, change).await;
+    pub async fn apply(&self, at: Revision, change: Change) {
+        self.upkeep.apply(&self.room, at, change).await;
     }
 
     /// The check of the line every half second. Returns the revision to expect at the next one.
-    pub async fn look_after(&self, expected: Revision) -> Revision {
-        self.upkeep.look_after(&self.room, expected).await
+    pub async fn check(&self, expected: Revision) -> Revision {
+        self.upkeep.check(&self.room, expected).await
     }
 
     /// Reports the connected shoppers and calls the roll.
@@ -73,13 +73,13 @@ impl Node {
     /// # Errors
     /// When Redis does not answer.
     pub async fn answer_roll_call(&self, up_for: Duration) -> Result<(), LineError> {
-        let grace = self.upkeep.grace.of(&self.room.card(), Browser::Desk);
+        let grace = self.upkeep.grace.of(&self.room.card(), Browser::Desktop);
         self.upkeep.answer_roll_call(&self.room, grace, up_for).await
     }
 
     /// Reports shoppers whose last page has closed.
-    pub async fn tell_gone(&self) {
-        self.upkeep.tell_gone(&self.room).await;
+    pub async fn report_gone(&self) {
+        self.upkeep.report_gone(&self.room).await;
     }
 
     /// Adds a ticket that this node issued.
@@ -96,7 +96,7 @@ impl Node {
     /// Opens a page with a ticket.
     #[must_use]
     pub fn page(&self, ticket: &Ticket) -> Page {
-        Page { tab: Tab::open(self.room.clone(), ticket, Browser::Desk), said: SentState::default() }
+        Page { tab: Tab::open(self.room.clone(), ticket, Browser::Desktop), sent: SentState::default() }
     }
 
     /// Presents a ticket to the line.
@@ -144,11 +144,11 @@ impl Page {
     }
 
     /// The next message, if there is one. `now` is the time since the node started.
-    pub fn hear(&mut self, now: Duration) -> Option<Shown> {
+    pub fn receive(&mut self, now: Duration) -> Option<Shown> {
         let Tab { room, ordinal } = &self.tab;
         let mut places = Vec::with_capacity(1);
         let snapshot = room.snapshot([*ordinal], &mut places);
-        let message = self.said.next(&Inputs {
+        let message = self.sent.next(&Inputs {
             ordinal: *ordinal,
             card: &snapshot.card,
             news: snapshot.news,

@@ -6,7 +6,7 @@
 
 use fairline_line::{
     change::Revision,
-    store::{NewsWanted, Noted, Presence, Upcoming},
+    store::{HistoryEntry, Presence, RecordQuery, Upcoming},
     ticket::Ordinal,
 };
 use fairline_record::{
@@ -55,14 +55,15 @@ pub(crate) struct Kept(usize);
 
 impl Recorder {
     /// What the line is queried for; `None` if there is no record.
-    pub(crate) fn wants(&self) -> Option<NewsWanted> {
-        let wanted = NewsWanted { recorded: self.recorded(), till: None, noted: Some(self.noted), most: TAKEN_IN_MAX };
+    pub(crate) fn wants(&self) -> Option<RecordQuery> {
+        let wanted =
+            RecordQuery { recorded: self.recorded(), up_to: None, history_after: Some(self.noted), max: TAKEN_IN_MAX };
         self.kept.then_some(wanted)
     }
 
     /// What the line is queried for before a draw: the tickets up to the last one in it.
-    pub(crate) fn wants_tickets_till(&self, pool: Ordinal) -> Option<NewsWanted> {
-        self.wants().map(|wanted| NewsWanted { till: Some(pool), noted: None, ..wanted })
+    pub(crate) fn wants_tickets_till(&self, pool: Ordinal) -> Option<RecordQuery> {
+        self.wants().map(|wanted| RecordQuery { up_to: Some(pool), history_after: None, ..wanted })
     }
 
     /// The highest ordinal that is in the record or can't be given any more.
@@ -145,7 +146,7 @@ impl Recorder {
         }
     }
 
-    fn note(&mut self, noted: &Noted) {
+    fn note(&mut self, noted: &HistoryEntry) {
         let shown = noted.ordinals.iter().copied().zip(noted.visitors.iter().copied());
         let unknown: Vec<_> = shown.filter(|ticket| !self.tickets.contains(ticket.0)).collect();
         for unknown in unknown.chunks(TICKETS_MAX) {

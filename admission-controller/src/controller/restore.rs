@@ -44,7 +44,7 @@ pub async fn restore(postgres_url: &str, redis_url: &str, margin: Option<u32>) -
             .map_err(|error| failed(error.to_string()))?;
         let too_high = || failed(format!("line {line} has {POOL_MAX} tickets at most; give a smaller --margin"));
         let (epoch, above) = done.ok_or_else(too_high)?;
-        redis.forget(line).await.map_err(|error| failed(error.to_string()))?;
+        redis.delete(line).await.map_err(|error| failed(error.to_string()))?;
         raised.push(Raised { line, epoch, above });
     }
     Ok(raised)

@@ -98,7 +98,7 @@ async fn what_happens_in_a_line_is_in_its_record_and_every_ticket_finds_itself()
     let verdict = verified(&controller, sale, 2).await;
     assert_eq!((verdict.sale, verdict.order, verdict.status), (sale, LineOrder::Fifo, Status::Open));
     assert_eq!((verdict.joined, verdict.losses, verdict.pool), (5, 0, None));
-    assert_eq!(story(&controller, &tickets[0]).await, ["joined", "was let in", "used its turn"]);
+    assert_eq!(story(&controller, &tickets[0]).await, ["joined", "was admitted", "used its turn"]);
     assert_eq!(story(&controller, &tickets[1]).await, ["joined", "left"]);
     let third = story(&controller, &tickets[2]).await;
     assert!(

@@ -5,7 +5,7 @@ use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 use fairline_events::{Event, EventStream, stream::StreamError};
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
-use fairline_telemetry::{Kind, Operation, Told};
+use fairline_telemetry::{Kind, Operation, Report};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
@@ -129,7 +129,7 @@ where
         let outcome = consume(events).await;
         let result = if outcome.is_ok() { "consumed" } else { "failed" };
         for (kind, operation) in consumed {
-            operation.end(result, outcome.is_err(), || Told::named(format!("{group} consumes {}", kind.word())));
+            operation.end(result, outcome.is_err(), || Report::named(format!("{group} consumes {}", kind.word())));
         }
         outcome?;
         stream.acknowledge(sale, group, &numbers).await?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fairline_notification_channels::{Channels, SendError};
 use fairline_server::Shutdown;
-use fairline_telemetry::{Kind, Operation, Told, within};
+use fairline_telemetry::{Kind, Operation, Report, within};
 use futures_util::future::join_all;
 use rand::RngExt as _;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -102,7 +102,7 @@ impl Notifications {
         };
         let word = outcome.as_str();
         metrics::counter!("checkout_notifications_total", "outcome" => word).increment(1);
-        operation.end(word, outcome != SendOutcome::Sent, || Told::named("send notification"));
+        operation.end(word, outcome != SendOutcome::Sent, || Report::named("send notification"));
         match &outcome {
             SendOutcome::Sent => info!(subject = notification.subject, "notification sent"),
             SendOutcome::Unknown(reason) | SendOutcome::GivenUp(reason) | SendOutcome::Retry { reason, .. } => {

@@ -33,8 +33,8 @@ impl Jwk {
         let x = URL_SAFE_NO_PAD.encode(key.as_bytes());
         // RFC 7638: only the required members, in alphabetical order, without white space.
         let kid = URL_SAFE_NO_PAD.encode(Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)));
-        let word = str::to_owned;
-        Self { kty: word("OKP"), crv: word("Ed25519"), alg: word("EdDSA"), usage: word("sig"), kid, x }
+        let text = str::to_owned;
+        Self { kty: text("OKP"), crv: text("Ed25519"), alg: text("EdDSA"), usage: text("sig"), kid, x }
     }
 
     fn verifying_key(&self) -> Option<VerifyingKey> {

@@ -75,7 +75,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_is_left_out_and_no_lane_is_more_than_one_off(
+        fn all_admissions_are_divided_and_no_lane_is_more_than_one_off(
             shares in prop::collection::vec(0.1f64..10.0, 1..LANES_MAX), ticks in prop::collection::vec(0u32..50, 1..50),
         ) {
             let lanes: Vec<Lane> = shares.iter().map(|&share| Lane { waiting: u64::MAX, share }).collect();

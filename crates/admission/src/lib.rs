@@ -4,6 +4,34 @@
 //! includes the state from the last decision. Any controller can therefore make the next decision
 //! of any sale, and a simulator can run the same law in virtual time. `docs/admission.md` describes
 //! the law, its justification and its weaknesses.
+//!
+//! ```
+//! use fairline_admission::{Health, Lane, Memory, Mode, Observation, Prior, Stock, Terms, Visits, decide};
+//!
+//! let terms = Terms {
+//!     mode: Mode::Guarantee,
+//!     units_per_admission: 1,
+//!     rate_cap_per_s: 10.0,
+//!     in_checkout_max: None,
+//!     claim_window_s: 15.0,
+//!     token_ttl_s: 120.0,
+//!     hold_s: 300.0,
+//! };
+//! let decision = decide(&Observation {
+//!     terms: &terms,
+//!     stock: Stock { total: 100, ..Stock::default() },
+//!     lanes: &[Lane { waiting: 1_000, share: 1.0 }],
+//!     visits: &Visits::default(),
+//!     checkout: Health::default(),
+//!     recovering: false,
+//!     at_once: 0,
+//!     elapsed_s: 0.5,
+//!     prior: &Prior::cautious(),
+//!     memory: &Memory::default(),
+//! });
+//! assert_eq!(decision.admissions(), 5);
+//! assert_eq!(decision.reason.to_string(), "the rate cap of 10 per second");
+//! ```
 
 mod decide;
 mod lanes;

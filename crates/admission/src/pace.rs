@@ -262,7 +262,7 @@ mod tests {
     fn trouble_is_told_apart() {
         let health = Health { latency_max_ms: 500.0, ..Health::default() };
         assert_eq!(health.trouble(), None);
-        assert_eq!(Health { requests: 9, failures: 9, ..health }.trouble(), None, "nine requests say nothing yet");
+        assert_eq!(Health { requests: 9, failures: 9, ..health }.trouble(), None, "nine requests are too few");
         assert_eq!(Health { requests: 100, failures: 6, ..health }.trouble(), Some(Trouble::Failing));
         assert_eq!(Health { requests: 9, latency_p95_ms: 501.0, ..health }.trouble(), None, "nor how long they took");
         assert_eq!(Health { requests: 10, latency_p95_ms: 501.0, ..health }.trouble(), Some(Trouble::Slow));

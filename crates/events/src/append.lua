@@ -1,5 +1,5 @@
--- Appends those events of a sale that its stream lacks. Entry ids are the events' numbers, so that a
--- repeated or concurrent call changes nothing.
+-- Appends those events of a sale that its stream lacks. Entry ids are the events' numbers, so that
+-- a repeated or concurrent call changes nothing.
 --
 -- KEYS[1]: the stream. ARGV: the number of the first event; 1 if there are none before it; the
 -- approximate number of events to keep; the stream's lifetime in seconds; the number of groups to
@@ -21,8 +21,8 @@ end
 local groups = tonumber(ARGV[5])
 local events = 5 + groups
 
--- Up to which event a group has taken everything in.
-local function taken_in(group)
+-- The last event up to which a group has acknowledged all.
+local function acknowledged(group)
     for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
         local about = {}
         for at = 1, #info, 2 do
@@ -36,16 +36,16 @@ local function taken_in(group)
             return tonumber(string.match(about['last-delivered-id'], '^%d+'))
         end
     end
-    -- Not even begun.
+    -- The group does not exist yet.
     return 0
 end
 
 local new_top = first + #ARGV - events - 1
 local kept = tonumber(ARGV[3])
--- Where all of it fits nothing is pushed out, which is cheap to see.
+-- If all events fit none is trimmed, which is cheap to check.
 if new_top > top and top > 0 and redis.call('XLEN', KEYS[1]) + new_top - top > kept then
     for at = 6, events do
-        if new_top - taken_in(ARGV[at]) > kept then
+        if new_top - acknowledged(ARGV[at]) > kept then
             return top
         end
     end

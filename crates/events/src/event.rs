@@ -92,6 +92,22 @@ impl Kind {
 }
 
 /// An event of a sale.
+///
+/// ```
+/// use fairline_events::{Event, Kind};
+/// use serde_json::json;
+/// use time::OffsetDateTime;
+///
+/// let event = Event {
+///     sale: "3c6f7a52-0f5e-4c0e-9a39-6b8d3f5f6f10".parse().expect("a UUID"),
+///     number: 7,
+///     kind: Kind::ALL[0],
+///     time: OffsetDateTime::UNIX_EPOCH,
+///     data: json!({}),
+///     trace: None,
+/// };
+/// assert_eq!(Event::from_json(&event.to_json()), Some(event));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// The sale.

@@ -26,9 +26,9 @@ static VALIDATORS: LazyLock<HashMap<Kind, Validator>> = LazyLock::new(|| {
 /// The schema violations of an event.
 #[must_use]
 pub fn wrong(event: &Event) -> Vec<String> {
-    let said = serde_json::from_str(&event.to_json()).expect("an event is JSON");
-    let errors = VALIDATORS[&event.kind].iter_errors(&said);
-    errors.map(|error| format!("{}: {error} in {said}", event.kind.word())).collect()
+    let json = serde_json::from_str(&event.to_json()).expect("an event is JSON");
+    let errors = VALIDATORS[&event.kind].iter_errors(&json);
+    errors.map(|error| format!("{}: {error} in {json}", event.kind.word())).collect()
 }
 
 /// The schema violations of an outbox row, which holds one or more events of a kind; its number is
@@ -53,19 +53,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_is_documented_wherever_it_is_told_and_no_other() {
+    fn every_kind_is_documented_in_every_channel_and_no_other() {
         let kinds: BTreeSet<&str> = Kind::ALL.into_iter().map(Kind::word).collect();
         let keys = |value: &'static Value| value.as_object().expect("an object").keys().map(String::as_str).collect();
         let documented: BTreeSet<&str> = keys(&DOCUMENT["components"]["messages"]);
         assert_eq!(documented, kinds);
         for channel in ["events", "webhooks"] {
-            let told: BTreeSet<&str> = keys(&DOCUMENT["channels"][channel]["messages"]);
-            assert_eq!(told, kinds, "{channel}");
+            let sent: BTreeSet<&str> = keys(&DOCUMENT["channels"][channel]["messages"]);
+            assert_eq!(sent, kinds, "{channel}");
         }
     }
 
     #[test]
-    fn what_is_not_as_documented_is_found() {
+    fn violations_of_the_schema_are_found() {
         let sale: SaleId = "0190a6a0-0000-7000-8000-000000000001".parse().expect("an id");
         let wrong_in = |kind: &str, data: Value| wrong_in_row(sale, 2, kind, &data, OffsetDateTime::UNIX_EPOCH).len();
         assert_eq!(wrong_in("FlashSaleStarted", json!([{}, {}])), 0);

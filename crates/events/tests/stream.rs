@@ -47,11 +47,11 @@ async fn read_all(stream: &EventStream, sale: SaleId, consumer: &str) -> Vec<u64
 async fn what_is_said_twice_is_there_once_and_in_order() {
     let (stream, _) = stream().await;
     let sale = SaleId(Uuid::new_v4());
-    assert_eq!(read_all(&stream, sale, "a").await, [0; 0], "a sale of which nothing was said yet");
+    assert_eq!(read_all(&stream, sale, "a").await, [0; 0], "a sale without events");
     assert_eq!(stream.append(true, &events(sale, 1..=3)).await, Ok(3));
     assert_eq!(stream.append(true, &events(sale, 1..=2)).await, Ok(3), "late");
     assert_eq!(stream.append(false, &events(sale, 2..=5)).await, Ok(5), "overlapping");
-    // Two relays that say the same at the same time.
+    // Two relays that append the same events at the same time.
     let (six, seven) = (events(sale, 6..=40), events(sale, 6..=60));
     let both = tokio::join!(stream.append(false, &six), stream.append(false, &seven));
     assert!(both.0.is_ok_and(|top| top >= 40) && both.1 == Ok(60));
@@ -87,7 +87,7 @@ async fn what_a_consumer_left_behind_goes_to_another() {
         .expect("claimed");
     assert_eq!(read_all(&stream, sale, "lives").await, [1, 2]);
     assert_eq!(read_all(&stream, sale, "lives").await, [4]);
-    // Another group hears of everything for itself.
+    // Another group receives all events separately.
     let other = stream.next(sale, "others", "a", 10).await.expect("an answer");
     assert_eq!(numbers(&other), [1, 2, 3, 4]);
 }
@@ -106,7 +106,8 @@ async fn an_event_that_nobody_knows_is_passed_over() {
     assert!(pending.is_empty(), "{pending:?}");
 }
 
-/// Appends events in calls of a thousand, until the stream takes no more. Gives the number of the last that it took.
+/// Appends events in calls of a thousand, until the stream takes no more. Gives the number of the
+/// last that it took.
 async fn fill(stream: &EventStream, sale: SaleId, from: u64, to: u64) -> u64 {
     let mut there = from - 1;
     while there < to {
@@ -125,7 +126,7 @@ async fn what_a_group_that_is_waited_for_has_not_taken_in_is_not_pushed_out() {
     let (stream, _) = stream().await;
     let (sale, most) = (SaleId(Uuid::new_v4()), u64::from(KEPT_MAX));
     let patient = stream.clone().waiting_for(vec!["group"]);
-    assert_eq!(fill(&patient, sale, 1, most + 5000).await, most, "nobody has read anything");
+    assert_eq!(fill(&patient, sale, 1, most + 5000).await, most, "no group has read");
     // Read is not taken in.
     let read = stream.next(sale, "group", "a", 2000).await.expect("an answer");
     assert_eq!((read[0].number, read.len()), (1, 2000));
@@ -134,7 +135,7 @@ async fn what_a_group_that_is_waited_for_has_not_taken_in_is_not_pushed_out() {
     assert_eq!(patient.append(false, &events(sale, most + 1..=most + 1)).await, Ok(most), "the first is missing");
     stream.acknowledge(sale, "group", &numbers(&read[..1])).await.expect("acknowledged");
     assert_eq!(fill(&patient, sale, most + 1, most + 5000).await, most + 2000, "as far as it has got");
-    // What is said again while it waits is neither lost nor there twice.
+    // Events that are appended again while they wait are neither lost nor doubled.
     assert_eq!(patient.append(false, &events(sale, 2500..=2600)).await, Ok(most + 2000));
     let mut next = 2001;
     while next <= most + 2000 {
@@ -159,7 +160,7 @@ async fn consumers_that_have_gone_are_forgotten_unless_they_owe_something() {
     assert_eq!(read_all(&stream, sale, "done").await, [1, 2, 3]);
     assert_eq!(stream.append(false, &events(sale, 4..=5)).await, Ok(5));
     assert_eq!(stream.next(sale, "group", "owes", 100).await.map(|owed| owed.len()), Ok(2));
-    assert_eq!(forget(Duration::from_secs(3600)).await, Ok(0), "both have just asked");
+    assert_eq!(forget(Duration::from_secs(3600)).await, Ok(0), "both have just read");
     assert_eq!(forget(Duration::ZERO).await, Ok(1));
     let key = format!("fairline:{{{sale}}}:events");
     let left: Value = client.xinfo_consumers(key, "group").await.expect("an answer");

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fairline_telemetry::{Kind, Operation, Told, context::TRACEPARENT};
+use fairline_telemetry::{Kind, Operation, Report, context::TRACEPARENT};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{HeaderMap, Request, StatusCode, Uri, header::HeaderValue};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -84,7 +84,7 @@ impl HttpClient {
         let answer = self.respond(request).await;
         let has_failed = answer.as_ref().map_or(true, |answered| answered.status.is_server_error());
         let result = answer.as_ref().map_or("unanswered", |answered| answered.status.as_str());
-        operation.end(result, has_failed, || Told {
+        operation.end(result, has_failed, || Report {
             operation: format!("{method} {host}"),
             attributes: vec![("http.request.method", method.to_string()), ("server.address", host)],
         });

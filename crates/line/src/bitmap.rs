@@ -1,15 +1,16 @@
-//! Sets of ordinals with prefix counts: how many have departed, or are recalled, between two ordinals, in no time.
+//! Sets of ordinals with prefix counts: how many departed or recalled tickets lie between two
+//! ordinals, in constant time.
 //!
-//! One bit an ordinal, and beside it how many there are before each block of 512 bits, which is a line of the cache
-//! (G. Jacobson, "Space-efficient static trees and graphs", 1989, calls that *rank*). Counting looks at one block. A
-//! change touches the counts of all later blocks: two thousand numbers for a million ordinals, in a row, which costs less
-//! than the jumps of a tree. A million ordinals are 133 kB.
+//! - One bit for each ordinal, and the count before each block of 512 bits, a cache line (*rank* in
+//!   G. Jacobson, "Space-efficient static trees and graphs", 1989). Counting reads one block.
+//! - A change updates the counts of all later blocks: 2,000 adjacent numbers for a million
+//!   ordinals, which is cheaper than the pointers of a tree. A million ordinals are 133 kB.
 
 use crate::ticket::Ordinal;
 
 /// Words of a block.
 const BLOCK: usize = 8;
-/// Ordinals beyond this are not ordinals but an attack on our memory: 16 million tickets a line, 2 MB.
+/// Larger ordinals are ignored, to bound memory: 16 million tickets a line are 2 MB.
 const ORDINAL_MAX: Ordinal = 1 << 24;
 
 /// A set of ordinals that can be counted by range.
@@ -23,7 +24,8 @@ pub(crate) struct Ordinals {
 }
 
 impl Ordinals {
-    /// Reads Redis's bitmap: bit `n`, from the most significant bit of the first byte, is ordinal `n`.
+    /// Reads a bitmap of Redis: bit `n`, from the most significant bit of the first byte, is
+    /// ordinal `n`.
     pub(crate) fn from_bitmap(bytes: &[u8]) -> Self {
         let words = bytes.chunks(8).map(|chunk| {
             let mut word = [0; 8];
@@ -104,7 +106,7 @@ impl Ordinals {
 }
 
 impl FromIterator<Ordinal> for Ordinals {
-    /// All at once, which costs no counting for each.
+    /// Counts once for all, not for each.
     fn from_iter<I: IntoIterator<Item = Ordinal>>(ordinals: I) -> Self {
         let mut words = Vec::new();
         for ordinal in ordinals.into_iter().filter(|ordinal| *ordinal <= ORDINAL_MAX) {

@@ -1,86 +1,86 @@
-//! What happens to a line, as every node hears it.
+//! What happens to a line, as every node receives it.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::ticket::Ordinal;
 
-/// Which state of a line a node has seen: the life of the line, and how many changes there have been in it.
+/// A state of a line: its epoch, and the number of changes in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize)]
 pub struct Revision {
-    /// The life of the line; it grows when Redis may have lost something.
+    /// The life of the line; it grows when Redis may have lost data.
     pub epoch: u32,
-    /// Changes in that life: the next one has the next number.
+    /// Changes in that epoch: the next one has the next number.
     pub rev: u64,
 }
 
 impl Revision {
-    /// The revision that the next change of this life has.
+    /// The revision of the next change in this epoch.
     #[must_use]
     pub fn next(self) -> Self {
         Self { rev: self.rev + 1, ..self }
     }
 }
 
-/// One thing that happened to a line. The Lua functions write these; `kind` tells them apart.
+/// A change of a line, as the function library publishes it; `kind` distinguishes them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Change {
-    /// Their grace periods ran out.
+    /// Grace periods ran out.
     Departed {
-        /// Who.
+        /// The tickets.
         ordinals: Vec<Ordinal>,
     },
-    /// They left of their own will.
+    /// Shoppers left.
     Left {
-        /// Who.
+        /// The tickets.
         ordinals: Vec<Ordinal>,
     },
-    /// They had departed and came back before their turn.
+    /// Departed tickets came back before their turn.
     Returned {
-        /// Who.
+        /// The tickets.
         ordinals: Vec<Ordinal>,
     },
-    /// They came back after their turn, and are served next.
+    /// Tickets came back after their turn, and are served next.
     Recalled {
-        /// Who.
+        /// The tickets.
         ordinals: Vec<Ordinal>,
     },
-    /// Their sockets closed; a node where they still are says so at once.
+    /// Sockets closed. A node at which a shopper still is resumes the ticket at once.
     Absent {
-        /// Who.
+        /// The tickets.
         ordinals: Vec<Ordinal>,
     },
-    /// The controller let people in, or something became of earlier turns.
+    /// The controller admitted tickets, or earlier turns have outcomes.
     Moved {
         /// The highest number whose turn has come.
         cursor: u64,
         /// The highest ordinal given.
         highest: Ordinal,
-        /// What became of whose turn, in the words of [`Turn`].
+        /// Turns, as [`Turn::from_text`] reads them.
         #[serde(default)]
         turns: Vec<(Ordinal, String)>,
     },
-    /// The sale opened with a draw: those who joined before are served by number from now on.
+    /// The draw took effect: tickets given before it are served by number from now on.
     Drawn {
         /// The ordinals from 1 to this one were shuffled.
         pool: Ordinal,
     },
-    /// The sale's facts changed.
+    /// The sale's public facts changed.
     Card {
         /// The card, as JSON.
         card: String,
     },
 }
 
-/// What became of a ticket's turn.
+/// The turn of a ticket, or its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
     /// It has not come yet, or comes again: the ticket waits.
     Waiting,
     /// It is now.
     Now(LiveTurn),
-    /// Nobody claimed it; the ticket is recalled when its shopper comes back.
+    /// No page claimed it; the ticket is recalled when its shopper comes back.
     Lapsed,
     /// It ran out unused.
     Expired,
@@ -88,11 +88,11 @@ pub enum Turn {
     Bought,
     /// The shopper left the line.
     Left,
-    /// An operator took the ticket out of the line.
+    /// An operator removed the ticket from the line.
     Removed,
-    /// It came and went while the shopper was away, too long ago to be recalled.
+    /// It passed while the shopper was away, too long ago to be recalled.
     Missed,
-    /// The shopper has as many units of the sale as one shopper may: the ticket was taken out of the line.
+    /// The shopper has reached the sale's limit: the ticket was removed from the line.
     Limit,
 }
 
@@ -112,7 +112,7 @@ pub struct LiveTurn {
 }
 
 impl Turn {
-    /// The words of Redis for it.
+    /// The turn as Redis has it.
     #[must_use]
     pub fn to_text(&self) -> String {
         match self {
@@ -128,7 +128,7 @@ impl Turn {
         }
     }
 
-    /// Reads the words of Redis.
+    /// Reads a turn as Redis has it.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         Some(match text {

@@ -1,8 +1,9 @@
-//! The invitation: what somebody needs to join a lane.
+//! The invitation: what a shopper needs to join a lane.
 //!
-//! It is a number and the Ed25519 signature (RFC 8032) of the lane's id and this number, by a key that only the controller
-//! has. Waiting rooms verify it with the lane's public key, which everybody may know, and keep no list of invitations: the
-//! number is the account of whoever joins, so that an invitation has one place, on whichever device it is shown.
+//! - It is a number and the Ed25519 signature (RFC 8032) of the lane's id and this number, by a key
+//!   that only the controller has. Waiting rooms verify it with the lane's public key.
+//! - There is no list of invitations: the number is the account of the shopper who joins, so an
+//!   invitation has one place, on any device.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{SIGNATURE_LENGTH, Signature, Signer as _, VerifyingKey};
@@ -11,7 +12,18 @@ use fairline_sale::SaleId;
 /// Bytes of the number.
 const NUMBER: usize = 4;
 
-/// What the invitations to one lane are signed with. It never shows itself.
+/// The private key that signs invitations to one lane. It is never printed.
+///
+/// ```
+/// use fairline_line::invitation::{InvitationKey, verify};
+/// use fairline_sale::SaleId;
+///
+/// let lane: SaleId = "3c6f7a52-0f5e-4c0e-9a39-6b8d3f5f6f10".parse().expect("a UUID");
+/// let key = InvitationKey::new(&[7; 32]);
+/// let code = key.invite(lane, 41);
+/// assert_eq!(verify(lane, &key.public(), &code), Some(41));
+/// assert_eq!(verify(lane, &InvitationKey::new(&[8; 32]).public(), &code), None);
+/// ```
 pub struct InvitationKey(ed25519_dalek::SigningKey);
 
 impl InvitationKey {
@@ -21,7 +33,7 @@ impl InvitationKey {
         Self(ed25519_dalek::SigningKey::from_bytes(secret))
     }
 
-    /// What invitations are verified with: 43 characters of base64url.
+    /// The public key that verifies invitations: 43 characters of base64url.
     #[must_use]
     pub fn public(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.verifying_key())

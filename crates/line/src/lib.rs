@@ -1,10 +1,15 @@
-//! The line of a sale: who waits, in which order.
+//! The line of a sale: the waiting shoppers and their order.
 //!
-//! [`ticket`] is what a shopper holds, [`invitation`] what somebody needs to join a lane, [`view`] is the arithmetic of
-//! places, [`change`] is what happens to a line, [`store`] keeps it in Redis, and
-//! [`port`] is what it asks of Redis.
+//! | module | owns |
+//! |---|---|
+//! | [`ticket`] | what a shopper holds |
+//! | [`invitation`] | what a shopper needs to join a lane |
+//! | [`view`] | the arithmetic of places (pure) |
+//! | [`change`] | what happens to a line |
+//! | [`store`] | the line in Redis |
+//! | [`port`] | the interface to Redis, and the function library |
 //!
-//! A lane is a line of its own, under an id of its own, whose card says which sale it leads to.
+//! A lane is a separate line with its own id. Its card names the sale that it leads to.
 
 mod bitmap;
 pub mod change;

@@ -1,4 +1,4 @@
-//! What the line's store asks of Redis, and nothing else. The simulation answers in Redis's place.
+//! All that the line's store asks of Redis. The simulation answers in Redis's place.
 
 use async_trait::async_trait;
 use fred::{
@@ -10,25 +10,33 @@ pub use fred::{
     types::Value,
 };
 
-/// The function library.
-pub const LIBRARY: &str = include_str!("line.lua");
-/// All sales, by the moment (Unix time in ms) until which they are listed.
+/// The function library. Its files share their local names; `head.lua` comes first.
+pub const LIBRARY: &str = concat!(
+    include_str!("library/head.lua"),
+    include_str!("library/names.lua"),
+    include_str!("library/tickets.lua"),
+    include_str!("library/presence.lua"),
+    include_str!("library/upcoming.lua"),
+    include_str!("library/publish.lua"),
+    include_str!("library/register.lua"),
+);
+/// All sales, by the Unix time in ms until which they are listed.
 const SALES: &str = "fairline:sales";
 
-/// The way to Redis.
+/// The interface to Redis.
 #[async_trait]
 pub trait Port: Send + Sync {
     /// Calls a function of the library.
     async fn call(&self, function: &str, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error>;
     /// Loads the library.
     async fn load(&self) -> Result<(), Error>;
-    /// Asks whether Redis answers, and takes writes.
+    /// Checks that Redis answers, and accepts writes.
     async fn ping(&self) -> Result<(), Error>;
-    /// Lists a sale until a moment, and drops the sales that were listed until before now.
+    /// Lists a sale until a time, and removes the sales whose time has passed.
     async fn list(&self, sale: String, until_ms: f64, now_ms: f64) -> Result<(), Error>;
-    /// The sales that are listed now, `most` at most: those that are listed longest come first.
-    async fn listed(&self, now_ms: f64, most: u32) -> Result<Vec<String>, Error>;
-    /// How many sales are listed for ever.
+    /// Up to `max` sales that are listed now, those with the latest end first.
+    async fn listed(&self, now_ms: f64, max: u32) -> Result<Vec<String>, Error>;
+    /// How many sales are listed without an end.
     async fn listed_open(&self) -> Result<u64, Error>;
 }
 
@@ -57,8 +65,8 @@ impl Port for Client {
         Ok(())
     }
 
-    async fn listed(&self, now_ms: f64, most: u32) -> Result<Vec<String>, Error> {
-        self.zrevrangebyscore(SALES, f64::INFINITY, now_ms, false, Some((0, most.into()))).await
+    async fn listed(&self, now_ms: f64, max: u32) -> Result<Vec<String>, Error> {
+        self.zrevrangebyscore(SALES, f64::INFINITY, now_ms, false, Some((0, max.into()))).await
     }
 
     async fn listed_open(&self) -> Result<u64, Error> {

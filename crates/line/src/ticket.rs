@@ -1,6 +1,6 @@
 //! The ticket: a shopper's place in the line, signed, held by the browser as a cookie.
 //!
-//! Tickets are what makes a refresh or a second tab the same shopper with no look-up at all, and together they are a
+//! With it a reload or a second tab is recognised without a look-up, and all tickets together are a
 //! log of the line that survives the loss of Redis.
 
 use std::{fmt, str::FromStr};
@@ -20,20 +20,30 @@ pub type Ordinal = u64;
 pub struct Ticket {
     /// The sale.
     pub sale: SaleId,
-    /// Which life of the line the ordinal belongs to; it grows when a line is rebuilt after a loss of Redis.
+    /// The epoch of the line in which the ordinal was given.
     pub epoch: u32,
     /// The ticket's number.
     pub ordinal: Ordinal,
-    /// Who holds it.
+    /// Its holder.
     pub visitor: VisitorId,
 }
 
-/// The key that waiting rooms sign tickets with, and that checkout verifies them with: 32 bytes, as 64 hex digits. It is kept as the
-/// state in which it leaves HMAC, since two hashes of five are the key's alone.
+/// The key with which waiting rooms sign tickets and checkout verifies them: 32 bytes, as 64 hex
+/// digits. It is stored as the initial state of HMAC, which saves two hashes of five.
+///
+/// ```
+/// use fairline_line::ticket::{Ticket, TicketKey};
+/// use fairline_sale::{SaleId, VisitorId};
+///
+/// let sale: SaleId = "3c6f7a52-0f5e-4c0e-9a39-6b8d3f5f6f10".parse().expect("a UUID");
+/// let key: TicketKey = "ab".repeat(32).parse().expect("64 hex digits");
+/// let ticket = Ticket { sale, epoch: 1, ordinal: 42, visitor: VisitorId([7; 16]) };
+/// assert_eq!(key.verify(sale, &key.sign(&ticket)), Ok(ticket));
+/// ```
 #[derive(Clone)]
 pub struct TicketKey(Hmac<Sha256>);
 
-/// A ticket that is not one.
+/// A ticket that was not signed with this key for this sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the ticket is not genuine")]
 pub struct WrongTicket;
@@ -60,7 +70,7 @@ impl FromStr for TicketKey {
     }
 }
 
-/// What the names of all tickets' cookies begin with.
+/// The prefix of the names of ticket cookies.
 const COOKIE: &str = "fairline_ticket_";
 
 /// The name of the cookie that holds the ticket of a sale.
@@ -77,12 +87,13 @@ pub fn line_of_cookie(name: &str) -> Option<SaleId> {
     (id.simple().encode_lower(&mut Uuid::encode_buffer()) == line).then_some(SaleId(id))
 }
 
-/// Bytes of a ticket on the wire: version, epoch, ordinal, visitor, then half of an HMAC-SHA-256 (RFC 2104 allows it).
+/// Bytes of a signed ticket: version, epoch, ordinal, visitor, then half of an HMAC-SHA-256, which
+/// RFC 2104 permits.
 const BODY: usize = 1 + 4 + 8 + 16;
 const TAG: usize = 16;
 
 impl TicketKey {
-    /// Signs a ticket: 60 characters, fit for a cookie.
+    /// Signs a ticket: 60 characters that a cookie may contain.
     #[must_use]
     pub fn sign(&self, ticket: &Ticket) -> String {
         let mut bytes = [0; BODY + TAG];
@@ -116,7 +127,7 @@ impl TicketKey {
     }
 }
 
-/// What a signed ticket says, genuine or not, and its bytes.
+/// Parses a signed ticket without verifying it.
 fn read(sale: SaleId, signed: &str) -> Option<(Ticket, [u8; BODY + TAG])> {
     let mut bytes = [0; BODY + TAG];
     let length = URL_SAFE_NO_PAD.decode_slice(signed, &mut bytes).ok()?;
@@ -131,9 +142,9 @@ fn read(sale: SaleId, signed: &str) -> Option<(Ticket, [u8; BODY + TAG])> {
 }
 
 impl Ticket {
-    /// Which ordinal and which holder a signed ticket names. Whether it is genuine, only who has the key can tell.
+    /// The ordinal and the holder in a signed ticket, without a check that it is genuine.
     #[must_use]
-    pub fn said_by(signed: &str) -> Option<(Ordinal, VisitorId)> {
+    pub fn parse_unverified(signed: &str) -> Option<(Ordinal, VisitorId)> {
         let (ticket, _) = read(SaleId(Uuid::nil()), signed)?;
         Some((ticket.ordinal, ticket.visitor))
     }
@@ -179,14 +190,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_ticket_is_read_as_it_was_signed_and_nowhere_else(
+        fn a_ticket_is_verified_as_signed_and_in_no_other_sale(
             epoch: u32, ordinal: u64, visitor: [u8; 16], at in 0usize..60, to in "[A-Za-z0-9_-]",
         ) {
             let ticket = Ticket { sale: sale(1), epoch, ordinal, visitor: VisitorId(visitor) };
             let signed = key('a').sign(&ticket);
             prop_assert_eq!(signed.len(), 60);
             prop_assert_eq!(key('a').verify(sale(1), &signed), Ok(ticket));
-            prop_assert_eq!(Ticket::said_by(&signed), Some((ordinal, VisitorId(visitor))));
+            prop_assert_eq!(Ticket::parse_unverified(&signed), Some((ordinal, VisitorId(visitor))));
             prop_assert_eq!(key('a').verify(sale(2), &signed), Err(WrongTicket));
             prop_assert_eq!(key('b').verify(sale(1), &signed), Err(WrongTicket));
             let changed = format!("{}{to}{}", &signed[..at], &signed[at + 1..]);

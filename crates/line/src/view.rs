@@ -1,12 +1,13 @@
-//! Place arithmetic: a local view of one line, from which any place is computed without asking anybody.
+//! Place arithmetic: a local view of one line, from which any place is computed without a call.
 //!
-//! Pure: it knows no Redis, no clock. A node feeds it a snapshot and then every change, in order.
+//! Pure: no Redis, no clock. A node applies a snapshot and then every change, in order.
 
 use std::sync::Arc;
 
 use crate::{bitmap::Ordinals, change::Change, ticket::Ordinal};
 
-/// Which number each ticket has that a draw has shuffled. The number of every other one is its ordinal.
+/// The numbers of the tickets that a draw has shuffled. The number of every other ticket is its
+/// ordinal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Numbers(Arc<[u32]>);
 
@@ -27,7 +28,16 @@ impl Numbers {
 
 /// A view of one line at one revision.
 ///
-/// All its arithmetic is done with numbers: what comes in by ordinal is translated at the door.
+/// All arithmetic uses numbers: ordinals are translated on entry.
+///
+/// ```
+/// use fairline_line::{change::Change, view::LineView};
+///
+/// let mut view = LineView::new(1, 0, 5, &[], []);
+/// assert_eq!(view.place(4).map(|place| place.ahead), Some(3));
+/// view.apply(&Change::Departed { ordinals: vec![2] });
+/// assert_eq!(view.place(4).map(|place| place.ahead), Some(2));
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct LineView {
     epoch: u32,
@@ -36,24 +46,25 @@ pub struct LineView {
     highest: Ordinal,
     departed: Ordinals,
     recalled: Ordinals,
-    /// Beyond the cursor, departed once and back: what makes a place grow has to be told from what does not.
+    /// Departed and back, beyond the cursor: these make a place grow, and nothing else does.
     returned: Ordinals,
 }
 
-/// Where a ticket stands.
+/// The place of a ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// People ahead: 0 for the one who is next.
+    /// Shoppers ahead: 0 for the one who is next.
     pub ahead: u64,
     /// How many of them had departed and came back. Nothing else makes a place grow.
     pub recalled: u64,
-    /// People behind.
+    /// Shoppers behind.
     pub behind: u64,
 }
 
 impl LineView {
-    /// The view that a snapshot shows, before a draw or without one. `departed` is Redis's bitmap: bit `n` (from the most
-    /// significant bit of the first byte) for ordinal `n`. `recalled` are numbers.
+    /// The view of a snapshot, before a draw or without one. `departed` is a bitmap of Redis: bit
+    /// `n` (from the most significant bit of the first byte) for ordinal `n`. `recalled` are
+    /// numbers.
     #[must_use]
     pub fn new(
         epoch: u32,
@@ -73,14 +84,15 @@ impl LineView {
         }
     }
 
-    /// The same view once a draw has given these numbers.
+    /// The same view with the numbers of a draw.
     #[must_use]
     pub fn drawn(mut self, numbers: Numbers) -> Self {
         self.draw(numbers);
         self
     }
 
-    /// A draw has given these numbers. Nobody has been let in yet, unless this view had them already.
+    /// Applies the numbers of a draw. No ticket has been admitted yet, unless this view had them
+    /// before.
     pub fn draw(&mut self, numbers: Numbers) {
         for set in [&mut self.departed, &mut self.returned] {
             *set = set.iter().map(|ordinal| numbers.of(ordinal)).collect();
@@ -100,7 +112,7 @@ impl LineView {
         self.numbers.of(ordinal) <= self.cursor
     }
 
-    /// Which life of the line this is.
+    /// The line's epoch.
     #[must_use]
     pub fn epoch(&self) -> u32 {
         self.epoch
@@ -118,16 +130,16 @@ impl LineView {
         self.highest
     }
 
-    /// People who wait in this line.
+    /// Shoppers who wait in this line.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.recalled.len() + self.live_after(self.cursor)
     }
 
-    /// Where a ticket stands, or `None` when it does not wait: it has had its turn, or it has departed.
+    /// The place of a ticket, or `None` if it does not wait: it has had its turn, or has departed.
     ///
-    /// `ahead = number − cursor − 1 − departed in (cursor, number) + recalled`, since every recalled ticket is served before
-    /// the numbers beyond the cursor; among themselves recalled tickets go by number.
+    /// `ahead = number − cursor − 1 − departed in (cursor, number) + recalled`, since recalled
+    /// tickets are served before the numbers beyond the cursor, and among themselves by number.
     #[must_use]
     pub fn place(&self, ordinal: Ordinal) -> Option<Place> {
         let number = self.numbers.of(ordinal);
@@ -150,8 +162,8 @@ impl LineView {
         }
     }
 
-    /// Waiting tickets beyond `number`, which is not behind the cursor. A ticket that a restored database does not know may
-    /// have departed beyond the highest.
+    /// Waiting tickets beyond `number`, which is not behind the cursor. A ticket that a restored
+    /// database does not know may have departed beyond the highest.
     fn live_after(&self, number: u64) -> u64 {
         if number >= self.highest {
             return 0;
@@ -159,12 +171,12 @@ impl LineView {
         (self.highest - number) - self.departed.between(number, self.highest)
     }
 
-    /// This ordinal has been given.
+    /// Notes that this ordinal has been given.
     pub fn given(&mut self, ordinal: Ordinal) {
         self.highest = self.highest.max(ordinal);
     }
 
-    /// Takes one change in.
+    /// Applies one change.
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::Departed { ordinals } | Change::Left { ordinals } => {
@@ -201,7 +213,7 @@ impl LineView {
                     self.recalled.remove(self.numbers.of(*ordinal));
                 }
             }
-            // The numbers come by another way: see `draw`.
+            // The numbers of a draw are read separately: see `draw`.
             Change::Drawn { .. } | Change::Absent { .. } | Change::Card { .. } => {}
         }
     }
@@ -215,7 +227,7 @@ mod tests {
 
     use super::*;
 
-    /// The line as a child would write it down: who waits, in the order of service.
+    /// The line as plain sets, from which the order of service is listed.
     #[derive(Default)]
     struct Naive {
         cursor: Ordinal,

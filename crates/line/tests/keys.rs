@@ -12,7 +12,7 @@ use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
 use fred::interfaces::KeysInterface as _;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
-/// As `line.lua` has them.
+/// Keys that expire, in the order of the library.
 const KEYS: [&str; 14] = [
     "line", "arrivals", "departed", "recalled", "absent", "turns", "claims", "passed", "accounts", "present",
     "history", "drawn", "shown", "returned",
@@ -30,11 +30,11 @@ fn publication<'a>(card: &'a SaleCard, number: i64, home: &'a str) -> Publicatio
         above: 0,
         cursor: 1,
         drawn: 0,
-        noted: Revision::default(),
+        recorded: Revision::default(),
         granted: 1000,
         recall_window: Duration::from_secs(600),
         card,
-        heard: &[],
+        handled_claims: &[],
         turns: &[],
     }
 }
@@ -79,7 +79,7 @@ async fn a_line_goes_that_no_controller_publishes_and_a_closed_one_with_all_that
     line.sweep(sale, 10).await.expect("swept");
     line.present(sale, "node", Duration::from_secs(30), vec![0b0001_0000]).await.expect("noted");
     line.claim(&tickets[1]).await.expect("noted");
-    line.name(&tickets[0], &Account { digest: [1; 16], rejoins: false }).await.expect("noted");
+    line.bind_account(&tickets[0], &Account { digest: [1; 16], rejoins: false }).await.expect("noted");
     line.roll_call(sale, Duration::from_secs(60), 0).await.expect("an answer");
     let after = kept_ms(sale).await;
     assert!(after.len() > before.len() + 2, "keys that were made later: {before:?}, {after:?}");

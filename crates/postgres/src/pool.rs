@@ -81,6 +81,21 @@ impl managed::Manager for Manager {
 }
 
 /// A pool of connections.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
+///
+/// # async fn write() -> Result<(), Box<dyn std::error::Error>> {
+/// let options = PoolOptions { name: "example", connections: 4, statement: Duration::from_secs(2) };
+/// let pool = PgPool::new("postgres://localhost/fairline", &PostgresSettings::default(), options)?;
+/// let transaction = pool.begin().await?;
+/// // … statements, each with a deadline …
+/// transaction.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct PgPool {
     pool: managed::Pool<Manager>,

@@ -180,7 +180,7 @@ async fn what_is_committed_is_on_the_disk_whatever_the_database_is_told() {
         sqlx::query_scalar("SHOW synchronous_commit").fetch_one(&pool(&url, 1)).await.expect("a setting");
     assert_eq!(setting, "on");
 
-    // The servers of tests have no fsync, and say that it does not matter.
+    // The servers of tests have no fsync, and are configured to ignore it.
     pool(&url, 1).check().await.expect("vouched for");
     let vouched = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET fairline.durability = %L', current_database(), 'verify'); END $$";
     owner.execute(vouched).await.expect("altered");
@@ -191,14 +191,14 @@ async fn what_is_committed_is_on_the_disk_whatever_the_database_is_told() {
 #[tokio::test]
 async fn a_server_that_is_not_there_yet_is_no_reason_not_to_start() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
-    pool(&format!("postgres://nobody@{free}/nothing"), 1).check().await.expect("later");
+    pool(&format!("postgres://user@{free}/nothing"), 1).check().await.expect("later");
     let unread = PgPool::new(
         "redis://secret@here",
         &PostgresSettings::default(),
         PoolOptions { name: "test", connections: 1, statement: STATEMENT },
     );
-    let said = unread.expect_err("no address").to_string();
-    assert!(!said.contains("secret"), "{said}");
+    let message = unread.expect_err("no address").to_string();
+    assert!(!message.contains("secret"), "{message}");
 }
 
 #[tokio::test]

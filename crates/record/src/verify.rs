@@ -170,13 +170,10 @@ impl Verifier {
         let fault = |why: String| Fault { seq, why };
         let entry = Entry::from_line(line).map_err(|error| fault(error.to_string()))?;
         if entry.head.seq != seq {
-            return Err(fault(format!(
-                "an entry is missing, or out of place: this one says that it is number {}",
-                entry.head.seq
-            )));
+            return Err(fault(format!("an entry is missing, or out of place: its own number is {}", entry.head.seq)));
         }
         if self.head.after(&entry.body) != entry.head {
-            return Err(fault("its hash is not that of the entry before and of what it says".to_owned()));
+            return Err(fault("its hash is not that of the entry before and of its body".to_owned()));
         }
         if self.pins.iter().any(|pin| pin.seq == seq && pin.hash != entry.head.hash) {
             return Err(fault(
@@ -184,7 +181,7 @@ impl Verifier {
             ));
         }
         let body = entry.read().map_err(|error| fault(error.to_string()))?;
-        self.tell_story(seq, body.at, &body.event).map_err(fault)?;
+        self.note_story(seq, body.at, &body.event).map_err(fault)?;
         self.line.take(self.head.hash, &body.event).map_err(fault)?;
         match &body.event {
             Event::Admitted { ordinals, .. } => self.counts.admitted += ordinals.len() as u64,
@@ -232,25 +229,26 @@ impl Verifier {
     }
 
     /// Records what an entry shows about the holder's ticket.
-    fn tell_story(&mut self, seq: u64, at: OffsetDateTime, event: &Event) -> Result<(), String> {
+    fn note_story(&mut self, seq: u64, at: OffsetDateTime, event: &Event) -> Result<(), String> {
         let Some(Holder { ordinal, visitor }) = self.holder else { return Ok(()) };
-        let own = |sale: Option<SaleId>, said: Option<&Hash>| {
-            let genuine = sale.zip(said).is_some_and(|(sale, said)| receipt(sale, ordinal, visitor) == *said);
-            let stolen = || format!("ticket {ordinal} is somebody else's by this record, not the one of this receipt");
+        let own = |sale: Option<SaleId>, found: Option<&Hash>| {
+            let genuine = sale.zip(found).is_some_and(|(sale, found)| receipt(sale, ordinal, visitor) == *found);
+            let stolen =
+                || format!("ticket {ordinal} is another visitor's in this record, not the one of this receipt");
             genuine.then_some(()).ok_or_else(stolen)
         };
         let here = |ordinals: &[Ordinal]| ordinals.contains(&ordinal);
-        let told = match event {
+        let step = match event {
             Event::Joined { first, receipts } => {
                 let at = ordinal.checked_sub(*first).and_then(|at| usize::try_from(at).ok());
-                let Some(said) = at.and_then(|at| receipts.0.get(at)) else { return Ok(()) };
-                own(self.line.sale, Some(said))?;
+                let Some(found) = at.and_then(|at| receipts.0.get(at)) else { return Ok(()) };
+                own(self.line.sale, Some(found))?;
                 "joined".to_owned()
             }
             Event::Shown { ordinals, receipts } => {
                 let Some(at) = ordinals.iter().position(|shown| *shown == ordinal) else { return Ok(()) };
                 own(self.line.sale, receipts.0.get(at))?;
-                "was shown after the line had been lost, and had joined before".to_owned()
+                "was presented after the line was lost, and had joined before".to_owned()
             }
             Event::Departed { ordinals } if here(ordinals) => {
                 "departed: silent for longer than the grace period".to_owned()
@@ -262,17 +260,19 @@ impl Verifier {
                 let draw = Draw::new(draw::key(&seed.0, self.head.hash), *pool).map_err(|error| error.to_string())?;
                 format!("drew number {} of {pool}", draw.number_of(ordinal))
             }
-            Event::Admitted { ordinals, .. } if here(ordinals) => "was let in".to_owned(),
+            Event::Admitted { ordinals, .. } if here(ordinals) => "was admitted".to_owned(),
             Event::Removed { ordinals } if here(ordinals) => {
-                "was taken out of the line, by an operator or since its holder has all that one shopper may".to_owned()
+                "was removed from the line, by an operator or at the limit per shopper".to_owned()
             }
-            Event::Preferred { ordinals } if here(ordinals) => "was let in before all others by an operator".to_owned(),
+            Event::Preferred { ordinals } if here(ordinals) => {
+                "was admitted before all others by an operator".to_owned()
+            }
             Event::Lapsed { ordinals } if here(ordinals) => "let its turn lapse".to_owned(),
             Event::Redeemed { ordinals } if here(ordinals) => "used its turn".to_owned(),
             _ => return Ok(()),
         };
         if self.story.len() < STORY_MAX {
-            self.story.push((seq, at, told));
+            self.story.push((seq, at, step));
         }
         Ok(())
     }
@@ -430,8 +430,8 @@ impl Line {
 
     fn admit(&mut self, ordinals: &[Ordinal], cursor: u64) -> Result<(), String> {
         bounded(ordinals.len())?;
-        must(self.status == Some(Status::Open), || "people were let in while the sale was not open".to_owned())?;
-        must(!self.draw_is_due(), || "people were let in before the draw".to_owned())?;
+        must(self.status == Some(Status::Open), || "tickets were admitted while the sale was not open".to_owned())?;
+        must(!self.draw_is_due(), || "tickets were admitted before the draw".to_owned())?;
         let highest = self.joined.highest().max(self.above);
         must((self.cursor..=highest.max(self.cursor)).contains(&cursor), || {
             format!("the cursor went from {} to {cursor}, of {highest} tickets", self.cursor)
@@ -439,23 +439,23 @@ impl Line {
         let mut reached = self.cursor;
         for &ordinal in ordinals {
             must(self.joined.contains(ordinal), || format!("ticket {ordinal} was never given"))?;
-            must(!self.live.contains(&ordinal), || format!("ticket {ordinal} was let in twice at once"))?;
+            must(!self.live.contains(&ordinal), || format!("ticket {ordinal} was admitted twice at once"))?;
             must(!self.used.contains(&ordinal), || {
-                format!("ticket {ordinal} was let in again after its turn was used")
+                format!("ticket {ordinal} was admitted again after its turn was used")
             })?;
             let number = self.number_of(ordinal);
             if number <= self.cursor {
                 must(reached == self.cursor, || format!("ticket {ordinal} was recalled, but served after others"))?;
                 must(self.recalled.contains_key(&number), || {
-                    format!("ticket {ordinal} was let in, but its turn had passed and it was not recalled")
+                    format!("ticket {ordinal} was admitted, but its turn had passed and it was not recalled")
                 })?;
                 self.pass_recalled(number, ordinal)?;
                 self.recalled.remove(&number);
                 self.doubtful.remove(&number);
             } else {
-                must(number > reached, || format!("ticket {ordinal} was let in after others who were behind it"))?;
+                must(number > reached, || format!("ticket {ordinal} was admitted after others who were behind it"))?;
                 self.pass_recalled(u64::MAX, ordinal)?;
-                must(!self.away.has(ordinal), || format!("ticket {ordinal} was let in, but had departed"))?;
+                must(!self.away.has(ordinal), || format!("ticket {ordinal} was admitted, but had departed"))?;
                 self.pass(reached, number - 1, ordinal)?;
                 reached = number;
             }
@@ -472,13 +472,13 @@ impl Line {
 
     /// Admissions out of order, recorded as such.
     fn prefer(&mut self, ordinals: &[Ordinal]) -> Result<(), String> {
-        must(self.status == Some(Status::Open), || "people were let in while the sale was not open".to_owned())?;
-        must(!self.draw_is_due(), || "people were let in before the draw".to_owned())?;
+        must(self.status == Some(Status::Open), || "tickets were admitted while the sale was not open".to_owned())?;
+        must(!self.draw_is_due(), || "tickets were admitted before the draw".to_owned())?;
         self.each(ordinals, |line, ordinal| {
             must(!line.used.contains(&ordinal), || {
-                format!("ticket {ordinal} was let in again after its turn was used")
+                format!("ticket {ordinal} was admitted again after its turn was used")
             })?;
-            must(line.live.insert(ordinal), || format!("ticket {ordinal} was let in twice at once"))?;
+            must(line.live.insert(ordinal), || format!("ticket {ordinal} was admitted twice at once"))?;
             let number = line.number_of(ordinal);
             line.recalled.remove(&number);
             line.doubtful.remove(&number);
@@ -535,7 +535,7 @@ fn passed_over(who: Ordinal, for_whom: Ordinal, why: &str) -> String {
     if for_whom == 0 {
         format!("ticket {who} {why}, and was passed over")
     } else {
-        format!("ticket {for_whom} was let in, but ticket {who} {why} and was still waiting")
+        format!("ticket {for_whom} was admitted, but ticket {who} {why} and was still waiting")
     }
 }
 

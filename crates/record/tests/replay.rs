@@ -28,7 +28,7 @@ fn receipts(ordinals: impl IntoIterator<Item = Ordinal>) -> Receipts {
     Receipts(ordinals.into_iter().map(|ordinal| receipt(sale(), ordinal, visitor(ordinal))).collect())
 }
 
-/// What happens next; numbers pick somebody.
+/// What happens next; numbers pick a ticket.
 #[derive(Debug, Clone)]
 enum Step {
     Join(u64),
@@ -39,7 +39,7 @@ enum Step {
     Lapse(u64),
     Redeem(u64),
     Open,
-    /// Redis is lost, together with so many joins that the record had not heard of.
+    /// Redis is lost, with this many joins that the record lacks.
     Lose(u64),
 }
 
@@ -269,7 +269,7 @@ proptest! {
         let lines = chained(&events);
         let verdict = replay(&lines, vec![head_of(&lines)], None);
         prop_assert!(verdict.is_ok(), "{:?}\n{}", verdict, lines.join("\n"));
-        let verdict = verdict.expect("looked at");
+        let verdict = verdict.expect("checked");
         let admitted: usize = events.iter().map(|event| match event { Event::Admitted { ordinals, .. } => ordinals.len(), _ => 0 }).sum();
         prop_assert_eq!((verdict.head, verdict.admitted), (head_of(&lines), admitted as u64));
     }
@@ -286,7 +286,7 @@ proptest! {
         let story = replay(&lines, Vec::new(), Some(Holder { ordinal, visitor: visitor(ordinal) })).expect("honest").story;
         prop_assert!(!story.is_empty());
         let stolen = replay(&lines, Vec::new(), Some(Holder { ordinal, visitor: VisitorId([0xff; 16]) }));
-        prop_assert!(stolen.expect_err("another's").why.contains("somebody else's"));
+        prop_assert!(stolen.expect_err("another's").why.contains("another visitor's"));
         let unknown = Holder { ordinal: 1_000_000, visitor: visitor(1_000_000) };
         prop_assert!(replay(&lines, Vec::new(), Some(unknown)).is_err());
     }
@@ -334,14 +334,14 @@ proptest! {
         prop_assert!(replay(&chained(&other), vec![kept], None).is_err());
     }
 
-    /// What a shop may try that keeps its chain in order, and that nobody has kept a head of.
+    /// Frauds of a shop with a valid chain, where no saved head shows them.
     #[test]
     fn a_chain_in_order_hides_no_dishonest_order(events in histories(), pick: prop::sample::Index, other: prop::sample::Index) {
         let turns: Vec<usize> = (0..events.len())
             .filter(|&at| matches!(&events[at], Event::Admitted { ordinals, .. } if !ordinals.is_empty())).collect();
         prop_assume!(!turns.is_empty());
         let at = turns[pick.index(turns.len())];
-        let Event::Admitted { ordinals, cursor } = events[at].clone() else { unreachable!("looked at") };
+        let Event::Admitted { ordinals, cursor } = events[at].clone() else { unreachable!("checked") };
         let cheat = |ordinals: Vec<Ordinal>, cursor: u64| {
             let mut cheated = events.clone();
             cheated[at] = Event::Admitted { ordinals, cursor };
@@ -370,7 +370,7 @@ proptest! {
     fn a_draw_can_be_made_but_once_with_the_one_seed(steps in prop::collection::vec(step(), 0..40), seed: [u8; 32], pool in 0u64..20) {
         let events = history(LineOrder::Draw, steps);
         let at = events.iter().position(|event| matches!(event, Event::Drawn { .. })).expect("the sale opened");
-        let Event::Drawn { pool: drawn, seed: own } = events[at].clone() else { unreachable!("looked at") };
+        let Event::Drawn { pool: drawn, seed: own } = events[at].clone() else { unreachable!("checked") };
         let with = |event: Event| {
             let mut other = events.clone();
             other[at] = event;
@@ -392,12 +392,12 @@ proptest! {
 #[test]
 fn a_fault_names_the_entry_and_the_one_who_was_passed_over() {
     let mut events = history(LineOrder::Fifo, Vec::new());
-    let at = events.iter().position(|event| matches!(event, Event::Admitted { .. })).expect("somebody was let in");
+    let at = events.iter().position(|event| matches!(event, Event::Admitted { .. })).expect("an admission");
     events[at] = Event::Admitted { ordinals: vec![1, 3], cursor: 3 };
-    let fault = replay(&chained(&events), Vec::new(), None).expect_err("a friend was let in");
+    let fault = replay(&chained(&events), Vec::new(), None).expect_err("a friend was admitted");
     assert_eq!(
         fault.to_string(),
-        format!("entry {}: ticket 3 was let in, but ticket 2 was ahead and was still waiting", at + 1)
+        format!("entry {}: ticket 3 was admitted, but ticket 2 was ahead and was still waiting", at + 1)
     );
 }
 

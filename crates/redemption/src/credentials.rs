@@ -25,6 +25,6 @@ pub fn tickets(headers: &HeaderMap) -> impl Iterator<Item = (SaleId, &str)> {
 #[must_use]
 pub fn holds_ticket_of(headers: &HeaderMap, key: &TicketKey, visitor: VisitorId) -> bool {
     // Reading a ticket is cheap; verifying it is not.
-    let names = |signed| Ticket::said_by(signed).is_some_and(|(_, holder)| holder == visitor);
+    let names = |signed| Ticket::parse_unverified(signed).is_some_and(|(_, holder)| holder == visitor);
     tickets(headers).any(|(line, signed)| names(signed) && key.verify(line, signed).is_ok())
 }

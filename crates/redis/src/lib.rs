@@ -3,6 +3,16 @@
 //! fred considers a link unresponsive when no reply arrived since its *last* write, so a link with
 //! constant writes never is. A task for each client therefore probes Redis twice a second and
 //! reconnects when there is no reply.
+//!
+//! ```no_run
+//! use fred::interfaces::KeysInterface as _;
+//!
+//! # async fn write() -> Result<(), fred::error::Error> {
+//! let client = fairline_redis::connect("redis://localhost").await?;
+//! let count: u64 = client.incr("visits").await?;
+//! # Ok(())
+//! # }
+//! ```
 
 use std::time::Duration;
 
@@ -30,12 +40,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// connection.
 const USER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a client probes its Redis.
-const ASK_EVERY: Duration = Duration::from_millis(500);
+const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// Consecutive missed replies before a reconnection.
 const MISSED_MAX: u32 = 2;
 /// Shortest and longest interval between reconnections of a cluster client, which also has healthy
 /// links.
-const CLUSTER_ANEW: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
+const CLUSTER_PAUSE: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
 /// Commands that wait for a connection, at most; further commands fail at once.
 const COMMANDS_WAITING_MAX: usize = 20_000;
 /// Published messages in the queue, at most. Beyond them the oldest are dropped, which subscribers
@@ -61,7 +71,7 @@ pub async fn connect(url: &str) -> Result<Client, Error> {
 ///
 /// # Errors
 /// When the URL is invalid, or no server answers there.
-pub async fn connect_to_hear(url: &str) -> Result<Client, Error> {
+pub async fn connect_subscriber(url: &str) -> Result<Client, Error> {
     let client = build(Config::from_url(url)?)?;
     let running = client.init().await?;
     watch(client.clone(), Some(running), true);
@@ -131,20 +141,20 @@ fn build(config: Config) -> Result<Client, Error> {
 
 /// Keeps a client connected for the life of the runtime. Calls `connect` only after the client's
 /// task has ended: fred mixes up the channels of two running tasks.
-fn watch(client: Client, running: Option<ConnectHandle>, hears: bool) {
+fn watch(client: Client, running: Option<ConnectHandle>, subscribes: bool) {
     tokio::spawn(async move {
         let mut running = running.unwrap_or_else(|| client.connect());
         let (mut missed, mut anew) = (0, None::<(Instant, Duration)>);
         let mut reconnecting: Option<JoinHandle<()>> = None;
         loop {
-            sleep(if missed == 0 { ASK_EVERY } else { ASK_EVERY / 10 }).await;
+            sleep(if missed == 0 { PROBE_EVERY } else { PROBE_EVERY / 10 }).await;
             if running.is_finished() {
                 // The task could not connect, or was stopped.
                 running = client.connect();
                 (missed, anew) = (0, None);
                 continue;
             }
-            let Err(error) = answers(&client, hears).await else {
+            let Err(error) = answers(&client, subscribes).await else {
                 (missed, anew) = (0, None);
                 continue;
             };
@@ -157,8 +167,8 @@ fn watch(client: Client, running: Option<ConnectHandle>, hears: bool) {
             warn!(error = error.details(), "Redis probe failed; reconnecting");
             let pause = match anew {
                 _ if !client.is_clustered() => CONNECT_TIMEOUT,
-                Some((_, pause)) => (pause * 2).min(CLUSTER_ANEW.1),
-                None => CLUSTER_ANEW.0,
+                Some((_, pause)) => (pause * 2).min(CLUSTER_PAUSE.1),
+                None => CLUSTER_PAUSE.0,
             };
             (missed, anew) = (0, Some((Instant::now(), pause)));
             let client = client.clone();
@@ -172,9 +182,9 @@ fn watch(client: Client, running: Option<ConnectHandle>, hears: bool) {
 }
 
 /// Checks that every connected server replies, with any reply.
-async fn answers(client: &Client, hears: bool) -> Result<(), Error> {
-    let asked = async {
-        if hears {
+async fn answers(client: &Client, subscribes: bool) -> Result<(), Error> {
+    let probe = async {
+        if subscribes {
             return client.ssubscribe(ALIVE).await;
         }
         match client.cached_cluster_state() {
@@ -187,7 +197,7 @@ async fn answers(client: &Client, hears: bool) -> Result<(), Error> {
             None => client.ping::<()>(None).await,
         }
     };
-    match timeout(COMMAND_TIMEOUT, asked).await {
+    match timeout(COMMAND_TIMEOUT, probe).await {
         Ok(Err(error)) if is_silence(&error) => Err(error),
         Ok(_) => Ok(()),
         Err(_) => Err(Error::new(ErrorKind::Timeout, "there was no answer in time")),

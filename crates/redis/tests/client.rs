@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fairline_private_servers::testing::{Proxy, Servers};
-use fairline_redis::{connect, connect_in_time, connect_to_hear, probe};
+use fairline_redis::{connect, connect_in_time, connect_subscriber, probe};
 use fred::{
     clients::Client,
     interfaces::{ClientLike as _, EventInterface as _, KeysInterface as _, PubsubInterface as _},
@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// From the end of a fault on; a client asks twice, a second each.
+/// From the end of a fault on; a client probes twice, a second each.
 const BACK_WITHIN: Duration = Duration::from_secs(15);
 
 async fn servers() -> Servers {
@@ -49,7 +49,7 @@ fn busy(client: &Client) {
 }
 
 #[tokio::test]
-async fn links_that_have_gone_silent_are_replaced_though_they_are_written_to() {
+async fn silent_links_are_replaced_while_they_are_written_to() {
     let servers = servers().await;
     let (proxy, url) = Proxy::before(&servers.redis.url()).expect("a proxy");
     let client = connect(&url).await.expect("a client");
@@ -60,7 +60,7 @@ async fn links_that_have_gone_silent_are_replaced_though_they_are_written_to() {
 }
 
 #[tokio::test]
-async fn a_redis_that_was_swallowed_for_a_while_is_back_at_once() {
+async fn a_client_returns_at_once_after_a_black_hole() {
     let servers = servers().await;
     let (proxy, url) = Proxy::before(&servers.redis.url()).expect("a proxy");
     let proxy = Arc::new(proxy);
@@ -86,21 +86,21 @@ async fn a_redis_that_was_swallowed_for_a_while_is_back_at_once() {
 }
 
 #[tokio::test]
-async fn a_subscriber_whose_link_has_gone_silent_hears_again() {
+async fn a_subscriber_replaces_a_silent_link() {
     let servers = servers().await;
     let (proxy, url) = Proxy::before(&servers.redis.url()).expect("a proxy");
-    let (hears, says) =
-        (connect_to_hear(&url).await.expect("a client"), connect(&servers.redis.url()).await.expect("a client"));
-    let (mut connections, mut messages) = (hears.reconnect_rx(), hears.message_rx());
-    hears.ssubscribe("news").await.expect("subscribed");
+    let (subscriber, publisher) =
+        (connect_subscriber(&url).await.expect("a client"), connect(&servers.redis.url()).await.expect("a client"));
+    let (mut connections, mut messages) = (subscriber.reconnect_rx(), subscriber.message_rx());
+    subscriber.ssubscribe("news").await.expect("subscribed");
     proxy.freeze_established();
     let anew = tokio::time::timeout(BACK_WITHIN, connections.recv()).await;
-    assert!(anew.is_ok(), "it says that it has connected anew");
-    hears.ssubscribe("news").await.expect("subscribed");
-    until("what is said", BACK_WITHIN, async || {
-        let _: Value = says.spublish("news", "hello").await.map_err(|error| error.to_string())?;
-        let heard = tokio::time::timeout(Duration::from_millis(100), messages.recv()).await;
-        heard.map(drop).map_err(|_| "nothing".to_owned())
+    assert!(anew.is_ok(), "it reconnects");
+    subscriber.ssubscribe("news").await.expect("subscribed");
+    until("a published message", BACK_WITHIN, async || {
+        let _: Value = publisher.spublish("news", "hello").await.map_err(|error| error.to_string())?;
+        let received = tokio::time::timeout(Duration::from_millis(100), messages.recv()).await;
+        received.map(drop).map_err(|_| "nothing".to_owned())
     })
     .await;
 }
@@ -111,7 +111,7 @@ async fn command(client: &Client, name: &'static str, args: &[&str]) -> Result<V
 }
 
 #[tokio::test]
-async fn what_leads_to_a_replica_leads_to_the_primary_next_time() {
+async fn an_address_that_leads_to_a_replica_is_resolved_again() {
     let (first, second) = (servers().await, servers().await);
     let (proxy, url) = Proxy::before(&first.redis.url()).expect("a proxy");
     let client = connect(&url).await.expect("a client");
@@ -119,11 +119,11 @@ async fn what_leads_to_a_replica_leads_to_the_primary_next_time() {
     let owner = connect(&first.redis.url()).await.expect("a client");
     let there = second.redis.port().to_string();
     let _ = command(&owner, "REPLICAOF", &["127.0.0.1", &there]).await.expect("demoted");
-    let said = until("a replica is not fit", BACK_WITHIN, async || match probe(&client).await {
+    let demoted = until("a replica is not fit", BACK_WITHIN, async || match probe(&client).await {
         Ok(()) => Err("it is".to_owned()),
         Err(_) => Ok(()),
     });
-    said.await;
+    demoted.await;
     proxy.lead_to(std::net::SocketAddr::from(([127, 0, 0, 1], second.redis.port())));
     until("the new primary", BACK_WITHIN, async || writes(&client).await).await;
     probe(&client).await.expect("a primary");

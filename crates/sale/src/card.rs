@@ -5,16 +5,16 @@ use time::OffsetDateTime;
 
 use crate::{Look, SaleId, Status};
 
-/// The facts of a sale that anybody may see; the controller publishes it, waiting rooms show it.
+/// The public facts of a sale. The controller publishes them; waiting rooms show them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SaleCard {
     /// The sale.
     pub id: SaleId,
-    /// Its name in addresses: lower-case letters, digits and single hyphens.
+    /// The URL slug: lower-case letters, digits and single hyphens.
     pub slug: String,
     /// What is sold.
     pub name: String,
-    /// A sentence or two about it. Plain text.
+    /// A short description. Plain text.
     pub description: String,
     /// Price of one unit, in the currency's minor unit (cents).
     pub price_minor: i64,
@@ -22,7 +22,7 @@ pub struct SaleCard {
     pub currency: String,
     /// Units one shopper may buy.
     pub per_shopper_limit: u32,
-    /// Units one account may buy, where only those who are signed in may.
+    /// Units one account may buy, if the sale requires sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub per_account_limit: Option<u32>,
@@ -30,45 +30,45 @@ pub struct SaleCard {
     pub total: u32,
     /// Units that are neither held, paid for nor promised.
     pub remaining: u32,
-    /// What the sale is doing.
+    /// The status of the sale.
     pub status: Status,
     /// When it opens or opened.
     #[serde(with = "time::serde::rfc3339")]
     pub opens_at: OffsetDateTime,
-    /// When it ends, if it ends by the clock.
+    /// When it ends, if it ends at a set time.
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(required)]
     pub ends_at: Option<OffsetDateTime>,
-    /// People let in per second at most.
+    /// Maximum admissions per second.
     pub rate_cap_per_s: f64,
-    /// What the shop says to everybody who waits.
+    /// A message of the shop to all waiting shoppers.
     #[schema(required)]
     pub message: Option<String>,
-    /// What being let in means.
+    /// What an admission guarantees.
     #[serde(default)]
     pub mode: SaleMode,
-    /// In which order the line is served.
+    /// The order of service.
     #[serde(default)]
     pub order: LineOrder,
-    /// Of a draw: what binds it before it is made, and proves it afterwards.
+    /// For a draw: its commitment, and its proof once it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub draw: Option<DrawFacts>,
-    /// Of a lane: what it leads to, and what it takes to join. The facts above are the sale's, but for the id and the slug.
+    /// For a lane: its sale and its key. Other facts, except id and slug, are the sale's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub lane: Option<LaneFacts>,
-    /// Seconds for which a shopper who went silent keeps the place, where it is not as in every other sale.
+    /// Grace period in seconds, if the sale sets its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub grace_s: Option<u32>,
-    /// Whether it is a rehearsal: no list that shoppers see shows it.
+    /// Whether it is a rehearsal, which no list shows to shoppers.
     #[serde(default, skip_serializing_if = "is_false")]
     pub rehearsal: bool,
-    /// What its pages look like, and say.
+    /// The theme of its pages.
     #[serde(default, skip_serializing_if = "Look::is_plain")]
     pub look: Look,
-    /// Where the sale's record stands. The messages of the line are without it.
+    /// The head of the sale's record. Messages of the line omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub record: Option<RecordHead>,
@@ -113,30 +113,31 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// What being let in means.
+/// What an admission guarantees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SaleMode {
     /// A shopper who redeems in time finds a unit: no more are admitted than there are units for.
     #[default]
     Guarantee,
-    /// More shoppers are admitted than there are units for, since some will not buy. A unit is held only
-    /// while its payment runs, and at a stated risk a shopper finds none.
+    /// More shoppers are admitted than there are units for, since some will not buy. A unit is held
+    /// only while its payment runs, and at a stated risk a shopper finds none.
     Yield,
 }
 
-/// In which order a line is served.
+/// The order of service of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LineOrder {
     /// In the order of joining.
     #[default]
     Fifo,
-    /// Those who joined before the opening by lot; everybody else after them, in the order of joining.
+    /// Shoppers who joined before the opening by lot; all others after them, in the order of
+    /// joining.
     Draw,
 }
 
-/// What binds a draw before it is made, and proves it afterwards.
+/// The commitment of a draw, and its proof once it is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DrawFacts {
     /// The SHA-256 of the seed, as 64 hexadecimal digits. It never changes.
@@ -154,9 +155,9 @@ pub struct DrawFacts {
 pub struct LaneFacts {
     /// The sale that it leads to.
     pub sale: SaleId,
-    /// Its name in addresses, after the sale's slug and two hyphens.
+    /// The end of its URL slug, after the sale's slug and two hyphens.
     pub name: String,
-    /// The Ed25519 key that its invitations are verified with, as base64url.
+    /// The Ed25519 key that verifies its invitations, as base64url.
     pub key: String,
 }
 

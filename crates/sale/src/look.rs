@@ -74,7 +74,7 @@ impl Colour {
     }
 }
 
-/// What a sale's pages look like, and say. What is missing is as on all pages.
+/// The colours and texts of a sale's pages. Missing fields have the defaults of all pages.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Look {
@@ -82,7 +82,7 @@ pub struct Look {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub accent: Option<Colour>,
-    /// The ground.
+    /// The background.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub paper: Option<Colour>,

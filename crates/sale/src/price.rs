@@ -138,6 +138,11 @@ pub fn minor_units(text: &str, currency: &str) -> Option<i64> {
 }
 
 /// Formats an amount for display.
+///
+/// ```
+/// assert_eq!(fairline_sale::price_text(4_900, "EUR"), "€49.00");
+/// assert_eq!(fairline_sale::price_text(500, "ISK"), "ISK 500");
+/// ```
 #[must_use]
 pub fn price_text(minor: i64, currency: &str) -> String {
     let decimals = decimals(currency);

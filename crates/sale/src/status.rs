@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a sale is doing, as shoppers and admins see it.
+/// The status of a sale, as shoppers and administrators see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {

@@ -18,7 +18,7 @@ use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::{
     EnvFilter,
     fmt::{
-        self as told, FmtContext, FormatEvent, FormatFields,
+        self as layers, FmtContext, FormatEvent, FormatFields,
         format::Writer,
         writer::{BoxMakeWriter, MakeWriterExt as _},
     },
@@ -96,9 +96,9 @@ pub fn init_logging(service: &'static str, settings: &LogSettings) -> Result<(),
     let registry = tracing_subscriber::registry().with(filter);
     let started = match settings.format {
         LogFormat::Json => {
-            registry.with(told::layer().event_format(JsonLines { service }).with_writer(writer)).try_init()
+            registry.with(layers::layer().event_format(JsonLines { service }).with_writer(writer)).try_init()
         }
-        LogFormat::Text => registry.with(told::layer().with_target(false).with_writer(writer)).try_init(),
+        LogFormat::Text => registry.with(layers::layer().with_target(false).with_writer(writer)).try_init(),
     };
     started.map_err(|error| StartError::new(format!("Logging could not be started: {error}.")))
 }
@@ -165,7 +165,7 @@ struct Fields<M: SerializeMap> {
 }
 
 impl<M: SerializeMap> Fields<M> {
-    fn say(&mut self, field: &Field, value: &(impl serde::Serialize + ?Sized)) {
+    fn record(&mut self, field: &Field, value: &(impl serde::Serialize + ?Sized)) {
         if self.failed.is_none() {
             self.failed = self.map.serialize_entry(field.name(), value).err();
         }
@@ -174,27 +174,27 @@ impl<M: SerializeMap> Fields<M> {
 
 impl<M: SerializeMap> Visit for Fields<M> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.say(field, &format_args!("{value:?}"));
+        self.record(field, &format_args!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.say(field, value);
+        self.record(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.say(field, &value);
+        self.record(field, &value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.say(field, &value);
+        self.record(field, &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.say(field, &value);
+        self.record(field, &value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.say(field, &value);
+        self.record(field, &value);
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
         sync::{Arc, Mutex},
     };
 
-    use fairline_telemetry::{Kind, Operation, Told};
+    use fairline_telemetry::{Kind, Operation, Report};
     use serde_json::Value;
 
     use super::*;
@@ -232,17 +232,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_says_when_where_in_which_trace_what_and_how_it_went() {
+    async fn a_line_has_time_service_trace_message_and_result() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let layer = told::layer().event_format(JsonLines { service: "checkout" }).with_writer(move || writer.clone());
+        let layer = layers::layer().event_format(JsonLines { service: "checkout" }).with_writer(move || writer.clone());
         let subscriber = tracing_subscriber::registry().with(layer);
         let logs = tracing::subscriber::set_default(subscriber);
         tracing::info!(held = 3_u64, "outside any trace, \"quoted\"");
         let operation = Operation::begin(Kind::Server);
         let trace = format!("{:032x}", operation.context().trace);
         operation.run(async { tracing::warn!(is_late = true, "on the way") }).await;
-        operation.end("503", true, || Told::named("GET /products"));
+        operation.end("503", true, || Report::named("GET /products"));
         drop(logs);
 
         let [untraced, on_the_way, ended] = &lines.read()[..] else { panic!("three lines: {:?}", lines.read()) };
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_more_than_so_many_days_go() {
+    fn files_older_than_the_kept_days_are_deleted() {
         let folder = tempfile::tempdir().expect("a folder");
         for day in 1..=9 {
             let old = folder.path().join(format!("checkout.2020-01-0{day}.log"));

@@ -6,7 +6,7 @@ use axum::{
     Router, extract::MatchedPath, extract::Request, middleware::Next, response::IntoResponse, response::Response,
     routing::get,
 };
-use fairline_telemetry::{Kind, Operation, Told, TraceContext, context::TRACEPARENT};
+use fairline_telemetry::{Kind, Operation, Report, TraceContext, context::TRACEPARENT};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::Instant;
 
@@ -85,7 +85,7 @@ async fn observed(request: Request, next: Next) -> Response {
     let status = response.status();
     let labels = [("route", route.clone()), ("status", status.as_str().to_owned())];
     metrics::histogram!("http_request_duration_seconds", &labels).record(started.elapsed().as_secs_f64());
-    operation.end(status.as_str(), status.is_server_error(), || Told {
+    operation.end(status.as_str(), status.is_server_error(), || Report {
         operation: format!("{method} {route}"),
         attributes: vec![
             ("http.request.method", method.to_string()),

@@ -3,6 +3,12 @@
 use std::{convert::Infallible, fmt, str::FromStr};
 
 /// A secret setting. Its value appears in no `Debug` output, log or error.
+///
+/// ```
+/// let key = fairline_server::Secret::new("hunter2");
+/// assert_eq!(format!("{key:?}"), "(secret)");
+/// assert_eq!(key.expose(), "hunter2");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

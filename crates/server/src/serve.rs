@@ -280,7 +280,7 @@ mod tests {
         let stop = shutdown.clone();
         shutdown.spawn(async move {
             let router =
-                Router::new().route("/", get(|| async { "in" })).route("/said", post(|said: String| async { said }));
+                Router::new().route("/", get(|| async { "in" })).route("/echo", post(|body: String| async { body }));
             serve(listener, router, limits, &stop).await;
         });
         (address, shutdown)
@@ -320,9 +320,9 @@ mod tests {
         let limits =
             ServeLimits { body_timeout: Duration::from_millis(50), newcomers_max: 1, ..ServeLimits::default() };
         let (address, _shutdown) = started(limits).await;
-        let promised = "POST /said HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-length: 4\r\n\r\n";
+        let promised = "POST /echo HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-length: 4\r\n\r\n";
         assert!(answer(address, promised).await.starts_with("HTTP/1.1 400"));
-        assert!(answer(address, &format!("{promised}said")).await.ends_with("said"));
+        assert!(answer(address, &format!("{promised}text")).await.ends_with("text"));
     }
 
     #[tokio::test]

@@ -11,6 +11,15 @@ pub const TRACEPARENT: &str = "traceparent";
 /// Whether a trace is reported follows from its id and the configured share, identically in every
 /// service. The flag of incoming contexts is therefore ignored, and outgoing ones state the
 /// decision of a service with the default share.
+///
+/// ```
+/// use fairline_telemetry::TraceContext;
+///
+/// let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+/// let context: TraceContext = header.parse().expect("a traceparent");
+/// assert_eq!(context.to_string(), header);
+/// assert_eq!(context.next(2).trace, context.trace);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceContext {
     /// The trace id. Never 0.

@@ -39,14 +39,14 @@ pub enum Kind {
 
 /// The report on an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Report {
     /// The operation's name, from a bounded set: never with an id in it.
     pub operation: String,
     /// Attributes, named by OpenTelemetry's semantic conventions. They identify no person.
     pub attributes: Vec<(&'static str, String)>,
 }
 
-impl Told {
+impl Report {
     /// A report with only a name.
     #[must_use]
     pub fn named(operation: impl Into<String>) -> Self {
@@ -101,18 +101,18 @@ impl Operation {
 
     /// Ends the operation. `result` is a word or a status from a bounded set; the closure is called
     /// only if the operation is reported.
-    pub fn end(self, result: &str, has_failed: bool, told: impl FnOnce() -> Told) {
+    pub fn end(self, result: &str, has_failed: bool, report: impl FnOnce() -> Report) {
         let is_kept = self.current.context.is_kept(export::share());
         let is_exported = export::is_on();
         if !is_kept && !has_failed && !is_exported {
             return;
         }
         let lasted = self.begun.elapsed();
-        let told = told();
+        let report = report();
         if has_failed {
-            self.log_failure(&told.operation, lasted, result);
+            self.log_failure(&report.operation, lasted, result);
         } else if is_kept && is_within_bounds() {
-            let operation = told.operation.as_str();
+            let operation = report.operation.as_str();
             tracing::info!(
                 traceId = format_args!("{:032x}", self.current.context.trace),
                 operation,
@@ -122,7 +122,7 @@ impl Operation {
             );
         }
         if is_exported {
-            self.export(told, lasted, result, has_failed, is_kept);
+            self.export(report, lasted, result, has_failed, is_kept);
         }
     }
 
@@ -145,9 +145,9 @@ impl Operation {
 
     /// Exports the span. If it failed in a trace that is not kept, the retained spans of that trace
     /// are exported with it.
-    fn export(self, told: Told, lasted: Duration, result: &str, has_failed: bool, is_kept: bool) {
+    fn export(self, report: Report, lasted: Duration, result: &str, has_failed: bool, is_kept: bool) {
         let Self { kind, current: Current { context, kept_back }, parent, is_first_here, .. } = self;
-        let span = span(kind, context, parent, is_first_here, told, lasted, result, has_failed);
+        let span = span(kind, context, parent, is_first_here, report, lasted, result, has_failed);
         match kept_back {
             Some(kept_back) if !is_kept && !has_failed => {
                 // The first span of this process succeeded, so failures below it were handled; drop
@@ -202,14 +202,14 @@ fn span(
     context: TraceContext,
     parent: Option<TraceContext>,
     is_first_here: bool,
-    told: Told,
+    report: Report,
     lasted: Duration,
     result: &str,
     has_failed: bool,
 ) -> SpanData {
     let end_time = SystemTime::now();
     let mut attributes: Vec<KeyValue> =
-        told.attributes.into_iter().map(|(name, value)| KeyValue::new(name, value)).collect();
+        report.attributes.into_iter().map(|(name, value)| KeyValue::new(name, value)).collect();
     attributes.push(KeyValue::new("fairline.result", result.to_owned()));
     SpanData {
         span_context: SpanContext::new(
@@ -227,7 +227,7 @@ fn span(
             Kind::Consumer => SpanKind::Consumer,
             Kind::Internal => SpanKind::Internal,
         },
-        name: told.operation.into(),
+        name: report.operation.into(),
         start_time: end_time.checked_sub(lasted).unwrap_or(end_time),
         end_time,
         attributes,
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_beyond_so_many_a_second_are_counted() {
+    fn failures_beyond_the_limit_per_second_are_counted() {
         let counter = AtomicU64::new(0);
         for _ in 0..FAILURES_PER_S_MAX + 3 {
             assert_eq!(note(&counter, 41, FAILURES_PER_S_MAX), (0, 0));

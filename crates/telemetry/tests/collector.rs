@@ -1,4 +1,4 @@
-//! A collector, and what it is told: of traces that go well a tenth, of those that fail all.
+//! What a collector receives: a tenth of the traces that succeed, and all that fail.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
-use fairline_telemetry::{Kind, Operation, Told, TraceContext, export};
+use fairline_telemetry::{Kind, Operation, Report, TraceContext, export};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     trace::v1::{Span, span::SpanKind, status::StatusCode},
@@ -24,7 +24,7 @@ async fn take(State(spans): State<Spans>, headers: HeaderMap, body: Bytes) {
     assert_eq!(headers["content-type"], "application/x-protobuf");
     let request = ExportTraceServiceRequest::decode(body).expect("OTLP");
     for resource in request.resource_spans {
-        let attributes = resource.resource.expect("whose they are").attributes;
+        let attributes = resource.resource.expect("a resource").attributes;
         assert!(attributes.iter().any(|attribute| {
             attribute.key == "service.name" && format!("{:?}", attribute.value).contains("checkout")
         }));
@@ -35,16 +35,16 @@ async fn take(State(spans): State<Spans>, headers: HeaderMap, body: Bytes) {
 /// A request with a step inside.
 async fn request(trace: u128, has_failed: bool) {
     let outer = Operation::begin_in(Kind::Server, Some(TraceContext::root(trace, 9)));
-    outer.run(async { Operation::begin(Kind::Client).end("200", false, || Told::named("POST gateway")) }).await;
+    outer.run(async { Operation::begin(Kind::Client).end("200", false, || Report::named("POST gateway")) }).await;
     let status = if has_failed { "500" } else { "200" };
-    outer.end(status, has_failed, || Told {
+    outer.end(status, has_failed, || Report {
         operation: "POST /purchase".to_owned(),
         attributes: vec![("http.route", "/purchase".to_owned())],
     });
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_hears_of_a_tenth_of_what_went_well_and_of_all_that_did_not() {
+async fn a_collector_receives_a_tenth_of_successful_traces_and_all_failed_ones() {
     let spans = Spans::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -69,14 +69,14 @@ async fn a_collector_hears_of_a_tenth_of_what_went_well_and_of_all_that_did_not(
     tokio::task::spawn_blocking(export::finish).await.expect("no panic");
     let spans = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
-            let heard = spans.lock().expect("no panic").clone();
-            if heard.len() >= 300 {
-                return heard;
+            let received = spans.lock().expect("no panic").clone();
+            if received.len() >= 300 {
+                return received;
             }
             tokio::task::yield_now().await;
         }
     });
-    let spans = spans.await.expect("the collector has heard it");
+    let spans = spans.await.expect("the collector has received it");
 
     let failed: Vec<&Span> = spans.iter().filter(|span| status(span) == StatusCode::Error).collect();
     assert_eq!(failed.len(), 50, "all that failed");

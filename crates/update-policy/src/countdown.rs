@@ -11,7 +11,7 @@ use fairline_line::view::Place;
 
 /// Minimum interval between two places sent to a page, unless its turn or the sale changes.
 const BETWEEN_MS: u32 = 250;
-/// With fewer people ahead than this, a place that is wrong by one is corrected, too.
+/// With fewer shoppers ahead than this, a place that is wrong by one is corrected, too.
 const FEW_AHEAD: u32 = 20;
 /// Minimum interval between such corrections, in milliseconds.
 const BETWEEN_FEW_MS: u32 = 1000;
@@ -29,9 +29,9 @@ pub struct Countdown {
     place: u32,
     /// The maximum that the page shows.
     ceiling: u32,
-    /// Recalled people ahead. The page shows a higher place only if this grows.
+    /// Recalled shoppers ahead. The page shows a higher place only if this grows.
     recalled: u32,
-    /// The minimum number of recalled people ahead since then.
+    /// The minimum number of recalled shoppers ahead since then.
     recalled_min: u32,
     /// Places per second; 0 while the line stands still.
     rate_per_s: f32,
@@ -43,7 +43,7 @@ pub enum Correction {
     /// The shown place is wrong.
     Elsewhere,
     /// People ahead were recalled after others had been served. The page first needs the minimum
-    /// number of recalled people in between.
+    /// number of recalled shoppers in between.
     Recalled {
         /// The minimum.
         min: u32,
@@ -60,7 +60,7 @@ pub fn milliseconds(now: Duration) -> u32 {
     now.as_millis() as u32
 }
 
-/// The tolerated error of a place with this many people ahead: one place, or one per cent.
+/// The tolerated error of a place with this many shoppers ahead: one place, or one per cent.
 pub fn tolerated(ahead: u64) -> f64 {
     (ahead as f64 / 100.0).max(1.0)
 }
@@ -118,7 +118,7 @@ impl Countdown {
         let few = ahead < FEW_AHEAD && age_ms >= BETWEEN_FEW_MS;
         let below = f64::from(ahead) - f64::from(shown);
         if recalled > self.recalled_min && (below > tolerated || few && below >= 1.0) {
-            // A place can grow only if the number of recalled people does, so growth after a
+            // A place can grow only if the number of recalled shoppers does, so growth after a
             // decrease takes two messages.
             return Some(match self.recalled_min < self.recalled {
                 true => Correction::Recalled { min: self.recalled_min },

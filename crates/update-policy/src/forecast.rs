@@ -1,6 +1,6 @@
 //! Estimates how fast a line moves, and the resulting wait. Pure: time is passed in.
 //!
-//! The people ahead of a place are admitted at a rate *r* and give up at a rate *δ* each, so that
+//! The shoppers ahead of a place are admitted at a rate *r* and give up at a rate *δ* each, so that
 //! *N* of them are gone after *t = ln(1 + δN / r) / δ*: the fluid limit of a queue with impatient
 //! customers (W. Whitt, "Fluid models for multiserver queues with abandonments", Operations
 //! Research 54, 2006; O. Garnett, A. Mandelbaum and M. Reiman, "Designing a call center with
@@ -50,7 +50,7 @@ const SLOWER: f64 = 0.99;
 /// Pages count down no faster than the short memory allows, within this many standard deviations.
 const SHORTLY: f64 = 2.0;
 /// The share of the current departures ahead of a place that is expected until half of the wait is
-/// over: they decrease with the number of people ahead.
+/// over: they decrease with the number of shoppers ahead.
 const DEPARTURES_AHEAD: f64 = 0.75;
 /// The prior of the units per admission, and its weight in observed admissions.
 const UNITS_EXPECTED: f64 = 0.5;
@@ -93,7 +93,7 @@ pub struct Flow {
     short: Memory,
     /// Squared deviations of the short memory from the long one, beyond chance, by seconds.
     unsteady: Memory,
-    /// Recalled people, who are served before all others, by seconds of the long memory.
+    /// Recalled shoppers, who are served before all others, by seconds of the long memory.
     recalls: Memory,
     /// Departures, by person-seconds of waiting.
     departures: Memory,
@@ -110,26 +110,26 @@ pub struct Flow {
 
 impl Flow {
     /// Counts admissions.
-    pub fn admitted(&mut self, people: usize) {
-        self.admitted += people as f64;
-        if people > 0 {
+    pub fn admitted(&mut self, shoppers: usize) {
+        self.admitted += shoppers as f64;
+        if shoppers > 0 {
             self.idle_s = 0.0;
         }
     }
 
     /// Counts departures.
-    pub fn departed(&mut self, people: usize) {
-        self.departed += people as f64;
+    pub fn departed(&mut self, shoppers: usize) {
+        self.departed += shoppers as f64;
     }
 
-    /// Counts departed people who wait again at their place.
-    pub fn returned(&mut self, people: usize) {
-        self.departed -= people as f64;
+    /// Counts departed shoppers who wait again at their place.
+    pub fn returned(&mut self, shoppers: usize) {
+        self.departed -= shoppers as f64;
     }
 
-    /// Counts people who wait again after their turns had passed.
-    pub fn recalled(&mut self, people: usize) {
-        self.recalled += people as f64;
+    /// Counts shoppers who wait again after their turns had passed.
+    pub fn recalled(&mut self, shoppers: usize) {
+        self.recalled += shoppers as f64;
     }
 
     /// Applies a change of the sale's card. If the rate cap limits the line, a new cap takes effect
@@ -148,7 +148,7 @@ impl Flow {
         }
     }
 
-    /// Advances the time, with the number of people waiting. Must be called about every second.
+    /// Advances the time, with the number of shoppers waiting. Must be called about every second.
     pub fn passed(&mut self, elapsed: Duration, waiting: u64, status: Status) {
         let elapsed_s = elapsed.as_secs_f64();
         if elapsed_s <= 0.0 {
@@ -202,7 +202,7 @@ impl Flow {
             / (self.long.events.max(0.0) + UNITS_EXPECTED_WEIGHT);
         let short = self.short.per_time() * (1.0 + SHORTLY / (2.0 * self.short.events.max(0.5)).sqrt());
         Forecast {
-            // Recalled people are admitted before any other place moves up.
+            // Recalled shoppers are admitted before any other place moves up.
             admissions_per_s: (admissions_per_s - recalls_per_s).max(0.0),
             counts_per_s: (SLOWER * admissions_per_s.min(short) - recalls_per_s).max(0.0),
             variance: 1.0 / (self.long.events.max(0.0) + 1.0)
@@ -247,8 +247,8 @@ impl Forecast {
 
     /// The median wait of a shopper with this many ahead, in seconds.
     pub fn median_s(&self, ahead: u64) -> Option<f64> {
-        let people = ahead as f64 + 1.0;
-        let in_turn = people / self.admissions_per_s;
+        let shoppers = ahead as f64 + 1.0;
+        let in_turn = shoppers / self.admissions_per_s;
         // ln(1 + x) / x is the reduction by departures; 1 without any.
         let saved = self.departures_per_s * in_turn;
         self.moves().then(|| if saved > 1e-9 { in_turn * saved.ln_1p() / saved } else { in_turn })
@@ -265,9 +265,9 @@ impl Forecast {
     /// admitted: those ahead who will not have given up by then need more admissions than the units
     /// suffice for. The caller passes the previous answer for hysteresis: the answer must not
     /// change with every unit.
-    pub fn is_beyond_stock(&self, ahead: u64, told: bool) -> bool {
+    pub fn is_beyond_stock(&self, ahead: u64, was_beyond: bool) -> bool {
         let admissions = self.median_s(ahead).map_or(ahead as f64 + 1.0, |wait_s| wait_s * self.admissions_per_s);
-        admissions > if told { self.admissions_left / BEYOND_STOCK_MARGIN } else { self.admissions_left }
+        admissions > if was_beyond { self.admissions_left / BEYOND_STOCK_MARGIN } else { self.admissions_left }
     }
 }
 

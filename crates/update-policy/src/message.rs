@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-/// What the line says to a page.
+/// A message to a page.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum LineMessage {
-    /// Where the ticket stands.
+    /// The place of the ticket.
     Place {
         /// The ticket's number.
         ordinal: u64,
-        /// People ahead: 0 for the one who is next.
+        /// Shoppers ahead: 0 for the one who is next.
         place: u64,
-        /// People behind.
+        /// Shoppers behind.
         behind: u64,
-        /// People ahead who had given up and came back. While this grows, a place may grow.
+        /// Shoppers ahead who had departed and came back. While this grows, a place may grow.
         recalled: u64,
-        /// Places per second by which the page counts down by itself, until it hears more; null: it stands still.
+        /// Places per second by which the page counts down until the next message; null: it does not.
         #[schema(required)]
         rate_per_s: Option<f64>,
-        /// How long it is likely to take; null while that is not known.
+        /// The forecast wait; null while it is unknown.
         #[schema(required)]
         wait: Option<Wait>,
         /// Whether the remaining units are likely to be gone by then.
@@ -31,14 +31,14 @@ pub enum LineMessage {
         /// Units that are neither held, paid for nor promised.
         remaining: u32,
     },
-    /// The ticket is in a draw that is still to be made: it has no place yet.
+    /// The ticket takes part in a draw that has not been made, so it has no place yet.
     Draw {
         /// The ticket's number.
         ordinal: u64,
-        /// How many are in the draw.
+        /// Participants of the draw.
         participants: u64,
     },
-    /// The sale's facts: first of all messages, and whenever they change.
+    /// The sale's public facts: the first message, and whenever they change.
     Sale {
         /// The facts.
         sale: Box<SaleCard>,
@@ -50,27 +50,27 @@ pub enum LineMessage {
         /// Until when it can be redeemed.
         #[serde(with = "time::serde::rfc3339")]
         expires_at: OffsetDateTime,
-        /// Until when the page must say `claim`.
+        /// Until when the page must send `claim`.
         #[serde(with = "time::serde::rfc3339")]
         claim_by: OffsetDateTime,
         /// Units promised.
         quantity: u32,
     },
-    /// There is nothing more to wait for. The last message.
+    /// The wait is over. The last message.
     Over {
         /// Why.
         outcome: Outcome,
     },
-    /// Nothing: the connection is alive. Over WebSockets alone, after the first messages and whenever nothing else was said for so long.
+    /// The connection is alive. Only over WebSockets: after the first messages, and in silence.
     Heartbeat {
-        /// When something is said next at the latest, in seconds. A page that hears nothing for longer has lost its connection.
+        /// Maximum seconds until the next message. A page without one has lost its connection.
         next_in_s: u32,
         /// After a loss, reconnect at a random moment within this time, in milliseconds.
         reconnect_within_ms: u32,
     },
-    /// The line can't be reached for now. The place is kept.
+    /// The line can't be reached at this moment. The place is kept.
     Reconnecting {
-        /// When to expect news, in milliseconds.
+        /// Milliseconds until the next message is likely.
         retry_after_ms: u64,
     },
 }
@@ -100,16 +100,16 @@ pub fn reconnect_within_ms(pages: usize) -> u32 {
     u32::try_from(half_seconds * 500).unwrap_or(5_000)
 }
 
-/// How long it is likely to take, in seconds from now.
+/// The forecast wait, in seconds from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Wait {
-    /// Half of all such waits end from so many to so many seconds from now.
+    /// From and to: half of all such waits end within this range, in seconds from now.
     pub likely_s: (u64, u64),
-    /// Nine of ten do.
+    /// From and to: 90 % of all such waits end within this range.
     pub bounds_s: (u64, u64),
 }
 
-/// Why there is nothing more to wait for.
+/// Why the wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -123,15 +123,15 @@ pub enum Outcome {
     Bought,
     /// The shopper left.
     Left,
-    /// An operator took the ticket out of the line.
+    /// An operator removed the ticket from the line.
     Removed,
-    /// The turn passed while the shopper was away, too long ago.
+    /// The turn passed while the shopper was away, too long ago to be recalled.
     Missed,
-    /// The shopper has bought, or holds, as many units of the sale as one shopper may.
+    /// The shopper has reached the sale's limit.
     Limit,
 }
 
-/// What a page says to the line.
+/// A message of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum PageMessage {

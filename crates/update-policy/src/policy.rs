@@ -41,7 +41,7 @@ pub struct Inputs<'a> {
 /// What a page has been sent. There is one for each shopper, so it is small.
 #[derive(Debug, Default)]
 pub struct SentState {
-    told: Option<Countdown>,
+    sent: Option<Countdown>,
     /// The wait that was sent with the place.
     wait_s: Option<f32>,
     /// The first wait that was sent, and when, in the countdown's milliseconds.
@@ -86,7 +86,7 @@ const BEYOND_STOCK_EVERY_MS: u32 = 10_000;
 const BEHIND_EVERY_MS: u32 = 60_000;
 /// After news, a new rate is sent at once if the page would otherwise be wrong within this many
 /// seconds.
-const RATE_TELLS_S: f64 = 60.0;
+const RATE_WRONG_WITHIN_S: f64 = 60.0;
 
 impl SentState {
     /// The next message, or `None` when the page is up to date.
@@ -123,7 +123,7 @@ impl SentState {
                 return None;
             }
             self.token_hash = token_hash;
-            self.told = None;
+            self.sent = None;
             self.out_of_touch = false;
             return Some(LineMessage::Turn {
                 token: turn.token.clone(),
@@ -136,7 +136,7 @@ impl SentState {
             return self.draw_message(facts, participants);
         }
         if self.behind == IN_DRAW {
-            (self.told, self.behind) = (None, 0);
+            (self.sent, self.behind) = (None, 0);
         }
         self.place_message(facts, facts.place?)
     }
@@ -145,16 +145,16 @@ impl SentState {
     fn draw_message(&mut self, facts: &Inputs<'_>, participants: u64) -> Option<LineMessage> {
         // A departed ticket does not take part.
         facts.place?;
-        if let Some(told) = self.told.as_ref().filter(|_| self.behind == IN_DRAW && !self.out_of_touch) {
+        if let Some(sent) = self.sent.as_ref().filter(|_| self.behind == IN_DRAW && !self.out_of_touch) {
             // Exact for a small number, whose participants can count each other; within one per
             // cent for a crowd.
-            let differs = u64::from(told.shown(facts.now)).abs_diff(participants) > participants / 100;
-            if !differs || told.age_ms(facts.now) < IN_DRAW_EVERY_MS {
+            let differs = u64::from(sent.shown(facts.now)).abs_diff(participants) > participants / 100;
+            if !differs || sent.age_ms(facts.now) < IN_DRAW_EVERY_MS {
                 return None;
             }
         }
-        let everybody = Place { ahead: participants, recalled: 0, behind: 0 };
-        self.told = Some(Countdown::new(None, facts.now, everybody, 0.0));
+        let all = Place { ahead: participants, recalled: 0, behind: 0 };
+        self.sent = Some(Countdown::new(None, facts.now, all, 0.0));
         (self.behind, self.token_hash, self.out_of_touch) = (IN_DRAW, 0, false);
         Some(LineMessage::Draw { ordinal: facts.ordinal, participants })
     }
@@ -170,14 +170,14 @@ impl SentState {
         if self.token_hash == 0 {
             return None;
         }
-        let (at_ms, told) = self.first_wait.take()?;
+        let (at_ms, sent) = self.first_wait.take()?;
         let waited_s = f64::from(milliseconds(now).wrapping_sub(at_ms)) / 1000.0;
-        Some(EndedWait { ratio: waited_s / f64::from(told.median_s), within: told.within(waited_s) })
+        Some(EndedWait { ratio: waited_s / f64::from(sent.median_s), within: sent.within(waited_s) })
     }
 
     fn stop(&mut self, now: Duration) {
-        if let Some(told) = &mut self.told {
-            told.stop(now);
+        if let Some(sent) = &mut self.sent {
+            sent.stop(now);
         }
     }
 
@@ -196,7 +196,7 @@ impl SentState {
         let rate_per_s = forecast.places_per_s(place.ahead).map(|rate| (rate * 10_000.0).round() / 10_000.0);
         let beyond_stock = forecast.is_beyond_stock(place.ahead, self.beyond_stock);
         let had_news = std::mem::take(&mut self.had_news);
-        let mut said = LineMessage::Place {
+        let mut message = LineMessage::Place {
             ordinal: facts.ordinal,
             place: place.ahead,
             behind: place.behind,
@@ -206,19 +206,19 @@ impl SentState {
             beyond_stock,
             remaining: facts.card.remaining,
         };
-        let mut tells = (place, rate_per_s);
-        if let Some(told) = &mut self.told
+        let mut counted_from = (place, rate_per_s);
+        if let Some(sent) = &mut self.sent
             && !self.out_of_touch
         {
-            let age_ms = told.age_ms(facts.now);
-            let drifts_per_s = (told.rate_per_s() - rate_per_s.unwrap_or_default()).abs();
-            let rate_differs = drifts_per_s * RATE_TELLS_S > tolerated(place.ahead);
-            match told.wrong(facts.now, place) {
+            let age_ms = sent.age_ms(facts.now);
+            let drifts_per_s = (sent.rate_per_s() - rate_per_s.unwrap_or_default()).abs();
+            let rate_differs = drifts_per_s * RATE_WRONG_WITHIN_S > tolerated(place.ahead);
+            match sent.wrong(facts.now, place) {
                 Some(Correction::Elsewhere) => {}
                 Some(Correction::Recalled { min }) => {
-                    let shown = u64::from(told.shown(facts.now));
-                    tells = (Place { ahead: shown, recalled: u64::from(min), ..place }, None);
-                    if let LineMessage::Place { place, recalled, rate_per_s, .. } = &mut said {
+                    let shown = u64::from(sent.shown(facts.now));
+                    counted_from = (Place { ahead: shown, recalled: u64::from(min), ..place }, None);
+                    if let LineMessage::Place { place, recalled, rate_per_s, .. } = &mut message {
                         (*place, *recalled, *rate_per_s) = (shown, u64::from(min), None);
                     }
                 }
@@ -229,8 +229,8 @@ impl SentState {
                 None => return None,
             }
         }
-        let (place, rate_per_s) = tells;
-        self.told = Some(Countdown::new(self.told.as_ref(), facts.now, place, rate_per_s.unwrap_or_default()));
+        let (place, rate_per_s) = counted_from;
+        self.sent = Some(Countdown::new(self.sent.as_ref(), facts.now, place, rate_per_s.unwrap_or_default()));
         self.wait_s = outlook.map(|outlook| outlook.median_s);
         if self.first_wait.is_none() {
             self.first_wait = outlook.map(|outlook| (milliseconds(facts.now), outlook));
@@ -240,15 +240,15 @@ impl SentState {
         self.token_hash = 0;
         self.out_of_touch = false;
         self.remember_remaining(facts);
-        Some(said)
+        Some(message)
     }
 
     fn should_send_wait(&self, outlook: Option<WaitOutlook>, age_ms: u32) -> bool {
         match (self.wait_s, outlook) {
             (None, Some(_)) => true,
-            (Some(told_s), Some(outlook)) => {
-                let (told_s, now_s) = (f64::from(told_s) - f64::from(age_ms) / 1000.0, f64::from(outlook.median_s));
-                age_ms >= WAIT_EVERY_MS && (told_s - now_s).abs() > (WAIT_DIFFERS * now_s).max(WAIT_DIFFERS_S)
+            (Some(sent_s), Some(outlook)) => {
+                let (sent_s, now_s) = (f64::from(sent_s) - f64::from(age_ms) / 1000.0, f64::from(outlook.median_s));
+                age_ms >= WAIT_EVERY_MS && (sent_s - now_s).abs() > (WAIT_DIFFERS * now_s).max(WAIT_DIFFERS_S)
             }
             (_, None) => false,
         }
@@ -338,91 +338,95 @@ mod tests {
         Turn::Now(LiveTurn { token: "a.b.c".to_owned(), quantity: 1, claim_by: at, expires_at: at })
     }
 
-    fn all(said: &mut SentState, facts: &Inputs<'_>) -> Vec<&'static str> {
-        std::iter::from_fn(|| said.next(facts)).take(10).map(|message| message.kind()).collect()
+    fn all(state: &mut SentState, facts: &Inputs<'_>) -> Vec<&'static str> {
+        std::iter::from_fn(|| state.next(facts)).take(10).map(|message| message.kind()).collect()
     }
 
     #[test]
-    fn what_is_remembered_of_a_page_is_small() {
+    fn the_state_of_a_page_is_small() {
         assert!(size_of::<SentState>() <= 80, "{}", size_of::<SentState>());
     }
 
     #[test]
-    fn a_shopper_hears_everything_once() {
-        let (open, mut said) = (card(Status::Open), SentState::default());
+    fn a_page_receives_every_change_once() {
+        let (open, mut state) = (card(Status::Open), SentState::default());
         let first = facts(&open);
-        assert_eq!(all(&mut said, &first), ["sale", "place"]);
-        assert!(all(&mut said, &first).is_empty(), "nothing changed");
+        assert_eq!(all(&mut state, &first), ["sale", "place"]);
+        assert!(all(&mut state, &first).is_empty(), "nothing changed");
 
         let moved = Inputs { place: Some(at(1, 0)), ..first.clone() };
-        assert!(all(&mut said, &moved).is_empty(), "too early");
+        assert!(all(&mut state, &moved).is_empty(), "too early");
         let moved = Inputs { now: s(1000.3), ..moved };
-        assert_eq!(all(&mut said, &moved), ["place"]);
+        assert_eq!(all(&mut state, &moved), ["place"]);
 
         let fewer = Arc::new(SaleCard { remaining: 30, ..SaleCard::clone(&open) });
         let fewer = Inputs { card: &fewer, now: s(1020.0), ..moved.clone() };
-        assert!(all(&mut said, &fewer).is_empty(), "no news to hurry with");
-        assert_eq!(all(&mut said, &Inputs { now: s(1070.0), ..fewer.clone() }), ["sale"]);
+        assert!(all(&mut state, &fewer).is_empty(), "fewer units are not urgent");
+        assert_eq!(all(&mut state, &Inputs { now: s(1070.0), ..fewer.clone() }), ["sale"]);
 
         let paused = card(Status::Paused);
         let paused = Inputs { card: &paused, news: 2, ..moved.clone() };
-        assert_eq!(all(&mut said, &paused), ["sale"], "news wait for no countdown");
+        assert_eq!(all(&mut state, &paused), ["sale"], "news are sent at once");
 
         let live = live();
         let turn = Inputs { turn: &live, place: None, news: 3, ..moved.clone() };
-        assert_eq!(all(&mut said, &turn), ["sale", "turn"]);
-        assert!(all(&mut said, &turn).is_empty());
+        assert_eq!(all(&mut state, &turn), ["sale", "turn"]);
+        assert!(all(&mut state, &turn).is_empty());
 
         let recalled = Inputs { place: Some(at(0, 0)), news: 3, ..moved.clone() };
-        assert_eq!(all(&mut said, &recalled), ["place"], "the turn lapsed and comes again");
-        assert_eq!(all(&mut said, &turn), ["turn"]);
+        assert_eq!(all(&mut state, &recalled), ["place"], "the turn lapsed and comes again");
+        assert_eq!(all(&mut state, &turn), ["turn"]);
 
-        assert_eq!(all(&mut said, &Inputs { turn: &Turn::Bought, ..turn }), ["over"]);
-        assert!(said.over() && all(&mut said, &first).is_empty(), "over is the last word");
+        assert_eq!(all(&mut state, &Inputs { turn: &Turn::Bought, ..turn }), ["over"]);
+        assert!(state.over() && all(&mut state, &first).is_empty(), "over is the last message");
     }
 
     #[test]
-    fn before_a_draw_nobody_has_a_place() {
-        let (open, mut said) = (card(Status::Scheduled), SentState::default());
+    fn before_a_draw_no_ticket_has_a_place() {
+        let (open, mut state) = (card(Status::Scheduled), SentState::default());
         let few = Inputs { in_draw: Some(4), ..facts(&open) };
-        assert_eq!(all(&mut said, &few), ["sale", "draw"]);
-        assert_eq!(all(&mut said, &Inputs { in_draw: Some(5), now: s(1010.0), ..few }), ["draw"], "few can count");
-        let (open, mut said) = (card(Status::Scheduled), SentState::default());
+        assert_eq!(all(&mut state, &few), ["sale", "draw"]);
+        assert_eq!(
+            all(&mut state, &Inputs { in_draw: Some(5), now: s(1010.0), ..few }),
+            ["draw"],
+            "few are counted exactly"
+        );
+        let (open, mut state) = (card(Status::Scheduled), SentState::default());
         let first = Inputs { in_draw: Some(300), ..facts(&open) };
-        assert_eq!(all(&mut said, &first), ["sale", "draw"]);
+        assert_eq!(all(&mut state, &first), ["sale", "draw"]);
         let one_more = Inputs { in_draw: Some(301), now: s(1010.0), ..first.clone() };
-        assert!(all(&mut said, &one_more).is_empty(), "one more of many is no news");
+        assert!(all(&mut state, &one_more).is_empty(), "one more of many is not sent");
         let many_more = Inputs { in_draw: Some(600), now: s(1001.0), ..first.clone() };
-        assert!(all(&mut said, &many_more).is_empty(), "too early");
-        assert_eq!(all(&mut said, &Inputs { now: s(1010.0), ..many_more }), ["draw"]);
+        assert!(all(&mut state, &many_more).is_empty(), "too early");
+        assert_eq!(all(&mut state, &Inputs { now: s(1010.0), ..many_more }), ["draw"]);
         let drawn = Inputs { now: s(1010.0), ..facts(&open) };
-        assert_eq!(all(&mut said, &drawn), ["place"], "at once");
-        assert!(all(&mut said, &drawn).is_empty());
+        assert_eq!(all(&mut state, &drawn), ["place"], "at once");
+        assert!(all(&mut state, &drawn).is_empty());
         let departed = Inputs { place: None, ..first };
         assert_eq!(all(&mut SentState::default(), &departed), ["sale"]);
     }
 
     #[test]
-    fn units_that_come_and_go_keep_no_place_untold() {
-        let (open, mut said) = (card(Status::Open), SentState::default());
-        all(&mut said, &Inputs { place: Some(at(100, 0)), ..facts(&open) });
+    fn changes_of_the_remaining_units_delay_no_place() {
+        let (open, mut state) = (card(Status::Open), SentState::default());
+        all(&mut state, &Inputs { place: Some(at(100, 0)), ..facts(&open) });
         for step in 1..40 {
             let card = Arc::new(SaleCard { remaining: 100 * (step % 2), ..SaleCard::clone(&open) });
             let place = Some(at(100 - 2 * u64::from(step), 0));
             let moved = Inputs { card: &card, place, now: s(1000.0 + f64::from(step) * 61.0), ..facts(&open) };
-            assert_eq!(all(&mut said, &moved).last(), Some(&"place"));
+            assert_eq!(all(&mut state, &moved).last(), Some(&"place"));
         }
     }
 
     #[test]
-    fn a_loss_of_touch_is_said_and_so_is_its_end() {
+    fn an_unreachable_line_and_its_return_are_sent() {
         let (open, live) = (card(Status::Open), live());
         for back in [facts(&open), Inputs { turn: &live, ..facts(&open) }] {
-            let mut said = SentState::default();
-            all(&mut said, &back);
+            let mut state = SentState::default();
+            all(&mut state, &back);
             let lost = Inputs { in_touch: false, ..back.clone() };
-            assert_eq!(all(&mut said, &lost), ["reconnecting"]);
-            assert_eq!(all(&mut said, &back).len(), 1);
+            assert_eq!(all(&mut state, &lost), ["reconnecting"]);
+            assert_eq!(all(&mut state, &back).len(), 1);
         }
     }
 

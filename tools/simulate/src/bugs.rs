@@ -77,10 +77,7 @@ pub const CONTROLS: &[Control] = &[
         name: "recalled-over-epochs",
         what: "core 6: a ticket recalled in an earlier epoch is served as if recalled in this one",
         bugs: &[],
-        patches: &[(
-            "keys[SHOWN], keys[RECALLED], keys[ABSENT], keys[RETURNED],\n            keys[PASSED])",
-            "keys[SHOWN])",
-        )],
+        patches: &[("    call('UNLINK', keys[RECALLED], keys[ABSENT], keys[RETURNED], keys[PASSED])\n", "")],
     },
     Control {
         name: "no-fence",

@@ -111,7 +111,7 @@ impl Shared {
                 }
                 Some(room) => {
                     self.busy(1);
-                    expected = room.look_after(expected).await;
+                    expected = room.check(expected).await;
                     self.busy(-1);
                 }
             }
@@ -126,7 +126,7 @@ impl Shared {
             let received = self.inside.borrow_mut().inbox.pop_front();
             let (Some(room), Some((at, change))) = (self.room(), received) else { continue };
             self.busy(1);
-            room.take_in(at, change).await;
+            room.apply(at, change).await;
             self.busy(-1);
         }
     }
@@ -146,7 +146,7 @@ impl Shared {
         loop {
             self.sleep(GONE_MS).await;
             if let Some(room) = self.room() {
-                room.tell_gone().await;
+                room.report_gone().await;
             }
         }
     }
@@ -202,7 +202,7 @@ impl Shared {
     /// A shopper opens the page with a ticket.
     pub async fn open(self, guest: Guest, ticket: Ticket) {
         if let Some(account) = &guest.account
-            && self.line.name(&ticket, account).await.is_err()
+            && self.line.bind_account(&ticket, account).await.is_err()
         {
             return self.done(Outcome::Failed(guest.shopper));
         }

@@ -409,8 +409,9 @@ impl World {
 
     /// Whether a task has an undelivered publication.
     pub(crate) fn publishes(&self, process: Process, slot: u8) -> bool {
-        self.call_of(process, slot)
-            .is_some_and(|(_, request)| ["_publish", "_retell"].iter().any(|name| request.function.ends_with(name)))
+        self.call_of(process, slot).is_some_and(|(_, request)| {
+            ["_publish", "_republish_turns"].iter().any(|name| request.function.ends_with(name))
+        })
     }
 
     /// The state of a node, for checks.

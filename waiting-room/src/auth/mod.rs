@@ -1,3 +1,4 @@
-//! Authentication of shoppers through accounts that the shop asserts.
+//! Who a shopper is: tickets in cookies, and accounts that the merchant asserts.
 
 pub(crate) mod account;
+pub(crate) mod ticket;

@@ -10,6 +10,7 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
+use fairline_line::store::LineStore;
 use fairline_sale::{SaleCard, SaleMode, Status, price_text};
 use fairline_server::{ClientAddress, Path, Problem, Query};
 use fairline_update_policy::{LineMessage, Outcome};
@@ -17,24 +18,43 @@ use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
 use crate::{
+    auth::ticket::TicketAuth,
     http::{
         api::active,
-        entry::{Credentials, Entered, EntryMode, LineEntry, invited},
+        entry::{Credentials, Entered, EntryMode, EntryRequest, LineEntry, invited},
         error::RoomError,
+        polls::Polls,
+        state::AppState,
     },
-    line::shoppers::Browser,
+    line::{room::Room, rooms::Rooms},
     stream::session::Session,
 };
 
 /// Pages run only their own scripts and styles, and refuse to be framed.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// The state of the pages.
+#[derive(Clone)]
+pub(crate) struct Pages {
+    pub(crate) rooms: Rooms,
+    pub(crate) store: LineStore,
+    pub(crate) tickets: Arc<TicketAuth>,
+    /// The URL prefix of the shop's own checkout, up to the token; empty without one.
+    pub(crate) own_checkout: Arc<str>,
+}
+
+impl Pages {
+    fn room(&self, slug: &str) -> Result<Arc<Room>, RoomError> {
+        self.rooms.requested_by_slug(slug).ok_or(RoomError::UnknownSale)
+    }
+}
+
 /// The routes of the pages.
-pub(crate) fn routes() -> Router<Arc<LineEntry>> {
+pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .route("/", get(home))
         .route("/sales/{slug}", get(sale))
-        .route("/sales/{slug}/look.css", get(look))
+        .route("/sales/{slug}/look.css", get(theme))
         .route("/sales/{slug}/line", get(line).post(join))
         .route("/sales/{slug}/line/leave", post(leave))
         .route("/assets/{file}", get(asset))
@@ -246,18 +266,18 @@ impl IntoResponse for PageProblem {
     }
 }
 
-async fn home(State(entry): State<Arc<LineEntry>>) -> Response {
-    let sales = active(&entry).iter().map(|card| card.as_ref().into()).collect();
+async fn home(State(pages): State<Pages>) -> Response {
+    let sales = active(&pages.rooms).iter().map(|card| card.as_ref().into()).collect();
     page(StatusCode::OK, &HomePage { assets: Assets::new(), sales })
 }
 
 async fn sale(
-    State(entry): State<Arc<LineEntry>>,
+    State(pages): State<Pages>,
     Path(slug): Path<String>,
     Query(credentials): Query<Credentials>,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
-    let room = entry.room_by_slug(&slug)?;
+    let room = pages.room(&slug)?;
     let card = room.card();
     let now = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     let template = SalePage {
@@ -265,22 +285,22 @@ async fn sale(
         can_join: !card.status.is_over(),
         invited: card.lane.is_none() || invited(&card, &credentials).is_some(),
         invitation: credentials.invitation.unwrap_or_default(),
-        joined: entry.ticket(room.sale, &headers).is_some(),
-        secure_cookies: entry.secure_cookies,
+        joined: pages.tickets.ticket(room.sale, &headers).is_some(),
+        secure_cookies: pages.tickets.secure_cookies,
         now_rfc3339: OffsetDateTime::now_utc().format(now).unwrap_or_default(),
         sale: card.as_ref().into(),
-        own_checkout: entry.own_checkout.to_string(),
+        own_checkout: pages.own_checkout.to_string(),
     };
     let mut response = page(StatusCode::OK, &template);
-    if !entry.keeps_cookies(room.sale, &headers) {
-        response.headers_mut().insert(header::SET_COOKIE, entry.probe());
+    if !pages.tickets.keeps_cookies(room.sale, &headers) {
+        response.headers_mut().insert(header::SET_COOKIE, pages.tickets.probe());
     }
     Ok(response)
 }
 
 /// The style sheet of a sale's theme.
-async fn look(State(entry): State<Arc<LineEntry>>, Path(slug): Path<String>) -> Result<Response, Problem> {
-    let colours = entry.room_by_slug(&slug)?.card().look.style_sheet();
+async fn theme(State(pages): State<Pages>, Path(slug): Path<String>) -> Result<Response, Problem> {
+    let colours = pages.room(&slug)?.card().look.style_sheet();
     let headers = [
         (header::CONTENT_TYPE, "text/css; charset=utf-8"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -299,24 +319,26 @@ pub(crate) struct Joining {
 
 /// Joins without JavaScript and redirects to the line's page.
 async fn join(
+    State(pages): State<Pages>,
     State(entry): State<Arc<LineEntry>>,
     Path(slug): Path<String>,
     Query(joining): Query<Joining>,
     ClientAddress(client): ClientAddress,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
-    let room = entry.room_by_slug(&slug)?;
-    if !entry.keeps_cookies(room.sale, &headers) {
-        return Ok(no_cookies(&entry));
+    let room = pages.room(&slug)?;
+    if !pages.tickets.keeps_cookies(room.sale, &headers) {
+        return Ok(no_cookies(&pages.tickets));
     }
     let mode = if joining.rejoin { EntryMode::Rejoin } else { EntryMode::JoinOrResume };
-    let Entered { cookie, .. } = entry.enter(room, &headers, client, mode, &joining.credentials).await?;
+    let entering = EntryRequest { room, headers: &headers, client, mode, credentials: &joining.credentials };
+    let Entered { cookie, .. } = entry.enter(entering).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("/sales/{slug}/line"))).into_response())
 }
 
 /// A cookie holds the place. A browser that stores none would receive a new place with each request
 /// and show none of them.
-fn no_cookies(entry: &LineEntry) -> Response {
+fn no_cookies(tickets: &TicketAuth) -> Response {
     let template = ProblemPage {
         assets: Assets::new(),
         heading: "Cookies are blocked".to_owned(),
@@ -324,7 +346,7 @@ fn no_cookies(entry: &LineEntry) -> Response {
             .to_owned(),
         retry: "Join the line".to_owned(),
     };
-    ([(header::SET_COOKIE, entry.probe())], page(StatusCode::FORBIDDEN, &template)).into_response()
+    ([(header::SET_COOKIE, tickets.probe())], page(StatusCode::FORBIDDEN, &template)).into_response()
 }
 
 #[derive(Deserialize)]
@@ -340,18 +362,22 @@ pub(crate) struct Loading {
 /// The line without JavaScript: a page that refreshes itself. Only a load by the shopper claims a
 /// turn; an automatic refresh of a hidden tab does not show that the shopper saw it.
 async fn line(
+    State(pages): State<Pages>,
     State(entry): State<Arc<LineEntry>>,
+    State(polls): State<Arc<Polls>>,
     Path(slug): Path<String>,
     Query(loading): Query<Loading>,
     ClientAddress(client): ClientAddress,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
-    let room = entry.room_by_slug(&slug)?;
-    if entry.ticket(room.sale, &headers).is_none() {
+    let room = pages.room(&slug)?;
+    if pages.tickets.ticket(room.sale, &headers).is_none() {
         return Ok(Redirect::to(&format!("/sales/{slug}")).into_response());
     }
-    let Entered { tab, ticket, cookie } =
-        entry.enter(room.clone(), &headers, client, EntryMode::Resume, &Credentials::default()).await?;
+    let credentials = Credentials::default();
+    let mode = EntryMode::Resume;
+    let entering = EntryRequest { room: room.clone(), headers: &headers, client, mode, credentials: &credentials };
+    let Entered { tab, ticket, cookie } = entry.enter(entering).await?;
     let mut session = Session::new(tab);
     let mut template = LinePage {
         assets: Assets::new(),
@@ -384,14 +410,14 @@ async fn line(
             LineMessage::Draw { participants, .. } => template.in_draw = Some(participants),
             LineMessage::Turn { claim_by, expires_at, token, .. } => {
                 template.turn = true;
-                if !entry.own_checkout.is_empty() {
-                    template.own_checkout = format!("{}{token}", entry.own_checkout);
+                if !pages.own_checkout.is_empty() {
+                    template.own_checkout = format!("{}{token}", pages.own_checkout);
                 }
                 let clock = format_description!("[hour]:[minute]:[second] UTC");
                 template.turn_ends_text = expires_at.format(clock).unwrap_or_default();
                 let turn = expires_at.unix_timestamp();
                 if !loading.refreshed {
-                    entry.store.claim(&ticket).await.map_err(RoomError::from)?;
+                    pages.store.claim(&ticket).await.map_err(RoomError::from)?;
                 }
                 if loading.refreshed && loading.claimed != Some(turn) {
                     template.claim_by_text = claim_by.format(clock).unwrap_or_default();
@@ -399,15 +425,14 @@ async fn line(
                     claimed = format!("&claimed={turn}");
                 }
             }
-            LineMessage::Over { outcome } => template.outcome = word(outcome).to_owned(),
+            LineMessage::Over { outcome } => template.outcome = outcome_name(outcome).to_owned(),
             LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting { .. } => {}
         }
     }
     if !session.is_over() {
         // A shopper remains present between two refreshes, and while one refresh is missed.
-        let looks_again = Duration::from_secs(3 * template.refresh_s);
-        let grace = entry.grace.of(&room.card(), Browser::of(&headers)).max(looks_again);
-        entry.absences.note(&ticket, grace).await.map_err(RoomError::from)?;
+        let until_refresh = Duration::from_secs(3 * template.refresh_s);
+        polls.start_grace(&room, &ticket, &headers, until_refresh).await?;
     }
     let mut response = page(StatusCode::OK, &template);
     response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -423,14 +448,16 @@ async fn line(
 /// Leaves without JavaScript. The ticket is kept, so that the page shows the outcome and offers to
 /// join again.
 async fn leave(
-    State(entry): State<Arc<LineEntry>>,
+    State(pages): State<Pages>,
     Path(slug): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
-    let room = entry.room_by_slug(&slug)?;
-    entry.check_origin(&headers)?;
-    if let Some(ticket) = entry.ticket(room.sale, &headers) {
-        entry.leave(&ticket).await?;
+    let room = pages.room(&slug)?;
+    if pages.tickets.is_foreign(&headers) {
+        return Err(RoomError::ForeignOrigin.into());
+    }
+    if let Some(ticket) = pages.tickets.ticket(room.sale, &headers) {
+        pages.store.leave(&ticket).await.map_err(RoomError::from)?;
     }
     Ok(Redirect::to(&format!("/sales/{slug}/line")).into_response())
 }
@@ -447,7 +474,7 @@ fn range_text((from_s, to_s): (u64, u64)) -> String {
     }
 }
 
-fn word(outcome: Outcome) -> &'static str {
+fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::SoldOut => "sold_out",
         Outcome::Closed => "closed",
@@ -465,7 +492,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_are_told_in_seconds_or_minutes() {
+    fn waits_are_in_seconds_or_minutes() {
         assert_eq!(range_text((20, 40)), "20 to 40 seconds");
         assert_eq!(range_text((150, 290)), "3 to 5 minutes");
     }

@@ -9,7 +9,7 @@ use super::shoppers::Browser;
 /// Grace periods by kind of browser.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grace {
-    pub(crate) desk: Duration,
+    pub(crate) desktop: Duration,
     pub(crate) phone: Duration,
 }
 
@@ -18,11 +18,11 @@ impl Grace {
     /// more, as in the settings.
     pub(crate) fn of(self, card: &SaleCard, browser: Browser) -> Duration {
         match (card.grace_s, browser) {
-            (None, Browser::Desk) => self.desk,
+            (None, Browser::Desktop) => self.desktop,
             (None, Browser::Phone) => self.phone,
-            (Some(grace_s), Browser::Desk) => Duration::from_secs(grace_s.into()),
+            (Some(grace_s), Browser::Desktop) => Duration::from_secs(grace_s.into()),
             (Some(grace_s), Browser::Phone) => {
-                self.phone * grace_s / u32::try_from(self.desk.as_secs()).unwrap_or(1).max(1)
+                self.phone * grace_s / u32::try_from(self.desktop.as_secs()).unwrap_or(1).max(1)
             }
         }
     }
@@ -34,9 +34,10 @@ mod tests {
 
     #[test]
     fn phones_keep_their_places_longer_in_proportion() {
-        let grace = Grace { desk: Duration::from_secs(120), phone: Duration::from_secs(300) };
+        let grace = Grace { desktop: Duration::from_secs(120), phone: Duration::from_secs(300) };
         let mut card = SaleCard::clone(&crate::line::room::tests::room().card());
-        let both = |card: &SaleCard| [Browser::Desk, Browser::Phone].map(|browser| grace.of(card, browser).as_secs());
+        let both =
+            |card: &SaleCard| [Browser::Desktop, Browser::Phone].map(|browser| grace.of(card, browser).as_secs());
         assert_eq!(both(&card), [120, 300]);
         card.grace_s = Some(10);
         assert_eq!(both(&card), [10, 25]);

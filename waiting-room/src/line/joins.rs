@@ -50,7 +50,7 @@ impl Joins {
         account: Option<Account>,
     ) -> Result<Ticket, LineError> {
         let (answer, answered) = oneshot::channel();
-        let crowded = || LineError::Unavailable("too many are joining at this moment".to_owned());
+        let crowded = || LineError::Unavailable("too many joins are waiting".to_owned());
         let joining = Joining { visitor, account };
         self.0.try_send(Join { room, joining, answer }).map_err(|_| crowded())?;
         answered.await.map_err(|_| crowded())?
@@ -97,9 +97,9 @@ mod tests {
     use crate::{http::error::RoomError, line::room};
 
     #[tokio::test]
-    async fn one_join_too_many_is_told_to_come_back() {
+    async fn a_join_beyond_the_limit_is_rejected() {
         let room = Arc::new(room::tests::room());
-        let (sender, _nobody_gathers) = mpsc::channel(2);
+        let (sender, _no_batches) = mpsc::channel(2);
         let joins = Joins(sender);
         let join = || {
             let (joins, room) = (joins.clone(), room.clone());
@@ -109,8 +109,8 @@ mod tests {
         while joins.0.capacity() > 0 {
             tokio::task::yield_now().await;
         }
-        let refused = join().await.expect("no panic").expect_err("full");
-        let problem = fairline_server::Problem::from(RoomError::from(refused));
+        let rejected = join().await.expect("no panic").expect_err("full");
+        let problem = fairline_server::Problem::from(RoomError::from(rejected));
         assert_eq!(problem.status(), axum::http::StatusCode::SERVICE_UNAVAILABLE);
         assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
     }

@@ -41,7 +41,7 @@ impl Resumes {
     /// When the line does not answer, or the queue is full.
     pub(crate) async fn resume(&self, room: Arc<Room>, ticket: Ticket) -> Result<(), LineError> {
         let (answer, answered) = oneshot::channel();
-        let crowded = || LineError::Unavailable("too many come back at this moment".to_owned());
+        let crowded = || LineError::Unavailable("too many tickets are waiting to be presented".to_owned());
         self.0.try_send(Shown { room, ticket, answer }).map_err(|_| crowded())?;
         answered.await.map_err(|_| crowded())?
     }

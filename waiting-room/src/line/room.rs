@@ -34,7 +34,7 @@ pub(crate) struct Room {
     pub(crate) wake_up: WakeUp,
     pub(crate) shoppers: Shoppers,
     /// When a client last requested this sale.
-    asked_at: Mutex<Option<Instant>>,
+    requested_at: Mutex<Option<Instant>>,
 }
 
 struct Line {
@@ -112,20 +112,20 @@ impl Room {
             in_touch: watch::Sender::new(true),
             wake_up,
             shoppers: Shoppers::new(sale),
-            asked_at: Mutex::default(),
+            requested_at: Mutex::default(),
         }
     }
 
     /// Records that a client requested this sale.
-    pub(crate) fn asked(&self) {
-        *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    pub(crate) fn note_request(&self) {
+        *self.requested_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Whether the room has no shoppers and no recent requests. A resting room needs no prompt
     /// check for missed changes.
     pub(crate) fn rests(&self) -> bool {
-        let asked_at = *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        self.shoppers.is_empty() && asked_at.is_none_or(|at| at.elapsed() > RESTS_AFTER)
+        let requested_at = *self.requested_at.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shoppers.is_empty() && requested_at.is_none_or(|at| at.elapsed() > RESTS_AFTER)
     }
 
     /// Whether a roll call is due: shoppers may wait in this line, connected to a node that has
@@ -149,7 +149,7 @@ impl Room {
     }
 
     /// Whether this sale has that slug.
-    pub(crate) fn is_called(&self, slug: &str) -> bool {
+    pub(crate) fn has_slug(&self, slug: &str) -> bool {
         self.read().card.slug == slug
     }
 
@@ -208,16 +208,16 @@ impl Room {
                 };
                 line.view.apply(&here);
             } else if turn == Turn::Waiting && at.epoch == line.revision.epoch {
-                // That it was given stays true, and no change announces that before the next publication.
+                // The ordinal stays given, and no change announces it before the next publication.
                 line.view.given(ordinal);
             }
         }
-        self.tell(ordinal, turn, at);
+        self.set_turn(ordinal, turn, at);
     }
 
     /// Notifies every tab of a ticket of its turn, unless a newer turn is known.
-    fn tell(&self, ordinal: Ordinal, turn: Turn, at: Revision) {
-        if self.shoppers.tell(ordinal, turn, at) {
+    fn set_turn(&self, ordinal: Ordinal, turn: Turn, at: Revision) {
+        if self.shoppers.set_turn(ordinal, turn, at) {
             self.wake_up.turn(ordinal);
         }
     }
@@ -252,14 +252,16 @@ impl Room {
             Change::Absent { ordinals } | Change::Departed { ordinals } => {
                 follow_up.resume.extend(ordinals.iter().filter_map(|ordinal| self.shoppers.ticket(*ordinal)));
             }
-            Change::Left { ordinals } => ordinals.into_iter().for_each(|ordinal| self.tell(ordinal, Turn::Left, at)),
+            Change::Left { ordinals } => {
+                ordinals.into_iter().for_each(|ordinal| self.set_turn(ordinal, Turn::Left, at))
+            }
             Change::Moved { turns, .. } => {
                 for (ordinal, turn) in turns {
                     let Some(turn) = Turn::from_text(&turn) else { continue };
                     if turn == Turn::Lapsed {
                         follow_up.resume.extend(self.shoppers.ticket(ordinal));
                     }
-                    self.tell(ordinal, turn, at);
+                    self.set_turn(ordinal, turn, at);
                 }
             }
             Change::Card { card } => {
@@ -313,7 +315,7 @@ impl Room {
 
     /// Sets whether the line can be reached, and wakes all tabs if that changed.
     pub(crate) fn set_in_touch(&self, in_touch: bool) {
-        if self.in_touch.send_if_modified(|told| std::mem::replace(told, in_touch) != in_touch) {
+        if self.in_touch.send_if_modified(|current| std::mem::replace(current, in_touch) != in_touch) {
             self.wake_up.news();
         }
     }
@@ -358,11 +360,11 @@ pub(crate) mod tests {
     async fn a_room_without_anybody_rests_and_calls_no_roll() {
         let room = room();
         assert!(room.rests() && room.calls_roll(), "shoppers of a node that has died may wait");
-        room.asked();
+        room.note_request();
         assert!(!room.rests());
         tokio::time::advance(RESTS_AFTER + Duration::from_millis(1)).await;
         assert!(room.rests());
-        room.shoppers.enter(&ticket(&room, 1), Browser::Desk);
+        room.shoppers.enter(&ticket(&room, 1), Browser::Desktop);
         assert!(!room.rests());
         let mut card = SaleCard::clone(&room.card());
         card.status = Status::Closed;
@@ -378,14 +380,14 @@ pub(crate) mod tests {
         assert!(!room.apply(rev(6), gone(2)).gap);
         assert_eq!(place(&room, 10), Some(8));
         assert!(room.apply(rev(8), gone(3)).gap);
-        assert!(room.apply(Revision { epoch: 2, rev: 1 }, gone(3)).gap, "another life of the line");
+        assert!(room.apply(Revision { epoch: 2, rev: 1 }, gone(3)).gap, "another epoch");
         assert_eq!(room.revision(), rev(6));
     }
 
     #[test]
-    fn whoever_is_here_contradicts_the_line() {
+    fn a_connected_shopper_resumes_a_departed_ticket() {
         let room = room();
-        room.shoppers.enter(&ticket(&room, 3), Browser::Desk);
+        room.shoppers.enter(&ticket(&room, 3), Browser::Desktop);
         let gone = Change::Departed { ordinals: vec![2, 3] };
         assert_eq!(room.apply(rev(6), gone).resume, [ticket(&room, 3)]);
         let lapsed = Change::Moved { cursor: 3, highest: 10, turns: vec![(3, "lapsed".to_owned())] };
@@ -395,9 +397,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_answer_that_changes_have_overtaken_is_not_believed() {
+    fn an_answer_that_changes_have_overtaken_is_discarded() {
         let room = room();
-        room.shoppers.enter(&ticket(&room, 1), Browser::Desk);
+        room.shoppers.enter(&ticket(&room, 1), Browser::Desktop);
         let live =
             r#"{"token":"a.b.c","quantity":1,"claim_by":"2026-11-27T09:00:15Z","expires_at":"2026-11-27T09:02:00Z"}"#;
         let moved = Change::Moved { cursor: 1, highest: 10, turns: vec![(1, live.to_owned())] };
@@ -414,7 +416,7 @@ pub(crate) mod tests {
     #[test]
     fn a_ticket_that_was_given_at_another_node_has_a_place_though_its_answer_was_overtaken() {
         let room = room();
-        room.shoppers.enter(&ticket(&room, 11), Browser::Desk);
+        room.shoppers.enter(&ticket(&room, 11), Browser::Desktop);
         room.apply(rev(6), Change::Left { ordinals: vec![3] });
         room.resumed(11, Turn::Waiting, rev(5));
         assert_eq!(place(&room, 11), Some(9));
@@ -423,7 +425,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn news_wake_everybody_and_a_unit_less_nobody() {
+    fn news_wake_all_tabs_and_a_change_of_units_none() {
         let room = room();
         let mut news = room.subscribe();
         let card = |change: fn(&mut SaleCard)| {

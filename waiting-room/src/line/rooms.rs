@@ -12,7 +12,7 @@ use std::{
 
 use fairline_line::{
     change::Revision,
-    store::{ChangeReader, Heard, LineError},
+    store::{ChangeReader, LineError, LineEvent},
 };
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
@@ -30,17 +30,17 @@ use crate::line::{
 /// Interval between checks for new sales and missed changes, and between updates of the rates.
 const BEAT: Duration = Duration::from_millis(500);
 /// Interval between checks of a resting room, which receives changes, too.
-const RESTING_LOOKS_EVERY: Duration = Duration::from_secs(30);
+const RESTING_CHECKED_EVERY: Duration = Duration::from_secs(30);
 /// Rooms that are checked or opened concurrently.
-const LOOKS_AT_ONCE: usize = 16;
+const CHECKED_AT_ONCE: usize = 16;
 /// Interval at which a node reports its connected shoppers; shorter if the grace period is short.
 const ROLL_CALL_EVERY: Duration = Duration::from_secs(10);
 /// Interval at which disconnected shoppers are reported to the line.
-const TELL_GONE_EVERY: Duration = Duration::from_millis(100);
+const REPORT_GONE_EVERY: Duration = Duration::from_millis(100);
 /// How long a stop waits for the last sockets to close, so that their absences are reported.
 const LAST_GONE: Duration = Duration::from_secs(3);
 /// The watchdog restarts a loop whose round takes longer.
-const STANDS_STILL: Duration = Duration::from_secs(60);
+const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// Sales that one node follows, at most: open ones first, then the most recently closed. Closed
 /// sales that still have shoppers here do not count.
 const ROOMS_MAX: u32 = 1000;
@@ -54,8 +54,14 @@ impl Rooms {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&sale).cloned()
     }
 
-    pub(crate) fn by_slug(&self, slug: &str) -> Option<Arc<Room>> {
-        self.all().into_iter().find(|room| room.is_called(slug))
+    /// The room of a sale that a client has requested.
+    pub(crate) fn requested(&self, sale: SaleId) -> Option<Arc<Room>> {
+        self.get(sale).inspect(|room| room.note_request())
+    }
+
+    /// The room of a sale that a client has requested by its slug.
+    pub(crate) fn requested_by_slug(&self, slug: &str) -> Option<Arc<Room>> {
+        self.all().into_iter().find(|room| room.has_slug(slug)).inspect(|room| room.note_request())
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Room>> {
@@ -94,22 +100,22 @@ pub(crate) struct Follower {
 impl Follower {
     pub(crate) fn start(self, shutdown: &Shutdown) {
         let follower = Arc::new(self);
-        let [follows, beats, answers, tells] = std::array::from_fn(|_| follower.clone());
-        shutdown.keep("changes", STANDS_STILL, move |shutdown| {
+        let [follows, beats, answers, reports] = std::array::from_fn(|_| follower.clone());
+        shutdown.keep("changes", STALLED_AFTER, move |shutdown| {
             let follower = follows.clone();
             async move { follower.follow(&shutdown).await }
         });
-        shutdown.keep("rooms", STANDS_STILL, move |shutdown| {
+        shutdown.keep("rooms", STALLED_AFTER, move |shutdown| {
             let follower = beats.clone();
             async move { follower.beat(&shutdown).await }
         });
-        shutdown.keep("roll-calls", STANDS_STILL, move |shutdown| {
+        shutdown.keep("roll-calls", STALLED_AFTER, move |shutdown| {
             let follower = answers.clone();
             async move { follower.answer_roll_calls(&shutdown).await }
         });
-        shutdown.keep("absences", STANDS_STILL, move |shutdown| {
-            let follower = tells.clone();
-            async move { follower.tell_gone(&shutdown).await }
+        shutdown.keep("absences", STALLED_AFTER, move |shutdown| {
+            let follower = reports.clone();
+            async move { follower.report_gone(&shutdown).await }
         });
     }
 
@@ -118,17 +124,17 @@ impl Follower {
         let mut inbox = self.reader.inbox();
         loop {
             fairline_server::beat();
-            let heard = tokio::select! {
-                heard = timeout(BEAT, inbox.next()) => heard,
+            let event = tokio::select! {
+                event = timeout(BEAT, inbox.next()) => event,
                 () = shutdown.triggered() => return,
             };
-            let Ok(heard) = heard else { continue };
-            match heard {
-                Heard::Change(sale, revision, change) => {
+            let Ok(event) = event else { continue };
+            match event {
+                LineEvent::Change(sale, revision, change) => {
                     let Some(room) = self.rooms.get(sale) else { continue };
-                    self.upkeep.take_in(&room, revision, change).await;
+                    self.upkeep.apply(&room, revision, change).await;
                 }
-                Heard::Anew => {
+                LineEvent::Reconnected => {
                     for room in self.rooms.all() {
                         if let Err(error) = self.reader.follow(room.sale).await {
                             // The connection broke again; its replacement leads back here.
@@ -154,20 +160,20 @@ impl Follower {
             fairline_server::beat();
             let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed();
             let rooms = self.rooms.all();
-            let looks = stream::iter(rooms).map(|room| {
+            let checks = stream::iter(rooms).map(|room| {
                 let known = seen.get(&room.sale).copied();
                 async move {
                     room.beat(elapsed);
-                    if let Some((_, at)) =
-                        known.filter(|(_, at)| room.is_in_touch() && room.rests() && at.elapsed() < RESTING_LOOKS_EVERY)
+                    if let Some((_, at)) = known
+                        .filter(|(_, at)| room.is_in_touch() && room.rests() && at.elapsed() < RESTING_CHECKED_EVERY)
                     {
                         return (room.sale, (room.revision(), at));
                     }
                     let expected = known.map(|(expected, _)| expected).unwrap_or_default();
-                    (room.sale, (self.upkeep.look_after(&room, expected).await, Instant::now()))
+                    (room.sale, (self.upkeep.check(&room, expected).await, Instant::now()))
                 }
             });
-            seen = looks.buffer_unordered(LOOKS_AT_ONCE).collect().await;
+            seen = checks.buffer_unordered(CHECKED_AT_ONCE).collect().await;
             if let Err(error) = self.find_sales().await {
                 warn!(%error, "search for new sales failed");
             }
@@ -193,7 +199,7 @@ impl Follower {
         }
         let new = listed.into_iter().filter(|sale| self.rooms.get(*sale).is_none());
         let opened: Vec<Result<(), LineError>> =
-            stream::iter(new).map(|sale| self.open(sale)).buffer_unordered(LOOKS_AT_ONCE).collect().await;
+            stream::iter(new).map(|sale| self.open(sale)).buffer_unordered(CHECKED_AT_ONCE).collect().await;
         metrics::gauge!("waiting_room_sales").set(self.rooms.all().len() as f64);
         opened.into_iter().collect()
     }
@@ -213,7 +219,7 @@ impl Follower {
     /// Reports the connected shoppers at intervals and starts the grace period of those connected
     /// to no node, so that the shoppers of a node that crashed do not hold up the line.
     async fn answer_roll_calls(&self, shutdown: &Shutdown) {
-        let mut beat = interval(TELL_GONE_EVERY);
+        let mut beat = interval(REPORT_GONE_EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut called: HashMap<SaleId, Instant> = HashMap::new();
         loop {
@@ -226,8 +232,8 @@ impl Follower {
             called.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in rooms {
                 fairline_server::beat();
-                let grace = self.upkeep.grace.of(&room.card(), Browser::Desk);
-                let every = ROLL_CALL_EVERY.min(grace / 4).max(TELL_GONE_EVERY);
+                let grace = self.upkeep.grace.of(&room.card(), Browser::Desktop);
+                let every = ROLL_CALL_EVERY.min(grace / 4).max(REPORT_GONE_EVERY);
                 // A shortened grace period takes effect at once.
                 let called = called.entry(room.sale).or_insert(now);
                 if now - *called < every {
@@ -245,10 +251,10 @@ impl Follower {
     }
 
     /// Reports shoppers whose last tab has closed; at shutdown, all of them.
-    async fn tell_gone(&self, shutdown: &Shutdown) {
+    async fn report_gone(&self, shutdown: &Shutdown) {
         let mut stopped_at = None;
         loop {
-            sleep(TELL_GONE_EVERY).await;
+            sleep(REPORT_GONE_EVERY).await;
             if shutdown.is_triggered() {
                 let since = stopped_at.get_or_insert_with(Instant::now).elapsed();
                 // Sockets close first. After this time, connections that are still open will not
@@ -259,7 +265,7 @@ impl Follower {
             }
             fairline_server::beat();
             for room in self.rooms.all() {
-                self.upkeep.tell_gone(&room).await;
+                self.upkeep.report_gone(&room).await;
             }
         }
     }

@@ -21,7 +21,7 @@ const BITMAP_BYTES_MAX: usize = 1 << 21;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Browser {
     /// A desktop browser, which keeps its tabs awake.
-    Desk,
+    Desktop,
     /// A phone, which suspends hidden tabs and loses connections often.
     Phone,
 }
@@ -35,7 +35,7 @@ impl Browser {
             Some(hint) => hint.trim() == "?1",
             None => text(header::USER_AGENT.as_str()).is_some_and(|agent| agent.contains("Mobi")),
         };
-        if mobile { Self::Phone } else { Self::Desk }
+        if mobile { Self::Phone } else { Self::Desktop }
     }
 }
 
@@ -46,7 +46,7 @@ struct Shopper {
     tabs: u16,
     browser: Browser,
     /// The revision of the line at which the turn was read.
-    told_at: Revision,
+    turn_at: Revision,
     /// Rarely present: most shoppers wait, in idle sockets.
     rest: Option<Box<Rest>>,
 }
@@ -90,7 +90,7 @@ impl Shoppers {
             epoch: ticket.epoch,
             tabs: 0,
             browser,
-            told_at: Revision::default(),
+            turn_at: Revision::default(),
             rest: None,
         });
         shopper.tabs = shopper.tabs.saturating_add(1);
@@ -125,10 +125,10 @@ impl Shoppers {
 
     /// Stores the turn of a ticket unless a newer one is known. Returns whether it is new to a
     /// connected shopper.
-    pub(crate) fn tell(&self, ordinal: Ordinal, turn: Turn, at: Revision) -> bool {
+    pub(crate) fn set_turn(&self, ordinal: Ordinal, turn: Turn, at: Revision) -> bool {
         let mut here = lock(&self.here);
-        let Some(shopper) = here.get_mut(&ordinal).filter(|shopper| shopper.told_at <= at) else { return false };
-        shopper.told_at = at;
+        let Some(shopper) = here.get_mut(&ordinal).filter(|shopper| shopper.turn_at <= at) else { return false };
+        shopper.turn_at = at;
         if turn == *shopper.rest.as_ref().map_or(&Turn::Waiting, |rest| &rest.turn) {
             return false;
         }
@@ -212,7 +212,7 @@ mod tests {
     fn only_the_last_tab_starts_the_grace_period() {
         let shoppers = shoppers();
         let ticket = ticket(&shoppers, 3);
-        shoppers.enter(&ticket, Browser::Desk);
+        shoppers.enter(&ticket, Browser::Desktop);
         shoppers.enter(&ticket, Browser::Phone);
         assert_eq!((shoppers.connected(), shoppers.bitmap()), (vec![ticket], vec![0b0001_0000]));
         shoppers.exit(3);
@@ -220,27 +220,27 @@ mod tests {
         shoppers.exit(3);
         assert_eq!(shoppers.take_gone(), [(3, Browser::Phone)]);
 
-        shoppers.enter(&ticket, Browser::Desk);
+        shoppers.enter(&ticket, Browser::Desktop);
         shoppers.exit(3);
-        shoppers.enter(&ticket, Browser::Desk);
+        shoppers.enter(&ticket, Browser::Desktop);
         assert!(shoppers.take_gone().is_empty(), "back before the absence was reported");
-        shoppers.put_back_gone([(3, Browser::Desk), (4, Browser::Desk)]);
-        assert_eq!(shoppers.take_gone(), [(4, Browser::Desk)], "who is back is not put back");
+        shoppers.put_back_gone([(3, Browser::Desktop), (4, Browser::Desktop)]);
+        assert_eq!(shoppers.take_gone(), [(4, Browser::Desktop)], "who is back is not put back");
     }
 
     #[tokio::test]
     async fn tabs_that_are_tasks_wake_when_their_turn_changes() {
         let shoppers = shoppers();
-        shoppers.enter(&ticket(&shoppers, 3), Browser::Desk);
-        assert!(shoppers.tell(3, Turn::Lapsed, rev(5)));
+        shoppers.enter(&ticket(&shoppers, 3), Browser::Desktop);
+        assert!(shoppers.set_turn(3, Turn::Lapsed, rev(5)));
         let mut woken = shoppers.watch(3);
-        assert!(!shoppers.tell(3, Turn::Lapsed, rev(6)), "no news");
-        assert!(!shoppers.tell(3, Turn::Bought, rev(5)), "older than what is known");
+        assert!(!shoppers.set_turn(3, Turn::Lapsed, rev(6)), "unchanged");
+        assert!(!shoppers.set_turn(3, Turn::Bought, rev(5)), "older than what is known");
         assert!(!woken.has_changed().expect("open"));
-        assert!(shoppers.tell(3, Turn::Waiting, rev(7)));
+        assert!(shoppers.set_turn(3, Turn::Waiting, rev(7)));
         woken.changed().await.expect("open");
         assert_eq!(shoppers.turn(3), Turn::Waiting);
-        assert!(!shoppers.tell(4, Turn::Bought, rev(7)), "no shopper is connected");
+        assert!(!shoppers.set_turn(4, Turn::Bought, rev(7)), "no shopper is connected");
     }
 
     #[test]
@@ -253,10 +253,10 @@ mod tests {
         let phone = "Mozilla/5.0 (Linux; Android 16) AppleWebKit/537.36 Chrome/149.0.0.0 Mobile Safari/537.36";
         for (name, value, expected) in [
             ("user-agent", phone, Browser::Phone),
-            ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:149.0) Gecko/20100101", Browser::Desk),
+            ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:149.0) Gecko/20100101", Browser::Desktop),
             ("sec-ch-ua-mobile", "?1", Browser::Phone),
-            ("sec-ch-ua-mobile", "?0", Browser::Desk),
-            ("accept", "Mobi", Browser::Desk),
+            ("sec-ch-ua-mobile", "?0", Browser::Desktop),
+            ("accept", "Mobi", Browser::Desktop),
         ] {
             let headers: HeaderMap =
                 [(name.parse().expect("a name"), value.parse().expect("a value"))].into_iter().collect();

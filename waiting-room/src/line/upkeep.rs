@@ -37,7 +37,7 @@ pub(crate) struct Upkeep {
 
 impl Upkeep {
     /// Applies a change of the line and does the work that follows from it.
-    pub(crate) async fn take_in(&self, room: &Room, at: Revision, change: Change) {
+    pub(crate) async fn apply(&self, room: &Room, at: Revision, change: Change) {
         let follow_up = room.apply(at, change);
         if follow_up.gap {
             self.restart(room).await;
@@ -90,7 +90,7 @@ impl Upkeep {
 
     /// Reloads a room that lacks changes published before the last check. Returns the current
     /// revision.
-    pub(crate) async fn look_after(&self, room: &Room, expected: Revision) -> Revision {
+    pub(crate) async fn check(&self, room: &Room, expected: Revision) -> Revision {
         match self.store.revision(room.sale).await {
             Ok(at) => {
                 if !room.is_in_touch() || room.revision() < expected || room.revision().epoch != at.epoch {
@@ -129,9 +129,9 @@ impl Upkeep {
     }
 
     /// Reports shoppers whose last tab has closed.
-    pub(crate) async fn tell_gone(&self, room: &Room) {
+    pub(crate) async fn report_gone(&self, room: &Room) {
         let gone = room.shoppers.take_gone();
-        for browser in [Browser::Desk, Browser::Phone] {
+        for browser in [Browser::Desktop, Browser::Phone] {
             let gone = gone.iter().filter(|gone| gone.1 == browser);
             let ordinals: Vec<_> = gone.map(|(ordinal, _)| *ordinal).collect();
             if ordinals.is_empty() {

@@ -22,7 +22,7 @@ pub(crate) struct Session {
     /// Whether the line can be reached; also wakes the session on other shared changes.
     in_touch: watch::Receiver<bool>,
     tab: Tab,
-    said: SentState,
+    sent: SentState,
     started: Instant,
 }
 
@@ -30,7 +30,7 @@ impl Session {
     pub(crate) fn new(tab: Tab) -> Self {
         let turn = tab.room.shoppers.watch(tab.ordinal);
         let in_touch = tab.room.subscribe();
-        Self { turn, in_touch, tab, said: SentState::default(), started: Instant::now() }
+        Self { turn, in_touch, tab, sent: SentState::default(), started: Instant::now() }
     }
 
     /// Waits for the next message. After the last one it never completes; see [`Self::is_over`].
@@ -47,7 +47,7 @@ impl Session {
             tokio::select! {
                 _ = self.turn.changed() => {}
                 _ = self.in_touch.changed() => {}
-                () = sleep(BEAT), if !self.said.over() => {}
+                () = sleep(BEAT), if !self.sent.over() => {}
             }
         }
     }
@@ -58,7 +58,7 @@ impl Session {
         let mut places = Vec::with_capacity(1);
         let snapshot = room.snapshot([*ordinal], &mut places);
         let now = self.started.elapsed();
-        let message = self.said.next(&Inputs {
+        let message = self.sent.next(&Inputs {
             ordinal: *ordinal,
             card: &snapshot.card,
             news: snapshot.news,
@@ -72,7 +72,7 @@ impl Session {
         if let Some(message) = &message {
             metrics::counter!("line_messages_total", "type" => message.kind()).increment(1);
         }
-        if let Some(waited) = self.said.take_ended_wait(now) {
+        if let Some(waited) = self.sent.take_ended_wait(now) {
             wait_metrics::record(waited);
         }
         message
@@ -80,6 +80,6 @@ impl Session {
 
     /// Whether the last message has been sent.
     pub(crate) fn is_over(&self) -> bool {
-        self.said.over()
+        self.sent.over()
     }
 }

@@ -62,14 +62,14 @@ pub(crate) fn read(bytes: &mut [u8]) -> Result<Option<(Frame<'_>, usize)>, Frame
     for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
         *byte ^= key;
     }
-    let heard = match header.opcode {
+    let received = match header.opcode {
         OpCode::Control(Control::Ping) => Frame::Ping(payload),
         OpCode::Control(Control::Pong) => Frame::Pong,
         OpCode::Control(Control::Close) => Frame::Close,
         OpCode::Control(Control::Reserved(_)) => return Err(FrameError::ProtocolError),
         OpCode::Data(_) => Frame::Text(std::str::from_utf8(payload).map_err(|_| FrameError::Unsupported)?),
     };
-    Ok(Some((heard, end)))
+    Ok(Some((received, end)))
 }
 
 /// Appends a frame to `out`.
@@ -130,23 +130,23 @@ mod tests {
     const PING: u8 = 0x89;
 
     /// All texts in a stream of bytes that arrives in these pieces, and the error that ends it.
-    fn hear<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Option<FrameError>) {
-        let (mut said, mut bytes) = (Vec::new(), Vec::new());
+    fn receive<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Option<FrameError>) {
+        let (mut received, mut bytes) = (Vec::new(), Vec::new());
         for piece in pieces {
             bytes.extend_from_slice(piece);
             loop {
                 match read(&mut bytes) {
-                    Ok(Some((heard, length))) => {
-                        said.push(format!("{heard:?}"));
+                    Ok(Some((frame, length))) => {
+                        received.push(format!("{frame:?}"));
                         bytes.drain(..length);
                     }
                     Ok(None) => break,
-                    Err(refused) => return (said, Some(refused)),
+                    Err(rejected) => return (received, Some(rejected)),
                 }
             }
             assert!(bytes.len() < PARTIAL_BYTES_MAX, "{} bytes kept", bytes.len());
         }
-        (said, None)
+        (received, None)
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
             ("beyond all memory", huge, FrameError::Unsupported),
             ("not UTF-8", masked(TEXT, &[0xc3]), FrameError::Unsupported),
         ] {
-            assert_eq!(hear([frame.as_slice()]), (Vec::new(), Some(expected)), "{what}");
+            assert_eq!(receive([frame.as_slice()]), (Vec::new(), Some(expected)), "{what}");
         }
     }
 
@@ -191,14 +191,14 @@ mod tests {
     fn what_we_say_is_read_by_others() {
         use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
         for length in [0, 1, 125, 126, 1000, 70_000] {
-            let said = "y".repeat(length);
+            let sent = "y".repeat(length);
             let mut bytes = Vec::new();
-            text(said.as_bytes(), &mut bytes);
+            text(sent.as_bytes(), &mut bytes);
             ping(&mut bytes);
             pong(b"now", &mut bytes);
             close(CloseCode::Restart, "reconnect", &mut bytes);
             let mut page = WebSocket::from_raw_socket(Cursor::new(bytes), Role::Client, None);
-            assert_eq!(page.read().expect("a message").into_text().expect("text").as_str(), said);
+            assert_eq!(page.read().expect("a message").into_text().expect("text").as_str(), sent);
             assert!(page.read().expect("a message").is_ping());
             assert_eq!(page.read().expect("a message").into_data().as_ref(), b"now");
             assert_eq!(page.read().expect("a message").into_text().expect("text").as_str(), "reconnect");
@@ -207,9 +207,9 @@ mod tests {
 
     prop_compose! {
         fn frame()(kind in 0..6, payload in prop::collection::vec(any::<u8>(), 0..300)) -> Vec<u8> {
-            let word: String = payload.iter().map(|byte| char::from(byte % 64 + 32)).collect();
+            let text: String = payload.iter().map(|byte| char::from(byte % 64 + 32)).collect();
             match kind {
-                0..3 => masked(TEXT, word.as_bytes()),
+                0..3 => masked(TEXT, text.as_bytes()),
                 3 => masked(PING, &payload[..payload.len().min(125)]),
                 4 => masked(0x8a, &payload[..payload.len().min(125)]),
                 _ => masked(*payload.first().unwrap_or(&0), &payload),
@@ -228,12 +228,12 @@ mod tests {
             cuts.extend([0, stream.len()]);
             cuts.sort_unstable();
             let pieces = cuts.windows(2).map(|ends| &stream[ends[0]..ends[1]]);
-            prop_assert_eq!(hear(pieces), hear(stream.chunks(1)));
+            prop_assert_eq!(receive(pieces), receive(stream.chunks(1)));
         }
 
         #[test]
         fn no_bytes_make_it_panic_or_keep_much(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
-            hear(bytes.chunks(7));
+            receive(bytes.chunks(7));
         }
     }
 }

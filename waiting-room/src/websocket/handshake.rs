@@ -10,14 +10,14 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// The headers that accept a handshake, or `None` when it is not supported.
 pub(crate) fn acceptance(headers: &HeaderMap) -> Option<[(HeaderName, HeaderValue); 3]> {
-    let says = |name: HeaderName, word: &str| {
+    let lists = |name: HeaderName, token: &str| {
         let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
-        lines.flat_map(|line| line.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
+        lines.flat_map(|line| line.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
     };
-    let understood = says(header::CONNECTION, "upgrade")
-        && says(header::UPGRADE, "websocket")
-        && says(header::SEC_WEBSOCKET_VERSION, "13");
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| understood)?;
+    let is_supported = lists(header::CONNECTION, "upgrade")
+        && lists(header::UPGRADE, "websocket")
+        && lists(header::SEC_WEBSOCKET_VERSION, "13");
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_supported)?;
     let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()?;
     Some([
         (header::CONNECTION, HeaderValue::from_static("upgrade")),

@@ -183,9 +183,9 @@ impl IdleConnection {
     /// When the socket is broken.
     pub(crate) fn send_heartbeat(&mut self, heartbeat: &[u8], now_s: u32) -> io::Result<()> {
         let sent_at_s = self.sent_at_s;
-        let said = self.send(heartbeat, now_s);
+        let sent = self.send(heartbeat, now_s);
         self.sent_at_s = sent_at_s;
-        said
+        sent
     }
 
     /// Sends buffered bytes as far as the socket accepts them. Returns whether the buffer is empty.
@@ -297,7 +297,7 @@ mod tests {
         let room = Arc::new(room::tests::room());
         let ticket = room::tests::ticket(&room, 1);
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("free");
-        (IdleConnection::new(stream, Tab::open(room, &ticket, Browser::Desk), place, 1, 0), page)
+        (IdleConnection::new(stream, Tab::open(room, &ticket, Browser::Desktop), place, 1, 0), page)
     }
 
     /// What a socket needs at a moment; heartbeats are sent.
@@ -355,7 +355,7 @@ mod tests {
         let (mut connection, _page) = connection();
         for now_s in 0..240 {
             connection.send(b"news", now_s).expect("sent");
-            assert_eq!(connection.keep_alive(now_s), KeepAlive::Nothing, "and hears no heartbeat beside the news");
+            assert_eq!(connection.keep_alive(now_s), KeepAlive::Nothing, "and receives no heartbeat beside the news");
         }
         connection.send(b"news", 240).expect("sent");
         assert_eq!(connection.keep_alive(240), KeepAlive::Ping);
@@ -365,29 +365,29 @@ mod tests {
     fn who_takes_nothing_costs_one_frame_and_is_forgotten() {
         let (mut connection, mut page) = connection();
         let frame = [b'x'; 4000];
-        let mut said = 0;
+        let mut sent = 0;
         while !connection.is_blocked() {
             connection.send(&frame, 100).expect("sent");
-            said += frame.len();
+            sent += frame.len();
         }
         let unsent =
             |connection: &IdleConnection| connection.buffers.as_ref().map_or(0, |buffers| buffers.unsent.len());
         assert!(unsent(&connection) <= frame.len());
         assert_eq!(connection.keep_alive(109), KeepAlive::Nothing);
         assert_eq!(connection.keep_alive(110), KeepAlive::Dead);
-        assert!((0..5).any(|_| connection.send(&frame, 101).is_err()), "what it must hear has a bound, too");
+        assert!((0..5).any(|_| connection.send(&frame, 101).is_err()), "what it must receive has a bound, too");
 
         page.set_nonblocking(true).expect("set");
-        let (mut heard, mut buffer) = (0, [0; 4096]);
+        let (mut received, mut buffer) = (0, [0; 4096]);
         while !connection.flush(102).expect("open") {
-            heard += page.read(&mut buffer).unwrap_or(0);
+            received += page.read(&mut buffer).unwrap_or(0);
         }
         page.set_nonblocking(false).expect("set");
         connection.shut_down_writing();
         while let Ok(length @ 1..) = page.read(&mut buffer) {
-            heard += length;
+            received += length;
         }
-        assert!(heard >= said && connection.buffers.is_none(), "{heard} of {said}");
+        assert!(received >= sent && connection.buffers.is_none(), "{received} of {sent}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! drawn, and from then on the table has one value.
 
 use fairline_line::{
-    store::{LineError, LineStore, Look},
+    store::{LineError, LineStore, UpcomingQuery},
     ticket::Ordinal,
 };
 use fairline_record::{Hash, draw::Draw};
@@ -42,7 +42,8 @@ pub(super) async fn make<L: Locked>(sale: &mut L, lines: &mut [TickLine], redis:
                 break;
             }
             let news = line.record.wants_tickets_till(size);
-            line.record.take_in(&redis.look(id, &Look { cursor: 0, wanted: 0, reach: 0, news }).await?);
+            line.record
+                .take_in(&redis.upcoming(id, &UpcomingQuery { cursor: 0, wanted: 0, reach: 0, record: news }).await?);
         }
         pools.push(Pool { line, size });
     }
@@ -68,5 +69,5 @@ pub(super) async fn publish(redis: &LineStore, sale: SaleId, pool: Ordinal, key:
         Draw::new(key, pool)
     };
     let draw = draw.map_err(|error| unexpected(error.to_string()))?;
-    Ok(redis.lay_down(sale, &draw).await?)
+    Ok(redis.store_draw(sale, &draw).await?)
 }

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use fairline_line::{
-    store::{Look, Upcoming},
+    store::{Upcoming, UpcomingQuery},
     ticket::Ordinal,
 };
 use fairline_sale::{SaleCard, SaleId};
@@ -49,7 +49,7 @@ pub(super) struct KnownLine {
     pub(super) line: SaleId,
     pub(super) publication: i64,
     /// What the next tick asks Redis before it locks the sale.
-    pub(super) query: Look,
+    pub(super) query: UpcomingQuery,
     pub(super) seen: Upcoming,
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Peek {
 pub(super) struct PeekedLine {
     pub(super) line: SaleId,
     pub(super) publication: i64,
-    pub(super) query: Look,
+    pub(super) query: UpcomingQuery,
     /// `None` if Redis does not know the line.
     pub(super) seen: Option<Upcoming>,
     pub(super) is_unchanged: bool,

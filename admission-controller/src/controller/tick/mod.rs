@@ -25,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 
 use fairline_admission::{BATCH_MAX, Reason};
 use fairline_line::{
-    store::{LineError, LineStore, Look, Upcoming},
+    store::{LineError, LineStore, Upcoming, UpcomingQuery},
     ticket::Ordinal,
 };
 use fairline_sale::{SaleId, Status};
@@ -153,8 +153,8 @@ fn is_within(since: OffsetDateTime, now: OffsetDateTime, period: Duration) -> bo
 }
 
 /// The query before a tick: claims, and what the record needs, but no tickets.
-fn peek_query(line: &LineRow, record: &Recorder) -> Look {
-    Look { cursor: line.cursor(), wanted: 0, reach: 0, news: record.wants() }
+fn peek_query(line: &LineRow, record: &Recorder) -> UpcomingQuery {
+    UpcomingQuery { cursor: line.cursor(), wanted: 0, reach: 0, record: record.wants() }
 }
 
 impl<L: Ledger> Ticker<L> {
@@ -224,12 +224,17 @@ impl<L: Ledger> Ticker<L> {
 
     /// Turns expired grace periods into departures, and reads claims and the number of waiting
     /// shoppers; `None` if Redis does not know the line.
-    async fn read_line(&self, line: SaleId, query: &Look, sweeps: bool) -> Result<Option<Upcoming>, LineError> {
+    async fn read_line(
+        &self,
+        line: SaleId,
+        query: &UpcomingQuery,
+        sweeps: bool,
+    ) -> Result<Option<Upcoming>, LineError> {
         let read = async {
             if sweeps {
                 self.line.sweep(line, SWEPT_MAX).await?;
             }
-            self.line.look(line, query).await
+            self.line.upcoming(line, query).await
         };
         match read.await {
             Ok(seen) => Ok(Some(seen)),
@@ -396,7 +401,7 @@ impl<L: Ledger> Ticker<L> {
                     peeked.line == row.line()
                         && peeked.publication == row.publication
                         && peeked.query.cursor == row.cursor()
-                        && peeked.query.news == line.record.wants()
+                        && peeked.query.record == line.record.wants()
                 })
         };
         if let Some(peek) = peek.filter(holds) {

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use fairline_admission::{Decision, Lane, Observation, Visits, decide, quantities};
-use fairline_line::{store::Look, ticket::Ordinal};
+use fairline_line::{store::UpcomingQuery, ticket::Ordinal};
 use fairline_record::entry::TICKETS_MAX;
 use fairline_sale::{Status, VisitorId};
 use time::OffsetDateTime;
@@ -167,8 +167,8 @@ impl<L: Ledger> Ticker<L> {
             }
             let cursor = line.cursor;
             let wanted = (most + recalled.len()) as u64;
-            let query = Look { cursor, wanted, reach: REACH, news: line.record.wants() };
-            let mut next = self.line.look(id, &query).await?;
+            let query = UpcomingQuery { cursor, wanted, reach: REACH, record: line.record.wants() };
+            let mut next = self.line.upcoming(id, &query).await?;
             line.record.take_in(&next);
             line.lags |= next.lags;
             let mut fresh: Vec<_> =

@@ -97,11 +97,11 @@ impl<L: Ledger> Ticker<L> {
                 // of Redis stays.
                 cursor: if is_withheld && begins.is_none() { 0 } else { line.cursor() },
                 drawn: drawn.map_or(0, |(pool, _)| pool),
-                noted: line.noted(),
+                recorded: line.noted(),
                 granted: line.granted(),
                 recall_window: Duration::from_secs(u64::try_from(sale.row.recall_window_s).unwrap_or(0)),
                 card: &card,
-                heard: claims,
+                handled_claims: claims,
                 turns: &turns,
             };
             self.line.publish(&publication).await?;
@@ -125,7 +125,7 @@ impl<L: Ledger> Ticker<L> {
             let (line, number) = (row.line(), (row.epoch(), row.publication));
             let turns = [(Turn::Bought, &past.bought), (Turn::Expired, &past.expired), (Turn::Lapsed, &past.lapsed)];
             for (turn, ordinals) in turns.into_iter().filter(|(_, ordinals)| !ordinals.is_empty()) {
-                self.line.retell(line, number, &turn, ordinals).await?;
+                self.line.republish_turns(line, number, &turn, ordinals).await?;
             }
             sale.note_republished(at, &past).await?;
         }

@@ -1,9 +1,10 @@
-//! How many messages a whole sale takes, and how wrong the places are that pages show meanwhile.
+//! Counts the messages of a whole sale, and measures the errors of the places on pages.
 //!
-//! A sale in virtual time, with the waiting room's own update policy and a page that is written anew from
-//! `docs/line-protocol.md`. Prints one JSON object: `cargo run --release -p fairline-update-policy --example messages`, followed, if
-//! wanted, by `--`, a seed, and the share of the people that are to come.
-//! `docs/line-protocol.md` has the rules, `sale.rs` what happens in this sale.
+//! A sale in virtual time, with the waiting room's own update policy and a page that is written
+//! anew from `docs/line-protocol.md`. Prints one JSON object: `cargo run --release -p
+//! fairline-update-policy --example messages`, followed, if wanted, by `--`, a seed, and the share
+//! of the people that are to come. `docs/line-protocol.md` has the rules, `sale.rs` what happens in
+//! this sale.
 
 mod page;
 mod sale;
@@ -21,32 +22,32 @@ use time::OffsetDateTime;
 
 use crate::{
     page::Page,
-    sale::{Happens, STEP_S, Sale},
+    sale::{NodeEvent, STEP_S, Sale},
 };
 
-/// How often a node looks at the flow of its lines.
+/// Steps between two updates of the flow of a line.
 const BEAT_STEPS: u64 = 10;
-/// Every page is looked at once a second, a share of them each time.
+/// Every page is checked once a second, a share of them each time.
 const SHARES: u64 = 10;
-/// When the line moves, those with fewer people ahead are looked at at once.
+/// When the line moves, pages with fewer shoppers ahead are checked at once.
 const FRONT: u64 = 1000;
-/// One of so many pages is looked at in each step, to see how wrong it is when nobody looks.
+/// One of this many pages is sampled in each step, also between checks.
 const SAMPLED: u64 = 199;
 
 /// One shopper's tab.
 #[derive(Default)]
 struct Tab {
-    said: SentState,
+    sent: SentState,
     page: Page,
     turn: Option<Turn>,
     here: bool,
 }
 
-/// How wrong pages were.
+/// The errors of places on pages.
 #[derive(Default)]
 struct Errors {
-    /// Looks by how wrong the page was, in tenths of a per cent of the place; one place is never wrong.
-    looks: Vec<u64>,
+    /// Samples by error, in tenths of a per cent of the place; one place is no error.
+    samples: Vec<u64>,
     worst_places: u64,
 }
 
@@ -55,26 +56,26 @@ impl Errors {
         let places = shown.abs_diff(place);
         let permille = if places <= 1 { 0 } else { places * 1000 / place.max(1) };
         let at = usize::try_from(permille.min(10_000)).unwrap_or_default();
-        if self.looks.len() <= at {
-            self.looks.resize(at + 1, 0);
+        if self.samples.len() <= at {
+            self.samples.resize(at + 1, 0);
         }
-        self.looks[at] += 1;
+        self.samples[at] += 1;
         self.worst_places = self.worst_places.max(places);
     }
 
-    /// Per cent of the place that no more than the given share of looks exceed.
+    /// The error in per cent that at most the given share of samples exceeds.
     fn percentile(&self, share: f64) -> f64 {
-        let (all, mut seen) = (self.looks.iter().sum::<u64>() as f64, 0.0);
-        let at = self.looks.iter().position(|looks| {
-            seen += *looks as f64;
+        let (all, mut seen) = (self.samples.iter().sum::<u64>() as f64, 0.0);
+        let at = self.samples.iter().position(|samples| {
+            seen += *samples as f64;
             seen >= all * share
         });
         at.unwrap_or_default() as f64 / 10.0
     }
 
-    /// The share of looks at which a page was wrong by more than one place and one per cent.
+    /// The share of samples with an error of more than one place and one per cent.
     fn beyond(&self) -> f64 {
-        self.looks.iter().skip(11).sum::<u64>() as f64 / self.looks.iter().sum::<u64>().max(1) as f64
+        self.samples.iter().skip(11).sum::<u64>() as f64 / self.samples.iter().sum::<u64>().max(1) as f64
     }
 
     fn to_json(&self) -> serde_json::Value {
@@ -94,16 +95,16 @@ struct Node {
     news: u32,
     messages: BTreeMap<&'static str, u64>,
     waited: BTreeMap<&'static str, u64>,
-    asked: Errors,
+    when_checked: Errors,
     any_moment: Errors,
     waiting_s: f64,
 }
 
 impl Node {
-    fn tell(&mut self, ordinal: Ordinal) {
+    fn update(&mut self, ordinal: Ordinal) {
         let now = Duration::from_secs_f64(self.sale.now_s());
         let tab = &mut self.tabs[ordinal as usize - 1];
-        if !tab.here || tab.said.over() {
+        if !tab.here || tab.sent.over() {
             return;
         }
         let place = self.sale.view.place(ordinal);
@@ -120,14 +121,14 @@ impl Node {
             now,
         };
         let before = tab.page.shown(now);
-        while let Some(message) = tab.said.next(&facts) {
+        while let Some(message) = tab.sent.next(&facts) {
             *self.messages.entry(message.kind()).or_default() += 1;
-            tab.page.hear(&message, now);
+            tab.page.receive(&message, now);
             if matches!(message, LineMessage::Over { .. }) {
                 tab.here = false;
             }
         }
-        if let Some(waited) = tab.said.take_ended_wait(now) {
+        if let Some(waited) = tab.sent.take_ended_wait(now) {
             let within = match waited.within {
                 Within::Half => "half",
                 Within::NineOfTen => "nine_of_ten",
@@ -138,17 +139,17 @@ impl Node {
         if let (Some(shown), Some(place)) = (tab.page.shown(now), place) {
             let grown = before.is_some_and(|before| shown > before + tab.page.may_have_grown());
             assert!(!grown, "{ordinal} was shown {before:?} and then {shown}");
-            self.asked.note(shown, place.ahead);
+            self.when_checked.note(shown, place.ahead);
         }
     }
 
-    fn take_in(&mut self, happens: Happens) {
-        match happens {
-            Happens::Joined(ordinal) => {
+    fn apply(&mut self, event: NodeEvent) {
+        match event {
+            NodeEvent::Joined(ordinal) => {
                 self.tabs.push(Tab { here: true, ..Tab::default() });
-                self.tell(ordinal);
+                self.update(ordinal);
             }
-            Happens::Changed(change) => match &change {
+            NodeEvent::Changed(change) => match &change {
                 Change::Departed { ordinals } => {
                     self.flow.departed(ordinals.len());
                     ordinals.iter().for_each(|ordinal| self.tabs[*ordinal as usize - 1] = Tab::default());
@@ -160,7 +161,7 @@ impl Node {
                     }
                     for ordinal in ordinals {
                         self.tabs[*ordinal as usize - 1].here = true;
-                        self.tell(*ordinal);
+                        self.update(*ordinal);
                     }
                 }
                 Change::Moved { turns, .. } => {
@@ -170,16 +171,16 @@ impl Node {
                         let live = LiveTurn { token: String::from("token"), quantity: 1, claim_by: at, expires_at: at };
                         let turn = if turn == "now" { Turn::Now(live) } else { Turn::Bought };
                         self.tabs[*ordinal as usize - 1].turn = Some(turn);
-                        self.tell(*ordinal);
+                        self.update(*ordinal);
                     }
                 }
                 _ => {}
             },
-            Happens::Card { before, news } => {
+            NodeEvent::Card { before, news } => {
                 self.flow.card_changed(&before, &self.sale.card);
                 if news {
                     self.news += 1;
-                    (1..=self.tabs.len() as u64).for_each(|ordinal| self.tell(ordinal));
+                    (1..=self.tabs.len() as u64).for_each(|ordinal| self.update(ordinal));
                 }
             }
         }
@@ -187,27 +188,27 @@ impl Node {
 
     fn run(&mut self) {
         let mut beats = 0;
-        while let Some(happened) = self.sale.step() {
-            let moved = happened.iter().any(|happens| matches!(happens, Happens::Changed(_)));
-            happened.into_iter().for_each(|happens| self.take_in(happens));
+        while let Some(events) = self.sale.step() {
+            let moved = events.iter().any(|event| matches!(event, NodeEvent::Changed(_)));
+            events.into_iter().for_each(|event| self.apply(event));
             let step = self.sale.steps();
             if step / BEAT_STEPS > beats {
                 beats = step / BEAT_STEPS;
                 let (waiting, status) = (self.sale.view.waiting(), self.sale.card.status);
                 self.flow.passed(Duration::from_secs_f64(BEAT_STEPS as f64 * STEP_S), waiting, status);
             }
-            // The node looks ten times a second.
-            let looks = step.is_multiple_of(2);
+            // The node checks pages ten times a second.
+            let checks = step.is_multiple_of(2);
             let now = Duration::from_secs_f64(self.sale.now_s());
-            let mut front = moved && looks;
+            let mut front = moved && checks;
             for ordinal in 1..=self.tabs.len() as u64 {
                 if !self.tabs[ordinal as usize - 1].here {
                     continue;
                 }
-                let in_share = looks && (ordinal + step / 2).is_multiple_of(SHARES);
+                let in_share = checks && (ordinal + step / 2).is_multiple_of(SHARES);
                 let sampled = (ordinal + step).is_multiple_of(SAMPLED);
                 if in_share || front && ordinal > self.sale.view.cursor() {
-                    self.tell(ordinal);
+                    self.update(ordinal);
                 }
                 if ordinal > self.sale.view.cursor() {
                     if front && self.sale.view.place(ordinal).is_none_or(|place| place.ahead > FRONT) {
@@ -239,7 +240,7 @@ fn main() {
         news: 0,
         messages: BTreeMap::new(),
         waited: BTreeMap::new(),
-        asked: Errors::default(),
+        when_checked: Errors::default(),
         any_moment: Errors::default(),
         waiting_s: 0.0,
     };
@@ -253,7 +254,7 @@ fn main() {
         "admitted": node.sale.admitted(),
         "sale_s": node.sale.now_s(),
         "waiting_s_each": node.waiting_s / node.tabs.len() as f64,
-        "error_when_looked_at": node.asked.to_json(),
+        "error_when_checked": node.when_checked.to_json(),
         "error_at_any_moment": node.any_moment.to_json(),
         "waits_within": node.waited,
         "seed": seed,

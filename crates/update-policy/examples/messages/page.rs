@@ -1,4 +1,4 @@
-//! What a page shows, by the rule of `docs/line-protocol.md`. Nothing of the waiting room is in here.
+//! What a page shows, by the rule of `docs/line-protocol.md`, without code of the waiting room.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use fairline_update_policy::LineMessage;
 
 #[derive(Default)]
 pub(crate) struct Page {
-    told: Option<Countdown>,
+    countdown: Option<Countdown>,
     grown: u64,
 }
 
@@ -23,24 +23,25 @@ struct Countdown {
 impl Page {
     /// The place that it shows, if it shows one.
     pub(crate) fn shown(&self, now: Duration) -> Option<u64> {
-        self.told.as_ref().map(|told| {
-            let counted = (told.place as f64 - told.rate_per_s * (now.as_secs_f64() - told.at_s)).max(0.0).floor();
-            told.ceiling.min(counted as u64)
+        self.countdown.as_ref().map(|countdown| {
+            let counted =
+                (countdown.place as f64 - countdown.rate_per_s * (now.as_secs_f64() - countdown.at_s)).max(0.0).floor();
+            countdown.ceiling.min(counted as u64)
         })
     }
 
-    /// By how many places people who came back may have let it grow since the last time that this was asked.
+    /// Places by which returning shoppers may have let it grow since the last call.
     pub(crate) fn may_have_grown(&mut self) -> u64 {
         std::mem::take(&mut self.grown)
     }
 
-    pub(crate) fn hear(&mut self, message: &LineMessage, now: Duration) {
+    pub(crate) fn receive(&mut self, message: &LineMessage, now: Duration) {
         let shown = self.shown(now);
         match message {
             LineMessage::Place { place, recalled, rate_per_s, .. } => {
-                let back = self.told.as_ref().map_or(0, |told| recalled.saturating_sub(told.recalled));
+                let back = self.countdown.as_ref().map_or(0, |countdown| recalled.saturating_sub(countdown.recalled));
                 self.grown += back;
-                self.told = Some(Countdown {
+                self.countdown = Some(Countdown {
                     place: *place,
                     at_s: now.as_secs_f64(),
                     rate_per_s: rate_per_s.unwrap_or_default(),
@@ -50,14 +51,14 @@ impl Page {
             }
             LineMessage::Sale { sale } if sale.status != Status::Open => self.stop(shown),
             LineMessage::Reconnecting { .. } => self.stop(shown),
-            LineMessage::Draw { .. } | LineMessage::Turn { .. } | LineMessage::Over { .. } => self.told = None,
+            LineMessage::Draw { .. } | LineMessage::Turn { .. } | LineMessage::Over { .. } => self.countdown = None,
             LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } => {}
         }
     }
 
     fn stop(&mut self, shown: Option<u64>) {
-        if let (Some(told), Some(shown)) = (&mut self.told, shown) {
-            (told.ceiling, told.rate_per_s) = (shown, 0.0);
+        if let (Some(countdown), Some(shown)) = (&mut self.countdown, shown) {
+            (countdown.ceiling, countdown.rate_per_s) = (shown, 0.0);
         }
     }
 }

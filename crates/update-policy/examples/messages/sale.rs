@@ -1,9 +1,10 @@
 //! What happens in the simulated sale.
 //!
-//! 20,000 shoppers join over the ten minutes before it opens, and some later. Then they are let in by ticks of 100 to 250 ms
-//! at the rate cap, each by a fourth more or less than it; the cap is changed twice, for two minutes checkout is slower
-//! than the cap, and the sale is paused for a minute. Three in a hundred give up in every twenty minutes; half of them come
-//! back. One in ten who are let in doesn't buy, and the unit comes back after two minutes. It ends when all 6,000
+//! 20,000 shoppers join over the ten minutes before it opens, and some later. Then they are let in
+//! by ticks of 100 to 250 ms at the rate cap, each by a fourth more or less than it; the cap is
+//! changed twice, for two minutes checkout is slower than the cap, and the sale is paused for a
+//! minute. Three in a hundred give up in every twenty minutes; half of them come back. One in ten
+//! who are let in doesn't buy, and the unit comes back after two minutes. It ends when all 6,000
 //! units are sold.
 
 use std::{
@@ -16,14 +17,14 @@ use fairline_line::{change::Change, ticket::Ordinal, view::LineView};
 use fairline_sale::{SaleCard, Status};
 use rand::{RngExt as _, rngs::StdRng};
 
-/// The simulation goes on by so much at a time, in seconds.
+/// The step of the simulation, in seconds.
 pub(crate) const STEP_S: f64 = 0.05;
 const STEPS_PER_S: f64 = 1.0 / STEP_S;
 const SHOPPERS: u64 = 20_000;
 const STOCK: u32 = 6_000;
 const OPENS_S: f64 = 600.0;
 const JOINS_END_S: f64 = 660.0;
-/// Of those who wait, so many give up each second.
+/// The share of waiting shoppers who give up each second.
 const GIVES_UP_PER_S: f64 = 0.03 / 1200.0;
 const COMES_BACK: f64 = 0.5;
 const COMES_BACK_S: (f64, f64) = (60.0, 400.0);
@@ -31,18 +32,18 @@ const BUYS: f64 = 0.9;
 const BUYS_AFTER_S: (f64, f64) = (20.0, 90.0);
 const UNIT_BACK_S: f64 = 120.0;
 const NOISE: f64 = 0.25;
-/// From when on how many are let in per second at most.
+/// Rate caps: from when, and admissions per second.
 const CAPS: [(f64, f64); 3] = [(0.0, 8.0), (900.0, 12.0), (1200.0, 6.0)];
 /// While checkout is slower than the cap, and by how much.
 const SLOW_S: (f64, f64) = (1020.0, 1140.0);
 const SLOW: f64 = 0.6;
 const PAUSED_S: (f64, f64) = (800.0, 860.0);
 
-/// One thing that a node hears of.
-pub(crate) enum Happens {
+/// What a node receives.
+pub(crate) enum NodeEvent {
     Joined(Ordinal),
     Changed(Change),
-    /// The card is another one; `news` says whether in more than the number of remaining units.
+    /// The card has changed; `news`: in more than the number of remaining units.
     Card {
         before: Arc<SaleCard>,
         news: bool,
@@ -76,7 +77,7 @@ pub(crate) struct Sale {
 }
 
 impl Sale {
-    /// A sale with this share of the people and the units, and of the speed.
+    /// A sale with this share of the shoppers, the units and the speed.
     pub(crate) fn new(random: StdRng, share: f64) -> Self {
         let stock = (f64::from(STOCK) * share) as u32;
         let card = SaleCard {
@@ -130,27 +131,27 @@ impl Sale {
         self.after(seconds, Event::GiveUp(ordinal));
     }
 
-    /// Goes on by one step; `None` when everything is sold.
-    pub(crate) fn step(&mut self) -> Option<Vec<Happens>> {
+    /// Simulates one step; `None` when all units are sold.
+    pub(crate) fn step(&mut self) -> Option<Vec<NodeEvent>> {
         if self.card.status == Status::SoldOut {
             return None;
         }
         self.steps += 1;
         let now_s = self.now_s();
-        let mut happened = Vec::new();
+        let mut events = Vec::new();
         let joined = (SHOPPERS as f64 * self.share * (now_s / JOINS_END_S).min(1.0)) as u64;
         while self.joins < joined {
             self.joins += 1;
             self.view.given(self.joins);
             self.gives_up(self.joins);
-            happened.push(Happens::Joined(self.joins));
+            events.push(NodeEvent::Joined(self.joins));
         }
         let mut card = SaleCard::clone(&self.card);
         while self.events.peek().is_some_and(|Reverse((at, _))| *at <= self.steps) {
             let Some(Reverse((_, event))) = self.events.pop() else { break };
             if let Some(change) = self.happen(event, &mut card) {
                 self.view.apply(&change);
-                happened.push(Happens::Changed(change));
+                events.push(NodeEvent::Changed(change));
             }
         }
         let paused = now_s >= PAUSED_S.0 && now_s < PAUSED_S.1;
@@ -165,9 +166,9 @@ impl Sale {
         if card != *self.card {
             let news = SaleCard { remaining: self.card.remaining, ..card.clone() } != *self.card;
             let before = std::mem::replace(&mut self.card, Arc::new(card));
-            happened.push(Happens::Card { before, news });
+            events.push(NodeEvent::Card { before, news });
         }
-        Some(happened)
+        Some(events)
     }
 
     fn happen(&mut self, event: Event, card: &mut SaleCard) -> Option<Change> {

@@ -84,7 +84,7 @@ impl World {
             ledger.raise(0, &home);
         }
         // The operator repeats the command until it succeeds.
-        complete(&gate, &mut self.servers[server], now, line.forget(SALE)).expect("Redis answers");
+        complete(&gate, &mut self.servers[server], now, line.delete(SALE)).expect("Redis answers");
     }
 
     /// The other Redis becomes the primary of these processes; the old one stays primary for the

@@ -69,7 +69,7 @@ impl World {
         let mut over = Vec::new();
         for (&shopper, page) in &mut inside.pages {
             let own = &mut self.shoppers[shopper];
-            while let Some(shown) = page.hear(now) {
+            while let Some(shown) = page.receive(now) {
                 match &shown {
                     Shown::Sale => continue,
                     Shown::Turn(token) => {

@@ -6,7 +6,7 @@ use std::{fmt::Debug, time::Duration};
 use fairline_line::{
     change::{LiveTurn, Revision, Turn},
     port::LIBRARY,
-    store::{Account, Claim, Joining, LineError, LineStore, Look, NewsWanted, Publication, Upcoming},
+    store::{Account, Claim, Joining, LineError, LineStore, Publication, RecordQuery, Upcoming, UpcomingQuery},
     ticket::{Ordinal, Ticket},
 };
 use fairline_private_servers::testing;
@@ -95,8 +95,8 @@ fn card() -> SaleCard {
 }
 
 /// The fields of a hash have no order, and each server is a process of its own.
-async fn in_order(store: &LineStore, sale: SaleId, look: &Look) -> Result<Upcoming, LineError> {
-    let mut seen = store.look(sale, look).await?;
+async fn in_order(store: &LineStore, sale: SaleId, query: &UpcomingQuery) -> Result<Upcoming, LineError> {
+    let mut seen = store.upcoming(sale, query).await?;
     seen.claims.sort_by_key(|claim| claim.0);
     seen.home.clear();
     Ok(seen)
@@ -196,11 +196,11 @@ impl Pair {
             above: self.above,
             cursor: self.cursor,
             drawn: self.drawn.as_ref().map_or(0, Draw::pool),
-            noted: self.noted,
+            recorded: self.noted,
             granted: self.granted,
             recall_window: RECALL_WINDOW,
             card: &card,
-            heard: &heard,
+            handled_claims: &heard,
             turns: &turns,
         };
         let _ = both!(self, store => publish(&store, &publication, begins));
@@ -209,7 +209,7 @@ impl Pair {
         let publication = self.publication - i64::from(self.rng.once_in(4));
         let (id, number, turn) = (self.card.id, (self.epoch, publication), self.turn());
         if self.rng.once_in(4) {
-            let _ = both!(self, store => store.retell(id, number, &turn, &ordinals));
+            let _ = both!(self, store => store.republish_turns(id, number, &turn, &ordinals));
         }
     }
 
@@ -218,7 +218,7 @@ impl Pair {
         let Ok(pool) = both!(self, store => store.close_pool(id)) else { return };
         if pool > 0 && self.drawn.is_none() && self.cursor == 0 {
             let draw = Draw::new(Hash([7; 32]), pool).expect("a draw");
-            let _ = both!(self, store => store.lay_down(id, &draw));
+            let _ = both!(self, store => store.store_draw(id, &draw));
             self.drawn = Some(draw);
             self.publish(false).await;
         }
@@ -269,7 +269,7 @@ impl Pair {
                 let ticket = self.ticket();
                 let _ = both!(self, store => store.claim(&ticket));
                 let account = Account { digest: [2; 16], rejoins: false };
-                let _ = both!(self, store => store.name(&ticket, &account));
+                let _ = both!(self, store => store.bind_account(&ticket, &account));
             }
             16 => {
                 let ordinal = self.ordinal();
@@ -277,10 +277,11 @@ impl Pair {
             }
             17 | 18 => {
                 let recorded = self.rng.below(self.highest + 1);
-                let news = NewsWanted { recorded, till: None, noted: Some(self.noted), most: 1 + self.rng.below(20) };
-                let news = self.rng.once_in(2).then_some(news);
-                let look = Look { cursor: self.cursor, wanted: self.rng.below(4), reach: 8, news };
-                if let Ok(seen) = both!(self, store => in_order(&store, id, &look)) {
+                let record =
+                    RecordQuery { recorded, up_to: None, history_after: Some(self.noted), max: 1 + self.rng.below(20) };
+                let record = self.rng.once_in(2).then_some(record);
+                let query = UpcomingQuery { cursor: self.cursor, wanted: self.rng.below(4), reach: 8, record };
+                if let Ok(seen) = both!(self, store => in_order(&store, id, &query)) {
                     self.cursor = seen.cursor;
                     self.noted = seen.history.last().map_or(self.noted, |noted| noted.at);
                 }

@@ -17,7 +17,7 @@ pub(super) enum Command {
     /// Adds a socket, with the bytes that its page has sent already.
     Add { stream: std::net::TcpStream, received: Vec<u8>, tab: Tab, place: OwnedSemaphorePermit },
     /// A page's request has been sent to Redis, or has failed.
-    RequestDone { slot: usize, serial: u32, heard: bool },
+    RequestDone { slot: usize, serial: u32, succeeded: bool },
     /// Closes all sockets, spread over this time.
     Move { over: Duration },
 }
@@ -112,7 +112,7 @@ impl EventLoopHandle {
                 if let Err(error) = &done {
                     debug!(%error, "page request failed");
                 }
-                handle.send(Command::RequestDone { slot, serial, heard: done.is_ok() }).await;
+                handle.send(Command::RequestDone { slot, serial, succeeded: done.is_ok() }).await;
             }
         });
         requests

@@ -252,7 +252,7 @@ impl EventLoop {
         for _ in 0..COMMANDS_MAX {
             match self.commands.try_recv() {
                 Ok(Command::Add { stream, received, tab, place }) => self.add(stream, &received, tab, place),
-                Ok(Command::RequestDone { slot, serial, heard }) => {
+                Ok(Command::RequestDone { slot, serial, succeeded }) => {
                     let Some(connection) = self.sockets.get_mut(slot).filter(|connection| connection.serial == serial)
                     else {
                         continue;
@@ -260,7 +260,7 @@ impl EventLoop {
                     connection.requests = connection.requests.saturating_sub(1);
                     // The page receives no answer; it sends the request again when it reconnects.
                     // Leaving is published by the line, to every tab.
-                    if !heard && connection.tab.is_some() {
+                    if !succeeded && connection.tab.is_some() {
                         self.close(slot, CloseReason::GoingAway);
                     }
                 }

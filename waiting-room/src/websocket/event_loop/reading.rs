@@ -42,7 +42,7 @@ impl EventLoop {
         let now_s = self.now_s();
         let Some(connection) = self.sockets.get_mut(slot) else { return AfterRead::Stays };
         let mut filled = connection.take_partial(scratch);
-        let mut heard = 0;
+        let mut received = 0;
         loop {
             let Some(connection) = self.sockets.get_mut(slot) else { return AfterRead::Stays };
             let end = match connection.read(&mut scratch[filled..], now_s) {
@@ -50,11 +50,11 @@ impl EventLoop {
                 Ok(None) => break,
                 Err(_) => return AfterRead::Broken,
             };
-            heard += end - filled;
+            received += end - filled;
             if connection.tab.is_none() {
                 // After our close frame only the page's own is expected.
                 connection.shut_down_writing();
-                if heard > BURST_BYTES_MAX {
+                if received > BURST_BYTES_MAX {
                     return AfterRead::Broken;
                 }
                 filled = 0;
@@ -70,7 +70,7 @@ impl EventLoop {
             if end < scratch.len() {
                 break;
             }
-            if heard > BURST_BYTES_MAX {
+            if received > BURST_BYTES_MAX {
                 return AfterRead::Ends(CloseReason::Unsupported);
             }
         }
@@ -84,14 +84,14 @@ impl EventLoop {
     pub(super) fn handle_frames(&mut self, slot: usize, bytes: &mut [u8]) -> Result<usize, AfterRead> {
         let mut handled = 0;
         loop {
-            let (heard, length) = match frame::read(&mut bytes[handled..]) {
+            let (received, length) = match frame::read(&mut bytes[handled..]) {
                 Ok(Some(read)) => read,
                 Ok(None) => return Ok(handled),
                 Err(FrameError::ProtocolError) => return Err(AfterRead::Ends(CloseReason::ProtocolError)),
                 Err(FrameError::Unsupported) => return Err(AfterRead::Ends(CloseReason::Unsupported)),
             };
             handled += length;
-            match heard {
+            match received {
                 Frame::Pong => {}
                 Frame::Close => return Err(AfterRead::Ends(CloseReason::ClosedByPage)),
                 Frame::Ping(payload) => {

@@ -1271,7 +1271,7 @@ export interface components {
              * @description In yield mode: the share of those let in who want to pay that may find no unit; 0.001 unless said.
              */
             risk?: number;
-            /** @description Its name in addresses: lower-case letters, digits and single hyphens. */
+            /** @description The URL slug: lower-case letters, digits and single hyphens. */
             slug: string;
             /** @description The clocks that its operators think in: a name of the IANA time zone database. It decides nothing; UTC unless said. */
             time_zone?: string;
@@ -1286,7 +1286,7 @@ export interface components {
              */
             total: number;
         };
-        /** @description What binds a draw before it is made, and proves it afterwards. */
+        /** @description The commitment of a draw, and its proof once it is made. */
         DrawFacts: {
             /** @description The SHA-256 of the seed, as 64 hexadecimal digits. It never changes. */
             commitment: string;
@@ -1400,9 +1400,9 @@ export interface components {
         KeyUse: "signs" | "shown" | "revoked";
         /** @description A lane: a line beside a sale's own, to the same stock. Joining it needs an invitation. */
         LaneFacts: {
-            /** @description The Ed25519 key that its invitations are verified with, as base64url. */
+            /** @description The Ed25519 key that verifies its invitations, as base64url. */
             key: string;
-            /** @description Its name in addresses, after the sale's slug and two hyphens. */
+            /** @description The end of its URL slug, after the sale's slug and two hyphens. */
             name: string;
             /** @description The sale that it leads to. */
             sale: components["schemas"]["SaleId"];
@@ -1415,7 +1415,7 @@ export interface components {
             state: components["schemas"]["RequestState"];
         };
         /**
-         * @description In which order a line is served.
+         * @description The order of service of a line.
          * @enum {string}
          */
         LineOrder: "fifo" | "draw";
@@ -1444,11 +1444,11 @@ export interface components {
             /** @enum {string} */
             type: "beat";
         };
-        /** @description What a sale's pages look like, and say. What is missing is as on all pages. */
+        /** @description The colours and texts of a sale's pages. Missing fields have the defaults of all pages. */
         Look: {
             /** @description Buttons and links. */
             accent?: components["schemas"]["Colour"];
-            /** @description The ground. */
+            /** @description The background. */
             paper?: components["schemas"]["Colour"];
             /** @description For shoppers of a sold-out sale. Plain text. */
             sold_out_text?: string;
@@ -1654,33 +1654,33 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "operator" | "owner";
-        /** @description The facts of a sale that anybody may see; the controller publishes it, waiting rooms show it. */
+        /** @description The public facts of a sale. The controller publishes them; waiting rooms show them. */
         SaleCard: {
             /** @description ISO 4217 code. */
             currency: string;
-            /** @description A sentence or two about it. Plain text. */
+            /** @description A short description. Plain text. */
             description: string;
-            /** @description Of a draw: what binds it before it is made, and proves it afterwards. */
+            /** @description For a draw: its commitment, and its proof once it is made. */
             draw?: components["schemas"]["DrawFacts"];
             /**
              * Format: date-time
-             * @description When it ends, if it ends by the clock.
+             * @description When it ends, if it ends at a set time.
              */
             ends_at: string | null;
             /**
              * Format: int32
-             * @description Seconds for which a shopper who went silent keeps the place, where it is not as in every other sale.
+             * @description Grace period in seconds, if the sale sets its own.
              */
             grace_s?: number;
             /** @description The sale. */
             id: components["schemas"]["SaleId"];
-            /** @description Of a lane: what it leads to, and what it takes to join. The facts above are the sale's, but for the id and the slug. */
+            /** @description For a lane: its sale and its key. Other facts, except id and slug, are the sale's. */
             lane?: components["schemas"]["LaneFacts"];
-            /** @description What its pages look like, and say. */
+            /** @description The theme of its pages. */
             look?: components["schemas"]["Look"];
-            /** @description What the shop says to everybody who waits. */
+            /** @description A message of the shop to all waiting shoppers. */
             message: string | null;
-            /** @description What being let in means. */
+            /** @description What an admission guarantees. */
             mode?: components["schemas"]["SaleMode"];
             /** @description What is sold. */
             name: string;
@@ -1689,11 +1689,11 @@ export interface components {
              * @description When it opens or opened.
              */
             opens_at: string;
-            /** @description In which order the line is served. */
+            /** @description The order of service. */
             order?: components["schemas"]["LineOrder"];
             /**
              * Format: int32
-             * @description Units one account may buy, where only those who are signed in may.
+             * @description Units one account may buy, if the sale requires sign-in.
              */
             per_account_limit?: number;
             /**
@@ -1708,21 +1708,21 @@ export interface components {
             price_minor: number;
             /**
              * Format: double
-             * @description People let in per second at most.
+             * @description Maximum admissions per second.
              */
             rate_cap_per_s: number;
-            /** @description Where the sale's record stands. The messages of the line are without it. */
+            /** @description The head of the sale's record. Messages of the line omit it. */
             record?: components["schemas"]["RecordHead"];
-            /** @description Whether it is a rehearsal: no list that shoppers see shows it. */
+            /** @description Whether it is a rehearsal, which no list shows to shoppers. */
             rehearsal?: boolean;
             /**
              * Format: int32
              * @description Units that are neither held, paid for nor promised.
              */
             remaining: number;
-            /** @description Its name in addresses: lower-case letters, digits and single hyphens. */
+            /** @description The URL slug: lower-case letters, digits and single hyphens. */
             slug: string;
-            /** @description What the sale is doing. */
+            /** @description The status of the sale. */
             status: components["schemas"]["Status"];
             /**
              * Format: int32
@@ -1736,7 +1736,7 @@ export interface components {
          */
         SaleId: string;
         /**
-         * @description What being let in means.
+         * @description What an admission guarantees.
          * @enum {string}
          */
         SaleMode: "guarantee" | "yield";
@@ -1813,7 +1813,7 @@ export interface components {
             password: string;
         };
         /**
-         * @description What a sale is doing, as shoppers and admins see it.
+         * @description The status of a sale, as shoppers and administrators see it.
          * @enum {string}
          */
         Status: "scheduled" | "open" | "paused" | "sold_out" | "closed";

@@ -858,7 +858,7 @@ export interface components {
             updated_at: string;
         };
         /**
-         * @description What a sale is doing, as shoppers and admins see it.
+         * @description The status of a sale, as shoppers and administrators see it.
          * @enum {string}
          */
         Status: "scheduled" | "open" | "paused" | "sold_out" | "closed";

@@ -48,7 +48,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** A page that can't send messages says that its token has arrived. */
+        /** Confirm that the token has arrived, from a page that can't send messages. */
         post: operations["claim_turn"];
         delete?: never;
         options?: never;
@@ -63,7 +63,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a sale is doing, and how much of it is left. */
+        /** The status of a sale, and its remaining units. */
         get: operations["sale_status"];
         put?: never;
         post?: never;
@@ -137,7 +137,7 @@ export interface components {
          * @example #2743d2
          */
         Colour: string;
-        /** @description What binds a draw before it is made, and proves it afterwards. */
+        /** @description The commitment of a draw, and its proof once it is made. */
         DrawFacts: {
             /** @description The SHA-256 of the seed, as 64 hexadecimal digits. It never changes. */
             commitment: string;
@@ -151,18 +151,18 @@ export interface components {
         };
         /** @description A lane: a line beside a sale's own, to the same stock. Joining it needs an invitation. */
         LaneFacts: {
-            /** @description The Ed25519 key that its invitations are verified with, as base64url. */
+            /** @description The Ed25519 key that verifies its invitations, as base64url. */
             key: string;
-            /** @description Its name in addresses, after the sale's slug and two hyphens. */
+            /** @description The end of its URL slug, after the sale's slug and two hyphens. */
             name: string;
             /** @description The sale that it leads to. */
             sale: components["schemas"]["SaleId"];
         };
-        /** @description What the line says to a page. */
+        /** @description A message to a page. */
         LineMessage: {
             /**
              * Format: int64
-             * @description People behind.
+             * @description Shoppers behind.
              */
             behind: number;
             /** @description Whether the remaining units are likely to be gone by then. */
@@ -174,17 +174,17 @@ export interface components {
             ordinal: number;
             /**
              * Format: int64
-             * @description People ahead: 0 for the one who is next.
+             * @description Shoppers ahead: 0 for the one who is next.
              */
             place: number;
             /**
              * Format: double
-             * @description Places per second by which the page counts down by itself, until it hears more; null: it stands still.
+             * @description Places per second by which the page counts down until the next message; null: it does not.
              */
             rate_per_s: number | null;
             /**
              * Format: int64
-             * @description People ahead who had given up and came back. While this grows, a place may grow.
+             * @description Shoppers ahead who had departed and came back. While this grows, a place may grow.
              */
             recalled: number;
             /**
@@ -203,7 +203,7 @@ export interface components {
             ordinal: number;
             /**
              * Format: int64
-             * @description How many are in the draw.
+             * @description Participants of the draw.
              */
             participants: number;
             /** @enum {string} */
@@ -216,7 +216,7 @@ export interface components {
         } | {
             /**
              * Format: date-time
-             * @description Until when the page must say `claim`.
+             * @description Until when the page must send `claim`.
              */
             claim_by: string;
             /**
@@ -241,7 +241,7 @@ export interface components {
         } | {
             /**
              * Format: int32
-             * @description When something is said next at the latest, in seconds. A page that hears nothing for longer has lost its connection.
+             * @description Maximum seconds until the next message. A page without one has lost its connection.
              */
             next_in_s: number;
             /**
@@ -254,32 +254,32 @@ export interface components {
         } | {
             /**
              * Format: int64
-             * @description When to expect news, in milliseconds.
+             * @description Milliseconds until the next message is likely.
              */
             retry_after_ms: number;
             /** @enum {string} */
             type: "reconnecting";
         };
         /**
-         * @description In which order a line is served.
+         * @description The order of service of a line.
          * @enum {string}
          */
         LineOrder: "fifo" | "draw";
-        /** @description What the line says to a page that polls. */
+        /** @description The messages to a page that polls. */
         LineSnapshot: {
-            /** @description Everything that a page has to know now. */
+            /** @description All messages that the page lacks. */
             messages: components["schemas"]["LineMessage"][];
             /**
              * Format: int64
-             * @description When to ask again, in milliseconds.
+             * @description Milliseconds until the next poll.
              */
             poll_after_ms: number;
         };
-        /** @description What a sale's pages look like, and say. What is missing is as on all pages. */
+        /** @description The colours and texts of a sale's pages. Missing fields have the defaults of all pages. */
         Look: {
             /** @description Buttons and links. */
             accent?: components["schemas"]["Colour"];
-            /** @description The ground. */
+            /** @description The background. */
             paper?: components["schemas"]["Colour"];
             /** @description For shoppers of a sold-out sale. Plain text. */
             sold_out_text?: string;
@@ -289,11 +289,11 @@ export interface components {
             waiting_text?: string;
         };
         /**
-         * @description Why there is nothing more to wait for.
+         * @description Why the wait is over.
          * @enum {string}
          */
         Outcome: "sold_out" | "closed" | "expired" | "bought" | "left" | "removed" | "missed" | "limit";
-        /** @description What a page says to the line. */
+        /** @description A message of a page. */
         PageMessage: {
             /** @enum {string} */
             type: "claim";
@@ -328,33 +328,33 @@ export interface components {
              */
             seq: number;
         };
-        /** @description The facts of a sale that anybody may see; the controller publishes it, waiting rooms show it. */
+        /** @description The public facts of a sale. The controller publishes them; waiting rooms show them. */
         SaleCard: {
             /** @description ISO 4217 code. */
             currency: string;
-            /** @description A sentence or two about it. Plain text. */
+            /** @description A short description. Plain text. */
             description: string;
-            /** @description Of a draw: what binds it before it is made, and proves it afterwards. */
+            /** @description For a draw: its commitment, and its proof once it is made. */
             draw?: components["schemas"]["DrawFacts"];
             /**
              * Format: date-time
-             * @description When it ends, if it ends by the clock.
+             * @description When it ends, if it ends at a set time.
              */
             ends_at: string | null;
             /**
              * Format: int32
-             * @description Seconds for which a shopper who went silent keeps the place, where it is not as in every other sale.
+             * @description Grace period in seconds, if the sale sets its own.
              */
             grace_s?: number;
             /** @description The sale. */
             id: components["schemas"]["SaleId"];
-            /** @description Of a lane: what it leads to, and what it takes to join. The facts above are the sale's, but for the id and the slug. */
+            /** @description For a lane: its sale and its key. Other facts, except id and slug, are the sale's. */
             lane?: components["schemas"]["LaneFacts"];
-            /** @description What its pages look like, and say. */
+            /** @description The theme of its pages. */
             look?: components["schemas"]["Look"];
-            /** @description What the shop says to everybody who waits. */
+            /** @description A message of the shop to all waiting shoppers. */
             message: string | null;
-            /** @description What being let in means. */
+            /** @description What an admission guarantees. */
             mode?: components["schemas"]["SaleMode"];
             /** @description What is sold. */
             name: string;
@@ -363,11 +363,11 @@ export interface components {
              * @description When it opens or opened.
              */
             opens_at: string;
-            /** @description In which order the line is served. */
+            /** @description The order of service. */
             order?: components["schemas"]["LineOrder"];
             /**
              * Format: int32
-             * @description Units one account may buy, where only those who are signed in may.
+             * @description Units one account may buy, if the sale requires sign-in.
              */
             per_account_limit?: number;
             /**
@@ -382,21 +382,21 @@ export interface components {
             price_minor: number;
             /**
              * Format: double
-             * @description People let in per second at most.
+             * @description Maximum admissions per second.
              */
             rate_cap_per_s: number;
-            /** @description Where the sale's record stands. The messages of the line are without it. */
+            /** @description The head of the sale's record. Messages of the line omit it. */
             record?: components["schemas"]["RecordHead"];
-            /** @description Whether it is a rehearsal: no list that shoppers see shows it. */
+            /** @description Whether it is a rehearsal, which no list shows to shoppers. */
             rehearsal?: boolean;
             /**
              * Format: int32
              * @description Units that are neither held, paid for nor promised.
              */
             remaining: number;
-            /** @description Its name in addresses: lower-case letters, digits and single hyphens. */
+            /** @description The URL slug: lower-case letters, digits and single hyphens. */
             slug: string;
-            /** @description What the sale is doing. */
+            /** @description The status of the sale. */
             status: components["schemas"]["Status"];
             /**
              * Format: int32
@@ -410,23 +410,23 @@ export interface components {
          */
         SaleId: string;
         /**
-         * @description What being let in means.
+         * @description What an admission guarantees.
          * @enum {string}
          */
         SaleMode: "guarantee" | "yield";
         /**
-         * @description What a sale is doing, as shoppers and admins see it.
+         * @description The status of a sale, as shoppers and administrators see it.
          * @enum {string}
          */
         Status: "scheduled" | "open" | "paused" | "sold_out" | "closed";
-        /** @description How long it is likely to take, in seconds from now. */
+        /** @description The forecast wait, in seconds from now. */
         Wait: {
-            /** @description Nine of ten do. */
+            /** @description From and to: 90 % of all such waits end within this range. */
             bounds_s: [
                 number,
                 number
             ];
-            /** @description Half of all such waits end from so many to so many seconds from now. */
+            /** @description From and to: half of all such waits end within this range, in seconds from now. */
             likely_s: [
                 number,
                 number
@@ -491,9 +491,9 @@ export interface operations {
     line: {
         parameters: {
             query?: {
-                /** @description `false`: only with the ticket that the cookie brings. */
+                /** @description `false`: only with the ticket in the cookie. */
                 join?: boolean;
-                /** @description `true`: exchange a ticket whose turn is over for a new one. It is the same shopper's: the limit counts all their turns. */
+                /** @description `true`: exchange a ticket whose turn is over. The sale's limit counts all turns of a shopper. */
                 rejoin?: boolean;
                 /** @description The account of the shopper: a JSON Web Token that the shop has signed. */
                 account?: string;
@@ -657,7 +657,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Noted. */
+            /** @description The claim is recorded. */
             204: {
                 headers: {
                     [name: string]: unknown;

@@ -1,4 +1,4 @@
-//! Requests as the real world sends them: foreign cookies, proxies of every kind, addresses that many share.
+//! Requests with foreign cookies, through proxies, and from shared addresses.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use waiting_room::Settings;
 
-use crate::house::{Answer, House};
+use crate::support::{Answer, TestWaitingRoom};
 
 const LINE: &str = "/api/flash-sales/{id}/line";
 
@@ -23,11 +23,11 @@ fn ordinal(answer: &Answer) -> u64 {
 
 #[tokio::test]
 async fn a_foreign_cookie_hides_no_ticket() {
-    let house = House::open().await;
-    house.get(LINE, &[]).await;
-    let joined = house.get(LINE, &[]).await;
+    let room = TestWaitingRoom::open().await;
+    room.get(LINE, &[]).await;
+    let joined = room.get(LINE, &[]).await;
     let (own, ticket) = (ordinal(&joined), joined.cookie().expect("a ticket"));
-    let elsewhere = house.another_sale().await.get(LINE, &[]).await.cookie().expect("a ticket");
+    let elsewhere = room.another_sale().await.get(LINE, &[]).await.cookie().expect("a ticket");
     let forged = format!("{}AAAA", &ticket[..ticket.len() - 4]);
     for lines in [
         vec![format!("promo=\u{e9}; {ticket}")],
@@ -37,23 +37,24 @@ async fn a_foreign_cookie_hides_no_ticket() {
         vec![format!("{elsewhere}; {ticket};; =")],
     ] {
         let cookies: Vec<_> = lines.iter().map(|line| ("cookie", line.as_str())).collect();
-        assert_eq!(ordinal(&house.get(LINE, &cookies).await), own, "{lines:?}");
-        let page = house.get("/sales/{slug}", &cookies).await;
+        assert_eq!(ordinal(&room.get(LINE, &cookies).await), own, "{lines:?}");
+        let page = room.get("/sales/{slug}", &cookies).await;
         assert!(page.text.contains("data-joined=\"true\""), "{lines:?}");
-        let line = house.get("/sales/{slug}/line", &cookies).await;
+        let line = room.get("/sales/{slug}/line", &cookies).await;
         assert!(line.text.contains(&format!("<b>{own}</b>")), "{lines:?}: {}", line.text);
-        let claimed = house.request("POST", &format!("{LINE}/claim"), &cookies).await;
+        let claimed = room.request("POST", &format!("{LINE}/claim"), &cookies).await;
         assert_eq!(claimed.status, StatusCode::NO_CONTENT, "{lines:?}");
     }
 }
 
-/// The answers to joins from these addresses, through a trusted proxy that writes them into this header.
+/// The answers to joins from these addresses, through a trusted proxy that writes them into this
+/// header.
 async fn join_from(
     settings: impl FnOnce(&mut Settings),
     header: &str,
     clients: impl Iterator<Item = String>,
 ) -> Vec<StatusCode> {
-    let house = House::open_with(|all| {
+    let room = TestWaitingRoom::open_with(|all| {
         all.front.trusted_proxies = "127.0.0.1".parse().expect("an address");
         (all.join_rate_per_s, all.join_burst) = (0.01, 2);
         settings(all);
@@ -61,13 +62,13 @@ async fn join_from(
     .await;
     let mut answers = Vec::new();
     for client in clients {
-        answers.push(house.get(LINE, &[(header, &client)]).await.status);
+        answers.push(room.get(LINE, &[(header, &client)]).await.status);
     }
     answers
 }
 
 #[tokio::test]
-async fn addresses_are_told_apart_however_a_proxy_writes_them() {
+async fn client_addresses_are_distinguished_in_every_notation_of_proxies() {
     let forwarded =
         |settings: &mut Settings| settings.front.forwarded_header = fairline_server::ForwardedHeader::Forwarded;
     let addresses = |n: u16| format!("198.51.100.{n}:{}", 40_000 + n);
@@ -76,7 +77,7 @@ async fn addresses_are_told_apart_however_a_proxy_writes_them() {
     let of_rfc = (1..=120).map(|n| format!("by=_lb;FOR=\"[2001:db8:0:{n:x}::1]:{n}\";proto=https"));
     assert!(all_in(join_from(forwarded, "forwarded", of_rfc).await));
 
-    // One address is one, with whatever port; and the header that the proxy does not set says nothing.
+    // The port does not matter, and a header that the proxy does not set is ignored.
     for (header, written) in [
         ("x-forwarded-for", ["198.51.100.1:1", "::ffff:198.51.100.1", "198.51.100.1"]),
         ("forwarded", ["for=198.51.100.1", "for=198.51.100.2", "for=198.51.100.3"]),
@@ -89,21 +90,24 @@ async fn addresses_are_told_apart_however_a_proxy_writes_them() {
 }
 
 #[tokio::test]
-async fn people_who_share_an_address_wait_no_longer_than_others() {
-    let house =
-        House::open_with(|settings| settings.front.trusted_proxies = "127.0.0.1".parse().expect("an address")).await;
+async fn shoppers_who_share_an_address_wait_no_longer_than_others() {
+    let room = TestWaitingRoom::open_with(|settings| {
+        settings.front.trusted_proxies = "127.0.0.1".parse().expect("an address")
+    })
+    .await;
     let (mut shared, mut others) = (Vec::new(), Vec::new());
     for n in 0..150 {
-        let school = house.get(LINE, &[("x-forwarded-for", "203.0.113.7")]).await;
+        let school = room.get(LINE, &[("x-forwarded-for", "203.0.113.7")]).await;
         assert_eq!(school.status, StatusCode::OK, "person {n} behind one address");
         shared.push(ordinal(&school));
-        others.push(ordinal(&house.get(LINE, &[("x-forwarded-for", &format!("198.51.100.{n}"))]).await));
+        others.push(ordinal(&room.get(LINE, &[("x-forwarded-for", &format!("198.51.100.{n}"))]).await));
     }
     let (shared, others) = (shared[75], others[75]);
     assert!(shared.abs_diff(others) * 10 <= others, "medians: {shared} behind one address, {others} elsewhere");
 }
 
-/// nginx in front of a waiting room, with `proxy_pass` and nothing about the host. Dropped, it is killed.
+/// nginx in front of a waiting room, with `proxy_pass` and nothing about the host. Dropped, it is
+/// killed.
 struct Proxy {
     address: SocketAddr,
     _nginx: Child,
@@ -112,19 +116,19 @@ struct Proxy {
 
 impl Proxy {
     async fn reserve() -> (SocketAddr, TempDir) {
-        // nginx can't say which free port it has found. Nobody else takes one of this address.
+        // nginx can't report a free port. No other process uses this address.
         let address = TcpListener::bind("127.9.9.8:0").and_then(|free| free.local_addr()).expect("a port");
         (address, TempDir::new().expect("a folder"))
     }
 
-    async fn start((address, folder): (SocketAddr, TempDir), house: &House) -> Self {
+    async fn start((address, folder): (SocketAddr, TempDir), room: &TestWaitingRoom) -> Self {
         let conf = format!(
             "daemon off;\nmaster_process off;\npid nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n\
              client_body_temp_path body;\nproxy_temp_path proxy;\nfastcgi_temp_path fastcgi;\nuwsgi_temp_path uwsgi;\n\
              scgi_temp_path scgi;\nserver {{\nlisten {address};\nlocation / {{\nproxy_http_version 1.1;\n\
              proxy_set_header Upgrade $http_upgrade;\nproxy_set_header Connection $http_connection;\n\
              proxy_pass http://{};\n}}\n}}\n}}\n",
-            house.address
+            room.address
         );
         std::fs::write(folder.path().join("nginx.conf"), conf).expect("written");
         let nginx = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"].into_iter();
@@ -137,7 +141,7 @@ impl Proxy {
             .spawn()
             .expect("nginx starts");
         let listens = async || tokio::net::TcpStream::connect(address).await.is_ok();
-        house.until("nginx to listen", listens).await;
+        room.until("nginx to listen", listens).await;
         Self { address, _nginx: nginx, _folder: folder }
     }
 }
@@ -146,82 +150,82 @@ impl Proxy {
 async fn behind_a_proxy_that_rewrites_the_host_the_public_origin_counts() {
     let reserved = Proxy::reserve().await;
     let page = format!("http://{}", reserved.0);
-    let mut house = House::open_with(|settings| settings.front.public_origins = vec![page.clone()]).await;
-    let proxy = Proxy::start(reserved, &house).await;
-    let direct = std::mem::replace(&mut house.address, proxy.address);
-    let mut shopper = house.connect("", &[("origin", &page)]).await.expect("a socket of our own page");
-    house.admit(1).await;
-    shopper.hear("turn").await;
+    let mut room = TestWaitingRoom::open_with(|settings| settings.front.public_origins = vec![page.clone()]).await;
+    let proxy = Proxy::start(reserved, &room).await;
+    let direct = std::mem::replace(&mut room.address, proxy.address);
+    let mut shopper = room.connect("", &[("origin", &page)]).await.expect("a socket of our own page");
+    room.admit(1).await;
+    shopper.receive("turn").await;
     let claim = format!("{LINE}/claim");
-    let claimed = house.request("POST", &claim, &[("origin", &page), ("cookie", &shopper.cookie)]).await;
+    let claimed = room.request("POST", &claim, &[("origin", &page), ("cookie", &shopper.cookie)]).await;
     assert_eq!(claimed.status, StatusCode::NO_CONTENT);
-    house.wait_for_claim(1).await;
-    // What the proxy calls the host is not ours any more than another site is.
+    room.wait_for_claim(1).await;
+    // The host name that the proxy sends is no allowed origin.
     for foreign in ["https://evil.example".to_owned(), format!("http://{direct}")] {
-        let refused = house.request("POST", &claim, &[("origin", &foreign), ("cookie", &shopper.cookie)]).await;
-        assert_eq!((refused.status, refused.slug()), (StatusCode::FORBIDDEN, "foreign-origin"), "{foreign}");
+        let rejected = room.request("POST", &claim, &[("origin", &foreign), ("cookie", &shopper.cookie)]).await;
+        assert_eq!((rejected.status, rejected.slug()), (StatusCode::FORBIDDEN, "foreign-origin"), "{foreign}");
     }
 }
 
 #[tokio::test]
-async fn without_the_public_origin_a_page_hears_at_once_that_it_is_not_known() {
-    let mut house = House::open().await;
-    let proxy = Proxy::start(Proxy::reserve().await, &house).await;
-    house.address = proxy.address;
+async fn a_page_behind_a_proxy_without_a_public_origin_is_rejected_at_once() {
+    let mut room = TestWaitingRoom::open().await;
+    let proxy = Proxy::start(Proxy::reserve().await, &room).await;
+    room.address = proxy.address;
     let page = format!("http://{}", proxy.address);
-    let socket = house.connect("", &[("origin", &page)]).await.expect_err("not known");
-    // Browsers send no `Origin` with these; the page says it itself.
-    let poll = house.get(LINE, &[("fairline-origin", &page)]).await;
-    let events = house.get(LINE, &[("fairline-origin", &page), ("accept", "text/event-stream")]).await;
-    for refused in [socket, poll, events] {
-        assert_eq!((refused.status, refused.slug()), (StatusCode::FORBIDDEN, "foreign-origin"));
-        let detail = refused.body["detail"].as_str().unwrap_or_default();
+    let socket = room.connect("", &[("origin", &page)]).await.expect_err("not known");
+    // Browsers send no `Origin` with these; the page sends its own header.
+    let poll = room.get(LINE, &[("fairline-origin", &page)]).await;
+    let events = room.get(LINE, &[("fairline-origin", &page), ("accept", "text/event-stream")]).await;
+    for rejected in [socket, poll, events] {
+        assert_eq!((rejected.status, rejected.slug()), (StatusCode::FORBIDDEN, "foreign-origin"));
+        let detail = rejected.body["detail"].as_str().unwrap_or_default();
         assert!(detail.contains("FAIRLINE_PUBLIC_ORIGINS"), "{detail}");
     }
-    assert_eq!(house.next().await, [0; 0], "nobody was given a place");
+    assert_eq!(room.next().await, [0; 0], "no place was given");
 }
 
 #[tokio::test]
-async fn without_javascript_a_browser_that_keeps_no_cookies_is_told_so_before_it_joins() {
-    let house = House::open().await;
-    let sale = house.get("/sales/{slug}", &[]).await;
-    let probe = sale.cookie().expect("something to see whether cookies are kept");
-    let refused = house.request("POST", "/sales/{slug}/line", &[]).await;
-    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+async fn without_javascript_a_browser_without_cookies_is_rejected_before_it_joins() {
+    let room = TestWaitingRoom::open().await;
+    let sale = room.get("/sales/{slug}", &[]).await;
+    let probe = sale.cookie().expect("the probe cookie");
+    let rejected = room.request("POST", "/sales/{slug}/line", &[]).await;
+    assert_eq!(rejected.status, StatusCode::FORBIDDEN);
     assert!(
-        refused.text.contains("Cookies are blocked") && refused.text.contains("<form method=\"post\">"),
+        rejected.text.contains("Cookies are blocked") && rejected.text.contains("<form method=\"post\">"),
         "{}",
-        refused.text
+        rejected.text
     );
-    assert_eq!(refused.cookie(), Some(probe.clone()), "and may try again");
-    assert_eq!(house.next().await, [0; 0], "nobody was given a place");
-    let joined = house.request("POST", "/sales/{slug}/line", &[("cookie", &probe)]).await;
+    assert_eq!(rejected.cookie(), Some(probe.clone()), "and may try again");
+    assert_eq!(room.next().await, [0; 0], "no place was given");
+    let joined = room.request("POST", "/sales/{slug}/line", &[("cookie", &probe)]).await;
     assert_eq!(joined.status, StatusCode::SEE_OTHER);
     let ticket = joined.cookie().expect("a ticket");
-    assert_eq!(house.request("POST", "/sales/{slug}/line", &[("cookie", &ticket)]).await.status, StatusCode::SEE_OTHER);
-    assert_eq!(house.get("/sales/{slug}", &[("cookie", &probe)]).await.cookie(), None, "it is set once");
+    assert_eq!(room.request("POST", "/sales/{slug}/line", &[("cookie", &ticket)]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(room.get("/sales/{slug}", &[("cookie", &probe)]).await.cookie(), None, "it is set once");
 }
 
 #[tokio::test]
-async fn a_tab_that_hangs_up_at_its_turn_keeps_it_and_is_recalled_after_it() {
-    let mut house = House::open().await;
-    let mut shopper = house.join().await;
-    house.admit(1).await;
-    let turn = shopper.hear("turn").await;
-    // Nobody sees the tab: it claims nothing, and hangs up.
+async fn a_tab_that_disconnects_at_its_turn_keeps_it_and_is_recalled_after_it() {
+    let mut room = TestWaitingRoom::open().await;
+    let mut shopper = room.join().await;
+    room.admit(1).await;
+    let turn = shopper.receive("turn").await;
+    // The tab is hidden: it claims nothing, and disconnects.
     let cookie = shopper.cookie.clone();
     drop(shopper);
-    let mut seen_in_time = house.resume(&cookie).await;
-    assert_eq!(seen_in_time.hear("turn").await["token"], turn["token"]);
+    let mut seen_in_time = room.resume(&cookie).await;
+    assert_eq!(seen_in_time.receive("turn").await["token"], turn["token"]);
     drop(seen_in_time);
-    house.publish(&[(1, fairline_line::change::Turn::Lapsed)]).await;
-    house.join().await;
-    // Seen again, it is served next, before whoever came later.
-    let mut seen_later = house.resume(&cookie).await;
-    assert_eq!(seen_later.hear("place").await["place"], json!(0));
-    house.until("the line to serve it next", async || house.next().await.first() == Some(&1)).await;
-    house.admit(1).await;
-    seen_later.hear("turn").await;
-    seen_later.say(json!({ "type": "claim" })).await;
-    house.wait_for_claim(1).await;
+    room.publish(&[(1, fairline_line::change::Turn::Lapsed)]).await;
+    room.join().await;
+    // Seen again, it is served next, before later shoppers.
+    let mut seen_later = room.resume(&cookie).await;
+    assert_eq!(seen_later.receive("place").await["place"], json!(0));
+    room.until("the line to serve it next", async || room.next().await.first() == Some(&1)).await;
+    room.admit(1).await;
+    seen_later.receive("turn").await;
+    seen_later.send(json!({ "type": "claim" })).await;
+    room.wait_for_claim(1).await;
 }

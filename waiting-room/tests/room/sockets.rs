@@ -1,4 +1,4 @@
-//! What becomes of sockets in the hall: every byte of them, slow readers, crowds, and the way out.
+//! WebSockets: frames, slow readers, crowds, and shutdown.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::house::{House, PATIENCE};
+use crate::support::{PATIENCE, TestWaitingRoom};
 
 const TEXT: u8 = 0x81;
 const PING: u8 = 0x89;
@@ -43,32 +43,32 @@ struct Raw {
 }
 
 impl Raw {
-    /// Shakes hands, and says `early` in the same breath.
-    async fn open(house: &House, early: &[u8]) -> Self {
-        Self::open_on(TcpSocket::new_v4().expect("a socket"), house, early).await
+    /// Sends the handshake and `early` in one write.
+    async fn open(room: &TestWaitingRoom, early: &[u8]) -> Self {
+        Self::open_on(TcpSocket::new_v4().expect("a socket"), room, early).await
     }
 
-    async fn open_on(socket: TcpSocket, house: &House, early: &[u8]) -> Self {
-        let stream = socket.connect(house.address).await.expect("a connection");
+    async fn open_on(socket: TcpSocket, room: &TestWaitingRoom, early: &[u8]) -> Self {
+        let stream = socket.connect(room.address).await.expect("a connection");
         let mut raw = Self { stream, arrived: Vec::new() };
         let handshake = format!(
             "GET /api/flash-sales/{}/line HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            house.card.id, house.address
+            room.card.id, room.address
         );
-        raw.say(&[handshake.as_bytes(), early].concat()).await;
+        raw.send(&[handshake.as_bytes(), early].concat()).await;
         let head = loop {
             if let Some(end) = raw.arrived.windows(4).position(|end| end == b"\r\n\r\n") {
                 break raw.arrived.drain(..end + 4).collect::<Vec<_>>();
             }
-            assert!(raw.more().await, "hung up during the handshake");
+            assert!(raw.more().await, "disconnected during the handshake");
         };
         let head = String::from_utf8(head).expect("text");
         assert!(head.starts_with("HTTP/1.1 101") && head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
         raw
     }
 
-    async fn say(&mut self, bytes: &[u8]) {
+    async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("sent");
     }
 
@@ -78,7 +78,7 @@ impl Raw {
         read.is_ok_and(|length| length > 0)
     }
 
-    /// The next frame: its first byte and its payload. `None` when the other side has hung up.
+    /// The next frame: its first byte and its payload. `None` when the other side has disconnected.
     async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             let header = match self.arrived.get(1) {
@@ -108,40 +108,40 @@ impl Raw {
         }
     }
 
-    /// The code that the other side closes with. Then it hangs up.
+    /// The code with which the other side closes. Then it disconnects.
     async fn closed(&mut self) -> CloseCode {
         let (first, payload) = self.control().await;
         assert_eq!(first, CLOSE);
         let code = u16::from_be_bytes([payload[0], payload[1]]);
-        // It may be gone already, if it was us who said goodbye first.
+        // It may be gone already, if we closed first.
         let _ = self.stream.write_all(&masked(CLOSE, &payload[..2])).await;
-        assert!(self.frame().await.is_none(), "close is the last word");
+        assert!(self.frame().await.is_none(), "close is the last frame");
         code.into()
     }
 }
 
 #[tokio::test]
-async fn what_a_page_says_may_come_in_any_pieces() {
-    let mut house = House::open().await;
+async fn frames_of_a_page_may_arrive_in_any_pieces() {
+    let mut room = TestWaitingRoom::open().await;
     let claim = masked(TEXT, br#"{"type":"claim"}"#);
-    // Together with the handshake, so that hyper has read it before we do; the second half later, byte by byte.
-    let mut page = Raw::open(&house, &[masked(PING, b"early"), claim[..9].to_vec()].concat()).await;
+    // With the handshake, so that hyper reads it; the second half later, byte by byte.
+    let mut page = Raw::open(&room, &[masked(PING, b"early"), claim[..9].to_vec()].concat()).await;
     assert_eq!(page.control().await, (PONG, b"early".to_vec()));
-    house.admit(1).await;
+    room.admit(1).await;
     for byte in &claim[9..] {
-        page.say(&[*byte]).await;
+        page.send(&[*byte]).await;
     }
-    house.wait_for_claim(1).await;
-    page.say(&[masked(PING, b"one"), masked(PONG, b""), masked(PING, b"two")].concat()).await;
+    room.wait_for_claim(1).await;
+    page.send(&[masked(PING, b"one"), masked(PONG, b""), masked(PING, b"two")].concat()).await;
     assert_eq!(page.control().await, (PONG, b"one".to_vec()));
     assert_eq!(page.control().await, (PONG, b"two".to_vec()));
-    page.say(&masked(CLOSE, &1000_u16.to_be_bytes())).await;
+    page.send(&masked(CLOSE, &1000_u16.to_be_bytes())).await;
     assert_eq!(page.closed().await, CloseCode::Normal);
 }
 
 #[tokio::test]
-async fn what_no_page_says_ends_the_conversation() {
-    let house = House::open().await;
+async fn invalid_frames_close_the_socket() {
+    let room = TestWaitingRoom::open().await;
     let text = br#"{"type":"claim"}"#;
     for (what, frame, code) in [
         ("unmasked", [&[TEXT, 16], text.as_slice()].concat(), CloseCode::Protocol),
@@ -152,59 +152,59 @@ async fn what_no_page_says_ends_the_conversation() {
         ("no message", masked(TEXT, b"{}"), CloseCode::Policy),
         ("a flood", masked(TEXT, text).repeat(500), CloseCode::Policy),
     ] {
-        let mut page = Raw::open(&house, b"").await;
-        page.say(&frame).await;
+        let mut page = Raw::open(&room, b"").await;
+        page.send(&frame).await;
         assert_eq!(page.closed().await, code, "{what}");
     }
 }
 
 #[tokio::test]
-async fn who_does_not_read_hears_the_newest_and_nothing_in_between() {
-    let mut house = House::open().await;
+async fn a_slow_reader_receives_the_newest_message_and_skips_older_ones() {
+    let mut room = TestWaitingRoom::open().await;
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("set");
-    let mut slow = Raw::open_on(socket, &house, b"").await;
-    let mut quick = house.join().await;
+    let mut slow = Raw::open_on(socket, &room, b"").await;
+    let mut quick = room.join().await;
     for number in 0..100 {
         let message = format!("{number} {}", "and so on ".repeat(150));
-        house.card.message = Some(message.clone());
-        house.publish(&[]).await;
-        quick.hear_until("sale", |heard| heard["sale"]["message"] == json!(message)).await;
+        room.card.message = Some(message.clone());
+        room.publish(&[]).await;
+        quick.receive_until("sale", |message| message["sale"]["message"] == json!(message)).await;
     }
-    let mut heard = Vec::new();
-    while heard.last() != Some(&99) {
+    let mut received = Vec::new();
+    while received.last() != Some(&99) {
         let (first, payload) = slow.frame().await.expect("still connected");
         let message: Value = serde_json::from_slice(&payload).expect("JSON");
         if let (TEXT, Some(message)) = (first, message["sale"]["message"].as_str()) {
-            heard.push(message.split(' ').next().and_then(|number| number.parse::<u32>().ok()).expect("a number"));
+            received.push(message.split(' ').next().and_then(|number| number.parse::<u32>().ok()).expect("a number"));
         }
     }
-    assert!(heard.len() < 50 && heard.is_sorted(), "{heard:?}");
+    assert!(received.len() < 50 && received.is_sorted(), "{received:?}");
 }
 
 #[tokio::test]
-async fn a_crowd_hears_the_news_and_every_socket_is_closed() {
-    let mut house = House::open_with(|settings| settings.join_burst = 1000).await;
-    let mut crowd = join_all((0..400).map(|_| house.join())).await;
-    let ordinals = join_all(crowd.iter_mut().map(|shopper| shopper.hear("place"))).await;
+async fn a_crowd_receives_the_end_of_a_sale_and_every_socket_is_closed() {
+    let mut room = TestWaitingRoom::open_with(|settings| settings.join_burst = 1000).await;
+    let mut crowd = join_all((0..400).map(|_| room.join())).await;
+    let ordinals = join_all(crowd.iter_mut().map(|shopper| shopper.receive("place"))).await;
     let ordinals: BTreeSet<_> = ordinals.iter().map(|place| place["ordinal"].as_u64()).collect();
     assert_eq!(ordinals.len(), 400);
-    house.card.status = Status::SoldOut;
-    house.publish(&[]).await;
+    room.card.status = Status::SoldOut;
+    room.publish(&[]).await;
     let ended = join_all(crowd.iter_mut().map(async |shopper| {
-        let outcome = shopper.hear("over").await["outcome"].clone();
+        let outcome = shopper.receive("over").await["outcome"].clone();
         (outcome, shopper.closed().await)
     }));
     assert!(ended.await.into_iter().all(|end| end == (json!("sold_out"), Some(CloseCode::Normal))));
 }
 
 #[tokio::test]
-async fn a_node_that_stops_sends_everybody_away_spread_over_a_while() {
-    let house = House::open_with(|settings| settings.drain_s = 2).await;
-    let mut crowd = join_all((0..40).map(|_| house.join())).await;
-    let mut events = house.events("").await;
-    events.hear("place").await;
-    house.shutdown.trigger();
+async fn a_node_that_stops_spreads_the_closing_of_its_sockets() {
+    let room = TestWaitingRoom::open_with(|settings| settings.drain_s = 2).await;
+    let mut crowd = join_all((0..40).map(|_| room.join())).await;
+    let mut events = room.events("").await;
+    events.receive("place").await;
+    room.shutdown.trigger();
     let started = Instant::now();
     let mut gone: Vec<Duration> = join_all(crowd.iter_mut().map(async |shopper| {
         assert_eq!(shopper.closed().await, Some(CloseCode::Restart));
@@ -213,56 +213,57 @@ async fn a_node_that_stops_sends_everybody_away_spread_over_a_while() {
     .await;
     events.ended().await;
     gone.sort_unstable();
-    // A machine that is busy tells some of them late, and never early.
+    // A busy machine closes some of them late, and none early.
     assert!(gone[10] >= Duration::from_millis(350) && gone[39] >= Duration::from_millis(1800), "{gone:?}");
-    assert!(house.shutdown.finished(Duration::from_secs(10)).await);
-    assert_eq!(house.next().await.len(), 41, "every place is kept");
+    assert!(room.shutdown.finished(Duration::from_secs(10)).await);
+    assert_eq!(room.next().await.len(), 41, "every place is kept");
 }
 
 #[tokio::test]
-async fn a_full_node_turns_away_at_no_lasting_cost() {
-    let house = House::open_with(|settings| (settings.sockets_max, settings.join_burst) = (5, 1000)).await;
-    let inside = join_all((0..5).map(|_| house.join())).await;
-    let refused = join_all((0..40).map(|_| house.connect("", &[]))).await;
+async fn a_full_node_accepts_again_once_sockets_are_free() {
+    let room = TestWaitingRoom::open_with(|settings| (settings.sockets_max, settings.join_burst) = (5, 1000)).await;
+    let inside = join_all((0..5).map(|_| room.join())).await;
+    let rejected = join_all((0..40).map(|_| room.connect("", &[]))).await;
     let mut pauses = BTreeSet::new();
-    for refused in refused {
-        let refused = refused.expect_err("full");
+    for rejected in rejected {
+        let rejected = rejected.expect_err("full");
         assert_eq!(
-            (refused.status, refused.header("connection")),
+            (rejected.status, rejected.header("connection")),
             (StatusCode::SERVICE_UNAVAILABLE, "close".to_owned())
         );
-        pauses.insert(refused.header("retry-after").parse::<u64>().expect("seconds"));
+        pauses.insert(rejected.header("retry-after").parse::<u64>().expect("seconds"));
     }
     assert!(pauses.len() > 2 && pauses.iter().all(|pause| (2..=10).contains(pause)), "{pauses:?}");
-    assert_eq!(house.next().await.len(), 5, "who is turned away is given no place to lose");
+    assert_eq!(room.next().await.len(), 5, "a rejected shopper has no place");
     drop(inside);
     for _ in 0..5 {
-        house.until("a socket to be free", async || house.connect("", &[]).await.is_ok()).await;
+        room.until("a socket to be free", async || room.connect("", &[]).await.is_ok()).await;
     }
 }
 
 #[tokio::test]
-async fn a_phone_that_falls_asleep_keeps_its_place_for_longer() {
-    let house = House::open_with(|settings| (settings.grace_s, settings.grace_mobile_s) = (1, 300)).await;
-    let desk = house.join().await;
-    let phone = house.connect("", &[("sec-ch-ua-mobile", "?1")]).await.expect("let in");
-    let other_phone = house.connect("", &[("user-agent", "Mozilla/5.0 (iPhone) Mobile/15E148")]).await.expect("let in");
+async fn a_phone_keeps_its_place_for_longer() {
+    let room = TestWaitingRoom::open_with(|settings| (settings.grace_s, settings.grace_mobile_s) = (1, 300)).await;
+    let desk = room.join().await;
+    let phone = room.connect("", &[("sec-ch-ua-mobile", "?1")]).await.expect("accepted");
+    let other_phone =
+        room.connect("", &[("user-agent", "Mozilla/5.0 (iPhone) Mobile/15E148")]).await.expect("accepted");
     drop((desk, phone, other_phone));
-    house.depart(1).await;
-    assert_eq!(house.next().await, [2, 3]);
+    room.depart(1).await;
+    assert_eq!(room.next().await, [2, 3]);
 }
 
 #[tokio::test]
 async fn open_lines_are_counted() {
-    let house = House::open().await;
-    let shopper = house.join().await;
+    let room = TestWaitingRoom::open().await;
+    let shopper = room.join().await;
     let counted = async |open: &str| {
-        let metrics = house.get("/metrics", &[]).await.text;
+        let metrics = room.get("/metrics", &[]).await.text;
         let line = metrics.lines().find(|line| line.starts_with(r#"line_open{transport="websocket"}"#));
         line.is_some_and(|line| line.ends_with(open))
             && metrics.contains(r#"line_bytes_sent_total{transport="websocket"}"#)
     };
-    house.until("the socket to be counted", async || counted(" 1").await).await;
+    room.until("the socket to be counted", async || counted(" 1").await).await;
     drop(shopper);
-    house.until("nobody to be counted", async || counted(" 0").await).await;
+    room.until("no socket to be counted", async || counted(" 0").await).await;
 }

@@ -1,49 +1,37 @@
-//! A waiting room for one test: a real one, on a port of its own, with a line in a real Redis.
+//! A waiting room for one test, on its own port, with a line in a real Redis.
 
-use std::{collections::VecDeque, net::SocketAddr, sync::LazyLock, time::Duration};
+mod clients;
+
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use axum::http::StatusCode;
 use clap::Parser as _;
 use fairline_line::{
     change::{LiveTurn, Revision, Turn},
-    store::{Claim, LineError, LineStore, Publication},
+    store::{Claim, LineError, LineStore, Publication, Upcoming, UpcomingQuery},
     ticket::Ordinal,
 };
 use fairline_private_servers::testing;
 use fairline_record::{Hash, draw::Draw};
 use fairline_sale::{SaleCard, SaleId, Status};
 use fairline_server::Shutdown;
-use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::{Value, json};
+use serde_json::json;
 use time::OffsetDateTime;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     runtime::{Handle, Runtime},
     time::{Instant, sleep, timeout},
 };
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
-    tungstenite::{Error, Message, client::IntoClientRequest as _, protocol::frame::coding::CloseCode},
-};
+use tokio_tungstenite::tungstenite::{Error, client::IntoClientRequest as _};
 use waiting_room::{Settings, run};
 
-/// How long anything may take before a test gives up on it.
+pub use self::clients::{Answer, Events, Shopper, check};
+
+/// How long a test waits for a condition.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-    let schema = include_str!("../../../docs/line-protocol.schema.json");
-    let schema = serde_json::from_str(schema).expect("the schema is JSON");
-    jsonschema::options().should_validate_formats(true).build(&schema).expect("the schema is a schema")
-});
-
-/// Holds a message against the schema of the protocol.
-pub fn check(message: &Value) {
-    let errors: Vec<_> = SCHEMA.iter_errors(message).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{message}: {errors:?}");
-}
-
-/// A token as a shop would sign it for one of its shoppers.
+/// An account token as a shop signs it.
 pub fn account_token(key: &str, account: &str) -> String {
     let claims = json!({ "sub": account, "exp": OffsetDateTime::now_utc().unix_timestamp() + 60 });
     let key = jsonwebtoken::EncodingKey::from_secret(key.as_bytes());
@@ -55,8 +43,8 @@ pub fn live(ordinal: Ordinal) -> Turn {
     Turn::Now(LiveTurn { token: format!("token.of.{ordinal}"), quantity: 1, claim_by: at, expires_at: at })
 }
 
-/// A waiting room and its line. `publish` and `admit` play the controller.
-pub struct House {
+/// A waiting room and its line. `publish` and `admit` do what a controller does.
+pub struct TestWaitingRoom {
     pub address: SocketAddr,
     pub store: LineStore,
     pub card: SaleCard,
@@ -70,7 +58,7 @@ pub struct House {
     drawn: u64,
 }
 
-impl House {
+impl TestWaitingRoom {
     pub async fn open() -> Self {
         Self::open_with(|_| {}).await
     }
@@ -81,12 +69,12 @@ impl House {
 
     pub async fn open_at(redis_url: &str, set: impl FnOnce(&mut Settings)) -> Self {
         let store = LineStore::connect(redis_url).await.expect("a Redis");
-        let mut house = Self::of_a_sale(store, redis_url).await;
-        house.start(set).await;
-        house
+        let mut room = Self::of_a_sale(store, redis_url).await;
+        room.start(set).await;
+        room
     }
 
-    /// Another sale in the same house.
+    /// Another sale at the same node.
     pub async fn another_sale(&self) -> Self {
         let mut other = Self::of_a_sale(self.store.clone(), &self.redis_url).await;
         other.address = self.address;
@@ -104,7 +92,7 @@ impl House {
             ..SaleCard::example()
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut house = Self {
+        let mut room = Self {
             address,
             store,
             card,
@@ -117,8 +105,8 @@ impl House {
             granted: 0,
             drawn: 0,
         };
-        house.begin(&[]).await;
-        house
+        room.begin(&[]).await;
+        room
     }
 
     async fn start(&mut self, set: impl FnOnce(&mut Settings)) {
@@ -149,7 +137,7 @@ impl House {
             .await;
     }
 
-    /// Publishes so many sales more that are closed.
+    /// Publishes `count` closed sales.
     pub async fn closed_sales(&self, count: u32) {
         for _ in 0..count {
             let mut other = self.same_line();
@@ -161,7 +149,7 @@ impl House {
         }
     }
 
-    /// How often functions of the line were called so far, by all who share this test's Redis.
+    /// Calls of functions so far, of all clients of this test's Redis.
     pub async fn calls(&self) -> u64 {
         let address = self.redis_url.trim_start_matches("redis://").trim_end_matches('/');
         let mut stream = BufReader::new(TcpStream::connect(address).await.expect("a Redis"));
@@ -176,7 +164,7 @@ impl House {
         calls.unwrap_or(0)
     }
 
-    /// A second node on the same line, that can die without a word: its runtime is dropped.
+    /// A second node on the same line, which is killed by dropping its runtime.
     pub async fn node_to_die(&self, set: impl FnOnce(&mut Settings)) -> (Self, Runtime) {
         let runtime = Runtime::new().expect("a runtime");
         let mut node = self.same_line();
@@ -211,11 +199,11 @@ impl House {
         }
     }
 
-    /// Waits for a condition, and fails with what was waited for.
+    /// Waits for a condition; fails with its name.
     pub async fn until(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
         let started = Instant::now();
         while !condition().await {
-            assert!(started.elapsed() < PATIENCE, "gave up waiting for {what}");
+            assert!(started.elapsed() < PATIENCE, "timed out waiting for {what}");
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -227,7 +215,7 @@ impl House {
         self.publish_as(true, turns).await;
     }
 
-    /// Begins a new epoch if Redis does not know the line, once it can say so.
+    /// Begins a new epoch if Redis does not know the line, once Redis answers.
     pub async fn begin_if_lost(&mut self) {
         let lost = async || match self.store.revision(self.card.id).await {
             Ok(_) => Some(false),
@@ -254,11 +242,11 @@ impl House {
             above: self.cursor,
             cursor: self.cursor,
             drawn: self.drawn,
-            noted: Revision::default(),
+            recorded: Revision::default(),
             granted: self.granted,
             recall_window: self.recall_window,
             card: &self.card,
-            heard: &[],
+            handled_claims: &[],
             turns,
         };
         self.store.publish(&publication).await.expect("published");
@@ -268,43 +256,49 @@ impl House {
     pub async fn make_draw(&mut self) -> Draw {
         let pool = self.store.close_pool(self.card.id).await.expect("closed");
         let draw = Draw::new(Hash([1; 32]), pool).expect("small");
-        self.store.lay_down(self.card.id, &draw).await.expect("laid down");
+        self.store.store_draw(self.card.id, &draw).await.expect("stored");
         (self.drawn, self.card.status) = (pool, Status::Open);
         self.card.draw.as_mut().expect("a draw").pool = Some(pool);
         self.publish(&[]).await;
         draw
     }
 
-    /// Lets the next `count` in.
+    /// Admits the next `count`.
     pub async fn admit(&mut self, count: u64) {
-        let upcoming = self.store.upcoming(self.card.id, self.cursor, count, 1000).await.expect("read");
-        assert_eq!(upcoming.tickets.len() as u64, count, "so many wait");
+        let upcoming = self.upcoming(count).await.expect("read");
+        assert_eq!(upcoming.tickets.len() as u64, count, "enough tickets wait");
         self.cursor = upcoming.cursor;
         let turns: Vec<_> = upcoming.tickets.iter().map(|&(ordinal, _)| (ordinal, live(ordinal))).collect();
         self.publish(&turns).await;
     }
 
-    /// The ordinals that would be let in next.
+    /// Up to `wanted` tickets that come next.
+    pub async fn upcoming(&self, wanted: u64) -> Result<Upcoming, LineError> {
+        let query = UpcomingQuery { cursor: self.cursor, wanted, reach: 1000, record: None };
+        self.store.upcoming(self.card.id, &query).await
+    }
+
+    /// The ordinals that would be admitted next.
     pub async fn next(&self) -> Vec<Ordinal> {
-        let upcoming = self.store.upcoming(self.card.id, self.cursor, 100, 1000).await;
+        let upcoming = self.upcoming(100).await;
         upcoming.map(|upcoming| upcoming.tickets.into_iter().map(|ticket| ticket.0).collect()).unwrap_or_default()
     }
 
     pub async fn wait_for_claim(&self, ordinal: Ordinal) {
         self.until("the claim", async || {
-            let upcoming = self.store.upcoming(self.card.id, self.cursor, 0, 0).await.expect("read");
+            let upcoming = self.upcoming(0).await.expect("read");
             upcoming.claims.contains(&(ordinal, Claim::Claimed))
         })
         .await;
     }
 
-    /// Takes everything out of this test's own Redis.
+    /// Empties this test's own Redis.
     pub async fn empty_redis(&self) {
         self.redis("FLUSHALL").await;
         self.redis("FUNCTION FLUSH").await;
     }
 
-    /// Has this test's own Redis do something that it answers with OK.
+    /// Sends a command to this test's own Redis, which answers OK.
     pub async fn redis(&self, command: &str) {
         let address = self.redis_url.trim_start_matches("redis://").trim_end_matches('/');
         let mut stream = TcpStream::connect(address).await.expect("a Redis");
@@ -314,7 +308,7 @@ impl House {
         assert_eq!(&answer, b"+OK\r\n");
     }
 
-    /// Waits until so many grace periods have run out, as the controller sees to.
+    /// Waits until `count` grace periods have run out, and sweeps them as the controller does.
     pub async fn depart(&self, mut count: u64) {
         self.until("departures", async || {
             count -= self.store.sweep(self.card.id, count).await.expect("swept");
@@ -324,7 +318,7 @@ impl House {
     }
 
     pub async fn join(&self) -> Shopper {
-        self.connect("", &[]).await.expect("the line takes people in")
+        self.connect("", &[]).await.expect("a place")
     }
 
     pub async fn resume(&self, cookie: &str) -> Shopper {
@@ -343,7 +337,7 @@ impl House {
             Ok((socket, response)) => {
                 let answer = Answer::new(response.status(), response.headers().clone(), Vec::new());
                 let cookie = answer.cookie().unwrap_or_default();
-                Ok(Shopper { socket, cookie, heard: VecDeque::new() })
+                Ok(Shopper { socket, cookie, received: VecDeque::new() })
             }
             Err(Error::Http(response)) => {
                 let (parts, body) = response.into_parts();
@@ -358,7 +352,7 @@ impl House {
     }
 
     pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut reader = self.send(method, path, headers, "close").await;
+        let mut reader = self.send_request(method, path, headers, "close").await;
         let mut bytes = Vec::new();
         timeout(PATIENCE, reader.read_to_end(&mut bytes)).await.expect("an answer in time").expect("an answer");
         Answer::read(&bytes)
@@ -367,11 +361,11 @@ impl House {
     /// Opens the line as Server-Sent Events.
     pub async fn events(&self, cookie: &str) -> Events {
         let headers = [("accept", "text/event-stream"), ("cookie", cookie)];
-        let reader = self.send("GET", "/api/flash-sales/{id}/line", &headers, "keep-alive").await;
+        let reader = self.send_request("GET", "/api/flash-sales/{id}/line", &headers, "keep-alive").await;
         Events { lines: BufReader::new(reader).lines() }
     }
 
-    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], connection: &str) -> TcpStream {
+    async fn send_request(&self, method: &str, path: &str, headers: &[(&str, &str)], connection: &str) -> TcpStream {
         let path = path.replace("{id}", &self.card.id.to_string()).replace("{slug}", &self.card.slug);
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: {connection}\r\n", self.address);
         for (name, value) in headers {
@@ -384,138 +378,8 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for TestWaitingRoom {
     fn drop(&mut self) {
         self.shutdown.trigger();
-    }
-}
-
-/// An answer that is not a stream.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    headers: axum::http::HeaderMap,
-    pub text: String,
-    pub body: Value,
-}
-
-impl Answer {
-    fn new(status: StatusCode, headers: axum::http::HeaderMap, body: Vec<u8>) -> Self {
-        let body_json = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Self { status, headers, text: String::from_utf8_lossy(&body).into_owned(), body: body_json }
-    }
-
-    fn read(bytes: &[u8]) -> Self {
-        let split = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an HTTP answer");
-        let head = String::from_utf8_lossy(&bytes[..split]).into_owned();
-        let mut lines = head.split("\r\n");
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
-        let mut headers = axum::http::HeaderMap::new();
-        for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
-            let name: axum::http::HeaderName = name.parse().expect("a header");
-            headers.append(name, value.parse().expect("a header"));
-        }
-        Self::new(status.parse().expect("a status"), headers, bytes[split + 4..].to_vec())
-    }
-
-    pub fn header(&self, name: &str) -> String {
-        self.headers.get(name).map(|value| value.to_str().expect("text").to_owned()).unwrap_or_default()
-    }
-
-    pub fn slug(&self) -> &str {
-        self.body["type"].as_str().and_then(|kind| kind.rsplit('/').next()).unwrap_or_default()
-    }
-
-    /// The cookie that it sets, as a browser would send it back.
-    pub fn cookie(&self) -> Option<String> {
-        self.header("set-cookie").split(';').next().filter(|pair| pair.contains('=')).map(str::to_owned)
-    }
-}
-
-/// A shopper's socket. Every message that it hears is held against the schema.
-#[derive(Debug)]
-pub struct Shopper {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    pub cookie: String,
-    heard: VecDeque<String>,
-}
-
-impl Shopper {
-    /// The next message of a kind; others are passed over.
-    pub async fn hear(&mut self, kind: &str) -> Value {
-        self.hear_until(kind, |_| true).await
-    }
-
-    /// The next message of a kind that is as wanted; others are passed over.
-    pub async fn hear_until(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let listening = async {
-            loop {
-                match self.socket.next().await {
-                    Some(Ok(Message::Text(text))) => {
-                        self.heard.push_back(text.to_string());
-                        let message: Value = serde_json::from_str(&text).expect("JSON");
-                        check(&message);
-                        if message["type"] == kind && wanted(&message) {
-                            return message;
-                        }
-                    }
-                    Some(Ok(_)) => {}
-                    ended => panic!("the socket ended ({ended:?}) before `{kind}`; heard {:?}", self.heard),
-                }
-            }
-        };
-        let heard = timeout(PATIENCE, listening).await;
-        heard.unwrap_or_else(|_| panic!("no `{kind}` in time; heard {:?}", self.heard))
-    }
-
-    pub async fn say(&mut self, message: Value) {
-        self.say_text(message.to_string()).await;
-    }
-
-    pub async fn say_text(&mut self, text: String) {
-        self.socket.send(Message::text(text)).await.expect("sent");
-    }
-
-    /// Waits until the other side closes, and gives its code.
-    pub async fn closed(&mut self) -> Option<CloseCode> {
-        let closing = async {
-            loop {
-                match self.socket.next().await {
-                    Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code),
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) | None => return None,
-                }
-            }
-        };
-        timeout(PATIENCE, closing).await.expect("closed in time")
-    }
-}
-
-/// A stream of events.
-pub struct Events {
-    lines: Lines<BufReader<TcpStream>>,
-}
-
-impl Events {
-    /// The next message of a kind; others are passed over.
-    pub async fn hear(&mut self, kind: &str) -> Value {
-        let listening = async {
-            while let Some(line) = self.lines.next_line().await.expect("a line") {
-                let Some(data) = line.strip_prefix("data: ") else { continue };
-                let message: Value = serde_json::from_str(data).expect("JSON");
-                check(&message);
-                if message["type"] == kind {
-                    return message;
-                }
-            }
-            panic!("the stream ended before `{kind}`");
-        };
-        timeout(PATIENCE, listening).await.unwrap_or_else(|_| panic!("no `{kind}` in time"))
-    }
-
-    /// Waits until the stream ends.
-    pub async fn ended(&mut self) {
-        let ending = async { while matches!(self.lines.next_line().await, Ok(Some(_))) {} };
-        timeout(PATIENCE, ending).await.expect("ended in time");
     }
 }

@@ -1,0 +1,211 @@
+//! The functions of the library: their arguments and replies, by name.
+//!
+//! Arguments travel in the order of the fields here, a list after its length; replies are pairs of
+//! name and value. `library/names.lua` is made from this file by its test.
+
+use std::{collections::HashMap, time::Duration};
+
+use bytes::Bytes;
+use fred::{
+    error::{Error, ErrorKind},
+    types::{FromValue, Value},
+};
+
+use crate::ticket::Ordinal;
+
+/// A call of a function.
+pub(super) trait Call {
+    /// The name of the function, without the version.
+    const FUNCTION: &'static str;
+    /// What it answers.
+    type Reply: FromValue;
+    /// The arguments as Redis receives them.
+    fn into_arguments(self) -> Vec<Value>;
+}
+
+/// One argument, or a list of values with the names of its fields.
+macro_rules! argument {
+    (type) => { Value };
+    (type $($field:ident)+) => { Vec<[Value; [$(stringify!($field)),+].len()]> };
+    (values $value:expr) => { [$value] };
+    (values $value:expr, $($field:ident)+) => {
+        std::iter::once(number($value.len() as u64)).chain($value.into_iter().flatten())
+    };
+    (lua $name:ident) => { concat!("'", stringify!($name), "'") };
+    (lua $name:ident $($field:ident)+) => {
+        concat!("{ '", stringify!($name), "'", $(", '", stringify!($field), "'",)+ " }")
+    };
+}
+
+macro_rules! calls {
+    ($($call:ident = $function:literal { $($name:ident $([$($field:ident)+])?),* } -> $reply:ty;)+) => {
+        $(
+            pub(super) struct $call {
+                $(pub(super) $name: argument!(type $($($field)+)?),)*
+            }
+
+            impl Call for $call {
+                const FUNCTION: &'static str = $function;
+                type Reply = $reply;
+
+                fn into_arguments(self) -> Vec<Value> {
+                    std::iter::empty()$(.chain(argument!(values self.$name $(, $($field)+)?)))*.collect()
+                }
+            }
+        )+
+
+        #[cfg(test)]
+        const CALLS: &[(&str, &[&str])] =
+            &[$(($function, &[$(argument!(lua $name $($($field)+)?)),*])),+];
+    };
+}
+
+macro_rules! replies {
+    ($($reply:ident = $function:literal { $($name:ident: $type:ty),+ $(,)? })+) => {
+        $(
+            pub(super) struct $reply {
+                $(pub(super) $name: $type,)+
+            }
+
+            impl FromValue for $reply {
+                fn from_value(value: Value) -> Result<Self, Error> {
+                    let mut fields: HashMap<String, Value> = value.convert()?;
+                    Ok(Self { $($name: take(&mut fields, stringify!($name))?,)+ })
+                }
+            }
+        )+
+
+        #[cfg(test)]
+        const REPLIES: &[(&str, &[&str])] = &[$(($function, &[$(argument!(lua $name)),+])),+];
+    };
+}
+
+calls! {
+    Join = "join" { batch, visitors, accounts } -> JoinReply;
+    BindAccount = "bind_account" { digest, ordinal, visitor } -> u64;
+    Resume = "resume" { tickets[ordinal visitor] } -> ResumeReply;
+    Leave = "leave" { ordinal } -> u64;
+    Claimed = "claim" { ordinal } -> u64;
+    Find = "find" { ordinal } -> Bytes;
+    Absent = "absent" { grace_ms, notify, ordinals[ordinal] } -> u64;
+    Sweep = "sweep" { max } -> u64;
+    Present = "present" { node, up_for_ms, connected } -> u64;
+    RollCall = "roll_call" { grace_ms, after } -> u64;
+    ReadUpcoming = "upcoming" { cursor, wanted, reach, record_max, recorded, up_to, history_after } -> UpcomingReply;
+    ReadHome = "home" {} -> HomeReply;
+    DeleteLine = "delete_line" {} -> u64;
+    ClosePool = "close_pool" {} -> Ordinal;
+    StoreDraw = "store_draw" { offset, bytes } -> u64;
+    Publish = "publish" {
+        publication, epoch, begins_in, above, cursor, granted, drawn, recall_ms, kept_ms, card, history_from,
+        handled_claims[ordinal claim], turns[ordinal turn]
+    } -> u64;
+    RepublishTurns = "republish_turns" { epoch, publication, turn, ordinals } -> u64;
+    ReadRevision = "revision" {} -> RevisionReply;
+    ReadSnapshot = "snapshot" {} -> SnapshotReply;
+    ReadNumbers = "numbers" {} -> Bytes;
+}
+
+replies! {
+    JoinReply = "join" { epoch: u32, first: Ordinal, places: Vec<(usize, Ordinal, Bytes)> }
+    ResumeReply = "resume" { epoch: u32, rev: u64, turns: Vec<String> }
+    UpcomingReply = "upcoming" {
+        epoch: u32,
+        home: String,
+        highest: Ordinal,
+        granted: Ordinal,
+        cursor: u64,
+        drawn: u64,
+        waiting: u64,
+        absent: u64,
+        tickets: Vec<(Ordinal, Bytes)>,
+        recalled: u64,
+        claims: Vec<(Ordinal, String)>,
+        arrivals: Vec<(Ordinal, Bytes)>,
+        history: Vec<(String, String, String, Bytes)>,
+        lags: u64,
+    }
+    HomeReply = "home" { run_id: String, epoch: u32, granted: Ordinal }
+    RevisionReply = "revision" { epoch: u32, rev: u64 }
+    SnapshotReply = "snapshot" {
+        epoch: u32,
+        rev: u64,
+        cursor: u64,
+        highest: Ordinal,
+        card: String,
+        departed: Bytes,
+        recalled: Vec<u64>,
+        drawn: u64,
+    }
+}
+
+fn take<T: FromValue>(fields: &mut HashMap<String, Value>, name: &str) -> Result<T, Error> {
+    let missing = || Error::new(ErrorKind::Parse, format!("the reply has no field {name}"));
+    fields.remove(name).ok_or_else(missing)?.convert()
+}
+
+pub(super) fn number(n: u64) -> Value {
+    Value::from(n.to_string())
+}
+
+pub(super) fn bytes(bytes: &[u8]) -> Value {
+    Value::Bytes(Bytes::copy_from_slice(bytes))
+}
+
+pub(super) fn milliseconds(duration: Duration) -> Value {
+    number(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{CALLS, REPLIES};
+    use crate::port::LIBRARY;
+
+    fn table(name: &str, functions: &[(&str, &[&str])]) -> String {
+        let rows = functions.iter().map(|(function, names)| match names {
+            [] => format!("    {function} = {{}},\n"),
+            _ => format!("    {function} = {{ {} }},\n", names.join(", ")),
+        });
+        format!("local {name} = {{\n{}}}\n", rows.collect::<String>())
+    }
+
+    #[test]
+    fn the_names_in_the_library_are_those_of_this_file() {
+        let names = format!(
+            "-- Made from crates/line/src/store/calls.rs by its test: arguments in the order of the call, replies.\n\
+             -- In braces: a list and the fields of its records.\n{}{}\n",
+            table("ARGUMENTS", CALLS),
+            table("REPLIES", REPLIES)
+        );
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/library/names.lua");
+        if std::env::var_os("FAIRLINE_REGENERATE").is_some() {
+            std::fs::write(&path, &names).expect("written");
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(found, names, "names.lua is stale: FAIRLINE_REGENERATE=1 cargo test -p fairline-line");
+    }
+
+    /// The names after `prefix` in the library.
+    fn used(prefix: &str) -> BTreeSet<&'static str> {
+        LIBRARY
+            .split(prefix)
+            .skip(1)
+            .map(|rest| rest.split(|c: char| c != '_' && !c.is_alphanumeric()).next().unwrap_or(rest))
+            .collect()
+    }
+
+    #[test]
+    fn the_library_uses_every_argument_and_reply_and_no_other() {
+        // A list in braces has its own name first.
+        let names = |functions: &[(&str, &'static [&'static str])]| -> BTreeSet<&'static str> {
+            let first = |name: &&'static str| name.split('\'').nth(1).expect("a quoted name");
+            functions.iter().flat_map(|(_, names)| names.iter()).map(first).collect()
+        };
+        assert_eq!(used("args."), names(CALLS), "arguments");
+        let functions = |functions: &[(&'static str, &[&str])]| functions.iter().map(|(name, _)| *name).collect();
+        assert_eq!(used("register('"), functions(CALLS), "functions");
+        assert_eq!(used("REPLIES."), functions(REPLIES), "replies");
+    }
+}

@@ -1,0 +1,145 @@
+//! The line in Redis.
+//!
+//! - Owns the keys of lines and the list of sales. Every atomic step is a function of the library
+//!   in `library/`, whose `head.lua` describes the keys; [`calls`] lists the functions.
+//! - All keys of a sale share the hash tag `{sale id}`, so a Redis Cluster keeps a sale in one
+//!   slot. `fairline:sales` is the sorted set of all sales, by the Unix time in ms until which they
+//!   are listed. A closed sale is kept for a week, for shoppers who come back late.
+//! - Redis is a fast index, not the ledger. If it does not know a line, the controller begins a new
+//!   epoch from Postgres, and shoppers' tickets restore what Postgres does not know.
+
+mod calls;
+mod changes;
+mod error;
+mod presence;
+mod publish;
+mod snapshot;
+mod tickets;
+mod upcoming;
+
+use std::sync::Arc;
+
+use fairline_redis::connect;
+use fairline_sale::{SaleId, VisitorId};
+use time::OffsetDateTime;
+
+use self::calls::Call;
+pub use self::{
+    changes::{ChangeReader, Inbox, LineEvent},
+    error::LineError,
+    publish::Publication,
+    snapshot::Snapshot,
+    tickets::{Account, Claim, Found, Joining, Resumed},
+    upcoming::{HistoryEntry, Home, Presence, RecordQuery, Upcoming, UpcomingQuery},
+};
+use crate::{change::Revision, port::Port};
+
+/// The keys of a sale, in the order of the library.
+const KEYS: [&str; 16] = [
+    "line", "arrivals", "departed", "recalled", "absent", "turns", "claims", "passed", "accounts", "present",
+    "history", "drawn", "shown", "returned", "batches", "changes",
+];
+
+/// The lines of all sales, in Redis.
+///
+/// ```no_run
+/// use fairline_line::store::{Joining, LineStore};
+/// use fairline_sale::{SaleId, VisitorId};
+///
+/// # async fn join(sale: SaleId) -> Result<(), Box<dyn std::error::Error>> {
+/// let line = LineStore::connect("redis://localhost").await?;
+/// let shopper = Joining { visitor: VisitorId([1; 16]), account: None };
+/// let tickets = line.join(sale, *b"batch #1", &[shopper]).await?;
+/// println!("ordinal {}", tickets[0].ordinal);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct LineStore {
+    port: Arc<dyn Port>,
+}
+
+fn keys(sale: SaleId) -> Vec<String> {
+    KEYS.iter().map(|key| format!("fairline:{{{sale}}}:{key}")).collect()
+}
+
+fn channel(sale: SaleId) -> String {
+    format!("fairline:{{{sale}}}:changes")
+}
+
+fn sale_of(channel: &str) -> Option<SaleId> {
+    channel.strip_prefix("fairline:{")?.strip_suffix("}:changes")?.parse().ok()
+}
+
+impl LineStore {
+    /// Connects, and loads the function library.
+    ///
+    /// # Errors
+    /// When Redis can't be reached or the address is invalid.
+    pub async fn connect(url: &str) -> Result<Self, LineError> {
+        let store = Self::over(Arc::new(connect(url).await?));
+        store.port.load().await?;
+        Ok(store)
+    }
+
+    /// The lines behind a port.
+    #[must_use]
+    pub fn over(port: Arc<dyn Port>) -> Self {
+        Self { port }
+    }
+
+    async fn call<C: Call>(&self, sale: SaleId, call: C) -> Result<C::Reply, LineError> {
+        let name = format!("fairline_v4_{}", C::FUNCTION);
+        let arguments = call.into_arguments();
+        match self.port.call(&name, keys(sale), arguments.clone()).await {
+            // A Redis that lost its data has lost the library, too.
+            Err(error) if error.details().contains("Function not found") => {
+                self.port.load().await?;
+                Ok(self.port.call(&name, keys(sale), arguments).await?.convert()?)
+            }
+            answer => Ok(answer?.convert()?),
+        }
+    }
+
+    /// Checks that Redis answers, and accepts writes.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), LineError> {
+        Ok(self.port.ping().await?)
+    }
+
+    /// Up to `max` sales whose lines are listed: the open ones first, then those that closed last.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn sales(&self, max: u32) -> Result<Vec<SaleId>, LineError> {
+        let ids = self.port.listed(unix_ms(OffsetDateTime::now_utc()), max).await?;
+        let unexpected = |error: fairline_sale::InvalidId| LineError::Unexpected(error.to_string());
+        ids.iter().map(|id| id.parse().map_err(unexpected)).collect()
+    }
+
+    /// How many of the listed sales are not closed.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn open_sales(&self) -> Result<u64, LineError> {
+        Ok(self.port.listed_open().await?)
+    }
+}
+
+fn unix_ms(moment: OffsetDateTime) -> f64 {
+    moment.unix_timestamp() as f64 * 1000.0
+}
+
+fn stream_id(at: Revision) -> String {
+    format!("{}-{}", at.epoch, at.rev)
+}
+
+fn visitor_ids(bytes: &[u8]) -> Result<Vec<VisitorId>, LineError> {
+    bytes.chunks(16).map(visitor_id).collect()
+}
+
+fn visitor_id(bytes: &[u8]) -> Result<VisitorId, LineError> {
+    bytes.try_into().map(VisitorId).map_err(|_| LineError::Unexpected("a visitor id".to_owned()))
+}

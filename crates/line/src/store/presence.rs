@@ -1,0 +1,69 @@
+//! Presence: grace periods, reports of nodes, and roll calls.
+
+use std::time::Duration;
+
+use fairline_sale::SaleId;
+use fred::types::Value;
+
+use super::{
+    LineError, LineStore,
+    calls::{Absent, Present, RollCall, Sweep, milliseconds, number},
+};
+use crate::ticket::Ordinal;
+
+impl LineStore {
+    /// Starts the grace periods of these tickets, whose holders are gone. With `notify`, every node
+    /// receives the change, so that one where the shopper still is objects. May be repeated.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn absent(
+        &self,
+        sale: SaleId,
+        grace: Duration,
+        notify: bool,
+        ordinals: &[Ordinal],
+    ) -> Result<(), LineError> {
+        let call = Absent {
+            grace_ms: milliseconds(grace),
+            notify: number(notify.into()),
+            ordinals: ordinals.iter().map(|&ordinal| [number(ordinal)]).collect(),
+        };
+        self.call(sale, call).await?;
+        Ok(())
+    }
+
+    /// Reports that a node is up for a while, and which ordinals are connected to it: a bitmap like
+    /// those of Redis, bit `n` from the most significant bit of the first byte for ordinal `n`.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn present(
+        &self,
+        sale: SaleId,
+        node: &str,
+        up_for: Duration,
+        connected: Vec<u8>,
+    ) -> Result<(), LineError> {
+        let connected = Value::Bytes(connected.into());
+        self.call(sale, Present { node: Value::from(node), up_for_ms: milliseconds(up_for), connected }).await?;
+        Ok(())
+    }
+
+    /// Starts the grace period of every waiting ticket that is connected to no node, in steps: call
+    /// it with `after` 0, then with each answer, until the answer is 0.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn roll_call(&self, sale: SaleId, grace: Duration, after: Ordinal) -> Result<Ordinal, LineError> {
+        self.call(sale, RollCall { grace_ms: milliseconds(grace), after: number(after) }).await
+    }
+
+    /// Marks up to `max` tickets whose grace period has run out as departed, and returns how many.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn sweep(&self, sale: SaleId, max: u64) -> Result<u64, LineError> {
+        self.call(sale, Sweep { max: number(max) }).await
+    }
+}

@@ -1,0 +1,10 @@
+//! The waiting room over HTTP, with a real Redis. The tests publish what a controller would.
+
+mod accounts;
+mod recovery;
+mod rejections;
+mod requests;
+mod sockets;
+mod support;
+mod transports;
+mod waiting;

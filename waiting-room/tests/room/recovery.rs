@@ -1,0 +1,194 @@
+//! Stopped nodes, lost Redis processes and failovers.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use fairline_private_servers::{testing, testing::RedisCluster, testing::RedisSentinel};
+use serde_json::json;
+use tokio::{task::spawn_blocking, time::sleep};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use waiting_room::Settings;
+
+use crate::support::{TestWaitingRoom, live};
+
+#[tokio::test]
+async fn closed_sales_hide_no_new_one_and_cost_no_calls() {
+    let servers = spawn_blocking(|| testing::Servers::start().expect("a Redis of its own")).await.expect("no panic");
+    let room = TestWaitingRoom::open_at(&servers.redis.url(), |_| {}).await;
+    room.closed_sales(1_010).await;
+    let status = |room: &TestWaitingRoom| format!("/api/flash-sales/{}/status", room.card.id);
+    // One that starts beside them, and one that starts when the node follows its maximum.
+    let late = room.another_node().await;
+    assert_eq!(late.get(&status(&room), &[]).await.status, StatusCode::OK);
+    let new = late.another_sale().await;
+    assert_eq!(late.get(&status(&new), &[]).await.status, StatusCode::OK);
+    // No shopper is in any of them.
+    room.until("all of them to rest", async || {
+        let before = room.calls().await;
+        sleep(Duration::from_secs(1)).await;
+        room.calls().await - before < 50
+    })
+    .await;
+    let mut shopper = late.join().await;
+    assert_eq!(shopper.receive("place").await["place"], json!(0), "a requested sale is checked again");
+    drop(servers);
+}
+
+#[tokio::test]
+async fn a_node_that_stops_closes_its_sockets_with_restart() {
+    let room = TestWaitingRoom::open().await;
+    let mut shopper = room.join().await;
+    shopper.receive("place").await;
+    room.shutdown.trigger();
+    assert_eq!(shopper.closed().await, Some(CloseCode::Restart));
+    assert!(room.shutdown.finished(Duration::from_secs(10)).await);
+    assert_eq!(room.next().await, [1], "the grace period runs");
+}
+
+#[tokio::test]
+async fn places_survive_a_killed_redis() {
+    let mut servers = testing::Servers::start().expect("a Redis of its own");
+    let mut room = TestWaitingRoom::open_at(&servers.redis.url(), |_| {}).await;
+    let mut shopper = room.join().await;
+    assert_eq!(shopper.receive("place").await["ordinal"], json!(1));
+    servers.redis.kill().expect("killed");
+    shopper.receive("reconnecting").await;
+    let rejected = room.connect("", &[]).await.expect_err("no line");
+    assert_eq!((rejected.status, rejected.slug()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+    assert_eq!(rejected.header("retry-after"), "2");
+    servers.redis.restart().expect("restarted");
+    room.begin(&[]).await;
+    assert_eq!(shopper.receive("place").await["ordinal"], json!(1));
+    room.admit(1).await;
+    shopper.receive("turn").await;
+}
+
+#[tokio::test]
+async fn a_republished_line_has_its_shoppers_in_the_old_order() {
+    let servers = testing::Servers::start().expect("a Redis of its own");
+    let mut room = TestWaitingRoom::open_at(&servers.redis.url(), |_| {}).await;
+    let mut shoppers = Vec::new();
+    for _ in 0..5 {
+        shoppers.push(room.join().await);
+    }
+    shoppers[4].receive("place").await;
+    room.admit(1).await;
+    room.empty_redis().await;
+    room.begin(&[(1, live(1))]).await;
+    room.until("the tickets to be presented", async || room.next().await == [2, 3, 4, 5]).await;
+    let place = shoppers[4].receive_until("place", |message| message["place"] == json!(3)).await;
+    assert_eq!(place["ordinal"], json!(5));
+    let mut newcomer = room.join().await;
+    assert_eq!(newcomer.receive("place").await["ordinal"], json!(100_001), "no ordinal is given twice");
+}
+
+#[tokio::test]
+async fn shoppers_of_a_killed_node_keep_their_places_or_depart() {
+    let short = |settings: &mut Settings| settings.grace_s = 1;
+    let mut room = TestWaitingRoom::open_with(short).await;
+    let (node, runtime) = room.node_to_die(short).await;
+    let (mut returns, mut stays_away) = (node.join().await, node.join().await);
+    returns.receive("place").await;
+    stays_away.receive("place").await;
+    let mut behind = room.join().await;
+    behind.receive_until("place", |message| message["place"] == json!(2)).await;
+    // Longer than the grace period: connected shoppers stay in the line.
+    sleep(Duration::from_millis(1500)).await;
+    assert_eq!(room.store.sweep(room.card.id, 10).await, Ok(0));
+    assert_eq!(room.next().await, [1, 2, 3]);
+
+    runtime.shutdown_background();
+    let mut returned = room.resume(&returns.cookie).await;
+    assert_eq!(returned.receive("place").await["ordinal"], json!(1));
+    room.depart(1).await;
+    behind.receive_until("place", |message| message["place"] == json!(1)).await;
+    assert_eq!(room.next().await, [1, 3]);
+    room.admit(1).await;
+    returned.receive("turn").await;
+}
+
+#[tokio::test]
+async fn joins_with_late_answers_at_two_nodes_give_no_ordinal_twice_and_leave_no_gap() {
+    let servers = testing::Servers::start().expect("a Redis of its own");
+    let room = TestWaitingRoom::open_at(&servers.redis.url(), |settings| settings.join_burst = 1000).await;
+    let other = room.another_node_with(|settings| settings.join_burst = 1000).await;
+    // Calls time out, and are executed after the pause all the same; then the functions are gone.
+    let trouble = async {
+        sleep(Duration::from_millis(5)).await;
+        room.redis("CLIENT PAUSE 1300 ALL").await;
+        for _ in 0..20 {
+            room.redis("FUNCTION FLUSH").await;
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let joins = (0..200).map(|n| if n % 2 == 0 { room.connect("", &[]) } else { other.connect("", &[]) });
+    let mut ordinals = Vec::new();
+    let (joined, ()) = tokio::join!(futures_util::future::join_all(joins), trouble);
+    for joined in joined {
+        ordinals.push(joined.expect("a place").receive("place").await["ordinal"].as_u64().expect("a number"));
+    }
+    ordinals.sort_unstable();
+    assert_eq!(ordinals, (1..=200).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn places_survive_a_killed_master_of_a_cluster() {
+    let mut cluster = spawn_blocking(|| RedisCluster::start().expect("a cluster")).await.expect("no panic");
+    let mut room = TestWaitingRoom::open_at(&cluster.url(), |_| {}).await;
+    let mut others = Vec::new();
+    // Enough sales that every master has one, almost certainly.
+    for _ in 0..12 {
+        others.push(room.another_sale().await);
+    }
+    let mut shoppers = Vec::new();
+    for other in &others {
+        let mut shopper = other.join().await;
+        assert_eq!(shopper.receive("place").await["ordinal"], json!(1));
+        shoppers.push(shopper);
+    }
+    let mut first = room.join().await;
+    first.receive("place").await;
+
+    cluster = spawn_blocking(move || {
+        let master = cluster.masters().next().expect("a master");
+        master.kill().expect("killed");
+        master.restart().expect("restarted");
+        cluster.settle().expect("complete again");
+        cluster
+    })
+    .await
+    .expect("no panic");
+    for (other, shopper) in others.iter_mut().zip(&mut shoppers) {
+        other.begin_if_lost().await;
+        other.until("the shopper to be next", async || other.next().await == [1]).await;
+        other.admit(1).await;
+        shopper.receive("turn").await;
+    }
+    room.begin_if_lost().await;
+    room.until("the shopper to be next", async || room.next().await == [1]).await;
+    drop(cluster);
+}
+
+#[tokio::test]
+async fn places_survive_a_failover() {
+    let mut sentinel = spawn_blocking(|| RedisSentinel::start().expect("a sentinel")).await.expect("no panic");
+    let mut room = TestWaitingRoom::open_at(&sentinel.url(), |_| {}).await;
+    let (mut first, mut second) = (room.join().await, room.join().await);
+    first.receive("place").await;
+    second.receive("place").await;
+    sentinel = spawn_blocking(move || {
+        sentinel.fail_over().expect("the replica takes over");
+        sentinel
+    })
+    .await
+    .expect("no panic");
+    first.receive("reconnecting").await;
+    room.begin_if_lost().await;
+    assert_eq!(first.receive("place").await["place"], json!(0));
+    assert_eq!(second.receive_until("place", |message| message["place"] == json!(1)).await["ordinal"], json!(2));
+    assert!(room.join().await.receive("place").await["ordinal"].as_u64() > Some(100_000), "no ordinal is given twice");
+    room.admit(2).await;
+    first.receive("turn").await;
+    second.receive("turn").await;
+    drop(sentinel);
+}

@@ -1,0 +1,78 @@
+//! Rejected requests, limits and full nodes.
+
+use axum::http::StatusCode;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::support::TestWaitingRoom;
+
+#[tokio::test]
+async fn invalid_requests_are_rejected_with_a_problem() {
+    let room = TestWaitingRoom::open().await;
+    let unknown = "00000000-0000-7000-8000-000000000000";
+    for (method, path, headers, status, slug) in [
+        ("GET", "/api/flash-sales/nonsense/status", &[][..], 404, "unknown-sale"),
+        ("GET", &format!("/api/flash-sales/{unknown}/status"), &[], 404, "unknown-sale"),
+        ("GET", &format!("/api/flash-sales/{unknown}/line"), &[], 404, "unknown-sale"),
+        ("GET", "/api/flash-sales/{id}/line?join=false", &[], 404, "no-ticket"),
+        ("GET", "/api/flash-sales/{id}/line?join=false", &[("cookie", "fairline_ticket_x=y; a")], 404, "no-ticket"),
+        ("GET", "/api/flash-sales/{id}/line", &[("origin", "https://evil.example")], 403, "foreign-origin"),
+        ("GET", "/api/flash-sales/{id}/line", &[("upgrade", "websocket")], 400, "bad-handshake"),
+        ("POST", "/api/flash-sales/{id}/line/claim", &[], 404, "no-ticket"),
+        ("POST", "/api/flash-sales/{id}/line/claim", &[("origin", "null")], 403, "foreign-origin"),
+        ("DELETE", "/api/flash-sales/{id}/line", &[], 404, "no-ticket"),
+    ] {
+        let answer = room.request(method, path, headers).await;
+        assert_eq!((answer.status.as_u16(), answer.slug()), (status, slug), "{method} {path}");
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+    }
+    let document = room.get("/openapi/waiting-room.json", &[]).await.body;
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    let paths = document["paths"].as_object().expect("paths");
+    let operations: usize = paths.values().filter_map(|path| path.as_object()).map(|path| path.len()).sum();
+    // With health and metrics.
+    assert_eq!((paths.len(), operations), (7, 8), "{paths:?}");
+    let foreign = room.connect("", &[("origin", "https://evil.example")]).await.expect_err("rejected");
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+    let own = format!("http://{}", room.address);
+    room.connect("", &[("origin", &own)]).await.expect("our own page");
+    assert_eq!(room.get("/sales/no-such-sale", &[]).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_socket_with_invalid_messages_is_closed() {
+    let room = TestWaitingRoom::open().await;
+    for babble in ["{\"type\":\"buy\"}".to_owned(), "nonsense".to_owned(), "x".repeat(1025)] {
+        let mut shopper = room.join().await;
+        shopper.send_text(babble).await;
+        assert_eq!(shopper.closed().await, Some(CloseCode::Policy));
+    }
+}
+
+#[tokio::test]
+async fn new_tickets_are_limited_by_address_and_resumed_places_are_not() {
+    let room = TestWaitingRoom::open_with(|settings| {
+        settings.join_rate_per_s = 0.01;
+        settings.join_burst = 2;
+    })
+    .await;
+    let first = room.join().await;
+    let _second = room.join().await;
+    let rejected = room.connect("", &[]).await.expect_err("too many");
+    assert_eq!((rejected.status, rejected.slug()), (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"));
+    assert!(rejected.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 10));
+    room.resume(&first.cookie).await;
+    let forwarded = room.connect("", &[("x-forwarded-for", "192.0.2.1")]).await.expect_err("no proxy is trusted");
+    assert_eq!(forwarded.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn a_full_node_rejects_sockets_and_no_place_is_lost() {
+    let room = TestWaitingRoom::open_with(|settings| settings.sockets_max = 1).await;
+    let shopper = room.join().await;
+    let rejected = room.connect("", &[("cookie", &shopper.cookie)]).await.expect_err("full");
+    assert_eq!(rejected.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(rejected.header("retry-after").parse::<u64>().is_ok_and(|seconds| (2..=10).contains(&seconds)));
+    let cookie = shopper.cookie.clone();
+    drop(shopper);
+    room.until("the socket to be free", async || room.connect("", &[("cookie", &cookie)]).await.is_ok()).await;
+}
