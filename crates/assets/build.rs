@@ -1,9 +1,9 @@
-//! Embeds what `make web` has built.
+//! Embeds the output of `make web`.
 
 use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 
 fn main() {
-    // Asked when it runs: one that was built in another folder may be run here.
+    // Read at run time: the build script may have been compiled in another folder.
     let here = env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
     let dist = Path::new(&here).join("../../web/dist");
     let manifest = dist.join("manifest.json");
@@ -14,7 +14,7 @@ fn main() {
     };
     let mut files: BTreeMap<String, String> =
         serde_json::from_str(&json).expect("manifest.json maps names to file names");
-    // The one page that no service renders: it has no hash, since people type its address.
+    // The console is the only page that no service renders. Its address has no hash.
     files.insert("admin.html".to_owned(), "admin.html".to_owned());
 
     let mut code = String::from("static ASSETS: &[Asset] = &[\n");

@@ -1,5 +1,6 @@
-// Runs every *.test.ts of a folder with the test runner of node: `node scripts/test.mjs test/unit`.
-// Two files run at a time, in processes of their own. The longest start first.
+// Runs the *.test.ts files of a folder with the test runner of node: `node scripts/test.mjs
+// test/browser`, or with `waiting` after it only the files with that in their name. Two files run at
+// a time, in processes of their own. The longest start first.
 
 import { readdir, rm } from "node:fs/promises";
 import { run } from "node:test";
@@ -9,10 +10,10 @@ import { build } from "esbuild";
 
 const WEB = fileURLToPath(new URL("../", import.meta.url));
 const CONCURRENCY = 2;
-/** The files that take longer than a minute, longest first. The others start in any order. */
-const LONGEST = ["console-rehearsal", "without-javascript", "purchase", "environment", "waiting", "console-sale"];
+/** The files that take longer than half a minute, longest first. The others start in any order. */
+const LONGEST = ["purchase", "console-rehearsal", "without-javascript", "environment", "waiting", "sale-page", "console-access", "console-sale"];
 
-const folder = process.argv[2] ?? "test/unit";
+const [folder = "test/unit", part = ""] = process.argv.slice(2);
 const outdir = `${WEB}.test/${folder}`;
 
 function rank(name) {
@@ -20,7 +21,7 @@ function rank(name) {
   return index < 0 ? LONGEST.length : index;
 }
 
-const tests = (await readdir(WEB + folder)).filter((name) => name.endsWith(".test.ts")).sort((a, b) => rank(a) - rank(b));
+const tests = (await readdir(WEB + folder)).filter((name) => name.endsWith(".test.ts") && name.includes(part)).sort((a, b) => rank(a) - rank(b));
 await rm(outdir, { recursive: true, force: true });
 await build({
   entryPoints: tests.map((name) => `${WEB}${folder}/${name}`),

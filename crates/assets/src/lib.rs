@@ -105,14 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn the_best_encoding_that_is_accepted_is_sent() {
+    fn the_best_accepted_encoding_is_sent() {
         assert_eq!(encoding("gzip, deflate, br;q=0.9").as_deref(), Some("br"));
         assert_eq!(encoding("gzip, br;q=0").as_deref(), Some("gzip"));
         assert_eq!(encoding("identity"), None);
     }
 
     #[test]
-    fn a_file_of_another_version_is_the_one_of_this_and_nobody_keeps_it() {
+    fn a_file_of_another_version_is_served_from_this_one_and_not_cached() {
         let ours = file_name("shopper.js").expect("the shopper's script");
         let caching = |file: &str| {
             let response = serve(file, &HeaderMap::new());
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_found() {
+    fn unknown_files_are_not_found() {
         assert_eq!(serve("../Cargo.toml", &HeaderMap::new()).status(), StatusCode::NOT_FOUND);
         assert_eq!(serve("shopper.js", &HeaderMap::new()).status(), StatusCode::NOT_FOUND);
         assert_eq!(serve("nothing.00000000.js", &HeaderMap::new()).status(), StatusCode::NOT_FOUND);

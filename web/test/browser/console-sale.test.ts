@@ -118,6 +118,10 @@ test("a sale is created with a preview, run, copied, closed and reported; the au
   await at.answer("Revoke tokens", "a leak");
   await page.getByText(/tokens? revoked/).waitFor();
   await photograph(page, "console-sale");
+  await page.emulateMedia({ colorScheme: "dark" });
+  await until("redrawn charts of full width", async () =>
+    (await page.locator(".chart").evaluateAll((frames) => frames.every((frame) => frame.querySelector(".uplot")?.clientWidth === frame.clientWidth))) || undefined);
+  await page.emulateMedia({ colorScheme: "light" });
   for (const { shopper } of shoppers) await shopper.close(CUT_OFF);
 
   await page.getByRole("link", { name: "Copy sale" }).click();

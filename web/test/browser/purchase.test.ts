@@ -14,7 +14,7 @@ const OFFLINE = /ERR_INTERNET_DISCONNECTED|ERR_NETWORK_CHANGED/;
 const DECLINED = /status of 402/;
 
 test("one shopper buys while 200 compete; a reload, a second tab and a lost network keep the place", LIMIT, async () => {
-  const sale = await demo.create({ name: "Harbour mug", total: 100, rate_cap_per_s: 10, token_ttl_s: 40, claim_window_s: 5, hold_s: 60 });
+  const sale = await demo.create({ name: "Harbour mug", total: 100, rate_cap_per_s: 10, token_ttl_s: 30, claim_window_s: 5, hold_s: 40 });
   // The page is loaded before the rush, so that fewer shoppers are ahead than there are units.
   const { visitor, at } = await visit(sale);
   const report = demo.rush(sale, 200);

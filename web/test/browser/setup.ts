@@ -1,7 +1,7 @@
 /** The demo and the browser of a test file: importing this module starts them before its tests. */
 
-import { after, before } from "node:test";
-import type { Browser, BrowserContextOptions } from "playwright-core";
+import { after } from "node:test";
+import type { BrowserContextOptions } from "playwright-core";
 import type { AdminSale } from "../../src/shared/api";
 import { openBrowser, Visitor } from "./browser";
 import { Demo } from "./demo";
@@ -9,12 +9,7 @@ import { ShopperPage } from "./shopper-page";
 
 export const LIMIT = { timeout: 180_000 };
 
-export let demo: Demo;
-export let browser: Browser;
-
-before(async () => {
-  [demo, browser] = await Promise.all([Demo.start(), openBrowser()]);
-}, LIMIT);
+export const [demo, browser] = await Promise.all([Demo.start(), openBrowser()]);
 
 after(async () => {
   await Promise.all([browser.close(), demo.stop()]);

@@ -63,6 +63,8 @@ export class Chart {
 
   #draw(): void {
     if (this.#data[0].length < 2) return;
+    // Measured first: the frame collapses while it is empty.
+    const width = Math.max(200, this.#frame.clientWidth);
     this.#plot?.destroy();
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--edge"), width: 1 }, ticks: { show: false }, font: FONT };
     const series = this.#lines.map(({ label, colour: name, dash }) => ({
@@ -70,7 +72,7 @@ export class Chart {
     }));
     this.#plot = new uPlot(
       {
-        width: Math.max(200, this.#frame.clientWidth),
+        width,
         height: HEIGHT,
         cursor: { show: false },
         legend: { show: true, live: false },
