@@ -28,7 +28,7 @@ CREATE TABLE sales (
     status            text NOT NULL DEFAULT 'scheduled',
     message           text,
     -- Colours and texts of the shopper's page, as `fairline-sale` reads them.
-    look              jsonb NOT NULL DEFAULT '{}',
+    theme              jsonb NOT NULL DEFAULT '{}',
     opens_at          timestamptz NOT NULL,
     ends_at           timestamptz,
     -- The time zone of the sale's operators, for display.
@@ -49,7 +49,7 @@ CREATE TABLE sales (
     inside_max        integer,
     rate_cap_per_s    double precision NOT NULL,
     -- A prior sale with similar shoppers: the control law begins with its visits.
-    like_sale         uuid REFERENCES sales (id),
+    prior_sale         uuid REFERENCES sales (id),
 
     token_ttl_s       integer NOT NULL,
     claim_window_s    integer NOT NULL,
@@ -84,7 +84,7 @@ CREATE TABLE sales (
     CONSTRAINT sales_mode_is_known CHECK (mode IN ('guarantee', 'yield')),
     CONSTRAINT sales_risk_is_a_share CHECK (risk > 0 AND risk <= 0.1),
     CONSTRAINT sales_inside_max_is_positive CHECK (inside_max > 0),
-    CONSTRAINT sales_are_like_another CHECK (like_sale <> id),
+    CONSTRAINT sales_are_like_another CHECK (prior_sale <> id),
     CONSTRAINT sales_rehearse_another CHECK (rehearsal_of <> id),
     CONSTRAINT sales_rows_are_known CHECK (rows_are IN ('kept', 'going', 'gone')),
     CONSTRAINT sales_keep_rows_until_they_are_closed CHECK (rows_are = 'kept' OR status = 'closed')
@@ -99,7 +99,7 @@ CREATE INDEX sales_going ON sales (id) WHERE rows_are = 'going';
 CREATE TRIGGER sales_are_noted AFTER INSERT OR UPDATE ON sales FOR EACH ROW EXECUTE FUNCTION note_change(
     'slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message',
     'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order',
-    'mode', 'risk', 'inside_max', 'like_sale', 'look', 'time_zone', 'total', 'rehearsal_of');
+    'mode', 'risk', 'inside_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
 
 CREATE TABLE stock (
     sale_id   uuid PRIMARY KEY REFERENCES sales (id),

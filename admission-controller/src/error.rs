@@ -230,7 +230,7 @@ fn rejected_by(constraint: &str) -> Problem {
         "lines_lane_is_unique" => Problem::new(&problem_types::LANE_TAKEN)
             .detail("Another lane of this sale has this name. Choose another.")
             .with("field", "name"),
-        "sales_like_sale_fkey" => Problem::new(&fairline_server::problem_types::INVALID_BODY)
+        "sales_prior_sale_fkey" => Problem::new(&fairline_server::problem_types::INVALID_BODY)
             .detail("There is no sale with the id that `prior_sale` gives; `GET /api/admin/sales` lists all sales.")
             .with("field", "prior_sale"),
         "stock_is_never_overpromised" | "stock_is_never_oversold" => {
@@ -281,7 +281,7 @@ mod tests {
             (AdminError::WrongField { field: "total", must: "be positive" }, 422, "invalid-body"),
             (AdminError::IllegalTransition { status: Status::Closed }, 409, "illegal-transition"),
             (rejected("sales_slug_is_unique"), 409, "slug-taken"),
-            (rejected("sales_like_sale_fkey"), 422, "invalid-body"),
+            (rejected("sales_prior_sale_fkey"), 422, "invalid-body"),
             (rejected("lines_lane_is_unique"), 409, "lane-taken"),
             (AdminError::UnknownLane, 404, "unknown-lane"),
             (AdminError::Lane(LaneRejected::Unknown), 404, "unknown-lane"),

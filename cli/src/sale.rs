@@ -44,7 +44,7 @@ const COPIED: &[&str] = &[
     "mode",
     "risk",
     "prior_sale",
-    "look",
+    "theme",
     "time_zone",
 ];
 
@@ -192,7 +192,7 @@ fn new_sale(create: Create) -> Result<Value, Failure> {
         ("grace_s", create.grace.map(Value::from)),
         ("risk", create.risk.map(Value::from)),
         ("prior_sale", create.prior_sale.map(Value::from)),
-        ("look", create.theme.over(&Value::Null)),
+        ("theme", create.theme.over(&Value::Null)),
         ("inside_max", create.inside_max.map(Value::from)),
         ("opens_at", create.opens_at.map(Value::from)),
         ("ends_at", create.ends_at.map(Value::from)),
@@ -254,7 +254,7 @@ fn changes(change: &Change, sale: &Value) -> Result<Value, Failure> {
     if let Some(at) = &change.ends_at {
         changes.insert("ends_at".to_owned(), if at == "none" { Value::Null } else { json!(at) });
     }
-    changes.extend(change.theme.over(&sale["look"]).map(|theme| ("look".to_owned(), theme)));
+    changes.extend(change.theme.over(&sale["theme"]).map(|theme| ("theme".to_owned(), theme)));
     if let Some(rate) = change.rate {
         changes.insert("rate_cap_per_s".to_owned(), json!(rate));
     }

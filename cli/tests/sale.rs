@@ -95,13 +95,13 @@ fn a_sale_is_run_from_a_terminal() {
     assert_eq!(json(&["resume", id])["status"], "open", "by its id");
 
     // What the console has beside that.
-    let look = json(&["set", id, "--accent", "#7a0019", "--waiting-text", "Tea is ready.", "--grace", "45"]);
-    assert_eq!((&look["look"]["accent"], &look["grace_s"]), (&"#7a0019".into(), &45.into()));
-    let look = json(&["set", id, "--waiting-text", "", "--recall-window", "60"]);
-    assert_eq!((&look["look"]["accent"], &look["look"]["waiting_text"]), (&"#7a0019".into(), &Value::Null));
+    let changed = json(&["set", id, "--accent", "#7a0019", "--waiting-text", "Tea is ready.", "--grace", "45"]);
+    assert_eq!((&changed["theme"]["accent"], &changed["grace_s"]), (&"#7a0019".into(), &45.into()));
+    let changed = json(&["set", id, "--waiting-text", "", "--recall-window", "60"]);
+    assert_eq!((&changed["theme"]["accent"], &changed["theme"]["waiting_text"]), (&"#7a0019".into(), &Value::Null));
     let copy = json(&["copy", "brass-lamp-no-7", "--opens-at", "2999-02-01T00:00:00Z", "--name", "Brass lamp No. 8"]);
     assert_eq!((&copy["slug"], &copy["name"]), (&"brass-lamp-no-7-copy".into(), &"Brass lamp No. 8".into()));
-    assert_eq!((&copy["total"], &copy["grace_s"], &copy["look"]), (&7.into(), &45.into(), &look["look"]));
+    assert_eq!((&copy["total"], &copy["grace_s"], &copy["theme"]), (&7.into(), &45.into(), &changed["theme"]));
     let moved = json(&["set", "brass-lamp-no-7-copy", "--opens-at", "2999-03-01T00:00:00Z"]);
     assert_eq!(moved["opens_at"], "2999-03-01T00:00:00Z");
     assert!(said(&["lanes", "add", id, "vip", "--share", "0.25"]).starts_with("vip  share 0.25  0 waiting"));

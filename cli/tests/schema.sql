@@ -499,7 +499,7 @@ CREATE TABLE public.revoked_keys (
 );
 CREATE TABLE public.sales (
     CONSTRAINT sales_account_limit_is_positive CHECK ((per_account_limit > 0)),
-    CONSTRAINT sales_are_like_another CHECK ((like_sale <> id)),
+    CONSTRAINT sales_are_like_another CHECK ((prior_sale <> id)),
     CONSTRAINT sales_currency_is_iso CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT sales_draws_have_a_seed CHECK (((line_order = 'draw'::text) = (seed IS NOT NULL))),
     CONSTRAINT sales_end_after_they_open CHECK (((ends_at IS NULL) OR (ends_at > opens_at))),
@@ -529,9 +529,9 @@ CREATE TABLE public.sales (
     hold_s integer NOT NULL,
     id uuid NOT NULL,
     inside_max integer,
-    like_sale uuid,
+    prior_sale uuid,
     line_order text DEFAULT 'fifo'::text NOT NULL,
-    look jsonb DEFAULT '{}'::jsonb NOT NULL,
+    theme jsonb DEFAULT '{}'::jsonb NOT NULL,
     message text,
     mode text DEFAULT 'guarantee'::text NOT NULL,
     name text NOT NULL,
@@ -789,7 +789,7 @@ CREATE TRIGGER operators_are_noted AFTER INSERT OR DELETE OR UPDATE OF role ON p
 CREATE TRIGGER order_requests_are_noted AFTER INSERT ON public.order_requests FOR EACH ROW EXECUTE FUNCTION public.note_change('kind', 'order_id', 'amount_minor');
 CREATE TRIGGER payments_forget_the_client_secret BEFORE UPDATE OF state ON public.payments FOR EACH ROW WHEN (((new.client_secret IS NOT NULL) AND (new.state <> 'started'::text))) EXECUTE FUNCTION public.forget_the_client_secret();
 CREATE TRIGGER record_entries_are_kept BEFORE DELETE OR UPDATE ON public.record_entries FOR EACH ROW EXECUTE FUNCTION public.refuse_to_change_the_record();
-CREATE TRIGGER sales_are_noted AFTER INSERT OR UPDATE ON public.sales FOR EACH ROW EXECUTE FUNCTION public.note_change('slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message', 'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order', 'mode', 'risk', 'inside_max', 'like_sale', 'look', 'time_zone', 'total', 'rehearsal_of');
+CREATE TRIGGER sales_are_noted AFTER INSERT OR UPDATE ON public.sales FOR EACH ROW EXECUTE FUNCTION public.note_change('slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message', 'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order', 'mode', 'risk', 'inside_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
 CREATE TRIGGER stock_counts_orders BEFORE UPDATE OF sold ON public.stock FOR EACH ROW WHEN ((new.sold > old.sold)) EXECUTE FUNCTION public.count_order();
 CREATE TRIGGER stock_is_noted AFTER UPDATE OF total ON public.stock FOR EACH ROW EXECUTE FUNCTION public.note_change('total');
 CREATE TRIGGER stock_notes_activity BEFORE UPDATE OF events ON public.stock FOR EACH ROW WHEN (((new.events > old.events) AND (old.active_at < (now() - '00:10:00'::interval)))) EXECUTE FUNCTION public.note_activity();
@@ -845,7 +845,7 @@ ALTER TABLE ONLY public.reminders
 ALTER TABLE ONLY public.reminders
     ADD CONSTRAINT reminders_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
 ALTER TABLE ONLY public.sales
-    ADD CONSTRAINT sales_like_sale_fkey FOREIGN KEY (like_sale) REFERENCES public.sales(id);
+    ADD CONSTRAINT sales_prior_sale_fkey FOREIGN KEY (prior_sale) REFERENCES public.sales(id);
 ALTER TABLE ONLY public.sales
     ADD CONSTRAINT sales_rehearsal_of_fkey FOREIGN KEY (rehearsal_of) REFERENCES public.sales(id);
 ALTER TABLE ONLY public.samples

@@ -52,7 +52,7 @@ pub struct SaleRow {
     pub held: i32,
     pub sold: i32,
     /// The prior sale, whose shoppers behaved as this one's are expected to.
-    pub like_sale: Option<Uuid>,
+    pub prior_sale: Option<Uuid>,
     /// The prior about visits at the first decision, as JSON of the control law.
     pub prior: Option<String>,
     /// What the last decision left for the next, as JSON of the control law.
@@ -69,7 +69,7 @@ pub struct SaleRow {
     pub inside: i64,
     pub orders: i64,
     pub rehearsal_of: Option<Uuid>,
-    pub look: serde_json::Value,
+    pub theme: serde_json::Value,
     pub time_zone: String,
     /// The database's clock, the only one that decides.
     pub now: OffsetDateTime,
@@ -221,7 +221,7 @@ impl SaleRow {
             lane,
             grace_s: self.grace_s.map(count),
             rehearsal: self.rehearsal_of.is_some(),
-            look: serde_json::from_value(self.look.clone()).unwrap_or_default(),
+            theme: serde_json::from_value(self.theme.clone()).unwrap_or_default(),
             record: line
                 .record_seq
                 .map(|seq| RecordHead { seq: ordinal(seq), hash: hash(&line.record_hash).to_string() }),

@@ -206,16 +206,16 @@ async fn revoked_tokens_lapse_and_their_shoppers_are_served_first_again() {
 #[tokio::test]
 async fn a_sale_has_its_own_look_if_it_is_legible() {
     let controller = TestController::open().await;
-    let look = json!({ "accent": "#7a0019", "waiting_text": "Tea is ready." });
-    let sale = controller.sale(json!({ "look": look, "time_zone": "Europe/Berlin" })).await;
+    let theme = json!({ "accent": "#7a0019", "waiting_text": "Tea is ready." });
+    let sale = controller.sale(json!({ "theme": theme, "time_zone": "Europe/Berlin" })).await;
     let shown = controller.show(sale).await;
-    assert_eq!((&shown["look"], &shown["time_zone"]), (&look, &json!("Europe/Berlin")));
+    assert_eq!((&shown["theme"], &shown["time_zone"]), (&theme, &json!("Europe/Berlin")));
     let card = controller.line.snapshot(sale).await.expect("a snapshot").card;
-    assert_eq!(card.look.waiting_text.as_deref(), Some("Tea is ready."));
+    assert_eq!(card.theme.waiting_text.as_deref(), Some("Tea is ready."));
     let path = format!("/api/admin/sales/{sale}");
-    let change = async |look: Value| controller.admin("PATCH", &path, Some(&json!({ "look": look }))).await;
+    let change = async |theme: Value| controller.admin("PATCH", &path, Some(&json!({ "theme": theme }))).await;
     let (status, problem) = change(json!({ "accent": "#ffee00" })).await;
     assert_eq!((status, &problem["field"]), (422, &json!("accent")));
     assert_eq!(change(json!({ "accent": "red" })).await.0, 422);
-    assert_eq!(change(json!({ "paper": "#ffffff" })).await.1["look"], json!({ "paper": "#ffffff" }));
+    assert_eq!(change(json!({ "paper": "#ffffff" })).await.1["theme"], json!({ "paper": "#ffffff" }));
 }

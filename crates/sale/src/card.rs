@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{Look, SaleId, Status};
+use crate::{SaleId, Status, Theme};
 
 /// The public facts of a sale. The controller publishes them; waiting rooms show them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -66,8 +66,8 @@ pub struct SaleCard {
     #[serde(default, skip_serializing_if = "is_false")]
     pub rehearsal: bool,
     /// The theme of its pages.
-    #[serde(default, skip_serializing_if = "Look::is_plain")]
-    pub look: Look,
+    #[serde(default, skip_serializing_if = "Theme::is_plain")]
+    pub theme: Theme,
     /// The head of the sale's record. Messages of the line omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -101,7 +101,7 @@ impl SaleCard {
             lane: None,
             grace_s: None,
             rehearsal: false,
-            look: Look::default(),
+            theme: Theme::default(),
             record: None,
         }
     }

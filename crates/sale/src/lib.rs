@@ -4,17 +4,17 @@
 mod admission_state;
 mod card;
 mod id;
-mod look;
 mod order_status;
 mod price;
 mod status;
+mod theme;
 
 pub use admission_state::AdmissionState;
 pub use card::{DrawFacts, LaneFacts, LineOrder, RecordHead, SaleCard, SaleMode};
 pub use id::{InvalidId, SaleId, VisitorId};
-pub use look::{Colour, Look, NotAColour, WrongLook};
 pub use order_status::OrderStatus;
 pub use price::{
     MINOR_DIGITS, amount_from_gateway, decimals, gateway_amount, gateway_refuses, minor_units, price_text,
 };
 pub use status::{Status, presented_status};
+pub use theme::{Colour, NotAColour, Theme, WrongTheme};

@@ -173,7 +173,7 @@ fn sale_card(bytes: &[u8]) {
     if let Ok(card) = serde_json::from_slice::<SaleCard>(bytes) {
         let json = serde_json::to_string(&card).expect("a card is JSON");
         assert!(serde_json::from_str::<SaleCard>(&json).is_ok(), "a card survives its JSON");
-        let _ = (card.look.check(), card.look.style_sheet());
+        let _ = (card.theme.check(), card.theme.style_sheet());
     }
 }
 

@@ -86,7 +86,7 @@ pub fn row(terms: &Terms) -> SaleRow {
         promised: 0,
         held: 0,
         sold: 0,
-        like_sale: None,
+        prior_sale: None,
         prior: None,
         memory: "{}".to_owned(),
         inside_max: None,
@@ -98,7 +98,7 @@ pub fn row(terms: &Terms) -> SaleRow {
         inside: 0,
         orders: 0,
         rehearsal_of: None,
-        look: serde_json::json!({}),
+        theme: serde_json::json!({}),
         time_zone: "UTC".to_owned(),
         now: begin(),
     }

@@ -54,7 +54,7 @@ pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .route("/", get(home))
         .route("/sales/{slug}", get(sale))
-        .route("/sales/{slug}/look.css", get(theme))
+        .route("/sales/{slug}/theme.css", get(theme))
         .route("/sales/{slug}/line", get(line).post(join))
         .route("/sales/{slug}/line/leave", post(leave))
         .route("/assets/{file}", get(asset))
@@ -159,10 +159,10 @@ impl From<&SaleCard> for SaleCardView {
             total: card.total,
             remaining: card.remaining,
             message: card.message.clone().unwrap_or_default(),
-            coloured: !card.look.style_sheet().is_empty(),
-            waiting_text: card.look.waiting_text.clone().unwrap_or_default(),
-            turn_text: card.look.turn_text.clone().unwrap_or_default(),
-            sold_out_text: card.look.sold_out_text.clone().unwrap_or_default(),
+            coloured: !card.theme.style_sheet().is_empty(),
+            waiting_text: card.theme.waiting_text.clone().unwrap_or_default(),
+            turn_text: card.theme.turn_text.clone().unwrap_or_default(),
+            sold_out_text: card.theme.sold_out_text.clone().unwrap_or_default(),
             commitment: card.draw.as_ref().map(|draw| draw.commitment.clone()).unwrap_or_default(),
         }
     }
@@ -300,7 +300,7 @@ async fn sale(
 
 /// The style sheet of a sale's theme.
 async fn theme(State(pages): State<Pages>, Path(slug): Path<String>) -> Result<Response, Problem> {
-    let colours = pages.room(&slug)?.card().look.style_sheet();
+    let colours = pages.room(&slug)?.card().theme.style_sheet();
     let headers = [
         (header::CONTENT_TYPE, "text/css; charset=utf-8"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -80,7 +80,7 @@ export function newSale(field: (name: string) => string): NewSale {
     ...(field("grace_s") !== "" && { grace_s: Number(field("grace_s")) }),
     ...(field("inside_max") !== "" && { inside_max: Number(field("inside_max")) }),
     ...(field("prior_sale") !== "" && { prior_sale: field("prior_sale") }),
-    ...(Object.keys(asked).length > 0 && { look: asked }),
+    ...(Object.keys(asked).length > 0 && { theme: asked }),
     ...time("opens_at"),
     ...time("ends_at"),
   };
@@ -111,7 +111,7 @@ export function copyFields(sale: AdminSale): Record<string, string> {
     risk_percent: String(sale.risk * 100),
     time_zone: zone,
     opens_at: Date.parse(sale.opens_at) > Date.now() ? shownTime(sale.opens_at, zone) : "",
-    ...themeFields(sale.look),
+    ...themeFields(sale.theme),
   };
 }
 

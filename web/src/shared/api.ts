@@ -17,7 +17,7 @@ export type Status = LineSchemas["Status"];
 export type SaleMode = LineSchemas["SaleMode"];
 export type LineOrder = LineSchemas["LineOrder"];
 /** Texts and colours of a sale's pages. */
-export type Theme = LineSchemas["Look"];
+export type Theme = LineSchemas["Theme"];
 type SentMessage = LineSchemas["LineMessage"];
 type SentPlace = Extract<SentMessage, { type: "place" }>;
 /** A place as the page reads it: older waiting rooms send no bounds and no remaining units. */

@@ -109,7 +109,7 @@ export function viewModel(state: State, served: Served, now: Now): ViewModel {
     shown.shown.message = Boolean(sale.message);
   }
   paint[phase.at](shown, phase as never, { served, status, untilOpen, now });
-  const soldOut = sale?.look?.sold_out_text;
+  const soldOut = sale?.theme?.sold_out_text;
   if (phase.at === "over" && phase.ending === "sold_out" && soldOut) shown.texts["over-text"] = soldOut;
   if (state.trouble !== "none") shown.news = { text: TROUBLE[state.trouble], key: state.trouble };
   return shown;

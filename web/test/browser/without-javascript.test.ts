@@ -7,7 +7,7 @@ import { browser, demo, LIMIT, visit } from "./setup";
 import { ShopperPage } from "./shopper-page";
 
 const WITHOUT_JAVASCRIPT = { javaScriptEnabled: false };
-const LOOK = { accent: "#7a0019", waiting_text: "Tea is ready.", turn_text: "Mind the step.", sold_out_text: "All gone." };
+const THEME = { accent: "#7a0019", waiting_text: "Tea is ready.", turn_text: "Mind the step.", sold_out_text: "All gone." };
 
 /**
  * Waits for a heading and photographs a copy of the page in a browser with JavaScript, which axe
@@ -53,7 +53,7 @@ test("without JavaScript the line is a page that refreshes itself", LIMIT, async
 });
 
 test("without JavaScript every state has an accessible page, in the colours of the sale", LIMIT, async () => {
-  const sale = await demo.create({ total: 1, token_ttl_s: 120, look: LOOK });
+  const sale = await demo.create({ total: 1, token_ttl_s: 120, theme: THEME });
   const buyer = await visit(sale, WITHOUT_JAVASCRIPT);
   await photographCopy(buyer.at, "Opens soon", "outside");
   await buyer.at.button("Join the line").click();
@@ -63,13 +63,13 @@ test("without JavaScript every state has an accessible page, in the colours of t
   await demo.change(sale, { message: "Back soon." });
   await other.at.page.getByText("Back soon.").waitFor();
   await other.at.page.getByText("Tea is ready.").waitFor();
-  await photographCopy(other.at, "1 person ahead of you", "scheduled", LOOK.accent);
+  await photographCopy(other.at, "1 person ahead of you", "scheduled", THEME.accent);
 
   await demo.command(sale, "open");
   await buyer.at.page.getByText("Mind the step.").waitFor();
   await buyer.at.page.getByRole("link", { name: "Continue" }).click();
   await buyer.at.page.getByRole("link", { name: "Go to checkout" }).waitFor();
-  await photographCopy(buyer.at, "It’s your turn", "turn", LOOK.accent);
+  await photographCopy(buyer.at, "It’s your turn", "turn", THEME.accent);
   await demo.command(sale, "pause");
   await other.at.page.getByText("The sale is paused.").waitFor();
   await photographCopy(other.at, "You are at the front of the line", "paused");
@@ -109,7 +109,7 @@ test("without JavaScript a turn expires, a sale closes, a draw waits, and a lane
   await photographCopy(at, "The sale is closed", "closed");
   await visitor.close();
 
-  const drawn = await demo.create({ order: "draw", look: LOOK });
+  const drawn = await demo.create({ order: "draw", theme: THEME });
   const inDraw = await visit(drawn, WITHOUT_JAVASCRIPT);
   await inDraw.at.button("Join the line").click();
   await inDraw.at.page.getByText("Tea is ready.").waitFor();

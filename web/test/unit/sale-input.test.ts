@@ -86,20 +86,20 @@ test("a theme has only the custom texts, and colours only where they are enabled
   assert.deepEqual([themeProblem({}), themeProblem({ paper: "#ffffff" })], ["", ""]);
   assert.match(themeProblem({ accent: "#ffee00" }), /accent/);
   assert.match(themeProblem({ paper: "#333333" }), /background/);
-  assert.deepEqual(fill({ has_paper: "on", paper: "#ffffff" }).look, { paper: "#ffffff" });
+  assert.deepEqual(fill({ has_paper: "on", paper: "#ffffff" }).theme, { paper: "#ffffff" });
 });
 
 test("a copy fills the form, except for the slug and a past opening", () => {
   const original = {
     slug: "lamp", name: "Lamp", description: "Brass.", price_minor: 4_990, currency: "EUR", total: 100, per_shopper_limit: 2, rate_cap_per_s: 2.5,
     inside_max: null, token_ttl_s: 120, claim_window_s: 15, hold_s: 300, recall_window_s: 1800, order: "draw", mode: "yield", risk: 0.005,
-    time_zone: "Europe/Berlin", opens_at: "2020-01-01T00:00:00Z", look: { accent: "#7a0019", waiting_text: "Tea." },
+    time_zone: "Europe/Berlin", opens_at: "2020-01-01T00:00:00Z", theme: { accent: "#7a0019", waiting_text: "Tea." },
   } as unknown as AdminSale;
   const copy = copyFields(original);
   assert.deepEqual([copy.slug, copy.opens_at, copy.price, copy.inside_max, copy.risk_percent], ["", "", "49.9", "", "0.5"]);
   assert.deepEqual([copy.has_accent, copy.accent, copy.has_paper, copy.waiting_text], ["on", "#7a0019", "", "Tea."]);
   const again = newSale((name) => ({ ...copy, slug: "lamp-2" })[name] ?? "");
-  assert.deepEqual([again.price_minor, again.order, again.mode, again.risk, again.look], [4_990, "draw", "yield", 0.005, original.look]);
+  assert.deepEqual([again.price_minor, again.order, again.mode, again.risk, again.theme], [4_990, "draw", "yield", 0.005, original.theme]);
 });
 
 test("contrast follows WCAG, and ink is the colour with more contrast", () => {

@@ -1,12 +1,12 @@
 //! Changing a sale: the fields that may change, and their checks.
 
-use fairline_sale::{Look, Status};
+use fairline_sale::{Status, Theme};
 use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::{
-    checks::{check_grace, check_inside, check_look, check_message, check_rate, check_total, is_a_window, stored},
+    checks::{check_grace, check_inside, check_message, check_rate, check_theme, check_total, is_a_window, stored},
     store::SaleChange,
 };
 use crate::{
@@ -38,7 +38,7 @@ pub(crate) struct ChangeSale {
     #[schema(value_type = Option<String>)]
     message: Option<Option<String>>,
     /// The colours and texts of its pages, which replace all existing ones.
-    look: Option<Look>,
+    theme: Option<Theme>,
     /// When it opens; only while it is scheduled.
     #[serde(default, with = "time::serde::rfc3339::option")]
     opens_at: Option<OffsetDateTime>,
@@ -76,7 +76,7 @@ impl ChangeSale {
             grace_s: self.grace_s,
             inside_max: self.inside_max,
             message: self.message,
-            look: self.look.as_ref().map(stored),
+            theme: self.theme.as_ref().map(stored),
         })
     }
 
@@ -88,6 +88,6 @@ impl ChangeSale {
         check_grace(self.grace_s.flatten())?;
         check_inside(self.inside_max.flatten())?;
         self.message.iter().flatten().try_for_each(|message| check_message(message))?;
-        self.look.iter().try_for_each(check_look)
+        self.theme.iter().try_for_each(check_theme)
     }
 }

@@ -1,6 +1,6 @@
 //! The checks of a sale's fields, shared by creating and changing one.
 
-use fairline_sale::Look;
+use fairline_sale::Theme;
 
 use crate::error::{AdminError, check_field};
 
@@ -30,11 +30,11 @@ pub(super) fn check_message(message: &str) -> Result<(), AdminError> {
     check_field("message", message.chars().count() <= 500, "be at most 500 characters")
 }
 
-pub(super) fn check_look(look: &Look) -> Result<(), AdminError> {
-    look.check().map_err(|wrong| AdminError::WrongField { field: wrong.field, must: wrong.must })
+pub(super) fn check_theme(theme: &Theme) -> Result<(), AdminError> {
+    theme.check().map_err(|wrong| AdminError::WrongField { field: wrong.field, must: wrong.must })
 }
 
 /// The look as it is stored.
-pub(super) fn stored(look: &Look) -> serde_json::Value {
-    serde_json::to_value(look).unwrap_or_default()
+pub(super) fn stored(theme: &Theme) -> serde_json::Value {
+    serde_json::to_value(theme).unwrap_or_default()
 }

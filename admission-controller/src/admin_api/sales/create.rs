@@ -1,12 +1,12 @@
 //! Creating a sale: its fields, their defaults and their checks.
 
-use fairline_sale::{LineOrder, Look, SaleId, SaleMode, gateway_refuses};
+use fairline_sale::{LineOrder, SaleId, SaleMode, Theme, gateway_refuses};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::{
-    checks::{check_grace, check_inside, check_look, check_rate, check_total, is_a_window, stored},
+    checks::{check_grace, check_inside, check_rate, check_theme, check_total, is_a_window, stored},
     store::NewSale,
 };
 use crate::error::{AdminError, check_field};
@@ -78,7 +78,7 @@ pub(crate) struct CreateSale {
     prior_sale: Option<SaleId>,
     /// The colours and texts of its pages; the common ones by default.
     #[serde(default)]
-    look: Look,
+    theme: Theme,
     /// The time zone of its operators: a name of the IANA time zone database. Only for display; UTC
     /// by default.
     #[serde(default = "utc")]
@@ -146,7 +146,7 @@ impl CreateSale {
         check_grace(self.grace_s)?;
         check_field("risk", (0.000_01..=0.1).contains(&self.risk), "be between 0.00001 and 0.1")?;
         check_inside(self.inside_max)?;
-        check_look(&self.look)?;
+        check_theme(&self.theme)?;
         let opens_at = self.opens_at.unwrap_or_else(OffsetDateTime::now_utc);
         check_field("ends_at", self.ends_at.is_none_or(|ends_at| ends_at > opens_at), "be later than opens_at")?;
         Ok(NewSale {
@@ -173,8 +173,8 @@ impl CreateSale {
             },
             risk: self.risk,
             inside_max: self.inside_max,
-            like_sale: self.prior_sale.map(|sale| sale.0),
-            look: stored(&self.look),
+            prior_sale: self.prior_sale.map(|sale| sale.0),
+            theme: stored(&self.theme),
             time_zone: self.time_zone,
         })
     }

@@ -41,8 +41,8 @@ pub struct NewSale {
     pub mode: &'static str,
     pub risk: f64,
     pub inside_max: Option<i32>,
-    pub like_sale: Option<Uuid>,
-    pub look: serde_json::Value,
+    pub prior_sale: Option<Uuid>,
+    pub theme: serde_json::Value,
     pub time_zone: String,
 }
 
@@ -58,7 +58,7 @@ pub struct SaleChange {
     pub inside_max: Option<Option<i32>>,
     /// `Some(None)` removes the message.
     pub message: Option<Option<String>>,
-    pub look: Option<serde_json::Value>,
+    pub theme: Option<serde_json::Value>,
     /// Only while the sale is scheduled.
     pub opens_at: Option<OffsetDateTime>,
     /// Only while the sale is scheduled; `Some(None)`: not by the clock.
@@ -81,7 +81,7 @@ impl Store {
         sqlx::query(concat!(
             "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
              rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, line_order, seed, \
-             mode, risk, inside_max, like_sale, per_account_limit, look, time_zone, grace_s) \
+             mode, risk, inside_max, prior_sale, per_account_limit, theme, time_zone, grace_s) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
              $21, $23, $24, $25, $26) RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
@@ -109,10 +109,10 @@ impl Store {
         .bind(new.mode)
         .bind(new.risk)
         .bind(new.inside_max)
-        .bind(new.like_sale)
+        .bind(new.prior_sale)
         .bind(Kind::FlashSaleScheduled.word())
         .bind(new.per_account_limit)
-        .bind(&new.look)
+        .bind(&new.theme)
         .bind(&new.time_zone)
         .bind(new.grace_s)
         .execute(&mut *transaction)
@@ -193,7 +193,7 @@ impl Store {
             " FROM stocked) UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
              recall_window_s = coalesce($6, recall_window_s), \
              inside_max = CASE WHEN $7 THEN $8 ELSE inside_max END, \
-             message = CASE WHEN $4 THEN $5 ELSE message END, look = coalesce($10, look), \
+             message = CASE WHEN $4 THEN $5 ELSE message END, theme = coalesce($10, theme), \
              grace_s = CASE WHEN $11 THEN $12 ELSE grace_s END, \
              opens_at = coalesce($13, opens_at), ends_at = CASE WHEN $14 THEN $15 ELSE ends_at END \
              WHERE id = $1 AND (status = 'scheduled' OR $13 IS NULL AND NOT $14)",
@@ -207,7 +207,7 @@ impl Store {
         .bind(change.inside_max.is_some())
         .bind(change.inside_max.flatten())
         .bind(Kind::FlashSaleChanged.word())
-        .bind(&change.look)
+        .bind(&change.theme)
         .bind(change.grace_s.is_some())
         .bind(change.grace_s.flatten())
         .bind(change.opens_at)

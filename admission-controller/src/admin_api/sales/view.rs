@@ -122,7 +122,7 @@ impl TryFrom<Sale> for AdminSale {
             recall_window_s: row.recall_window_s,
             risk: row.risk,
             inside_max: row.inside_max,
-            prior_sale: row.like_sale.map(SaleId),
+            prior_sale: row.prior_sale.map(SaleId),
             rehearsal_of: row.rehearsal_of.map(SaleId),
             time_zone: row.time_zone,
             created_at: row.created_at,

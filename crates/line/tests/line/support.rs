@@ -76,7 +76,7 @@ impl Line {
             lane: None,
             grace_s: None,
             rehearsal: false,
-            look: Default::default(),
+            theme: Default::default(),
             record: None,
         };
         Self {

@@ -26,7 +26,7 @@ export class ThemePanel {
   /** Follows the sale until the operator starts to type. */
   show(sale: AdminSale): void {
     if (this.#touched) return;
-    fillForm(this.#form, themeFields(sale.look));
+    fillForm(this.#form, themeFields(sale.theme));
     this.#check();
   }
 

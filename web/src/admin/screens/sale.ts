@@ -67,7 +67,7 @@ export class SaleScreen implements Screen {
     });
     new Orders(part(this.element, ".orders", HTMLElement), context, id);
     this.#rehearsal = new RehearsalPanel(part(this.element, ".rehearsal", HTMLElement), context, id);
-    this.#theme = new ThemePanel(part(this.element, ".theme", HTMLElement), (theme) => this.#settle(context.client.change(id, { look: theme })));
+    this.#theme = new ThemePanel(part(this.element, ".theme", HTMLElement), (theme) => this.#settle(context.client.change(id, { theme })));
     for (const button of this.element.querySelectorAll<HTMLElement>("[data-command]")) {
       button.addEventListener("click", () => void this.#command(button.dataset.command as SaleCommand));
     }

@@ -1165,7 +1165,7 @@ export interface components {
              * @description Shoppers inside checkout, and on their way there, at most; null lifts the cap.
              */
             inside_max?: number | null;
-            look?: components["schemas"]["Look"] | null;
+            theme?: components["schemas"]["Theme"] | null;
             /** @description What the shop says to everybody who waits; null takes it back. */
             message?: string | null;
             /**
@@ -1228,7 +1228,7 @@ export interface components {
             inside_max?: number | null;
             like?: components["schemas"]["SaleId"] | null;
             /** @description What its pages look like, and say; as all pages do, unless said. */
-            look?: components["schemas"]["Look"];
+            theme?: components["schemas"]["Theme"];
             /** @description How it lets people in; `guarantee` unless said. It can't be changed later. */
             mode?: components["schemas"]["SaleMode"];
             /** @description What is sold. */
@@ -1445,7 +1445,7 @@ export interface components {
             type: "beat";
         };
         /** @description The colours and texts of a sale's pages. Missing fields have the defaults of all pages. */
-        Look: {
+        Theme: {
             /** @description Buttons and links. */
             accent?: components["schemas"]["Colour"];
             /** @description The background. */
@@ -1677,7 +1677,7 @@ export interface components {
             /** @description For a lane: its sale and its key. Other facts, except id and slug, are the sale's. */
             lane?: components["schemas"]["LaneFacts"];
             /** @description The theme of its pages. */
-            look?: components["schemas"]["Look"];
+            theme?: components["schemas"]["Theme"];
             /** @description A message of the shop to all waiting shoppers. */
             message: string | null;
             /** @description What an admission guarantees. */

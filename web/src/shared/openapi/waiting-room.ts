@@ -276,7 +276,7 @@ export interface components {
             poll_after_ms: number;
         };
         /** @description The colours and texts of a sale's pages. Missing fields have the defaults of all pages. */
-        Look: {
+        Theme: {
             /** @description Buttons and links. */
             accent?: components["schemas"]["Colour"];
             /** @description The background. */
@@ -351,7 +351,7 @@ export interface components {
             /** @description For a lane: its sale and its key. Other facts, except id and slug, are the sale's. */
             lane?: components["schemas"]["LaneFacts"];
             /** @description The theme of its pages. */
-            look?: components["schemas"]["Look"];
+            theme?: components["schemas"]["Theme"];
             /** @description A message of the shop to all waiting shoppers. */
             message: string | null;
             /** @description What an admission guarantees. */

@@ -102,7 +102,7 @@ impl LockedSale {
         }
         let earlier: Option<(Option<String>, String)> =
             sqlx::query_as("SELECT prior::text, memory::text FROM lines WHERE id = $1")
-                .bind(self.sale.row.like_sale)
+                .bind(self.sale.row.prior_sale)
                 .fetch_optional(&mut *self.transaction)
                 .await?;
         let prior = earlier.map_or_else(Prior::cautious, |(prior, memory)| {

@@ -74,15 +74,15 @@ impl Colour {
     }
 }
 
-/// The colours and texts of a sale's pages. Missing fields have the defaults of all pages.
+/// The theme of a sale's pages: colours and texts. A missing field has the default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Look {
+pub struct Theme {
     /// Buttons and links.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub accent: Option<Colour>,
-    /// The background.
+    /// The ground.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub paper: Option<Colour>,
@@ -102,14 +102,14 @@ pub struct Look {
 
 /// Why a theme is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WrongLook {
+pub struct WrongTheme {
     /// The invalid field.
     pub field: &'static str,
     /// The requirement on its value.
     pub must: &'static str,
 }
 
-impl Look {
+impl Theme {
     /// Whether the theme is the default.
     #[must_use]
     pub fn is_plain(&self) -> bool {
@@ -120,7 +120,7 @@ impl Look {
     ///
     /// # Errors
     /// When a text is too long, or a contrast is too low.
-    pub fn check(&self) -> Result<(), WrongLook> {
+    pub fn check(&self) -> Result<(), WrongTheme> {
         let texts = [
             ("waiting_text", &self.waiting_text),
             ("turn_text", &self.turn_text),
@@ -128,18 +128,18 @@ impl Look {
         ];
         for (field, text) in texts {
             if text.as_ref().is_some_and(|text| text.chars().count() > TEXT_MAX) {
-                return Err(WrongLook { field, must: "be at most 500 characters" });
+                return Err(WrongTheme { field, must: "be at most 500 characters" });
             }
         }
         let paper = self.paper.unwrap_or(PAPER);
         if INK.contrast(paper) < CONTRAST_MIN {
-            return Err(WrongLook {
+            return Err(WrongTheme {
                 field: "paper",
                 must: "be light enough for dark text: a contrast of 4.5 to #191b22",
             });
         }
         if self.accent.is_some_and(|accent| accent.contrast(paper) < CONTRAST_MIN) {
-            return Err(WrongLook { field: "accent", must: "be read on the paper: a contrast of 4.5 to it" });
+            return Err(WrongTheme { field: "accent", must: "be read on the paper: a contrast of 4.5 to it" });
         }
         Ok(())
     }
@@ -182,21 +182,21 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        let field = |look: Look| look.check().err().map(|wrong| wrong.field);
-        assert_eq!(field(Look::default()), None);
-        assert_eq!(field(Look { accent: Some(colour("#ffee00")), ..Look::default() }), Some("accent"));
-        assert_eq!(field(Look { paper: Some(colour("#333333")), ..Look::default() }), Some("paper"));
-        assert_eq!(field(Look { accent: Some(colour("#7a0019")), paper: Some(WHITE), ..Look::default() }), None);
-        assert_eq!(field(Look { turn_text: Some("é".repeat(500)), ..Look::default() }), None);
-        assert_eq!(field(Look { turn_text: Some("é".repeat(501)), ..Look::default() }), Some("turn_text"));
+        let field = |theme: Theme| theme.check().err().map(|wrong| wrong.field);
+        assert_eq!(field(Theme::default()), None);
+        assert_eq!(field(Theme { accent: Some(colour("#ffee00")), ..Theme::default() }), Some("accent"));
+        assert_eq!(field(Theme { paper: Some(colour("#333333")), ..Theme::default() }), Some("paper"));
+        assert_eq!(field(Theme { accent: Some(colour("#7a0019")), paper: Some(WHITE), ..Theme::default() }), None);
+        assert_eq!(field(Theme { turn_text: Some("é".repeat(500)), ..Theme::default() }), None);
+        assert_eq!(field(Theme { turn_text: Some("é".repeat(501)), ..Theme::default() }), Some("turn_text"));
     }
 
     #[test]
     fn a_style_sheet_has_what_differs() {
-        assert_eq!(Look::default().style_sheet(), "");
-        let look = Look { accent: Some(colour("#7a0019")), ..Look::default() };
+        assert_eq!(Theme::default().style_sheet(), "");
+        let theme = Theme { accent: Some(colour("#7a0019")), ..Theme::default() };
         assert_eq!(
-            look.style_sheet(),
+            theme.style_sheet(),
             "@media (prefers-color-scheme: light){:root{--accent:#7a0019;--on-accent:#ffffff;}}"
         );
     }
