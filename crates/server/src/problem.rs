@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_problem_is_told_as_the_rfc_says() {
+    async fn a_problem_is_rendered_as_in_rfc_9457() {
         let problem = Problem::unavailable("The database did not answer.").with("sale", "first-drop");
         let response = problem.into_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
