@@ -38,7 +38,7 @@ fn waiting_room(listen: u16, redis: u16, believes: &Path) -> Command {
 }
 
 #[tokio::test]
-async fn redis_is_spoken_to_over_tls_and_believed_by_its_certificate_alone() {
+async fn redis_is_reached_over_tls_and_authenticated_by_its_certificate() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let (listen, port) = (free_port(), free_port());
     let _redis = redis(port, &authority);

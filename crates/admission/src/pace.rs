@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_comes_to_a_checkout_that_is_away() {
+    fn an_unreachable_checkout_gets_no_admissions() {
         let away = Health { reachable: false, ..Health::default() };
         let mut pace = Pace::default();
         assert!((0..100).all(|_| tick(&mut pace, 100.0, &away, 0.2) == 0));
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_told_apart() {
+    fn kinds_of_trouble_are_distinguished() {
         let health = Health { latency_max_ms: 500.0, ..Health::default() };
         assert_eq!(health.trouble(), None);
         assert_eq!(Health { requests: 9, failures: 9, ..health }.trouble(), None, "nine requests are too few");
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_that_nobody_claims_cost_the_line_no_more_than_half_a_minute() {
+    fn unclaimed_turns_delay_the_line_by_half_a_minute_at_most() {
         for cap in [4.0, 10.0, 50.0] {
             let claimed = claims(cap, 3, 10, 1.5, 180);
             let sum = |seconds: &[u32]| f64::from(seconds.iter().sum::<u32>());

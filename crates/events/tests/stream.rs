@@ -44,7 +44,7 @@ async fn read_all(stream: &EventStream, sale: SaleId, consumer: &str) -> Vec<u64
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_said_twice_is_there_once_and_in_order() {
+async fn events_that_are_appended_twice_are_there_once_and_in_order() {
     let (stream, _) = stream().await;
     let sale = SaleId(Uuid::new_v4());
     assert_eq!(read_all(&stream, sale, "a").await, [0; 0], "a sale without events");
@@ -93,7 +93,7 @@ async fn what_a_consumer_left_behind_goes_to_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_nobody_knows_is_passed_over() {
+async fn an_event_of_an_unknown_kind_is_skipped() {
     let (stream, client) = stream().await;
     let sale = SaleId(Uuid::new_v4());
     let key = format!("fairline:{{{sale}}}:events");

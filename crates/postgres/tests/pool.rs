@@ -167,7 +167,7 @@ async fn connections_that_became_read_only_are_dropped_and_a_read_only_server_is
 }
 
 #[tokio::test]
-async fn what_is_committed_is_on_the_disk_whatever_the_database_is_told() {
+async fn commits_reach_the_disk_whatever_the_database_is_set_to() {
     let url = database().await;
     let mut owner = sqlx::PgConnection::connect(&url).await.expect("connected");
     let hasty =

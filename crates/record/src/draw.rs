@@ -161,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_permutation_of_those_who_were_there_and_leaves_the_rest_alone(key: [u8; 32], pool in 0u64..3000) {
+        fn a_draw_is_a_permutation_of_its_pool_and_changes_no_other_ticket(key: [u8; 32], pool in 0u64..3000) {
             let draw = Draw::new(Hash(key), pool).expect("small");
             prop_assert_eq!(draw.pool(), pool);
             for ordinal in 0..pool + 10 {

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_is_not_read() {
+    fn invalid_entries_are_rejected() {
         for wrong in ["", "{}", r#"{"seq":1,"hash":"00","body":{}}"#, "[1]"] {
             assert!(Entry::from_line(wrong).is_err(), "{wrong}");
         }

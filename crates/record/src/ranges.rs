@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_run_is_not_read() {
+    fn invalid_runs_are_rejected() {
         assert_eq!(Ranges::from_bounds(&[1]), None);
         assert_eq!(Ranges::from_bounds(&[2, 1]), None);
     }

@@ -321,7 +321,7 @@ proptest! {
     }
 
     #[test]
-    fn a_record_that_is_written_anew_is_not_the_one_that_somebody_kept(events in histories(), at: prop::sample::Index, how in 0u8..3) {
+    fn a_rewritten_record_does_not_match_a_saved_head(events in histories(), at: prop::sample::Index, how in 0u8..3) {
         let kept = head_of(&chained(&events));
         let mut other = events.clone();
         let at = at.index(events.len());
@@ -390,7 +390,7 @@ proptest! {
 }
 
 #[test]
-fn a_fault_names_the_entry_and_the_one_who_was_passed_over() {
+fn a_fault_names_the_entry_and_the_ticket_that_was_passed_over() {
     let mut events = history(LineOrder::Fifo, Vec::new());
     let at = events.iter().position(|event| matches!(event, Event::Admitted { .. })).expect("an admission");
     events[at] = Event::Admitted { ordinals: vec![1, 3], cursor: 3 };

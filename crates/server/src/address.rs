@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_addresses_are_believed_only_from_trusted_proxies() {
+    fn forwarded_addresses_count_only_from_trusted_proxies() {
         assert_eq!(client("", "203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
         assert_eq!(client("10.0.0.0/8", "203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
         assert_eq!(client("10.0.0.0/8", "10.1.2.3", &["198.51.100.1"]), "198.51.100.1");

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_is_said_to_be_json_is_read_as_json() {
+    async fn only_bodies_with_a_json_content_type_are_read_as_json() {
         for kind in ["application/json", "Application/JSON; charset=utf-8"] {
             assert_eq!(read_as(Some(kind), r#"{"quantity":1}"#).await, Ok(1), "{kind}");
         }

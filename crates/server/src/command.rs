@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_ready_says_so_and_who_is_not_or_not_there_does_not() {
+    async fn the_health_check_succeeds_only_for_a_ready_service() {
         assert!(is_ready(one_that(Ok(())).await).await);
         assert!(!is_ready(one_that(Err("Redis is away.".to_owned())).await).await);
         let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");

@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_cookie_hides_none_of_ours() {
+    fn a_foreign_cookie_hides_no_cookie_of_fairline() {
         for lines in [
             &["promo=é; ours=1".as_bytes()][..],
             &[b"promo=\xe9; ours=1"],

@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_that_one_starts_with_is_raised_to_what_is_allowed() {
+    fn the_soft_limit_is_raised_to_the_hard_limit() {
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
         setrlimit(Resource::RLIMIT_NOFILE, most - 1, most).expect("less is always allowed");
         assert_eq!(raise_file_limit(), most);

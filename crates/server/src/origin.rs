@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_refused_at_the_start() {
+    fn an_invalid_origin_is_rejected_at_the_start() {
         for wrong in
             ["", "sale.example", "ftp://sale.example", "https://sale.example/shop", "https://a@sale.example", "*"]
         {

@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_problem_has_the_members_of_the_rfc() {
+    async fn a_problem_is_rendered_as_in_rfc_9457() {
         let problem = Problem::unavailable("The database did not answer.").with("sale", "first-drop");
         let response = problem.into_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);

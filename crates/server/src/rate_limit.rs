@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_client_has_its_own_burst_and_is_then_told_to_wait() {
+    async fn each_client_has_its_own_burst_and_is_then_rejected() {
         let router = Router::new().route("/", get(|| async { "in" })).route_layer(limit(2).layer());
         let call = |client: &'static str| {
             let request = Request::get("/").header("x-forwarded-for", client).body(Body::empty()).expect("a request");

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_says_nothing() {
+    fn debug_output_hides_the_value() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "(secret)");
     }
 }

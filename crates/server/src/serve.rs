@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn accepted_connections_inherit_what_the_listener_was_told() {
+    async fn accepted_connections_inherit_the_options_of_the_listener() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         prepare(&listener).expect("prepared");
         let _client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");

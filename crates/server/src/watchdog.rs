@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_that_dies_or_stands_still_is_started_again_and_readiness_says_so() {
+    async fn a_loop_that_ends_or_stalls_is_restarted_and_readiness_shows_it() {
         let (shutdown, begun) = (Shutdown::new(), Arc::new(AtomicU32::new(0)));
         let counted = begun.clone();
         shutdown.keep("test", Duration::from_secs(5), move |stop| {

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_none() {
+    fn invalid_contexts_are_rejected() {
         assert_eq!(TraceContext::root(0, 0).to_string().parse(), Ok(TraceContext::root(1, 1)));
     }
 }

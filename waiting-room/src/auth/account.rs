@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_who_the_shop_says() {
+    fn an_account_is_as_the_shop_asserts() {
         let hs256 = r#"{"alg":"HS256","typ":"JWT"}"#;
         let anna = digest(&token(KEY, hs256, r#"{"sub":"anna","exp":1001}"#));
         assert!(anna.is_some());
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_key_is_none() {
+    fn a_short_key_is_rejected() {
         assert!(ShopAccountKey::new("short").is_err());
     }
 }

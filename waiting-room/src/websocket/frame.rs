@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_page_says_is_refused_as_soon_as_it_shows() {
+    fn invalid_frames_are_rejected_at_the_first_invalid_byte() {
         let unmasked = [TEXT, 2, b'{', b'}'].to_vec();
         let too_long = masked(TEXT, &[b'x'; TEXT_BYTES_MAX + 1]);
         let huge = [TEXT, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4].to_vec();

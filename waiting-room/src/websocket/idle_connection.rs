@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_hears_something_at_every_heartbeat() {
+    fn a_page_receives_something_at_every_heartbeat() {
         let (mut connection, _page) = connection();
         let (mut received_s, mut beats) = (0, 0);
         for now_s in 0..110 {
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_nothing_costs_one_frame_and_is_forgotten() {
+    fn a_page_that_reads_nothing_costs_one_frame_and_is_closed() {
         let (mut connection, mut page) = connection();
         let frame = [b'x'; 4000];
         let mut sent = 0;

@@ -169,7 +169,7 @@ async fn a_slow_reader_receives_the_newest_message_and_skips_older_ones() {
         let message = format!("{number} {}", "and so on ".repeat(150));
         room.card.message = Some(message.clone());
         room.publish(&[]).await;
-        quick.receive_until("sale", |message| message["sale"]["message"] == json!(message)).await;
+        quick.receive_until("sale", |sale| sale["sale"]["message"] == json!(message)).await;
     }
     let mut received = Vec::new();
     while received.last() != Some(&99) {

@@ -91,8 +91,8 @@ local function add_missing_beyond(keys, connected, after, ids)
 end
 
 -- One step of a roll call: starts the grace period of waiting tickets that are connected to no
--- node, as after the death of a node. First the recalled, then those beyond the cursor. after: the
--- mark to continue after (0: from the start) -> the mark to continue after, or 0
+-- node, as after the death of a node. First the recalled, then those beyond the cursor.
+-- after: the mark to continue after (0: from the start) -> the mark to continue after, or 0
 local function roll_call(keys, args)
     local after, bitmaps = tonumber(args.after), nodes(keys)
     -- Before any node has reported its shoppers, none can be missing.

@@ -46,9 +46,9 @@ local function has_draw(keys, drawn)
     return call('STRLEN', keys[DRAWN]) == tonumber(drawn) * 8
 end
 
--- Begins an epoch in this process, if it is the one that the controller has chosen. -> an error, or
--- nil The cursor passes all tickets of earlier epochs; each is recalled once it is presented.
--- Before a draw the cursor passes none: there they are departed until they are presented.
+-- Begins an epoch, if this is the process that the controller has chosen. -> an error, or nil
+-- The cursor passes all tickets of earlier epochs; each is recalled once it is presented. Before a
+-- draw the cursor passes none: there they are departed until they are presented.
 local function begin_epoch(keys, args, known_epoch)
     if args.begins_in ~= this_process() then return NO_LINE end
     -- A database that was restored to before the draw makes another one.
@@ -179,9 +179,8 @@ local function extend_expiry(keys, kept_ms)
     end
 end
 
--- Publishes what the controller has committed. Publications have increasing numbers; one that
--- arrives late, or twice, is rejected. begins_in: the process, if this begins an epoch, or empty;
--- above: where its ordinals begin; drawn:
+-- Publishes what the controller has committed. One that arrives late, or twice, is rejected.
+-- begins_in: the process, if this begins an epoch, or empty; above: where its ordinals begin; drawn:
 --   how many tickets a draw has shuffled; history_from: the first change that the record lacks
 local function publish(keys, args)
     local publication, epoch, known_epoch = tonumber(args.publication), tonumber(args.epoch), number(keys, 'epoch')
@@ -208,8 +207,9 @@ local function publish(keys, args)
     return 1
 end
 
--- Publishes outcomes of earlier epochs again, in bulk. Rejected after a later publication: a ticket
--- may have another turn by then. ordinals: four bytes each -> how many this has changed
+-- Publishes outcomes of earlier epochs again, in bulk. Rejected after a later publication, since a
+-- ticket may have another turn by then.
+-- ordinals: four bytes each -> how many this has changed
 local function republish_turns(keys, args)
     if number(keys, 'epoch') ~= tonumber(args.epoch) then return NO_LINE end
     if tonumber(args.publication) < number(keys, 'publication') then return LATE end

@@ -1,7 +1,7 @@
 //! The line in Redis.
 //!
 //! - Owns the keys of lines and the list of sales. Every atomic step is a function of the library
-//!   in `library/`, whose `head.lua` describes the keys; [`calls`] lists the functions.
+//!   in `library/`, whose `head.lua` describes the keys; `calls.rs` lists the functions.
 //! - All keys of a sale share the hash tag `{sale id}`, so a Redis Cluster keeps a sale in one
 //!   slot. `fairline:sales` is the sorted set of all sales, by the Unix time in ms until which they
 //!   are listed. A closed sale is kept for a week, for shoppers who come back late.
