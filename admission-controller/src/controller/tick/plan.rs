@@ -1,4 +1,4 @@
-//! What is to become of a sale in one tick: all of it is read and decided before a row of an
+//! What is decided for a sale in one tick: all of it is read and decided before a row of an
 //! admission is locked.
 
 use std::collections::HashSet;
