@@ -43,7 +43,7 @@ CREATE TABLE lines (
     -- The sale's status as last published.
     published_status text,
     -- Past turns of tickets below this one are yet to be published again; null: all are.
-    retell_below     bigint,
+    republish_below     bigint,
 
     -- The last entry of the record; null for a sale without one.
     record_seq       bigint DEFAULT 0,
@@ -164,14 +164,14 @@ CREATE TABLE interventions (
     done       boolean NOT NULL DEFAULT false,
     -- It was published to Redis, and in which epoch.
     published  boolean NOT NULL DEFAULT false,
-    told_epoch integer NOT NULL DEFAULT 0,
+    published_epoch integer NOT NULL DEFAULT 0,
     PRIMARY KEY (line_id, ordinal, kind),
     CONSTRAINT interventions_kind_is_known CHECK (kind IN ('removed', 'preferred')),
     CONSTRAINT interventions_reason_is_known CHECK (reason IN ('operator', 'limit')),
     CONSTRAINT interventions_visitor_is_16_bytes CHECK (octet_length(visitor) = 16)
 );
 CREATE INDEX interventions_to_do ON interventions (line_id) WHERE NOT done OR NOT published;
-CREATE INDEX interventions_to_tell ON interventions (line_id, told_epoch) WHERE kind = 'removed';
+CREATE INDEX interventions_to_publish ON interventions (line_id, published_epoch) WHERE kind = 'removed';
 CREATE INDEX interventions_to_unlink ON interventions (at)
     WHERE visitor <> '\x00000000000000000000000000000000' AND (kind = 'removed' OR done);
 

@@ -260,10 +260,10 @@ CREATE TRIGGER order_requests_are_noted AFTER INSERT ON order_requests FOR EACH 
 -- Webhooks of the payment gateway that were processed, so that each has an effect once.
 CREATE TABLE gateway_events (
     id       text PRIMARY KEY,
-    heard_at timestamptz NOT NULL DEFAULT now(),
+    received_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT gateway_events_id_has_a_bound CHECK (octet_length(id) BETWEEN 1 AND 200)
 );
-CREATE INDEX gateway_events_by_age ON gateway_events (heard_at);
+CREATE INDEX gateway_events_by_age ON gateway_events (received_at);
 
 -- The heartbeat of each checkout process: requests of its last seconds. Unlogged: useless after a
 -- crash.
@@ -275,6 +275,6 @@ CREATE UNLOGGED TABLE checkouts (
     slow         integer NOT NULL,
     -- The payment gateway does not answer this process. Other processes may not have called it
     -- lately, and must not let holds lapse that wait for it.
-    gateway_away boolean NOT NULL DEFAULT false,
+    gateway_down boolean NOT NULL DEFAULT false,
     CONSTRAINT checkouts_count_up CHECK (answered >= failed AND answered >= slow AND failed >= 0 AND slow >= 0)
 ) WITH (fillfactor = 50);

@@ -45,28 +45,28 @@ CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
 CREATE INDEX refresh_tokens_by_age ON refresh_tokens (expires_at);
 
 -- Notifications by e-mail, SMS or Web Push.
-CREATE TABLE letters (
+CREATE TABLE notifications (
     -- The occasion, such as the event and the order, so that each is sent once.
-    about       text PRIMARY KEY,
+    subject     text PRIMARY KEY,
     account_id  uuid,
     -- The recipient; deleted when the notification has ended.
     address     text,
-    matter      jsonb NOT NULL,
+    content     jsonb NOT NULL,
     state       text NOT NULL DEFAULT 'waiting',
     attempts    integer NOT NULL DEFAULT 0,
     due_at      timestamptz NOT NULL DEFAULT now(),
     -- Useless after this time.
-    good_until  timestamptz NOT NULL,
+    relevant_until timestamptz NOT NULL,
     error       text,
     -- The trace of its cause, as a W3C `traceparent`.
     traceparent text CHECK (length(traceparent) = 55),
-    CONSTRAINT letters_state_is_known CHECK (state IN ('waiting', 'sending', 'sent', 'unknown', 'given_up')),
-    CONSTRAINT letters_on_their_way_have_an_address CHECK ((state IN ('waiting', 'sending')) = (address IS NOT NULL)),
-    CONSTRAINT letters_about_has_a_bound CHECK (octet_length(about) BETWEEN 1 AND 200)
+    CONSTRAINT notifications_state_is_known CHECK (state IN ('waiting', 'sending', 'sent', 'unknown', 'given_up')),
+    CONSTRAINT notifications_not_ended_have_an_address CHECK ((state IN ('waiting', 'sending')) = (address IS NOT NULL)),
+    CONSTRAINT notifications_subject_has_a_bound CHECK (octet_length(subject) BETWEEN 1 AND 200)
 );
-CREATE INDEX letters_due ON letters (due_at) WHERE state IN ('waiting', 'sending');
-CREATE INDEX letters_by_account ON letters (account_id) WHERE account_id IS NOT NULL;
-CREATE INDEX letters_ended ON letters (due_at) WHERE state NOT IN ('waiting', 'sending');
+CREATE INDEX notifications_due ON notifications (due_at) WHERE state IN ('waiting', 'sending');
+CREATE INDEX notifications_by_account ON notifications (account_id) WHERE account_id IS NOT NULL;
+CREATE INDEX notifications_ended ON notifications (due_at) WHERE state NOT IN ('waiting', 'sending');
 
 -- Accounts to notify when their turn is near.
 CREATE TABLE reminders (
@@ -76,10 +76,10 @@ CREATE TABLE reminders (
     epoch      bigint NOT NULL,
     ordinal    bigint NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
-    told_at    timestamptz,
+    sent_at    timestamptz,
     CONSTRAINT reminders_one_per_line UNIQUE (line_id, account_id)
 );
-CREATE INDEX reminders_to_tell ON reminders (line_id, epoch, ordinal) WHERE told_at IS NULL;
+CREATE INDEX reminders_to_send ON reminders (line_id, epoch, ordinal) WHERE sent_at IS NULL;
 
 -- Browsers that receive an account's push messages (Web Push, RFC 8030).
 CREATE TABLE push_subscriptions (

@@ -1,6 +1,6 @@
 -- Stored responses of requests with an `Idempotency-Key`: a repeated request gets the same
 -- response.
-CREATE TABLE answers (
+CREATE TABLE idempotency_keys (
     -- SHA-256 of the path and the caller.
     scope      bytea NOT NULL,
     key        text NOT NULL,
@@ -11,9 +11,9 @@ CREATE TABLE answers (
     body       text,
     started_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (scope, key),
-    CONSTRAINT answers_scope_is_32_bytes CHECK (octet_length(scope) = 32),
-    CONSTRAINT answers_request_is_32_bytes CHECK (octet_length(request) = 32),
-    CONSTRAINT answers_key_has_a_bound CHECK (octet_length(key) BETWEEN 1 AND 255),
-    CONSTRAINT answers_have_a_body CHECK ((status IS NULL) = (body IS NULL))
+    CONSTRAINT idempotency_keys_scope_is_32_bytes CHECK (octet_length(scope) = 32),
+    CONSTRAINT idempotency_keys_request_is_32_bytes CHECK (octet_length(request) = 32),
+    CONSTRAINT idempotency_keys_key_has_a_bound CHECK (octet_length(key) BETWEEN 1 AND 255),
+    CONSTRAINT idempotency_keys_have_a_body CHECK ((status IS NULL) = (body IS NULL))
 );
-CREATE INDEX answers_by_age ON answers (started_at);
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (started_at);

@@ -128,7 +128,7 @@ async fn main() -> io::Result<()> {
     until("admissions", async || admitted(&pool).await > arguments.admissions).await;
     let recovered_s = lost.elapsed().as_secs_f64();
     until("all turns to be published again", async || {
-        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM lines WHERE retell_below IS NOT NULL")
+        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM lines WHERE republish_below IS NOT NULL")
             .fetch_one(&pool)
             .await
             .expect("counted");

@@ -51,7 +51,7 @@ pub struct LineRow {
     /// Epochs that have begun in short succession.
     pub restless: i32,
     /// Past turns of tickets below this one are still to be published again.
-    pub retell_below: Option<i64>,
+    pub republish_below: Option<i64>,
     /// Admitted tickets; a ticket that was admitted again counts once.
     pub admitted: i64,
     /// Waiting shoppers, as of the last tick.
@@ -103,7 +103,7 @@ impl LineRow {
 
     /// Whether past turns of earlier epochs are still to be published again.
     pub fn is_republishing(&self) -> bool {
-        self.retell_below.is_some()
+        self.republish_below.is_some()
     }
 
     /// The key that signs the invitations to a lane.
@@ -162,7 +162,7 @@ impl LineRow {
             publication: 0,
             home: Some(home.to_owned()),
             restless,
-            retell_below: None,
+            republish_below: None,
             admitted: 0,
             waiting: 0,
             present: 0,

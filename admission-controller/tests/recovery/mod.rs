@@ -130,7 +130,7 @@ async fn a_new_epoch_rewrites_no_admission_and_publishes_all_turns_again() {
     until_epoch(&controller, sale, 2).await;
     controller
         .until("all turns to be published again", async || {
-            count(&controller, "SELECT count(*) FROM lines WHERE retell_below IS NOT NULL").await == 0
+            count(&controller, "SELECT count(*) FROM lines WHERE republish_below IS NOT NULL").await == 0
         })
         .await;
     let old = |ordinal| Ticket { sale, epoch: 1, ordinal, visitor: VisitorId([1; 16]) };

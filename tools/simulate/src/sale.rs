@@ -132,7 +132,7 @@ pub fn lines() -> Vec<LineRow> {
         publication: 0,
         home: None,
         restless: 0,
-        retell_below: None,
+        republish_below: None,
         admitted: 0,
         waiting: 0,
         present: 0,

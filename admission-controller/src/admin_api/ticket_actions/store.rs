@@ -43,7 +43,7 @@ impl Store {
         let done = sqlx::query(
             "INSERT INTO interventions (line_id, ordinal, kind, visitor) SELECT $1, $2, $3, $4 \
              WHERE NOT EXISTS (SELECT FROM admissions WHERE line_id = $1 AND ordinal = $2 AND state <> 'lapsed') \
-             ON CONFLICT (line_id, ordinal, kind) DO UPDATE SET done = false, published = false, told_epoch = 0",
+             ON CONFLICT (line_id, ordinal, kind) DO UPDATE SET done = false, published = false, published_epoch = 0",
         )
         .bind(line.0)
         .bind(number)

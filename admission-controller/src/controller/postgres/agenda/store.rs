@@ -36,7 +36,7 @@ impl LockedSale {
                 LEFT JOIN LATERAL (SELECT id AS live FROM admissions WHERE line_id = line.id AND state = 'promised' \
                     AND published_epoch < line.epoch LIMIT 1) AS live_token ON true \
                 LEFT JOIN LATERAL (SELECT ordinal AS removal FROM interventions WHERE line_id = line.id AND kind = 'removed' \
-                    AND told_epoch < line.epoch LIMIT 1) AS to_take_out ON true) AS pending \
+                    AND published_epoch < line.epoch LIMIT 1) AS to_take_out ON true) AS pending \
              CROSS JOIN LATERAL (SELECT count(*) AS known, count(*) FILTER (WHERE here) AS here, \
                 coalesce(sum(answered) FILTER (WHERE here), 0) AS answered, \
                 coalesce(sum(failed) FILTER (WHERE here), 0) AS failed, coalesce(sum(slow) FILTER (WHERE here), 0) AS slow \

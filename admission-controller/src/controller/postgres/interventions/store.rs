@@ -29,7 +29,7 @@ impl InterventionStatements for LockedSale {
         let again: Vec<i64> = again.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         let removals: Vec<(i64, bool)> = sqlx::query_as(
             "(SELECT ordinal, reason = 'limit' FROM interventions \
-              WHERE line_id = $1 AND kind = 'removed' AND told_epoch < $2 LIMIT $3) UNION \
+              WHERE line_id = $1 AND kind = 'removed' AND published_epoch < $2 LIMIT $3) UNION \
              SELECT ordinal, reason = 'limit' FROM interventions WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($4)",
         )
         .bind(self.sale.lines[at].id)
@@ -77,7 +77,7 @@ impl InterventionStatements for LockedSale {
         }
         let numbers: Vec<i64> = tickets.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         sqlx::query(
-            "UPDATE interventions SET published = true, told_epoch = $3 \
+            "UPDATE interventions SET published = true, published_epoch = $3 \
              WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
         )
         .bind(self.sale.lines[at].id)

@@ -28,7 +28,7 @@ pub(crate) async fn lines_of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) 
     let rows = sqlx::query_as(
         "SELECT id, sale_id, lane, share, invitation_key, invitations, epoch, cursor, highest_ordinal, granted, above, \
          drawn, draw_key, record_seq, record_hash, recorded_epoch, recorded_rev, recorded_tickets, recorded_status, \
-         published_status, epoch_began_at, publication, home, restless, retell_below, admitted, \
+         published_status, epoch_began_at, publication, home, restless, republish_below, admitted, \
          waiting, present, expected, recovers_until FROM lines WHERE sale_id = ANY($1) ORDER BY lane NULLS FIRST",
     );
     Ok(rows.bind(sales).fetch_all(executor).await?)
@@ -210,7 +210,7 @@ impl LineStatements for LockedSale {
             "UPDATE lines SET epoch = greatest(epoch, $4) + 1, above = greatest(granted, $5), \
              cursor = CASE WHEN $3 THEN cursor ELSE greatest(granted, $5) END, highest_ordinal = greatest(granted, $5), \
              granted = greatest(granted, $5) + $2, home = $6, restless = $7, \
-             retell_below = CASE WHEN epoch > 0 THEN $9::bigint END, \
+             republish_below = CASE WHEN epoch > 0 THEN $9::bigint END, \
              waiting = 0, present = 0, expected = $10, recovers_until = $11, \
              epoch_began_at = clock_timestamp() + make_interval(secs => $8) WHERE id = $1 RETURNING epoch, above",
         )
@@ -268,7 +268,7 @@ impl LineStatements for LockedSale {
              ORDER BY ordinal DESC, number DESC LIMIT $3",
         )
         .bind(self.sale.lines[at].id)
-        .bind(self.sale.lines[at].retell_below)
+        .bind(self.sale.lines[at].republish_below)
         .bind(REPUBLISHED_AT_ONCE)
         .fetch_all(&mut *self.transaction)
         .await?;
@@ -276,8 +276,8 @@ impl LineStatements for LockedSale {
     }
 
     async fn note_republished(&mut self, at: usize, published: &PastTurns) -> Result<(), StoreError> {
-        self.sale.lines[at].retell_below = published.below();
-        sqlx::query("UPDATE lines SET retell_below = $2 WHERE id = $1")
+        self.sale.lines[at].republish_below = published.below();
+        sqlx::query("UPDATE lines SET republish_below = $2 WHERE id = $1")
             .bind(self.sale.lines[at].id)
             .bind(published.below())
             .execute(&mut *self.transaction)

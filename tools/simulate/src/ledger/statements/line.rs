@@ -200,7 +200,7 @@ impl LineStatements for Session {
             let line: &mut LineRow = &mut own.sale.lines[at];
             line.restless = line.restless_with_another(now);
             line.lose(now);
-            line.retell_below = (line.epoch > 0).then_some(i64::MAX);
+            line.republish_below = (line.epoch > 0).then_some(i64::MAX);
             line.epoch = line.epoch.max(i32::try_from(redis.epoch).unwrap_or(i32::MAX - 1)) + 1;
             line.above = line.granted.max(stored(redis.granted));
             if !before_draw {
@@ -241,7 +241,7 @@ impl LineStatements for Session {
 
     async fn past_turns(&mut self, at: usize) -> Result<PastTurns, StoreError> {
         self.statement(move |own, ledger, _| {
-            let below = own.sale.lines[at].retell_below.unwrap_or(0);
+            let below = own.sale.lines[at].republish_below.unwrap_or(0);
             let counts = ledger.bugs.has(Bug::RevocationsCount);
             let is_below = |row: &Admission| row.line == at && stored(row.ordinal) < below;
             let mut rows: Vec<(usize, &Admission)> = ledger.seen().filter(|(_, row)| is_below(row)).collect();
@@ -261,7 +261,7 @@ impl LineStatements for Session {
     async fn note_republished(&mut self, at: usize, over: &PastTurns) -> Result<(), StoreError> {
         let below = over.below();
         self.statement(move |own, ledger, _| {
-            own.sale.lines[at].retell_below = below;
+            own.sale.lines[at].republish_below = below;
             own.keep_line(ledger, at);
         })
         .await

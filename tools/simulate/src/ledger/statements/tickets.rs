@@ -39,10 +39,10 @@ impl InterventionStatements for Session {
         let again = again.to_vec();
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
-            let untold = |row: &&Intervened| {
+            let unpublished = |row: &&Intervened| {
                 row.line == at && row.removed && (row.published_epoch < epoch || again.contains(&row.ordinal))
             };
-            interventions(ledger).iter().filter(untold).map(|row| (row.ordinal, row.at_limit)).collect()
+            interventions(ledger).iter().filter(unpublished).map(|row| (row.ordinal, row.at_limit)).collect()
         })
         .await
     }
