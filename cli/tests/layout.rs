@@ -88,14 +88,14 @@ fn services_do_not_depend_on_each_other() {
     }
 }
 
-/// The modules of checkout that a file uses outside its tests, as paths of files.
-fn uses(text: &str, files: &[String]) -> Vec<String> {
+/// The modules of its service that a file uses outside its tests, as paths of files.
+fn uses(root: &str, text: &str, files: &[String]) -> Vec<String> {
     let production = text.split("#[cfg(test)]").next().unwrap_or_default();
     let mut found = Vec::new();
     for (at, _) in production.match_indices("crate::") {
         flatten(&production[at + "crate::".len()..], "", &mut found);
     }
-    let mut used: Vec<String> = found.iter().filter_map(|path| file_of(path, files)).collect();
+    let mut used: Vec<String> = found.iter().filter_map(|path| file_of(root, path, files)).collect();
     used.sort();
     used.dedup();
     used
@@ -121,11 +121,11 @@ fn flatten(tree: &str, prefix: &str, found: &mut Vec<String>) -> usize {
 }
 
 /// The file of the module that a path names, or that contains the item that it names.
-fn file_of(path: &str, files: &[String]) -> Option<String> {
+fn file_of(root: &str, path: &str, files: &[String]) -> Option<String> {
     let mut parts: Vec<&str> = path.split("::").filter(|part| !part.is_empty()).collect();
     while !parts.is_empty() {
         let module = parts.join("/");
-        let candidates = [format!("checkout/src/{module}.rs"), format!("checkout/src/{module}/mod.rs")];
+        let candidates = [format!("{root}/{module}.rs"), format!("{root}/{module}/mod.rs")];
         if let Some(file) = candidates.into_iter().find(|candidate| files.contains(candidate)) {
             return Some(file);
         }
@@ -163,20 +163,30 @@ fn circle(modules: &[(String, Vec<String>)]) -> Option<Vec<String>> {
     })
 }
 
-#[test]
-fn the_modules_of_checkout_form_no_circle() {
-    let sources = sources("checkout/src");
+/// The modules of a service, each with those that it uses.
+fn modules(root: &str) -> Vec<(String, Vec<String>)> {
+    let sources = sources(root);
     let files: Vec<String> = sources.iter().map(|(path, _)| path.clone()).collect();
-    let mut modules: Vec<(String, Vec<String>)> =
-        sources.iter().map(|(path, text)| (path.clone(), uses(text, &files))).collect();
-    let all: usize = modules.iter().map(|(_, used)| used.len()).sum();
-    assert!(all > 100, "{all} uses were found");
-    assert_eq!(circle(&modules), None);
-    // The control: a store that used a service.
-    let (store, service) = ("checkout/src/orders/store.rs", "checkout/src/orders/service.rs");
-    let (_, used) = modules.iter_mut().find(|(path, _)| path == store).expect("the store");
-    used.push(service.to_owned());
-    assert!(circle(&modules).is_some_and(|way| way.contains(&store.to_owned())));
+    sources.iter().map(|(path, text)| (path.clone(), uses(root, text, &files))).collect()
+}
+
+#[test]
+fn the_modules_of_a_service_form_no_circle() {
+    for root in ["checkout/src", "waiting-room/src", "admission-controller/src"] {
+        let modules = modules(root);
+        let all: usize = modules.iter().map(|(_, used)| used.len()).sum();
+        assert!(all > 40, "{all} uses were found in {root}");
+        assert_eq!(circle(&modules), None);
+    }
+}
+
+#[test]
+fn a_circle_of_modules_is_found() {
+    let mut modules = modules("checkout/src");
+    let (order, store) = ("checkout/src/orders/order.rs", "checkout/src/orders/store.rs");
+    let (_, used) = modules.iter_mut().find(|(path, _)| path == order).expect("the module");
+    used.push(store.to_owned());
+    assert!(circle(&modules).is_some_and(|way| way.contains(&order.to_owned())));
 }
 
 /// Within a feature, routes call the service, and the service calls the store, never back.

@@ -170,18 +170,6 @@ CREATE TABLE public.allowances (
     sale_id uuid NOT NULL,
     units integer NOT NULL
 );
-CREATE TABLE public.answers (
-    CONSTRAINT answers_have_a_body CHECK (((status IS NULL) = (body IS NULL))),
-    CONSTRAINT answers_key_has_a_bound CHECK (((octet_length(key) >= 1) AND (octet_length(key) <= 255))),
-    CONSTRAINT answers_request_is_32_bytes CHECK ((octet_length(request) = 32)),
-    CONSTRAINT answers_scope_is_32_bytes CHECK ((octet_length(scope) = 32)),
-    body text,
-    key text NOT NULL,
-    request bytea NOT NULL,
-    scope bytea NOT NULL,
-    started_at timestamp with time zone DEFAULT now() NOT NULL,
-    status integer
-);
 CREATE TABLE public.api_tokens (
     CONSTRAINT api_tokens_digest_is_32_bytes CHECK ((octet_length(digest) = 32)),
     CONSTRAINT api_tokens_name_is_plain CHECK ((name ~ '^[a-z0-9][a-z0-9._@-]{0,62}$'::text)),
@@ -218,7 +206,7 @@ CREATE UNLOGGED TABLE public.checkouts (
     answered integer NOT NULL,
     beat_at timestamp with time zone NOT NULL,
     failed integer NOT NULL,
-    gateway_away boolean DEFAULT false NOT NULL,
+    gateway_down boolean DEFAULT false NOT NULL,
     id uuid NOT NULL,
     slow integer NOT NULL
 )
@@ -241,8 +229,8 @@ CREATE TABLE public.enrolments (
 );
 CREATE TABLE public.gateway_events (
     CONSTRAINT gateway_events_id_has_a_bound CHECK (((octet_length(id) >= 1) AND (octet_length(id) <= 200))),
-    heard_at timestamp with time zone DEFAULT now() NOT NULL,
-    id text NOT NULL
+    id text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL
 );
 CREATE TABLE public.holds (
     CONSTRAINT holds_are_cancelled_at_a_moment CHECK (((state = 'cancelled'::text) = (cancelled_at IS NOT NULL))),
@@ -267,6 +255,18 @@ CREATE TABLE public.holds (
     visitor bytea NOT NULL,
     warned boolean DEFAULT false NOT NULL
 );
+CREATE TABLE public.idempotency_keys (
+    CONSTRAINT idempotency_keys_have_a_body CHECK (((status IS NULL) = (body IS NULL))),
+    CONSTRAINT idempotency_keys_key_has_a_bound CHECK (((octet_length(key) >= 1) AND (octet_length(key) <= 255))),
+    CONSTRAINT idempotency_keys_request_is_32_bytes CHECK ((octet_length(request) = 32)),
+    CONSTRAINT idempotency_keys_scope_is_32_bytes CHECK ((octet_length(scope) = 32)),
+    body text,
+    key text NOT NULL,
+    request bytea NOT NULL,
+    scope bytea NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    status integer
+);
 CREATE TABLE public.installation (
     CONSTRAINT installation_is_one CHECK (is_only),
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -282,25 +282,9 @@ CREATE TABLE public.interventions (
     line_id uuid NOT NULL,
     ordinal bigint NOT NULL,
     published boolean DEFAULT false NOT NULL,
+    published_epoch integer DEFAULT 0 NOT NULL,
     reason text DEFAULT 'operator'::text NOT NULL,
-    told_epoch integer DEFAULT 0 NOT NULL,
     visitor bytea NOT NULL
-);
-CREATE TABLE public.letters (
-    CONSTRAINT letters_about_has_a_bound CHECK (((octet_length(about) >= 1) AND (octet_length(about) <= 200))),
-    CONSTRAINT letters_on_their_way_have_an_address CHECK (((state = ANY (ARRAY['waiting'::text, 'sending'::text])) = (address IS NOT NULL))),
-    CONSTRAINT letters_state_is_known CHECK ((state = ANY (ARRAY['waiting'::text, 'sending'::text, 'sent'::text, 'unknown'::text, 'given_up'::text]))),
-    CONSTRAINT letters_traceparent_check CHECK ((length(traceparent) = 55)),
-    about text NOT NULL,
-    account_id uuid,
-    address text,
-    attempts integer DEFAULT 0 NOT NULL,
-    due_at timestamp with time zone DEFAULT now() NOT NULL,
-    error text,
-    good_until timestamp with time zone NOT NULL,
-    matter jsonb NOT NULL,
-    state text DEFAULT 'waiting'::text NOT NULL,
-    traceparent text
 );
 CREATE TABLE public.lines (
     CONSTRAINT lines_admit_now_is_not_negative CHECK ((admit_now >= 0)),
@@ -350,8 +334,8 @@ CREATE TABLE public.lines (
     recorded_status text DEFAULT 'scheduled'::text NOT NULL,
     recorded_tickets bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     recovers_until timestamp with time zone,
+    republish_below bigint,
     restless integer DEFAULT 0 NOT NULL,
-    retell_below bigint,
     sale_id uuid NOT NULL,
     settled boolean DEFAULT false NOT NULL,
     share double precision,
@@ -359,6 +343,22 @@ CREATE TABLE public.lines (
     waiting bigint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='50');
+CREATE TABLE public.notifications (
+    CONSTRAINT notifications_not_ended_have_an_address CHECK (((state = ANY (ARRAY['waiting'::text, 'sending'::text])) = (address IS NOT NULL))),
+    CONSTRAINT notifications_state_is_known CHECK ((state = ANY (ARRAY['waiting'::text, 'sending'::text, 'sent'::text, 'unknown'::text, 'given_up'::text]))),
+    CONSTRAINT notifications_subject_has_a_bound CHECK (((octet_length(subject) >= 1) AND (octet_length(subject) <= 200))),
+    CONSTRAINT notifications_traceparent_check CHECK ((length(traceparent) = 55)),
+    account_id uuid,
+    address text,
+    attempts integer DEFAULT 0 NOT NULL,
+    content jsonb NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    error text,
+    relevant_until timestamp with time zone NOT NULL,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    subject text NOT NULL,
+    traceparent text
+);
 CREATE TABLE public.operator_sessions (
     CONSTRAINT operator_sessions_digest_is_32_bytes CHECK ((octet_length(digest) = 32)),
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -491,7 +491,7 @@ CREATE TABLE public.reminders (
     id uuid NOT NULL,
     line_id uuid NOT NULL,
     ordinal bigint NOT NULL,
-    told_at timestamp with time zone
+    sent_at timestamp with time zone
 );
 CREATE TABLE public.revoked_keys (
     kid text NOT NULL,
@@ -529,9 +529,7 @@ CREATE TABLE public.sales (
     hold_s integer NOT NULL,
     id uuid NOT NULL,
     inside_max integer,
-    prior_sale uuid,
     line_order text DEFAULT 'fifo'::text NOT NULL,
-    theme jsonb DEFAULT '{}'::jsonb NOT NULL,
     message text,
     mode text DEFAULT 'guarantee'::text NOT NULL,
     name text NOT NULL,
@@ -539,6 +537,7 @@ CREATE TABLE public.sales (
     per_account_limit integer,
     per_shopper_limit integer DEFAULT 1 NOT NULL,
     price_minor bigint NOT NULL,
+    prior_sale uuid,
     rate_cap_per_s double precision NOT NULL,
     recall_window_s integer DEFAULT 1800 NOT NULL,
     rehearsal_of uuid,
@@ -547,6 +546,7 @@ CREATE TABLE public.sales (
     seed bytea,
     slug text NOT NULL,
     status text DEFAULT 'scheduled'::text NOT NULL,
+    theme jsonb DEFAULT '{}'::jsonb NOT NULL,
     time_zone text DEFAULT 'UTC'::text NOT NULL,
     token_ttl_s integer NOT NULL
 );
@@ -627,8 +627,6 @@ ALTER TABLE ONLY public.admissions
     ADD CONSTRAINT admissions_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.allowances
     ADD CONSTRAINT allowances_pkey PRIMARY KEY (sale_id, account_id);
-ALTER TABLE ONLY public.answers
-    ADD CONSTRAINT answers_pkey PRIMARY KEY (scope, key);
 ALTER TABLE ONLY public.api_tokens
     ADD CONSTRAINT api_tokens_are_different UNIQUE (digest);
 ALTER TABLE ONLY public.api_tokens
@@ -649,16 +647,18 @@ ALTER TABLE ONLY public.holds
     ADD CONSTRAINT holds_one_per_admission UNIQUE (admission_id);
 ALTER TABLE ONLY public.holds
     ADD CONSTRAINT holds_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (scope, key);
 ALTER TABLE ONLY public.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (is_only);
 ALTER TABLE ONLY public.interventions
     ADD CONSTRAINT interventions_pkey PRIMARY KEY (line_id, ordinal, kind);
-ALTER TABLE ONLY public.letters
-    ADD CONSTRAINT letters_pkey PRIMARY KEY (about);
 ALTER TABLE ONLY public.lines
     ADD CONSTRAINT lines_lane_is_unique UNIQUE NULLS NOT DISTINCT (sale_id, lane);
 ALTER TABLE ONLY public.lines
     ADD CONSTRAINT lines_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT notifications_pkey PRIMARY KEY (subject);
 ALTER TABLE ONLY public.operator_sessions
     ADD CONSTRAINT operator_sessions_pkey PRIMARY KEY (digest);
 ALTER TABLE ONLY public.operators
@@ -718,11 +718,10 @@ CREATE INDEX admissions_promised_by_visitor ON public.admissions USING btree (vi
 CREATE INDEX admissions_to_tell ON public.admissions USING btree (line_id, issued_at) WHERE ((published_state IS DISTINCT FROM state) OR (recorded_state <> state));
 CREATE INDEX admissions_to_unlink ON public.admissions USING btree (issued_at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND (state <> 'promised'::text));
 CREATE INDEX allowances_by_age ON public.allowances USING btree (changed_at);
-CREATE INDEX answers_by_age ON public.answers USING btree (started_at);
 CREATE INDEX audit_by_sale ON public.audit USING btree (sale_id, id) WHERE (sale_id IS NOT NULL);
 CREATE INDEX deliveries_done ON public.deliveries USING btree (due_at) WHERE (state <> 'waiting'::text);
 CREATE INDEX deliveries_due ON public.deliveries USING btree (webhook_id, due_at) WHERE (state = 'waiting'::text);
-CREATE INDEX gateway_events_by_age ON public.gateway_events USING btree (heard_at);
+CREATE INDEX gateway_events_by_age ON public.gateway_events USING btree (received_at);
 CREATE INDEX holds_by_account ON public.holds USING btree (account_id, created_at) WHERE (account_id IS NOT NULL);
 CREATE INDEX holds_by_visitor ON public.holds USING btree (visitor);
 CREATE INDEX holds_cancelled ON public.holds USING btree (sale_id, cancelled_at) WHERE (cancelled_at IS NOT NULL);
@@ -731,13 +730,14 @@ CREATE INDEX holds_open ON public.holds USING btree (sale_id, expires_at) WHERE 
 CREATE INDEX holds_redeemed ON public.holds USING btree (sale_id, created_at);
 CREATE INDEX holds_to_unlink ON public.holds USING btree (created_at) WHERE ((state <> ALL (ARRAY['promised'::text, 'held'::text])) AND ((visitor <> '\x00000000000000000000000000000000'::bytea) OR (account_id IS NOT NULL) OR (reserved_as <> ('forgotten '::text || (id)::text))));
 CREATE INDEX holds_to_warn ON public.holds USING btree (expires_at) WHERE ((account_id IS NOT NULL) AND (NOT warned) AND (state = ANY (ARRAY['promised'::text, 'held'::text])));
+CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (started_at);
 CREATE INDEX interventions_to_do ON public.interventions USING btree (line_id) WHERE ((NOT done) OR (NOT published));
-CREATE INDEX interventions_to_tell ON public.interventions USING btree (line_id, told_epoch) WHERE (kind = 'removed'::text);
+CREATE INDEX interventions_to_publish ON public.interventions USING btree (line_id, published_epoch) WHERE (kind = 'removed'::text);
 CREATE INDEX interventions_to_unlink ON public.interventions USING btree (at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND ((kind = 'removed'::text) OR done));
-CREATE INDEX letters_by_account ON public.letters USING btree (account_id) WHERE (account_id IS NOT NULL);
-CREATE INDEX letters_due ON public.letters USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'sending'::text]));
-CREATE INDEX letters_ended ON public.letters USING btree (due_at) WHERE (state <> ALL (ARRAY['waiting'::text, 'sending'::text]));
 CREATE INDEX lines_to_tick ON public.lines USING btree (id) WHERE ((id = sale_id) AND (NOT settled));
+CREATE INDEX notifications_by_account ON public.notifications USING btree (account_id) WHERE (account_id IS NOT NULL);
+CREATE INDEX notifications_due ON public.notifications USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'sending'::text]));
+CREATE INDEX notifications_ended ON public.notifications USING btree (due_at) WHERE (state <> ALL (ARRAY['waiting'::text, 'sending'::text]));
 CREATE INDEX operator_sessions_by_age ON public.operator_sessions USING btree (expires_at);
 CREATE INDEX operator_sessions_by_operator ON public.operator_sessions USING btree (operator);
 CREATE INDEX order_requests_by_order ON public.order_requests USING btree (order_id, created_at);
@@ -762,7 +762,7 @@ CREATE INDEX refresh_tokens_by_session ON public.refresh_tokens USING btree (ses
 CREATE INDEX rehearsals_by_copy ON public.rehearsals USING btree (sale_id);
 CREATE INDEX rehearsals_by_original ON public.rehearsals USING btree (original_id, started_at);
 CREATE UNIQUE INDEX rehearsals_one_runs ON public.rehearsals USING btree ((true)) WHERE (ended_at IS NULL);
-CREATE INDEX reminders_to_tell ON public.reminders USING btree (line_id, epoch, ordinal) WHERE (told_at IS NULL);
+CREATE INDEX reminders_to_send ON public.reminders USING btree (line_id, epoch, ordinal) WHERE (sent_at IS NULL);
 CREATE INDEX sales_by_age ON public.sales USING btree (created_at, id);
 CREATE INDEX sales_going ON public.sales USING btree (id) WHERE (rows_are = 'going'::text);
 CREATE INDEX sales_over ON public.sales USING btree (created_at) WHERE ((rehearsal_of IS NULL) AND (status = 'closed'::text) AND (rows_are = 'kept'::text));

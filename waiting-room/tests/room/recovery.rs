@@ -25,6 +25,7 @@ async fn closed_sales_hide_no_new_one_and_cost_no_calls() {
     // No shopper is in any of them.
     room.until("all of them to rest", async || {
         let before = room.calls().await;
+        // Sleeps: calls are counted for this time.
         sleep(Duration::from_secs(1)).await;
         room.calls().await - before < 50
     })
@@ -92,7 +93,7 @@ async fn shoppers_of_a_killed_node_keep_their_places_or_depart() {
     stays_away.receive("place").await;
     let mut behind = room.join().await;
     behind.receive_until("place", |message| message["place"] == json!(2)).await;
-    // Longer than the grace period: connected shoppers stay in the line.
+    // Sleeps: longer than the grace period; connected shoppers stay in the line.
     sleep(Duration::from_millis(1500)).await;
     assert_eq!(room.store.sweep(room.card.id, 10).await, Ok(0));
     assert_eq!(room.next().await, [1, 2, 3]);
@@ -114,10 +115,12 @@ async fn joins_with_late_answers_at_two_nodes_give_no_ordinal_twice_and_leave_no
     let other = room.another_node_with(|settings| settings.join_burst = 1000).await;
     // Calls time out, and are executed after the pause all the same; then the functions are gone.
     let trouble = async {
+        // Sleeps: some joins are under way.
         sleep(Duration::from_millis(5)).await;
         room.redis("CLIENT PAUSE 1300 ALL").await;
         for _ in 0..20 {
             room.redis("FUNCTION FLUSH").await;
+            // Sleeps: the outage lasts for many calls.
             sleep(Duration::from_millis(20)).await;
         }
     };

@@ -8,7 +8,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The public keys that tokens may be signed with, as long as they are not revoked. */
+        /** Read the public keys of the signing keys that are not revoked. */
         get: operations["key_set"];
         put?: never;
         post?: never;
@@ -25,7 +25,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who has changed what. */
+        /** Show the audit log, the newest entries first. */
         get: operations["show_audit"];
         put?: never;
         post?: never;
@@ -42,7 +42,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The audit log as a table: the newest 100,000 entries. */
+        /** Download the audit log as CSV: the newest 100,000 entries. */
         get: operations["audit_table"];
         put?: never;
         post?: never;
@@ -61,7 +61,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Choose a password with a code from an owner, and be given the secret of the authenticator app. */
+        /**
+         * Enrol: choose a password with the code from an owner, and receive the secret for the
+         *     authenticator app.
+         */
         post: operations["enrol"];
         delete?: never;
         options?: never;
@@ -76,7 +79,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The signing keys. */
+        /** List the signing keys. */
         get: operations["list_keys"];
         put?: never;
         post?: never;
@@ -96,8 +99,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Revoke a key. Checkouts reject the tokens that it has signed at once, and shoppers who hold one receive
-         *     another, signed with the next key. Without a next key, no shopper is admitted. It can't be undone.
+         * Revoke a key. Checkouts reject the tokens that it has signed at once, and shoppers who hold one
+         *     receive another, signed with the next key. Without a next key, no shopper is admitted. It can't
+         *     be undone.
          */
         post: operations["revoke_key"];
         delete?: never;
@@ -114,10 +118,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Open a WebSocket with live updates, as JSON: `{"type":"sales"}` whenever a sale changes; of one sale,
-         *     `{"type":"stage"}` first (whether it can be rehearsed here), `{"type":"sale"}`, `{"type":"samples"}` with
-         *     the new ones, and `{"type":"rehearsal"}`. After five seconds without a change, `{"type":"beat"}`: a client
-         *     that receives nothing for much longer shows that its data may be outdated.
+         * Open a WebSocket with live updates, as JSON: `{"type":"sales"}` whenever a sale changes; of one
+         *     sale, `{"type":"stage"}` first (whether it can be rehearsed here), `{"type":"sale"}`,
+         *     `{"type":"samples"}` with the new ones, and `{"type":"rehearsal"}`. After five seconds without a
+         *     change, `{"type":"beat"}`: a client that receives nothing for much longer shows that its data
+         *     may be outdated.
          */
         get: operations["live"];
         put?: never;
@@ -135,7 +140,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The operators. */
+        /** List the operators. */
         get: operations["list_operators"];
         put?: never;
         /** Add an operator. The first is added with the admin token. */
@@ -156,11 +161,11 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Remove an operator. What they have changed stays in the audit log. */
+        /** Remove an operator. The audit log keeps the operator's entries. */
         delete: operations["remove_operator"];
         options?: never;
         head?: never;
-        /** Give an operator another role, or another password. */
+        /** Change an operator's role or password. */
         patch: operations["change_operator"];
         trace?: never;
     };
@@ -173,7 +178,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Give an operator another code to enrol with, who has lost the first, the password or the app. The sessions end once it is used. */
+        /**
+         * Create a new enrolment code for an operator who has lost the first one, the password or the app.
+         *     When it is used, the operator's sessions end.
+         */
         post: operations["renew_enrolment"];
         delete?: never;
         options?: never;
@@ -190,7 +198,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Give an operator another secret, whose app is lost. The operator's sessions end. */
+        /**
+         * Create a new secret for an operator who has lost the authenticator app. The operator's sessions
+         *     end.
+         */
         post: operations["renew_totp"];
         delete?: never;
         options?: never;
@@ -208,7 +219,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Send the crowd of a rehearsal home. */
+        /** Stop a rehearsal. */
         delete: operations["stop_rehearsal"];
         options?: never;
         head?: never;
@@ -222,7 +233,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All sales, the newest first. */
+        /** List the sales, the newest first. */
         get: operations["list_sales"];
         put?: never;
         /** Create a sale. */
@@ -240,14 +251,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One sale. */
+        /** Show a sale. */
         get: operations["show_sale"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        /** Change what may be changed of a sale; its window, as long as it is scheduled. */
+        /** Change a sale. Its opening and its end can be changed while it is scheduled. */
         patch: operations["change_sale"];
         trace?: never;
     };
@@ -261,8 +272,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Admit extra shoppers at once: above the rate, the cap on checkout and the back-off, never above the
-         *     stock. Extra admissions without a waiting shopper or a unit are dropped.
+         * Admit extra shoppers at once: above the rate, the cap on checkout and the back-off, never above
+         *     the stock. Extra admissions without a waiting shopper or a unit are dropped.
          */
         post: operations["admit_now"];
         delete?: never;
@@ -280,7 +291,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End a sale. Tokens that are out can no longer be redeemed; holds can still be paid. */
+        /** End a sale. Outstanding tokens can no longer be redeemed; holds can still be paid. */
         post: operations["close_sale"];
         delete?: never;
         options?: never;
@@ -297,7 +308,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Give a sale a lane: a line of its own for those who are invited, which leads to the same stock. */
+        /** Add a lane to a sale: a separate line for invited shoppers, which leads to the same stock. */
         post: operations["add_lane"];
         delete?: never;
         options?: never;
@@ -318,7 +329,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Give a lane another share of the admissions. */
+        /** Change the share of the admissions that a lane gets. */
         patch: operations["change_lane"];
         trace?: never;
     };
@@ -331,7 +342,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make invitations to a lane. */
+        /** Create invitations to a lane. */
         post: operations["invite"];
         delete?: never;
         options?: never;
@@ -363,7 +374,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The orders of a sale, the newest first: all, or those that are searched for. */
+        /** List or search the orders of a sale, the newest first. */
         get: operations["list_orders"];
         put?: never;
         post?: never;
@@ -383,8 +394,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Cancel an order that is not paid: its units are free for the next in line, and a payment under way is withdrawn unless the bank has
-         *     approved it.
+         * Cancel an unpaid order. Its units are free for the next shopper, and a payment under way is
+         *     withdrawn unless the bank has approved it.
          */
         post: operations["cancel_order"];
         delete?: never;
@@ -403,8 +414,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Refund an order that was paid for, all or a part. Its units stay sold: raise the stock to sell them again. Done by a checkout within
-         *     a second, or as soon as the payment company answers; `request` of the order says how it stands.
+         * Refund all or a part of a paid order. Its units stay sold: raise the stock to sell them again. A
+         *     checkout does it within a second, or as soon as the payment company answers; `request` of the
+         *     order shows the state.
          */
         post: operations["refund_order"];
         delete?: never;
@@ -437,12 +449,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The rehearsals of a sale; of a copy, its own. */
+        /** List the rehearsals of a sale; for a copy, its own. */
         get: operations["list_rehearsals"];
         put?: never;
         /**
-         * Rehearse a sale: copy it, and send a crowd to the copy, which no shopper finds in a list. One rehearsal runs at a time. The crowd
-         *     has no accounts and no invitations: a limit per account and lanes are not rehearsed.
+         * Rehearse a sale: copy it, and send a crowd to the copy, which is in no public list. One
+         *     rehearsal runs at a time. The crowd has no accounts and no invitations: a limit per account and
+         *     lanes are not rehearsed.
          */
         post: operations["rehearse"];
         delete?: never;
@@ -458,7 +471,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What has become of a sale so far. */
+        /** Show the report on a sale so far. */
         get: operations["show_report"];
         put?: never;
         post?: never;
@@ -475,7 +488,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The report as a table: what, and how much; then the minutes. */
+        /** Download the report on a sale as CSV: names and values, then the minutes. */
         get: operations["report_table"];
         put?: never;
         post?: never;
@@ -494,7 +507,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Let people in again. */
+        /** Resume admissions. */
         post: operations["resume_sale"];
         delete?: never;
         options?: never;
@@ -511,7 +524,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Revoke every token of a sale that is out. Its shoppers wait again, in front; holds and orders stay. */
+        /**
+         * Revoke all outstanding tokens of a sale. Their shoppers wait again, in front; holds and orders
+         *     stay.
+         */
         post: operations["revoke_tokens"];
         delete?: never;
         options?: never;
@@ -526,7 +542,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How a sale went: at most 2,000 samples, thinned out evenly where there are more. */
+        /** List the samples of a sale: at most 2,000, thinned out evenly if there are more. */
         get: operations["samples"];
         put?: never;
         post?: never;
@@ -545,7 +561,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Have a ticket served before all others, as soon as there is a unit. The public record shows that it was. */
+        /** Serve a ticket before all others, as soon as a unit is free. The public record shows it. */
         post: operations["prefer_ticket"];
         delete?: never;
         options?: never;
@@ -563,8 +579,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Remove a ticket from the line. Its shopper is notified, those behind move up, and the public record
-         *     shows it.
+         * Remove a ticket from the line. Its shopper is notified, those behind move up, and the public
+         *     record shows it.
          */
         post: operations["remove_ticket"];
         delete?: never;
@@ -583,7 +599,7 @@ export interface paths {
         /** The session that the cookie belongs to. */
         get: operations["show_session"];
         put?: never;
-        /** Sign in. The answer sets the cookie of the session. */
+        /** Sign in. The response sets the session cookie. */
         post: operations["sign_in"];
         /** Sign out. */
         delete: operations["sign_out"];
@@ -601,7 +617,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Change one's own password. All of one's sessions end. */
+        /** Change the own password. All sessions of the operator end. */
         post: operations["change_password"];
         delete?: never;
         options?: never;
@@ -616,10 +632,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The tokens of programs. */
+        /** List the API tokens. */
         get: operations["list_tokens"];
         put?: never;
-        /** Make a token for a program, with a role of its own. */
+        /** Create an API token for a program, with a role. */
         post: operations["add_token"];
         delete?: never;
         options?: never;
@@ -637,7 +653,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revoke a token. From now on it is worth nothing. */
+        /** Revoke an API token at once. */
         delete: operations["revoke_token"];
         options?: never;
         head?: never;
@@ -651,10 +667,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Webhooks. */
+        /** List the webhooks. */
         get: operations["list_webhooks"];
         put?: never;
-        /** Add a webhook. It hears of what happens from now on. */
+        /** Add a webhook. It receives the events from now on. */
         post: operations["add_webhook"];
         delete?: never;
         options?: never;
@@ -672,7 +688,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Forget a webhook. */
+        /** Delete a webhook. */
         delete: operations["delete_webhook"];
         options?: never;
         head?: never;
@@ -703,7 +719,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The record of a sale: a chain of hashes, one entry a line, which `fairline verify` replays. */
+        /** Read the record of a sale: a chain of hashes, one entry a line, which `fairline verify` replays. */
         get: operations["sale_record"];
         put?: never;
         post?: never;
@@ -768,14 +784,14 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description The facts of a new lane. */
+        /** @description A new lane. */
         AddLane: {
-            /** @description Its name in addresses: lower-case letters, digits and single hyphens, at most 32. */
+            /** @description Its name in URLs: lower-case letters, digits and single hyphens, at most 32. */
             name: string;
             /**
              * Format: double
-             * @description The share of the admissions while shoppers wait in the lane, from 0 to 1; with 0, what others do
-             *     not use. The sale's own line has the remaining share.
+             * @description The share of the admissions while shoppers wait in the lane, from 0 to 1; with 0, what
+             *     others do not use. The sale's own line has the remaining share.
              */
             share: number;
         };
@@ -784,17 +800,18 @@ export interface components {
             /** @description Lower-case letters, digits, and what e-mail addresses have; at most 63. */
             name: string;
             /**
-             * @description At least 12 characters. Without one the answer has an enrolment code, with which the operator
-             *     chooses a password, so that only the operator knows it and the secret of the authenticator app.
+             * @description At least 12 characters. Without one the answer has an enrolment code, with which the
+             *     operator chooses a password, so that only the operator knows it and the secret of the
+             *     authenticator app.
              */
             password?: string | null;
             role: components["schemas"]["Role"];
         };
-        /** @description A token to be made. */
+        /** @description A new token. */
         AddToken: {
             /**
              * Format: int32
-             * @description How long it is good, in days; 90 unless said.
+             * @description Its lifetime in days; 90 by default.
              */
             lasts_days?: number;
             /** @description Lower-case letters, digits, and what e-mail addresses have; at most 63. */
@@ -804,25 +821,25 @@ export interface components {
         /** @description A new webhook. */
         AddWebhook: {
             /**
-             * @description The kinds of events to send; none: all.
+             * @description The kinds of events to send; all if empty.
              * @example [
              *       "PurchaseCompleted"
              *     ]
              */
             kinds?: string[];
             /**
-             * @description Where to send events: an http:// or https:// address.
+             * @description The address that receives events: http:// or https://.
              * @example https://shop.example/hooks/fairline
              */
             url: string;
         };
-        /** @description A new operator. */
+        /** @description A new operator, and what the operator begins with. */
         AddedOperator: components["schemas"]["Proof"] & {
             operator: components["schemas"]["AdminOperator"];
         };
-        /** @description A new token. It is not kept, and not shown again. */
+        /** @description A new token, which is stored only as a digest and not shown again. */
         AddedToken: {
-            /** @description To be sent as `Authorization: Bearer {bearer}`. */
+            /** @description The token, to be sent as `Authorization: Bearer {bearer}`. */
             bearer: string;
             token: components["schemas"]["AdminToken"];
         };
@@ -831,7 +848,7 @@ export interface components {
             /** Format: uuid */
             id: string;
             /**
-             * @description What its messages are signed with, as Standard Webhooks has it. It is not shown again.
+             * @description The key that signs its messages, as in Standard Webhooks. It is not shown again.
              * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
              */
             secret: string;
@@ -846,18 +863,21 @@ export interface components {
         AdminKeys: {
             keys: components["schemas"]["AdminKey"][];
         };
-        /** @description A lane as its admin sees it. */
+        /** @description A lane of a sale. */
         AdminLane: {
             /**
              * Format: int64
-             * @description Tickets let in from it.
+             * @description Tickets admitted from it.
              */
             admitted: number;
-            /** @description Its id among the lines: it stands where a sale's does, in `/api/flash-sales/{id}/line` and in `fairline verify`. */
+            /**
+             * @description Its id, which takes the place of a sale's in `/api/flash-sales/{id}/line` and in `fairline
+             *     verify`.
+             */
             id: components["schemas"]["SaleId"];
             /**
              * Format: int64
-             * @description Invitations made.
+             * @description Invitations created.
              */
             invitations: number;
             /** @description Its name. */
@@ -871,7 +891,7 @@ export interface components {
             slug: string;
             /**
              * Format: int64
-             * @description People who wait in it, as of the last tick.
+             * @description Shoppers who wait in it, as of the last tick.
              */
             waiting: number;
         };
@@ -881,7 +901,7 @@ export interface components {
             created_at: string;
             /**
              * Format: date-time
-             * @description When they signed in for the last time.
+             * @description The time of the last sign-in.
              */
             last_seen_at: string | null;
             name: string;
@@ -893,7 +913,7 @@ export interface components {
         };
         /** @description An order of a sale. */
         AdminOrder: {
-            /** @description Where the account is written to, if it has one. */
+            /** @description The e-mail address or phone number of its account, if it has one. */
             address: string | null;
             /**
              * Format: int64
@@ -903,29 +923,29 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             currency: string;
-            /** @description How the newest dispute stands, in the payment company's word. */
+            /** @description The status of the newest dispute, in the payment company's word. */
             dispute: string | null;
             /**
              * Format: int64
-             * @description What the bank has taken back, and not given back since.
+             * @description What the bank has taken back and not returned.
              */
             disputed_minor: number;
             /** Format: uuid */
             id: string;
             /**
              * Format: int64
-             * @description The number of its ticket; none where the shop has reserved it.
+             * @description The number of its ticket; null if the merchant has reserved it.
              */
             ordinal: number | null;
             /** Format: date-time */
             paid_at: string | null;
             /** Format: int32 */
             quantity: number;
-            /** @description The payment company's name of its payment; or the shop's own, where it was paid there. */
+            /** @description The payment company's reference; or the merchant's, if the merchant took the payment. */
             reference: string | null;
             /**
              * Format: int64
-             * @description What has gone back to the shopper, by whomever.
+             * @description What was refunded, here or by the payment company.
              */
             refunded_minor: number;
             request: components["schemas"]["LastRequest"] | null;
@@ -935,16 +955,16 @@ export interface components {
         AdminOrders: {
             /**
              * Format: uuid
-             * @description What to give as `before` for the next page, if there is one.
+             * @description The value of `before` for the next page, if there is one.
              */
             next: string | null;
             orders: components["schemas"]["AdminOrder"][];
         };
-        /** @description A sale as its admin sees it. */
+        /** @description A sale, with its stock, its lines and its settings. */
         AdminSale: components["schemas"]["SaleCard"] & {
             /**
              * Format: int64
-             * @description Tickets let in, from all its lines; one that came again is one.
+             * @description Tickets admitted from all its lines; a ticket that was admitted again counts once.
              */
             admitted: number;
             /**
@@ -979,19 +999,18 @@ export interface components {
             hold_s: number;
             /**
              * Format: int64
-             * @description Visits under way in checkout and on the way there, a second ago.
+             * @description Shoppers in checkout and on the way there, a second ago.
              */
             inside: number;
             /**
              * Format: int32
-             * @description Shoppers inside checkout, and on their way there, at most; null: any number.
+             * @description The maximum number of shoppers in checkout and on the way there; null: no limit.
              */
             inside_max: number | null;
             /** @description Its lanes. */
             lanes: components["schemas"]["AdminLane"][];
-            /** @description Why the controller lets in no more than it does, in words. */
+            /** @description What limits admissions, in words, after "Admission limited by". */
             last_decision: string | null;
-            like: components["schemas"]["SaleId"] | null;
             /**
              * Format: int64
              * @description Orders paid, a second ago.
@@ -1002,6 +1021,7 @@ export interface components {
              * @description Of these, the ones with the page open.
              */
             present: number;
+            prior_sale: components["schemas"]["SaleId"] | null;
             /**
              * Format: int32
              * @description Units out as tokens.
@@ -1015,7 +1035,7 @@ export interface components {
             rehearsal_of: components["schemas"]["SaleId"] | null;
             /**
              * Format: double
-             * @description In yield mode: the share of those let in who want to pay that may find no unit.
+             * @description In yield mode: the accepted share of admitted shoppers who want to pay and find no unit.
              */
             risk: number;
             /**
@@ -1023,7 +1043,7 @@ export interface components {
              * @description Units paid for.
              */
             sold: number;
-            /** @description The clocks that its operators think in: a name of the IANA time zone database. */
+            /** @description The time zone of its operators: a name of the IANA time zone database. */
             time_zone: string;
             /**
              * Format: int32
@@ -1032,7 +1052,7 @@ export interface components {
             token_ttl_s: number;
             /**
              * Format: int64
-             * @description People who wait in all its lines, as of the last tick.
+             * @description Shoppers who wait in all its lines, as of the last tick.
              */
             waiting: number;
         };
@@ -1041,19 +1061,19 @@ export interface components {
             next: components["schemas"]["SaleId"] | null;
             sales: components["schemas"]["AdminSale"][];
         };
-        /** @description A token of a program. */
+        /** @description An API token of a program. */
         AdminToken: {
             /** Format: date-time */
             created_at: string;
-            /** @description Who has made it. */
+            /** @description The operator who created it. */
             created_by: string;
             /** Format: date-time */
             expires_at: string;
-            /** @description What it is for; the audit log notes its changes as those of `token {name}`. */
+            /** @description Its purpose. The audit log names the author of its changes `token {name}`. */
             name: string;
             role: components["schemas"]["Role"];
         };
-        /** @description Tokens, by name; also those that have run out. */
+        /** @description API tokens by name, including expired ones. */
         AdminTokens: {
             tokens: components["schemas"]["AdminToken"][];
         };
@@ -1063,12 +1083,12 @@ export interface components {
             created_at: string;
             /**
              * Format: int64
-             * @description Events of the last week that were told.
+             * @description Events of the last week that were delivered.
              */
             delivered: number;
             /**
              * Format: date-time
-             * @description Since when nothing has come through.
+             * @description Since when deliveries fail.
              */
             failing_since: string | null;
             /**
@@ -1078,9 +1098,9 @@ export interface components {
             given_up: number;
             /** Format: uuid */
             id: string;
-            /** @description The kinds of events that it hears of; none: all. */
+            /** @description The kinds of events that it receives; all if empty. */
             kinds: string[];
-            /** @description Why. */
+            /** @description Why the last delivery failed. */
             last_error: string | null;
             status: components["schemas"]["WebhookStatus"];
             url: string;
@@ -1094,19 +1114,19 @@ export interface components {
         AdminWebhooks: {
             webhooks: components["schemas"]["AdminWebhook"][];
         };
-        /** @description How many to let in. */
+        /** @description The number of extra admissions. */
         AdmitNow: {
             /** Format: int32 */
             count: number;
         };
-        /** @description Something that an operator has done. */
+        /** @description A change that an operator has made. */
         AuditEntry: {
             action: string;
-            /** @description The fields that differ, as they are now. */
+            /** @description The fields that differ, after the change. */
             after: Record<string, unknown> | null;
             /** Format: date-time */
             at: string;
-            /** @description The fields that differ, as they were. */
+            /** @description The fields that differ, before the change. */
             before: Record<string, unknown> | null;
             /** Format: int64 */
             id: number;
@@ -1122,16 +1142,16 @@ export interface components {
             entries: components["schemas"]["AuditEntry"][];
             /**
              * Format: int64
-             * @description What to give as `before` for the next page, if there is one.
+             * @description The value of `before` for the next page, if there is one.
              */
             next: number | null;
         };
-        /** @description Why. */
+        /** @description The reason of a cancellation. */
         CancelOrder: {
-            /** @description For the audit log; 500 characters at most. */
+            /** @description For the audit log; at most 500 characters. */
             reason: string;
         };
-        /** @description What an admin changes of a lane. */
+        /** @description The changes of a lane. */
         ChangeLane: {
             /**
              * Format: double
@@ -1139,43 +1159,43 @@ export interface components {
              */
             share: number;
         };
-        /** @description What an owner changes of an operator; what is left out stays. */
+        /** @description The changes of an operator. Fields that are left out stay as they are. */
         ChangeOperator: {
-            /** @description Another password, for one who has forgotten it: 12 characters at least. The operator's sessions end. */
+            /** @description A new password of at least 12 characters. The operator's sessions end. */
             password?: string | null;
             role?: components["schemas"]["Role"] | null;
         };
-        /** @description Another password. */
+        /** @description The old and the new password. */
         ChangePassword: {
-            /** @description 12 characters at least. */
+            /** @description At least 12 characters. */
             new: string;
             old: string;
         };
-        /** @description What to change of a sale; what is left out stays. */
+        /** @description The changes of a sale. Fields that are left out stay as they are. */
         ChangeSale: {
-            /** @description Of a sale that is scheduled: when it ends; null: never by the clock. */
+            /** @description When it ends; only while it is scheduled. Null: only when an operator closes it. */
             ends_at?: string | null;
             /**
              * Format: int32
-             * @description Seconds for which a shopper who went silent keeps the place; null: as long as the waiting rooms are set to.
+             * @description Seconds for which a disconnected shopper keeps the place; null: the setting of the waiting
+             *     rooms.
              */
             grace_s?: number | null;
             /**
              * Format: int32
-             * @description Shoppers inside checkout, and on their way there, at most; null lifts the cap.
+             * @description The maximum number of shoppers in checkout and on the way there; null: no limit.
              */
             inside_max?: number | null;
-            theme?: components["schemas"]["Theme"] | null;
-            /** @description What the shop says to everybody who waits; null takes it back. */
+            /** @description A message to all waiting shoppers; null removes it. */
             message?: string | null;
             /**
              * Format: date-time
-             * @description Of a sale that is scheduled: when it opens.
+             * @description When it opens; only while it is scheduled.
              */
             opens_at?: string | null;
             /**
              * Format: double
-             * @description Admissions a second at most.
+             * @description The maximum admissions per second.
              */
             rate_cap_per_s?: number | null;
             /**
@@ -1183,9 +1203,10 @@ export interface components {
              * @description Seconds after its turn for which a ticket is still recalled when its shopper comes back.
              */
             recall_window_s?: number | null;
+            theme?: components["schemas"]["Theme"] | null;
             /**
              * Format: int32
-             * @description Units in the sale; not fewer than are promised, held or sold.
+             * @description Units in the sale; at least those that are promised, held or sold.
              */
             total?: number | null;
         };
@@ -1194,11 +1215,11 @@ export interface components {
          * @example #2743d2
          */
         Colour: string;
-        /** @description A sale to be created. */
+        /** @description A new sale. */
         CreateSale: {
             /**
              * Format: int32
-             * @description Seconds in which a page must claim its token; 15 unless said.
+             * @description Seconds in which a page must claim its token; 15 by default.
              */
             claim_window_s?: number;
             /** @description ISO 4217 code. */
@@ -1207,48 +1228,48 @@ export interface components {
             description?: string;
             /**
              * Format: date-time
-             * @description When it ends; never by the clock unless said.
+             * @description When it ends; by default only when an operator closes it.
              */
             ends_at?: string | null;
             /**
              * Format: int32
-             * @description Seconds for which a shopper who went silent keeps the place, phones in proportion; unless said, as long as the waiting rooms
-             *     are set to.
+             * @description Seconds for which a disconnected shopper keeps the place, on phones proportionally longer;
+             *     by default the setting of the waiting rooms.
              */
             grace_s?: number | null;
             /**
              * Format: int32
-             * @description Seconds in which a hold must be paid; 300 unless said.
+             * @description Seconds in which a hold must be paid; 300 by default.
              */
             hold_s?: number;
             /**
              * Format: int32
-             * @description Shoppers inside checkout, and on their way there, at most; any number unless said.
+             * @description The maximum number of shoppers in checkout and on the way there; no limit by default.
              */
             inside_max?: number | null;
-            like?: components["schemas"]["SaleId"] | null;
-            /** @description What its pages look like, and say; as all pages do, unless said. */
-            theme?: components["schemas"]["Theme"];
-            /** @description How it lets people in; `guarantee` unless said. It can't be changed later. */
+            /** @description How it admits shoppers; `guarantee` by default. It can't be changed later. */
             mode?: components["schemas"]["SaleMode"];
             /** @description What is sold. */
             name: string;
             /**
              * Format: date-time
-             * @description When it opens; now unless said.
+             * @description When it opens; now by default.
              */
             opens_at?: string | null;
-            /** @description In which order the line is served: of joining, unless said. It can't be changed later. */
+            /**
+             * @description The order in which the line is served; by default in the order of joining. It can't be
+             *     changed later.
+             */
             order?: components["schemas"]["LineOrder"];
             /**
              * Format: int32
-             * @description Units that one account may buy, over all its tickets. With it shoppers have to sign in to buy; without
-             *     it they need not.
+             * @description Units that one account may buy with all its tickets. If it is set, shoppers must sign in to
+             *     buy.
              */
             per_account_limit?: number | null;
             /**
              * Format: int32
-             * @description Units one shopper may buy; 1 unless said.
+             * @description Units that one shopper may buy; 1 by default.
              */
             per_shopper_limit?: number;
             /**
@@ -1256,28 +1277,36 @@ export interface components {
              * @description Price of one unit in the currency's minor unit.
              */
             price_minor: number;
+            prior_sale?: components["schemas"]["SaleId"] | null;
             /**
              * Format: double
-             * @description Admissions a second at most; 10 unless said.
+             * @description The maximum admissions per second; 10 by default.
              */
             rate_cap_per_s?: number;
             /**
              * Format: int32
-             * @description Seconds after its turn for which a ticket is still recalled when its shopper comes back; 1800 unless said.
+             * @description Seconds after its turn for which a ticket is still recalled when its shopper comes back;
+             *     1800 by default.
              */
             recall_window_s?: number;
             /**
              * Format: double
-             * @description In yield mode: the share of those let in who want to pay that may find no unit; 0.001 unless said.
+             * @description In yield mode: the accepted share of admitted shoppers who want to pay and find no unit;
+             *     0.001 by default.
              */
             risk?: number;
-            /** @description The URL slug: lower-case letters, digits and single hyphens. */
+            /** @description Its name in URLs: lower-case letters, digits and single hyphens. */
             slug: string;
-            /** @description The clocks that its operators think in: a name of the IANA time zone database. It decides nothing; UTC unless said. */
+            /** @description The colours and texts of its pages; the common ones by default. */
+            theme?: components["schemas"]["Theme"];
+            /**
+             * @description The time zone of its operators: a name of the IANA time zone database. Only for display; UTC
+             *     by default.
+             */
             time_zone?: string;
             /**
              * Format: int32
-             * @description Seconds in which a token can be redeemed; 120 unless said.
+             * @description Seconds in which a token can be redeemed; 120 by default.
              */
             token_ttl_s?: number;
             /**
@@ -1298,22 +1327,22 @@ export interface components {
             /** @description Once the draw is made: the seed, as 64 hexadecimal digits. */
             seed: string | null;
         };
-        /** @description An operator who begins. */
+        /** @description An operator who enrols. */
         Enrol: {
             code: string;
-            /** @description 12 characters at least. */
+            /** @description At least 12 characters. */
             password: string;
         };
-        /** @description An operator who has begun, and may sign in. */
+        /** @description An enrolled operator, who can sign in now. */
         Enrolled: components["schemas"]["TotpSecret"] & {
             name: string;
             role: components["schemas"]["Role"];
         };
-        /** @description What an operator enrols with, once, within three days. It is not shown again. */
+        /** @description The single-use code with which an operator enrols within three days. It is not shown again. */
         EnrolmentCode: {
             enrolment_code: string;
         };
-        /** @description Whether the line was served as it must be: the public records of all its lines, replayed. */
+        /** @description Whether the lines were served in order, by a replay of their public records. */
         Fairness: {
             /**
              * Format: int64
@@ -1324,20 +1353,20 @@ export interface components {
             checked: boolean;
             /**
              * Format: int64
-             * @description Turns that were given out of order; a replay ends at the first.
+             * @description Turns that were given out of order; a replay ends at the first one.
              */
             out_of_order: number;
             /**
              * Format: int64
-             * @description Tickets that an operator has put in front.
+             * @description Tickets that an operator has preferred.
              */
             preferred: number;
-            /** @description All that in words. */
+            /** @description The result in words. */
             sentence: string;
-            /** @description Whether no more was sold than there was. */
+            /** @description Whether at most the stock was sold. */
             stock_in_order: boolean;
         };
-        /** @description How many came how far. */
+        /** @description The number of tickets that reached each step. */
         FunnelReport: {
             /**
              * Format: int64
@@ -1346,7 +1375,7 @@ export interface components {
             admitted: number;
             /**
              * Format: int64
-             * @description Those whose page took the token.
+             * @description Tickets whose page claimed the token.
              */
             claimed: number;
             /**
@@ -1356,17 +1385,17 @@ export interface components {
             joined: number;
             /**
              * Format: int64
-             * @description Those who gave the token back.
+             * @description Tickets whose token was given back.
              */
             left: number;
             /**
              * Format: int64
-             * @description Those who paid.
+             * @description Tickets with a paid order.
              */
             paid: number;
             /**
              * Format: int64
-             * @description Those who went to checkout with it.
+             * @description Tickets whose token was redeemed.
              */
             redeemed: number;
             /**
@@ -1375,12 +1404,15 @@ export interface components {
              */
             removed: number;
         };
-        /** @description New invitations: each is one place in the lane, on whichever device it is shown. They are not kept, but for a day with an `Idempotency-Key`, and not shown again. */
+        /**
+         * @description New invitations, each for one place in the lane on any device. They are not shown again, and not
+         *     stored, except for a day with an `Idempotency-Key`.
+         */
         Invitations: {
-            /** @description Their codes: `/sales/{slug of the lane}?invitation={code}` is the page to send. */
+            /** @description The codes. The URL to send is `/sales/{slug of the lane}?invitation={code}`. */
             codes: string[];
         };
-        /** @description How many to invite. */
+        /** @description The number of invitations. */
         Invite: {
             /**
              * Format: int32
@@ -1394,7 +1426,7 @@ export interface components {
             keys: Record<string, unknown>[];
         };
         /**
-         * @description What becomes of a key.
+         * @description What a key is used for.
          * @enum {string}
          */
         KeyUse: "signs" | "shown" | "revoked";
@@ -1407,7 +1439,7 @@ export interface components {
             /** @description The sale that it leads to. */
             sale: components["schemas"]["SaleId"];
         };
-        /** @description What was last asked to be done with an order. */
+        /** @description The last request to refund or cancel an order. */
         LastRequest: {
             /** @description Why it failed. */
             error: string | null;
@@ -1444,19 +1476,6 @@ export interface components {
             /** @enum {string} */
             type: "beat";
         };
-        /** @description The colours and texts of a sale's pages. Missing fields have the defaults of all pages. */
-        Theme: {
-            /** @description Buttons and links. */
-            accent?: components["schemas"]["Colour"];
-            /** @description The background. */
-            paper?: components["schemas"]["Colour"];
-            /** @description For shoppers of a sold-out sale. Plain text. */
-            sold_out_text?: string;
-            /** @description For shoppers with a turn. Plain text. */
-            turn_text?: string;
-            /** @description For waiting shoppers. Plain text. */
-            waiting_text?: string;
-        };
         /** @description A minute of the sale. */
         MinuteReport: {
             /** Format: int64 */
@@ -1468,10 +1487,10 @@ export interface components {
             /** Format: int64 */
             orders: number;
         };
-        /** @description Why, and of which line. */
+        /** @description The reason, and the line of the ticket. */
         MoveTicket: {
             lane?: components["schemas"]["SaleId"] | null;
-            /** @description For the audit log; 500 characters at most. */
+            /** @description For the audit log; at most 500 characters. */
             reason: string;
         };
         /** @description A ticket that an operator has moved. */
@@ -1484,28 +1503,28 @@ export interface components {
          * @enum {string}
          */
         OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded" | "cancelled";
-        /** @description What was bought. */
+        /** @description Orders and holds. */
         OrdersReport: {
             /**
              * Format: int64
-             * @description Holds that were given back.
+             * @description Cancelled holds.
              */
             cancelled: number;
             /**
              * Format: int64
-             * @description Disputed by the bank, now or before.
+             * @description Orders that a bank disputes or has disputed.
              */
             disputed: number;
             /**
              * Format: int64
-             * @description Holds whose time ran out.
+             * @description Expired holds.
              */
             lapsed: number;
             /** Format: int64 */
             paid: number;
             /**
              * Format: int64
-             * @description Refunded as a whole, by whomever.
+             * @description Orders that were refunded as a whole, here or by the payment company.
              */
             refunded: number;
             /** Format: int64 */
@@ -1530,7 +1549,7 @@ export interface components {
              */
             type: string;
         };
-        /** @description What a new operator begins with. */
+        /** @description The secret or the enrolment code of a new operator. */
         Proof: components["schemas"]["TotpSecret"] | components["schemas"]["EnrolmentCode"];
         /** @description The last entry of a sale's record. */
         RecordHead: {
@@ -1542,14 +1561,14 @@ export interface components {
              */
             seq: number;
         };
-        /** @description How much goes back, and why. */
+        /** @description The amount to refund, and the reason. */
         RefundOrder: {
             /**
              * Format: int64
-             * @description In the currency's minor unit; all that is left unless said.
+             * @description In the currency's minor unit; by default all that is left.
              */
             amount_minor?: number | null;
-            /** @description For the audit log; 500 characters at most. */
+            /** @description For the audit log; at most 500 characters. */
             reason: string;
         };
         /** @description A rehearsal. */
@@ -1560,11 +1579,11 @@ export interface components {
             id: string;
             /** @description The sale that was copied. */
             original_id: components["schemas"]["SaleId"];
-            /** @description How it stands, in words. */
+            /** @description The progress, in words. */
             progress: string | null;
-            /** @description What the crowd has seen, promise by promise: the last line of `fairline rush`. */
+            /** @description The crowd's findings on each promise: the last line of `fairline rush`. */
             report: Record<string, unknown> | null;
-            /** @description The copy that the crowd was sent to. */
+            /** @description The copy of the sale, which the crowd is sent to. */
             sale_id: components["schemas"]["SaleId"];
             /** Format: int32 */
             shoppers: number;
@@ -1577,53 +1596,53 @@ export interface components {
          * @enum {string}
          */
         RehearsalState: "running" | "stopping" | "passed" | "failed" | "stopped";
-        /** @description Rehearsals of a sale, the newest first; twenty at most. */
+        /** @description Rehearsals of a sale, the newest first; at most twenty. */
         Rehearsals: {
             rehearsals: components["schemas"]["Rehearsal"][];
         };
-        /** @description Who is to come. */
+        /** @description The crowd of a rehearsal. */
         Rehearse: {
             /**
              * Format: double
-             * @description The part of them that gives up, closes the lid or dawdles; 0.2 unless said.
+             * @description The share of shoppers who leave, disconnect or hesitate; 0.2 by default.
              */
             abandon?: number;
             /**
              * Format: int32
-             * @description Seconds within which they come; 10 unless said.
+             * @description Seconds within which they arrive; 10 by default.
              */
             arrival_s?: number;
             /**
              * Format: int32
-             * @description How many, at most 20,000.
+             * @description The number of shoppers, at most 20,000.
              */
             shoppers: number;
         };
-        /** @description A sale, looked back on. */
+        /** @description The report on a sale. */
         Report: {
             /**
              * Format: double
-             * @description Of those whose turn came, the part that paid.
+             * @description The share of admitted tickets with a paid order.
              */
             conversion: number | null;
             /**
              * Format: int64
-             * @description Taken back by banks, and not given back since.
+             * @description What banks have taken back and not returned.
              */
             disputed_minor: number;
             fairness: components["schemas"]["Fairness"];
             funnel: components["schemas"]["FunnelReport"];
-            /** @description By minute, the oldest first; a day at most. */
+            /** @description The minutes, the oldest first; at most one day. */
             minutes: components["schemas"]["MinuteReport"][];
             orders: components["schemas"]["OrdersReport"];
             /**
              * Format: int64
-             * @description Refunded, all or a part, by whomever.
+             * @description Refunded in whole or in part, here or by the payment company.
              */
             refunded_minor: number;
             /**
              * Format: int64
-             * @description In the currency's minor unit, without what was paid back or is disputed.
+             * @description In the currency's minor unit, without refunded and disputed amounts.
              */
             revenue_minor: number;
             sale: components["schemas"]["AdminSale"];
@@ -1639,18 +1658,18 @@ export interface components {
          * @enum {string}
          */
         RequestState: "requested" | "done" | "failed";
-        /** @description Why. */
+        /** @description The reason of a revocation. */
         RevokeTokens: {
-            /** @description For the audit log; 500 characters at most. */
+            /** @description For the audit log; at most 500 characters. */
             reason: string;
         };
-        /** @description Tokens that are worth nothing any more. */
+        /** @description The number of revoked tokens. */
         RevokedTokens: {
             /** Format: int64 */
             revoked: number;
         };
         /**
-         * @description What an operator may do.
+         * @description What an operator is allowed to do.
          * @enum {string}
          */
         Role: "viewer" | "operator" | "owner";
@@ -1676,8 +1695,6 @@ export interface components {
             id: components["schemas"]["SaleId"];
             /** @description For a lane: its sale and its key. Other facts, except id and slug, are the sale's. */
             lane?: components["schemas"]["LaneFacts"];
-            /** @description The theme of its pages. */
-            theme?: components["schemas"]["Theme"];
             /** @description A message of the shop to all waiting shoppers. */
             message: string | null;
             /** @description What an admission guarantees. */
@@ -1724,6 +1741,8 @@ export interface components {
             slug: string;
             /** @description The status of the sale. */
             status: components["schemas"]["Status"];
+            /** @description The theme of its pages. */
+            theme?: components["schemas"]["Theme"];
             /**
              * Format: int32
              * @description Units in the sale.
@@ -1740,7 +1759,7 @@ export interface components {
          * @enum {string}
          */
         SaleMode: "guarantee" | "yield";
-        /** @description How a sale stood at a moment. */
+        /** @description The state of a sale at a time. */
         Sample: {
             /**
              * Format: int64
@@ -1763,8 +1782,8 @@ export interface components {
             joined: number;
             /**
              * Format: int64
-             * @description Estimated wait of a shopper who joined then, in seconds, at the rate of the half minute before; null
-             *     if no shopper was admitted in it.
+             * @description Estimated wait of a shopper who joined then, in seconds, at the rate of the half minute
+             *     before; null if no shopper was admitted in it.
              */
             likely_wait_s: number | null;
             /**
@@ -1785,27 +1804,27 @@ export interface components {
             total: number;
             /**
              * Format: int64
-             * @description People who wait, in all its lines.
+             * @description Shoppers who wait, in all its lines.
              */
             waiting: number;
         };
-        /** @description How a sale went, the oldest first. Where nothing changes, there is a sample every ten seconds only. */
+        /** @description Samples of a sale, the oldest first. While nothing changes, there is one every ten seconds. */
         Samples: {
             samples: components["schemas"]["Sample"][];
         };
         /** @description A session of an operator. */
         Session: {
-            /** @description To be sent as `x-csrf-token` with every request that changes something. */
+            /** @description Must be sent as `x-csrf-token` with every request that changes something. */
             csrf: string;
             /**
              * Format: date-time
-             * @description When one has to sign in again.
+             * @description When the session ends.
              */
             expires_at: string;
             name: string;
             role: components["schemas"]["Role"];
         };
-        /** @description What one signs in with. */
+        /** @description The credentials of an operator who signs in. */
         SignIn: {
             /** @description The six digits that the authenticator app shows. */
             code: string;
@@ -1817,16 +1836,29 @@ export interface components {
          * @enum {string}
          */
         Status: "scheduled" | "open" | "paused" | "sold_out" | "closed";
-        /** @description The secret that an authenticator app makes an operator's codes of. It is not shown again. */
+        /** @description The theme of a sale's pages: colours and texts. A missing field has the default. */
+        Theme: {
+            /** @description Buttons and links. */
+            accent?: components["schemas"]["Colour"];
+            /** @description The ground. */
+            paper?: components["schemas"]["Colour"];
+            /** @description For shoppers of a sold-out sale. Plain text. */
+            sold_out_text?: string;
+            /** @description For shoppers with a turn. Plain text. */
+            turn_text?: string;
+            /** @description For waiting shoppers. Plain text. */
+            waiting_text?: string;
+        };
+        /** @description The secret for an operator's authenticator app. It is not shown again. */
         TotpSecret: {
-            /** @description To type into the app. */
+            /** @description The secret as base32, to be typed into the app. */
             totp_secret: string;
-            /** @description To open with it, or to show as a QR code. */
+            /** @description The secret as a URL, for a link or a QR code. */
             totp_url: string;
         };
         /**
-         * @description How long tickets of the sale's own line waited, in seconds: from joining, or from the opening if that was later, to
-         *     their turn.
+         * @description How long tickets of the sale's own line waited, in seconds: from joining, or from the opening if
+         *     that was later, to their turn.
          */
         Waits: {
             /** @description Tickets that were measured. */
@@ -1908,7 +1940,7 @@ export interface operations {
             query?: {
                 /** @description Only entries before this one. */
                 before?: number;
-                /** @description Only what was changed of this sale, and of its rehearsals. */
+                /** @description Only changes of this sale and of its rehearsals. */
                 sale?: components["schemas"]["SaleId"];
             };
             header?: never;
@@ -1969,7 +2001,7 @@ export interface operations {
             query?: {
                 /** @description Only entries before this one. */
                 before?: number;
-                /** @description Only what was changed of this sale, and of its rehearsals. */
+                /** @description Only changes of this sale and of its rehearsals. */
                 sale?: components["schemas"]["SaleId"];
             };
             header?: never;
@@ -2038,7 +2070,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The secret for the authenticator app: this once. Sign in. */
+            /** @description The secret for the authenticator app, shown only once. Sign in with it. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2056,7 +2088,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such code, it was used, or it has run out. */
+            /** @description The code is unknown, was used or has expired. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2101,7 +2133,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many enrol or sign in at this moment. */
+            /** @description Too many operators enrol or sign in at this moment. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2139,7 +2171,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No admin token, or a wrong one. */
+            /** @description The caller is not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2197,7 +2229,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No admin token, or a wrong one. */
+            /** @description The caller is not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2238,7 +2270,7 @@ export interface operations {
     live: {
         parameters: {
             query?: {
-                /** @description One sale; all, else. */
+                /** @description One sale; all by default. */
                 sale?: components["schemas"]["SaleId"];
             };
             header?: never;
@@ -2247,7 +2279,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The conversation begins. It is closed with 4401 when the session ends. */
+            /** @description The WebSocket is open. It is closed with 4401 when the session ends. */
             101: {
                 headers: {
                     [name: string]: unknown;
@@ -2263,7 +2295,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another site's page asks. */
+            /** @description The page belongs to another site. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2290,7 +2322,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Fifty consoles look at this controller already. */
+            /** @description Fifty consoles are connected to this controller already. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2328,7 +2360,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Only owners may see them. */
+            /** @description The caller is not an owner. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2370,7 +2402,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The operator, and the secret for the authenticator app, or the code to enrol with. */
+            /** @description The operator, and the secret for the authenticator app, or the enrolment code. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -2388,7 +2420,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Only owners may. */
+            /** @description The caller is not an owner. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2464,7 +2496,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The operator is no more one. */
+            /** @description The operator is removed. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2480,7 +2512,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Only owners may. */
+            /** @description The caller is not an owner. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2551,7 +2583,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Only owners may. */
+            /** @description The caller is not an owner. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2645,7 +2677,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Only owners may. */
+            /** @description The caller is not an owner. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2712,7 +2744,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Only owners may. */
+            /** @description The caller is not an owner. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2811,7 +2843,7 @@ export interface operations {
             query?: {
                 /** @description Only sales that were created before this one. */
                 before?: components["schemas"]["SaleId"];
-                /** @description Only the one of this name in addresses. */
+                /** @description Only the sale with this slug. */
                 slug?: string;
             };
             header?: never;
@@ -2838,7 +2870,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No admin token, or a wrong one. */
+            /** @description The caller is not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2898,7 +2930,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No admin token, or a wrong one. */
+            /** @description The caller is not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3063,7 +3095,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Fewer units than are promised, held or sold; or a window of a sale that has opened. */
+            /** @description The stock is below the promised, held and sold units, or the sale has opened and its window can't change. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3326,7 +3358,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The name is taken, the sale has seven lanes already or is over, the shares of its lanes would be more than 1, or its draw is made. */
+            /** @description The name is taken, the sale has seven lanes already or has ended, the shares of its lanes would exceed 1, or its draw is made. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3425,7 +3457,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The shares of the lanes would be more than 1. */
+            /** @description The shares of the lanes would exceed 1. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3641,7 +3673,10 @@ export interface operations {
     list_orders: {
         parameters: {
             query?: {
-                /** @description An order's id, a ticket's number, an e-mail address or a phone number, or the payment company's or the shop's own name of it. */
+                /**
+                 * @description An order's id, a ticket's number, an e-mail address, a phone number, or the reference of the
+                 *     payment company or of the merchant.
+                 */
                 search?: string;
                 /** @description Only orders made before this one. */
                 before?: string;
@@ -3726,7 +3761,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is noted, and will be done. */
+            /** @description The request is accepted. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -3753,7 +3788,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is paid for or has ended, or another request has not ended. */
+            /** @description The order is paid or has ended, or another request has not ended. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3825,7 +3860,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is noted, and will be done. */
+            /** @description The request is accepted. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -3852,7 +3887,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Less is left of what was paid for it here, or another request has not ended. */
+            /** @description The amount exceeds what is left of the payment, or another request has not ended. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4048,7 +4083,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The crowd is on its way. */
+            /** @description The rehearsal has begun. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -4075,7 +4110,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another rehearsal runs, or this controller is not set up for any. */
+            /** @description Another rehearsal runs, or this controller is not set up for rehearsals. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4329,7 +4364,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description From now on no checkout takes one of them. */
+            /** @description The tokens are revoked: no checkout accepts them any more. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4406,7 +4441,7 @@ export interface operations {
     samples: {
         parameters: {
             query?: {
-                /** @description Only samples after this moment. */
+                /** @description Only samples after this time. */
                 after?: string;
             };
             header?: never;
@@ -4480,7 +4515,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is served next. */
+            /** @description The ticket is served next. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -4507,7 +4542,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not wait, or the sale has ended, is sold out, or its draw is not made. */
+            /** @description The ticket does not wait, or the sale has ended, is sold out, or its draw is due. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4579,7 +4614,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is taken out within a tick. */
+            /** @description The ticket is removed within a tick. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -4606,7 +4641,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not wait, or the sale has ended. */
+            /** @description The ticket does not wait, or the sale has ended. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4689,7 +4724,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is none, or it has ended. */
+            /** @description There is no session, or it has ended. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4794,7 +4829,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many try to sign in at this moment. */
+            /** @description Too many operators sign in at this moment. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4863,7 +4898,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is changed: sign in again. */
+            /** @description The password is changed: sign in again. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -4906,7 +4941,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The new one is too short. */
+            /** @description The new password is too short. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4915,7 +4950,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The old one was wrong too often. */
+            /** @description The old password was wrong too often. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4944,7 +4979,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The tokens, without what they are proved by. */
+            /** @description The tokens, without their secrets. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4962,7 +4997,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Only owners may see them. */
+            /** @description The caller is not an owner. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5004,7 +5039,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The token: this once. */
+            /** @description The token, shown only once. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -5022,7 +5057,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Only owners may. */
+            /** @description The caller is not an owner. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5114,7 +5149,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Only owners may. */
+            /** @description The caller is not an owner. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5179,7 +5214,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No admin token, or a wrong one. */
+            /** @description The caller is not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5239,7 +5274,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No admin token, or a wrong one. */
+            /** @description The caller is not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5248,7 +5283,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There are as many webhooks as there may be. */
+            /** @description There are 20 webhooks already. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5331,7 +5366,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No admin token, or a wrong one. */
+            /** @description The caller is not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5398,7 +5433,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No admin token, or a wrong one. */
+            /** @description The caller is not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5439,7 +5474,7 @@ export interface operations {
     sale_record: {
         parameters: {
             query?: {
-                /** @description Only the entries after this one. */
+                /** @description Only entries after this one. */
                 after?: number;
             };
             header?: never;
@@ -5450,7 +5485,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The entries, as they are now: see docs/verify.md. */
+            /** @description The entries so far: see docs/verify.md. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5468,7 +5503,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such sale, or it is older than records are. */
+            /** @description There is no such sale, or it has no record. */
             404: {
                 headers: {
                     [name: string]: unknown;

@@ -11,9 +11,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Redeem the admission token that a shopper has brought to the shop's own checkout. Its units are
-         *     held until the shop confirms the order or gives it back, or the hold expires. The shop is
-         *     responsible for checking that the shopper holds the token.
+         * Redeem the admission token that a shopper has brought to the merchant's own checkout. Its units
+         *     are held until the merchant confirms the order or gives it back, or the hold expires. The
+         *     merchant is responsible for checking that the shopper holds the token.
          */
         post: operations["redeem"];
         delete?: never;
@@ -52,7 +52,7 @@ export interface paths {
         post?: never;
         /**
          * Anonymise these orders. Ended orders are no longer linked to a shopper, and no longer shown to
-         *     this browser; units and amounts stay for the books. It can't be undone.
+         *     this browser; units and amounts are kept for accounting. It can't be undone.
          */
         delete: operations["forget_orders"];
         options?: never;
@@ -74,7 +74,7 @@ export interface paths {
         /**
          * Erase personal data at a customer's request. With the id of an ended order, removes the link to
          *     its shopper; with the id of an account, erases the account and the links of all its orders.
-         *     Units and amounts stay for the books. It can't be undone.
+         *     Units and amounts are kept for accounting. It can't be undone.
          */
         delete: operations["erase"];
         options?: never;
@@ -112,7 +112,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Confirm that the shop was paid for an order. The order is sold; an expired one, if units are
+         * Confirm that the merchant was paid for an order. The order is sold; an expired one, if units are
          *     free.
          */
         post: operations["confirm"];
@@ -191,8 +191,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whether a shopper was admitted, for a proxy that checks each request to the shop's own checkout.
-         *     The first valid token counts: in the query (`fairline_token`) of the request, of
+         * Whether a shopper was admitted, for a proxy that checks each request to the merchant's own
+         *     checkout. The first valid token counts: in the query (`fairline_token`) of the request, of
          *     `X-Original-URI` or of `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
          *     `fairline_admission`. A CORS preflight (`OPTIONS`, if the proxy forwards the method) passes to
          *     the shop. `docs/forward-auth.md` has configurations for proxies.
@@ -250,7 +250,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Reserve free units for the shop itself, such as for its box office. Units that shoppers were
+         * Reserve free units for the merchant itself, such as for its box office. Units that shoppers were
          *     promised are not available. The order is confirmed or given back like any other.
          */
         post: operations["reserve"];
@@ -372,8 +372,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the shop's
-         *     own issuer. The response does not reveal whether an address has an account.
+         * Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the
+         *     merchant's own issuer. The response does not reveal whether an address has an account.
          */
         post: operations["log_in"];
         delete?: never;
@@ -500,7 +500,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Receives events of the payment gateway: Stripe webhooks. Each event is processed once. */
-        post: operations["hear"];
+        post: operations["receive"];
         delete?: never;
         options?: never;
         head?: never;
@@ -526,9 +526,9 @@ export interface components {
             /** Format: uuid */
             sign_in_id: string;
         };
-        /** @description A payment that the shop received. */
+        /** @description A payment that the merchant received. */
         Confirm: {
-            /** @description The shop's own name of the payment. It may be repeated. */
+            /** @description The merchant's name of the payment. It may be repeated. */
             reference: components["schemas"]["Reference"];
         };
         /** @description A code that was received. */
@@ -564,7 +564,7 @@ export interface components {
              * @description E-mail address to send a code to.
              */
             email?: string | null;
-            /** @description The ID token of the shop's own OpenID Connect issuer. */
+            /** @description The ID token of the merchant's OpenID Connect issuer. */
             id_token?: string | null;
             /** @description Phone number to send a code to, with the country code, such as +4930901820. */
             phone?: string | null;
@@ -624,8 +624,13 @@ export interface components {
          * @description The id of an order, equal to that of its hold.
          */
         OrderId: string;
+        /**
+         * @description The status of an order, as the shopper sees it.
+         * @enum {string}
+         */
+        OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded" | "cancelled";
         /** @description The status of an order. */
-        OrderStanding: {
+        OrderStatusView: {
             /**
              * Format: date-time
              * @description When its hold or its promise expires.
@@ -634,11 +639,6 @@ export interface components {
             id: components["schemas"]["OrderId"];
             status: components["schemas"]["OrderStatus"];
         };
-        /**
-         * @description The status of an order, as the shopper sees it.
-         * @enum {string}
-         */
-        OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded" | "cancelled";
         /** @description The shopper's orders, the newest first. */
         Orders: {
             orders: components["schemas"]["Order"][];
@@ -652,6 +652,31 @@ export interface components {
          * @example tok_visa
          */
         PaymentMethod: string;
+        /** @description The status of a payment. */
+        PaymentStatus: {
+            /**
+             * Format: int64
+             * @description In the currency's minor unit (cents).
+             */
+            amount_minor: number;
+            /**
+             * @description Stripe's `client_secret`, while the shopper has to authenticate: for
+             *     `stripe.handleNextAction`.
+             */
+            client_secret?: string | null;
+            /** @description ISO 4217 code. */
+            currency: string;
+            /** Format: uuid */
+            id: string;
+            order_id: components["schemas"]["OrderId"];
+            /** @description `started`, `authorised`, `captured`, `declined`, `voided`, `refund_due` or `refunded`. */
+            status: string;
+            /**
+             * Format: date-time
+             * @description The time of the last change.
+             */
+            updated_at: string;
+        };
         /** @description The body of a [`Problem`], for the OpenAPI documents. */
         Problem: {
             /** @description What happened here, and what to do. */
@@ -758,7 +783,7 @@ export interface components {
             token: string;
         };
         /**
-         * @description The shop's own name of something: printable text of up to 200 bytes.
+         * @description The merchant's name of something: printable text of up to 200 bytes.
          * @example invoice-2026-1187
          */
         Reference: string;
@@ -773,11 +798,11 @@ export interface components {
              * @description In the currency's minor unit; default: the whole rest.
              */
             amount_minor?: number | null;
-            /** @description Kept for the books. */
+            /** @description Kept for accounting. */
             reason: components["schemas"]["Reference"];
         };
         /** @description The state of a refund. */
-        RefundStanding: {
+        RefundStatus: {
             /** @description Why it failed. */
             error?: string;
             /**
@@ -791,7 +816,7 @@ export interface components {
              */
             status: string;
         };
-        /** @description A reservation for the shop itself. */
+        /** @description A reservation for the merchant itself. */
         Reserve: {
             /**
              * Format: int32
@@ -804,7 +829,7 @@ export interface components {
              * @description Units.
              */
             quantity: number;
-            /** @description The shop's own name of the reservation. It may be repeated. */
+            /** @description The merchant's name of the reservation. It may be repeated. */
             reference: components["schemas"]["Reference"];
             /** @description The sale. */
             sale_id: components["schemas"]["SaleId"];
@@ -832,31 +857,6 @@ export interface components {
             /** @description `Bearer`. */
             token_type: string;
         };
-        /** @description The status of a payment. */
-        Standing: {
-            /**
-             * Format: int64
-             * @description In the currency's minor unit (cents).
-             */
-            amount_minor: number;
-            /**
-             * @description Stripe's `client_secret`, while the shopper has to authenticate: for
-             *     `stripe.handleNextAction`.
-             */
-            client_secret?: string | null;
-            /** @description ISO 4217 code. */
-            currency: string;
-            /** Format: uuid */
-            id: string;
-            order_id: components["schemas"]["OrderId"];
-            /** @description `started`, `authorised`, `captured`, `declined`, `voided`, `refund_due` or `refunded`. */
-            status: string;
-            /**
-             * Format: date-time
-             * @description The time of the last change.
-             */
-            updated_at: string;
-        };
         /**
          * @description The status of a sale, as shoppers and administrators see it.
          * @enum {string}
@@ -874,7 +874,7 @@ export interface components {
             free: number;
             /**
              * Format: int32
-             * @description In checkout, or reserved for the shop.
+             * @description In checkout, or reserved for the merchant.
              */
             held: number;
             /**
@@ -951,7 +951,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No shop key, or a wrong one; or the token is not genuine. */
+            /** @description No merchant key, or a wrong one; or the token is not genuine. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1271,7 +1271,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The order; or the signed-in account. With the shop key, any account. */
+                /** @description The order; or the signed-in account. With the merchant key, any account. */
                 id: string;
             };
             cookie?: never;
@@ -1355,7 +1355,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No shop key, or a wrong one. */
+            /** @description No merchant key, or a wrong one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1519,7 +1519,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No shop key, or a wrong one. */
+            /** @description No merchant key, or a wrong one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1824,7 +1824,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RefundStanding"];
+                    "application/json": components["schemas"]["RefundStatus"];
                 };
             };
             /** @description The path, the query or a header is not valid. */
@@ -1836,7 +1836,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No shop key, or a wrong one. */
+            /** @description No merchant key, or a wrong one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2181,7 +2181,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No shop key, or a wrong one. */
+            /** @description No merchant key, or a wrong one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2282,7 +2282,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No shop key, or a wrong one. */
+            /** @description No merchant key, or a wrong one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2376,7 +2376,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["OrderStanding"];
+                    "application/json": components["schemas"]["OrderStatusView"];
                 };
             };
             /** @description The path, the query or a header is not valid. */
@@ -2435,7 +2435,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Standing"];
+                    "application/json": components["schemas"]["PaymentStatus"];
                 };
             };
             /** @description The path, the query or a header is not valid. */
@@ -3435,7 +3435,7 @@ export interface operations {
             };
         };
     };
-    hear: {
+    receive: {
         parameters: {
             query?: never;
             header: {

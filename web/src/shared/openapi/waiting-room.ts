@@ -25,10 +25,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Join a line or come back to it: as a WebSocket, as Server-Sent Events (`Accept: text/event-stream`), or, asked for
-         *     again and again, as JSON.
-         */
+        /** Join or resume a line, as a WebSocket, as Server-Sent Events, or as JSON for polling. */
         get: operations["line"];
         put?: never;
         post?: never;
@@ -275,19 +272,6 @@ export interface components {
              */
             poll_after_ms: number;
         };
-        /** @description The colours and texts of a sale's pages. Missing fields have the defaults of all pages. */
-        Theme: {
-            /** @description Buttons and links. */
-            accent?: components["schemas"]["Colour"];
-            /** @description The background. */
-            paper?: components["schemas"]["Colour"];
-            /** @description For shoppers of a sold-out sale. Plain text. */
-            sold_out_text?: string;
-            /** @description For shoppers with a turn. Plain text. */
-            turn_text?: string;
-            /** @description For waiting shoppers. Plain text. */
-            waiting_text?: string;
-        };
         /**
          * @description Why the wait is over.
          * @enum {string}
@@ -350,8 +334,6 @@ export interface components {
             id: components["schemas"]["SaleId"];
             /** @description For a lane: its sale and its key. Other facts, except id and slug, are the sale's. */
             lane?: components["schemas"]["LaneFacts"];
-            /** @description The theme of its pages. */
-            theme?: components["schemas"]["Theme"];
             /** @description A message of the shop to all waiting shoppers. */
             message: string | null;
             /** @description What an admission guarantees. */
@@ -398,6 +380,8 @@ export interface components {
             slug: string;
             /** @description The status of the sale. */
             status: components["schemas"]["Status"];
+            /** @description The theme of its pages. */
+            theme?: components["schemas"]["Theme"];
             /**
              * Format: int32
              * @description Units in the sale.
@@ -419,6 +403,19 @@ export interface components {
          * @enum {string}
          */
         Status: "scheduled" | "open" | "paused" | "sold_out" | "closed";
+        /** @description The theme of a sale's pages: colours and texts. A missing field has the default. */
+        Theme: {
+            /** @description Buttons and links. */
+            accent?: components["schemas"]["Colour"];
+            /** @description The ground. */
+            paper?: components["schemas"]["Colour"];
+            /** @description For shoppers of a sold-out sale. Plain text. */
+            sold_out_text?: string;
+            /** @description For shoppers with a turn. Plain text. */
+            turn_text?: string;
+            /** @description For waiting shoppers. Plain text. */
+            waiting_text?: string;
+        };
         /** @description The forecast wait, in seconds from now. */
         Wait: {
             /** @description From and to: 90 % of all such waits end within this range. */
