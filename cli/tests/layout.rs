@@ -233,28 +233,13 @@ fn modules_are_recognised_in_paths() {
 
 const LINES_MAX: usize = 500;
 
-/// Longer files, with their lengths. This list and its numbers may only shrink: a shorter file, and
-/// a file that is gone, must leave it.
-const LONGER: &[(&str, usize)] = &[
-    ("checkout/tests/http/accounts.rs", 655),
-    ("checkout/tests/http/notifications.rs", 576),
-    ("checkout/tests/http/purchase.rs", 591),
-    ("crates/record/src/verify.rs", 544),
-];
-
 /// One file, one job: see STYLE.md.
 #[test]
 fn files_are_short() {
     let all = files("", &["rs", "ts", "mjs", "lua"]);
-    let lines = |path: &str| all.iter().find(|(other, _)| other == path).map_or(0, |(_, text)| text.lines().count());
-    let is_longer = |(path, text): &&(String, String)| {
-        text.lines().count() > LINES_MAX && !LONGER.iter().any(|(longer, _)| longer == path)
-    };
+    let is_longer = |(_, text): &&(String, String)| text.lines().count() > LINES_MAX;
     let longer: Vec<_> = all.iter().filter(is_longer).map(|(path, _)| path).collect();
     assert!(longer.is_empty(), "more than {LINES_MAX} lines, split these by job: {longer:#?}");
-    let changed: Vec<_> =
-        LONGER.iter().filter(|(path, known)| lines(path) <= LINES_MAX || lines(path) > *known).collect();
-    assert!(changed.is_empty(), "these are longer than noted, or need no exception any more: {changed:#?}");
 }
 
 /// Marks a sleep that waits for no condition, with its reason: the length of an outage, a slow

@@ -1,6 +1,7 @@
 //! Checkout from the outside: HTTP on a real listener, a real Postgres, and the sandbox gateway
 //! over HTTP.
 
+mod account_limits;
 mod accounts;
 mod catalogue;
 mod clocks;
@@ -13,15 +14,18 @@ mod logs;
 mod merchant_api;
 mod money;
 mod notifications;
+mod oidc;
 mod outage;
 mod payment;
 mod people;
 mod plumbing;
 mod pools;
 mod purchase;
+mod redemption;
 mod retention;
 mod roles;
 mod sweeper;
 mod test_checkout;
+mod web_push;
 mod webhook;
 mod withdrawal;
