@@ -167,7 +167,8 @@ fn circle(modules: &[(String, Vec<String>)]) -> Option<Vec<String>> {
 fn modules(root: &str) -> Vec<(String, Vec<String>)> {
     let sources = sources(root);
     let files: Vec<String> = sources.iter().map(|(path, _)| path.clone()).collect();
-    sources.iter().map(|(path, text)| (path.clone(), uses(root, text, &files))).collect()
+    let used = |path: &str, text: &str| uses(root, text, &files).into_iter().filter(|other| other != path).collect();
+    sources.iter().map(|(path, text)| (path.clone(), used(path, text))).collect()
 }
 
 #[test]

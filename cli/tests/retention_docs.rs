@@ -25,7 +25,7 @@ async fn every_table_and_every_key_has_a_documented_end() {
     let section = section.split("\n## ").next().expect("a section");
     // The first column of its tables.
     let named: String = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()).collect();
-    let store = fs::read_to_string("../crates/line/src/store.rs").expect("the line's store");
+    let store = fs::read_to_string("../crates/line/src/store/mod.rs").expect("the line's store");
     let (_, keys) =
         store.split_once("const KEYS").and_then(|(_, rest)| rest.split_once("= [")).expect("the keys of a line");
     let keys = keys.split(']').next().expect("an array").split('"').skip(1).step_by(2);

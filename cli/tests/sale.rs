@@ -71,7 +71,7 @@ fn a_sale_is_run_from_a_terminal() {
     ]);
     assert!(
         created.contains("Brass lamp No. 7 (brass-lamp-no-7)")
-            && created.contains("€49.00, 1 to a shopper, 2 to an account"),
+            && created.contains("€49.00, 1 per shopper, 2 per account"),
         "{created}"
     );
     assert!(said(&["list"]).lines().any(|line| line.starts_with("brass-lamp-no-7  ") && line.contains("scheduled")));

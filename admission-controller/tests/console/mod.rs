@@ -175,7 +175,7 @@ async fn a_report_has_the_funnel_and_the_result_of_the_replay() {
     let forged = counted().await;
     assert_eq!(forged["fairness"]["out_of_order"], json!(1), "{}", forged["fairness"]);
     assert!(
-        forged["fairness"]["sentence"].as_str().is_some_and(|sentence| sentence.contains("not that of an honest line"))
+        forged["fairness"]["sentence"].as_str().is_some_and(|sentence| sentence.contains("The record shows a fault"))
     );
 }
 

@@ -21,10 +21,11 @@ async fn limited_sale(test: &TestCheckout, total: i32, limit: i32) -> SaleId {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_per_account_holds_with_many_tokens() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let other = test.one_more_checkout().await;
     let sale = limited_sale(&test, 100, 3).await;
-    let (ada, bob) = (sign_in(&test, &post, "ada@example.org").await, sign_in(&test, &post, "bob@example.org").await);
+    let (ada, bob) =
+        (sign_in(&test, &sandbox, "ada@example.org").await, sign_in(&test, &sandbox, "bob@example.org").await);
     let (ada, bob) = (text(&ada, "access_token").to_owned(), text(&bob, "access_token").to_owned());
 
     // Without an account nothing is used up.
@@ -84,9 +85,9 @@ async fn the_limit_per_account_holds_with_many_tokens() {
 /// Idempotency keys do not multiply the limit of an account.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_per_account_holds_with_many_idempotency_keys() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let sale = limited_sale(&test, 50, 2).await;
-    let ada = sign_in(&test, &post, "ada@example.org").await;
+    let ada = sign_in(&test, &sandbox, "ada@example.org").await;
     let ada = text(&ada, "access_token").to_owned();
     let shoppers = join_all((0..8).map(|_| test.admit(sale))).await;
     let buy = async |shopper: &Shopper| {
@@ -119,9 +120,9 @@ async fn the_limit_per_account_holds_with_many_idempotency_keys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_payment_beyond_the_limit_is_refunded() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let sale = limited_sale(&test, 10, 1).await;
-    let ada = sign_in(&test, &post, "ada@example.org").await;
+    let ada = sign_in(&test, &sandbox, "ada@example.org").await;
     let ada = text(&ada, "access_token");
     let (late, early) = (test.admit(sale).await, test.admit(sale).await);
     let order: Uuid = text(&purchase(&test, test.checkout, &late, ada, 1).await, "id").parse().expect("an id");
@@ -147,9 +148,9 @@ async fn a_late_payment_beyond_the_limit_is_refunded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erased_account_keeps_its_limit() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let sale = limited_sale(&test, 10, 1).await;
-    let ada = sign_in(&test, &post, "ada@example.org").await;
+    let ada = sign_in(&test, &sandbox, "ada@example.org").await;
     let (token, shopper) = (text(&ada, "access_token"), test.admit(sale).await);
     let order: Uuid = text(&purchase(&test, test.checkout, &shopper, token, 1).await, "id").parse().expect("an id");
     let bearer = format!("Bearer {token}");
@@ -159,7 +160,7 @@ async fn an_erased_account_keeps_its_limit() {
     assert_eq!(forget().await.slug(), "order-under-way");
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
     eventually(|| async {
-        (post.letters_to("ada@example.org").len() == 2).then_some(()).ok_or("no notification about the order")
+        (sandbox.notifications_to("ada@example.org").len() == 2).then_some(()).ok_or("no notification about the order")
     })
     .await;
     assert_eq!(forget().await.status, 204);
@@ -176,7 +177,7 @@ async fn an_erased_account_keeps_its_limit() {
     .expect("a count");
     assert_eq!(left, 0);
     // A shopper who comes back has the same account, with what it has bought.
-    let again = sign_in(&test, &post, "ada@example.org").await;
+    let again = sign_in(&test, &sandbox, "ada@example.org").await;
     assert_eq!(again.body["account_id"], ada.body["account_id"]);
     let another = test.admit(sale).await;
     let over = purchase(&test, test.checkout, &another, text(&again, "access_token"), 1).await;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use fairline_sandbox_notifications::Post;
+use fairline_sandbox_notifications::NotificationSandbox;
 use fairline_server::{Secret, Shutdown};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -11,14 +11,14 @@ use uuid::Uuid;
 use crate::test_checkout::{Answer, MERCHANT_KEY, Shopper, TestCheckout, call, eventually, listener};
 
 /// A shop with a sandbox mail server and SMS provider.
-pub(crate) async fn checkout_with_channels() -> (TestCheckout, Post) {
+pub(crate) async fn checkout_with_channels() -> (TestCheckout, NotificationSandbox) {
     let (notifications, address) = listener().await;
-    let post = Post::open(notifications, &Shutdown::new());
+    let sandbox = NotificationSandbox::open(notifications, &Shutdown::new());
     let test = TestCheckout::open_with(|settings| {
         settings.channels.smtp_url = Some(Secret::new(format!("smtp://{address}")));
         settings.channels.mail_from = Some("Lamps <shop@lamps.example>".to_owned());
     });
-    (test.await, post)
+    (test.await, sandbox)
 }
 
 pub(crate) async fn post_json(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
@@ -26,19 +26,19 @@ pub(crate) async fn post_json(address: SocketAddr, path: &str, headers: &[(&str,
 }
 
 /// Requests a code and reads it from the e-mail. Returns the sign-in and the code.
-async fn ask_for_code(test: &TestCheckout, post: &Post, email: &str) -> (Value, String) {
-    let before = post.letters_to(email).len();
+async fn ask_for_code(test: &TestCheckout, sandbox: &NotificationSandbox, email: &str) -> (Value, String) {
+    let before = sandbox.notifications_to(email).len();
     let asked = post_json(test.checkout, "/users/login", &[], json!({ "email": email })).await;
     assert_eq!(asked.status, 202, "{asked:?}");
     let notification =
-        eventually(|| async { post.letters_to(email).get(before).cloned().ok_or("no notification") }).await;
+        eventually(|| async { sandbox.notifications_to(email).get(before).cloned().ok_or("no notification") }).await;
     let code = notification.subject.split(' ').next().expect("a code").to_owned();
     assert_eq!(notification.subject, format!("{code} is your code for Lamps & Co"));
     (asked.body["sign_in_id"].clone(), code)
 }
 
-pub(crate) async fn sign_in(test: &TestCheckout, post: &Post, email: &str) -> Answer {
-    let (sign_in_id, code) = ask_for_code(test, post, email).await;
+pub(crate) async fn sign_in(test: &TestCheckout, sandbox: &NotificationSandbox, email: &str) -> Answer {
+    let (sign_in_id, code) = ask_for_code(test, sandbox, email).await;
     let body = json!({ "sign_in_id": sign_in_id, "code": code });
     let signed_in = post_json(test.checkout, "/users/login/code", &[], body).await;
     assert_eq!(signed_in.status, 200, "{signed_in:?}");
@@ -71,8 +71,8 @@ pub(crate) async fn purchase(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_signs_in_its_recipient_once() {
-    let (test, post) = checkout_with_channels().await;
-    let (sign_in_id, code) = ask_for_code(&test, &post, "ada@example.org").await;
+    let (test, sandbox) = checkout_with_channels().await;
+    let (sign_in_id, code) = ask_for_code(&test, &sandbox, "ada@example.org").await;
     let enter = async |id: &Value, code: &str| {
         post_json(test.checkout, "/users/login/code", &[], json!({ "sign_in_id": id, "code": code })).await
     };
@@ -91,15 +91,15 @@ async fn a_code_signs_in_its_recipient_once() {
     assert_eq!((profile.status, text(&profile, "address")), (200, "ada@example.org"));
     assert_eq!(profile.body["account_id"], signed_in.body["account_id"]);
     // On another day and in another spelling, the address leads to the same account.
-    assert_eq!(sign_in(&test, &post, "ada@example.org").await.body["account_id"], signed_in.body["account_id"]);
-    assert_ne!(sign_in(&test, &post, "bob@example.org").await.body["account_id"], signed_in.body["account_id"]);
+    assert_eq!(sign_in(&test, &sandbox, "ada@example.org").await.body["account_id"], signed_in.body["account_id"]);
+    assert_ne!(sign_in(&test, &sandbox, "bob@example.org").await.body["account_id"], signed_in.body["account_id"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn code_attempts_and_codes_per_address_are_limited() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let test = &test;
-    let (sign_in_id, code) = ask_for_code(test, &post, "ada@example.org").await;
+    let (sign_in_id, code) = ask_for_code(test, &sandbox, "ada@example.org").await;
     let wrong = if code == "000000" { "000001" } else { "000000" };
     // Twenty concurrent guesses have five attempts.
     let guesses = (0..20).map(|_| {
@@ -111,7 +111,7 @@ async fn code_attempts_and_codes_per_address_are_limited() {
         post_json(test.checkout, "/users/login/code", &[], json!({ "sign_in_id": sign_in_id, "code": code })).await;
     assert_eq!((late.status, late.slug()), (401, "wrong-code"), "the right one, too late");
     // An old code is rejected, too.
-    let (old, code) = ask_for_code(test, &post, "ada@example.org").await;
+    let (old, code) = ask_for_code(test, &sandbox, "ada@example.org").await;
     let id: Uuid = serde_json::from_value(old.clone()).expect("an id");
     test.change("UPDATE sign_ins SET created_at = now() - interval '601 seconds' WHERE id = $1", id).await;
     let late = post_json(test.checkout, "/users/login/code", &[], json!({ "sign_in_id": old, "code": code })).await;
@@ -146,12 +146,12 @@ async fn code_attempts_and_codes_per_address_are_limited() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_token_is_valid_once_and_its_reuse_ends_the_session() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let refresh = async |token: &str| {
         post_json(test.checkout, "/users/login/refresh", &[], json!({ "refresh_token": token })).await
     };
-    let first = sign_in(&test, &post, "ada@example.org").await;
-    let elsewhere = sign_in(&test, &post, "ada@example.org").await;
+    let first = sign_in(&test, &sandbox, "ada@example.org").await;
+    let elsewhere = sign_in(&test, &sandbox, "ada@example.org").await;
     let second = refresh(text(&first, "refresh_token")).await;
     assert_eq!((second.status, &second.body["account_id"]), (200, &first.body["account_id"]));
     let third = refresh(text(&second, "refresh_token")).await;
@@ -165,7 +165,7 @@ async fn a_refresh_token_is_valid_once_and_its_reuse_ends_the_session() {
     assert_eq!(post_json(test.checkout, "/users/logout", &[], body).await.status, 204);
     assert_eq!(refresh(text(&other, "refresh_token")).await.slug(), "signed-out");
     // Of two concurrent exchanges, one succeeds, and the other ends the session as stolen.
-    let family = sign_in(&test, &post, "ada@example.org").await;
+    let family = sign_in(&test, &sandbox, "ada@example.org").await;
     let both = join_all([refresh(text(&family, "refresh_token")), refresh(text(&family, "refresh_token"))]).await;
     assert_eq!(both.iter().filter(|answer| answer.status == 200).count(), 1);
     let good = both.iter().find(|answer| answer.status == 200).expect("one");
@@ -174,15 +174,15 @@ async fn a_refresh_token_is_valid_once_and_its_reuse_ends_the_session() {
         assert_eq!(refresh(nonsense).await.slug(), "signed-out");
     }
     // After a week it has expired.
-    let old = sign_in(&test, &post, "ada@example.org").await;
+    let old = sign_in(&test, &sandbox, "ada@example.org").await;
     sqlx::query("UPDATE refresh_tokens SET expires_at = now()").execute(&test.pool).await.expect("done");
     assert_eq!(refresh(text(&old, "refresh_token")).await.slug(), "signed-out");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_has_its_tokens_in_cookies_that_no_script_reads() {
-    let (test, post) = checkout_with_channels().await;
-    let (sign_in_id, code) = ask_for_code(&test, &post, "ada@example.org").await;
+    let (test, sandbox) = checkout_with_channels().await;
+    let (sign_in_id, code) = ask_for_code(&test, &sandbox, "ada@example.org").await;
     let body = json!({ "sign_in_id": sign_in_id, "code": code, "cookies": true });
     let signed_in = post_json(test.checkout, "/users/login/code", &[], body).await;
     assert!(signed_in.body.get("access_token").is_none() && signed_in.body.get("refresh_token").is_none());
@@ -219,7 +219,7 @@ async fn a_browser_has_its_tokens_in_cookies_that_no_script_reads() {
 /// A code is not sent twice, and no stored response contains tokens.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_code_request_sends_one_code_and_tokens_are_not_stored() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let ask = async |key: &str, path: &str, body: &Value| {
         post_json(test.checkout, path, &[("idempotency-key", key)], body.clone()).await
     };
@@ -232,7 +232,8 @@ async fn a_repeated_code_request_sends_one_code_and_tokens_are_not_stored() {
         ask("a-key", "/users/login", &json!({ "email": "bob@example.org" })).await.slug(),
         "idempotency-key-reused"
     );
-    let notification = eventually(|| async { post.letters_to("ada@example.org").pop().ok_or("no notification") }).await;
+    let notification =
+        eventually(|| async { sandbox.notifications_to("ada@example.org").pop().ok_or("no notification") }).await;
     let sign_ins: i64 =
         sqlx::query_scalar("SELECT count(*) FROM sign_ins").fetch_one(&test.pool).await.expect("a count");
     assert_eq!(sign_ins, 1);
@@ -254,9 +255,10 @@ async fn a_repeated_code_request_sends_one_code_and_tokens_are_not_stored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_sees_only_its_own_orders() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let sale = test.sale(10).await;
-    let (ada, bob) = (sign_in(&test, &post, "ada@example.org").await, sign_in(&test, &post, "bob@example.org").await);
+    let (ada, bob) =
+        (sign_in(&test, &sandbox, "ada@example.org").await, sign_in(&test, &sandbox, "bob@example.org").await);
     let (ada_token, bob_token) = (text(&ada, "access_token"), text(&bob, "access_token"));
     let shopper = test.admit(sale).await;
     let order = purchase(&test, test.checkout, &shopper, ada_token, 1).await;
@@ -285,9 +287,9 @@ async fn an_account_sees_only_its_own_orders() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inactive_accounts_are_deleted() {
-    let (test, post) = checkout_with_channels().await;
-    let ada = sign_in(&test, &post, "ada@example.org").await;
-    sign_in(&test, &post, "bob@example.org").await;
+    let (test, sandbox) = checkout_with_channels().await;
+    let ada = sign_in(&test, &sandbox, "ada@example.org").await;
+    sign_in(&test, &sandbox, "bob@example.org").await;
     let id: Uuid = text(&ada, "account_id").parse().expect("an id");
     test.change("UPDATE accounts SET seen_at = now() - interval '366 days' WHERE id = $1", id).await;
     // A new process runs the sweep that otherwise runs every minute.
@@ -315,9 +317,9 @@ async fn without_a_key_there_are_no_accounts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn codes_by_sms_are_limited_per_client_and_per_number() {
     let (notifications, address) = listener().await;
-    let post = Post::open(notifications, &Shutdown::new());
+    let sandbox = NotificationSandbox::open(notifications, &Shutdown::new());
     let (phones, company) = listener().await;
-    let routes = post.routes();
+    let routes = sandbox.routes();
     tokio::spawn(async move { axum::serve(phones, routes).await });
     let test = TestCheckout::open_with(|settings| {
         settings.channels.smtp_url = Some(Secret::new(format!("smtp://{address}")));

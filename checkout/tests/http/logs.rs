@@ -2,7 +2,7 @@
 
 use std::{fs::File, net::TcpListener, process::Stdio};
 
-use fairline_sandbox_notifications::Post;
+use fairline_sandbox_notifications::NotificationSandbox;
 use fairline_server::Shutdown;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -14,7 +14,7 @@ use crate::test_checkout::{MERCHANT_KEY, SIGN_IN_KEY, TestCheckout, call, eventu
 async fn nothing_personal_is_logged_even_at_debug() {
     let test = TestCheckout::open().await;
     let (notifications, smtp) = listener().await;
-    let post = Post::open(notifications, &Shutdown::new());
+    let sandbox = NotificationSandbox::open(notifications, &Shutdown::new());
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("checkout.log");
     // The program itself, since its libraries may log, too. It can't report a free port that it has
@@ -49,7 +49,8 @@ async fn nothing_personal_is_logged_even_at_debug() {
     };
     let asked = ask("POST", "/users/login", &[], json!({ "email": email })).await;
     assert_eq!(asked.status, 202, "{asked:?}");
-    let notification = eventually(|| async { post.letters_to(email).first().cloned().ok_or("no letter") }).await;
+    let notification =
+        eventually(|| async { sandbox.notifications_to(email).first().cloned().ok_or("no notification") }).await;
     let code = notification.subject.split(' ').next().expect("a code").to_owned();
     let entered = json!({ "sign_in_id": asked.body["sign_in_id"], "code": code });
     let signed_in = ask("POST", "/users/login/code", &[], entered).await;
@@ -83,12 +84,12 @@ async fn nothing_personal_is_logged_even_at_debug() {
         ask("GET", &path, &[("cookie", cookie)], Value::Null).await;
     }
     ask("POST", &format!("/users/reminders/{sale}"), &holder[1..], Value::Null).await;
-    eventually(|| async { post.letters_to(email).get(1).cloned().ok_or("no letter") }).await;
+    eventually(|| async { sandbox.notifications_to(email).get(1).cloned().ok_or("no notification") }).await;
     assert_eq!(ask("DELETE", "/api/orders", &holder[1..], Value::Null).await.status, 200);
 
     let logged = eventually(|| async {
         let logged = std::fs::read_to_string(&file).expect("logs");
-        if logged.matches("a letter was sent").count() >= 2 { Ok(logged) } else { Err(logged.len()) }
+        if logged.matches("notification sent").count() >= 2 { Ok(logged) } else { Err(logged.len()) }
     })
     .await;
     assert!(logged.contains("\"level\":\"DEBUG\""), "as much as there is is logged");

@@ -2,7 +2,7 @@
 //! them.
 
 use fairline_sale::SaleId;
-use fairline_sandbox_notifications::{Letter, Post};
+use fairline_sandbox_notifications::{Notification, NotificationSandbox};
 use fairline_server::{Secret, Shutdown};
 use serde_json::json;
 use uuid::Uuid;
@@ -10,11 +10,11 @@ use uuid::Uuid;
 use crate::test_checkout::{Shopper, TestCheckout, call, eventually, listener};
 
 /// A shop with e-mail and SMS, and two checkouts that both send them.
-async fn checkout_with_channels() -> (TestCheckout, Post) {
+async fn checkout_with_channels() -> (TestCheckout, NotificationSandbox) {
     let (notifications, smtp) = listener().await;
-    let post = Post::open(notifications, &Shutdown::new());
+    let sandbox = NotificationSandbox::open(notifications, &Shutdown::new());
     let (messages, http) = listener().await;
-    let routes = post.routes();
+    let routes = sandbox.routes();
     tokio::spawn(async move { axum::serve(messages, routes).await });
     let test = TestCheckout::open_with(|settings| {
         settings.channels.smtp_url = Some(Secret::new(format!("smtp://{smtp}")));
@@ -25,7 +25,7 @@ async fn checkout_with_channels() -> (TestCheckout, Post) {
     })
     .await;
     test.one_more_checkout().await;
-    (test, post)
+    (test, sandbox)
 }
 
 /// An account with an address, without a sign-in.
@@ -45,9 +45,9 @@ pub(crate) async fn hold_of(test: &TestCheckout, sale: SaleId, address: &str) ->
     (shopper, order)
 }
 
-async fn notifications(post: &Post, to: &str, count: usize) -> Vec<Letter> {
+async fn notifications(sandbox: &NotificationSandbox, to: &str, count: usize) -> Vec<Notification> {
     eventually(|| async {
-        let notifications = post.letters_to(to);
+        let notifications = sandbox.notifications_to(to);
         if notifications.len() >= count { Ok(notifications) } else { Err(notifications) }
     })
     .await
@@ -63,13 +63,13 @@ async fn states(test: &TestCheckout) -> Vec<(String, i32)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_confirmed_once_however_often_its_event_arrives() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let sale = test.sale(5).await;
     let (shopper, order) = hold_of(&test, sale, "ada@example.org").await;
     let (guest, guests) = test.hold(sale).await;
     assert_eq!(test.pay(&guest, guests, "tok_visa").await.body["status"], "paid");
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
-    let notification = notifications(&post, "ada@example.org", 1).await.remove(0);
+    let notification = notifications(&sandbox, "ada@example.org", 1).await.remove(0);
     assert_eq!(notification.subject, "Your order at Lamps & Co: The drop");
     assert!(
         notification.text.contains("1 × The drop, for €12.34") && notification.text.contains(&order.to_string()),
@@ -91,8 +91,8 @@ async fn an_order_is_confirmed_once_however_often_its_event_arrives() {
     let _third = test.one_more_checkout().await;
     let (last, last_order) = hold_of(&test, sale, "bob@example.org").await;
     assert_eq!(test.pay(&last, last_order, "tok_visa").await.body["status"], "paid");
-    notifications(&post, "bob@example.org", 1).await;
-    assert_eq!(post.letters_to("ada@example.org").len(), 1);
+    notifications(&sandbox, "bob@example.org", 1).await;
+    assert_eq!(sandbox.notifications_to("ada@example.org").len(), 1);
     // A notification arrives a moment before that is stored.
     let sent = [("sent".to_owned(), 1), ("sent".to_owned(), 1)];
     eventually(async || match states(&test).await {
@@ -107,7 +107,7 @@ async fn an_order_is_confirmed_once_however_often_its_event_arrives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_notification_that_certainly_did_not_arrive_is_sent_again() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let sale = test.sale(10).await;
     for address in
         ["busy@example.org", "nobody@example.org", "silent@example.org", "+15005550001", "+15005550002", "+15005550003"]
@@ -149,9 +149,9 @@ async fn only_a_notification_that_certainly_did_not_arrive_is_sent_again() {
         ("+15005550001", 1),
         ("+15005550003", 1),
     ] {
-        assert_eq!(post.letters_to(address).len(), count, "{address}");
+        assert_eq!(sandbox.notifications_to(address).len(), count, "{address}");
     }
-    let message = &post.letters_to("+15005550001")[0];
+    let message = &sandbox.notifications_to("+15005550001")[0];
     assert!(
         message.text.starts_with("Your order at Lamps & Co: The drop https://lamps.example/sales/drop-"),
         "{message:?}"
@@ -160,7 +160,7 @@ async fn only_a_notification_that_certainly_did_not_arrive_is_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_notification_is_not_repeated_and_an_outdated_one_is_not_sent() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     for (subject, state, due, relevant) in [
         ("cut-off", "sending", "-3 minutes", "1 day"),
         ("on-its-way", "sending", "-1 minute", "1 day"),
@@ -190,12 +190,12 @@ async fn an_interrupted_notification_is_not_repeated_and_an_outdated_one_is_not_
         if seen == expected { Ok(()) } else { Err(seen) }
     })
     .await;
-    assert_eq!(post.letters_to("ada@example.org").len(), 1);
+    assert_eq!(sandbox.notifications_to("ada@example.org").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shopper_who_forgets_to_pay_is_warned_once() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let sale = test.sale(5).await;
     let (_, order) = hold_of(&test, sale, "ada@example.org").await;
     let (payer, paying) = hold_of(&test, sale, "bob@example.org").await;
@@ -204,7 +204,7 @@ async fn a_shopper_who_forgets_to_pay_is_warned_once() {
     for id in [order, paying] {
         test.change("UPDATE holds SET created_at = now() - interval '210 s', expires_at = now() + interval '90 s' WHERE id = $1", id).await;
     }
-    let notification = notifications(&post, "ada@example.org", 1).await.remove(0);
+    let notification = notifications(&sandbox, "ada@example.org", 1).await.remove(0);
     assert!(notification.subject.starts_with("Pay soon: The drop is held for you until "), "{notification:?}");
     let warned: Vec<String> =
         sqlx::query_scalar("SELECT json_array_elements(data)->>'order_id' FROM outbox WHERE kind = 'HoldAboutToLapse'")
@@ -217,7 +217,7 @@ async fn a_shopper_who_forgets_to_pay_is_warned_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_consumed_too_late_sends_no_notification() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let sale = test.sale(5).await;
     let (_, late) = hold_of(&test, sale, "ada@example.org").await;
     let (_, in_time) = hold_of(&test, sale, "bob@example.org").await;
@@ -237,16 +237,16 @@ async fn an_event_that_is_consumed_too_late_sends_no_notification() {
         .expect("an event");
     }
     transaction.commit().await.expect("committed");
-    notifications(&post, "bob@example.org", 1).await;
+    notifications(&sandbox, "bob@example.org", 1).await;
     let noted: i64 =
         sqlx::query_scalar("SELECT count(*) FROM notifications").fetch_one(&test.pool).await.expect("a count");
-    assert_eq!((noted, post.letters_to("ada@example.org").len()), (1, 0));
+    assert_eq!((noted, sandbox.notifications_to("ada@example.org").len()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_with_a_broken_stream_delays_no_other() {
     use fred::interfaces::KeysInterface as _;
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let redis = fairline_redis::connect(test.settings.redis_url.expose()).await.expect("a connection");
     for _ in 0..3 {
         let broken = test.sale(1).await;
@@ -265,7 +265,7 @@ async fn a_sale_with_a_broken_stream_delays_no_other() {
     let sale = test.sale(1).await;
     let (shopper, order) = hold_of(&test, sale, "ada@example.org").await;
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
-    assert_eq!(notifications(&post, "ada@example.org", 1).await[0].subject, "Your order at Lamps & Co: The drop");
+    assert_eq!(notifications(&sandbox, "ada@example.org", 1).await[0].subject, "Your order at Lamps & Co: The drop");
 }
 
 /// The response to an account that requests a reminder with its ticket of a line.
@@ -296,7 +296,7 @@ async fn seen(test: &TestCheckout, line: SaleId, count: usize) -> Vec<i64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shopper_with_a_reminder_is_notified_before_the_turn() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let sale = test.sale(500).await;
     let drawn = test.sale(5).await;
     test.change("UPDATE sales SET line_order = 'draw', seed = decode(repeat('00', 32), 'hex') WHERE id = $1", drawn.0)
@@ -314,9 +314,9 @@ async fn a_shopper_with_a_reminder_is_notified_before_the_turn() {
     // One has 20 shoppers ahead, the other 21. One statement reads both.
     test.change("UPDATE lines SET cursor = 980 WHERE id = $1", sale.0).await;
     assert_eq!(seen(&test, sale, 1).await, [1000]);
-    let notification = notifications(&post, "ada@example.org", 1).await.remove(0);
+    let notification = notifications(&sandbox, "ada@example.org", 1).await.remove(0);
     assert_eq!(notification.subject, "Your turn is near: The drop");
-    assert_eq!(post.letters_to("bob@example.org").len(), 0);
+    assert_eq!(sandbox.notifications_to("bob@example.org").len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -364,7 +364,7 @@ async fn reminders_follow_the_measured_rate_not_the_rate_cap() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn turns_that_come_near_at_once_are_published_at_once() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let sale = test.sale(100).await;
     test.change("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
     let reminders = sqlx::query(
@@ -375,7 +375,7 @@ async fn turns_that_come_near_at_once_are_published_at_once() {
     reminders.bind(sale.0).execute(&test.pool).await.expect("reminders");
     assert_eq!(seen(&test, sale, 15).await.len(), 15);
     for nth in 1..=15 {
-        notifications(&post, &format!("p{nth}@example.org"), 1).await;
+        notifications(&sandbox, &format!("p{nth}@example.org"), 1).await;
     }
     let rows: Vec<(i64, i32)> = sqlx::query_as("SELECT number, json_array_length(data) FROM outbox WHERE sale_id = $1")
         .bind(sale.0)
@@ -401,12 +401,12 @@ pub(crate) fn access_token(test: &TestCheckout, account: Uuid) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shopper_who_paid_too_late_is_notified_of_the_refund() {
-    let (test, post) = checkout_with_channels().await;
+    let (test, sandbox) = checkout_with_channels().await;
     let sale = test.sale(1).await;
     let (shopper, order) = hold_of(&test, sale, "ada@example.org").await;
     // The gateway captured it; checkout did not learn of it in time.
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
-    notifications(&post, "ada@example.org", 1).await;
+    notifications(&sandbox, "ada@example.org", 1).await;
     let payment: Uuid = sqlx::query_scalar("SELECT id FROM payments WHERE hold_id = $1")
         .bind(order)
         .fetch_one(&test.pool)
@@ -422,7 +422,7 @@ async fn a_shopper_who_paid_too_late_is_notified_of_the_refund() {
         sqlx::query(statement).bind(order).execute(&mut *transaction).await.expect("done");
     }
     transaction.commit().await.expect("committed");
-    let refund = notifications(&post, "ada@example.org", 2).await.remove(1);
+    let refund = notifications(&sandbox, "ada@example.org", 2).await.remove(1);
     assert_eq!(refund.subject, format!("Refund for order {order}: The drop"));
     assert!(refund.text.contains("€12.34"), "{refund:?} of {payment}");
 }

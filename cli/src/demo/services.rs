@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::Router;
 use fairline_notification_channels::ChannelSettings;
 use fairline_postgres::PostgresSettings;
-use fairline_sandbox_notifications::Post;
+use fairline_sandbox_notifications::NotificationSandbox;
 use fairline_server::{
     FrontSettings, LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve,
 };
@@ -28,12 +28,13 @@ pub(super) async fn serve_all(
     shutdown: &Shutdown,
 ) -> Result<(), StartError> {
     let listen = listener.local_addr().map_err(|error| StartError::new(format!("No address to serve on: {error}.")))?;
-    let letters = TcpListener::bind(("127.0.0.1", 0)).await;
-    let letters = letters.map_err(|error| StartError::new(format!("No port for the sandbox mail server: {error}.")))?;
-    let mail = letters
+    let notifications = TcpListener::bind(("127.0.0.1", 0)).await;
+    let notifications =
+        notifications.map_err(|error| StartError::new(format!("No port for the sandbox mail server: {error}.")))?;
+    let mail = notifications
         .local_addr()
         .map_err(|error| StartError::new(format!("No address of the sandbox mail server: {error}.")))?;
-    let post = Post::open(letters, shutdown);
+    let sandbox = NotificationSandbox::open(notifications, shutdown);
     let Settings { waiting_room, admission_controller, checkout, sandbox_gateway } =
         settings(listen, mail, servers, keys);
     let gateway = fairline_sandbox_gateway::Service::start(&sandbox_gateway, shutdown).await?;
@@ -42,7 +43,7 @@ pub(super) async fn serve_all(
     let waiting_room = waiting_room::Service::start(&waiting_room, shutdown).await?;
 
     let routes = Router::new()
-        .merge(post.routes())
+        .merge(sandbox.routes())
         .merge(gateway.routes)
         .merge(controller.routes)
         .merge(checkout.routes)

@@ -45,8 +45,9 @@ pub fn plumbing_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) ->
             ready.unwrap_or_else(|_| Err("There was no answer in time.".to_owned())).map_err(Problem::unavailable)
         }
     };
+    // A process without routes of its own, such as a worker, has nothing to observe.
+    let routes = if routes.has_routes() { routes.route_layer(axum::middleware::from_fn(observed)) } else { routes };
     routes
-        .route_layer(axum::middleware::from_fn(observed))
         .route("/health/live", get(|| async { "live" }))
         .route("/health/ready", get(move || async move { ready().await.map(|()| "ready") }))
         .route("/problems/{slug}", get(problem_page))

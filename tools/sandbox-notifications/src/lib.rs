@@ -33,7 +33,7 @@ const KEPT_MAX: usize = 1000;
 
 /// An e-mail or text message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Letter {
+pub struct Notification {
     /// The recipient.
     pub to: String,
     /// Its `Message-ID`; empty for a text message.
@@ -56,44 +56,46 @@ enum Outcome {
 
 #[derive(Default)]
 struct Mailbox {
-    letters: VecDeque<Letter>,
+    notifications: VecDeque<Notification>,
     /// Recipients that were busy once.
     tried: HashSet<String>,
 }
 
 /// The sandbox mail server.
 #[derive(Clone, Default)]
-pub struct Post(Arc<Mutex<Mailbox>>);
+pub struct NotificationSandbox(Arc<Mutex<Mailbox>>);
 
-impl Post {
+impl NotificationSandbox {
     /// Starts a mail server on a listener, until shutdown.
     #[must_use]
     pub fn open(listener: TcpListener, shutdown: &Shutdown) -> Self {
-        let post = Self::default();
-        let (mailbox, stop) = (post.clone(), shutdown.clone());
+        let sandbox = Self::default();
+        let (mailbox, stop) = (sandbox.clone(), shutdown.clone());
         tokio::spawn(async move { smtp::serve(listener, mailbox, stop).await });
-        post
+        sandbox
     }
 
-    /// `POST /sandbox/messages` sends text messages; `GET /sandbox/letters?to=…` lists messages.
+    /// `POST /sandbox/messages` sends text messages; `GET /sandbox/notifications?to=…` lists messages.
     pub fn routes(&self) -> Router {
         Router::new()
             .route("/sandbox/messages", post(phones::send))
-            .route("/sandbox/letters", get(letters))
+            .route("/sandbox/notifications", get(notifications))
             .with_state(self.clone())
     }
 
     /// The messages to a recipient, the oldest first.
     #[must_use]
-    pub fn letters_to(&self, to: &str) -> Vec<Letter> {
-        self.mailbox(|mailbox| mailbox.letters.iter().filter(|letter| letter.to == to).cloned().collect())
+    pub fn notifications_to(&self, to: &str) -> Vec<Notification> {
+        self.mailbox(|mailbox| {
+            mailbox.notifications.iter().filter(|notification| notification.to == to).cloned().collect()
+        })
     }
 
-    fn keep(&self, letter: Letter) {
+    fn keep(&self, notification: Notification) {
         self.mailbox(|mailbox| {
-            mailbox.letters.push_back(letter);
-            if mailbox.letters.len() > KEPT_MAX {
-                mailbox.letters.pop_front();
+            mailbox.notifications.push_back(notification);
+            if mailbox.notifications.len() > KEPT_MAX {
+                mailbox.notifications.pop_front();
             }
         });
     }
@@ -124,9 +126,12 @@ struct Wanted {
     to: Option<String>,
 }
 
-async fn letters(State(post): State<Post>, Query(Wanted { to }): Query<Wanted>) -> axum::Json<Vec<Letter>> {
+async fn notifications(
+    State(sandbox): State<NotificationSandbox>,
+    Query(Wanted { to }): Query<Wanted>,
+) -> axum::Json<Vec<Notification>> {
     axum::Json(match to {
-        Some(to) => post.letters_to(&to),
-        None => post.mailbox(|mailbox| mailbox.letters.iter().cloned().collect()),
+        Some(to) => sandbox.notifications_to(&to),
+        None => sandbox.mailbox(|mailbox| mailbox.notifications.iter().cloned().collect()),
     })
 }

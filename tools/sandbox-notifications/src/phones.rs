@@ -6,7 +6,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use crate::{Letter, Outcome, Post};
+use crate::{Notification, NotificationSandbox, Outcome};
 
 #[derive(Deserialize)]
 pub(crate) struct Message {
@@ -16,8 +16,11 @@ pub(crate) struct Message {
     body: String,
 }
 
-pub(crate) async fn send(State(post): State<Post>, Form(message): Form<Message>) -> (StatusCode, &'static str) {
-    let outcome = post.outcome(&message.to);
+pub(crate) async fn send(
+    State(sandbox): State<NotificationSandbox>,
+    Form(message): Form<Message>,
+) -> (StatusCode, &'static str) {
+    let outcome = sandbox.outcome(&message.to);
     match outcome {
         Outcome::Busy => return (StatusCode::TOO_MANY_REQUESTS, r#"{"code":20429,"message":"Too many requests"}"#),
         Outcome::Rejected => {
@@ -25,7 +28,7 @@ pub(crate) async fn send(State(post): State<Post>, Form(message): Form<Message>)
         }
         Outcome::Accepted | Outcome::AcceptedLate | Outcome::AcceptedSilently => {}
     }
-    post.keep(Letter { to: message.to, id: String::new(), subject: String::new(), text: message.body });
+    sandbox.keep(Notification { to: message.to, id: String::new(), subject: String::new(), text: message.body });
     match outcome {
         Outcome::AcceptedSilently => {
             (StatusCode::INTERNAL_SERVER_ERROR, r#"{"code":20500,"message":"A failure on purpose"}"#)

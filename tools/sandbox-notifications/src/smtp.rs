@@ -11,31 +11,31 @@ use tokio::{
 };
 use tracing::debug;
 
-use crate::{Letter, Outcome, Post};
+use crate::{Notification, NotificationSandbox, Outcome};
 
 const LETTER_BYTES_MAX: u64 = 256 * 1024;
 /// Maximum duration of a session.
 const SESSION_MAX: Duration = Duration::from_secs(300);
 const LATE_BY: Duration = Duration::from_secs(2);
 
-pub(crate) async fn serve(listener: TcpListener, post: Post, shutdown: Shutdown) {
+pub(crate) async fn serve(listener: TcpListener, sandbox: NotificationSandbox, shutdown: Shutdown) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shutdown.triggered() => return,
         };
         let Ok((stream, _)) = accepted else { continue };
-        let (post, stop) = (post.clone(), shutdown.clone());
+        let (sandbox, stop) = (sandbox.clone(), shutdown.clone());
         tokio::spawn(async move {
             tokio::select! {
-                ended = timeout(SESSION_MAX, converse(stream, post)) => debug!(?ended, "smtp session ended"),
+                ended = timeout(SESSION_MAX, converse(stream, sandbox)) => debug!(?ended, "smtp session ended"),
                 () = stop.triggered() => {}
             }
         });
     }
 }
 
-async fn converse(stream: TcpStream, post: Post) -> std::io::Result<()> {
+async fn converse(stream: TcpStream, sandbox: NotificationSandbox) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read.take(LETTER_BYTES_MAX));
     write.write_all(b"220 sandbox mail server\r\n").await?;
@@ -52,7 +52,7 @@ async fn converse(stream: TcpStream, post: Post) -> std::io::Result<()> {
             "HELO" | "NOOP" | "RSET" | "MAIL" => "250 OK\r\n",
             "RCPT" => {
                 let address = command.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
-                let outcome = post.outcome(&address);
+                let outcome = sandbox.outcome(&address);
                 to = Some((address, outcome));
                 match outcome {
                     Outcome::Busy => "451 Simulated failure, try again\r\n",
@@ -64,7 +64,7 @@ async fn converse(stream: TcpStream, post: Post) -> std::io::Result<()> {
                 write.write_all(b"354 Start mail input\r\n").await?;
                 let data = data(&mut read).await?;
                 let Some((to, outcome)) = to.take() else { return Ok(()) };
-                post.keep(letter(to, &data));
+                sandbox.keep(notification(to, &data));
                 match outcome {
                     Outcome::AcceptedSilently => return Ok(()),
                     Outcome::AcceptedLate => sleep(LATE_BY).await,
@@ -100,11 +100,11 @@ async fn data(read: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> std::io::Res
     }
 }
 
-fn letter(to: String, data: &[u8]) -> Letter {
+fn notification(to: String, data: &[u8]) -> Notification {
     let parsed = MessageParser::default().parse(data);
     let field =
         |get: fn(&mail_parser::Message<'_>) -> Option<String>| parsed.as_ref().and_then(get).unwrap_or_default();
-    Letter {
+    Notification {
         to,
         id: field(|message| message.message_id().map(str::to_owned)),
         subject: field(|message| message.subject().map(str::to_owned)),
@@ -121,7 +121,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let shutdown = Shutdown::new();
-        let post = Post::open(listener, &shutdown);
+        let sandbox = NotificationSandbox::open(listener, &shutdown);
         let mut stream = BufReader::new(TcpStream::connect(address).await.expect("connected"));
         let mut say = async |words: &str, expected: &str| {
             stream.get_mut().write_all(words.as_bytes()).await.expect("written");
@@ -136,18 +136,18 @@ mod tests {
         say("RCPT TO:<busy@example.org>\r\n", "451").await;
         say("RCPT TO:<busy@example.org>\r\n", "250").await;
         say("DATA\r\n", "354").await;
-        let letter = "Subject: =?utf-8?b?w5xiZXI=?=\r\nMessage-ID: <1@x>\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        let notification = "Subject: =?utf-8?b?w5xiZXI=?=\r\nMessage-ID: <1@x>\r\nContent-Type: text/plain; charset=utf-8\r\n\
             Content-Transfer-Encoding: quoted-printable\r\n\r\n..2 =C3=97 lamps=\r\n!\r\n.\r\n";
-        say(letter, "250").await;
+        say(notification, "250").await;
         say("VRFY\r\n", "502").await;
         say("QUIT\r\n", "221").await;
-        let expected = Letter {
+        let expected = Notification {
             to: "busy@example.org".to_owned(),
             id: "1@x".to_owned(),
             subject: "Über".to_owned(),
             text: ".2 × lamps!\n".to_owned(),
         };
-        assert_eq!(post.letters_to("busy@example.org"), [expected]);
+        assert_eq!(sandbox.notifications_to("busy@example.org"), [expected]);
         shutdown.trigger();
     }
 }

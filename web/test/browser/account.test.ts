@@ -14,7 +14,7 @@ interface SentNotification {
   text: string;
 }
 
-const notifications = async (to: string): Promise<SentNotification[]> => (await (await fetch(`${demo.url}/sandbox/letters?to=${encodeURIComponent(to)}`)).json()) as SentNotification[];
+const notifications = async (to: string): Promise<SentNotification[]> => (await (await fetch(`${demo.url}/sandbox/notifications?to=${encodeURIComponent(to)}`)).json()) as SentNotification[];
 
 const notification = (to: string, pattern: RegExp): Promise<SentNotification> =>
   until(`a notification to ${to}`, async () => (await notifications(to)).findLast(({ subject }) => pattern.test(subject)));
