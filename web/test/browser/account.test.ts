@@ -75,7 +75,7 @@ test("a sale for accounts asks to sign in, sells one item to each account, and c
   await there.button("Join the line").click();
   await there.heading("It’s your turn").waitFor();
   await there.button("Go to checkout").click();
-  await there.page.getByRole("alert").filter({ hasText: "0 more of this sale" }).waitFor();
+  await there.page.getByRole("alert").filter({ hasText: "0 more units of this sale" }).waitFor();
 
   await panel.getByRole("button", { name: "Sign out" }).click();
   await panel.getByLabel(/Email/).waitFor();

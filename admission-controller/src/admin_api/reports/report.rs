@@ -142,8 +142,8 @@ impl Fairness {
             None => format!("The record was replayed: {admissions} turns were given, each to the next shopper."),
         };
         if preferred > 0 {
-            sentence
-                .push_str(&format!(" Operators have preferred {preferred} tickets; the audit log has the reasons."));
+            let tickets = if preferred == 1 { "ticket" } else { "tickets" };
+            sentence.push_str(&format!(" Operators preferred {preferred} {tickets}; the audit log has the reasons."));
         }
         sentence.push_str(if stock_in_order {
             " No unit was sold twice."

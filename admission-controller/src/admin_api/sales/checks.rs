@@ -34,7 +34,7 @@ pub(super) fn check_theme(theme: &Theme) -> Result<(), AdminError> {
     theme.check().map_err(|wrong| AdminError::WrongField { field: wrong.field, must: wrong.must })
 }
 
-/// The look as it is stored.
+/// The theme as it is stored.
 pub(super) fn stored(theme: &Theme) -> serde_json::Value {
     serde_json::to_value(theme).unwrap_or_default()
 }
