@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A demo for the tests of scripts/, to be sourced. `start_demo` sets `folder`, `base` (its URL,
 # which ends with a slash) and `demo`.
 fairline=${FAIRLINE_BIN:-target/debug/fairline}
@@ -13,6 +14,7 @@ start_demo() {
         kill -0 "$demo" 2>/dev/null || { cat "$folder/demo.log" >&2; exit 1; }
         sleep 0.2
     done
+    # shellcheck disable=SC2034 # The scripts that source this use it.
     base=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["shop_url"])' "$folder/demo/demo.json")
 }
 

@@ -155,7 +155,7 @@ fn circle(modules: &[(String, Vec<String>)]) -> Option<Vec<String>> {
                 }
                 if !seen.contains(&next.as_str()) {
                     seen.push(next);
-                    ways.push([way.as_slice(), &[next.clone()]].concat());
+                    ways.push([way.as_slice(), std::slice::from_ref(next)].concat());
                 }
             }
         }
@@ -204,7 +204,8 @@ fn stores_do_not_call_services_and_services_do_not_call_routes() {
             };
             stores += 1;
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-            // In a path (`routes::x`, `service::{x}`) or as the last part of an import (`orders::routes,`).
+            // In a path (`routes::x`, `service::{x}`) or as the last part of an import
+            // (`orders::routes,`).
             let uses = |line: &str| above.iter().any(|name| names_module(line, name));
             upwards.extend(code.filter(|line| uses(line)).map(|line| format!("{path}: {}", line.trim())));
         }

@@ -1,4 +1,5 @@
-//! `schema.sql` is the schema that the migrations create, so that a review shows the effect of a migration.
+//! `schema.sql` is the schema that the migrations create, so that a review shows the effect of a
+//! migration.
 
 use std::{fs, process::Command};
 
@@ -25,8 +26,9 @@ fn schema_sql_is_up_to_date() {
     assert!(schema == snapshot, "cli/{SNAPSHOT} is stale: `make openapi` renews it\n{schema}");
 }
 
-/// A dump without comments and session settings, which depend on the version of pg_dump. The columns and
-/// constraints of a table are sorted: their order has no meaning, and a migration can append columns only.
+/// A dump without comments and session settings, which depend on the version of pg_dump. The
+/// columns and constraints of a table are sorted: their order has no meaning, and a migration can
+/// append columns only.
 fn normalised(dump: &str) -> String {
     let is_noise = |line: &&str| ["--", "SET ", "SELECT pg_catalog", "\\"].iter().any(|noise| line.starts_with(noise));
     let mut schema = String::new();

@@ -228,7 +228,8 @@ async fn rehearsals_need_a_setup_and_fail_without_a_crowd() {
 async fn the_report_of_a_long_sale_is_fast() {
     let controller = TestController::open().await;
     let sale = controller.sale(json!({ "opens_at": "2999-01-01T00:00:00Z" })).await;
-    // Half an hour with a sample every second. In each, as many join as are admitted a minute later.
+    // Half an hour with a sample every second. In each, as many join as are admitted a minute
+    // later.
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
         "UPDATE sales SET opens_at = now() - interval '1 hour', status = 'closed' WHERE id = '{sale}'; \
          UPDATE lines SET highest_ordinal = 49999 WHERE id = '{sale}'; \

@@ -369,7 +369,8 @@ fn inside(seen: &Observation<'_>) -> u32 {
     seen.visits.under_way.all().saturating_add(seen.visits.paying)
 }
 
-/// How many of `requested` visits the unsold units can serve beside those in progress, in yield mode.
+/// How many of `requested` visits the unsold units can serve beside those in progress, in yield
+/// mode.
 ///
 /// A visit admitted now causes a rejection if it wants to pay and the visits before it want all
 /// remaining units. The expected number of rejections therefore grows by its probability to pay

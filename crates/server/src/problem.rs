@@ -26,8 +26,8 @@ pub struct ProblemType {
     pub operator: &'static str,
 }
 
-/// Defines a service's problem types, as constants and as the list `ALL`, from which docs/problems.md
-/// is generated.
+/// Defines a service's problem types, as constants and as the list `ALL`, from which
+/// docs/problems.md is generated.
 #[macro_export]
 macro_rules! problem_types {
     ($($name:ident = $status:ident $slug:literal $title:literal { $($reader:ident: $action:literal,)+ })+) => {

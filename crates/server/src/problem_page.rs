@@ -1,5 +1,5 @@
-//! `GET /problems/{slug}`: what docs/problems.md says about a type of problem, at the address that a
-//! problem's `type` names.
+//! `GET /problems/{slug}`: what docs/problems.md says about a type of problem, at the address that
+//! a problem's `type` names.
 
 use axum::{
     extract::Path,
@@ -7,8 +7,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// The table of all services' types, so that each service explains those of the others, too: a proxy
-/// routes the path to one of them.
+/// The table of all services' types, so that each service explains those of the others, too: a
+/// proxy routes the path to one of them.
 const TABLE: &str = include_str!("../../../docs/problems.md");
 
 pub(crate) async fn problem_page(Path(slug): Path<String>) -> Response {

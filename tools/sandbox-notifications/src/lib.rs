@@ -75,7 +75,8 @@ impl NotificationSandbox {
         sandbox
     }
 
-    /// `POST /sandbox/messages` sends text messages; `GET /sandbox/notifications?to=…` lists messages.
+    /// `POST /sandbox/messages` sends text messages; `GET /sandbox/notifications?to=…` lists
+    /// messages.
     pub fn routes(&self) -> Router {
         Router::new()
             .route("/sandbox/messages", post(phones::send))

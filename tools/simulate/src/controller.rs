@@ -1,4 +1,5 @@
-//! A controller: the real tick, and a mirror of the loop in `admission-controller/src/controller/schedule.rs`.
+//! A controller: the real tick, and a mirror of the loop in
+//! `admission-controller/src/controller/schedule.rs`.
 
 use std::time::Duration;
 

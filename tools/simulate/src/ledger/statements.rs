@@ -1,4 +1,5 @@
-//! The statements of the controller's tick, as `admission-controller/src/controller/postgres/` has them in SQL.
+//! The statements of the controller's tick, as `admission-controller/src/controller/postgres/` has
+//! them in SQL.
 
 mod line;
 mod record;
