@@ -36,6 +36,9 @@ const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a lost line waits for its shoppers at most: nodes present their tickets within a
 /// second, and browsers whose node has failed reconnect within a few.
 pub const RECOVERY_MAX: Duration = Duration::from_secs(10);
+/// How long a lost line waits once as many shoppers are back as before: among them may be some who
+/// were away, in place of a connected one who is about to present the ticket.
+const RECOVERY_LAST: Duration = Duration::from_millis(300);
 /// How long it waits after the last returned ticket, by the percentage that is missing at most.
 const RECOVERY_QUIET: [(i64, Duration); 2] = [(5, Duration::from_millis(500)), (25, Duration::from_millis(1500))];
 /// Ordinals that a line may give before the controller grants more: enough for a tick, and for a
@@ -85,20 +88,26 @@ fn pause(restless: u32) -> Duration {
     }
 }
 
-/// When a lost line stops waiting for its shoppers; `None` if it does not wait. The wait ends when
-/// all are back; the more are back, the shorter is the wait for another one. A ticket that is
+/// When a lost line stops waiting for its shoppers; `None` if it does not wait. The more are back,
+/// the shorter is the rest of the wait. A ticket that is
 /// presented later is recalled, and served before all others.
 pub fn recovers_until(line: &LineRow, seen: &Upcoming, now: OffsetDateTime) -> Option<OffsetDateTime> {
     let before = line.returned(line.present, line.highest_ordinal);
     let back = line.returned(present(seen), i64::try_from(seen.highest).unwrap_or(i64::MAX));
     let until = line.recovers_until?;
     // Further ahead than any recovery ends: the clock was set back.
-    if until <= now || until - now > RECOVERY_MAX + PUBLISHED_WITHIN || back >= line.expected {
+    if until <= now || until - now > RECOVERY_MAX + PUBLISHED_WITHIN {
         return None;
     }
-    let missing_percent = (line.expected - back).saturating_mul(100) / line.expected;
-    let quiet = RECOVERY_QUIET.iter().find(|(most, _)| missing_percent <= *most).filter(|_| back > before);
-    Some(quiet.map_or(until, |&(_, quiet)| until.min(now + quiet)))
+    let missing = (line.expected - back).max(0);
+    let missing_percent = missing.saturating_mul(100) / line.expected.max(1);
+    let wait = match RECOVERY_QUIET.iter().find(|(most, _)| missing_percent <= *most) {
+        _ if back <= before => return Some(until),
+        _ if missing == 0 => RECOVERY_LAST,
+        Some(&(_, quiet)) => quiet,
+        None => return Some(until),
+    };
+    Some(until.min(now + wait))
 }
 
 /// How many ordinals to grant ahead, after a number of epochs in short succession.
@@ -194,7 +203,9 @@ mod tests {
         // No other shopper has returned.
         assert_eq!(waits_ms(300, 96, 96), Some(300));
         assert_eq!(waits_ms(100, 95, 96), Some(100));
-        assert_eq!([waits_ms(9000, 99, 100), waits_ms(9000, 100, 140), waits_ms(0, 50, 50)], [None; 3]);
+        // As many as before are back, and among them may be some who were away.
+        assert_eq!([(0, 100), (99, 140)].map(|(before, present)| waits_ms(9000, before, present)), [Some(300); 2]);
+        assert_eq!(waits_ms(0, 50, 50), None);
         // The clock was set back.
         assert_eq!(waits_ms(12_001, 50, 50), None);
         // Shoppers who have joined since are not counted as returned.
