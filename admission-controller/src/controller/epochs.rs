@@ -89,8 +89,8 @@ fn pause(restless: u32) -> Duration {
 }
 
 /// When a lost line stops waiting for its shoppers; `None` if it does not wait. The more are back,
-/// the shorter is the rest of the wait. A ticket that is
-/// presented later is recalled, and served before all others.
+/// the shorter is the rest of the wait. A ticket that is presented later is recalled, and served
+/// before all others.
 pub fn recovers_until(line: &LineRow, seen: &Upcoming, now: OffsetDateTime) -> Option<OffsetDateTime> {
     let before = line.returned(line.present, line.highest_ordinal);
     let back = line.returned(present(seen), i64::try_from(seen.highest).unwrap_or(i64::MAX));

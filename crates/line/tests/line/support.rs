@@ -10,7 +10,7 @@ use fairline_line::{
 };
 use fairline_private_servers::testing;
 use fairline_record::{Hash, draw::Draw};
-use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status, VisitorId};
+use fairline_sale::{SaleCard, SaleId, VisitorId};
 use time::OffsetDateTime;
 
 pub const NO_GRACE: Duration = Duration::ZERO;
@@ -54,31 +54,7 @@ impl Line {
     pub async fn unpublished_at(redis_url: &str) -> Self {
         let store = LineStore::connect(redis_url).await.expect("a Redis");
         let id = SaleId(uuid::Uuid::new_v4());
-        let card = SaleCard {
-            id,
-            slug: format!("sale-{}", id.0.simple()),
-            name: "A sale".to_owned(),
-            description: String::new(),
-            price_minor: 100,
-            currency: "EUR".to_owned(),
-            per_shopper_limit: 1,
-            per_account_limit: None,
-            total: 10,
-            remaining: 10,
-            status: Status::Open,
-            opens_at: OffsetDateTime::UNIX_EPOCH,
-            ends_at: None,
-            rate_cap_per_s: 10.0,
-            message: None,
-            mode: SaleMode::Guarantee,
-            order: LineOrder::Fifo,
-            draw: None,
-            lane: None,
-            grace_s: None,
-            rehearsal: false,
-            theme: Default::default(),
-            record: None,
-        };
+        let card = SaleCard { id, slug: format!("sale-{}", id.0.simple()), ..SaleCard::example() };
         Self {
             store,
             card,
