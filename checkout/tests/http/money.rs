@@ -118,8 +118,12 @@ async fn a_failed_refund_is_no_longer_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dispute_is_detected_shown_and_published_until_it_ends() {
     let (test, gateway) = open().await;
-    for (evidence, ending, kept_by_the_bank) in [("winning_evidence", "won", 0), ("losing_evidence", "lost", 1234)] {
-        let (shopper, order) = paid(&test, "tok_createDispute").await;
+    for (method, evidence, ending, kept_by_the_bank) in [
+        ("tok_createDispute", "winning_evidence", "won", 0),
+        ("tok_createDispute", "losing_evidence", "lost", 1234),
+        ("tok_dispute_early", "winning_evidence", "won", 0),
+    ] {
+        let (shopper, order) = paid(&test, method).await;
         let disputed = async |standing: &str| {
             eventually(|| async {
                 let body = test.order(&shopper, order).await.body;

@@ -32,6 +32,7 @@ enum Profile {
     WebhooksLate,
     WebhooksShuffled,
     Disputed,
+    DisputedEarly,
 }
 
 impl Profile {
@@ -53,6 +54,7 @@ impl Profile {
             "tok_webhooks_late" => Self::WebhooksLate,
             "tok_webhooks_shuffled" => Self::WebhooksShuffled,
             "tok_createDispute" | "pm_card_createDispute" => Self::Disputed,
+            "tok_dispute_early" => Self::DisputedEarly,
             _ => return None,
         })
     }
@@ -282,7 +284,7 @@ impl Company {
         };
         let delivery = match (profile, &operation) {
             (Profile::Timeout, _) if charges => Delivery::Never,
-            (Profile::Slow, Operation::Create { .. }) => Delivery::Late,
+            (Profile::Slow, Operation::Create { .. }) | (Profile::DisputedEarly, Operation::Capture(_)) => Delivery::Late,
             _ => Delivery::Now,
         };
         match outcome {
@@ -386,7 +388,8 @@ impl Company {
             | Profile::WebhooksTwice
             | Profile::WebhooksLate
             | Profile::WebhooksShuffled
-            | Profile::Disputed => Status::RequiresCapture,
+            | Profile::Disputed
+            | Profile::DisputedEarly => Status::RequiresCapture,
         };
         // An id that no real company issues and that moves no money, so that stray ones can be
         // recognised and discarded.
@@ -401,7 +404,7 @@ impl Company {
 
     fn capture(&mut self, id: &str, profile: Profile, now: Instant) -> Outcome {
         match self.turn(id, &[Status::RequiresCapture], Status::Succeeded, now) {
-            Outcome::Done(_) if profile == Profile::Disputed => {
+            Outcome::Done(_) if matches!(profile, Profile::Disputed | Profile::DisputedEarly) => {
                 let dispute = Dispute { id: id.replacen("pi_", "dp_", 1), status: Disputed::NeedsResponse };
                 let Some(kept) = self.intents.get_mut(id) else { return Outcome::Unknown };
                 kept.intent.dispute = Some(dispute);

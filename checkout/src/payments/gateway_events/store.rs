@@ -39,7 +39,8 @@ impl Store {
 
     /// Stores an event of the gateway. If it is new, returns its payment, found by the gateway's id
     /// or by ours in the metadata. The same commit marks an ended payment for settlement, so that
-    /// no crash loses the event.
+    /// no crash loses the event. A payment that has not ended keeps the mark of a refund or dispute
+    /// until it ends: the event may arrive before the response to the capture.
     pub(crate) async fn receive_gateway_event(&self, event: &GatewayEvent<'_>) -> Result<Received, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let noted = sqlx::query("INSERT INTO gateway_events (id) VALUES ($1) ON CONFLICT DO NOTHING").bind(event.id);
@@ -48,8 +49,7 @@ impl Store {
         }
         let row: Option<PaymentRow> = sqlx::query_as(payment_columns!(
             "UPDATE payments SET gateway_ref = coalesce(gateway_ref, CASE WHEN state <> 'started' THEN $1 END), settle_no = settle_no + 1, \
-             settle_at = CASE WHEN state IN ('declined', 'voided') AND $3 OR state IN ('captured', 'refunded') AND $4 \
-                THEN now() + make_interval(secs => 10) ELSE settle_at END \
+             settle_at = CASE WHEN state IN ('declined', 'voided') AND $3 OR $4 THEN now() + make_interval(secs => 10) ELSE settle_at END \
              WHERE id = (SELECT id FROM payments WHERE gateway_ref = $1 OR id = $2 AND gateway_ref IS NULL LIMIT 1) RETURNING",
             ""
         ))

@@ -63,6 +63,8 @@ impl Payments {
     async fn settle(self: &Arc<Self>, payment: &Payment) -> Result<(), Unsettled> {
         match (&payment.reference, payment.state) {
             _ if payment.has_ended_unpaid() => self.release(payment).await,
+            // It is settled once it has ended.
+            (_, PaymentState::Started | PaymentState::Authorised | PaymentState::RefundDue) => Ok(()),
             (Some(reference), PaymentState::Captured | PaymentState::Refunded) => {
                 let balance = self.gateway.balance(reference).await?;
                 if self.store.note_balance(payment, &balance).await? {

@@ -224,7 +224,7 @@ impl Store {
     /// as it is now.
     pub(crate) async fn owe(&self, payment: &Payment, reference: &str) -> Result<Payment, StoreError> {
         let owed: Option<PaymentRow> = sqlx::query_as(payment_columns!(
-            "UPDATE payments SET state = $3, gateway_ref = $4, settle_at = NULL, updated_at = now() \
+            "UPDATE payments SET state = $3, gateway_ref = $4, updated_at = now() \
              WHERE id = $1 AND state = $2 RETURNING",
             ""
         ))
