@@ -37,7 +37,7 @@ pub(crate) struct Shopper<'a> {
     pub(crate) caller: Caller,
     pub(crate) record: Record,
     pub(crate) backoff: Backoff,
-    /// Like a page, a shopper pauses for four times the announced time to reconnect, at most.
+    /// Like a page, a shopper pauses for at most twice the announced time to reconnect.
     pause_max: Duration,
     diary: Diary,
     cookies: BTreeMap<String, String>,
@@ -215,7 +215,7 @@ impl<'a> Shopper<'a> {
             }
             LineMessage::Over { outcome } => Some(self.over(outcome).await),
             LineMessage::Heartbeat { reconnect_within_ms } => {
-                self.pause_max = Duration::from_millis(u64::from(reconnect_within_ms)) * 4;
+                self.pause_max = Duration::from_millis(u64::from(reconnect_within_ms)) * 2;
                 None
             }
             LineMessage::Reconnecting {} => None,
