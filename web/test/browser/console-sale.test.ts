@@ -138,7 +138,7 @@ test("a sale is created with a preview, run, copied, closed and reported; the au
   await at.status("Closed").waitFor();
   await page.getByRole("link", { name: "Report", exact: true }).click();
   await page.getByText(/The record was replayed/).waitFor();
-  await page.getByText(/preferred 1 ticket;/).waitFor();
+  await page.getByText(/moved 1 ticket to the front;/).waitFor();
   await photograph(page, "console-report");
 
   await page.getByRole("link", { name: "Audit log" }).click();

@@ -2809,7 +2809,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such rehearsal runs. */
+            /** @description No such rehearsal is running. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4110,7 +4110,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another rehearsal runs, or this controller is not set up for rehearsals. */
+            /** @description Another rehearsal is running, or this controller is not set up for rehearsals. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4542,7 +4542,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The ticket does not wait, or the sale has ended, is sold out, or its draw is due. */
+            /** @description The ticket is not waiting, or the sale has ended, is sold out, or its draw is due. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4641,7 +4641,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The ticket does not wait, or the sale has ended. */
+            /** @description The ticket is not waiting, or the sale has ended. */
             409: {
                 headers: {
                     [name: string]: unknown;
