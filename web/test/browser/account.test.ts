@@ -43,7 +43,7 @@ test("a sale for accounts asks to sign in, sells one item to each account, and c
   const code = account.getByLabel("Code", { exact: true });
   await code.waitFor();
   assert.ok(await code.evaluate((input) => input === document.activeElement), "the code field has the focus");
-  const { subject } = await notification("ada@example.org", /is your code for the demo shop/);
+  const { subject } = await notification("ada@example.org", /is your sign-in code for the demo shop/);
   await photograph(page, "sign-in-code");
   await code.fill(subject.startsWith("000000") ? "000001" : "000000");
   await page.keyboard.press("Enter");
