@@ -130,7 +130,7 @@ fn a_sale_is_run_from_a_terminal() {
     let hooks = json(&["webhooks", "list"]);
     let hook = hooks["webhooks"][0]["id"].as_str().expect("a webhook");
     assert_eq!(said(&["webhooks", "remove", hook]), "removed\n");
-    assert!(refused(&["rehearse", id, "--stop"]).contains("No rehearsal of this sale runs"));
+    assert!(refused(&["rehearse", id, "--stop"]).contains("No rehearsal of this sale is running"));
 
     let mut watching = Command::new(env!("CARGO_BIN_EXE_fairline"));
     let watching = watching.args(["sale", "--demo", at, "watch", "brass-lamp-no-7"]).stdout(Stdio::piped()).spawn();

@@ -44,7 +44,7 @@ pub(super) struct Waits {
 pub(super) struct OrdersReport {
     pub(super) paid: i64,
     pub(super) units: i64,
-    /// Orders that were refunded as a whole, here or by the payment company.
+    /// Orders that were refunded as a whole, here or by the payment gateway.
     pub(super) refunded: i64,
     pub(super) refunded_units: i64,
     /// Orders that a bank disputes or has disputed.
@@ -93,7 +93,7 @@ pub(super) struct Report {
     pub(super) orders: OrdersReport,
     /// In the currency's minor unit, without refunded and disputed amounts.
     pub(super) revenue_minor: i64,
-    /// Refunded in whole or in part, here or by the payment company.
+    /// Refunded in whole or in part, here or by the payment gateway.
     pub(super) refunded_minor: i64,
     /// What banks have taken back and not returned.
     pub(super) disputed_minor: i64,
