@@ -41,15 +41,15 @@ pub(crate) enum AdminError {
     TooManyConsoles,
     #[error("there is no such ticket")]
     UnknownTicket,
-    #[error("the ticket does not wait")]
+    #[error("the ticket is not waiting")]
     NotWaiting,
     #[error("the line does not answer")]
     LineUnavailable,
     #[error("this controller is not set up for rehearsals")]
     NoRehearsals,
-    #[error("another rehearsal runs")]
+    #[error("another rehearsal is running")]
     RehearsalRuns,
-    #[error("no such rehearsal runs")]
+    #[error("no such rehearsal is running")]
     UnknownRehearsal,
     #[error("an internal error occurred")]
     Failed,
@@ -73,7 +73,7 @@ pub(crate) enum AdminError {
     UnknownOrder,
     #[error("only {left_minor} of the order can be refunded")]
     NotRefundable { left_minor: i64 },
-    #[error("the order is paid for or has ended, and can't be cancelled; a paid order can be refunded")]
+    #[error("the order is paid, or has ended; a paid order can be refunded")]
     NotCancellable,
     #[error("another request for the order has not ended")]
     RequestUnderWay,
@@ -108,44 +108,44 @@ impl From<AdminError> for Problem {
         let detail = format!("{error}.");
         match error {
             AdminError::NoToken => Problem::new(&problem_types::NO_CREDENTIALS)
-                .detail("Sign in, or send the header `Authorization: Bearer <admin token>`."),
+                .detail("Sign in, or send the header `Authorization: Bearer` with an API token."),
             AdminError::WrongToken => Problem::new(&problem_types::WRONG_ADMIN_TOKEN)
                 .detail("The token is neither the admin token of the controller nor a valid API token."),
             AdminError::NoSession => {
                 Problem::new(&problem_types::NO_SESSION).detail("There is no session, or it has ended. Sign in.")
             }
             AdminError::WrongCredentials => Problem::new(&problem_types::WRONG_CREDENTIALS).detail(
-                "The name, the password or the code is wrong. Each code works once: if it was used, wait for the next.",
+                "Check all three. Each code works once: if you have used it, wait for the next one.",
             ),
             AdminError::TooManyAttempts { wait_s } => Problem::new(&problem_types::TOO_MANY_SIGN_INS)
                 .detail(format!("Too many attempts to sign in have failed. Try again in {wait_s} seconds."))
                 .retry_after(wait_s),
             AdminError::WrongEnrolment => Problem::new(&problem_types::WRONG_ENROLMENT)
-                .detail("The code is unknown, was used or has expired. Ask an owner for a new one."),
+                .detail("It is wrong, was used before or has expired. Ask an owner for a new one."),
             AdminError::TooManySignIns => {
-                Problem::unavailable("Too many operators sign in at this moment. Try again in a few seconds.")
+                Problem::unavailable("Too many operators are signing in right now. Try again in a few seconds.")
             }
             AdminError::UnknownToken => Problem::new(&problem_types::UNKNOWN_TOKEN)
                 .detail("Check the name; `GET /api/admin/tokens` lists the tokens."),
             AdminError::TooManyTokens { most } => Problem::new(&problem_types::TOO_MANY_TOKENS)
-                .detail(format!("There are {most} already, the maximum. Revoke an unused one.")),
+                .detail(format!("There are already {most}, which is the maximum. Revoke a token that is not used.")),
             AdminError::Csrf => Problem::new(&problem_types::CSRF)
                 .detail("Send the session's `csrf` as the header `x-csrf-token`. Nothing was changed."),
             AdminError::Role { needed } => Problem::new(&problem_types::ROLE)
-                .detail(format!("This needs the role {needed}. Ask an owner. Nothing was changed.")),
+                .detail(format!("This requires the role {needed}. Ask an owner for it. Nothing was changed.")),
             AdminError::OtherOrigin => Problem::new(&problem_types::FOREIGN_ORIGIN)
-                .detail("Only the console's own pages receive live updates."),
+                .detail("Only the console's own pages receive live updates. Open the console at its own address."),
             AdminError::UnknownOperator => Problem::new(&problem_types::UNKNOWN_OPERATOR)
                 .detail("Check the name; `GET /api/admin/operators` lists the operators."),
             AdminError::TooManyOperators { most } => Problem::new(&problem_types::TOO_MANY_OPERATORS)
-                .detail(format!("There are {most} already, the maximum. Remove one who has left.")),
+                .detail(format!("There are already {most}, which is the maximum. Remove an operator who has left.")),
             AdminError::TooManyConsoles => {
                 Problem::unavailable("Too many consoles are connected to this controller. Close one, or try again.")
             }
             AdminError::UnknownTicket => Problem::new(&problem_types::UNKNOWN_TICKET)
-                .detail("The line has not given this number. The shopper's page shows the number of the ticket."),
+                .detail("No ticket of this line has this number. The shopper's page shows the ticket number."),
             AdminError::NotWaiting => Problem::new(&problem_types::NOT_WAITING).detail(
-                "It has departed, or its turn has come. A token can only be revoked with all tokens of the sale.",
+                "It has left the line, or its turn has come. A single token can't be revoked, only all unused tokens of the sale.",
             ),
             AdminError::LineUnavailable => {
                 Problem::unavailable("The line does not answer. Nothing was changed; try again.")
@@ -154,7 +154,7 @@ impl From<AdminError> for Problem {
                 "Start the controller with `--rehearsal-program` and `--rehearsal-url`; see docs/operations.md.",
             ),
             AdminError::RehearsalRuns => Problem::new(&problem_types::REHEARSAL_RUNS)
-                .detail("One rehearsal runs at a time. Wait for its end, or stop it."),
+                .detail("One rehearsal can run at a time. Wait until it ends, or stop it."),
             AdminError::UnknownRehearsal => {
                 Problem::new(&problem_types::UNKNOWN_REHEARSAL).detail("It has ended, or the id is wrong.")
             }
@@ -170,7 +170,7 @@ impl From<AdminError> for Problem {
             AdminError::UnknownWebhook => Problem::new(&problem_types::UNKNOWN_WEBHOOK)
                 .detail("Check the id; `GET /api/admin/webhooks` lists the webhooks."),
             AdminError::TooManyWebhooks { most } => Problem::new(&problem_types::TOO_MANY_WEBHOOKS)
-                .detail(format!("There are {most} already, the maximum. Delete an unused one.")),
+                .detail(format!("There are already {most}, which is the maximum. Delete a webhook that is not used.")),
             AdminError::UnknownLane | AdminError::Lane(LaneRejected::Unknown) => {
                 Problem::new(&problem_types::UNKNOWN_LANE)
                     .detail("Check the name; `GET /api/admin/sales/{id}` lists the lanes of a sale.")
@@ -185,13 +185,13 @@ impl From<AdminError> for Problem {
             AdminError::UnknownOrder => Problem::new(&problem_types::UNKNOWN_ORDER)
                 .detail("Check the id; `GET /api/admin/sales/{id}/orders` lists the orders of a sale."),
             AdminError::NotRefundable { left_minor } => Problem::new(&problem_types::NOT_REFUNDABLE)
-                .detail("It exceeds what is left of the payment: see `left_minor`.")
+                .detail("It exceeds what is left of the payment (`left_minor`). Refund a smaller amount.")
                 .with("left_minor", left_minor),
             AdminError::NotCancellable => {
-                Problem::new(&problem_types::NOT_CANCELLABLE).detail(format!("T{}.", &detail[1..]))
+                Problem::new(&problem_types::NOT_CANCELLABLE).detail(format!("T{}", &detail[1..]))
             }
             AdminError::RequestUnderWay => Problem::new(&problem_types::REQUEST_UNDER_WAY)
-                .detail("Wait for it: `request` of the order shows its state."),
+                .detail("Wait until it ends: `request` of the order shows its state."),
             AdminError::IllegalTransition { .. } => {
                 Problem::new(&problem_types::ILLEGAL_TRANSITION).detail(format!("T{}", &detail[1..]))
             }
@@ -208,7 +208,9 @@ fn lane_rejected(rejected: LaneRejected) -> Problem {
     let detail = match rejected {
         LaneRejected::Unknown => "There is no such lane.",
         LaneRejected::TooMany => "The sale has the maximum number of lanes.",
-        LaneRejected::Shares => "The shares of a sale's lanes must not exceed 1 together. Reduce the others first.",
+        LaneRejected::Shares => {
+            "Together, the shares of a sale's lanes must not exceed 100 %. Reduce another lane's share first."
+        }
         LaneRejected::Drawn => "All lines of a sale are drawn together when it opens. Add lanes before that.",
         LaneRejected::Closed => "The sale has ended.",
     };
@@ -235,11 +237,11 @@ fn rejected_by(constraint: &str) -> Problem {
             .with("field", "prior_sale"),
         "stock_is_never_overpromised" | "stock_is_never_oversold" => {
             Problem::new(&problem_types::STOCK_BELOW_COMMITMENTS)
-                .detail("More units are promised, held or sold already. Nothing was changed.")
+                .detail("More units than this are already promised, held or sold. Nothing was changed.")
                 .with("field", "total")
         }
         other => Problem::new(&fairline_server::problem_types::INVALID_BODY)
-            .detail(format!("The database constraint {other} rejected it.")),
+            .detail(format!("The database rejected it (constraint {other}). Nothing was changed.")),
     }
 }
 

@@ -117,37 +117,37 @@ impl From<CheckoutError> for Problem {
             CheckoutError::NoToken => Self::new(&problem_types::NO_TOKEN)
                 .detail("Send the header `Authorization: Bearer <admission token>`. The waiting room gives a token to each admitted shopper."),
             CheckoutError::BadToken => Self::new(&problem_types::BAD_TOKEN)
-                .detail("It is not genuine, or was issued to another shopper. Use it in the browser in which you waited."),
+                .detail("It is not genuine, or belongs to another shopper. Continue in the browser in which you waited in line."),
             CheckoutError::TokenExpired => Self::new(&problem_types::TOKEN_EXPIRED)
-                .detail("Its units went to the next shopper in line. Nothing was charged. You can join the line again."),
+                .detail("The turn went to the next shopper. Nothing was charged. You can join the line again."),
             CheckoutError::OtherSale => Self::new(&problem_types::OTHER_SALE)
-                .detail("Use it for the sale for which it was issued."),
+                .detail("Go back to the sale in whose line you waited."),
             CheckoutError::TokenUsed(order) => Self::new(&problem_types::TOKEN_USED)
                 .detail("A token is valid for one purchase. `order` contains the order that it became.")
                 .with("order", json!(order)),
             CheckoutError::QuantityOverLimit { promised } => {
                 Self::new(&problem_types::QUANTITY_OVER_LIMIT)
-                    .detail(format!("This admission is valid for at most {promised} units. The token is still valid; choose a smaller quantity."))
+                    .detail(format!("You can buy at most {promised} with this turn. Choose a smaller quantity; your turn is still valid."))
                     .with("field", "quantity")
                     .with("limit", promised)
             }
             CheckoutError::SaleNotOpen => Self::new(&problem_types::SALE_NOT_OPEN)
-                .detail("It has not opened yet, or has been closed. Nothing was charged."),
+                .detail("It has not opened yet, or it has been closed. Nothing was charged."),
             CheckoutError::SoldOut => Self::new(&problem_types::SOLD_OUT)
-                .detail("Every unit is held or paid for. Nothing was charged. A released unit goes to the next shopper in line."),
+                .detail("Every unit is reserved or sold. Nothing was charged. A unit that becomes free goes to the next shopper in line."),
             CheckoutError::NoUnitNow => Self::new(&problem_types::NO_UNIT_NOW)
-                .detail("Nothing was charged. Another shopper's payment may still fail: you can try again until your hold expires."),
+                .detail("Nothing was charged. If another shopper's payment fails, a unit becomes free: try again until your time to pay is over."),
             CheckoutError::UnknownSale => Self::new(&problem_types::UNKNOWN_SALE)
                 .detail("Check the URL; `GET /api/flash-sales/active` lists the running and scheduled sales."),
             CheckoutError::UnknownOrder => Self::new(&problem_types::UNKNOWN_ORDER)
                 .detail("The order does not exist or belongs to another shopper; `GET /api/orders` lists the orders of this browser."),
             CheckoutError::PaymentDeclined => {
                 Self::new(&problem_types::PAYMENT_DECLINED)
-                    .detail("Nothing was charged. You can try again, or use another payment method, until the hold expires.")
+                    .detail("Nothing was charged. Try again, or use another payment method, before your time to pay is over.")
             }
             CheckoutError::PaymentRejected { code } => {
                 Self::new(&problem_types::PAYMENT_REJECTED)
-                    .detail("The payment company rejects it with any card. Nothing was charged. Please contact the shop.")
+                    .detail("The payment provider rejects it with any card. Nothing was charged. Please contact the shop.")
                     .with("code", code)
             }
             CheckoutError::TooManyAttempts => {
@@ -156,12 +156,12 @@ impl From<CheckoutError> for Problem {
             }
             CheckoutError::NotWithdrawn(order) => {
                 Self::new(&problem_types::NOT_WITHDRAWN)
-                    .detail("The bank has approved it, so it is being completed or is complete: see `order`.")
+                    .detail("The bank has approved it: it is complete, or will be in a moment. See `order`.")
                     .with("order", json!(order))
             }
             CheckoutError::NotRefundable { left_minor } => {
                 Self::new(&problem_types::NOT_REFUNDABLE)
-                    .detail("It exceeds what remains of the payment: see `left_minor`. An order that was paid for elsewhere is refunded there.")
+                    .detail("It exceeds what is left of the payment (`left_minor`). Refund a smaller amount. An order that was paid outside Fairline is refunded there.")
                     .with("left_minor", left_minor)
             }
             CheckoutError::RefundUnderWay => {
@@ -174,7 +174,7 @@ impl From<CheckoutError> for Problem {
                     .with("field", "amount_minor")
             }
             CheckoutError::HoldLapsed => Self::new(&problem_types::HOLD_LAPSED)
-                .detail("The units went to the next shopper in line. Nothing was charged. You can join the line again."),
+                .detail("Its units went to the next shopper in line. Nothing was charged. You can join the line again."),
             CheckoutError::NoKeys => {
                 warn!("redeem token failed: admission token keys are not loaded yet");
                 Self::unavailable("Checkout is still starting. Nothing was changed; try again.")
@@ -184,7 +184,7 @@ impl From<CheckoutError> for Problem {
                 .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_MERCHANT_KEY)."),
             CheckoutError::NotGivenBack(order) => {
                 Self::new(&problem_types::NOT_GIVEN_BACK)
-                    .detail("It is paid for, a payment is in progress, or it has expired: see `order`.")
+                    .detail("It is paid, a payment is in progress, or it has expired. Reload the page to see its status.")
                     .with("order", json!(order))
             }
             CheckoutError::NotConfirmed(order) => {
@@ -215,18 +215,18 @@ impl From<CheckoutError> for Problem {
             CheckoutError::NotSignedIn => Self::new(&problem_types::NOT_SIGNED_IN)
                 .detail("Sign in with `POST /users/login`, and send the access token as `Authorization: Bearer` or `Fairline-Account`. It is valid for 15 minutes."),
             CheckoutError::NoAccount => Self::new(&problem_types::ACCOUNT_NEEDED)
-                .detail("Sign in and try again. Your token is still valid."),
+                .detail("Sign in, and try again. Your turn is still valid."),
             CheckoutError::OverAllowance { left } => {
                 Self::new(&problem_types::ACCOUNT_OVER_LIMIT)
-                    .detail(format!("This account may buy {left} more units of this sale. The token is still valid."))
+                    .detail(format!("The limit leaves {left} more for this account. Your turn is still valid."))
                     .with("field", "quantity")
                     .with("left", left)
             }
             CheckoutError::OverShopperLimit { left } => {
                 let detail = if left == 0 {
-                    "You have bought or hold the maximum number of units of this sale. Nothing was charged.".to_owned()
+                    "You have already bought or reserved the maximum of this sale. Nothing was charged.".to_owned()
                 } else {
-                    format!("You may buy {left} more units of this sale. The token is still valid; choose a smaller quantity.")
+                    format!("You can buy {left} more in this sale. Choose a smaller quantity; your turn is still valid.")
                 };
                 Self::new(&problem_types::SHOPPER_OVER_LIMIT)
                     .detail(detail)
@@ -240,7 +240,7 @@ impl From<CheckoutError> for Problem {
             }
             CheckoutError::NoChannel { field } => {
                 Self::new(&problem_types::NO_CHANNEL)
-                    .detail(format!("This installation can't sign in by `{field}`. Sign in another way."))
+                    .detail(format!("This shop can't sign you in by `{field}`. Sign in another way."))
                     .with("field", field)
             }
             CheckoutError::TooManyCodes => Self::new(&problem_types::TOO_MANY_CODES)
@@ -258,7 +258,7 @@ impl From<CheckoutError> for Problem {
             CheckoutError::NoPush => Self::new(&problem_types::NO_PUSH)
                 .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT."),
             CheckoutError::NoReminder => Self::new(&problem_types::NO_REMINDER)
-                .detail("The account has no address for notifications, or a draw decides the order of this line. Keep the page open."),
+                .detail("Your account has no address for notifications, or this line is decided by a draw. Keep the page open instead."),
             CheckoutError::OrderUnderWay => Self::new(&problem_types::ORDER_UNDER_WAY)
                 .detail("Pay for it, cancel it, or wait until it expires; then try again. Nothing was erased."),
             CheckoutError::ForeignOrigin => Self::new(&problem_types::FOREIGN_ORIGIN)

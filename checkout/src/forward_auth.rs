@@ -321,7 +321,7 @@ fn refused(error: CheckoutError) -> Response {
 fn expired() -> Response {
     let problem = Problem::new(&problem_types::TOKEN_EXPIRED)
         .with_status(StatusCode::UNAUTHORIZED)
-        .detail("Its visit is over. Join the line again to get a new token.");
+        .detail("Its turn is over. Join the line again to get a new token.");
     (([(header::CACHE_CONTROL, "no-store")]), problem).into_response()
 }
 

@@ -121,7 +121,7 @@ struct Refund {
 /// The state of a refund.
 #[derive(Debug, Serialize, ToSchema)]
 struct RefundStatus {
-    /// `requested` while it is attempted, `done` once the payment company has accepted it, or
+    /// `requested` while it is attempted, `done` once the payment gateway has accepted it, or
     /// `failed`.
     status: String,
     /// Why it failed.
@@ -325,12 +325,12 @@ async fn confirm(
 }
 
 /// Refund all or a part of an order that was paid for here. Its units stay sold: raise the stock to
-/// sell them again. Events and the order show the refund once the payment company has counted it.
+/// sell them again. Events and the order show the refund once the payment gateway has counted it.
 #[utoipa::path(post, path = "/api/orders/{id}/refund", request_body = Refund,
     params(("id" = String, Path, description = "The order."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
     security(("merchant" = [])), responses(
-    (status = 202, description = "The state of the refund: `done`, `failed`, or `requested` while the payment company does not answer.", body = RefundStatus),
+    (status = 202, description = "The state of the refund: `done`, `failed`, or `requested` while the payment gateway does not answer.", body = RefundStatus),
     (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such order.", body = ProblemBody),
     (status = 409, description = "It was not paid for here, less than the amount is left, or another refund is still open.", body = ProblemBody),

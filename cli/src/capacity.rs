@@ -93,7 +93,7 @@ pub(crate) struct Settings {
 /// Parses a number that is safe to divide by.
 fn more_than_nothing(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if (0.001..=1e6).contains(&number) { Ok(number) } else { Err("it has to be between 0.001 and 1000000".to_owned()) }
+    if (0.001..=1e6).contains(&number) { Ok(number) } else { Err("it must be between 0.001 and 1000000".to_owned()) }
 }
 
 /// The requirements of a sale.
@@ -204,7 +204,7 @@ fn as_values(of: &Settings, needs: &Needs) -> String {
         )
     };
     format!(
-        "# For {} shoppers and {} units: fairline capacity. Put them in place before the sale opens.\n\
+        "# For {} shoppers and {} units: fairline capacity. Apply them before the sale opens.\n\
          waitingRoom:\n  socketsMax: {}\n  autoscaling: {}, socketsPerPod: {} }}\n  resources: {}\n\
          checkout:\n  autoscaling: {} }}\n  resources: {}\n",
         of.shoppers,
@@ -233,7 +233,7 @@ fn in_words(of: &Settings, needs: &Needs) -> String {
     line(
         "Redis",
         format!(
-            "1 process, {:.1} % of a core while people come, {} MB; and a replica",
+            "1 process, {:.1} % of a core while shoppers arrive, {} MB; and a replica",
             needs.redis_busy * 100.0,
             grouped(needs.redis_mb)
         ),
@@ -243,19 +243,19 @@ fn in_words(of: &Settings, needs: &Needs) -> String {
         "Postgres",
         format!("{}, {} MB for this sale; and a replica", cores(needs.postgres_cores), grouped(needs.postgres_mb)),
     );
-    line("in front", format!("{} for TLS, {} MB", cores(needs.front_cores), grouped(needs.front_mb)));
+    line("TLS proxy", format!("{}, {} MB", cores(needs.front_cores), grouped(needs.front_mb)));
     line("controllers", format!("{}", needs.controllers));
-    line("sent out", format!("{} GB", grouped(needs.gigabytes_out.ceil())));
+    line("outgoing traffic", format!("{} GB", grouped(needs.gigabytes_out.ceil())));
     line(
-        "money",
+        "cost",
         format!(
-            "about {} for {} hours of {} cores, and what is sent out",
+            "about {}, for {} hours of {} cores and the outgoing traffic",
             grouped(needs.money.ceil()),
             of.hours,
             grouped(needs.cores.ceil())
         ),
     );
-    line("gives way first", format!("Redis, if {} came in the same time", grouped(needs.shoppers_max)));
+    line("first bottleneck", format!("Redis, if {} shoppers arrived in the same time", grouped(needs.shoppers_max)));
     words
 }
 

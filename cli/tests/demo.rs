@@ -205,7 +205,10 @@ fn a_port_in_use_is_reported() {
     let refused = command(folder.path(), &["--port", &port]).output().expect("fairline runs");
     assert_eq!(refused.status.code(), Some(2));
     let sentence = String::from_utf8_lossy(&refused.stderr);
-    assert!(sentence.starts_with(&format!("✗ Port {port} is in use. Stop what listens there")), "{sentence}");
+    assert!(
+        sentence.starts_with(&format!("✗ Port {port} is in use. Stop the program that listens there")),
+        "{sentence}"
+    );
     assert_eq!(servers_in(folder.path()), 0);
 }
 

@@ -192,7 +192,7 @@ async fn log_in(
             let token = accounts.begin_session(None, account, vouched.address).await?;
             Ok(session(&accounts, account, &token.ok_or(CheckoutError::SignedOut)?, log_in.cookies)?)
         }
-        _ => Err(wrong("email", "has to be there, or `phone`, or `id_token`, and one of them alone").into()),
+        _ => Err(wrong("email", "must be present, or `phone` or `id_token` instead; exactly one of them").into()),
     }
 }
 

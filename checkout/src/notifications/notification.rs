@@ -166,7 +166,11 @@ mod tests {
                 "Your order at Lamps & Co: A <small>",
                 "https://lamps.example/sales/lamp",
             ),
-            (Content::HoldAboutToLapse(details.clone()), "Pay soon: A <small>", "https://lamps.example/sales/lamp"),
+            (
+                Content::HoldAboutToLapse(details.clone()),
+                "Pay by 18:05 UTC: A <small>",
+                "https://lamps.example/sales/lamp",
+            ),
             (Content::TurnIsNear(details.clone()), "Your turn is near: A <small>", "https://lamps.example/sales/lamp"),
             (
                 Content::Refunded(details.clone()),
@@ -184,7 +188,7 @@ mod tests {
         }
         let sign_in = Uuid::from_u128(1);
         let code = render(&Content::Code { sign_in });
-        assert_eq!(code.subject, format!("{} is your code for Lamps & Co", key.code(sign_in)));
+        assert_eq!(code.subject, format!("{} is your sign-in code for Lamps & Co", key.code(sign_in)));
         assert_eq!(Content::Code { sign_in }.render(&sender, None), None);
     }
 }

@@ -50,7 +50,7 @@ const LATE_AT_ONCE: i64 = 200;
 
 /// Shown to a shopper who pays while the gateway does not answer. `orders::expiry` defines how long
 /// the order is kept.
-const GATEWAY_DOWN: &str = "The payment company does not answer at the moment. Your order is kept for up to a quarter of an hour, and paid as soon as it does; nothing is charged twice.";
+const GATEWAY_DOWN: &str = "The payment provider is not responding. We keep your order for up to 15 minutes and complete the payment as soon as it is back. You will not be charged twice.";
 
 /// Why a payment can't continue at the moment.
 #[derive(Debug, thiserror::Error)]

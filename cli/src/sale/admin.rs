@@ -115,7 +115,7 @@ impl Admin {
         let (title, detail) = (said["title"].as_str(), said["detail"].as_str());
         Err(Failure::new(match (title, detail) {
             (Some(title), Some(detail)) => format!("{title}. {detail}"),
-            _ => format!("The server answered {status}. Is {} an admission controller?", self.address),
+            _ => format!("The server answered {status}. Check that {} is an admission controller.", self.address),
         }))
     }
 }

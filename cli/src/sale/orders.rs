@@ -13,7 +13,7 @@ use crate::failure::Failure;
 pub(super) struct List {
     #[command(flatten)]
     named: Named,
-    /// Order id, ticket number, e-mail address, or the payment company's payment id.
+    /// Order id, ticket number, e-mail address, or the payment gateway's payment id.
     #[arg(value_name = "TEXT")]
     search: Option<String>,
 }

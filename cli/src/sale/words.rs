@@ -37,7 +37,7 @@ pub(super) fn of_sale(sale: &Value) -> String {
     line("opens", text(sale, "opens_at").to_owned());
     line("ends", text(sale, "ends_at").to_owned());
     line("message", text(sale, "message").to_owned());
-    line("now", text(sale, "last_decision").to_owned());
+    line("limit", text(sale, "last_decision").to_owned());
     words
 }
 

@@ -113,7 +113,7 @@ pub fn gateway_refuses(minor: i64, currency: &str) -> Option<String> {
     let least = find(&GATEWAY_LEAST, currency).unwrap_or(1);
     if minor < least {
         return Some(format!(
-            "be {least} or more: the payment company takes no less than {}",
+            "be {least} or more: the payment gateway takes no less than {}",
             price_text(least, currency)
         ));
     }
@@ -122,7 +122,7 @@ pub fn gateway_refuses(minor: i64, currency: &str) -> Option<String> {
     }
     let step =
         if GATEWAY_TENS.contains(&currency) { 10 } else { 10_i64.pow(decimals(currency) - gateway_decimals(currency)) };
-    Some(format!("be a multiple of {step}: the payment company takes no other amounts in {currency}"))
+    Some(format!("be a multiple of {step}: the payment gateway takes no other amounts in {currency}"))
 }
 
 /// Parses an amount such as `49` or `49.00` into minor units; `None` if it is malformed or has too
@@ -216,7 +216,7 @@ mod tests {
         }
         assert_eq!(
             gateway_refuses(49, "EUR").as_deref(),
-            Some("be 50 or more: the payment company takes no less than €0.50")
+            Some("be 50 or more: the payment gateway takes no less than €0.50")
         );
     }
 

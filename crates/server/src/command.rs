@@ -29,7 +29,7 @@ pub async fn program<S: Parser>(
 ) -> ExitCode {
     let healthy = Arg::new("healthy").long("healthy").action(ArgAction::SetTrue);
     let command =
-        S::command().arg(healthy.help("Ask the process that listens whether it is ready, and end with 0 if it is"));
+        S::command().arg(healthy.help("Run the container health check: exit with 0 if the local process is ready"));
     let matches = command.get_matches();
     let settings = S::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if matches.get_flag("healthy") {

@@ -5,13 +5,13 @@ crate::problem_types! {
         merchant: "Send at most 16 KiB.",
     }
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Internal error" {
-        shopper: "Try again. If it persists, contact the shop.",
+        shopper: "Try again. If it happens again, contact the shop.",
         operator: "Read the service's log at level error, and report the bug.",
     }
-    INVALID_ADDRESS = BAD_REQUEST "invalid-address" "The path or the query is not valid" {
+    INVALID_ADDRESS = BAD_REQUEST "invalid-address" "Invalid path or query" {
         merchant: "Correct the parameter that `detail` names.",
     }
-    INVALID_BODY = UNPROCESSABLE_ENTITY "invalid-body" "The request body is not valid" {
+    INVALID_BODY = UNPROCESSABLE_ENTITY "invalid-body" "Invalid input" {
         merchant: "Correct the field that `field` and `detail` name.",
     }
     NOT_JSON = UNSUPPORTED_MEDIA_TYPE "not-json" "The request body is not JSON" {

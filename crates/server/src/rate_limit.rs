@@ -157,7 +157,7 @@ fn too_many_requests(wait_s: u64) -> Problem {
     // Rounded up, so that a client that returns at that time is accepted.
     let wait_s = wait_s + 1;
     Problem::new(&problem_types::TOO_MANY_REQUESTS)
-        .detail(format!("Try again in {wait_s} s. A place in the line is not lost by waiting."))
+        .detail(format!("Try again in {wait_s} s. A place in line is kept."))
         .retry_after(wait_s)
 }
 

@@ -1,4 +1,4 @@
-//! Evidence for the checker: the state of the database and of the payment company. The only SQL of
+//! Evidence for the checker: the state of the database and of the payment gateway. The only SQL of
 //! this tool; it reads, except for the control.
 
 use std::{
@@ -57,7 +57,7 @@ pub struct Admission {
 /// A payment, with its hold and its order.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Payment {
-    /// Its id, which the payment company has, too.
+    /// Its id, which the payment gateway has, too.
     pub id: Uuid,
     /// The hold, whose id is the order's.
     pub hold_id: Uuid,
@@ -69,7 +69,7 @@ pub struct Payment {
     pub has_order: bool,
 }
 
-/// An intent at the payment company.
+/// An intent at the payment gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
     /// Its id there.

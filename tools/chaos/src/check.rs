@@ -1,4 +1,4 @@
-//! The verdict on one shop, from the history of its shoppers, its database, its payment company and
+//! The verdict on one shop, from the history of its shoppers, its database, its payment gateway and
 //! its public record. Pure.
 //!
 //! The report of `fairline rush` judges counts. This module adds checks that need the times of
@@ -102,7 +102,7 @@ pub struct Evidence<'a> {
     pub admissions: &'a [Admission],
     /// The database's payments.
     pub payments: &'a [Payment],
-    /// The payment company's charges.
+    /// The payment gateway's charges.
     pub charges: &'a [Charge],
     /// Samples of the stock, two per second, with their times.
     pub stock: &'a [(i64, Stock)],

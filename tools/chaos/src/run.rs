@@ -156,7 +156,7 @@ struct Running<'a> {
     recoveries: Vec<Recovery>,
     violations: Vec<Violation>,
     ended: Vec<String>,
-    /// What the payment company had before it was stopped for good.
+    /// What the payment gateway had before it was stopped for good.
     charges: Vec<Charge>,
     stock: Arc<Mutex<Vec<(i64, Stock)>>>,
     _samples: JoinSet<()>,

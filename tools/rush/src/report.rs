@@ -192,7 +192,9 @@ impl Report {
                 let counted = [database.promised, database.held, database.sold];
                 if shown != counted {
                     let of = "promised, held and sold";
-                    report.mismatches.push(format!("of {of} the admin API shows {shown:?}, the database {counted:?}"));
+                    report
+                        .mismatches
+                        .push(format!("{of} differ: the admin API shows {shown:?}, the database {counted:?}"));
                 }
             }
             (Some(Err(error)), _) => report.mismatches.push(format!("the admin API could not be read: {error}")),

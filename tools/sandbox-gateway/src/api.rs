@@ -1,4 +1,4 @@
-//! The payment company's HTTP API: the part of Stripe's that a shop needs to take a payment
+//! The payment gateway's HTTP API: the part of Stripe's that a shop needs to take a payment
 //! (<https://docs.stripe.com/api>).
 
 use std::{

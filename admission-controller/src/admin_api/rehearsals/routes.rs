@@ -50,7 +50,7 @@ struct RehearsalList {
     security(("admin" = [])), responses(
     (status = 202, description = "The rehearsal has begun.", body = Rehearsal),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "Another rehearsal runs, or this controller is not set up for rehearsals.", body = ProblemBody),
+    (status = 409, description = "Another rehearsal is running, or this controller is not set up for rehearsals.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
 ))]
 async fn rehearse(
@@ -79,7 +79,7 @@ async fn list_rehearsals(
 /// Stop a rehearsal.
 #[utoipa::path(delete, path = "/api/admin/rehearsals/{id}", params(("id" = Uuid, Path)), security(("admin" = [])), responses(
     (status = 204, description = "It ends within a few seconds."),
-    (status = 404, description = "No such rehearsal runs.", body = ProblemBody),
+    (status = 404, description = "No such rehearsal is running.", body = ProblemBody),
 ))]
 async fn stop_rehearsal(
     State(rehearsals): State<Rehearsals>,

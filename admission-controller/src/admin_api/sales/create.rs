@@ -127,7 +127,7 @@ impl CreateSale {
         check_field(
             "price_minor",
             (1..=1_000_000_000).contains(&self.price_minor),
-            "be between 1 and 1000000000: a payment company takes no payment of nothing",
+            "be between 1 and 1000000000: payment gateways reject payments of 0",
         )?;
         let iso = self.currency.len() == 3 && self.currency.chars().all(|c| c.is_ascii_uppercase());
         check_field("currency", iso, "be an ISO 4217 code such as EUR")?;

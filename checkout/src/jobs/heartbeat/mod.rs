@@ -31,7 +31,7 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 const BEATS_SUMMED: usize = 5;
 
 /// A layer that counts the outcome of each payment. It ignores the duration: that depends on the
-/// payment company, and on banks that ask their customer first.
+/// payment gateway, and on banks that ask their customer first.
 pub(crate) async fn count_payment(State(health): State<Health>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     health.record(response.status().is_server_error(), Duration::ZERO);
