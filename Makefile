@@ -18,8 +18,8 @@ CARGO := cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 CHECKED := $(or $(CARGO_TARGET_DIR),target)/checked
-# nextest where there is one, which runs the tests of all crates side by side but knows no doc tests; cargo's own runner
-# elsewhere.
+# nextest where there is one, which runs the tests of all crates side by side but knows no doc
+# tests; cargo's own runner elsewhere.
 NEXTEST := $(shell command -v cargo-nextest)
 # A server that the line is measured against.
 NODE_WS := tools/bench-line/node-ws/node_modules/.installed
@@ -46,7 +46,8 @@ web/node_modules/.installed: web/package.json web/package-lock.json
 	@npm --prefix web ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# The build leaves files alone that have not changed, so that nothing is compiled again for them; hence a mark of its own.
+# The build leaves files alone that have not changed, so that nothing is compiled again for them;
+# hence a mark of its own.
 web/node_modules/.built: web/node_modules/.installed $(WEB_SOURCES)
 	@cd web && node scripts/build.mjs
 	@touch $@
@@ -62,8 +63,8 @@ migrate: build ## Bring a database up to date: make migrate POSTGRES_URL=postgre
 
 test: setup-test web test-web test-deploy test-rust test-api test-browser test-load ## Run every test
 
-# What tests start as processes: the services, the demo. Built for all of them alike, it is built once, and beforehand, so that it
-# takes none of the time that a test may take.
+# The programs that tests start as processes. They are built once and beforehand, so that building
+# does not count towards the time limit of a test.
 programs: setup web
 	@$(CARGO) build --locked --workspace --bins --examples
 
@@ -140,7 +141,8 @@ chaos: setup-test programs ## Inject random faults into shops of real processes 
 snapshots: programs $(NODE_WS) ## Renew the snapshots of texts in tests: TESTS='package(fairline)' for a part
 	@INSTA_UPDATE=always $(MAKE) test-rust $(if $(TESTS),TESTS="$(TESTS)")
 
-# The tests that compare the generated files write them instead. The OpenAPI documents are those that a demo serves.
+# The tests that compare the generated files write them instead. The OpenAPI documents are those
+# that a demo serves.
 openapi: programs ## Renew generated files: docs/openapi, docs/problems.md, the schema's snapshot, and the types of the pages
 	@FAIRLINE_REGENERATE=1 $(CARGO) $(if $(NEXTEST),nextest run,test) --locked --package fairline --test demo --test problems --test schema $(if $(NEXTEST),,--) a_demo_serves_everything is_up_to_date
 	@npm --prefix web run --silent generate

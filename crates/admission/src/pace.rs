@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::visits::{ByAge, Stage, Visits, bin_of};
 
 /// The burst limit: a late tick catches up on at most this many seconds, which is longer than any
-/// tick period. Earlier time is lost. Of what a tick could not use, less than one admission is kept:
-/// neither an empty line nor a stall accumulates a burst, and the first shopper after it goes at once.
+/// tick period. Earlier time is lost. Of what a tick could not use, less than one admission is
+/// kept: neither an empty line nor a stall accumulates a burst, and the first shopper after it goes
+/// at once.
 pub const LATE_MAX_S: f64 = 2.0;
 /// Seconds after which an unclaimed turn is considered abandoned. It is returned to the rate then,
 /// and taken again if a page claims it after all. An age bin begins here.

@@ -128,9 +128,9 @@ impl Operation {
 
     fn log_failure(&self, operation: &str, lasted: Duration, result: &str) {
         static SECOND_AND_COUNT: AtomicU64 = AtomicU64::new(0);
-        let (before_s, unsaid) = note(&SECOND_AND_COUNT, now_s(), FAILURES_PER_S_MAX);
-        if unsaid > 0 {
-            tracing::warn!(unsaid, second = before_s, "failure log limit reached; further failures were only counted");
+        let (before_s, not_logged) = note(&SECOND_AND_COUNT, now_s(), FAILURES_PER_S_MAX);
+        if not_logged > 0 {
+            tracing::warn!(not_logged, second = before_s, "failure log limit reached; further failures were only counted");
         }
         if (SECOND_AND_COUNT.load(Ordering::Relaxed) & COUNT) <= FAILURES_PER_S_MAX {
             tracing::warn!(
@@ -185,15 +185,15 @@ const COUNT: u64 = (1 << 24) - 1;
 /// Counts one in its second. At the start of a new second, returns the previous one and how many
 /// exceeded its bound.
 fn note(second_and_count: &AtomicU64, now_s: u64, bound: u64) -> (u64, u64) {
-    let mut unsaid = (0, 0);
+    let mut not_logged = (0, 0);
     let next = |before: u64| {
         let (second, count) = (before >> 24, before & COUNT);
         let is_same = second == now_s;
-        unsaid = if is_same { (0, 0) } else { (second, count.saturating_sub(bound)) };
+        not_logged = if is_same { (0, 0) } else { (second, count.saturating_sub(bound)) };
         Some(now_s << 24 | if is_same { (count + 1).min(COUNT) } else { 1 })
     };
     let _ = second_and_count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-    unsaid
+    not_logged
 }
 
 #[expect(clippy::too_many_arguments, reason = "they are the fields of a span")]
