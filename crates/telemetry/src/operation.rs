@@ -130,7 +130,11 @@ impl Operation {
         static SECOND_AND_COUNT: AtomicU64 = AtomicU64::new(0);
         let (before_s, not_logged) = note(&SECOND_AND_COUNT, now_s(), FAILURES_PER_S_MAX);
         if not_logged > 0 {
-            tracing::warn!(not_logged, second = before_s, "failure log limit reached; further failures were only counted");
+            tracing::warn!(
+                not_logged,
+                second = before_s,
+                "failure log limit reached; further failures were only counted"
+            );
         }
         if (SECOND_AND_COUNT.load(Ordering::Relaxed) & COUNT) <= FAILURES_PER_S_MAX {
             tracing::warn!(
