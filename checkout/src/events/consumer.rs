@@ -122,7 +122,7 @@ where
         let outcome = consume(events).await;
         let result = if outcome.is_ok() { "consumed" } else { "failed" };
         for (kind, operation) in consumed {
-            operation.end(result, outcome.is_err(), || Report::named(format!("{group} consumes {}", kind.word())));
+            operation.end(result, outcome.is_err(), || Report::named(format!("{group} consumes {}", kind.as_str())));
         }
         outcome?;
         stream.acknowledge(sale, group, &numbers).await?;
