@@ -149,7 +149,10 @@ impl Verifier {
         let fault = |why: String| Fault { seq: self.head.seq + 1, why };
         let sale = self.line.sale.ok_or_else(|| fault("the record is empty".to_owned()))?;
         if let Some(pin) = self.pins.iter().find(|pin| pin.seq > self.head.seq) {
-            return Err(fault(format!("the record ends here, and had {} entries when its hash was kept", pin.seq)));
+            return Err(fault(format!(
+                "the record ends here, and went on to entry {} when its hash was kept",
+                pin.seq
+            )));
         }
         if let Some(holder) = self.holder.filter(|holder| !self.line.joined.contains(holder.ordinal)) {
             return Err(fault(format!("the record ends here, and does not contain ticket {}", holder.ordinal)));

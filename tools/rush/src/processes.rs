@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     RushError,
+    count::counted,
     crowd::{Crowd, Job},
     history::{EVENTS_BUFFERED, Event, HistoryFile},
     record::Record,
@@ -201,7 +202,7 @@ impl Part {
         if known == shoppers {
             Ok(lost)
         } else {
-            Err(RushError::Part(format!("{status}, {known} of {shoppers} shoppers known")))
+            Err(RushError::Part(format!("{status}, {known} of {} known", counted(shoppers, "shopper", "shoppers"))))
         }
     }
 }

@@ -141,7 +141,7 @@ fn a_passed_shopper_is_found_unless_away_when_redis_lost_the_line() {
     doctored
         .report
         .broken
-        .push("promise 4: 1 pairs of shoppers who stayed were admitted against their ordinals".to_owned());
+        .push("promise 4: 1 pair of shoppers who stayed was admitted against their ordinals".to_owned());
     assert_eq!(doctored.promises(), [4]);
     let away = Event { at_us: 4 * S, shopper: 0, what: Happening::Disconnected };
     doctored.events.push(away);
