@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn more_is_never_cheaper() {
+    fn a_larger_sale_never_costs_less() {
         for pair in
             [(1_000, 10), (10_000, 100), (100_000, 1_000), (1_000_000, 20_000), (14_000_000, 400_000)].windows(2)
         {
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn divisors_are_positive() {
+    fn numbers_to_divide_by_are_positive() {
         assert_eq!(more_than_nothing("0.5"), Ok(0.5));
         for nonsense in ["0", "-1", "NaN", "inf", "1e300", "much"] {
             assert!(more_than_nothing(nonsense).is_err(), "{nonsense}");

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_a_cloud_event_and_comes_back() {
+    fn an_event_is_a_cloud_event_and_round_trips() {
         let event = Event {
             sale: "0190a6a0-0000-7000-8000-000000000001".parse().expect("an id"),
             number: 42,

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_those_of_json_and_are_read_back_as_stored() {
+    fn words_equal_those_of_json_and_round_trip_as_stored() {
         for status in [Status::Scheduled, Status::Open, Status::Paused, Status::SoldOut, Status::Closed] {
             let read: Result<Status, serde::de::value::Error> =
                 Status::deserialize(status.as_str().into_deserializer());
