@@ -14,6 +14,7 @@
 mod again;
 mod audit;
 mod checkout;
+mod clock;
 mod count;
 mod crowd;
 mod database;
@@ -48,12 +49,12 @@ pub use report::{DatabaseCount, Report};
 pub use settings::Settings;
 pub use wire::{Target, TargetError};
 
+use clock::now_us;
 use crowd::{Guests, Job};
 use database::Database;
 use history::HistoryFile;
 use messages::{ActiveSales, AdminSale, SaleCard};
 use report::Evidence;
-use shopper::now_us;
 use show::Screen;
 use wire::{Caller, request};
 

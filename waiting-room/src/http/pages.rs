@@ -20,11 +20,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::form
 use crate::{
     auth::ticket::TicketAuth,
     http::{
+        AppState,
         api::active,
         entry::{Credentials, Entered, EntryMode, EntryRequest, LineEntry, invited},
         error::RoomError,
         polls::Polls,
-        state::AppState,
     },
     line::{room::Room, rooms::Rooms},
     stream::session::Session,
