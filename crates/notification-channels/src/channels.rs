@@ -52,6 +52,21 @@ pub struct ChannelSettings {
 }
 
 /// The configured channels.
+///
+/// ```
+/// use fairline_notification_channels::{Address, AddressKind, ChannelSettings, Channels};
+///
+/// let settings = ChannelSettings {
+///     sms_url: Some("https://sms.example/messages".to_owned()),
+///     sms_from: Some("Shop".to_owned()),
+///     ..ChannelSettings::default()
+/// };
+/// let channels = Channels::new(&settings)?;
+/// let phone = Address::phone("+49 30 901820").expect("a phone number");
+/// assert!(channels.to(phone.kind()).is_some());
+/// assert!(channels.to(AddressKind::Email).is_none());
+/// # Ok::<(), fairline_server::StartError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Channels {
     mail: Option<Arc<dyn Channel>>,

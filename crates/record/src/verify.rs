@@ -69,6 +69,24 @@ pub struct Verdict {
 }
 
 /// Replays a record, entry by entry.
+///
+/// ```
+/// use fairline_record::{
+///     entry::{Body, Entry, Event, Head},
+///     verify::Verifier,
+/// };
+/// use fairline_sale::LineOrder;
+/// use time::OffsetDateTime;
+///
+/// let sale = "3c6f7a52-0f5e-4c0e-9a39-6b8d3f5f6f10".parse().expect("a UUID");
+/// let event = Event::Sale { sale, order: LineOrder::Fifo, commitment: None };
+/// let entry = Entry::after(Head::default(), &Body { at: OffsetDateTime::UNIX_EPOCH, event });
+///
+/// let mut verifier = Verifier::new(None, Vec::new());
+/// verifier.take(&entry.to_line().expect("JSON"))?;
+/// assert_eq!(verifier.finish()?.sale, sale);
+/// # Ok::<(), fairline_record::verify::Fault>(())
+/// ```
 #[derive(Debug)]
 pub struct Verifier {
     head: Head,
