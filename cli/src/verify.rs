@@ -29,7 +29,7 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
     /// The record: a file, `-` for standard input, or the URL where a shop publishes it:
-    /// http://shop/api/flash-sales/ID/record.
+    /// `http://shop/api/flash-sales/ID/record`.
     #[arg(value_name = "FILE|URL")]
     record: String,
     /// A ticket to look up: the value of the cookie `fairline_ticket_…`, or ORDINAL:VISITOR.

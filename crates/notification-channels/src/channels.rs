@@ -22,7 +22,8 @@ pub struct ChannelSettings {
     /// Sender of e-mail: `Shop <shop@example.org>`.
     #[arg(long, env = "FAIRLINE_MAIL_FROM")]
     pub mail_from: Option<String>,
-    /// SMS provider with Twilio's API: https://api.twilio.com/2010-04-01/Accounts/AC…/Messages.json
+    /// SMS provider with Twilio's API:
+    /// `https://api.twilio.com/2010-04-01/Accounts/AC…/Messages.json`
     #[arg(long, env = "FAIRLINE_SMS_URL")]
     pub sms_url: Option<String>,
     /// Account at the SMS provider, as user:password.
