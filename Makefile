@@ -154,6 +154,7 @@ $(LINT_TOOLS): scripts/lint/package.json scripts/lint/package-lock.json
 lint: setup web $(LINT_TOOLS) ## Check format, lints, types, texts, OpenAPI documents, licences and known vulnerabilities
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	@RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 	@npm --prefix web run --silent lint
 	@$(LINT_BIN)/cspell lint --config scripts/lint/cspell.json --no-progress --no-summary
 	@node scripts/lint/prose.mjs

@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn every_named_sale_counts() {
+    fn every_sale_in_the_query_and_the_headers_counts() {
         assert_eq!(asked("/forward-auth/verify?sale=a", &[("x-fairline-sale", "b")]).sales, ["a", "b"]);
         assert_eq!(asked("/forward-auth/verify/?x=sale=a", &[]).sales, [""; 0]);
     }

@@ -72,7 +72,7 @@ pub struct Settings {
     /// waiting rooms'.
     #[arg(long, env = "FAIRLINE_TICKET_KEY", hide_env_values = true)]
     pub ticket_key: Secret,
-    /// Payment gateway: https://api.stripe.com, or a sandbox gateway.
+    /// Payment gateway: `https://api.stripe.com`, or a sandbox gateway.
     #[arg(long, env = "FAIRLINE_GATEWAY_URL")]
     pub gateway_url: String,
     /// Secret key of the account at the gateway; for a sandbox gateway, any that begins with `sk_`.
@@ -103,10 +103,10 @@ pub struct Settings {
     /// Name of the shop in notifications.
     #[arg(long, env = "FAIRLINE_SHOP_NAME", default_value = "the shop")]
     pub shop_name: String,
-    /// URL of the shopper's pages, for links in notifications: https://sale.example.org
+    /// URL of the shopper's pages, for links in notifications, such as `https://sale.example.org`.
     #[arg(long, env = "FAIRLINE_PAGES_URL")]
     pub pages_url: Option<String>,
-    /// Further origins whose pages may buy, comma-separated: such as https://shop.example.
+    /// Further origins whose pages may buy, comma-separated, such as `https://shop.example`.
     /// Fairline's own pages are always allowed.
     #[arg(long, env = "FAIRLINE_ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,

@@ -15,6 +15,7 @@ use fairline_record::{
     entry::Head,
     verify::{Fault, Holder, Verdict, Verifier},
 };
+use fairline_rush::counted;
 use fairline_sale::LineOrder;
 use hyper::Uri;
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
     /// The record: a file, `-` for standard input, or the URL where a shop publishes it:
-    /// http://shop/api/flash-sales/ID/record.
+    /// `http://shop/api/flash-sales/ID/record`.
     #[arg(value_name = "FILE|URL")]
     record: String,
     /// A ticket to look up: the value of the cookie `fairline_ticket_…`, or ORDINAL:VISITOR.
@@ -141,7 +142,8 @@ fn as_json(verdict: &Verdict) -> Value {
 }
 
 fn in_words(verdict: &Verdict) -> String {
-    let Verdict { sale, head, joined, admitted, redeemed, lapsed, losses, .. } = verdict;
+    let Verdict { sale, head, joined, redeemed, lapsed, losses, .. } = verdict;
+    let turns = counted(verdict.admitted, "turn", "turns");
     let order = match (verdict.order, verdict.pool) {
         (LineOrder::Fifo, _) => "first come, first served".to_owned(),
         (LineOrder::Draw, None) => "a draw, which has not been made yet".to_owned(),
@@ -149,11 +151,12 @@ fn in_words(verdict: &Verdict) -> String {
     };
     let mut words = format!(
         "✓ The order was honest.\n  sale      {sale}\n  order     {order}\n  \
-         tickets   {joined} issued · {admitted} turns · {redeemed} used · {lapsed} lapsed\n"
+         tickets   {joined} issued · {turns} · {redeemed} used · {lapsed} lapsed\n"
     );
     // Writing to text can't fail.
     if *losses > 0 {
-        let _ = writeln!(words, "  losses    the line was lost and restored {losses} times");
+        let times = counted(*losses, "time", "times");
+        let _ = writeln!(words, "  losses    the line was lost and restored {times}");
     }
     let _ = writeln!(words, "  head      {}:{}", head.seq, head.hash);
     for (seq, at, what) in &verdict.story {

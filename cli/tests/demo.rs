@@ -213,7 +213,7 @@ fn a_port_in_use_is_reported() {
 }
 
 #[test]
-fn a_stop_while_it_starts_is_a_stop() {
+fn a_demo_can_be_stopped_while_it_starts() {
     let folder = passable();
     let mut demo = command(folder.path(), &["--port", "0"]).stdout(Stdio::null()).spawn().expect("fairline runs");
     eventually(START_LIMIT, "Redis runs", || (servers_in(folder.path()) > 0).then_some(()));

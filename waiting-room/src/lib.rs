@@ -47,12 +47,11 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     auth::{account::ShopAccountKey, ticket::TicketAuth},
     http::{
-        api,
+        AppState, api,
         connections::Connections,
         entry::{Accounts, LineEntry},
         pages::{self, Pages},
         polls::Polls,
-        state::AppState,
     },
     line::{
         absences::Absences,

@@ -28,7 +28,7 @@ pub struct Settings {
     /// Whether joining requires an account that the shop asserts.
     #[arg(long, env = "FAIRLINE_ACCOUNTS_ONLY", default_value_t = false, action = ArgAction::Set, requires = "account_key")]
     pub accounts_only: bool,
-    /// Further origins whose pages may use the line, comma-separated: https://shop.example.
+    /// Further origins whose pages may use the line, comma-separated: `https://shop.example`.
     /// Fairline's own pages are always allowed.
     #[arg(long, env = "FAIRLINE_ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,

@@ -9,7 +9,6 @@ mod samples {
 use std::time::Duration;
 
 use fairline_server::Shutdown;
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
 use crate::db::Store;
@@ -20,14 +19,8 @@ const DELETE_AFTER: u32 = 300;
 
 /// Takes samples, ends rehearsals whose controller has died, and deletes old rows, until shutdown.
 pub(crate) async fn run(store: Store, sales_kept_days: Option<u32>, shutdown: Shutdown) {
-    let mut beat = interval(SAMPLE_EVERY);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for nth in (0..DELETE_AFTER).cycle() {
-        tokio::select! {
-            _ = beat.tick() => {}
-            () = shutdown.triggered() => return,
-        }
-        fairline_server::beat();
+    let (mut rounds, mut nth) = (shutdown.rounds(SAMPLE_EVERY), 0);
+    while rounds.next().await {
         if let Err(error) = store.sample().await {
             warn!(%error, "take samples failed");
         }
@@ -39,5 +32,6 @@ pub(crate) async fn run(store: Store, sales_kept_days: Option<u32>, shutdown: Sh
         {
             warn!(%error, "delete old rows failed");
         }
+        nth = (nth + 1) % DELETE_AFTER;
     }
 }

@@ -28,7 +28,6 @@ use fairline_sale::SaleId;
 use fairline_server::{Path, Problem, ProblemBody, Shutdown};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -138,14 +137,8 @@ pub(crate) fn start(catalogue: &Catalogue, store: &Store, cache: &Cache, shutdow
     shutdown.keep("catalogue", STALLED_AFTER, move |stop| {
         let (catalogue, store, cache) = (catalogue.clone(), store.clone(), cache.clone());
         async move {
-            let (mut beat, mut copy) = (interval(FRESH_EVERY), None);
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = beat.tick() => {}
-                    () = stop.triggered() => return,
-                }
-                fairline_server::beat();
+            let (mut rounds, mut copy) = (stop.rounds(FRESH_EVERY), None);
+            while rounds.next().await {
                 if let Err(error) = refresh(&catalogue, &store, &cache, &mut copy).await {
                     warn!(%error, "read catalogue failed; keeping the old one");
                 }

@@ -6,7 +6,6 @@ use fairline_events::{Event, EventStream, stream::StreamError};
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
 use fairline_telemetry::{Kind, Operation, Report};
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -47,19 +46,13 @@ where
         let (store, stream, consume) = (store.clone(), stream.clone(), consume.clone());
         async move {
             let consumer = Uuid::new_v4().to_string();
-            let (mut beat, mut beats, mut consumed) = (interval(EVERY), 0_u32, HashMap::new());
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = beat.tick() => {}
-                    () = stop.triggered() => return,
-                }
-                fairline_server::beat();
-                let everywhere = beats % LOOKS_EVERYWHERE_EVERY == 0;
+            let (mut rounds, mut nth, mut consumed) = (stop.rounds(EVERY), 0_u32, HashMap::new());
+            while rounds.next().await {
+                let everywhere = nth % LOOKS_EVERYWHERE_EVERY == 0;
                 if everywhere {
                     consumed.clear();
                 }
-                beats = beats.wrapping_add(1);
+                nth = nth.wrapping_add(1);
                 let relayed = store.relayed(!everywhere).await;
                 if let Err(error) = round(relayed, &stream, group, &consumer, &mut consumed, &*consume).await {
                     metrics::counter!("checkout_consumer_failures_total", "group" => group).increment(1);
@@ -129,7 +122,7 @@ where
         let outcome = consume(events).await;
         let result = if outcome.is_ok() { "consumed" } else { "failed" };
         for (kind, operation) in consumed {
-            operation.end(result, outcome.is_err(), || Report::named(format!("{group} consumes {}", kind.word())));
+            operation.end(result, outcome.is_err(), || Report::named(format!("{group} consumes {}", kind.as_str())));
         }
         outcome?;
         stream.acknowledge(sale, group, &numbers).await?;

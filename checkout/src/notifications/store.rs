@@ -362,7 +362,7 @@ async fn publish_each(
          ) \
          INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $1, data FROM numbered",
     )
-    .bind(kind.word())
+    .bind(kind.as_str())
     .bind(field)
     .bind(sales)
     .bind(ids)

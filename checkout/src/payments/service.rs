@@ -4,7 +4,7 @@
 //!   payment's state alone, whichever process left it there.
 //! - A crash between two steps loses nothing: the sweeper continues from the last commit, and the
 //!   gateway gives the same answer to the same idempotency key.
-//! - `settlement` does the work that follows after a payment has ended.
+//! - `refunds` returns money; `settlement` does the work that follows after a payment has ended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -52,9 +52,9 @@ const LATE_AT_ONCE: i64 = 200;
 /// the order is kept.
 const GATEWAY_DOWN: &str = "The payment provider is not responding. We keep your order for up to 15 minutes and complete the payment as soon as it is back. You will not be charged twice.";
 
-/// Why a payment can't continue at the moment.
+/// Why a payment or a refund can't continue at the moment.
 #[derive(Debug, thiserror::Error)]
-enum Stuck {
+pub(super) enum Stuck {
     #[error("the shopper has to authenticate")]
     WaitsForShopper,
     #[error("the gateway gave no answer: {0}")]
@@ -339,13 +339,6 @@ impl Payments {
         match stands.status {
             IntentStatus::Authorised | IntentStatus::NeedsAction => self.gateway.cancel(payment.id, reference).await,
             _ => Ok(stands),
-        }
-    }
-
-    async fn refund(&self, payment: &Payment) -> Result<Payment, Stuck> {
-        match self.gateway.refund(payment.id, payment.authorised_reference()?).await?.status {
-            IntentStatus::Refunded => Ok(self.store.refunded(payment).await?),
-            permanent => Err(Stuck::Permanent(permanent)),
         }
     }
 

@@ -27,7 +27,7 @@ const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The controller's URL and the credentials.
 #[derive(Debug, Args)]
 pub(super) struct Where {
-    /// URL of the admission controller: http://host:port or https://.
+    /// URL of the admission controller, such as `https://host:port`.
     #[arg(long, env = "FAIRLINE_ADMIN_URL", value_name = "URL", global = true)]
     admin: Option<String>,
     /// Bearer token for the admin API.

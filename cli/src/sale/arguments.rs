@@ -1,6 +1,7 @@
 //! The arguments of `fairline sale`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{admin::Where, console, orders};
@@ -107,14 +108,16 @@ pub(super) struct Named {
 }
 
 /// The order in which the line is served.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Order {
     Fifo,
     Draw,
 }
 
 /// The admission mode.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Mode {
     Guarantee,
     Yield,

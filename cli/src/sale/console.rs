@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use hyper::Method;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -76,7 +77,8 @@ pub(super) struct Audit {
 }
 
 /// The permissions of a token.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Role {
     Viewer,
     Operator,
@@ -213,11 +215,6 @@ pub(super) async fn tokens(admin: &Admin, command: Tokens, json: bool) -> Result
             print(&listed, json, |listed| words::of_people(&listed["tokens"], "expires_at"));
         }
         Tokens::Add { name, role, days } => {
-            let role = match role {
-                Role::Viewer => "viewer",
-                Role::Operator => "operator",
-                Role::Owner => "owner",
-            };
             let new = json!({ "name": name, "role": role, "lasts_days": days });
             let added = admin.ask(Method::POST, "/tokens", Some(&new)).await?;
             print(&added, json, |added| format!("{}\n", added["bearer"].as_str().unwrap_or_default()));

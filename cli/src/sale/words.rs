@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use fairline_rush::counted;
 use fairline_sale::price_text;
 use serde_json::Value;
 
@@ -59,9 +60,9 @@ pub(super) fn of_report(report: &Value) -> String {
     line(
         "orders",
         format!(
-            "{} of {} units, {} refunded, {} disputed",
+            "{} of {}, {} refunded, {} disputed",
             number(orders, "paid"),
-            number(orders, "units"),
+            counted(orders["units"].as_i64().unwrap_or_default(), "unit", "units"),
             number(orders, "refunded"),
             number(orders, "disputed")
         ),

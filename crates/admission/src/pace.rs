@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_cap_still_moves() {
+    fn a_cap_below_one_admission_per_tick_still_admits() {
         let mut pace = Pace::default();
         let admitted: u32 = (0..1000).map(|_| tick(&mut pace, 0.1, &Health::default(), 0.2)).sum();
         assert!((19..=20).contains(&admitted), "{admitted} in 200 s at one in ten");

@@ -56,6 +56,28 @@ impl IntoResponseParts for Confidential {
 }
 
 /// Executes requests with a key once.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use axum::{Router, http::request::Parts, middleware::from_fn_with_state, routing::post};
+/// use fairline_idempotency::{Idempotency, idempotent};
+/// use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
+/// use fairline_server::Shutdown;
+///
+/// # fn routes() -> Result<Router, Box<dyn std::error::Error>> {
+/// let options = PoolOptions { name: "example", connections: 4, statement: Duration::from_secs(2) };
+/// let pool = PgPool::new("postgres://localhost/fairline", &PostgresSettings::default(), options)?;
+/// let caller = |parts: &Parts| -> Vec<Vec<u8>> {
+///     parts.headers.get("authorization").map(|bearer| bearer.as_bytes().to_vec()).into_iter().collect()
+/// };
+/// let idempotency = Idempotency::new(pool, caller, &Shutdown::new());
+/// let routes = Router::new().route("/orders", post(|| async { "an order" }));
+/// # Ok(
+/// routes.route_layer(from_fn_with_state(idempotency, idempotent))
+/// # )
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Idempotency {
     store: Store,

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_has_escapes() {
+    fn fields_of_a_form_are_escaped() {
         assert_eq!(escaped("+49 a&b=ü"), "%2B49%20a%26b%3D%C3%BC");
     }
 }

@@ -13,6 +13,7 @@
 mod connection;
 mod pool;
 mod session;
+mod shared;
 
 use std::time::Duration;
 

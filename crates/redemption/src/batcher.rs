@@ -49,6 +49,23 @@ pub struct Slot(#[allow(dead_code, reason = "held until it is dropped")] OwnedSe
 pub struct QueueFull;
 
 /// The handle of a batcher.
+///
+/// ```
+/// use fairline_redemption::{Batcher, Waiting};
+/// use fairline_server::Shutdown;
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let batcher = Batcher::open(&Shutdown::new(), |batch: Vec<Waiting<u32, u32>>, slot| async move {
+///     for waiting in batch {
+///         let double = waiting.request * 2;
+///         waiting.answer(double);
+///     }
+///     drop(slot);
+/// });
+/// assert_eq!(batcher.ask(21).await, Ok(42));
+/// # }
+/// ```
 pub struct Batcher<Q, A>(mpsc::Sender<Waiting<Q, A>>);
 
 impl<Q, A> Clone for Batcher<Q, A> {

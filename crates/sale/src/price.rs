@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gateway_counts_some_currencies_otherwise() {
+    fn the_gateway_has_other_minor_units_for_some_currencies() {
         for (minor, currency, theirs) in [
             (9900, "HUF", Some(9900)),
             (9900, "TWD", Some(9900)),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_gateway_takes_no_payment_of_is_known_beforehand() {
+    fn amounts_that_the_gateway_rejects_are_known_beforehand() {
         for (minor, currency, refused) in [
             (49, "USD", true),
             (50, "USD", false),
@@ -223,7 +223,7 @@ mod tests {
     /// Checks the pages' copy of the table; `FAIRLINE_REGENERATE=1 cargo test -p fairline-sale`
     /// rewrites it.
     #[test]
-    fn the_pages_table_is_made_of_this_one() {
+    fn the_table_of_the_pages_is_generated_from_this_one() {
         let rows: Vec<String> = MINOR_DIGITS.iter().map(|(code, digits)| format!("  {code}: {digits},\n")).collect();
         let table = format!(
             "/** Generated from crates/sale/src/price.rs by its test: decimals of a currency, if not two. */\n\
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn amounts_are_parsed_or_rejected() {
         for (text, currency, minor) in [
             ("49", "EUR", Some(4900)),
             ("49.9", "EUR", Some(4990)),

@@ -190,14 +190,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_limit_of_nothing_is_refused() {
+    async fn a_limit_of_zero_is_rejected() {
         for (rate, burst) in [(0.0, 1), (-1.0, 1), (f64::NAN, 1), (1.0, 0)] {
             assert!(RateLimit::new(rate, burst, TrustedProxies::default(), &Shutdown::new()).is_err());
         }
     }
 
     #[tokio::test]
-    async fn a_full_memory_refuses_rather_than_grows() {
+    async fn a_full_table_of_addresses_rejects_new_ones() {
         let limit = limit(1);
         limit.config.limiter().check_key(&"192.0.2.1".parse().expect("an address")).expect("the first");
         let key = AddressKey { proxies: TrustedProxies::default(), full: Arc::new(AtomicBool::new(true)) };

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_alarm_rings_at_its_time_and_one_that_was_cleared_does_not() {
+    async fn an_alarm_fires_at_its_time_unless_it_was_cleared() {
         let alarms = Alarms::default();
         let second = Duration::from_secs(1);
         let mut cleared = alarms.sleep_until((Instant::now() + second).into());

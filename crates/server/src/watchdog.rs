@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::error;
 
 use crate::Shutdown;
@@ -63,8 +63,9 @@ impl Watchdogs {
 }
 
 impl Shutdown {
-    /// Runs a loop until shutdown. The loop calls [`beat`] in each round; if it does not for
-    /// `limit`, panics or ends, it is restarted. Shutdown waits for it, as for any task.
+    /// Runs a loop until shutdown. It reports progress by its [`Self::rounds`] or by [`beat`]; if it
+    /// does not for `limit`, panics or ends, it is restarted. Shutdown waits for it, as for any
+    /// task.
     pub fn keep<F, L>(&self, name: &'static str, limit: Duration, start: F)
     where
         F: Fn(Shutdown) -> L + Send + 'static,
@@ -108,6 +109,33 @@ impl Shutdown {
             }
         });
     }
+
+    /// Rounds that begin now and then at this interval, or later if one takes longer.
+    #[must_use]
+    pub fn rounds(&self, every: Duration) -> Rounds {
+        let mut interval = interval(every);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Rounds { interval, shutdown: self.clone() }
+    }
+}
+
+/// The rounds of a loop, until shutdown.
+#[derive(Debug)]
+pub struct Rounds {
+    interval: Interval,
+    shutdown: Shutdown,
+}
+
+impl Rounds {
+    /// Waits until the next round begins, and reports progress. Returns `false` at shutdown.
+    pub async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.interval.tick() => {}
+            () = self.shutdown.triggered() => return false,
+        }
+        beat();
+        true
+    }
 }
 
 #[cfg(test)]
@@ -136,9 +164,8 @@ mod tests {
                     1 => std::future::pending().await,
                     2 => {}
                     _ => {
-                        while tokio::time::timeout(Duration::from_secs(1), stop.triggered()).await.is_err() {
-                            beat();
-                        }
+                        let mut rounds = stop.rounds(Duration::from_secs(1));
+                        while rounds.next().await {}
                     }
                 }
             }

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn middle_and_worst() {
+    fn values_have_a_median_a_worst_and_a_mean() {
         let mut values = Values::default();
         [9.0, 1.0, 5.0].into_iter().for_each(|value| values.add(value));
         assert_eq!((values.median(), values.worst(), values.mean()), (5.0, 9.0, 5.0));

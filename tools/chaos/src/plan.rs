@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_faults_at_once_are_of_one_thing() {
+    fn simultaneous_faults_are_of_different_things() {
         for seed in 0..50 {
             for round in Plan::new(seed, 12, None).rounds {
                 let subjects: BTreeSet<String> = round.iter().map(|planned| planned.fault.subject()).collect();

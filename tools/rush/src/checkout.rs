@@ -10,12 +10,13 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
+    clock::now_us,
     forge::{Forgery, out_of_a_real_one, out_of_nothing},
     history::Happening,
     messages::{Claims, Order, OrderStatus, Orders},
     plan::Behaviour,
     record::{Accepted, NOTES_MAX, Outcome, Paid, Redemption, Refusal},
-    shopper::{Shopper, Step, now_us},
+    shopper::{Shopper, Step},
     tally::Stage,
     wire::{Answer, NoAnswer, Target, request},
 };

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
-use crate::shopper::now_us;
+use crate::clock::now_us;
 
 /// Maximum events per shopper.
 const EVENTS_MAX: u32 = 10_000;

@@ -14,6 +14,7 @@
 mod again;
 mod audit;
 mod checkout;
+mod clock;
 mod count;
 mod crowd;
 mod database;
@@ -41,18 +42,19 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 pub use audit::replay;
+pub use count::counted;
 pub use history::{Event, Happening};
 pub use plan::{Behaviour, Choice, Dice, Payment, Plan, Profile, Shares, SharesError, Transport};
 pub use report::{DatabaseCount, Report};
 pub use settings::Settings;
 pub use wire::{Target, TargetError};
 
+use clock::now_us;
 use crowd::{Guests, Job};
 use database::Database;
 use history::HistoryFile;
 use messages::{ActiveSales, AdminSale, SaleCard};
 use report::Evidence;
-use shopper::now_us;
 use show::Screen;
 use wire::{Caller, request};
 
@@ -114,7 +116,8 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
     };
     let seed = settings.seed.unwrap_or_else(|| Dice::new(now_us().cast_unsigned(), 0).below(1 << 32));
     let screen = Screen::new(Instant::now(), settings.quiet);
-    screen.say(&format!("{} shoppers for {} ({} units), seed {seed}", settings.shoppers, card.name, card.total));
+    let shoppers = counted(settings.shoppers, "shopper", "shoppers");
+    screen.say(&format!("{shoppers} for {} ({}), seed {seed}", card.name, counted(card.total, "unit", "units")));
     let started = Instant::now();
     let guests = guests(settings).await?;
     let lane = guests.as_ref().map(|guests| guests.lane);

@@ -31,6 +31,7 @@
 mod api;
 mod bounded;
 mod company;
+mod json;
 mod webhook;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

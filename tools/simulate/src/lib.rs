@@ -24,6 +24,7 @@ pub mod gate;
 mod ledger;
 mod msgpack;
 mod node;
+mod plan;
 mod promises;
 pub mod redis;
 pub mod rng;

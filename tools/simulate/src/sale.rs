@@ -6,7 +6,7 @@ use admission_controller::simulated::{LineRow, SaleRow, SigningKeys};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
 use fairline_admission_token::{Claims, SigningKey};
 use fairline_record::draw;
-use fairline_sale::SaleId;
+use fairline_sale::{LineOrder, SaleId, SaleMode};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -74,12 +74,12 @@ pub fn row(terms: &Terms) -> SaleRow {
         hold_s: terms.hold_s,
         recall_window_s: RECALL_WINDOW_S,
         grace_s: None,
-        mode: "guarantee".to_owned(),
+        mode: SaleMode::Guarantee.as_str().to_owned(),
         risk: 0.0,
         opens_at,
         ends_at: None,
         created_at: begin(),
-        line_order: if terms.draws { "draw" } else { "fifo" }.to_owned(),
+        line_order: if terms.draws { LineOrder::Draw } else { LineOrder::Fifo }.as_str().to_owned(),
         commitment: terms.draws.then(|| draw::commitment(&SEED).0.to_vec()),
         revealed_seed: None,
         total: terms.total,

@@ -5,8 +5,8 @@ use fairline_line::port::LIBRARY;
 use crate::{
     bugs::{Bugs, Control},
     event::Event,
+    plan::Plan,
     rng::Rng,
-    scheduler::Plan,
     world::World,
 };
 

@@ -29,8 +29,8 @@ use crate::{
     gate::{Gate, LOAD, Now, Request, Wait},
     ledger::{Backup, Ledger, Postgres},
     node::{Inside, Outcome, Shared},
+    plan::Plan,
     sale::{BEGIN_MS, keys},
-    scheduler::Plan,
     server::Server,
 };
 

@@ -21,12 +21,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     http::{
+        AppState,
         connections::{Connections, Slot},
         entry::{Credentials, Entered, EntryMode, EntryRequest, LineEntry},
         error::RoomError,
         extract::{HeldTicket, SaleRoom},
         polls::Polls,
-        state::AppState,
     },
     line::rooms::Rooms,
     stream::session::Session,

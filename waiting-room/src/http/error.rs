@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_has_its_answer() {
+    fn every_error_maps_to_a_response() {
         for (error, status, slug) in [
             (RoomError::UnknownSale, 404, "unknown-sale"),
             (RoomError::NoTicket, 404, "no-ticket"),

@@ -11,20 +11,20 @@ use axum::{
     routing::{get, post},
 };
 use fairline_line::store::LineStore;
-use fairline_sale::{SaleCard, SaleMode, Status, price_text};
+use fairline_sale::{SaleCard, Status, price_text};
 use fairline_server::{ClientAddress, Path, Problem, Query};
-use fairline_update_policy::{LineMessage, Outcome};
+use fairline_update_policy::LineMessage;
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
 use crate::{
     auth::ticket::TicketAuth,
     http::{
+        AppState,
         api::active,
         entry::{Credentials, Entered, EntryMode, EntryRequest, LineEntry, invited},
         error::RoomError,
         polls::Polls,
-        state::AppState,
     },
     line::{room::Room, rooms::Rooms},
     stream::session::Session,
@@ -141,11 +141,7 @@ impl From<&SaleCard> for SaleCardView {
             leads_to: leads_to.to_string(),
             own_slug: card.slug.split_once("--").map_or(card.slug.as_str(), |(own, _)| own).to_owned(),
             lane,
-            mode: match card.mode {
-                SaleMode::Guarantee => "guarantee",
-                SaleMode::Yield => "yield",
-            }
-            .to_owned(),
+            mode: card.mode.as_str().to_owned(),
             price_text: price_text(card.price_minor, &card.currency),
             limit_text,
             account_limit: card.per_account_limit,
@@ -425,7 +421,7 @@ async fn line(
                     claimed = format!("&claimed={turn}");
                 }
             }
-            LineMessage::Over { outcome } => template.outcome = outcome_name(outcome).to_owned(),
+            LineMessage::Over { outcome } => template.outcome = outcome.as_str().to_owned(),
             LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting { .. } => {}
         }
     }
@@ -471,19 +467,6 @@ fn range_text((from_s, to_s): (u64, u64)) -> String {
     match to_s {
         0..=120 => format!("{from_s} to {to_s} seconds"),
         _ => format!("{} to {} minutes", minutes(from_s), minutes(to_s)),
-    }
-}
-
-fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::SoldOut => "sold_out",
-        Outcome::Closed => "closed",
-        Outcome::Expired => "expired",
-        Outcome::Bought => "bought",
-        Outcome::Left => "left",
-        Outcome::Removed => "removed",
-        Outcome::Missed => "missed",
-        Outcome::Limit => "limit",
     }
 }
 

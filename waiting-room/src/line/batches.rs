@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_within_a_moment_is_done_together_and_no_batch_is_larger_than_the_bound() {
+    async fn requests_of_one_moment_share_batches_of_bounded_size() {
         let (bounds, shutdown) =
             (Bounds { waiting_max: 5, batch_max: 3, calls_max: 9, gather: Duration::from_millis(2) }, Shutdown::new());
         let (done, mut batches) = mpsc::channel(5);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_carries_what_has_the_same_key() {
+    async fn requests_with_the_same_key_share_a_call() {
         let (bounds, shutdown) =
             (Bounds { waiting_max: 9, batch_max: 9, calls_max: 9, gather: Duration::from_millis(2) }, Shutdown::new());
         let (done, mut calls) = mpsc::channel(9);
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(carried, [(false, vec![4]), (true, vec![7, 9, 5])]);
     }
     #[tokio::test(start_paused = true)]
-    async fn calls_that_take_long_make_batches_larger_and_hold_up_no_other_key() {
+    async fn slow_calls_make_larger_batches_and_delay_no_other_key() {
         let (bounds, shutdown) =
             (Bounds { waiting_max: 4, batch_max: 3, calls_max: 1, gather: Duration::from_millis(2) }, Shutdown::new());
         let (done, mut calls) = mpsc::channel(9);

@@ -357,7 +357,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_room_without_anybody_rests_and_calls_no_roll() {
+    async fn an_empty_room_rests_and_makes_no_roll_call() {
         let room = room();
         assert!(room.rests() && room.calls_roll(), "shoppers of a node that has died may wait");
         room.note_request();
@@ -425,7 +425,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn news_wake_all_tabs_and_a_change_of_units_none() {
+    fn a_change_of_units_wakes_no_tab_and_any_other_wakes_all() {
         let room = room();
         let mut news = room.subscribe();
         let card = |change: fn(&mut SaleCard)| {

@@ -17,7 +17,7 @@ use fairline_line::{
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
 use futures_util::{StreamExt as _, stream};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::line::{
@@ -148,16 +148,10 @@ impl Follower {
 
     /// Finds new sales, unreachable lines and missed changes, and updates the rates.
     async fn beat(&self, shutdown: &Shutdown) {
-        let mut beats = interval(BEAT);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut rounds = shutdown.rounds(BEAT);
         let mut last = Instant::now();
         let mut seen: HashMap<SaleId, (Revision, Instant)> = HashMap::new();
-        loop {
-            tokio::select! {
-                _ = beats.tick() => {}
-                () = shutdown.triggered() => return,
-            }
-            fairline_server::beat();
+        while rounds.next().await {
             let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed();
             let rooms = self.rooms.all();
             let checks = stream::iter(rooms).map(|room| {
@@ -219,15 +213,9 @@ impl Follower {
     /// Reports the connected shoppers at intervals and starts the grace period of those connected
     /// to no node, so that the shoppers of a node that crashed do not hold up the line.
     async fn answer_roll_calls(&self, shutdown: &Shutdown) {
-        let mut beat = interval(REPORT_GONE_EVERY);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut rounds = shutdown.rounds(REPORT_GONE_EVERY);
         let mut called: HashMap<SaleId, Instant> = HashMap::new();
-        loop {
-            tokio::select! {
-                _ = beat.tick() => {}
-                () = shutdown.triggered() => return,
-            }
-            fairline_server::beat();
+        while rounds.next().await {
             let (rooms, now) = (self.rooms.all(), Instant::now());
             called.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in rooms {

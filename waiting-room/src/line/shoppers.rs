@@ -244,12 +244,12 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_small() {
+    fn the_record_of_a_shopper_is_small() {
         assert!(size_of::<(Ordinal, Shopper)>() <= 56, "{}", size_of::<(Ordinal, Shopper)>());
     }
 
     #[test]
-    fn phones_say_that_they_are_phones() {
+    fn phones_are_recognised_by_their_headers() {
         let phone = "Mozilla/5.0 (Linux; Android 16) AppleWebKit/537.36 Chrome/149.0.0.0 Mobile Safari/537.36";
         for (name, value, expected) in [
             ("user-agent", phone, Browser::Phone),

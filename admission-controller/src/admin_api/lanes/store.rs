@@ -2,7 +2,7 @@
 
 use fairline_admission::LANES_MAX;
 use fairline_postgres::Transaction;
-use fairline_sale::{SaleId, Status};
+use fairline_sale::{LineOrder, SaleId, Status};
 use uuid::Uuid;
 
 use crate::{
@@ -33,7 +33,7 @@ impl Store {
         let Some((status, order)) = row else { return Ok(None) };
         let lines = lines_of(&mut *transaction, &[sale.0]).await?;
         let status = Status::from_stored(&status);
-        Ok(Some(LockedLanes { transaction, sale: sale.0, status, is_draw: order == "draw", lines }))
+        Ok(Some(LockedLanes { transaction, sale: sale.0, status, is_draw: order == LineOrder::Draw.as_str(), lines }))
     }
 }
 

@@ -167,10 +167,7 @@ impl CreateSale {
             recall_window_s: self.recall_window_s,
             grace_s: self.grace_s,
             seed: (self.order == LineOrder::Draw).then(rand::random),
-            mode: match self.mode {
-                SaleMode::Guarantee => "guarantee",
-                SaleMode::Yield => "yield",
-            },
+            mode: self.mode.as_str(),
             risk: self.risk,
             inside_max: self.inside_max,
             prior_sale: self.prior_sale.map(|sale| sale.0),

@@ -15,7 +15,7 @@ use fairline_line::{
     change::{Change, LiveTurn, Turn},
     ticket::Ordinal,
 };
-use fairline_update_policy::{Flow, Inputs, LineMessage, SentState, Within};
+use fairline_update_policy::{Flow, Inputs, LineMessage, SentState};
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -129,12 +129,7 @@ impl Node {
             }
         }
         if let Some(waited) = tab.sent.take_ended_wait(now) {
-            let within = match waited.within {
-                Within::Half => "half",
-                Within::NineOfTen => "nine_of_ten",
-                Within::Outside => "outside",
-            };
-            *self.waited.entry(within).or_default() += 1;
+            *self.waited.entry(waited.within.as_str()).or_default() += 1;
         }
         if let (Some(shown), Some(place)) = (tab.page.shown(now), place) {
             let grown = before.is_some_and(|before| shown > before + tab.page.may_have_grown());

@@ -114,7 +114,7 @@ fn a_shop_that_keeps_its_promises_has_no_violations() {
 }
 
 #[test]
-fn violations_of_the_report_keep_their_promise() {
+fn violations_of_the_report_keep_the_number_of_their_promise() {
     let mut doctored = honest();
     for promise in [1, 2, 3, 4, 5, 6, 7, 8] {
         doctored.report.broken.push(format!("promise {promise}: 1 thing"));
@@ -141,7 +141,7 @@ fn a_passed_shopper_is_found_unless_away_when_redis_lost_the_line() {
     doctored
         .report
         .broken
-        .push("promise 4: 1 pairs of shoppers who stayed were admitted against their ordinals".to_owned());
+        .push("promise 4: 1 pair of shoppers who stayed was admitted against their ordinals".to_owned());
     assert_eq!(doctored.promises(), [4]);
     let away = Event { at_us: 4 * S, shopper: 0, what: Happening::Disconnected };
     doctored.events.push(away);
@@ -225,7 +225,7 @@ fn a_line_that_stalls_without_a_fault_is_found() {
 }
 
 #[test]
-fn a_line_that_stalls_during_a_fault_is_not() {
+fn a_line_that_stalls_during_a_fault_is_no_violation() {
     let mut doctored = honest();
     doctored.admissions.truncate(1);
     doctored.forget(|event| event.shopper == 1 && event.at_us > 2 * S && event.at_us < 20 * S);

@@ -430,7 +430,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parked_socket_is_small() {
+    fn an_idle_connection_is_small() {
         assert!(size_of::<Option<IdleConnection>>() <= 168, "{}", size_of::<Option<IdleConnection>>());
     }
 }

@@ -217,7 +217,7 @@ impl LineStatements for Session {
 
     async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError> {
         let published: Vec<(Uuid, State)> =
-            published.iter().map(|row| (row.id, State::from_stored(&row.state).expect("a state"))).collect();
+            published.iter().map(|row| (row.id, State::try_from(row.state.as_str()).expect("a state"))).collect();
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
             for (id, state) in published {
