@@ -19,9 +19,10 @@ use tracing::{error, info, warn};
 use crate::{
     auth::caller::Caller,
     db::StoreError,
-    error::CheckoutError,
+    error::CommonError,
     orders::state::PaymentState,
     payments::{
+        error::PaymentError,
         refunds::store::{OrderRequest, PaidWith, RequestKind},
         service::Payments,
         store::Payment,
@@ -123,7 +124,7 @@ impl Payments {
         let failed = match request.kind {
             RequestKind::Cancel => match self.give_back(request.order, Caller::Merchant).await {
                 Ok(_) => None,
-                Err(CheckoutError::Store(error)) => return Err(error),
+                Err(PaymentError::Common(CommonError::Store(error))) => return Err(error),
                 Err(reason) => Some(reason.to_string()),
             },
             RequestKind::Refund => match self.refund_part(request).await {
