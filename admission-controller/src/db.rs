@@ -39,6 +39,13 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether this constraint of the schema rejected the statement.
+    pub(crate) fn is_refused_by(&self, constraint: &str) -> bool {
+        matches!(self, Self::Refused(name) if name == constraint)
+    }
+}
+
 /// Brings the schema up to date, without a time limit. Several processes may run it at once. A
 /// schema that is newer than this program stays as it is.
 ///

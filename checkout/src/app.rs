@@ -22,7 +22,6 @@ use crate::{
     auth::caller::Callers,
     catalogue::{self, Catalogue, cache::Cache},
     db::{Store, Stores},
-    error::CheckoutError,
     events::{
         consumer::{self, NOTIFICATIONS, WEBHOOKS},
         relay::{self, Relay},
@@ -36,7 +35,7 @@ use crate::{
     notifications::{dispatcher::Notifications, notification::Sender},
     orders::service::Orders,
     payments::service::Payments,
-    redemption::{batcher::RedemptionBatcher, service::Redemptions},
+    redemption::{batcher::RedemptionBatcher, error::RedemptionError, service::Redemptions},
     router::{self, Features, Layers},
     webhooks::Webhooks,
 };
@@ -308,7 +307,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) 
                 forgery_guard: redemptions.forgery_guard.clone(),
             };
             let rejections =
-                Rejections { invalid: CheckoutError::BadToken.into(), expired: CheckoutError::TokenExpired.into() };
+                Rejections { invalid: RedemptionError::BadToken.into(), expired: RedemptionError::TokenExpired.into() };
             let fast_reject = FastReject::new(checks, rejections, limit, move |took| health.record(false, took));
             serve(listener, fast_reject.before(router), ServeLimits::default(), &shutdown).await;
         }

@@ -8,6 +8,7 @@
 //!   Redis, each process reads the database itself.
 
 pub(crate) mod cache;
+mod error;
 pub(crate) mod product;
 pub(crate) mod store;
 
@@ -33,9 +34,8 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    catalogue::{cache::Cache, product::Product},
+    catalogue::{cache::Cache, error::CatalogueError, product::Product},
     db::{Store, StoreError},
-    error::CheckoutError,
 };
 
 const FRESH_EVERY: Duration = Duration::from_millis(500);
@@ -113,9 +113,9 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    fn shown(&self) -> Result<Arc<Shown>, CheckoutError> {
+    fn shown(&self) -> Result<Arc<Shown>, CatalogueError> {
         let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner).clone();
-        shown.ok_or(CheckoutError::NoCatalogue)
+        shown.ok_or(CatalogueError::NotLoaded)
     }
 
     /// Marks the copy as stale, so that the next round reads the database. A rush marks it
@@ -210,7 +210,7 @@ async fn show_product(
     let shown = catalogue.shown()?;
     let sale: Option<SaleId> = id.parse().ok();
     let product = shown.each.iter().find(|(product, _)| Some(product.id) == sale || product.slug == id);
-    Ok(product.ok_or(CheckoutError::UnknownProduct)?.1.answer(&headers))
+    Ok(product.ok_or(CatalogueError::UnknownProduct)?.1.answer(&headers))
 }
 
 #[cfg(test)]

@@ -16,13 +16,12 @@ use uuid::Uuid;
 
 use crate::{
     auth::caller::{Caller, Holders},
-    error::CheckoutError,
     http::{NO_STORE, order_id},
     orders::{
         order::{Order, OrderId},
         state::OrderStatus,
     },
-    payments::{service::Payments, store::PaymentView},
+    payments::{error::PaymentError, service::Payments, store::PaymentView},
 };
 
 /// The route that pays for an order.
@@ -175,7 +174,7 @@ async fn show_payment_status(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
-    let id = Uuid::try_parse(&id).map_err(|_| CheckoutError::UnknownPayment)?;
+    let id = Uuid::try_parse(&id).map_err(|_| PaymentError::UnknownPayment)?;
     let PaymentView { id, order, state, amount_minor, currency, updated_at, client_secret } =
         payments.payment_for(id, &caller).await?;
     let status = state.as_str();

@@ -9,11 +9,15 @@ use uuid::Uuid;
 use crate::{
     accounts::account::AccountId,
     db::{Store, StoreError},
+    error::CommonError,
     orders::{
         order::Order,
         store::{OrderRow, order_rows},
     },
-    redemption::outcome::{AdmissionUse, NotRedeemed, Redemption},
+    redemption::{
+        error::RedemptionError,
+        outcome::{AdmissionUse, Redemption},
+    },
 };
 
 /// An admission that was not redeemed, with the reasons.
@@ -58,7 +62,7 @@ impl Store {
     pub(crate) async fn redeem(
         &self,
         redemptions: &[Redemption],
-    ) -> Result<Vec<Result<Order, NotRedeemed>>, StoreError> {
+    ) -> Result<Vec<Result<Order, RedemptionError>>, StoreError> {
         let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
         // One statement locks the stocks in the order of their ids, so that no two batches
         // deadlock. Every join goes from the wanted rows to a row by its key: the planner can't
@@ -123,20 +127,20 @@ impl Store {
         let mut reasons = self.why_not_redeemed(&others).await.into_iter();
         let answer = |held: Option<OrderRow>| match held {
             Some(row) => Ok(Ok(row.try_into()?)),
-            None => Ok(Err(reasons.next().unwrap_or(NotRedeemed::Locked))),
+            None => Ok(Err(reasons.next().unwrap_or(RedemptionError::Locked))),
         };
         held.into_iter().map(answer).collect()
     }
 
     /// Why each of these was not redeemed, in their order.
-    async fn why_not_redeemed(&self, redemptions: &[Redemption]) -> Vec<NotRedeemed> {
+    async fn why_not_redeemed(&self, redemptions: &[Redemption]) -> Vec<RedemptionError> {
         match self.reasons(redemptions).await {
             Ok(reasons) => reasons,
             Err(error) => redemptions.iter().map(|_| error.clone().into()).collect(),
         }
     }
 
-    async fn reasons(&self, redemptions: &[Redemption]) -> Result<Vec<NotRedeemed>, StoreError> {
+    async fn reasons(&self, redemptions: &[Redemption]) -> Result<Vec<RedemptionError>, StoreError> {
         if redemptions.is_empty() {
             return Ok(Vec::new());
         }
@@ -218,32 +222,54 @@ impl Store {
     }
 }
 
-/// Why a redemption failed, given its admission row; `NoSuchAdmission` without one.
+/// Why a redemption failed, given its admission row. Without one, the token is genuine, but belongs
+/// to another installation with the same key, or its key is revoked.
 fn reason(
     Redemption { admission, quantity, account, .. }: &Redemption,
     row: Option<AdmissionRow>,
     orders: &HashMap<Uuid, Order>,
-) -> Result<NotRedeemed, StoreError> {
-    let Some(row) = row else { return Ok(NotRedeemed::NoSuchAdmission) };
+) -> Result<RedemptionError, StoreError> {
+    let Some(row) = row else { return Ok(RedemptionError::BadToken) };
     if row.state == AdmissionState::Redeemed.as_str() {
         let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
-        return orders.get(admission).cloned().map(|order| NotRedeemed::Used(Box::new(order))).ok_or_else(missing);
+        let order = orders.get(admission).cloned().ok_or_else(missing)?;
+        return Ok(RedemptionError::TokenUsed(Box::new(order)));
     }
     let left = row.per_account_limit.map(|limit| (limit - row.has).max(0));
     let shopper_left = (row.per_shopper_limit - row.visitor_has).max(0);
     Ok(if !row.sale_is_open {
-        NotRedeemed::SaleNotOpen
+        CommonError::SaleNotOpen.into()
     } else if left.is_some() && account.is_none() {
-        NotRedeemed::NoAccount
+        RedemptionError::NoAccount
     } else if let Some(left) = left.filter(|left| left < quantity) {
-        NotRedeemed::OverAllowance { left }
+        RedemptionError::OverAllowance { left }
     } else if shopper_left < row.quantity.min(*quantity) {
-        NotRedeemed::OverShopperLimit { left: shopper_left }
+        RedemptionError::OverShopperLimit { left: shopper_left }
     } else if row.quantity < *quantity {
-        NotRedeemed::OverLimit { promised: row.quantity }
+        RedemptionError::QuantityOverLimit { promised: row.quantity }
     } else if row.state == AdmissionState::Lapsed.as_str() || row.run_out {
-        NotRedeemed::Expired
+        RedemptionError::TokenExpired
     } else {
-        NotRedeemed::Locked
+        RedemptionError::Locked
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_without_an_admission_is_a_bad_token() {
+        let redemption = Redemption {
+            admission: Uuid::from_u128(1),
+            kid: "key".to_owned(),
+            sale: SaleId(Uuid::from_u128(2)),
+            visitor: VisitorId([3; 16]),
+            account: None,
+            quantity: 1,
+            trace: None,
+        };
+        let reason = reason(&redemption, None, &HashMap::new());
+        assert!(matches!(reason, Ok(RedemptionError::BadToken)), "{reason:?}");
+    }
 }

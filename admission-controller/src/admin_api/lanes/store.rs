@@ -5,10 +5,10 @@ use fairline_postgres::Transaction;
 use fairline_sale::{LineOrder, SaleId, Status};
 use uuid::Uuid;
 
+use super::error::LaneRejected;
 use crate::{
     controller::{line::LineRow, postgres::lines_of},
     db::{By, Store, StoreError},
-    error::LaneRejected,
 };
 
 /// The lanes of a locked sale: no other request changes them, and no tick is under way.

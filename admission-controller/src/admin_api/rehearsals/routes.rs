@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{service::Rehearsals, view::Rehearsal};
-use crate::{admin_api::AdminState, auth::operator::Operator, error::AdminError, jobs::rehearsals::Crowd};
+use super::{error::RehearsalError, service::Rehearsals, view::Rehearsal};
+use crate::{admin_api::AdminState, auth::operator::Operator, jobs::rehearsals::Crowd};
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new().routes(routes!(rehearse, list_rehearsals)).routes(routes!(stop_rehearsal))
@@ -86,7 +86,7 @@ async fn stop_rehearsal(
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let id: Uuid = id.parse().map_err(|_| AdminError::UnknownRehearsal)?;
+    let id: Uuid = id.parse().map_err(|_| RehearsalError::UnknownRehearsal)?;
     rehearsals.stop(&operator.by(), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,9 +7,10 @@ use utoipa::ToSchema;
 
 use super::{
     checks::{check_grace, check_inside, check_rate, check_theme, check_total, is_a_window, stored},
+    error::SaleError,
     store::NewSale,
 };
-use crate::error::{AdminError, check_field};
+use crate::error::check_field;
 
 /// A new sale.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -114,7 +115,7 @@ fn half_an_hour() -> i32 {
 
 impl CreateSale {
     /// Checks the fields. The time zone is checked by the database.
-    pub(crate) fn checked(self) -> Result<NewSale, AdminError> {
+    pub(crate) fn checked(self) -> Result<NewSale, SaleError> {
         let plain = |slug: &str| {
             let part =
                 |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -132,7 +133,7 @@ impl CreateSale {
         let iso = self.currency.len() == 3 && self.currency.chars().all(|c| c.is_ascii_uppercase());
         check_field("currency", iso, "be an ISO 4217 code such as EUR")?;
         if let Some(must) = gateway_refuses(self.price_minor, &self.currency) {
-            return Err(AdminError::WrongPrice { must });
+            return Err(SaleError::WrongPrice { must });
         }
         check_total(self.total)?;
         check_field("per_shopper_limit", (1..=100).contains(&self.per_shopper_limit), "be between 1 and 100")?;

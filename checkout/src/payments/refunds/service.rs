@@ -13,8 +13,9 @@ use tracing::{info, warn};
 use crate::{
     auth::caller::Caller,
     db::StoreError,
-    error::CheckoutError,
+    error::CommonError,
     payments::{
+        error::PaymentError,
         refunds::store::{OrderRequest, PaidWith, RequestKind},
         service::{Payments, Stuck},
         store::Payment,
@@ -48,7 +49,7 @@ impl Payments {
         let failed = match request.kind {
             RequestKind::Cancel => match self.give_back(request.order, Caller::Merchant).await {
                 Ok(_) => None,
-                Err(CheckoutError::Store(error)) => return Err(error),
+                Err(PaymentError::Common(CommonError::Store(error))) => return Err(error),
                 Err(reason) => Some(reason.to_string()),
             },
             RequestKind::Refund => match self.refund_part(request).await {

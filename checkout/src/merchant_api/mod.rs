@@ -1,6 +1,8 @@
 //! The merchant API for the merchant's systems, authenticated by the merchant key: a checkout of
 //! its own, a box office, a point of sale.
 
+mod error;
+
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use axum::{
@@ -20,8 +22,9 @@ use crate::{
     accounts::store::Erased,
     auth::caller::{Callers, MerchantKey},
     db::{Store, StoreError},
-    error::CheckoutError,
+    error::CommonError,
     http::{NO_STORE, order_id},
+    merchant_api::error::MerchantApiError,
     orders::{
         holds::store::{Confirmed, NotReserved, StockRow},
         order::{Order, OrderId},
@@ -197,7 +200,7 @@ impl From<StockRow> for Stock {
 
 impl MerchantApi {
     /// Runs a change of the database in a task that finishes even if the client disconnects.
-    async fn change<T, F>(&self, change: impl FnOnce(Store) -> F) -> Result<T, CheckoutError>
+    async fn change<T, F>(&self, change: impl FnOnce(Store) -> F) -> Result<T, MerchantApiError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -205,15 +208,15 @@ impl MerchantApi {
         Ok(self.shutdown.spawn(change(self.store.clone())).await??)
     }
 
-    async fn confirm(&self, order: OrderId, Reference(reference): Reference) -> Result<Order, CheckoutError> {
+    async fn confirm(&self, order: OrderId, Reference(reference): Reference) -> Result<Order, MerchantApiError> {
         match self.change(move |store| async move { store.confirm(order, &reference).await }).await? {
             Some(Confirmed::Sold(order)) => Ok(order),
-            Some(Confirmed::NotNow(order)) => Err(CheckoutError::NotConfirmed(Box::new(order))),
-            None => Err(CheckoutError::UnknownOrder),
+            Some(Confirmed::NotNow(order)) => Err(MerchantApiError::NotConfirmed(Box::new(order))),
+            None => Err(CommonError::UnknownOrder.into()),
         }
     }
 
-    async fn refund(&self, order: OrderId, wanted: Refund) -> Result<RefundStatus, CheckoutError> {
+    async fn refund(&self, order: OrderId, wanted: Refund) -> Result<RefundStatus, MerchantApiError> {
         let Refund { amount_minor, reason: Reference(reason) } = wanted;
         let requested =
             self.change(move |store| async move { store.request_refund(order, amount_minor, &reason).await });
@@ -226,34 +229,34 @@ impl MerchantApi {
                     done??;
                 }
             }
-            Requested::UnknownOrder => return Err(CheckoutError::UnknownOrder),
-            Requested::NotPaid => return Err(CheckoutError::NotRefundable { left_minor: 0 }),
-            Requested::TooMuch { left_minor } => return Err(CheckoutError::NotRefundable { left_minor }),
-            Requested::UnderWay => return Err(CheckoutError::RefundUnderWay),
+            Requested::UnknownOrder => return Err(CommonError::UnknownOrder.into()),
+            Requested::NotPaid => return Err(MerchantApiError::NotRefundable { left_minor: 0 }),
+            Requested::TooMuch { left_minor } => return Err(MerchantApiError::NotRefundable { left_minor }),
+            Requested::UnderWay => return Err(MerchantApiError::RefundUnderWay),
         }
-        let newest = self.store.newest_request(order).await?.ok_or(CheckoutError::UnknownOrder)?;
+        let newest = self.store.newest_request(order).await?.ok_or(CommonError::UnknownOrder)?;
         let (status, error, requested_at) = newest;
         Ok(RefundStatus { status, error, requested_at })
     }
 
-    async fn erase(&self, OrderId(id): OrderId) -> Result<u64, CheckoutError> {
+    async fn erase(&self, OrderId(id): OrderId) -> Result<u64, MerchantApiError> {
         match self.change(move |store| async move { store.erase(id).await }).await? {
             Erased::Orders(orders) => Ok(orders),
-            Erased::UnderWay => Err(CheckoutError::OrderUnderWay),
-            Erased::Unknown => Err(CheckoutError::UnknownOrder),
+            Erased::UnderWay => Err(CommonError::OrderUnderWay.into()),
+            Erased::Unknown => Err(CommonError::UnknownOrder.into()),
         }
     }
 
-    async fn reserve(&self, wish: Reserve) -> Result<Order, CheckoutError> {
+    async fn reserve(&self, wish: Reserve) -> Result<Order, MerchantApiError> {
         let Reserve { sale_id, quantity, reference: Reference(reference), held_for_s } = wish;
         let reserved = self.change(move |store| async move {
             store.reserve(sale_id, quantity.get().into(), &reference, held_for_s).await
         });
         reserved.await?.map_err(|reason| match reason {
-            NotReserved::UnknownSale => CheckoutError::UnknownSale,
-            NotReserved::SaleNotOpen => CheckoutError::SaleNotOpen,
-            NotReserved::TooFew { free } => CheckoutError::TooFewFree { free },
-            NotReserved::OtherReservation => CheckoutError::OtherReservation,
+            NotReserved::UnknownSale => CommonError::UnknownSale.into(),
+            NotReserved::SaleNotOpen => CommonError::SaleNotOpen.into(),
+            NotReserved::TooFew { free } => MerchantApiError::TooFewFree { free },
+            NotReserved::OtherReservation => MerchantApiError::OtherReservation,
         })
     }
 }
@@ -344,7 +347,7 @@ async fn refund(
     Json(wanted): Json<Refund>,
 ) -> Result<Response, Problem> {
     if wanted.amount_minor.is_some_and(|amount| amount < 1) {
-        return Err(CheckoutError::WrongAmount.into());
+        return Err(MerchantApiError::WrongAmount.into());
     }
     Ok(answer(StatusCode::ACCEPTED, merchant_api.refund(order_id(&order)?, wanted).await?))
 }
@@ -356,7 +359,7 @@ async fn refund(
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn show_inventory(State(merchant_api): State<Arc<MerchantApi>>, _key: MerchantKey) -> Result<Response, Problem> {
-    let stocks = merchant_api.store.stocks().await.map_err(CheckoutError::from)?;
+    let stocks = merchant_api.store.stocks().await.map_err(MerchantApiError::from)?;
     Ok(answer(StatusCode::OK, Inventory { stocks: stocks.into_iter().map(Stock::from).collect() }))
 }
 
@@ -377,7 +380,7 @@ async fn reserve(
     Json(wish): Json<Reserve>,
 ) -> Result<Response, Problem> {
     if !(1..=RESERVED_FOR_MAX_S).contains(&wish.held_for_s) {
-        return Err(CheckoutError::HeldForTooLong { most_s: RESERVED_FOR_MAX_S }.into());
+        return Err(MerchantApiError::HeldForTooLong { most_s: RESERVED_FOR_MAX_S }.into());
     }
     Ok(answer(StatusCode::CREATED, merchant_api.reserve(wish).await?))
 }
