@@ -200,6 +200,10 @@ impl From<AdminError> for Problem {
                 error!(%detail, "admin request failed");
                 Problem::unavailable("The database does not answer. Nothing was changed; try again.")
             }
+            AdminError::Store(StoreError::Corrupt(_)) => {
+                error!(%detail, "admin request failed");
+                Problem::new(&fairline_server::problem_types::INTERNAL).detail("The error was logged.")
+            }
         }
     }
 }
@@ -252,7 +256,7 @@ mod tests {
     #[test]
     fn every_error_maps_to_a_problem() {
         let rejected = |constraint: &str| AdminError::Store(StoreError::Refused(constraint.to_owned()));
-        let unavailable = AdminError::Store(StoreError::Unavailable(sqlx::Error::PoolTimedOut));
+        let unavailable = AdminError::Store(sqlx::Error::PoolTimedOut.into());
         for (error, status, slug) in [
             (AdminError::NoToken, 401, "no-credentials"),
             (AdminError::WrongToken, 401, "wrong-admin-token"),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     db::{Store, StoreError},
     orders::order::Order,
-    redemption::outcome::{AdmissionUse, NotRedeemed, Redemption},
+    redemption::outcome::{AdmissionUse, NotRedeemed, Redemption, is_over_a_limit},
 };
 
 /// A redemption that finds its admission locked is retried this often, with this pause.
@@ -99,7 +99,7 @@ async fn redeem(store: Store, batch: Vec<WaitingRedemption>, slot: Slot) {
 async fn redeem_once(store: &Store, batch: Vec<WaitingRedemption>) -> Vec<WaitingRedemption> {
     let redemptions: Vec<Redemption> = batch.iter().map(|waiting| waiting.request.clone()).collect();
     let mut redeemed = store.redeem(&redemptions).await;
-    if redeemed.as_ref().is_err_and(StoreError::is_over_a_limit) {
+    if redeemed.as_ref().is_err_and(is_over_a_limit) {
         // Another batch has just committed for the same person. A second attempt sees it, so the
         // batch need not be split.
         redeemed = store.redeem(&redemptions).await;

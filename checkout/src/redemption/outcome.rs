@@ -40,6 +40,12 @@ pub(crate) enum NotRedeemed {
     Store(StoreError),
 }
 
+/// Whether a person would have exceeded a limit.
+pub(crate) fn is_over_a_limit(error: &StoreError) -> bool {
+    matches!(error, StoreError::Refused(constraint)
+        if constraint == "allowances_are_kept" || constraint == "shopper_allowances_are_kept")
+}
+
 impl From<StoreError> for NotRedeemed {
     fn from(error: StoreError) -> Self {
         match error {
@@ -50,7 +56,7 @@ impl From<StoreError> for NotRedeemed {
             }
             // The same person bought something else at the same moment. A retry shows what that
             // left.
-            error if error.is_over_a_limit() => Self::Locked,
+            error if is_over_a_limit(&error) => Self::Locked,
             error => Self::Store(error),
         }
     }

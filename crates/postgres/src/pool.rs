@@ -21,13 +21,13 @@ use sqlx::{
 };
 
 use crate::{
-    Durability, PoolOptions, Pooler, PostgresSettings, address,
+    Durability, PoolOptions, Pooler, PostgresSettings, StoreError, address,
     connection::{PgConnection, bounded, silent},
     session::{CONNECT, establish},
 };
 
 /// How long a caller waits for a connection, including the time to open one.
-const ACQUIRE: Duration = Duration::from_secs(2);
+pub(crate) const ACQUIRE: Duration = Duration::from_secs(2);
 /// Deadline of a roll-back in the background.
 const ROLL_BACK: Duration = Duration::from_secs(1);
 /// Connections that were idle for this long are closed.
@@ -161,12 +161,12 @@ impl PgPool {
     ///
     /// # Errors
     /// When it does not.
-    pub async fn probe(&self) -> Result<(), Error> {
+    pub async fn probe(&self) -> Result<(), StoreError> {
         let writable = sqlx::query_scalar::<_, bool>(
             "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean) AND $1",
         );
         let writable = bounded(ACQUIRE, writable.bind(true).fetch_one(self)).await?;
-        if writable { Ok(()) } else { Err(Error::Protocol("Postgres is read-only".to_owned())) }
+        if writable { Ok(()) } else { Err(Error::Protocol("Postgres is read-only".to_owned()).into()) }
     }
 
     /// Takes a connection from the pool, until it is dropped.

@@ -12,9 +12,10 @@ use std::{
 
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, Jwks, SigningKey};
 use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
+use fairline_postgres::connect_for_tool;
 use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, Survives};
 use fairline_sale::{SaleId, VisitorId};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::runtime::Runtime;
@@ -166,7 +167,7 @@ impl Shop {
         let postgres_url = postgres.create_database("shop")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let pool = runtime.block_on(async {
-            let pool = PgPoolOptions::new().max_connections(2).connect(&postgres_url).await?;
+            let pool = connect_for_tool(&postgres_url, 2).await?;
             sqlx::migrate!("../../migrations").run(&pool).await?;
             for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
                 let value: String =
