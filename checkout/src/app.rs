@@ -13,6 +13,7 @@ use fairline_line::ticket::TicketKey;
 use fairline_notification_channels::Channels;
 use fairline_payment_gateway::{GuardedGateway, Stripe};
 use fairline_redemption::{Checks, FastReject, ForgeryGuard, Keys, RefusalCache, Rejections};
+use fairline_redis::Cache;
 use fairline_server::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
 use tokio::net::TcpListener;
 
@@ -20,7 +21,7 @@ use crate::{
     Settings,
     accounts::{account::AccountKey, oidc::Issuer, service::Accounts},
     auth::caller::Callers,
-    catalogue::{self, Catalogue, cache::Cache},
+    catalogue::{self, Catalogue},
     db::{Store, Stores},
     error::CheckoutError,
     events::{
