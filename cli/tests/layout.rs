@@ -37,10 +37,10 @@ fn files(folder: &str, extensions: &[&str]) -> Vec<(String, String)> {
     found.iter().map(|path| (relative(path), fs::read_to_string(path).expect("a text"))).collect()
 }
 
-/// Every source file below a folder, without tests and examples.
+/// Every source file below a folder, without tests.
 fn sources(folder: &str) -> Vec<(String, String)> {
     let all = files(folder, &["rs"]).into_iter();
-    all.filter(|(path, _)| !path.contains("/tests/") && !path.contains("/examples/")).collect()
+    all.filter(|(path, _)| !path.contains("/tests/")).collect()
 }
 
 /// Shipped files that contain one of these texts, and are not allowed to.
