@@ -52,11 +52,7 @@ impl Store {
 
     /// Records that a request with a key is in progress, or returns the state of the earlier
     /// request.
-    pub(crate) async fn begin(
-        &self,
-        request: &KeyedRequest,
-        interrupted_after: Duration,
-    ) -> Result<Known, StoreError> {
+    pub(crate) async fn begin(&self, request: &KeyedRequest, interrupted_after: Duration) -> Result<Known, StoreError> {
         let new: Option<i32> = sqlx::query_scalar(
             "INSERT INTO idempotency_keys (scope, key, request) VALUES ($1, $2, $3) ON CONFLICT (scope, key) DO UPDATE \
              SET started_at = now() WHERE idempotency_keys.status IS NULL AND idempotency_keys.request = excluded.request \

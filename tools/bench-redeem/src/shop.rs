@@ -33,12 +33,7 @@ const TOKEN_TTL_S: i64 = 3_600;
 const TICKET_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 
 /// Starts one of our programs, and waits until it listens.
-fn start(
-    bench: &Bench,
-    program: &str,
-    address: SocketAddr,
-    arguments: &[String],
-) -> io::Result<ServiceProcess> {
+fn start(bench: &Bench, program: &str, address: SocketAddr, arguments: &[String]) -> io::Result<ServiceProcess> {
     let path = bench.binaries.join(program);
     ServiceProcess::start(program, &path, arguments, bench.folder.path())?.listens(address)
 }

@@ -57,7 +57,8 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
         "--dir".to_owned(),
         folder.path().display().to_string(),
     ];
-    let _redis = ServiceProcess::start("redis", "redis-server".as_ref(), &arguments, folder.path())?.listens(address)?;
+    let _redis =
+        ServiceProcess::start("redis", "redis-server".as_ref(), &arguments, folder.path())?.listens(address)?;
     let mut redis = Redis::connect(address)?;
     for some in waiting.chunks(1_000) {
         let pairs = some.iter().flat_map(|ordinal| [ordinal.to_string(), ordinal.to_string()]);
