@@ -64,7 +64,8 @@ migrate: build ## Bring a database up to date: make migrate POSTGRES_URL=postgre
 test: setup-test web test-web test-deploy test-rust test-api test-browser test-load ## Run every test
 
 # The programs that tests start as processes. They are built once and beforehand, so that building
-# does not count towards the time limit of a test.
+# does not count towards the time limit of a test. `--examples` enables the features of development
+# dependencies, as tests do.
 programs: setup web
 	@$(CARGO) build --locked --workspace --bins --examples
 
@@ -107,7 +108,6 @@ fuzz: web ## Call every parser that faces the network with mutated inputs: SECON
 
 bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an hour: ONLY=place_vs_zrank for a part
 	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line
-	@$(CARGO) build --locked --release --package fairline-update-policy --example messages
 	@exec $(RELEASE)/bench-line $(if $(ONLY),--only '$(ONLY)')
 
 bench-promises: setup web ## Measure what many sales cost one controller, in about four minutes
@@ -115,8 +115,8 @@ bench-promises: setup web ## Measure what many sales cost one controller, in abo
 	@exec $(RELEASE)/bench-promises
 
 bench-recovery: setup web ## Measure the recovery of a large line from a lost Redis, in about two minutes
-	@$(CARGO) build --locked --release --package admission-controller --example bench-recovery
-	@exec $(RELEASE)/examples/bench-recovery
+	@$(CARGO) build --locked --release --package admission-controller --package fairline-bench-line
+	@exec $(RELEASE)/bench-recovery
 
 bench-admission: ## Test the control law against simulated shoppers, in a few minutes: SEEDS=5 for a shorter run, DOCS=1 for new plots in docs/
 	@$(CARGO) build --locked --release --quiet --package fairline-bench-admission

@@ -63,7 +63,7 @@ impl Service {
         }
         let (store, ticks) = (Store::connect(settings)?, Store::for_ticks(settings)?);
         let services = Store::for_services(settings)?;
-        services.pool().check().await?;
+        services.pool.check().await?;
         let line = LineStore::connect(settings.redis_url.expose())
             .await
             .map_err(|error| StartError::new(format!("Redis can't be reached: {error}.")))?;
@@ -129,7 +129,7 @@ fn readiness(store: Store, line: LineStore) -> Readiness {
     Arc::new(move || {
         let (store, line) = (store.clone(), line.clone());
         Box::pin(async move {
-            store.probe().await.map_err(|error| error.to_string())?;
+            store.pool.probe().await.map_err(|error| error.to_string())?;
             line.ping().await.map_err(|error| error.to_string())
         })
     })

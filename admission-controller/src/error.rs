@@ -48,6 +48,10 @@ impl From<CommonError> for Problem {
                 error!(detail = %format!("{error}."), "admin request failed");
                 Self::unavailable("The database does not answer. Nothing was changed; try again.")
             }
+            CommonError::Store(error @ StoreError::Corrupt(_)) => {
+                error!(detail = %format!("{error}."), "admin request failed");
+                Self::new(&fairline_server::problem_types::INTERNAL).detail("The error was logged.")
+            }
         }
     }
 }
@@ -71,7 +75,7 @@ pub(crate) mod tests {
             (CommonError::IllegalTransition { status: Status::Closed }, 409, "illegal-transition"),
             (CommonError::WrongField { field: "total", must: "be positive" }, 422, "invalid-body"),
             (StoreError::Refused("sales_slug_is_plain".to_owned()).into(), 422, "invalid-body"),
-            (StoreError::Unavailable(sqlx::Error::PoolTimedOut).into(), 503, "unavailable"),
+            (StoreError::from(sqlx::Error::PoolTimedOut).into(), 503, "unavailable"),
         ] {
             assert_problem(error, status, slug);
         }

@@ -78,5 +78,5 @@ impl<L: Ledger> Controller<L> {
 /// The error of a statement whose session is gone.
 #[must_use]
 pub fn session_lost() -> StoreError {
-    StoreError::Unavailable(sqlx::Error::WorkerCrashed)
+    sqlx::Error::WorkerCrashed.into()
 }

@@ -13,6 +13,7 @@ use fairline_line::ticket::TicketKey;
 use fairline_notification_channels::Channels;
 use fairline_payment_gateway::{GuardedGateway, Stripe};
 use fairline_redemption::{Checks, FastReject, ForgeryGuard, Keys, RefusalCache, Rejections};
+use fairline_redis::Cache;
 use fairline_server::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
 use tokio::net::TcpListener;
 
@@ -20,7 +21,7 @@ use crate::{
     Settings,
     accounts::{account::AccountKey, oidc::Issuer, service::Accounts},
     auth::caller::Callers,
-    catalogue::{self, Catalogue, cache::Cache},
+    catalogue::{self, Catalogue},
     db::{Store, Stores},
     events::{
         consumer::{self, NOTIFICATIONS, WEBHOOKS},
@@ -73,7 +74,7 @@ impl Service {
             let postgres = shared.stores.heartbeat.clone();
             let ready: Readiness = Arc::new(move || {
                 let postgres = postgres.clone();
-                Box::pin(async move { postgres.probe().await.map_err(|error| error.to_string()) })
+                Box::pin(async move { postgres.pool.probe().await.map_err(|error| error.to_string()) })
             });
             Self { routes: Router::new(), ready, fast_reject: None }
         };
@@ -104,13 +105,13 @@ impl Shared {
             .parse()
             .map_err(|error| StartError::new(format!("Invalid ticket key: {error}.")))?;
         let stores = Stores::connect(settings)?;
-        stores.heartbeat.pool().check().await?;
+        stores.heartbeat.pool.check().await?;
         let callers = Callers::new(tickets, account_key(settings)?, merchant_key(settings)?);
         let redis = fairline_redis::connect_in_time(settings.redis_url.expose())
             .map_err(|error| StartError::new(format!("Invalid Redis URL: {}.", error.details())))?;
         let scope = callers.clone();
         let scope = move |parts: &request::Parts| scope.idempotency_scope(&parts.headers);
-        let idempotency = Idempotency::new(stores.requests.pool().clone(), scope, shutdown);
+        let idempotency = Idempotency::new(stores.requests.pool.clone(), scope, shutdown);
         Ok(Self {
             stores,
             stream: EventStream::new(redis.clone()),
@@ -234,7 +235,7 @@ async fn serve_requests(
         limit: limit.clone(),
         health: health.clone(),
         idempotency,
-        sign_in_idempotency: Idempotency::new(store.pool().clone(), known_or_from, &shutdown),
+        sign_in_idempotency: Idempotency::new(store.pool.clone(), known_or_from, &shutdown),
         origins: settings.front.origins(&settings.allowed_origins, settings.secure_cookies)?,
     };
     let routes = router::routes(features, layers);
@@ -249,7 +250,7 @@ fn readiness(keys: Keys, postgres: Store) -> Readiness {
             if !keys.are_loaded() {
                 return Err("The keys of admission tokens have not been loaded yet.".to_owned());
             }
-            postgres.probe().await.map_err(|error| error.to_string())
+            postgres.pool.probe().await.map_err(|error| error.to_string())
         })
     })
 }

@@ -7,7 +7,6 @@
 //! - The catalogue is warm before a sale opens, and a rush does not reach the database. Without
 //!   Redis, each process reads the database itself.
 
-pub(crate) mod cache;
 mod error;
 pub(crate) mod product;
 pub(crate) mod store;
@@ -25,6 +24,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use fairline_redis::Cache;
 use fairline_sale::SaleId;
 use fairline_server::{Path, Problem, ProblemBody, Shutdown};
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    catalogue::{cache::Cache, error::CatalogueError, product::Product},
+    catalogue::{error::CatalogueError, product::Product},
     db::{Store, StoreError},
 };
 

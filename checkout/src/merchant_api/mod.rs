@@ -31,7 +31,7 @@ use crate::{
         routes::Forgotten,
     },
     payments::{refunds::store::Requested, service::Payments},
-    redemption::service::Redemptions,
+    redemption::service::{Redemptions, TokenPurchase},
 };
 
 /// How long a refund request waits for the gateway.
@@ -281,8 +281,8 @@ async fn redeem(
     Json(Redeem { sale_id, token, quantity, account }): Json<Redeem>,
 ) -> Result<Response, Problem> {
     let account = account.map(|Reference(name)| name);
-    let order =
-        merchant_api.redemptions.purchase_for_merchant(key, sale_id, &token, quantity, account.as_deref()).await?;
+    let purchase = TokenPurchase { sale: sale_id, token: &token, quantity };
+    let order = merchant_api.redemptions.purchase_for_merchant(key, &purchase, account.as_deref()).await?;
     Ok(answer(StatusCode::CREATED, order))
 }
 

@@ -39,18 +39,22 @@ const NEAR_S: f64 = 180.0;
 const RATE_OVER_S: f64 = 60.0;
 const RATE_OVER_MIN_S: f64 = 10.0;
 
-/// Stores a notification, unless it is stored already or no longer relevant. It is relevant for
-/// `relevant_s` seconds after its event, which happened at `happened_at`, or just now. It is sent
-/// in the current trace.
-pub(crate) async fn write(
-    connection: &mut PgConnection,
-    subject: &str,
-    account: Option<AccountId>,
-    address: &Address,
-    content: &Content,
-    relevant_s: i32,
-    happened_at: Option<OffsetDateTime>,
-) -> Result<(), StoreError> {
+/// A notification to be stored.
+pub(crate) struct NewNotification<'a> {
+    pub(crate) subject: &'a str,
+    pub(crate) account: Option<AccountId>,
+    pub(crate) address: &'a Address,
+    pub(crate) content: &'a Content,
+    /// How long it is relevant after its event, in seconds.
+    pub(crate) relevant_s: i32,
+    /// When its event happened; `None`: just now.
+    pub(crate) happened_at: Option<OffsetDateTime>,
+}
+
+/// Stores a notification, unless it is stored already or no longer relevant. It is sent in the
+/// current trace.
+pub(crate) async fn write(connection: &mut PgConnection, new: NewNotification<'_>) -> Result<(), StoreError> {
+    let NewNotification { subject, account, address, content, relevant_s, happened_at } = new;
     sqlx::query(
         "INSERT INTO notifications (subject, account_id, address, content, traceparent, relevant_until) \
          SELECT $1, $2, $3, $4, $7, relevant_until FROM (SELECT coalesce($6, now()) + make_interval(secs => $5) AS relevant_until) AS relevance \
@@ -155,8 +159,15 @@ impl Store {
             let content = content(details);
             // Relevance counts from the event, not from the time at which it was handled.
             let connection = &mut *self.pool.acquire().await?;
-            let stored = write(connection, &subject, Some(account), &address, &content, relevant_s, Some(event.time));
-            fairline_telemetry::within(event.trace, stored).await?;
+            let new = NewNotification {
+                subject: &subject,
+                account: Some(account),
+                address: &address,
+                content: &content,
+                relevant_s,
+                happened_at: Some(event.time),
+            };
+            fairline_telemetry::within(event.trace, write(connection, new)).await?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::{
     db::{Store, StoreError},
     orders::order::Order,
     redemption::{
-        error::RedemptionError,
+        error::{RedemptionError, is_over_a_limit},
         outcome::{AdmissionUse, Redemption},
     },
 };
@@ -96,7 +96,7 @@ async fn redeem(store: Store, batch: Vec<WaitingRedemption>, slot: Slot) {
 async fn redeem_once(store: &Store, batch: Vec<WaitingRedemption>) -> Vec<WaitingRedemption> {
     let redemptions: Vec<Redemption> = batch.iter().map(|waiting| waiting.request.clone()).collect();
     let mut redeemed = store.redeem(&redemptions).await;
-    if redeemed.as_ref().is_err_and(StoreError::is_over_a_limit) {
+    if redeemed.as_ref().is_err_and(is_over_a_limit) {
         // Another batch has just committed for the same person. A second attempt sees it, so the
         // batch need not be split.
         redeemed = store.redeem(&redemptions).await;

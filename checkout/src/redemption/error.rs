@@ -42,6 +42,11 @@ pub(crate) enum RedemptionError {
     Common(#[from] CommonError),
 }
 
+/// Whether a person would have exceeded a limit.
+pub(crate) fn is_over_a_limit(error: &StoreError) -> bool {
+    ["allowances_are_kept", "shopper_allowances_are_kept"].iter().any(|constraint| error.is_refused_by(constraint))
+}
+
 impl From<StoreError> for RedemptionError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -52,7 +57,7 @@ impl From<StoreError> for RedemptionError {
             }
             // The same person bought something else at the same moment. A retry shows what that
             // left.
-            error if error.is_over_a_limit() => Self::Locked,
+            error if is_over_a_limit(&error) => Self::Locked,
             error => Self::Common(error.into()),
         }
     }

@@ -36,6 +36,14 @@ pub(crate) struct Redemptions {
     pub(crate) forgery_guard: ForgeryGuard,
 }
 
+/// A purchase with an admission token.
+pub(crate) struct TokenPurchase<'a> {
+    pub(crate) sale: SaleId,
+    pub(crate) token: &'a str,
+    /// Units, up to the quantity of the admission.
+    pub(crate) quantity: NonZeroU16,
+}
+
 impl FromRef<Arc<Redemptions>> for Callers {
     fn from_ref(redemptions: &Arc<Redemptions>) -> Self {
         redemptions.callers.clone()
@@ -54,7 +62,8 @@ impl Redemptions {
     ) -> Result<Order, Problem> {
         let asked = sale.parse().map_err(|_| CommonError::UnknownSale);
         self.count(async {
-            self.redeem(asked?, token, &Caller::Holders(holders.clone()), holders.account(), quantity).await
+            let purchase = TokenPurchase { sale: asked?, token, quantity };
+            self.redeem(&purchase, &Caller::Holders(holders.clone()), holders.account()).await
         })
         .await
     }
@@ -63,9 +72,7 @@ impl Redemptions {
     pub(crate) async fn purchase_for_merchant(
         &self,
         _key: MerchantKey,
-        sale: SaleId,
-        token: &str,
-        quantity: NonZeroU16,
+        purchase: &TokenPurchase<'_>,
         account: Option<&str>,
     ) -> Result<Order, Problem> {
         let account = match (account, self.callers.accounts()) {
@@ -73,7 +80,7 @@ impl Redemptions {
             (Some(_), None) => return Err(AuthError::NoSignIn.into()),
             (None, _) => None,
         };
-        self.count(self.redeem(sale, token, &Caller::Merchant, account, quantity)).await
+        self.count(self.redeem(purchase, &Caller::Merchant, account)).await
     }
 
     async fn count(&self, redeemed: impl Future<Output = Result<Order, RedemptionError>>) -> Result<Order, Problem> {
@@ -92,12 +99,11 @@ impl Redemptions {
 
     async fn redeem(
         &self,
-        asked: SaleId,
-        token: &str,
+        purchase: &TokenPurchase<'_>,
         caller: &Caller,
         account: Option<AccountId>,
-        quantity: NonZeroU16,
     ) -> Result<Order, RedemptionError> {
+        let &TokenPurchase { sale: asked, token, quantity } = purchase;
         // A resold token is worthless: its buyer lacks the ticket of the visitor in it. So does a
         // forger, so this check comes before the expensive signature check.
         let named = named_holder(token).and_then(|holder| holder.parse().ok());

@@ -18,7 +18,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
-use fairline_postgres::PgPool;
+use fairline_postgres::{PgPool, StoreError};
 use fairline_server::{Problem, Shutdown};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
@@ -101,7 +101,7 @@ impl Idempotency {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn forget_old(&self) -> Result<(), sqlx::Error> {
+    pub async fn forget_old(&self) -> Result<(), StoreError> {
         self.store.forget_old(KEPT).await
     }
 
@@ -137,7 +137,7 @@ impl Idempotency {
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 
-    async fn keep(&self, request_key: &KeyedRequest, status: StatusCode, body: &Bytes) -> Result<(), sqlx::Error> {
+    async fn keep(&self, request_key: &KeyedRequest, status: StatusCode, body: &Bytes) -> Result<(), StoreError> {
         let is_final =
             !status.is_server_error() && !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED);
         match std::str::from_utf8(body) {
@@ -225,7 +225,7 @@ fn in_progress() -> Problem {
         .retry_after(1)
 }
 
-fn unavailable(error: &sqlx::Error) -> Problem {
+fn unavailable(error: &StoreError) -> Problem {
     warn!(%error, "look up idempotency key failed");
     Problem::unavailable("The database does not answer. Nothing was done; try again.")
 }

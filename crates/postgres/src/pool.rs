@@ -18,14 +18,14 @@ use sqlx::{
 };
 
 use crate::{
-    PoolOptions, PostgresSettings, address,
+    PoolOptions, PostgresSettings, StoreError, address,
     connection::PgConnection,
     session::{CONNECT, establish},
     shared::{Shared, bounded, silent},
 };
 
 /// How long a caller waits for a connection, including the time to open one.
-const ACQUIRE: Duration = Duration::from_secs(2);
+pub(crate) const ACQUIRE: Duration = Duration::from_secs(2);
 /// Deadline of a roll-back in the background.
 const ROLL_BACK: Duration = Duration::from_secs(1);
 /// Connections that were idle for this long are closed.
@@ -128,12 +128,12 @@ impl PgPool {
     ///
     /// # Errors
     /// When it does not.
-    pub async fn probe(&self) -> Result<(), Error> {
+    pub async fn probe(&self) -> Result<(), StoreError> {
         let writable = sqlx::query_scalar::<_, bool>(
             "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean) AND $1",
         );
         let writable = bounded(ACQUIRE, writable.bind(true).fetch_one(self)).await?;
-        if writable { Ok(()) } else { Err(Error::Protocol("Postgres is read-only".to_owned())) }
+        if writable { Ok(()) } else { Err(Error::Protocol("Postgres is read-only".to_owned()).into()) }
     }
 
     /// Takes a connection from the pool, until it is dropped.

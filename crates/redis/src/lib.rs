@@ -14,8 +14,11 @@
 //! # }
 //! ```
 
+mod cache;
+
 use std::time::Duration;
 
+pub use cache::Cache;
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},

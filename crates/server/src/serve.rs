@@ -111,8 +111,8 @@ where
             () = shutdown.triggered() => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection(stream, peer, service.clone(), limits, newcomer, shutdown.clone());
+            Ok(accepted) => {
+                let connection = connection(accepted, service.clone(), limits, newcomer, shutdown.clone());
                 shutdown.spawn(async move {
                     connection.await;
                     drop(place);
@@ -143,8 +143,7 @@ fn prepare(listener: &TcpListener) -> io::Result<()> {
 }
 
 async fn connection<S>(
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
     service: S,
     limits: ServeLimits,
     newcomer: OwnedSemaphorePermit,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use fairline_line::store::LineStore;
 
-use self::{connections::Connections, entry::LineEntry, pages::Pages, polls::Polls};
+use self::{api::LineApi, pages::Pages};
 use crate::{auth::ticket::TicketAuth, line::rooms::Rooms};
 
 /// The states of all features. A handler extracts the state of its feature, not all of it.
@@ -27,9 +27,7 @@ pub(crate) struct AppState {
     pub(crate) rooms: Rooms,
     pub(crate) store: LineStore,
     pub(crate) tickets: Arc<TicketAuth>,
-    pub(crate) entry: Arc<LineEntry>,
-    pub(crate) polls: Arc<Polls>,
-    pub(crate) connections: Connections,
+    pub(crate) line_api: LineApi,
     pub(crate) pages: Pages,
 }
 
@@ -49,8 +47,6 @@ from_ref! {
     rooms: Rooms,
     store: LineStore,
     tickets: Arc<TicketAuth>,
-    entry: Arc<LineEntry>,
-    polls: Arc<Polls>,
-    connections: Connections,
+    line_api: LineApi,
     pages: Pages,
 }

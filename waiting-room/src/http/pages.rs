@@ -39,6 +39,8 @@ pub(crate) struct Pages {
     pub(crate) rooms: Rooms,
     pub(crate) store: LineStore,
     pub(crate) tickets: Arc<TicketAuth>,
+    pub(crate) entry: Arc<LineEntry>,
+    pub(crate) polls: Arc<Polls>,
     /// The URL prefix of the shop's own checkout, up to the token; empty without one.
     pub(crate) own_checkout: Arc<str>,
 }
@@ -316,7 +318,6 @@ pub(crate) struct Joining {
 /// Joins without JavaScript and redirects to the line's page.
 async fn join(
     State(pages): State<Pages>,
-    State(entry): State<Arc<LineEntry>>,
     Path(slug): Path<String>,
     Query(joining): Query<Joining>,
     ClientAddress(client): ClientAddress,
@@ -328,7 +329,7 @@ async fn join(
     }
     let mode = if joining.rejoin { EntryMode::Rejoin } else { EntryMode::JoinOrResume };
     let entering = EntryRequest { room, headers: &headers, client, mode, credentials: &joining.credentials };
-    let Entered { cookie, .. } = entry.enter(entering).await?;
+    let Entered { cookie, .. } = pages.entry.enter(entering).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("/sales/{slug}/line"))).into_response())
 }
 
@@ -359,8 +360,6 @@ pub(crate) struct Loading {
 /// turn; an automatic refresh of a hidden tab does not show that the shopper saw it.
 async fn line(
     State(pages): State<Pages>,
-    State(entry): State<Arc<LineEntry>>,
-    State(polls): State<Arc<Polls>>,
     Path(slug): Path<String>,
     Query(loading): Query<Loading>,
     ClientAddress(client): ClientAddress,
@@ -373,7 +372,7 @@ async fn line(
     let credentials = Credentials::default();
     let mode = EntryMode::Resume;
     let entering = EntryRequest { room: room.clone(), headers: &headers, client, mode, credentials: &credentials };
-    let Entered { tab, ticket, cookie } = entry.enter(entering).await?;
+    let Entered { tab, ticket, cookie } = pages.entry.enter(entering).await?;
     let mut session = Session::new(tab);
     let mut template = LinePage {
         assets: Assets::new(),
@@ -428,7 +427,7 @@ async fn line(
     if !session.is_over() {
         // A shopper remains present between two refreshes, and while one refresh is missed.
         let until_refresh = Duration::from_secs(3 * template.refresh_s);
-        polls.start_grace(&room, &ticket, &headers, until_refresh).await?;
+        pages.polls.start_grace(&room, &ticket, &headers, until_refresh).await?;
     }
     let mut response = page(StatusCode::OK, &template);
     response.headers_mut().insert(header::SET_COOKIE, cookie);

@@ -118,7 +118,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        self.show(SaleId(id)).await?.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
+        self.show(SaleId(id)).await?.ok_or_else(|| sqlx::Error::RowNotFound.into())
     }
 
     /// The newest sales, or the newest before one; all, or the one with a slug.

@@ -160,7 +160,7 @@ async fn add_webhook(
     let must = "be an http:// or https:// address without a password, of at most 2000 bytes";
     check_field("url", is_address(&url), must)?;
     let secret: [u8; 24] = rand::rng().random();
-    let kinds: Vec<&str> = kinds.into_iter().map(Kind::word).collect();
+    let kinds: Vec<&str> = kinds.into_iter().map(Kind::as_str).collect();
     let id = store.add_webhook(&operator.by(), &url, &secret, &kinds).await.map_err(WebhookError::from)?;
     let id = id.ok_or(WebhookError::TooManyWebhooks { most: WEBHOOKS_MAX })?;
     let secret = format!("whsec_{}", BASE64.encode(secret));
