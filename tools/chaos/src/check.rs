@@ -299,7 +299,8 @@ fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Ev
     let mut found = Vec::new();
     for (shopper, events) in shoppers {
         let behaviour = Plan::new(evidence.seed, *shopper, evidence.profile).behaviour;
-        if !matches!(behaviour, Behaviour::Buy | Behaviour::Again | Behaviour::Replay | Behaviour::Forge) {
+        use Behaviour::{Again, Buy, Cancel, Forge, Replay};
+        if ![Buy, Again, Replay, Forge, Cancel].contains(&behaviour) {
             continue;
         }
         let lost = events.iter().find(|event| {

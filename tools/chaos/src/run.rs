@@ -57,7 +57,7 @@ const RATE_PER_S: f64 = 2.5;
 /// No more than services that were built for tests bear on a busy machine.
 const RATE_IN_THE_END_PER_S: f64 = 8.0;
 const CROWD: [&str; 6] = [
-    "--mix=buy=60,again=5,dawdle=4,leave=5,close-lid=6,come-back=15,replay=3,forge=2",
+    "--mix=buy=55,again=5,dawdle=4,leave=5,close-lid=6,come-back=15,replay=3,forge=2,cancel=5",
     "--lid-closed-s=8",
     "--act-within-s=30",
     "--think-ms=500",

@@ -68,7 +68,9 @@ fn honest() -> Doctored {
         doctored.admissions.push(Admission { id: admission, ordinal, issued_at_us, expires_at_us: 60 * S });
         let state = "captured".to_owned();
         let hold_expires_at_us = 60 * S;
-        doctored.payments.push(Payment { id: payment, hold_id: order, state, hold_expires_at_us, has_order: true });
+        let began_us = at + 6 * S;
+        let (hold_id, has_order) = (order, true);
+        doctored.payments.push(Payment { id: payment, hold_id, state, began_us, hold_expires_at_us, has_order });
         doctored.charges.push(Charge {
             id: format!("pi_{n}"),
             payment: Some(payment),
