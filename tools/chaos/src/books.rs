@@ -63,7 +63,9 @@ pub struct Payment {
     pub hold_id: Uuid,
     /// Its state.
     pub state: String,
-    /// The end of the hold.
+    /// When it began.
+    pub began_us: i64,
+    /// The deadline of the hold.
     pub hold_expires_at_us: i64,
     /// Whether there is an order that it paid.
     pub has_order: bool,
@@ -118,6 +120,7 @@ FROM admissions
 WHERE sale_id = $1";
 const PAYMENTS: &str = "
 SELECT payments.id, payments.hold_id, payments.state,
+       (extract(epoch FROM payments.created_at) * 1000000)::bigint AS began_us,
        (extract(epoch FROM holds.expires_at) * 1000000)::bigint AS hold_expires_at_us,
        orders.id IS NOT NULL AS has_order
 FROM payments

@@ -84,6 +84,16 @@ pub enum Happening {
         /// The order.
         order: Uuid,
     },
+    /// A request to withdraw the payment of an order, or to cancel the order, was sent.
+    WithdrawalSent {
+        /// The order.
+        order: Uuid,
+    },
+    /// A checkout confirmed that no payment of an order is pending.
+    Withdrawn {
+        /// The order.
+        order: Uuid,
+    },
     /// The status of an order, as a checkout showed it.
     Order {
         /// The order.

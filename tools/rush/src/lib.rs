@@ -1,6 +1,7 @@
 //! The crowd simulator, `fairline rush`: simulated shoppers over real sockets who join, wait, buy,
-//! dawdle, leave, close the lid, come back, replay and forge. Its report judges every promise of
-//! the design, counted from the shoppers' observations and, separately, from the database.
+//! dawdle, leave, close the lid, come back, replay, forge and cancel. Its report judges every
+//! promise of the design, counted from the shoppers' observations and, separately, from the
+//! database.
 //!
 //! - [`plan`](crate::plan::Plan), `count`, `forge` and `report` are pure: a crowd can be repeated
 //!   from its seed, and the verdict is tested against every way to break a promise.
@@ -33,6 +34,7 @@ mod show;
 mod tally;
 mod visit;
 mod wire;
+mod withdraw;
 
 use std::{process::ExitCode, time::Duration};
 

@@ -31,6 +31,9 @@ pub enum Behaviour {
     Forge,
     /// Buys up to the limit, then joins again and tries to buy more.
     Again,
+    /// Redeems, then cancels the order, or sends a payment and withdraws it or cancels the order;
+    /// after a withdrawal it pays again.
+    Cancel,
     /// Behaves like the simulated shoppers of the control law's benchmark: goes on, leaves or falls
     /// silent at each step, at human speed.
     Visit,
@@ -358,7 +361,7 @@ mod tests {
         assert_eq!(wrong(""), "`` is not of the form name=parts, like buy=70");
         assert_eq!(
             wrong("by=70"),
-            "`by` is not a behaviour; there are buy, dawdle, leave, close-lid, come-back, replay, forge, again, visit"
+            "`by` is not a behaviour; there are buy, dawdle, leave, close-lid, come-back, replay, forge, again, cancel, visit"
         );
         assert_eq!(wrong("buy=-1"), "`buy=-1` is not a share: a whole number from 0 to 1000000");
         assert_eq!(wrong("buy=4000000000"), "`buy=4000000000` is not a share: a whole number from 0 to 1000000");
@@ -389,7 +392,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_survive_being_written_and_read(parts in proptest::collection::vec(0_u32..1_000, 9)) {
+        fn shares_survive_being_written_and_read(parts in proptest::collection::vec(0_u32..1_000, 10)) {
             prop_assume!(parts.iter().any(|part| *part > 0));
             let shares = Shares(Behaviour::VARIANTS.iter().copied().zip(parts).collect());
             prop_assert_eq!(shares.to_string().parse::<Shares<Behaviour>>().unwrap(), shares);

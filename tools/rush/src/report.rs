@@ -106,6 +106,8 @@ pub struct Report {
     pub lapsed: u64,
     /// Shoppers who got a refund.
     pub refunded: u64,
+    /// Shoppers who cancelled their orders.
+    pub cancelled: u64,
     /// Shoppers who left explicitly.
     pub left: u64,
     /// Shoppers whose ticket an operator removed.

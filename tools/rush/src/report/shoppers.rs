@@ -60,6 +60,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         expired: ended(Outcome::Expired),
         lapsed: ended(Outcome::Lapsed),
         refunded: ended(Outcome::Refunded),
+        cancelled: ended(Outcome::Cancelled),
         left: ended(Outcome::Left),
         removed: ended(Outcome::Removed),
         missed: ended(Outcome::Missed),
