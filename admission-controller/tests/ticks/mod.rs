@@ -13,6 +13,7 @@ use fairline_line::change::Turn;
 use fairline_private_servers::testing;
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
+use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::{
@@ -88,6 +89,38 @@ async fn a_sale_whose_rows_are_locked_delays_no_other() {
     controller.until("the tick to wait for its lapse", async || a_tick_waits(&controller).await).await;
     let beside = time_to_admit(&controller, well, 40).await;
     assert!(beside < 2 * undisturbed, "{undisturbed:?} alone, {beside:?} beside a sale that is stuck");
+    stuck.rollback().await.expect("let go");
+}
+
+#[tokio::test]
+async fn more_locked_sales_than_connections_delay_no_other() {
+    let controller = TestController::open().await;
+    let well = controller.sale(json!({ "total": 2000, "rate_cap_per_s": 20.0 })).await;
+    controller.join(well, 1500).await;
+    let time_of_ticks = async |more| {
+        let started = Instant::now();
+        controller.ticks(well, more).await;
+        started.elapsed()
+    };
+    let undisturbed = time_of_ticks(50).await;
+    let mut sick = Vec::new();
+    for _ in 0..40 {
+        sick.push(controller.sale(json!({ "total": 20, "claim_window_s": 5 })).await);
+    }
+    let tickets = join_all(sick.iter().map(|sale| controller.join(*sale, 1))).await;
+    for tickets in &tickets {
+        controller.admitted(&tickets[0]).await;
+    }
+    let mut stuck = controller.pool.begin().await.expect("begun");
+    let lock = sqlx::query("SELECT FROM admissions WHERE sale_id = ANY($1) FOR UPDATE");
+    let ids: Vec<_> = sick.iter().map(|sale| sale.0).collect();
+    let locked = lock.bind(ids).execute(&mut *stuck).await.expect("locked").rows_affected();
+    assert_eq!(locked, 40);
+    controller.until("a tick to wait for its lapse", async || a_tick_waits(&controller).await).await;
+    // Each sick sale may delay the others until its first tick has failed.
+    controller.ticks(well, 5).await;
+    let beside = time_of_ticks(50).await;
+    assert!(beside < 4 * undisturbed, "{undisturbed:?} alone, {beside:?} beside sales that are stuck");
     stuck.rollback().await.expect("let go");
 }
 
