@@ -16,6 +16,7 @@
 
 use std::time::Duration;
 
+use fairline_server::caught;
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
@@ -144,41 +145,45 @@ fn build(config: Config) -> Result<Client, Error> {
 fn watch(client: Client, running: Option<ConnectHandle>, subscribes: bool) {
     tokio::spawn(async move {
         let mut running = running.unwrap_or_else(|| client.connect());
-        let (mut missed, mut anew) = (0, None::<(Instant, Duration)>);
-        let mut reconnecting: Option<JoinHandle<()>> = None;
-        loop {
-            sleep(if missed == 0 { PROBE_EVERY } else { PROBE_EVERY / 10 }).await;
-            if running.is_finished() {
-                // The task could not connect, or was stopped.
-                running = client.connect();
-                (missed, anew) = (0, None);
-                continue;
-            }
-            let Err(error) = answers(&client, subscribes).await else {
-                (missed, anew) = (0, None);
-                continue;
-            };
-            missed += 1;
-            let is_under_way = reconnecting.as_ref().is_some_and(|task| !task.is_finished());
-            let is_soon = anew.is_some_and(|(last, pause)| last.elapsed() < pause);
-            if missed < MISSED_MAX || is_under_way || is_soon {
-                continue;
-            }
-            warn!(error = error.details(), "Redis probe failed; reconnecting");
-            let pause = match anew {
-                _ if !client.is_clustered() => CONNECT_TIMEOUT,
-                Some((_, pause)) => (pause * 2).min(CLUSTER_PAUSE.1),
-                None => CLUSTER_PAUSE.0,
-            };
-            (missed, anew) = (0, Some((Instant::now(), pause)));
-            let client = client.clone();
-            reconnecting = Some(tokio::spawn(async move {
-                if client.force_reconnection().await.is_ok() {
-                    info!("reconnected to Redis");
-                }
-            }));
-        }
+        while caught("redis-probe", probe_and_reconnect(&client, &mut running, subscribes)).await.is_none() {}
     });
+}
+
+async fn probe_and_reconnect(client: &Client, running: &mut ConnectHandle, subscribes: bool) {
+    let (mut missed, mut anew) = (0, None::<(Instant, Duration)>);
+    let mut reconnecting: Option<JoinHandle<()>> = None;
+    loop {
+        sleep(if missed == 0 { PROBE_EVERY } else { PROBE_EVERY / 10 }).await;
+        if running.is_finished() {
+            // The task could not connect, or was stopped.
+            *running = client.connect();
+            (missed, anew) = (0, None);
+            continue;
+        }
+        let Err(error) = answers(client, subscribes).await else {
+            (missed, anew) = (0, None);
+            continue;
+        };
+        missed += 1;
+        let is_under_way = reconnecting.as_ref().is_some_and(|task| !task.is_finished());
+        let is_soon = anew.is_some_and(|(last, pause)| last.elapsed() < pause);
+        if missed < MISSED_MAX || is_under_way || is_soon {
+            continue;
+        }
+        warn!(error = error.details(), "Redis probe failed; reconnecting");
+        let pause = match anew {
+            _ if !client.is_clustered() => CONNECT_TIMEOUT,
+            Some((_, pause)) => (pause * 2).min(CLUSTER_PAUSE.1),
+            None => CLUSTER_PAUSE.0,
+        };
+        (missed, anew) = (0, Some((Instant::now(), pause)));
+        let client = client.clone();
+        reconnecting = Some(tokio::spawn(async move {
+            if client.force_reconnection().await.is_ok() {
+                info!("reconnected to Redis");
+            }
+        }));
+    }
 }
 
 /// Checks that every connected server replies, with any reply.
