@@ -235,6 +235,9 @@ fn rejected_by(constraint: &str) -> Problem {
         "sales_prior_sale_fkey" => Problem::new(&fairline_server::problem_types::INVALID_BODY)
             .detail("There is no sale with the id that `prior_sale` gives; `GET /api/admin/sales` lists all sales.")
             .with("field", "prior_sale"),
+        "sales_end_after_they_open" => Problem::new(&fairline_server::problem_types::INVALID_BODY)
+            .detail("`ends_at` must be later than `opens_at`, which is now by default.")
+            .with("field", "ends_at"),
         "stock_is_never_overpromised" | "stock_is_never_oversold" => {
             Problem::new(&problem_types::STOCK_BELOW_COMMITMENTS)
                 .detail("More units than this are already promised, held or sold. Nothing was changed.")

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use fairline_private_servers::testing::programs;
+use fairline_private_servers::testing::{libfaketime, programs};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -70,10 +70,4 @@ fn spawn(name: &str, arguments: &[String], log: &Path, seconds_ahead: Option<i64
     command.arg(programs().join(binary)).args(arguments);
     command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be cloned")).stderr(log);
     command.spawn().expect("setpriv is part of util-linux")
-}
-
-fn libfaketime() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").expect("a folder").filter_map(|entry| Some(entry.ok()?.path()));
-    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketime.so.1"));
-    libraries.find(|library| library.exists()).expect("faketime is installed: scripts/setup.sh test")
 }
