@@ -15,7 +15,7 @@ use fairline_sale::SaleId;
 use fairline_server::Shutdown;
 use futures_util::future::join_all;
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -150,6 +150,28 @@ async fn a_controller_that_has_lost_redis_delays_no_other() {
     let without = time_to_admit(&controller, sale, 60).await;
     assert!(without < 2 * undisturbed, "{undisturbed:?} with Redis, {without:?} with one controller that has lost it");
     second.trigger();
+}
+
+#[tokio::test]
+async fn a_controller_whose_postgres_is_read_only_is_not_ready() {
+    let controller = TestController::open().await;
+    let ready = async || controller.read("/health/ready").await.0;
+    controller.until("readiness", async || ready().await == 200).await;
+    let mut owner = controller.pool.acquire().await.expect("a connection");
+    let alter = async |owner: &mut PgConnection, change: &str| {
+        let name: String =
+            sqlx::query_scalar("SELECT current_database()").fetch_one(&mut *owner).await.expect("a name");
+        let alter = AssertSqlSafe(format!("ALTER DATABASE {name} {change}"));
+        sqlx::raw_sql(alter).execute(&mut *owner).await.expect("altered");
+    };
+    alter(&mut owner, "SET default_transaction_read_only = on").await;
+    // Only new sessions are read-only.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE datname = current_database() AND application_name LIKE 'admission-controller%'";
+    sqlx::raw_sql(end).execute(&mut *owner).await.expect("ended");
+    controller.until("the controller not to be ready", async || ready().await == 503).await;
+    alter(&mut owner, "RESET default_transaction_read_only").await;
+    controller.until("readiness to return", async || ready().await == 200).await;
 }
 
 #[tokio::test]

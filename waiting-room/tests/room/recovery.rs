@@ -69,6 +69,18 @@ async fn places_survive_a_killed_redis() {
 }
 
 #[tokio::test]
+async fn a_node_whose_redis_is_a_replica_is_not_ready() {
+    let servers = testing::Servers::start().expect("a Redis of its own");
+    let room = TestWaitingRoom::open_at(&servers.redis.url(), |_| {}).await;
+    let ready = async || room.get("/health/ready", &[]).await.status;
+    assert_eq!(ready().await, StatusCode::OK);
+    room.redis("REPLICAOF 127.0.0.1 1").await;
+    assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE);
+    room.redis("REPLICAOF NO ONE").await;
+    room.until("readiness to return", async || ready().await == StatusCode::OK).await;
+}
+
+#[tokio::test]
 async fn a_republished_line_has_its_shoppers_in_the_old_order() {
     let servers = testing::Servers::start().expect("a Redis of its own");
     let mut room = TestWaitingRoom::open_at(&servers.redis.url(), |_| {}).await;
