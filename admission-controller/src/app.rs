@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::Router;
 use fairline_line::store::LineStore;
 use fairline_server::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 
 use crate::{
     Settings,
@@ -21,7 +21,13 @@ use crate::{
         ticket_actions::service::TicketActions,
     },
     auth::service::Auth,
-    controller::{clock::Clock, decision_metrics, keys::Keys, schedule, tick::Ticker},
+    controller::{
+        clock::Clock,
+        decision_metrics,
+        keys::Keys,
+        schedule,
+        tick::{Permits, Ticker},
+    },
     db::{self, Store},
     jobs::{self, rehearsals::Stage},
     public_api::key_set::PublicKeys,
@@ -75,7 +81,7 @@ impl Service {
             keys: keys.clone(),
             every: settings.tick(),
             clock: Clock::of_process(),
-            permits: Semaphore::new(usize::try_from(settings.tick_connections).unwrap_or(1)),
+            permits: Permits::new(settings.tick_connections),
             tick_now: tick_now.clone(),
         });
         let requests = tick_now.clone();

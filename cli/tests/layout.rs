@@ -71,6 +71,56 @@ fn redis_clients_are_in_three_crates() {
     assert_eq!(offenders(&["fred::"], is_allowed), [""; 0]);
 }
 
+/// The text up to the bracket that closes the first one.
+fn bracketed(text: &str, [open, close]: [char; 2]) -> &str {
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        depth += i32::from(c == open) - i32::from(c == close);
+        if c == close && depth == 0 {
+            return &text[..=at];
+        }
+    }
+    text
+}
+
+/// What the spawned tasks of a file run: the arguments of `spawn`, with the body of a function of
+/// the same file that they call.
+fn spawned(text: &str) -> Vec<String> {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let text: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
+    let argument = |(at, _): (usize, &str)| bracketed(&text[at..], ['(', ')']).to_owned();
+    let mut spawned: Vec<String> = text.match_indices("spawn(").map(argument).collect();
+    for task in &mut spawned {
+        let called = task.trim_start_matches("spawn(").split('(').next().unwrap_or_default().to_owned();
+        let is_name = !called.is_empty() && called.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if let Some(at) = text.find(&format!("fn {called}")).filter(|_| is_name) {
+            task.push_str(bracketed(&text[at..], ['{', '}']));
+        }
+    }
+    spawned
+}
+
+#[test]
+fn a_spawned_loop_survives_a_panic() {
+    // The supervisors themselves.
+    let supervisors = ["crates/server/src/watchdog.rs", "admission-controller/src/controller/schedule.rs"];
+    let escapes = |task: &String| {
+        let loops = ["loop {", "while "].iter().any(|word| task.contains(word));
+        loops && !task.contains("while caught(") && !task.contains("while fairline_server::caught(")
+    };
+    let mut escaped = Vec::new();
+    for (path, text) in SHIPPED.iter().flat_map(|folder| sources(folder)) {
+        let found = spawned(&text).into_iter().filter(escapes);
+        escaped.extend(found.filter(|_| !supervisors.contains(&path.as_str())).map(|task| format!("{path}: {task}")));
+    }
+    assert_eq!(escaped, [""; 0], "run the loop through `Shutdown::keep` or `caught`");
+    for task in ["x.spawn(async move { loop { work().await; } });", "spawn(work(1));\nfn work(n: u8) { while true {} }"]
+    {
+        assert!(spawned(task).iter().any(escapes), "the control: {task}");
+    }
+}
+
 #[test]
 fn services_do_not_depend_on_each_other() {
     let services = ["waiting-room", "admission-controller", "checkout"];

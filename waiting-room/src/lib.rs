@@ -136,7 +136,7 @@ impl Service {
             move_over,
             is_full: AtomicBool::new(false),
         };
-        follower.find_sales().await.map_err(unreachable)?;
+        follower.open_all().await.map_err(unreachable)?;
         let rooms = follower.rooms.clone();
         let tickets = Arc::new(TicketAuth {
             key,

@@ -10,7 +10,7 @@ use deadpool::{
     Status,
     managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts},
 };
-use fairline_server::StartError;
+use fairline_server::{StartError, caught};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream, stream::BoxStream};
 use sqlx::{
     Either, Error, Execute, Executor, Postgres, SqlStr,
@@ -97,14 +97,15 @@ impl PgPool {
             .build()
             .map_err(|error| StartError::new(format!("The Postgres connection pool can't be created: {error}.")))?;
         let swept = pool.weak();
-        tokio::spawn(async move {
+        let sweep = async move || {
             while let Some(pool) = swept.upgrade() {
                 pool.retain(|connection, _| connection.idle_for() < IDLE && connection.age() < LIFETIME);
                 note(&pool.status(), options.name);
                 drop(pool);
                 tokio::time::sleep(SWEEP).await;
             }
-        });
+        };
+        tokio::spawn(async move { while caught(options.name, sweep()).await.is_none() {} });
         Ok(Self { pool, shared })
     }
 

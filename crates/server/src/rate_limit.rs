@@ -27,7 +27,7 @@ use tower_governor::{
 use crate::{
     Problem, Shutdown, StartError, TrustedProxies,
     address::{limit_key, peer_of},
-    problem_types,
+    caught, problem_types,
 };
 
 /// Addresses that one limit tracks, at most; beyond them it rejects requests until old addresses
@@ -95,12 +95,13 @@ impl RateLimit {
             .ok_or_else(wrong)?;
 
         let (limiter, stop) = (config.limiter().clone(), shutdown.clone());
-        shutdown.spawn(async move {
+        let forget = async move || {
             while tokio::time::timeout(FORGET_EVERY, stop.triggered()).await.is_err() {
                 limiter.retain_recent();
                 full.store(limiter.len() > ADDRESSES_MAX, Ordering::Relaxed);
             }
-        });
+        };
+        shutdown.spawn(async move { while caught("rate-limit", forget()).await.is_none() {} });
         Ok(Self { config, key: Arc::new(key) })
     }
 

@@ -1,8 +1,12 @@
-//! Supervision of the loops that a service depends on. A loop that panics, ends or stalls is
-//! reported and restarted; until it recovers, the service is not ready.
+//! Supervision of the loops that a service depends on.
+//!
+//! - [`Shutdown::keep`]: a loop that panics, ends or stalls is reported and restarted; until it
+//!   recovers, the service is not ready.
+//! - [`caught`]: a loop that owns a queue or a connection continues after a panic.
 
 use std::{
     future::Future,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::error;
 
@@ -40,6 +45,22 @@ pub fn beat() {
         *watched.beat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         watched.is_well.store(true, Ordering::Release);
     });
+}
+
+/// Runs a loop that ends by itself, with state that the caller keeps. After a panic, which is
+/// reported, gives `None` after a pause, so that the caller runs it again.
+pub async fn caught<T>(name: &'static str, run: impl Future<Output = T>) -> Option<T> {
+    let Ok(ended) = AssertUnwindSafe(run).catch_unwind().await else {
+        restarts(name, "it panicked");
+        sleep(AGAIN_AFTER).await;
+        return None;
+    };
+    Some(ended)
+}
+
+fn restarts(name: &'static str, why: &str) {
+    metrics::counter!("watchdog_restarts_total", "loop" => name).increment(1);
+    error!(name, why, "loop failed; starting it again");
 }
 
 impl Watched {
@@ -103,8 +124,7 @@ impl Shutdown {
                     return;
                 }
                 watched.is_well.store(false, Ordering::Release);
-                metrics::counter!("watchdog_restarts_total", "loop" => name).increment(1);
-                error!(name, why, "loop failed; starting it again");
+                restarts(name, &why);
                 sleep(AGAIN_AFTER).await;
             }
         });
@@ -150,6 +170,20 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
             sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_panics_continues_with_its_state() {
+        async fn take_all(queue: &mut Vec<u32>, taken: &mut Vec<u32>) {
+            while let Some(number) = queue.pop() {
+                assert_ne!(number, 2, "on purpose");
+                taken.push(number);
+            }
+        }
+        let (mut queue, mut taken) = (vec![1, 2, 3], Vec::new());
+        assert_eq!(caught("test", take_all(&mut queue, &mut taken)).await, None);
+        assert_eq!(caught("test", take_all(&mut queue, &mut taken)).await, Some(()));
+        assert_eq!(taken, [3, 1]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,10 @@ use std::{
     process::Child,
 };
 
-use fairline_private_servers::{spawn_service, testing::programs};
+use fairline_private_servers::{
+    spawn_service,
+    testing::{libfaketime, programs},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -67,10 +70,4 @@ fn spawn(name: &str, arguments: &[String], log: &Path, seconds_ahead: Option<i64
         }
     };
     child.expect("setpriv is part of util-linux, and the shop's folder can be written to")
-}
-
-fn libfaketime() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").expect("a folder").filter_map(|entry| Some(entry.ok()?.path()));
-    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketime.so.1"));
-    libraries.find(|library| library.exists()).expect("faketime is installed: scripts/setup.sh test")
 }

@@ -2,6 +2,7 @@
 //! node.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
@@ -23,11 +24,15 @@ use crate::line::{
 
 /// A room rests when it has had no shopper and no request for this long.
 const RESTS_AFTER: Duration = Duration::from_secs(10);
+/// Changes that wait to be applied, at most. Without them the room is reloaded.
+const RECEIVED_MAX: usize = 1000;
 
 /// One sale in this node.
 pub(crate) struct Room {
     pub(crate) sale: SaleId,
     line: RwLock<Line>,
+    /// Changes that have not been applied yet.
+    received: Mutex<VecDeque<(Revision, Change)>>,
     /// Whether the line can be reached. Also wakes every task when other shared state changes.
     in_touch: watch::Sender<bool>,
     /// Wakes the WebSocket event loop.
@@ -109,6 +114,7 @@ impl Room {
         Self {
             sale,
             line: RwLock::new(Line { revision, view, flow: Flow::default(), card: Arc::new(card), news: 0 }),
+            received: Mutex::default(),
             in_touch: watch::Sender::new(true),
             wake_up,
             shoppers: Shoppers::new(sale),
@@ -220,6 +226,20 @@ impl Room {
         if self.shoppers.set_turn(ordinal, turn, at) {
             self.wake_up.turn(ordinal);
         }
+    }
+
+    /// Adds a change to those that wait to be applied.
+    pub(crate) fn receive(&self, at: Revision, change: Change) {
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        if received.len() >= RECEIVED_MAX {
+            received.clear();
+        }
+        received.push_back((at, change));
+    }
+
+    /// Takes the next change that waits to be applied.
+    pub(crate) fn next_received(&self) -> Option<(Revision, Change)> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
     /// Applies the change that leads to a revision.

@@ -177,7 +177,12 @@ impl Shoppers {
 
     /// Whether no shopper is connected, and all absences were reported to the line.
     pub(crate) fn is_done(&self) -> bool {
-        self.is_empty() && lock(&self.gone).is_empty()
+        self.is_empty() && !self.has_gone()
+    }
+
+    /// Whether there are absences that were not reported to the line.
+    pub(crate) fn has_gone(&self) -> bool {
+        !lock(&self.gone).is_empty()
     }
 
     /// Takes the tickets whose last tab has closed, in the order of the line.

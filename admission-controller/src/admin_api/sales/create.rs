@@ -148,8 +148,9 @@ impl CreateSale {
         check_field("risk", (0.000_01..=0.1).contains(&self.risk), "be between 0.00001 and 0.1")?;
         check_inside(self.inside_max)?;
         check_theme(&self.theme)?;
-        let opens_at = self.opens_at.unwrap_or_else(OffsetDateTime::now_utc);
-        check_field("ends_at", self.ends_at.is_none_or(|ends_at| ends_at > opens_at), "be later than opens_at")?;
+        // Without `opens_at` it opens now by the database's clock, and a constraint checks this.
+        let is_a_window = self.opens_at.zip(self.ends_at).is_none_or(|(opens_at, ends_at)| ends_at > opens_at);
+        check_field("ends_at", is_a_window, "be later than opens_at")?;
         Ok(NewSale {
             slug: self.slug,
             name: self.name.trim().to_owned(),

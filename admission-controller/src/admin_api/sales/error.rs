@@ -11,6 +11,8 @@ pub(crate) enum SaleError {
     SlugTaken,
     #[error("there is no sale with the id that `prior_sale` gives")]
     UnknownPriorSale,
+    #[error("the sale ends before it opens")]
+    EndsBeforeItOpens,
     #[error("more units are promised, held or sold already")]
     StockBelowCommitments,
     #[error("the field `price_minor` must {must}")]
@@ -25,6 +27,8 @@ impl From<StoreError> for SaleError {
             Self::SlugTaken
         } else if error.is_refused_by("sales_prior_sale_fkey") {
             Self::UnknownPriorSale
+        } else if error.is_refused_by("sales_end_after_they_open") {
+            Self::EndsBeforeItOpens
         } else if error.is_refused_by("stock_is_never_overpromised") || error.is_refused_by("stock_is_never_oversold") {
             Self::StockBelowCommitments
         } else {
@@ -42,6 +46,9 @@ impl From<SaleError> for Problem {
             SaleError::UnknownPriorSale => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail("There is no sale with the id that `prior_sale` gives; `GET /api/admin/sales` lists all sales.")
                 .with("field", "prior_sale"),
+            SaleError::EndsBeforeItOpens => Self::new(&fairline_server::problem_types::INVALID_BODY)
+                .detail("`ends_at` must be later than `opens_at`, which is now by default.")
+                .with("field", "ends_at"),
             SaleError::StockBelowCommitments => Self::new(&problem_types::STOCK_BELOW_COMMITMENTS)
                 .detail("More units than this are already promised, held or sold. Nothing was changed.")
                 .with("field", "total"),
@@ -64,6 +71,7 @@ mod tests {
         for (error, status, slug) in [
             (refused("sales_slug_is_unique"), 409, "slug-taken"),
             (refused("sales_prior_sale_fkey"), 422, "invalid-body"),
+            (refused("sales_end_after_they_open"), 422, "invalid-body"),
             (refused("stock_is_never_overpromised"), 409, "stock-below-commitments"),
             (refused("stock_is_never_oversold"), 409, "stock-below-commitments"),
             (refused("sales_slug_is_plain"), 422, "invalid-body"),

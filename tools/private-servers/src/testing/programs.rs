@@ -35,3 +35,13 @@ pub fn programs() -> &'static Path {
         own.ancestors().nth(2).expect("tests are in target/debug/deps").to_owned()
     })
 }
+
+/// The library that gives a program another clock, by `LD_PRELOAD`.
+///
+/// # Panics
+/// When it is not installed.
+pub fn libfaketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").expect("a folder").filter_map(|entry| Some(entry.ok()?.path()));
+    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketime.so.1"));
+    libraries.find(|library| library.exists()).expect("faketime is installed: scripts/setup.sh test")
+}

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use fairline_line::{store::LineStore, ticket::Ticket};
-use fairline_server::Shutdown;
+use fairline_server::{Shutdown, caught};
 use fairline_update_policy::PageMessage;
 use mio::Poll;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -100,21 +100,25 @@ impl EventLoopHandle {
 
     /// Starts a task that sends requests of pages to Redis.
     fn request_worker(&self, store: LineStore, shutdown: &Shutdown) -> mpsc::Sender<PageRequest> {
-        let (requests, mut waiting) = mpsc::channel::<PageRequest>(REQUESTS_MAX);
+        let (requests, mut waiting) = mpsc::channel(REQUESTS_MAX);
         let handle = self.clone();
         // Ends with the event loop.
         shutdown.spawn(async move {
-            while let Some(PageRequest { slot, serial, ticket, message }) = waiting.recv().await {
-                let done = match message {
-                    PageMessage::Claim => store.claim(&ticket).await,
-                    PageMessage::Leave => store.leave(&ticket).await,
-                };
-                if let Err(error) = &done {
-                    debug!(%error, "page request failed");
-                }
-                handle.send(Command::RequestDone { slot, serial, succeeded: done.is_ok() }).await;
-            }
+            while caught("page-requests", handle.send_requests(&mut waiting, &store)).await.is_none() {}
         });
         requests
+    }
+
+    async fn send_requests(&self, waiting: &mut mpsc::Receiver<PageRequest>, store: &LineStore) {
+        while let Some(PageRequest { slot, serial, ticket, message }) = waiting.recv().await {
+            let done = match message {
+                PageMessage::Claim => store.claim(&ticket).await,
+                PageMessage::Leave => store.leave(&ticket).await,
+            };
+            if let Err(error) = &done {
+                debug!(%error, "page request failed");
+            }
+            self.send(Command::RequestDone { slot, serial, succeeded: done.is_ok() }).await;
+        }
     }
 }
