@@ -10,9 +10,10 @@ use crate::{
     topology::{PostgresKind, RedisKind},
 };
 
-/// Longer than every deadline of the services: those of statements, of idle transactions, of
-/// commands, of keep-alives.
+/// Longer than the deadlines of statements, commands, idle transactions and calls between services.
 const LONGEST: (Duration, Duration) = (Duration::from_secs(11), Duration::from_secs(14));
+/// A service that stands still for longer than its clients may take for their headers and bodies.
+const STOPPED_LONGEST: Duration = Duration::from_secs(20);
 /// A time without faults follows each round of this number, and the last.
 const QUIET_EVERY: usize = 4;
 /// Long enough to notice a line that has stalled.
@@ -199,8 +200,8 @@ impl Plan {
     }
 }
 
-/// Half a second to three seconds; now and then longer than every deadline, where that is what a
-/// fault is about.
+/// Half a second to three seconds; now and then longer than deadlines, where that is what a fault
+/// is about.
 fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
     let may_be_long = matches!(
         fault,
@@ -226,6 +227,9 @@ fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
         // What is done to established connections is over at once, and the fault with it.
         return Duration::from_millis(50);
     }
+    if matches!(fault, Fault::Stop(_)) && dice.below(20) == 0 {
+        return STOPPED_LONGEST;
+    }
     if may_be_long && dice.below(25) == 0 {
         return LONGEST.0 + dice.up_to(LONGEST.1 - LONGEST.0);
     }
@@ -248,8 +252,10 @@ mod tests {
         for kind in servers.into_iter().chain(others) {
             assert!(kinds.contains(kind), "{kind} is not among {kinds:?}");
         }
-        let longest = faults.iter().map(|planned| planned.lasts).max().unwrap_or_default();
-        assert!(longest > LONGEST.0, "{longest:?}");
+        let stops = |planned: &Planned| matches!(planned.fault, Fault::Stop(_));
+        let longest = |is: &dyn Fn(&Planned) -> bool| faults.iter().filter(|p| is(p)).map(|p| p.lasts).max();
+        assert!(longest(&|planned| !stops(planned)) > Some(LONGEST.0));
+        assert_eq!(longest(&stops), Some(STOPPED_LONGEST));
     }
 
     #[test]
