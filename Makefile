@@ -134,8 +134,9 @@ simulate: setup web ## Simulate the line and its admissions with faults, in a fe
 	@$(CARGO) build --locked --release --quiet --package fairline-simulate
 	@exec $(RELEASE)/simulate $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(STORY),--story '$(STORY)') $(if $(BUG),--bug '$(BUG)')
 
-chaos: setup-test programs ## Inject random faults into shops of real processes while crowds buy, in an hour: SEEDS=2 for a shorter run, ONLY=redis for some faults
-	@exec $(BIN)/chaos $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(ONLY),--only '$(ONLY)')
+chaos: setup-test $(if $(OPTIMISED),web,programs) ## Inject random faults into shops of real processes while crowds buy, in an hour: SEEDS=2 for a shorter run, ONLY=redis for some faults, OPTIMISED=1 for release builds
+	@$(if $(OPTIMISED),$(CARGO) build --locked --release --workspace --bins)
+	@exec $(if $(OPTIMISED),$(RELEASE),$(BIN))/chaos $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(ONLY),--only '$(ONLY)')
 
 snapshots: programs $(NODE_WS) ## Renew the snapshots of texts in tests: TESTS='package(fairline)' for a part
 	@INSTA_UPDATE=always $(MAKE) test-rust $(if $(TESTS),TESTS="$(TESTS)")
