@@ -227,7 +227,7 @@ fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
         // What is done to established connections is over at once, and the fault with it.
         return Duration::from_millis(50);
     }
-    if matches!(fault, Fault::Stop(_)) && dice.below(12) == 0 {
+    if matches!(fault, Fault::Stop(_)) && dice.below(20) == 0 {
         return STOPPED_LONGEST;
     }
     if may_be_long && dice.below(25) == 0 {
