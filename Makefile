@@ -110,7 +110,7 @@ bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an h
 	@exec $(RELEASE)/bench-line $(if $(ONLY),--only '$(ONLY)')
 
 bench-promises: setup web ## Measure what many sales cost one controller, in about four minutes
-	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line
+	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package checkout --package fairline-bench-line
 	@exec $(RELEASE)/bench-promises
 
 bench-recovery: setup web ## Measure the recovery of a large line from a lost Redis, in about two minutes
