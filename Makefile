@@ -130,9 +130,9 @@ bench-redeem: setup ## Measure redemption, in about four minutes: ONLY=rejects_v
 	@$(CARGO) build --locked --release --package admission-controller --package checkout --package waiting-room --package fairline-bench-redeem
 	@exec $(RELEASE)/bench-redeem $(if $(ONLY),--only '$(ONLY)')
 
-simulate: setup web ## Simulate the line and its admissions with faults, in a few minutes: SEEDS=200 for a shorter run, STORY=7 to print one
+simulate: setup web ## Simulate the line and its admissions with faults, in a few minutes: SEEDS=200 for a shorter run, STORY=7 to print one, KEEP=tools/simulate/tests/stories to keep those of the controls
 	@$(CARGO) build --locked --release --quiet --package fairline-simulate
-	@exec $(RELEASE)/simulate $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(STORY),--story '$(STORY)') $(if $(BUG),--bug '$(BUG)')
+	@exec $(RELEASE)/simulate $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(STORY),--story '$(STORY)') $(if $(BUG),--bug '$(BUG)') $(if $(KEEP),--keep '$(KEEP)' --tries 1000)
 
 chaos: setup-test programs ## Inject random faults into shops of real processes while crowds buy, in an hour: SEEDS=2 for a shorter run, ONLY=redis for some faults
 	@exec $(BIN)/chaos $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(ONLY),--only '$(ONLY)')
