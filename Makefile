@@ -111,7 +111,7 @@ bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an h
 	@exec $(RELEASE)/bench-line $(if $(ONLY),--only '$(ONLY)')
 
 bench-promises: setup web ## Measure what many sales cost one controller, in about four minutes
-	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line
+	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package checkout --package fairline-bench-line
 	@exec $(RELEASE)/bench-promises
 
 bench-recovery: setup web ## Measure the recovery of a large line from a lost Redis, in about two minutes
@@ -131,9 +131,9 @@ bench-redeem: setup ## Measure redemption, in about four minutes: ONLY=rejects_v
 	@$(CARGO) build --locked --release --package admission-controller --package checkout --package waiting-room --package fairline-bench-redeem
 	@exec $(RELEASE)/bench-redeem $(if $(ONLY),--only '$(ONLY)')
 
-simulate: setup web ## Simulate the line and its admissions with faults, in a few minutes: SEEDS=200 for a shorter run, STORY=7 to print one
+simulate: setup web ## Simulate the line and its admissions with faults, in a few minutes: SEEDS=200 for a shorter run, STORY=7 to print one, KEEP=tools/simulate/tests/stories to keep those of the controls
 	@$(CARGO) build --locked --release --quiet --package fairline-simulate
-	@exec $(RELEASE)/simulate $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(STORY),--story '$(STORY)') $(if $(BUG),--bug '$(BUG)')
+	@exec $(RELEASE)/simulate $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(STORY),--story '$(STORY)') $(if $(BUG),--bug '$(BUG)') $(if $(KEEP),--keep '$(KEEP)' --tries 1000)
 
 chaos: setup-test $(if $(OPTIMISED),web,programs) ## Inject random faults into shops of real processes while crowds buy, in an hour: SEEDS=2 for a shorter run, ONLY=redis for some faults, OPTIMISED=1 for release builds
 	@$(if $(OPTIMISED),$(CARGO) build --locked --release --workspace --bins)
@@ -155,7 +155,7 @@ $(LINT_TOOLS): scripts/lint/package.json scripts/lint/package-lock.json
 lint: setup web $(LINT_TOOLS) ## Check format, lints, types, texts, OpenAPI documents, licences and known vulnerabilities
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
-	@RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
+	@RUSTDOCFLAGS='--deny warnings --allow rustdoc::private_intra_doc_links' $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 	@npm --prefix web run --silent lint
 	@$(LINT_BIN)/cspell lint --config scripts/lint/cspell.json --no-progress --no-summary
 	@node scripts/lint/prose.mjs

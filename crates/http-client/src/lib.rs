@@ -53,7 +53,8 @@ pub struct HttpResponse {
 ///
 /// # async fn call() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = HttpClient::new(Duration::from_secs(2));
-/// let response = client.call(Request::get("http://localhost:8080/").body(Full::default())?).await?;
+/// let request = Request::get("http://localhost:8080/").body(Full::default())?;
+/// let response = client.call(request).await?;
 /// assert!(response.status.is_success());
 /// # Ok(())
 /// # }

@@ -66,10 +66,12 @@ impl IntoResponseParts for Confidential {
 /// use fairline_server::Shutdown;
 ///
 /// # fn routes() -> Result<Router, Box<dyn std::error::Error>> {
-/// let options = PoolOptions { name: "example", connections: 4, statement: Duration::from_secs(2) };
+/// let statement = Duration::from_secs(2);
+/// let options = PoolOptions { name: "example", connections: 4, statement };
 /// let pool = PgPool::new("postgres://localhost/fairline", &PostgresSettings::default(), options)?;
 /// let caller = |parts: &Parts| -> Vec<Vec<u8>> {
-///     parts.headers.get("authorization").map(|bearer| bearer.as_bytes().to_vec()).into_iter().collect()
+///     let bearer = parts.headers.get("authorization");
+///     bearer.map(|bearer| bearer.as_bytes().to_vec()).into_iter().collect()
 /// };
 /// let idempotency = Idempotency::new(pool, caller, &Shutdown::new());
 /// let routes = Router::new().route("/orders", post(|| async { "an order" }));

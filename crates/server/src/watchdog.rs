@@ -84,8 +84,8 @@ impl Watchdogs {
 }
 
 impl Shutdown {
-    /// Runs a loop until shutdown. It reports progress by its [`Self::rounds`] or by [`beat`]; if it
-    /// does not for `limit`, panics or ends, it is restarted. Shutdown waits for it, as for any
+    /// Runs a loop until shutdown. It reports progress by [`Self::rounds`] or [`beat`]. If it does
+    /// not for `limit`, panics or ends, it is restarted. Shutdown waits for it, as for any
     /// task.
     pub fn keep<F, L>(&self, name: &'static str, limit: Duration, start: F)
     where

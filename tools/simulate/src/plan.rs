@@ -7,7 +7,10 @@
 //! One seed in five has a [`Theme`]: a plan that combines what one class of bugs needs and random
 //! choice rarely produces.
 
-use crate::{rng::Rng, sale::Terms};
+use crate::{
+    rng::Rng,
+    sale::{Setting, Terms},
+};
 
 /// Events between two quiet times.
 const BUSY: usize = 420;
@@ -32,9 +35,12 @@ pub(crate) enum Theme {
     LateCalls,
     /// An operator closes the sale while a controller opens it.
     Closing,
+    /// Redis crashes again and again, faster than an epoch settles.
+    Crashes,
 }
 
-const THEMES: [Theme; 5] = [Theme::Apart, Theme::Revocations, Theme::Outages, Theme::LateCalls, Theme::Closing];
+const THEMES: [Theme; 6] =
+    [Theme::Apart, Theme::Revocations, Theme::Outages, Theme::LateCalls, Theme::Closing, Theme::Crashes];
 
 /// Kinds of events whose frequency depends on the seed.
 #[derive(Debug, Clone, Copy)]
@@ -92,10 +98,7 @@ pub(crate) const FAULTS: [Kind; 12] = [
 /// The parameters of a seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    pub(crate) accounts: bool,
-    pub(crate) terms: Terms,
-    /// Transactions stop before each statement.
-    pub(crate) stops_often: bool,
+    pub(crate) setting: Setting,
     /// One fault in this many events; acts of operators and shoppers likewise.
     pub(crate) faults_one_in: u64,
     pub(crate) operators_one_in: u64,
@@ -136,9 +139,7 @@ impl Plan {
             *weight *= [0, 1, 1, 8][rng.index(4)];
         }
         Self {
-            accounts: rng.once_in(3),
-            terms,
-            stops_often: rng.once_in(3),
+            setting: Setting { terms, accounts: rng.once_in(3), stops_often: rng.once_in(3) },
             faults_one_in: [10, 20, 40, 80][rng.index(4)],
             operators_one_in: [30, 100, 400][rng.index(3)],
             shoppers_one_in: [5, 9][rng.index(2)],
@@ -166,25 +167,28 @@ impl Plan {
             Theme::Outages => &[(Kind::Restart, 1), (Kind::MoreStock, 1)],
             Theme::LateCalls => &[(Kind::Calls, 8), (Kind::Arrives, 8), (Kind::Revoke, 8), (Kind::MoreStock, 1)],
             Theme::Closing => &[(Kind::PauseProcess, 1), (Kind::Prefer, 4), (Kind::MoreStock, 1)],
+            Theme::Crashes => &[(Kind::Restart, 1), (Kind::MoreStock, 1)],
         };
         OPERATORS_DO.iter().chain(&FAULTS).for_each(|&kind| self.weights[kind as usize] = 0);
         [Kind::Close, Kind::Leave].iter().for_each(|&kind| self.weights[kind as usize] = 1);
         weights.iter().for_each(|&(kind, weight)| self.weights[kind as usize] = weight);
         (self.theme, self.closes) = (Some(theme), theme == Theme::Closing);
-        (self.terms.total, self.shoppers_one_in) = (6, 5);
-        if matches!(theme, Theme::Revocations | Theme::Outages | Theme::LateCalls) {
+        let terms = &mut self.setting.terms;
+        (terms.total, self.shoppers_one_in) = (6, 5);
+        if matches!(theme, Theme::Revocations | Theme::Outages | Theme::LateCalls | Theme::Crashes) {
             (self.busy, self.quiets, self.claims_one_in) = (LONG_BUSY, 1, 40);
-            (self.terms.draws, self.terms.opens_after_ms) = (false, 0);
+            (terms.draws, terms.opens_after_ms) = (false, 0);
         }
         match theme {
-            Theme::Apart => (self.terms.total, self.faults_one_in, self.operators_one_in) = (2, 20, 200),
-            Theme::Revocations => (self.terms.claim_window_s, self.operators_one_in) = (8, 30),
-            Theme::Outages => (self.terms.claim_window_s, self.faults_one_in) = (2, 1500),
+            Theme::Apart => (terms.total, self.faults_one_in, self.operators_one_in) = (2, 20, 200),
+            Theme::Revocations => (terms.claim_window_s, self.operators_one_in) = (8, 30),
+            Theme::Outages => (terms.claim_window_s, self.faults_one_in) = (2, 1500),
             Theme::LateCalls => (self.faults_one_in, self.operators_one_in) = (4, 20),
             Theme::Closing => {
-                (self.stops_often, self.operators_one_in, self.faults_one_in) = (true, 10, 40);
-                (self.terms.draws, self.terms.opens_after_ms) = (false, 1500);
+                (self.setting.stops_often, self.operators_one_in, self.faults_one_in) = (true, 10, 40);
+                (terms.draws, terms.opens_after_ms) = (false, 1500);
             }
+            Theme::Crashes => (self.setting.stops_often, self.faults_one_in, self.operators_one_in) = (false, 60, 400),
         }
         self
     }

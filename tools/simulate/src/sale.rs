@@ -7,6 +7,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
 use fairline_admission_token::{Claims, SigningKey};
 use fairline_record::draw;
 use fairline_sale::{LineOrder, SaleId, SaleMode};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,8 +19,19 @@ const RATE_CAP_PER_S: f64 = 10.0;
 /// How long after its turn a ticket is still recalled, in s.
 const RECALL_WINDOW_S: i32 = 600;
 
+/// What a story starts with; its events are the rest.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Setting {
+    /// The sale.
+    pub terms: Terms,
+    /// Most shoppers have accounts.
+    pub accounts: bool,
+    /// Transactions stop before each statement.
+    pub stops_often: bool,
+}
+
 /// The parameters of a story's sale.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Terms {
     /// Initial units.
     pub total: i32,

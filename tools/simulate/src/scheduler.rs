@@ -125,7 +125,7 @@ impl World {
             Kind::RedisClock => Fault::RedisClock(i64::try_from(rng.below(4000)).ok()? - 2000),
             Kind::DatabaseClock => Fault::DatabaseClock(i64::try_from(rng.below(40_000)).ok()? - 20_000),
             // A database from before a draw: see docs/verification.md.
-            Kind::Restore if plan.terms.draws => return None,
+            Kind::Restore if plan.setting.terms.draws => return None,
             Kind::Restore if rng.once_in(4) => Fault::Restore,
             Kind::Restore => Fault::Backup,
             _ => return None,
