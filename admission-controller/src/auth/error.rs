@@ -46,9 +46,8 @@ impl From<AuthError> for Problem {
             AuthError::NoSession => {
                 Self::new(&problem_types::NO_SESSION).detail("There is no session, or it has ended. Sign in.")
             }
-            AuthError::WrongCredentials => Self::new(&problem_types::WRONG_CREDENTIALS).detail(
-                "Check all three. Each code works once: if you have used it, wait for the next one.",
-            ),
+            AuthError::WrongCredentials => Self::new(&problem_types::WRONG_CREDENTIALS)
+                .detail("Check all three. Each code works once: if you have used it, wait for the next one."),
             AuthError::TooManyAttempts { wait_s } => Self::new(&problem_types::TOO_MANY_SIGN_INS)
                 .detail(format!("Too many attempts to sign in have failed. Try again in {wait_s} seconds."))
                 .retry_after(wait_s),

@@ -16,9 +16,8 @@ pub(crate) enum LiveError {
 impl From<LiveError> for Problem {
     fn from(error: LiveError) -> Self {
         match error {
-            LiveError::OtherOrigin => {
-                Self::new(&problem_types::FOREIGN_ORIGIN).detail("Only the console's own pages receive live updates. Open the console at its own address.")
-            }
+            LiveError::OtherOrigin => Self::new(&problem_types::FOREIGN_ORIGIN)
+                .detail("Only the console's own pages receive live updates. Open the console at its own address."),
             LiveError::TooManyConsoles => {
                 Self::unavailable("Too many consoles are connected to this controller. Close one, or try again.")
             }
