@@ -115,7 +115,8 @@ pub async fn probe(client: &Client) -> Result<(), Error> {
     if writes.is_empty() {
         return Err(Error::new(ErrorKind::Cluster, "the cluster has no primary"));
     }
-    Ok(select_ok(writes).await?.0)
+    let ((), _) = select_ok(writes).await?;
+    Ok(())
 }
 
 /// A key that this primary stores.

@@ -26,7 +26,6 @@ pub mod kept;
 mod ledger;
 mod msgpack;
 mod node;
-mod order;
 mod plan;
 mod promises;
 pub mod redis;

@@ -2,6 +2,7 @@
 //! Applies one event after the other.
 
 mod faults;
+mod order;
 mod shoppers;
 
 use std::{
@@ -29,7 +30,6 @@ use crate::{
     gate::{Gate, LOAD, Now, Request, Wait},
     ledger::{Backup, Ledger, Postgres},
     node::{Inside, Outcome, Shared},
-    order::Order,
     sale::{BEGIN_MS, Setting, keys},
     server::Server,
 };
@@ -95,7 +95,7 @@ pub struct World {
     /// the ledger and of each Redis.
     pub(crate) unchecked: [bool; NODES],
     pub(crate) checked: (u64, [u64; 2]),
-    pub(crate) order: Order,
+    pub(crate) order: order::Order,
     /// Steps taken.
     pub steps: u64,
     /// Faults injected.
@@ -142,7 +142,7 @@ impl World {
             batches: 0,
             unchecked: [true; NODES],
             checked: (0, [0; 2]),
-            order: Order::default(),
+            order: order::Order::default(),
             steps: 0,
             faults: 0,
             broken: None,

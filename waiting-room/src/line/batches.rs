@@ -142,8 +142,8 @@ mod tests {
         };
         let sender = start(bounds, &Shutdown::new(), |_| (), carry);
         sender.send(0).await.expect("room");
-        // Sleeps: longer than items are gathered.
-        tokio::time::sleep(Duration::from_millis(3)).await;
+        // Longer than items are gathered.
+        tokio::time::advance(Duration::from_millis(3)).await;
         sender.send(1).await.expect("room");
         assert_eq!(batches.recv().await, Some(vec![1]));
     }
