@@ -1,7 +1,7 @@
 //! The controller's errors, and their only mapping to HTTP.
 
 use fairline_sale::Status;
-use fairline_server::Problem;
+use fairline_server::{Problem, ProblemType};
 use tracing::error;
 
 use crate::{db::StoreError, problem_types};
@@ -37,6 +37,8 @@ pub(crate) enum AdminError {
     UnknownOperator,
     #[error("there are {most} operators already")]
     TooManyOperators { most: i64 },
+    #[error("the request is not a WebSocket handshake: {why}")]
+    NotAWebSocket { why: String },
     #[error("too many consoles are connected")]
     TooManyConsoles,
     #[error("there is no such ticket")]
@@ -139,6 +141,9 @@ impl From<AdminError> for Problem {
                 .detail("Check the name; `GET /api/admin/operators` lists the operators."),
             AdminError::TooManyOperators { most } => Problem::new(&problem_types::TOO_MANY_OPERATORS)
                 .detail(format!("There are {most} already, the maximum. Remove one who has left.")),
+            AdminError::NotAWebSocket { why } => {
+                Problem::new(&problem_types::NOT_A_WEBSOCKET).detail(format!("{why}."))
+            }
             AdminError::TooManyConsoles => {
                 Problem::unavailable("Too many consoles are connected to this controller. Close one, or try again.")
             }
@@ -188,7 +193,7 @@ impl From<AdminError> for Problem {
                 .detail("It exceeds what is left of the payment: see `left_minor`.")
                 .with("left_minor", left_minor),
             AdminError::NotCancellable => {
-                Problem::new(&problem_types::NOT_CANCELLABLE).detail(format!("T{}.", &detail[1..]))
+                Problem::new(&problem_types::NOT_CANCELLABLE).detail(format!("T{}", &detail[1..]))
             }
             AdminError::RequestUnderWay => Problem::new(&problem_types::REQUEST_UNDER_WAY)
                 .detail("Wait for it: `request` of the order shows its state."),
@@ -215,31 +220,67 @@ fn lane_rejected(rejected: LaneRejected) -> Problem {
     Problem::new(&problem_types::LANE_REFUSED).detail(format!("{detail} Nothing was changed."))
 }
 
+/// A constraint of the schema that a request can violate, and its problem.
+struct Constraint {
+    name: &'static str,
+    kind: &'static ProblemType,
+    field: &'static str,
+    detail: &'static str,
+}
+
+const CONSTRAINTS: [Constraint; 7] = [
+    Constraint {
+        name: "sales_slug_is_unique",
+        kind: &problem_types::SLUG_TAKEN,
+        field: "slug",
+        detail: "Another sale has this slug. Choose another.",
+    },
+    Constraint {
+        name: "api_tokens_pkey",
+        kind: &problem_types::NAME_TAKEN,
+        field: "name",
+        detail: "Another token has this name. Choose another, or revoke that token first.",
+    },
+    Constraint {
+        name: "operators_pkey",
+        kind: &problem_types::NAME_TAKEN,
+        field: "name",
+        detail: "Another operator has this name. Choose another.",
+    },
+    Constraint {
+        name: "lines_lane_is_unique",
+        kind: &problem_types::LANE_TAKEN,
+        field: "name",
+        detail: "Another lane of this sale has this name. Choose another.",
+    },
+    Constraint {
+        name: "sales_prior_sale_fkey",
+        kind: &fairline_server::problem_types::INVALID_BODY,
+        field: "prior_sale",
+        detail: "There is no sale with the id that `prior_sale` gives; `GET /api/admin/sales` lists all sales.",
+    },
+    Constraint {
+        name: "stock_is_never_overpromised",
+        kind: &problem_types::STOCK_BELOW_COMMITMENTS,
+        field: "total",
+        detail: TOO_SMALL,
+    },
+    Constraint {
+        name: "stock_is_never_oversold",
+        kind: &problem_types::STOCK_BELOW_COMMITMENTS,
+        field: "total",
+        detail: TOO_SMALL,
+    },
+];
+
+const TOO_SMALL: &str = "More units are promised, held or sold already. Nothing was changed.";
+
 /// Maps a violated constraint of the schema, by its name.
 fn rejected_by(constraint: &str) -> Problem {
-    match constraint {
-        "sales_slug_is_unique" => Problem::new(&problem_types::SLUG_TAKEN)
-            .detail("Another sale has this slug. Choose another.")
-            .with("field", "slug"),
-        "api_tokens_pkey" => Problem::new(&problem_types::NAME_TAKEN)
-            .detail("Another token has this name. Choose another, or revoke that token first.")
-            .with("field", "name"),
-        "operators_pkey" => Problem::new(&problem_types::NAME_TAKEN)
-            .detail("Another operator has this name. Choose another.")
-            .with("field", "name"),
-        "lines_lane_is_unique" => Problem::new(&problem_types::LANE_TAKEN)
-            .detail("Another lane of this sale has this name. Choose another.")
-            .with("field", "name"),
-        "sales_prior_sale_fkey" => Problem::new(&fairline_server::problem_types::INVALID_BODY)
-            .detail("There is no sale with the id that `prior_sale` gives; `GET /api/admin/sales` lists all sales.")
-            .with("field", "prior_sale"),
-        "stock_is_never_overpromised" | "stock_is_never_oversold" => {
-            Problem::new(&problem_types::STOCK_BELOW_COMMITMENTS)
-                .detail("More units are promised, held or sold already. Nothing was changed.")
-                .with("field", "total")
-        }
-        other => Problem::new(&fairline_server::problem_types::INVALID_BODY)
-            .detail(format!("The database constraint {other} rejected it.")),
+    match CONSTRAINTS.iter().find(|known| known.name == constraint) {
+        Some(known) => Problem::new(known.kind).detail(known.detail).with("field", known.field),
+        None => Problem::new(&fairline_server::problem_types::INVALID_BODY)
+            .detail(format!("The database constraint {constraint} rejected it.")),
     }
 }
 

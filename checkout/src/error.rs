@@ -1,5 +1,6 @@
 //! Checkout's errors, and their only mapping to HTTP.
 
+use axum::http::StatusCode;
 use fairline_server::Problem;
 use serde_json::json;
 use tracing::{error, warn};
@@ -15,6 +16,8 @@ pub(crate) enum CheckoutError {
     BadToken,
     #[error("the admission token has expired")]
     TokenExpired,
+    #[error("the visit is over")]
+    VisitOver,
     #[error("the admission token is for another sale")]
     OtherSale,
     #[error("the admission token was used before")]
@@ -120,6 +123,9 @@ impl From<CheckoutError> for Problem {
                 .detail("It is not genuine, or was issued to another shopper. Use it in the browser in which you waited."),
             CheckoutError::TokenExpired => Self::new(&problem_types::TOKEN_EXPIRED)
                 .detail("Its units went to the next shopper in line. Nothing was charged. You can join the line again."),
+            CheckoutError::VisitOver => Self::new(&problem_types::TOKEN_EXPIRED)
+                .with_status(StatusCode::UNAUTHORIZED)
+                .detail("Its visit is over. Join the line again to get a new token."),
             CheckoutError::OtherSale => Self::new(&problem_types::OTHER_SALE)
                 .detail("Use it for the sale for which it was issued."),
             CheckoutError::TokenUsed(order) => Self::new(&problem_types::TOKEN_USED)

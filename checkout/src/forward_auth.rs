@@ -33,7 +33,6 @@ use crate::{
     auth::caller::{Callers, Holders},
     error::CheckoutError,
     orders::state::OrderStatus,
-    problem_types,
     redemption::{batcher::RedemptionBatcher, outcome::AdmissionUse},
 };
 
@@ -310,19 +309,12 @@ fn admitted((visit, candidate): &(Visit, &Candidate), is_secure: bool) -> Respon
 fn refused(error: CheckoutError) -> Response {
     let mut response = Problem::from(match error {
         // Proxies distinguish two rejections only: 401 and 403.
-        CheckoutError::TokenExpired => return expired(),
+        CheckoutError::TokenExpired => CheckoutError::VisitOver,
         error => error,
     })
     .into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-fn expired() -> Response {
-    let problem = Problem::new(&problem_types::TOKEN_EXPIRED)
-        .with_status(StatusCode::UNAUTHORIZED)
-        .detail("Its visit is over. Join the line again to get a new token.");
-    (([(header::CACHE_CONTROL, "no-store")]), problem).into_response()
 }
 
 /// Whether a shopper was admitted, for a proxy that checks each request to the merchant's own
