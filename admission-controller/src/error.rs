@@ -148,7 +148,7 @@ impl From<AdminError> for Problem {
                 Problem::unavailable("Too many consoles are connected to this controller. Close one, or try again.")
             }
             AdminError::UnknownTicket => Problem::new(&problem_types::UNKNOWN_TICKET)
-                .detail("The line has not given this number. The shopper's page shows the number of the ticket."),
+                .detail("No ticket of the line has this number. The shopper's page shows it."),
             AdminError::NotWaiting => Problem::new(&problem_types::NOT_WAITING).detail(
                 "It has departed, or its turn has come. A token can only be revoked with all tokens of the sale.",
             ),
@@ -213,7 +213,7 @@ fn lane_rejected(rejected: LaneRejected) -> Problem {
     let detail = match rejected {
         LaneRejected::Unknown => "There is no such lane.",
         LaneRejected::TooMany => "The sale has the maximum number of lanes.",
-        LaneRejected::Shares => "The shares of a sale's lanes must not exceed 1 together. Reduce the others first.",
+        LaneRejected::Shares => "The shares of a sale's lanes must add up to at most 1. Reduce the others first.",
         LaneRejected::Drawn => "All lines of a sale are drawn together when it opens. Add lanes before that.",
         LaneRejected::Closed => "The sale has ended.",
     };

@@ -262,7 +262,7 @@ impl From<CheckoutError> for Problem {
             CheckoutError::SignedOut => Self::new(&problem_types::SIGNED_OUT)
                 .detail("The refresh token has expired, or was used twice, which ends its session. Sign in again."),
             CheckoutError::NoPush => Self::new(&problem_types::NO_PUSH)
-                .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT."),
+                .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT to enable it."),
             CheckoutError::NoReminder => Self::new(&problem_types::NO_REMINDER)
                 .detail("The account has no address for notifications, or a draw decides the order of this line. Keep the page open."),
             CheckoutError::OrderUnderWay => Self::new(&problem_types::ORDER_UNDER_WAY)

@@ -31,7 +31,7 @@ fairline_server::problem_types! {
         operator: "Configure e-mail (FAIRLINE_SMTP_URL) or SMS (FAIRLINE_SMS_URL).",
     }
     NO_PUSH = NOT_FOUND "no-push" "Web Push is not configured" {
-        operator: "Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT to enable them.",
+        operator: "Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT to enable it.",
     }
     NO_REMINDER = CONFLICT "no-reminder" "No reminder can be sent" {
         shopper: "Keep the page open.",

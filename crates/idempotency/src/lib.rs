@@ -194,7 +194,7 @@ fn key_reused() -> Problem {
 
 fn not_replayable() -> Problem {
     Problem::new(&problem_types::RESPONSE_NOT_REPLAYABLE)
-        .detail("The first request with this Idempotency-Key succeeded. Its response contained a secret, which is not stored. If it was lost, undo the change and send another key.")
+        .detail("The first request with this Idempotency-Key succeeded. Its response contained a secret, which is not stored. If it was lost, undo the change and repeat it with another key.")
 }
 
 fn in_progress() -> Problem {

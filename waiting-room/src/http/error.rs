@@ -19,9 +19,9 @@ pub(crate) enum RoomError {
     UnknownSale,
     #[error("there is no ticket, or not a genuine one")]
     NoTicket,
-    #[error("the shop has to name this shopper's account, and has not")]
+    #[error("the request has no account that the shop has signed")]
     NoAccount,
-    #[error("the line is a lane, and this shopper shows no invitation to it")]
+    #[error("the request has no invitation to the lane")]
     NotInvited,
     #[error("the sale is over")]
     SaleOver,
@@ -29,7 +29,7 @@ pub(crate) enum RoomError {
     ForeignOrigin,
     #[error("this node is full")]
     Full,
-    #[error("this is not a WebSocket handshake that we understand")]
+    #[error("the WebSocket handshake is not valid")]
     BadHandshake,
     #[error(transparent)]
     Line(#[from] LineError),
@@ -39,11 +39,11 @@ impl From<RoomError> for Problem {
     fn from(error: RoomError) -> Self {
         match error {
             RoomError::UnknownSale => Problem::new(&problem_types::UNKNOWN_SALE)
-                .detail("Check the address; `GET /api/flash-sales/active` lists the running and coming sales."),
+                .detail("Check the URL; `GET /api/flash-sales/active` lists the running and scheduled sales."),
             RoomError::NoTicket => Problem::new(&problem_types::NO_TICKET)
                 .detail("This browser holds no ticket of this sale. Join the line first."),
             RoomError::NoAccount => Problem::new(&problem_types::NO_ACCOUNT)
-                .detail("The shop takes in the accounts that it names, and this one's name is missing, wrong or out of date. Sign in at the shop again."),
+                .detail("This line is for accounts of the shop, and the request's account is missing, invalid or expired. Sign in at the shop again."),
             RoomError::NotInvited => Problem::new(&problem_types::NOT_INVITED)
                 .detail("This line is for invited shoppers, and the request has no valid invitation. The sale's own line is open to all."),
             RoomError::SaleOver => Problem::new(&problem_types::SALE_OVER)
@@ -52,11 +52,11 @@ impl From<RoomError> for Problem {
                 .detail("Only pages of this site, or of origins that the operator has allowed, may use the line. If this is the shop's own page, its proxy rewrites the Host header: the operator has to set FAIRLINE_PUBLIC_ORIGINS."),
             RoomError::BadHandshake => {
                 Problem::new(&problem_types::BAD_HANDSHAKE).detail(
-                    "Send a WebSocket handshake of version 13, or ask for text/event-stream or application/json.",
+                    "Send a WebSocket handshake of version 13, or request text/event-stream or application/json.",
                 )
             }
             RoomError::Full => {
-                Problem::unavailable("This node has no room for one more. Try again; a place is not lost by it.")
+                Problem::unavailable("This node is full. Places are kept; try again.")
                     .retry_after(rand::random_range(FULL_RETRY_S))
             }
             RoomError::Line(LineError::NotPublished) => {
