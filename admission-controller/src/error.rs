@@ -286,55 +286,65 @@ fn rejected_by(constraint: &str) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use fairline_snapshots::{every_variant, problem_bodies};
+    use insta::assert_snapshot;
+
     use super::*;
 
+    fn refused(constraint: &str) -> StoreError {
+        StoreError::Refused(constraint.to_owned())
+    }
+
     #[test]
-    fn every_error_maps_to_a_problem() {
-        let rejected = |constraint: &str| AdminError::Store(StoreError::Refused(constraint.to_owned()));
-        let unavailable = AdminError::Store(StoreError::Unavailable(sqlx::Error::PoolTimedOut));
-        for (error, status, slug) in [
-            (AdminError::NoToken, 401, "no-credentials"),
-            (AdminError::WrongToken, 401, "wrong-admin-token"),
-            (AdminError::NoSession, 401, "no-session"),
-            (AdminError::WrongCredentials, 401, "wrong-credentials"),
-            (AdminError::TooManyAttempts { wait_s: 30 }, 429, "too-many-sign-ins"),
-            (AdminError::WrongEnrolment, 401, "wrong-enrolment"),
-            (AdminError::TooManySignIns, 503, "unavailable"),
-            (AdminError::UnknownToken, 404, "unknown-token"),
-            (AdminError::TooManyTokens { most: 200 }, 409, "too-many-tokens"),
-            (rejected("api_tokens_pkey"), 409, "name-taken"),
-            (AdminError::Csrf, 403, "csrf"),
-            (AdminError::Role { needed: "owner" }, 403, "role"),
-            (AdminError::OtherOrigin, 403, "foreign-origin"),
-            (AdminError::UnknownOperator, 404, "unknown-operator"),
-            (AdminError::TooManyOperators { most: 200 }, 409, "too-many-operators"),
-            (AdminError::TooManyConsoles, 503, "unavailable"),
-            (AdminError::UnknownTicket, 404, "unknown-ticket"),
-            (AdminError::NotWaiting, 409, "not-waiting"),
-            (AdminError::LineUnavailable, 503, "unavailable"),
-            (AdminError::NoRehearsals, 409, "no-rehearsals"),
-            (AdminError::RehearsalRuns, 409, "rehearsal-runs"),
-            (AdminError::UnknownRehearsal, 404, "unknown-rehearsal"),
-            (AdminError::Failed, 500, "internal"),
-            (rejected("operators_pkey"), 409, "name-taken"),
-            (AdminError::UnknownSale, 404, "unknown-sale"),
-            (AdminError::UnknownKey, 404, "unknown-key"),
-            (AdminError::WrongField { field: "total", must: "be positive" }, 422, "invalid-body"),
-            (AdminError::IllegalTransition { status: Status::Closed }, 409, "illegal-transition"),
-            (rejected("sales_slug_is_unique"), 409, "slug-taken"),
-            (rejected("sales_prior_sale_fkey"), 422, "invalid-body"),
-            (rejected("lines_lane_is_unique"), 409, "lane-taken"),
-            (AdminError::UnknownLane, 404, "unknown-lane"),
-            (AdminError::Lane(LaneRejected::Unknown), 404, "unknown-lane"),
-            (AdminError::Lane(LaneRejected::Shares), 409, "lane-refused"),
-            (rejected("stock_is_never_overpromised"), 409, "stock-below-commitments"),
-            (rejected("stock_is_never_oversold"), 409, "stock-below-commitments"),
-            (rejected("sales_slug_is_plain"), 422, "invalid-body"),
-            (unavailable, 503, "unavailable"),
-        ] {
-            let problem = Problem::from(error);
-            assert_eq!((problem.status().as_u16(), problem.slug()), (status, slug));
-            assert!(problem.detail_text().is_some_and(|detail| detail.ends_with('.')));
-        }
+    fn every_error_has_its_problem() {
+        let errors = every_variant!(AdminError {
+            NoToken,
+            WrongToken,
+            NoSession,
+            WrongCredentials,
+            TooManyAttempts { wait_s: 30 },
+            WrongEnrolment,
+            TooManySignIns,
+            UnknownToken,
+            TooManyTokens { most: 200 },
+            Csrf,
+            Role { needed: "owner" },
+            OtherOrigin,
+            UnknownOperator,
+            TooManyOperators { most: 200 },
+            NotAWebSocket { why: "Request method must be `GET`".to_owned() },
+            TooManyConsoles,
+            UnknownTicket,
+            NotWaiting,
+            LineUnavailable,
+            NoRehearsals,
+            RehearsalRuns,
+            UnknownRehearsal,
+            Failed,
+            UnknownSale,
+            UnknownLane,
+            Lane(LaneRejected::Unknown),
+            UnknownKey,
+            UnknownWebhook,
+            TooManyWebhooks { most: 20 },
+            WrongField { field: "total", must: "be positive" },
+            WrongPrice { must: "be at least 0".to_owned() },
+            UnknownOrder,
+            NotRefundable { left_minor: 4900 },
+            NotCancellable,
+            RequestUnderWay,
+            IllegalTransition { status: Status::Closed },
+            Store(refused("sales_slug_is_plain")),
+        });
+        let lanes = every_variant!(LaneRejected { Unknown, TooMany, Shares, Drawn, Closed })
+            .map(|(name, rejected)| (name, AdminError::Lane(rejected)));
+        let stores = every_variant!(StoreError {
+            Refused("sales_slug_is_plain".to_owned()),
+            Unavailable(sqlx::Error::PoolTimedOut),
+        })
+        .map(|(name, error)| (name, AdminError::Store(error)));
+        let constraints = CONSTRAINTS.iter().map(|known| (known.name, AdminError::Store(refused(known.name))));
+        let all = errors.into_iter().chain(lanes).chain(stores).chain(constraints);
+        assert_snapshot!("problems", problem_bodies(problem_types::ALL, all));
     }
 }

@@ -210,7 +210,22 @@ fn unavailable(error: &sqlx::Error) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use fairline_snapshots::problem_bodies;
+    use insta::assert_snapshot;
+
     use super::*;
+
+    #[test]
+    fn every_problem_has_its_body() {
+        let problems = [
+            ("bad_key", bad_key()),
+            ("key_reused", key_reused()),
+            ("not_replayable", not_replayable()),
+            ("in_progress", in_progress()),
+            ("unavailable", unavailable(&sqlx::Error::PoolTimedOut)),
+        ];
+        assert_snapshot!("problems", problem_bodies(problem_types::ALL, problems));
+    }
 
     #[test]
     fn a_key_is_visible_and_short() {

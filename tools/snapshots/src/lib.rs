@@ -1,0 +1,46 @@
+//! What the snapshot tests of the services share: examples of every variant of an enum, and the
+//! texts of problems and of SQL statements.
+
+use fairline_server::{Problem, ProblemType};
+
+/// Examples of an enum, each with its name. A variant without an example does not compile.
+#[macro_export]
+macro_rules! every_variant {
+    ($of:ident { $($variant:ident $(($example:expr))? $({ $($field:ident: $value:expr),+ })?),+ $(,)? }) => {{
+        #[allow(unreachable_patterns, reason = "a variant may have several examples")]
+        let _is_complete = |example: &$of| match example {
+            $($of::$variant { .. } => {})+
+        };
+        [$((
+            concat!(stringify!($of), "::", stringify!($variant)),
+            $of::$variant $(($example))? $({ $($field: $value),+ })?,
+        )),+]
+    }};
+}
+
+/// The body of each problem, below the name of its error.
+///
+/// # Panics
+/// When no problem has one of the types, or a detail is not a sentence.
+pub fn problem_bodies<E: Into<Problem>>(
+    types: &[&ProblemType],
+    errors: impl IntoIterator<Item = (&'static str, E)>,
+) -> String {
+    let problems: Vec<(&str, Problem)> = errors.into_iter().map(|(name, error)| (name, error.into())).collect();
+    for kind in types {
+        assert!(problems.iter().any(|(_, problem)| problem.slug() == kind.slug), "no error answers `{}`", kind.slug);
+    }
+    let text = |(name, problem): &(&str, Problem)| {
+        assert!(problem.detail_text().is_some_and(|detail| detail.ends_with(['.', '`'])), "{name}");
+        let body = serde_json::to_string_pretty(problem).expect("strings, numbers and JSON are JSON");
+        format!("{name}\n{body}\n\n")
+    };
+    problems.iter().map(text).collect()
+}
+
+/// A statement with its clauses on lines of their own.
+#[must_use]
+pub fn statement(sql: &str) -> String {
+    let clauses = ["SELECT", "FROM", "WHERE", "AND", "UNION", "RETURNING", "ORDER", "),"];
+    clauses.iter().fold(sql.to_owned(), |text, clause| text.replace(&format!(" {clause} "), &format!("\n{clause} ")))
+}
