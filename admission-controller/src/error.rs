@@ -58,26 +58,55 @@ impl From<CommonError> for Problem {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    /// Asserts the problem of an error, and that its detail is a sentence.
-    pub(crate) fn assert_problem(error: impl Into<Problem>, status: u16, slug: &str) {
-        let problem = error.into();
-        assert_eq!((problem.status().as_u16(), problem.slug()), (status, slug));
-        assert!(problem.detail_text().is_some_and(|detail| detail.ends_with('.')), "{slug}");
+    use fairline_snapshots::{NamedProblem, every_variant, problem_bodies, problems};
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::{
+        admin_api::{keys, lanes, live, operators, orders, rehearsals, sales, ticket_actions, tokens, webhooks},
+        auth,
+    };
+
+    /// The error for a violated constraint of the schema, with the name of the constraint.
+    pub(crate) fn refused<E: From<StoreError>>(constraint: &'static str) -> (&'static str, E) {
+        (constraint, StoreError::Refused(constraint.to_owned()).into())
+    }
+
+    fn examples() -> Vec<NamedProblem> {
+        let stores = every_variant!(StoreError {
+            Refused("sales_slug_is_plain".to_owned()),
+            Corrupt("a row".to_owned()),
+            Unavailable(Arc::new(sqlx::Error::PoolTimedOut)),
+        })
+        .map(|(name, error)| (name, CommonError::Store(error)));
+        let errors = every_variant!(CommonError {
+            UnknownSale,
+            UnknownLane,
+            IllegalTransition { status: Status::Closed },
+            WrongField { field: "total", must: "be positive" },
+            Store(StoreError::Corrupt("a row".to_owned())),
+        });
+        problems(errors.into_iter().chain(stores))
     }
 
     #[test]
-    fn every_error_maps_to_its_problem() {
-        for (error, status, slug) in [
-            (CommonError::UnknownSale, 404, "unknown-sale"),
-            (CommonError::UnknownLane, 404, "unknown-lane"),
-            (CommonError::IllegalTransition { status: Status::Closed }, 409, "illegal-transition"),
-            (CommonError::WrongField { field: "total", must: "be positive" }, 422, "invalid-body"),
-            (StoreError::Refused("sales_slug_is_plain".to_owned()).into(), 422, "invalid-body"),
-            (StoreError::from(sqlx::Error::PoolTimedOut).into(), 503, "unavailable"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    fn every_error_has_its_problem() {
+        let features = [
+            examples(),
+            auth::error::tests::examples(),
+            keys::error::tests::examples(),
+            lanes::error::tests::examples(),
+            live::error::tests::examples(),
+            operators::error::tests::examples(),
+            orders::error::tests::examples(),
+            rehearsals::error::tests::examples(),
+            sales::error::tests::examples(),
+            ticket_actions::error::tests::examples(),
+            tokens::error::tests::examples(),
+            webhooks::error::tests::examples(),
+        ];
+        assert_snapshot!("problems", problem_bodies(problem_types::ALL, features.into_iter().flatten()));
     }
 }

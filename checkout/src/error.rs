@@ -49,31 +49,50 @@ impl From<CommonError> for Problem {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
+mod tests {
+    use std::sync::Arc;
 
-    /// Asserts the problem of an error, and that its detail is a sentence.
-    pub(crate) fn assert_problem(error: impl Into<Problem>, status: u16, slug: &str) {
-        let problem = error.into();
-        assert_eq!((problem.status().as_u16(), problem.slug()), (status, slug));
-        assert!(problem.detail_text().is_some_and(|detail| detail.ends_with(['.', '`'])), "{slug}");
+    use fairline_snapshots::{NamedProblem, every_variant, problem_bodies, problems};
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::{accounts, auth, catalogue, forward_auth, merchant_api, payments, redemption};
+
+    /// An error of a task that has panicked.
+    async fn panicked() -> JoinError {
+        tokio::spawn(async { panic!("on purpose") }).await.expect_err("it panicked")
+    }
+
+    async fn examples() -> Vec<NamedProblem> {
+        let stores = every_variant!(StoreError {
+            Refused("orders_one_per_payment".to_owned()),
+            Corrupt("a row".to_owned()),
+            Unavailable(Arc::new(sqlx::Error::PoolTimedOut)),
+        })
+        .map(|(name, error)| (name, CommonError::Store(error)));
+        let errors = every_variant!(CommonError {
+            UnknownSale,
+            SaleNotOpen,
+            UnknownOrder,
+            OrderUnderWay,
+            TaskFailed(panicked().await),
+            Store(StoreError::Corrupt("a row".to_owned())),
+        });
+        problems(errors.into_iter().chain(stores))
     }
 
     #[tokio::test]
-    async fn every_error_maps_to_its_problem() {
-        let store = |error: StoreError| CommonError::Store(error);
-        let panicked = tokio::spawn(async { panic!("on purpose") }).await.expect_err("it panicked");
-        for (error, status, slug) in [
-            (CommonError::UnknownSale, 404, "unknown-sale"),
-            (CommonError::SaleNotOpen, 409, "sale-not-open"),
-            (CommonError::UnknownOrder, 404, "unknown-order"),
-            (CommonError::OrderUnderWay, 409, "order-under-way"),
-            (store(StoreError::Refused("orders_one_per_payment".to_owned())), 500, "internal"),
-            (store(StoreError::Corrupt("a row".to_owned())), 500, "internal"),
-            (panicked.into(), 500, "internal"),
-            (store(sqlx::Error::PoolTimedOut.into()), 503, "unavailable"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    async fn every_error_has_its_problem() {
+        let features = [
+            examples().await,
+            accounts::error::tests::examples(),
+            auth::error::tests::examples(),
+            catalogue::error::tests::examples(),
+            forward_auth::tests::examples(),
+            merchant_api::error::tests::examples(),
+            payments::error::tests::examples(),
+            redemption::error::tests::examples(),
+        ];
+        assert_snapshot!("problems", problem_bodies(problem_types::ALL, features.into_iter().flatten()));
     }
 }

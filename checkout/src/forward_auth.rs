@@ -399,20 +399,18 @@ async fn enter(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        for (error, status, slug) in [
-            (ForwardAuthError::NoToken, 401, "no-token"),
-            (ForwardAuthError::VisitOver, 401, "token-expired"),
-            (RedemptionError::BadToken.into(), 401, "bad-token"),
-            (RedemptionError::OtherSale.into(), 403, "other-sale"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(ForwardAuthError {
+            NoToken,
+            VisitOver,
+            Redemption(RedemptionError::BadToken),
+            Redemption(RedemptionError::OtherSale),
+        }))
     }
 
     fn asked(uri: &str, headers: &[(&'static str, &str)]) -> AuthRequest {

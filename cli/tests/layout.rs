@@ -399,7 +399,7 @@ fn unknown<'a>(spans: &[&'a str], sources: &[(String, String)]) -> Vec<&'a str> 
         if (is_source || is_folder) && !path.contains(char::is_uppercase) {
             return root().join(path).exists() || path.starts_with("target/");
         }
-        // A name of so many words is that of a test, or of a constraint.
+        // A name of this many words is that of a test, or of a constraint.
         let is_long = span.matches('_').count() >= 5;
         let defined = [format!("fn {span}("), format!("CONSTRAINT {span}")];
         let wanted = if is_long { &defined[..] } else { &[span.to_owned()] };

@@ -63,7 +63,7 @@ impl From<AccountError> for Problem {
                 "The refresh token has expired, or was used twice, which ends its session. Sign in again.",
             ),
             AccountError::NoPush => Self::new(&problem_types::NO_PUSH)
-                .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT."),
+                .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT to enable it."),
             AccountError::NoReminder => Self::new(&problem_types::NO_REMINDER).detail(
                 "Your account has no address for notifications, or this line is decided by a draw. Keep the page open instead.",
             ),
@@ -74,26 +74,24 @@ impl From<AccountError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        for (error, status, slug) in [
-            (AccountError::BadSignIn { field: "email", wrong: "is no address" }, 422, "invalid-body"),
-            (AccountError::NoChannel { field: "phone" }, 422, "no-channel"),
-            (AccountError::TooManyCodes, 429, "too-many-codes"),
-            (AccountError::WrongCode, 401, "wrong-code"),
-            (AccountError::BadIdToken("it has run out".to_owned()), 401, "bad-id-token"),
-            (AccountError::NoIssuer("silence".to_owned()), 503, "unavailable"),
-            (AccountError::SignedOut, 401, "signed-out"),
-            (AccountError::NoPush, 404, "no-push"),
-            (AccountError::NoReminder, 409, "no-reminder"),
-            (AuthError::NoSignIn.into(), 404, "no-sign-in"),
-            (CommonError::OrderUnderWay.into(), 409, "order-under-way"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(AccountError {
+            BadSignIn { field: "email", wrong: "is not an e-mail address" },
+            NoChannel { field: "phone" },
+            TooManyCodes,
+            WrongCode,
+            BadIdToken("it has expired".to_owned()),
+            NoIssuer("timeout".to_owned()),
+            SignedOut,
+            NoPush,
+            NoReminder,
+            Auth(AuthError::NoSignIn),
+            Common(CommonError::OrderUnderWay),
+        }))
     }
 }

@@ -115,7 +115,7 @@ impl Issuer {
         let claims = jsonwebtoken::decode::<Claims>(id_token, &key, &validation);
         let claims = claims.map_err(|error| {
             bad(match error.kind() {
-                ErrorKind::ExpiredSignature => "it has run out",
+                ErrorKind::ExpiredSignature => "it has expired",
                 ErrorKind::ImmatureSignature => "it is not valid yet",
                 ErrorKind::InvalidAudience => "it is for another audience",
                 ErrorKind::InvalidIssuer => "it comes from another issuer",

@@ -366,7 +366,7 @@ async fn subscribe(
         return Err(AccountError::BadSignIn { field: "endpoint", wrong: "is not at a permitted push service" }.into());
     }
     if Subscription::new(&endpoint, &p256dh, &auth).is_none() {
-        return Err(AccountError::BadSignIn { field: "keys", wrong: "are not those of a subscription" }.into());
+        return Err(AccountError::BadSignIn { field: "keys", wrong: "has no valid keys of a push subscription" }.into());
     }
     let is_known = accounts.store.subscribe(account, &endpoint, &p256dh, &auth).await.map_err(AccountError::from)?;
     if is_known { Ok(StatusCode::NO_CONTENT) } else { Err(AuthError::NotSignedIn.into()) }

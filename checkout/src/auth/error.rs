@@ -38,20 +38,12 @@ impl From<AuthError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        for (error, status, slug) in [
-            (AuthError::NoToken, 401, "no-token"),
-            (AuthError::NoMerchantKey, 401, "no-merchant-key"),
-            (AuthError::NoSignIn, 404, "no-sign-in"),
-            (AuthError::NotSignedIn, 401, "not-signed-in"),
-            (AuthError::ForeignOrigin, 403, "foreign-origin"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(AuthError { NoToken, NoMerchantKey, NoSignIn, NotSignedIn, ForeignOrigin }))
     }
 }

@@ -25,13 +25,12 @@ impl From<CatalogueError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        assert_problem(CatalogueError::UnknownProduct, 404, "unknown-product");
-        assert_problem(CatalogueError::NotLoaded, 503, "unavailable");
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(CatalogueError { UnknownProduct, NotLoaded }))
     }
 }

@@ -7,7 +7,7 @@
 //! - The catalogue is warm before a sale opens, and a rush does not reach the database. Without
 //!   Redis, each process reads the database itself.
 
-mod error;
+pub(crate) mod error;
 pub(crate) mod product;
 pub(crate) mod store;
 

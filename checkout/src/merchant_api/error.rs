@@ -47,7 +47,7 @@ impl From<MerchantApiError> for Problem {
                 .detail("The field `amount_minor` must be at least 1.")
                 .with("field", "amount_minor"),
             MerchantApiError::TooFewFree { free } => Self::new(&problem_types::TOO_FEW_FREE)
-                .detail(format!("Only {free} units are free at this moment."))
+                .detail(format!("Units free at this moment: {free}."))
                 .with("free", json!(free)),
             MerchantApiError::OtherReservation => Self::new(&problem_types::OTHER_RESERVATION)
                 .detail("The reservation under this reference has another quantity. Use another reference."),
@@ -60,23 +60,21 @@ impl From<MerchantApiError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        for (error, status, slug) in [
-            (MerchantApiError::NotConfirmed(Box::new(Order::example())), 409, "not-confirmed"),
-            (MerchantApiError::NotRefundable { left_minor: 0 }, 409, "not-refundable"),
-            (MerchantApiError::RefundUnderWay, 409, "refund-under-way"),
-            (MerchantApiError::WrongAmount, 422, "invalid-body"),
-            (MerchantApiError::TooFewFree { free: 1 }, 409, "too-few-free"),
-            (MerchantApiError::OtherReservation, 409, "other-reservation"),
-            (MerchantApiError::HeldForTooLong { most_s: 9 }, 422, "invalid-body"),
-            (CommonError::OrderUnderWay.into(), 409, "order-under-way"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(MerchantApiError {
+            NotConfirmed(Box::new(Order::example())),
+            NotRefundable { left_minor: 4900 },
+            RefundUnderWay,
+            WrongAmount,
+            TooFewFree { free: 3 },
+            OtherReservation,
+            HeldForTooLong { most_s: 3600 },
+            Common(CommonError::OrderUnderWay),
+        }))
     }
 }

@@ -1,7 +1,7 @@
 //! The merchant API for the merchant's systems, authenticated by the merchant key: a checkout of
 //! its own, a box office, a point of sale.
 
-mod error;
+pub(crate) mod error;
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 

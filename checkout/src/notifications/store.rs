@@ -86,6 +86,26 @@ fn content_of(kind: Kind) -> Option<(ContentOf, i32)> {
     }
 }
 
+/// Marks the reminders whose turn is near. One lookup finds the next line with pending reminders.
+const REMIND_OF_NEAR_TURNS: &str = "WITH RECURSIVE waited_for (line_id) AS ( \
+        (SELECT line_id FROM reminders WHERE sent_at IS NULL ORDER BY line_id LIMIT 1) UNION ALL \
+        SELECT (SELECT line_id FROM reminders WHERE sent_at IS NULL AND line_id > waited_for.line_id ORDER BY line_id LIMIT 1) \
+        FROM waited_for WHERE line_id IS NOT NULL \
+    ), fronts AS MATERIALIZED ( \
+        SELECT lines.id, lines.sale_id, lines.epoch, cursor + least(total - sold, \
+        greatest($1, least(rate_cap_per_s, coalesce(per_s * coalesce(share, 1), 0)) * $2)) AS front \
+        FROM waited_for JOIN lines ON lines.id = line_id JOIN sales ON sales.id = lines.sale_id \
+        JOIN stock ON stock.sale_id = sales.id CROSS JOIN LATERAL ( \
+            SELECT (max(admitted) - min(admitted)) / greatest(extract(epoch FROM now() - min(at)), $4)::double precision AS per_s \
+            FROM samples WHERE samples.sale_id = sales.id AND at > now() - make_interval(secs => $5)) AS last_minute \
+        WHERE status = 'open' AND sold < total \
+    ) \
+    UPDATE reminders SET sent_at = now() FROM fronts WHERE fronts.id = line_id AND reminders.id = ANY (ARRAY ( \
+        SELECT reminders.id FROM fronts JOIN reminders ON fronts.id = line_id \
+        WHERE sent_at IS NULL AND (reminders.epoch, ordinal) <= (fronts.epoch::bigint, floor(front)::bigint) \
+        ORDER BY line_id, ordinal LIMIT $3 FOR UPDATE OF reminders SKIP LOCKED)) \
+    RETURNING fronts.sale_id, reminders.id";
+
 /// A recipient of an event, and the details.
 #[derive(FromRow)]
 struct Recipient {
@@ -250,34 +270,14 @@ impl Store {
     /// Publishes an event for each reminder whose turn is near, once. Returns their number.
     pub(crate) async fn publish_near_turns(&self) -> Result<usize, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let near: Vec<(Uuid, Uuid)> = sqlx::query_as(
-            // One lookup finds the next line with pending reminders.
-            "WITH RECURSIVE waited_for (line_id) AS ( \
-                (SELECT line_id FROM reminders WHERE sent_at IS NULL ORDER BY line_id LIMIT 1) UNION ALL \
-                SELECT (SELECT line_id FROM reminders WHERE sent_at IS NULL AND line_id > waited_for.line_id ORDER BY line_id LIMIT 1) \
-                FROM waited_for WHERE line_id IS NOT NULL \
-             ), fronts AS MATERIALIZED ( \
-                SELECT lines.id, lines.sale_id, lines.epoch, cursor + least(total - sold, \
-                greatest($1, least(rate_cap_per_s, coalesce(per_s * coalesce(share, 1), 0)) * $2)) AS front \
-                FROM waited_for JOIN lines ON lines.id = line_id JOIN sales ON sales.id = lines.sale_id \
-                JOIN stock ON stock.sale_id = sales.id CROSS JOIN LATERAL ( \
-                    SELECT (max(admitted) - min(admitted)) / greatest(extract(epoch FROM now() - min(at)), $4)::double precision AS per_s \
-                    FROM samples WHERE samples.sale_id = sales.id AND at > now() - make_interval(secs => $5)) AS last_minute \
-                WHERE status = 'open' AND sold < total \
-             ) \
-             UPDATE reminders SET sent_at = now() FROM fronts WHERE fronts.id = line_id AND reminders.id = ANY (ARRAY ( \
-                SELECT reminders.id FROM fronts JOIN reminders ON fronts.id = line_id \
-                WHERE sent_at IS NULL AND (reminders.epoch, ordinal) <= (fronts.epoch::bigint, floor(front)::bigint) \
-                ORDER BY line_id, ordinal LIMIT $3 FOR UPDATE OF reminders SKIP LOCKED)) \
-             RETURNING fronts.sale_id, reminders.id",
-        )
-        .bind(NEAR_AHEAD as f64)
-        .bind(NEAR_S)
-        .bind(WARNED_MAX)
-        .bind(RATE_OVER_MIN_S)
-        .bind(RATE_OVER_S)
-        .fetch_all(&mut *transaction)
-        .await?;
+        let near: Vec<(Uuid, Uuid)> = sqlx::query_as(REMIND_OF_NEAR_TURNS)
+            .bind(NEAR_AHEAD as f64)
+            .bind(NEAR_S)
+            .bind(WARNED_MAX)
+            .bind(RATE_OVER_MIN_S)
+            .bind(RATE_OVER_S)
+            .fetch_all(&mut *transaction)
+            .await?;
         publish_each(&mut transaction, Kind::TurnIsNear, "reminder_id", &near).await?;
         transaction.commit().await?;
         Ok(near.len())
@@ -380,4 +380,17 @@ async fn publish_each(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn the_statement_of_near_turns_matches_its_snapshot() {
+        assert_snapshot!("remind_of_near_turns", statement(REMIND_OF_NEAR_TURNS));
+    }
 }

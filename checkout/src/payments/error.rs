@@ -66,25 +66,23 @@ impl From<PaymentError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        for (error, status, slug) in [
-            (PaymentError::NoUnitNow, 409, "no-unit-now"),
-            (PaymentError::Declined, 402, "payment-declined"),
-            (PaymentError::Rejected { code: "amount_too_small".to_owned() }, 409, "payment-rejected"),
-            (PaymentError::TooManyAttempts, 429, "too-many-attempts"),
-            (PaymentError::HoldLapsed, 409, "hold-lapsed"),
-            (PaymentError::NotWithdrawn(Box::new(Order::example())), 409, "not-withdrawn"),
-            (PaymentError::NotGivenBack(Box::new(Order::example())), 409, "not-given-back"),
-            (PaymentError::UnknownPayment, 404, "unknown-payment"),
-            (PaymentError::BadWebhook, 400, "bad-webhook"),
-            (CommonError::UnknownOrder.into(), 404, "unknown-order"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(PaymentError {
+            NoUnitNow,
+            Declined,
+            Rejected { code: "amount_too_small".to_owned() },
+            TooManyAttempts,
+            HoldLapsed,
+            NotWithdrawn(Box::new(Order::example())),
+            NotGivenBack(Box::new(Order::example())),
+            UnknownPayment,
+            BadWebhook,
+            Common(CommonError::UnknownOrder),
+        }))
     }
 }

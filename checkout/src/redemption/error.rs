@@ -120,34 +120,39 @@ impl From<RedemptionError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        let refused = |constraint: &str| RedemptionError::from(StoreError::Refused(constraint.to_owned()));
-        for (error, status, slug) in [
-            (RedemptionError::BadToken, 401, "bad-token"),
-            (RedemptionError::TokenExpired, 410, "token-expired"),
-            (RedemptionError::OtherSale, 403, "other-sale"),
-            (RedemptionError::TokenUsed(Box::new(Order::example())), 409, "token-used"),
-            (RedemptionError::QuantityOverLimit { promised: 2 }, 422, "quantity-over-limit"),
-            (refused("stock_is_never_oversold"), 409, "sold-out"),
-            (refused("stock_is_never_overpromised"), 409, "sold-out"),
-            (RedemptionError::NoAccount, 401, "account-needed"),
-            (RedemptionError::OverAllowance { left: 1 }, 422, "account-over-limit"),
-            (RedemptionError::OverShopperLimit { left: 1 }, 422, "shopper-over-limit"),
-            (RedemptionError::OverShopperLimit { left: 0 }, 422, "shopper-over-limit"),
-            (RedemptionError::NoKeys, 503, "unavailable"),
-            (RedemptionError::Locked, 503, "unavailable"),
-            (refused("allowances_are_kept"), 503, "unavailable"),
-            (RedemptionError::Overloaded, 503, "unavailable"),
-            (CommonError::UnknownSale.into(), 404, "unknown-sale"),
-            (CommonError::SaleNotOpen.into(), 409, "sale-not-open"),
-            (refused("orders_one_per_payment"), 500, "internal"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        let refused = [
+            "stock_is_never_oversold",
+            "stock_is_never_overpromised",
+            "allowances_are_kept",
+            "shopper_allowances_are_kept",
+            "orders_one_per_payment",
+        ]
+        .map(|name| (name, RedemptionError::from(StoreError::Refused(name.to_owned()))));
+        problems(
+            every_variant!(RedemptionError {
+                BadToken,
+                TokenExpired,
+                OtherSale,
+                TokenUsed(Box::new(Order::example())),
+                QuantityOverLimit { promised: 2 },
+                SoldOut,
+                NoAccount,
+                OverAllowance { left: 3 },
+                OverShopperLimit { left: 0 },
+                OverShopperLimit { left: 3 },
+                NoKeys,
+                Locked,
+                Overloaded,
+                Common(CommonError::SaleNotOpen),
+            })
+            .into_iter()
+            .chain(refused),
+        )
     }
 }

@@ -218,7 +218,7 @@ fn key_reused() -> Problem {
 
 fn not_replayable() -> Problem {
     Problem::new(&problem_types::RESPONSE_NOT_REPLAYABLE)
-        .detail("The first request with this Idempotency-Key succeeded. Its response contained a secret, which is not stored. If it was lost, undo the change and send another key.")
+        .detail("The first request with this Idempotency-Key succeeded. Its response contained a secret, which is not stored. If it was lost, undo the change and repeat it with another key.")
 }
 
 fn in_progress() -> Problem {
@@ -234,7 +234,22 @@ fn unavailable(error: &StoreError) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use fairline_snapshots::problem_bodies;
+    use insta::assert_snapshot;
+
     use super::*;
+
+    #[test]
+    fn every_problem_has_its_body() {
+        let problems = [
+            ("bad_key", bad_key()),
+            ("key_reused", key_reused()),
+            ("not_replayable", not_replayable()),
+            ("in_progress", in_progress()),
+            ("unavailable", unavailable(&sqlx::Error::PoolTimedOut.into())),
+        ];
+        assert_snapshot!("problems", problem_bodies(problem_types::ALL, problems));
+    }
 
     #[test]
     fn a_key_is_visible_and_short() {

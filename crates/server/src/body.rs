@@ -51,7 +51,7 @@ pub async fn read(body: Body) -> Result<Bytes, Problem> {
         if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) {
             Problem::new(&problem_types::BODY_TOO_LARGE).detail(format!("Send at most {BODY_BYTES_MAX} bytes."))
         } else {
-            Problem::unavailable("The request body did not come in time. Send it again.")
+            Problem::unavailable("The request body did not arrive completely. Send it again.")
         }
     })
 }

@@ -154,7 +154,7 @@ fn refusal(error: &GovernorError) -> Response {
     }
 }
 
-fn too_many_requests(wait_s: u64) -> Problem {
+pub(crate) fn too_many_requests(wait_s: u64) -> Problem {
     // Rounded up, so that a client that returns at that time is accepted.
     let wait_s = wait_s + 1;
     Problem::new(&problem_types::TOO_MANY_REQUESTS)

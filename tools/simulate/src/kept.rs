@@ -22,7 +22,7 @@ pub fn to_text(setting: &Setting, events: &[Event]) -> Result<String, Error> {
 /// Reads the text of a story.
 ///
 /// # Errors
-/// When it is none.
+/// When the text is no story.
 pub fn parse(text: &str) -> Result<(Setting, Vec<Event>), Error> {
     let mut lines = text.lines();
     let setting = serde_json::from_str(lines.next().unwrap_or_default())?;

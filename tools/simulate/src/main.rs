@@ -43,8 +43,8 @@ struct Args {
     /// Put a fixed bug back: the name of a control.
     #[arg(long)]
     bug: Option<String>,
-    /// Find the bug of each control, or of one (`--bug`), and write the shortest story that finds it
-    /// to this folder. Nothing else is run.
+    /// Find the bug of each control, or of one (`--bug`), and write the shortest story that finds
+    /// it to this folder. Nothing else is run.
     #[arg(long)]
     keep: Option<PathBuf>,
     /// File for the figures; its other keys are kept.

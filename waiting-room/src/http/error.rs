@@ -76,26 +76,32 @@ impl From<RoomError> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use fairline_snapshots::{every_variant, problem_bodies};
+    use insta::assert_snapshot;
+
     use super::*;
 
     #[test]
-    fn every_error_maps_to_a_response() {
-        for (error, status, slug) in [
-            (RoomError::UnknownSale, 404, "unknown-sale"),
-            (RoomError::NoTicket, 404, "no-ticket"),
-            (RoomError::NotInvited, 403, "not-invited"),
-            (RoomError::SaleOver, 409, "sale-over"),
-            (RoomError::ForeignOrigin, 403, "foreign-origin"),
-            (RoomError::BadHandshake, 400, "bad-handshake"),
-            (RoomError::Full, 503, "unavailable"),
-            (RoomError::Line(LineError::NotPublished), 503, "unavailable"),
-            (RoomError::Line(LineError::NoOrdinals), 503, "unavailable"),
-            (RoomError::Line(LineError::Unavailable("gone".to_owned())), 503, "unavailable"),
-            (RoomError::Line(LineError::Unexpected("nonsense".to_owned())), 503, "unavailable"),
-        ] {
-            let problem = Problem::from(error);
-            assert_eq!((problem.status().as_u16(), problem.slug()), (status, slug));
-            assert!(problem.detail_text().is_some_and(|detail| detail.ends_with('.')));
-        }
+    fn every_error_has_its_problem() {
+        let errors = every_variant!(RoomError {
+            UnknownSale,
+            NoTicket,
+            NoAccount,
+            NotInvited,
+            SaleOver,
+            ForeignOrigin,
+            Full,
+            BadHandshake,
+            Line(LineError::NotPublished),
+        });
+        let line_errors = every_variant!(LineError {
+            NotPublished,
+            NoOrdinals,
+            Late,
+            Unavailable("gone".to_owned()),
+            Unexpected("nonsense".to_owned()),
+        })
+        .map(|(name, error)| (name, RoomError::Line(error)));
+        assert_snapshot!("problems", problem_bodies(problem_types::ALL, errors.into_iter().chain(line_errors)));
     }
 }

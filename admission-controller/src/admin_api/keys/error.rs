@@ -30,12 +30,15 @@ impl From<KeyError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        assert_problem(KeyError::UnknownKey, 404, "unknown-key");
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(KeyError {
+            UnknownKey,
+            Common(CommonError::UnknownSale),
+        }))
     }
 }

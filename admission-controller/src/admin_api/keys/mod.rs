@@ -1,6 +1,6 @@
 //! The signing keys of admission tokens, and their revocation.
 
-mod error;
+pub(crate) mod error;
 pub(super) mod routes;
 pub(crate) mod service;
 mod store;

@@ -62,19 +62,24 @@ impl From<LaneError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        for (error, status, slug) in [
-            (LaneError::Rejected(LaneRejected::Unknown), 404, "unknown-lane"),
-            (LaneError::Rejected(LaneRejected::Shares), 409, "lane-refused"),
-            (StoreError::Refused("lines_lane_is_unique".to_owned()).into(), 409, "lane-taken"),
-            (CommonError::UnknownLane.into(), 404, "unknown-lane"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+    use crate::error::tests::refused;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        let rejected = every_variant!(LaneRejected { Unknown, TooMany, Shares, Drawn, Closed })
+            .map(|(name, rejected)| (name, LaneError::Rejected(rejected)));
+        problems(
+            every_variant!(LaneError {
+                Rejected(LaneRejected::Unknown),
+                NameTaken,
+                Common(CommonError::UnknownLane),
+            })
+            .into_iter()
+            .chain(rejected)
+            .chain(["lines_lane_is_unique"].map(refused)),
+        )
     }
 }

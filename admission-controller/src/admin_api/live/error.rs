@@ -7,6 +7,8 @@ use crate::problem_types;
 /// Why a console receives no live updates.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LiveError {
+    #[error("the request is not a WebSocket handshake: {why}")]
+    NotAWebSocket { why: String },
     #[error("the page that sent the request belongs to another site")]
     OtherOrigin,
     #[error("too many consoles are connected")]
@@ -16,6 +18,7 @@ pub(crate) enum LiveError {
 impl From<LiveError> for Problem {
     fn from(error: LiveError) -> Self {
         match error {
+            LiveError::NotAWebSocket { why } => Self::new(&problem_types::NOT_A_WEBSOCKET).detail(format!("{why}.")),
             LiveError::OtherOrigin => Self::new(&problem_types::FOREIGN_ORIGIN)
                 .detail("Only the console's own pages receive live updates. Open the console at its own address."),
             LiveError::TooManyConsoles => {
@@ -26,13 +29,16 @@ impl From<LiveError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        assert_problem(LiveError::OtherOrigin, 403, "foreign-origin");
-        assert_problem(LiveError::TooManyConsoles, 503, "unavailable");
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(LiveError {
+            NotAWebSocket { why: "Request method must be `GET`".to_owned() },
+            OtherOrigin,
+            TooManyConsoles,
+        }))
     }
 }

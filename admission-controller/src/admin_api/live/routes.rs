@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{console::Console, error::LiveError, service::Live, update::Sample};
-use crate::{admin_api::AdminState, auth::operator::Operator, problem_types};
+use crate::{admin_api::AdminState, auth::operator::Operator};
 
 /// Browsers send only answers to pings.
 const RECEIVED_BYTES_MAX: usize = 1024;
@@ -80,8 +80,7 @@ async fn live(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let upgrade =
-        upgrade.map_err(|rejected| Problem::new(&problem_types::NOT_A_WEBSOCKET).detail(rejected.body_text()))?;
+    let upgrade = upgrade.map_err(|rejected| LiveError::NotAWebSocket { why: rejected.body_text() })?;
     // Browsers send the cookie with WebSockets that pages of other sites open, together with the
     // page's origin.
     if live.origins.is_foreign(&headers) {

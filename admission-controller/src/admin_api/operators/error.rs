@@ -43,20 +43,24 @@ impl From<OperatorError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        for (error, status, slug) in [
-            (OperatorError::UnknownOperator, 404, "unknown-operator"),
-            (StoreError::Refused("operators_pkey".to_owned()).into(), 409, "name-taken"),
-            (OperatorError::TooManyOperators { most: 200 }, 409, "too-many-operators"),
-            (OperatorError::WrongEnrolment, 401, "wrong-enrolment"),
-            (StoreError::Refused("operators_role_check".to_owned()).into(), 422, "invalid-body"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+    use crate::error::tests::refused;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        let constraints = ["operators_pkey", "operators_role_check"];
+        problems(
+            every_variant!(OperatorError {
+                UnknownOperator,
+                NameTaken,
+                TooManyOperators { most: 200 },
+                WrongEnrolment,
+                Common(CommonError::WrongField { field: "reason", must: "have 1 to 500 characters" }),
+            })
+            .into_iter()
+            .chain(constraints.map(refused)),
+        )
     }
 }

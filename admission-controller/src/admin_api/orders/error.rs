@@ -43,20 +43,18 @@ impl From<OrderError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        for (error, status, slug) in [
-            (OrderError::UnknownOrder, 404, "unknown-order"),
-            (OrderError::NotRefundable { left_minor: 1 }, 409, "not-refundable"),
-            (OrderError::NotCancellable, 409, "not-cancellable"),
-            (OrderError::RequestUnderWay, 409, "request-under-way"),
-            (CommonError::UnknownSale.into(), 404, "unknown-sale"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(OrderError {
+            UnknownOrder,
+            NotRefundable { left_minor: 4900 },
+            NotCancellable,
+            RequestUnderWay,
+            Common(CommonError::UnknownSale),
+        }))
     }
 }

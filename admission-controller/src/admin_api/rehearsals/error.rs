@@ -40,19 +40,17 @@ impl From<RehearsalError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        for (error, status, slug) in [
-            (RehearsalError::NoRehearsals, 409, "no-rehearsals"),
-            (RehearsalError::RehearsalRuns, 409, "rehearsal-runs"),
-            (RehearsalError::UnknownRehearsal, 404, "unknown-rehearsal"),
-            (CommonError::UnknownSale.into(), 404, "unknown-sale"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(RehearsalError {
+            NoRehearsals,
+            RehearsalRuns,
+            UnknownRehearsal,
+            Common(CommonError::UnknownSale),
+        }))
     }
 }

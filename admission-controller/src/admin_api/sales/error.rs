@@ -61,24 +61,32 @@ impl From<SaleError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        let refused = |constraint: &str| SaleError::from(StoreError::Refused(constraint.to_owned()));
-        for (error, status, slug) in [
-            (refused("sales_slug_is_unique"), 409, "slug-taken"),
-            (refused("sales_prior_sale_fkey"), 422, "invalid-body"),
-            (refused("sales_end_after_they_open"), 422, "invalid-body"),
-            (refused("stock_is_never_overpromised"), 409, "stock-below-commitments"),
-            (refused("stock_is_never_oversold"), 409, "stock-below-commitments"),
-            (refused("sales_slug_is_plain"), 422, "invalid-body"),
-            (SaleError::WrongPrice { must: "be at least 50".to_owned() }, 422, "invalid-body"),
-            (CommonError::UnknownSale.into(), 404, "unknown-sale"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+    use crate::error::tests::refused;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        let constraints = [
+            "sales_slug_is_unique",
+            "sales_prior_sale_fkey",
+            "sales_end_after_they_open",
+            "stock_is_never_overpromised",
+            "stock_is_never_oversold",
+            "sales_slug_is_plain",
+        ];
+        problems(
+            every_variant!(SaleError {
+                SlugTaken,
+                UnknownPriorSale,
+                EndsBeforeItOpens,
+                StockBelowCommitments,
+                WrongPrice { must: "be at least 50".to_owned() },
+                Common(CommonError::UnknownSale),
+            })
+            .into_iter()
+            .chain(constraints.map(refused)),
+        )
     }
 }

@@ -40,19 +40,17 @@ impl From<TicketActionError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        for (error, status, slug) in [
-            (TicketActionError::UnknownTicket, 404, "unknown-ticket"),
-            (TicketActionError::NotWaiting, 409, "not-waiting"),
-            (TicketActionError::LineUnavailable, 503, "unavailable"),
-            (CommonError::UnknownLane.into(), 404, "unknown-lane"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(TicketActionError {
+            UnknownTicket,
+            NotWaiting,
+            LineUnavailable,
+            Common(CommonError::UnknownLane),
+        }))
     }
 }

@@ -39,19 +39,23 @@ impl From<ApiTokenError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        for (error, status, slug) in [
-            (ApiTokenError::UnknownToken, 404, "unknown-token"),
-            (StoreError::Refused("api_tokens_pkey".to_owned()).into(), 409, "name-taken"),
-            (ApiTokenError::TooManyTokens { most: 200 }, 409, "too-many-tokens"),
-            (StoreError::Refused("api_tokens_role_check".to_owned()).into(), 422, "invalid-body"),
-        ] {
-            assert_problem(error, status, slug);
-        }
+    use super::*;
+    use crate::error::tests::refused;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        let constraints = ["api_tokens_pkey", "api_tokens_role_check"];
+        problems(
+            every_variant!(ApiTokenError {
+                UnknownToken,
+                NameTaken,
+                TooManyTokens { most: 200 },
+                Common(CommonError::WrongField { field: "lasts_days", must: "be between 1 and 3650" }),
+            })
+            .into_iter()
+            .chain(constraints.map(refused)),
+        )
     }
 }

@@ -1,5 +1,5 @@
 //! API tokens of programs.
 
-mod error;
+pub(crate) mod error;
 pub(crate) mod routes;
 mod store;

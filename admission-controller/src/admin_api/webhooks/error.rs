@@ -34,13 +34,16 @@ impl From<WebhookError> for Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::tests::assert_problem;
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
 
-    #[test]
-    fn every_error_maps_to_its_problem() {
-        assert_problem(WebhookError::UnknownWebhook, 404, "unknown-webhook");
-        assert_problem(WebhookError::TooManyWebhooks { most: 20 }, 409, "too-many-webhooks");
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(WebhookError {
+            UnknownWebhook,
+            TooManyWebhooks { most: 20 },
+            Common(CommonError::WrongField { field: "url", must: "be an http:// or https:// address" }),
+        }))
     }
 }

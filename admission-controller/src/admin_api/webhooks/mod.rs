@@ -1,5 +1,5 @@
 //! Webhooks: systems that receive events over HTTP.
 
-mod error;
+pub(crate) mod error;
 pub(crate) mod routes;
 mod store;

@@ -1,5 +1,6 @@
 //! `make bench-promises`: measures the load of many sales on one controller, one waiting room and
-//! one checkout. Starts real processes, which end with this one; adds its figures to `target/bench/promises.json`.
+//! one checkout. Starts real processes, which end with this one; adds its figures to
+//! `target/bench/promises.json`.
 
 use std::{
     error::Error,

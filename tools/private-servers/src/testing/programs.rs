@@ -21,8 +21,8 @@ pub fn programs() -> &'static Path {
             return beside.to_owned();
         }
         let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // Same arguments as `make test`. There are no examples; `--examples` enables the features of
-        // development dependencies, as tests do, so that nothing is compiled again.
+        // Same arguments as `make test`. There are no examples; `--examples` enables the features
+        // of development dependencies, as tests do, so that nothing is compiled again.
         build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);
         // The test's own package variables would cause `ring`, and all that depends on it, to be
         // compiled again.

@@ -69,8 +69,8 @@ const BURST_BYTES_MAX: usize = 64 * 1024;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same, at shutdown.
 const LAST_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Tasks that send requests of pages to Redis. A claim and a departure of the same ticket may arrive
-/// in either order: the departure prevails.
+/// Tasks that send requests of pages to Redis. A claim and a departure of the same ticket may
+/// arrive in either order: the departure prevails.
 const REQUEST_WORKERS: usize = 16;
 /// Requests in the queue of each task, at most; beyond them the page is sent to another node.
 const REQUESTS_MAX: usize = 256;

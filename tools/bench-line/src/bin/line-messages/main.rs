@@ -1,9 +1,8 @@
 //! Counts the messages of a whole sale, and measures the errors of the places on pages.
 //!
-//! A sale in virtual time, with the waiting room's own update policy and a page that is written
-//! anew from `docs/line-protocol.md`. Prints one JSON object. Arguments, if
-//! wanted: a seed, and the share of the people that are to come. `docs/line-protocol.md` has the rules, `sale.rs` what happens in
-//! this sale.
+//! A sale in virtual time, with the waiting room's own update policy and a second implementation of
+//! the page, from the rules of `docs/line-protocol.md`. Prints one JSON object. Optional arguments:
+//! a seed, and the share of the shoppers who join. `sale.rs` describes the sale.
 
 mod page;
 mod sale;
