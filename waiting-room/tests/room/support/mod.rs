@@ -249,7 +249,14 @@ impl TestWaitingRoom {
             handled_claims: &[],
             turns,
         };
-        self.store.publish(&publication).await.expect("published");
+        let publish = async || self.store.publish(&publication).await;
+        match publish().await {
+            // The client may be reconnecting. A call that was done after all is late when repeated.
+            Err(LineError::Unavailable(_)) => {
+                self.until("the publication", async || matches!(publish().await, Ok(()) | Err(LineError::Late))).await;
+            }
+            published => published.expect("published"),
+        }
     }
 
     /// Makes the draw of a sale that begins with one.
