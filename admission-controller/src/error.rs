@@ -69,6 +69,20 @@ pub(crate) enum AdminError {
     WrongField { field: &'static str, must: &'static str },
     #[error("the field `price_minor` must {must}")]
     WrongPrice { must: String },
+    #[error("the field `{field}` must {must}")]
+    WrongPart { field: String, must: &'static str },
+    #[error("there is no such product")]
+    UnknownProduct,
+    #[error("there are {most} products already")]
+    TooManyProducts { most: i64 },
+    #[error("the product has version {version} by now")]
+    ProductChanged { version: i32 },
+    #[error("the SKU {sku} is taken")]
+    SkuTaken { sku: String },
+    #[error("the table has {count} errors")]
+    ImportRejected { count: usize, errors: serde_json::Value },
+    #[error("the request body is not CSV")]
+    NotCsv,
     #[error("there is no such order")]
     UnknownOrder,
     #[error("only {left_minor} of the order can be refunded")]
@@ -182,6 +196,26 @@ impl From<AdminError> for Problem {
             AdminError::WrongPrice { .. } => Problem::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail(format!("T{}", &detail[1..]))
                 .with("field", "price_minor"),
+            AdminError::WrongPart { field, .. } => Problem::new(&fairline_server::problem_types::INVALID_BODY)
+                .detail(format!("T{}", &detail[1..]))
+                .with("field", field),
+            AdminError::UnknownProduct => Problem::new(&problem_types::UNKNOWN_PRODUCT)
+                .detail("Check the id; `GET /api/admin/products` lists the products."),
+            AdminError::TooManyProducts { most } => Problem::new(&problem_types::TOO_MANY_PRODUCTS)
+                .detail(format!("There are {most} already, the maximum. Delete unused ones.")),
+            AdminError::ProductChanged { version } => Problem::new(&problem_types::PRODUCT_CHANGED)
+                .detail(format!("It has version {version} by now. Nothing was changed; load it again."))
+                .with("version", version),
+            AdminError::SkuTaken { sku } => Problem::new(&problem_types::SKU_TAKEN)
+                .detail(format!("A variant of another product has the SKU {sku}. Nothing was changed."))
+                .with("sku", sku),
+            AdminError::ImportRejected { count, errors } => Problem::new(&problem_types::IMPORT_REJECTED)
+                .detail(format!("It has {count} errors; `errors` has the first with their lines. Nothing was changed."))
+                .with("error_count", count)
+                .with("errors", errors),
+            AdminError::NotCsv => {
+                Problem::new(&problem_types::NOT_CSV).detail("Send it with the header `Content-Type: text/csv`.")
+            }
             AdminError::UnknownOrder => Problem::new(&problem_types::UNKNOWN_ORDER)
                 .detail("Check the id; `GET /api/admin/sales/{id}/orders` lists the orders of a sale."),
             AdminError::NotRefundable { left_minor } => Problem::new(&problem_types::NOT_REFUNDABLE)
@@ -233,6 +267,8 @@ fn rejected_by(constraint: &str) -> Problem {
         "sales_prior_sale_fkey" => Problem::new(&fairline_server::problem_types::INVALID_BODY)
             .detail("There is no sale with the id that `prior_sale` gives; `GET /api/admin/sales` lists all sales.")
             .with("field", "prior_sale"),
+        "variants_sku_is_unique" => Problem::new(&problem_types::SKU_TAKEN)
+            .detail("A variant of another product has one of the SKUs. Nothing was changed."),
         "stock_is_never_overpromised" | "stock_is_never_oversold" => {
             Problem::new(&problem_types::STOCK_BELOW_COMMITMENTS)
                 .detail("More units are promised, held or sold already. Nothing was changed.")
@@ -280,6 +316,14 @@ mod tests {
             (AdminError::UnknownKey, 404, "unknown-key"),
             (AdminError::WrongField { field: "total", must: "be positive" }, 422, "invalid-body"),
             (AdminError::IllegalTransition { status: Status::Closed }, 409, "illegal-transition"),
+            (AdminError::WrongPart { field: "variants[0].sku".to_owned(), must: "be given" }, 422, "invalid-body"),
+            (AdminError::ImportRejected { count: 1, errors: serde_json::json!([]) }, 422, "import-rejected"),
+            (AdminError::NotCsv, 415, "not-csv"),
+            (AdminError::UnknownProduct, 404, "unknown-product"),
+            (AdminError::TooManyProducts { most: 10_000 }, 409, "too-many-products"),
+            (AdminError::ProductChanged { version: 2 }, 409, "product-changed"),
+            (AdminError::SkuTaken { sku: "A".to_owned() }, 409, "sku-taken"),
+            (rejected("variants_sku_is_unique"), 409, "sku-taken"),
             (rejected("sales_slug_is_unique"), 409, "slug-taken"),
             (rejected("sales_prior_sale_fkey"), 422, "invalid-body"),
             (rejected("lines_lane_is_unique"), 409, "lane-taken"),

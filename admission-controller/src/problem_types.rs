@@ -10,6 +10,9 @@ fairline_server::problem_types! {
     ILLEGAL_TRANSITION = CONFLICT "illegal-transition" "Not possible in the sale's status" {
         operator: "Check the sale's status; a closed sale stays closed.",
     }
+    IMPORT_REJECTED = UNPROCESSABLE_ENTITY "import-rejected" "The table was rejected" {
+        operator: "Correct the lines that `errors` names, and import the table again: nothing was changed.",
+    }
     LANE_REFUSED = CONFLICT "lane-refused" "The lane was rejected" {
         operator: "`detail` has the limit: number of lanes, sum of the shares, or time.",
     }
@@ -34,11 +37,17 @@ fairline_server::problem_types! {
     NOT_CANCELLABLE = CONFLICT "not-cancellable" "The order can't be cancelled now" {
         operator: "The order is paid or has ended. A paid order can be refunded.",
     }
+    NOT_CSV = UNSUPPORTED_MEDIA_TYPE "not-csv" "The request body is not CSV" {
+        operator: "Send the header `Content-Type: text/csv`.",
+    }
     NOT_REFUNDABLE = CONFLICT "not-refundable" "The amount can't be refunded" {
         operator: "Refund at most `left_minor`. An order that was paid at the shop is refunded there.",
     }
     NOT_WAITING = CONFLICT "not-waiting" "The ticket does not wait" {
         operator: "The ticket has departed or has had its turn. Tokens of a whole sale can still be revoked.",
+    }
+    PRODUCT_CHANGED = CONFLICT "product-changed" "The product was changed meanwhile" {
+        operator: "Load the product again, and repeat the change with its new `version`.",
     }
     REHEARSAL_RUNS = CONFLICT "rehearsal-runs" "Another rehearsal runs" {
         operator: "Wait until it ends, or stop it: one runs at a time.",
@@ -49,6 +58,9 @@ fairline_server::problem_types! {
     ROLE = FORBIDDEN "role" "Not allowed" {
         operator: "Ask an owner for the role that `detail` names.",
     }
+    SKU_TAKEN = CONFLICT "sku-taken" "The SKU is taken" {
+        operator: "Choose another SKU: a variant of another product has it.",
+    }
     SLUG_TAKEN = CONFLICT "slug-taken" "The slug is taken" {
         operator: "Choose another URL slug: a sale has it.",
     }
@@ -57,6 +69,9 @@ fairline_server::problem_types! {
     }
     TOO_MANY_OPERATORS = CONFLICT "too-many-operators" "Too many operators" {
         operator: "Remove an operator who has left.",
+    }
+    TOO_MANY_PRODUCTS = CONFLICT "too-many-products" "Too many products" {
+        operator: "Delete products that no sale uses.",
     }
     TOO_MANY_SIGN_INS = TOO_MANY_REQUESTS "too-many-sign-ins" "Too many failed attempts to sign in" {
         operator: "Wait as long as `Retry-After` says.",
@@ -78,6 +93,9 @@ fairline_server::problem_types! {
     }
     UNKNOWN_ORDER = NOT_FOUND "unknown-order" "No such order" {
         operator: "`GET /api/admin/sales/{id}/orders` lists a sale's orders.",
+    }
+    UNKNOWN_PRODUCT = NOT_FOUND "unknown-product" "No such product" {
+        operator: "`GET /api/admin/products` lists the products.",
     }
     UNKNOWN_REHEARSAL = NOT_FOUND "unknown-rehearsal" "No such rehearsal runs" {
         operator: "It has ended, or never existed.",

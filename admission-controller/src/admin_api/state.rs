@@ -4,8 +4,8 @@ use axum::extract::FromRef;
 
 use super::{
     keys::service::SigningKeys, lanes::service::Lanes, live::service::Live, orders::service::Orders,
-    rehearsals::service::Rehearsals, reports::service::Reports, sales::service::Sales,
-    ticket_actions::service::TicketActions,
+    product_csv::service::ProductTable, products::service::Products, rehearsals::service::Rehearsals,
+    reports::service::Reports, sales::service::Sales, ticket_actions::service::TicketActions,
 };
 use crate::{auth::service::Auth, db::Store};
 
@@ -17,6 +17,8 @@ pub(crate) struct AdminState {
     pub(crate) lanes: Lanes,
     pub(crate) live: Live,
     pub(crate) orders: Orders,
+    pub(crate) product_table: ProductTable,
+    pub(crate) products: Products,
     pub(crate) rehearsals: Rehearsals,
     pub(crate) reports: Reports,
     pub(crate) sales: Sales,
@@ -40,6 +42,8 @@ parts! {
     lanes: Lanes,
     live: Live,
     orders: Orders,
+    product_table: ProductTable,
+    products: Products,
     rehearsals: Rehearsals,
     reports: Reports,
     sales: Sales,

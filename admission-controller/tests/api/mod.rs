@@ -116,7 +116,7 @@ async fn every_operation_needs_credentials_and_invalid_input_is_rejected() {
             operations.insert(format!("{method} {path}"));
         }
     }
-    assert_eq!(operations.len(), 45, "{operations:?}");
+    assert_eq!(operations.len(), 54, "{operations:?}");
     // What is public: the record, the keys, health and metrics.
     assert_eq!(
         paths.keys().filter(|path| !path.starts_with("/api/admin/")).collect::<Vec<_>>(),

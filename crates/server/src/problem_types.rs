@@ -2,7 +2,7 @@
 
 crate::problem_types! {
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The request body is too large" {
-        merchant: "Send at most 16 KiB.",
+        merchant: "Send at most as many bytes as `detail` says: 16 KiB for most operations.",
     }
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Internal error" {
         shopper: "Try again. If it persists, contact the shop.",
