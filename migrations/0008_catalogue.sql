@@ -61,3 +61,56 @@ CREATE INDEX variants_by_sku ON variants (lower(sku) text_pattern_ops);
 
 CREATE TRIGGER variants_are_noted AFTER INSERT OR UPDATE OR DELETE ON variants FOR EACH ROW
     EXECUTE FUNCTION note_change('sku', 'title', 'attributes', 'price_minor', 'currency', 'gtin');
+
+-- Images whose files are in the media storage.
+CREATE TABLE media (
+    -- SHA-256 of the upload and of what is made from it.
+    hash         bytea PRIMARY KEY,
+    format       text NOT NULL,
+    -- Of the upload, in pixels.
+    width        integer NOT NULL,
+    height       integer NOT NULL,
+    -- The widths of its files.
+    widths       integer[] NOT NULL,
+    -- Null while its files are being written or deleted: no product may refer to it then.
+    stored_at    timestamptz,
+    -- The number of references, and since when there are none. A trigger counts them, so that
+    -- unused images are found by an index.
+    uses         integer NOT NULL DEFAULT 0,
+    unused_since timestamptz DEFAULT now(),
+    CONSTRAINT media_hash_is_32_bytes CHECK (octet_length(hash) = 32),
+    CONSTRAINT media_format_is_known CHECK (format IN ('jpg', 'webp')),
+    CONSTRAINT media_has_a_size CHECK (width > 0 AND height > 0 AND cardinality(widths) BETWEEN 1 AND 3),
+    CONSTRAINT media_uses_are_counted CHECK (uses >= 0 AND (uses = 0) = (unused_since IS NOT NULL))
+);
+CREATE INDEX media_unused ON media (unused_since) WHERE unused_since IS NOT NULL;
+
+CREATE TABLE product_images (
+    product_id uuid NOT NULL REFERENCES products (id) ON DELETE CASCADE,
+    position   integer NOT NULL,
+    media      bytea NOT NULL REFERENCES media (hash),
+    -- For screen readers; empty for an image that adds nothing to the text.
+    alt        text NOT NULL,
+    PRIMARY KEY (product_id, position),
+    CONSTRAINT product_images_are_different UNIQUE (product_id, media),
+    CONSTRAINT product_images_position_has_a_bound CHECK (position BETWEEN 0 AND 11),
+    CONSTRAINT product_images_alt_has_a_bound CHECK (char_length(alt) <= 250)
+);
+CREATE INDEX product_images_by_media ON product_images (media);
+
+CREATE FUNCTION count_media_use() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        UPDATE media SET uses = uses + 1, unused_since = NULL WHERE hash = NEW.media;
+    ELSE
+        UPDATE media SET uses = uses - 1, unused_since = CASE WHEN uses = 1 THEN now() END WHERE hash = OLD.media;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER product_images_are_counted AFTER INSERT OR DELETE ON product_images FOR EACH ROW EXECUTE FUNCTION count_media_use();
+CREATE FUNCTION refuse_other_media() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'an image of a product is never exchanged' USING CONSTRAINT = 'product_images_keep_their_media', ERRCODE = 'check_violation';
+END $$;
+CREATE TRIGGER product_images_keep_their_media BEFORE UPDATE OF media ON product_images FOR EACH ROW
+    WHEN (NEW.media <> OLD.media) EXECUTE FUNCTION refuse_other_media();

@@ -1,5 +1,6 @@
 //! The controller's errors, and their only mapping to HTTP.
 
+use fairline_media::NotPrepared;
 use fairline_sale::Status;
 use fairline_server::Problem;
 use tracing::error;
@@ -83,6 +84,18 @@ pub(crate) enum AdminError {
     ImportRejected { count: usize, errors: serde_json::Value },
     #[error("the request body is not CSV")]
     NotCsv,
+    #[error("no storage for images is configured")]
+    NoMedia,
+    #[error("the request body is not an image")]
+    UnsupportedImage,
+    #[error(transparent)]
+    ImageRejected(#[from] fairline_media::Rejected),
+    #[error("too many images are uploaded at the same time")]
+    TooManyUploads,
+    #[error("there is no such image")]
+    UnknownImage,
+    #[error(transparent)]
+    MediaStorage(#[from] fairline_media::StoreFailed),
     #[error("there is no such order")]
     UnknownOrder,
     #[error("only {left_minor} of the order can be refunded")]
@@ -110,6 +123,15 @@ pub enum LaneRejected {
     Drawn,
     /// The sale has ended.
     Closed,
+}
+
+impl From<NotPrepared> for AdminError {
+    fn from(not_prepared: NotPrepared) -> Self {
+        match not_prepared {
+            NotPrepared::Busy => Self::TooManyUploads,
+            NotPrepared::Rejected(rejected) => Self::ImageRejected(rejected),
+        }
+    }
 }
 
 /// Checks a field of a request.
@@ -216,6 +238,23 @@ impl From<AdminError> for Problem {
             AdminError::NotCsv => {
                 Problem::new(&problem_types::NOT_CSV).detail("Send it with the header `Content-Type: text/csv`.")
             }
+            AdminError::NoMedia => Problem::new(&problem_types::NO_MEDIA)
+                .detail("Start the controllers with `FAIRLINE_MEDIA_URL`; see docs/operations.md."),
+            AdminError::UnsupportedImage => Problem::new(&problem_types::UNSUPPORTED_IMAGE)
+                .detail("Send a JPEG, PNG or WebP image with the header `Content-Type: image/jpeg`, `image/png` or `image/webp`."),
+            AdminError::ImageRejected(_) => {
+                Problem::new(&problem_types::IMAGE_REJECTED).detail(format!("T{}", &detail[1..]))
+            }
+            AdminError::TooManyUploads => {
+                Problem::unavailable("Other images are being prepared. Try again in a few seconds.")
+            }
+            AdminError::UnknownImage => {
+                Problem::new(&problem_types::UNKNOWN_IMAGE).detail("It was deleted, or the path is wrong.")
+            }
+            AdminError::MediaStorage(_) => {
+                error!(%detail, "media storage failed");
+                Problem::unavailable("The storage of images does not answer. Try again.")
+            }
             AdminError::UnknownOrder => Problem::new(&problem_types::UNKNOWN_ORDER)
                 .detail("Check the id; `GET /api/admin/sales/{id}/orders` lists the orders of a sale."),
             AdminError::NotRefundable { left_minor } => Problem::new(&problem_types::NOT_REFUNDABLE)
@@ -319,6 +358,11 @@ mod tests {
             (AdminError::WrongPart { field: "variants[0].sku".to_owned(), must: "be given" }, 422, "invalid-body"),
             (AdminError::ImportRejected { count: 1, errors: serde_json::json!([]) }, 422, "import-rejected"),
             (AdminError::NotCsv, 415, "not-csv"),
+            (AdminError::NoMedia, 409, "no-media"),
+            (AdminError::UnsupportedImage, 415, "unsupported-image"),
+            (fairline_media::Rejected::Damaged.into(), 422, "image-rejected"),
+            (NotPrepared::Busy.into(), 503, "unavailable"),
+            (AdminError::UnknownImage, 404, "unknown-image"),
             (AdminError::UnknownProduct, 404, "unknown-product"),
             (AdminError::TooManyProducts { most: 10_000 }, 409, "too-many-products"),
             (AdminError::ProductChanged { version: 2 }, 409, "product-changed"),

@@ -26,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("create-product-body", create_product),
     ("change-product-body", change_product),
     ("product-table", product_table),
+    ("media-name", media_name),
     ("add-lane-body", body::<lanes::routes::AddLane>),
     ("change-lane-body", body::<lanes::routes::ChangeLane>),
     ("invite-body", body::<lanes::routes::Invite>),
@@ -69,6 +70,13 @@ fn change_product(bytes: &[u8]) {
 fn product_table(bytes: &[u8]) {
     if let Ok(rows) = product_csv::read(bytes) {
         assert!(rows.len() <= 20_000, "the number of rows is bounded");
+    }
+}
+
+fn media_name(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(name) = text.parse::<fairline_media::MediaName>() {
+        assert_eq!(name.to_string(), text, "a name has one spelling");
     }
 }
 

@@ -10,6 +10,9 @@ fairline_server::problem_types! {
     ILLEGAL_TRANSITION = CONFLICT "illegal-transition" "Not possible in the sale's status" {
         operator: "Check the sale's status; a closed sale stays closed.",
     }
+    IMAGE_REJECTED = UNPROCESSABLE_ENTITY "image-rejected" "The image was rejected" {
+        operator: "Upload a JPEG, PNG or WebP image within the limits that `detail` names.",
+    }
     IMPORT_REJECTED = UNPROCESSABLE_ENTITY "import-rejected" "The table was rejected" {
         operator: "Correct the lines that `errors` names, and import the table again: nothing was changed.",
     }
@@ -24,6 +27,9 @@ fairline_server::problem_types! {
     }
     NO_CREDENTIALS = UNAUTHORIZED "no-credentials" "No credentials" {
         operator: "Sign in, or send `Authorization: Bearer` with an API token.",
+    }
+    NO_MEDIA = CONFLICT "no-media" "Images are not set up" {
+        operator: "Set FAIRLINE_MEDIA_URL of the controllers: a folder that all of them share, or a bucket.",
     }
     NO_REHEARSALS = CONFLICT "no-rehearsals" "Rehearsals are not set up" {
         operator: "Set `--rehearsal-program` and `--rehearsal-url` of the controller.",
@@ -82,6 +88,9 @@ fairline_server::problem_types! {
     TOO_MANY_WEBHOOKS = CONFLICT "too-many-webhooks" "Too many webhooks" {
         operator: "Delete a webhook that is not used.",
     }
+    UNKNOWN_IMAGE = NOT_FOUND "unknown-image" "No such image" {
+        operator: "Upload the image again: unused ones are deleted after a day.",
+    }
     UNKNOWN_KEY = NOT_FOUND "unknown-key" "No such key" {
         operator: "`GET /api/admin/keys` lists the signing keys.",
     }
@@ -111,6 +120,9 @@ fairline_server::problem_types! {
     }
     UNKNOWN_WEBHOOK = NOT_FOUND "unknown-webhook" "No such webhook" {
         operator: "`GET /api/admin/webhooks` lists the webhooks.",
+    }
+    UNSUPPORTED_IMAGE = UNSUPPORTED_MEDIA_TYPE "unsupported-image" "The request body is not an image" {
+        operator: "Send a JPEG, PNG or WebP image with its `Content-Type`.",
     }
     WRONG_ADMIN_TOKEN = UNAUTHORIZED "wrong-admin-token" "Wrong admin token" {
         operator: "Use the controller's admin token, or an API token that is neither revoked nor expired.",

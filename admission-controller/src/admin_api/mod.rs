@@ -8,6 +8,7 @@ mod csv;
 pub(crate) mod keys;
 pub(crate) mod lanes;
 pub(crate) mod live;
+pub(crate) mod media;
 pub(crate) mod operators;
 pub(crate) mod orders;
 pub(crate) mod product_csv;
@@ -68,6 +69,7 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
         .merge(keys::routes::routes())
         .merge(webhooks::routes::routes())
         .route_layer(idempotency)
+        .merge(media::routes::routes())
         .merge(product_csv::routes::routes())
         .merge(owners)
         .route_layer(from_fn_with_state(auth.clone(), middleware::signed_in))

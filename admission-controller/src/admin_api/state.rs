@@ -3,9 +3,10 @@
 use axum::extract::FromRef;
 
 use super::{
-    keys::service::SigningKeys, lanes::service::Lanes, live::service::Live, orders::service::Orders,
-    product_csv::service::ProductTable, products::service::Products, rehearsals::service::Rehearsals,
-    reports::service::Reports, sales::service::Sales, ticket_actions::service::TicketActions,
+    keys::service::SigningKeys, lanes::service::Lanes, live::service::Live, media::service::Media,
+    orders::service::Orders, product_csv::service::ProductTable, products::service::Products,
+    rehearsals::service::Rehearsals, reports::service::Reports, sales::service::Sales,
+    ticket_actions::service::TicketActions,
 };
 use crate::{auth::service::Auth, db::Store};
 
@@ -16,6 +17,7 @@ pub(crate) struct AdminState {
     pub(crate) keys: SigningKeys,
     pub(crate) lanes: Lanes,
     pub(crate) live: Live,
+    pub(crate) media: Media,
     pub(crate) orders: Orders,
     pub(crate) product_table: ProductTable,
     pub(crate) products: Products,
@@ -41,6 +43,7 @@ parts! {
     keys: SigningKeys,
     lanes: Lanes,
     live: Live,
+    media: Media,
     orders: Orders,
     product_table: ProductTable,
     products: Products,

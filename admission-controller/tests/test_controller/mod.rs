@@ -73,6 +73,11 @@ impl TestController {
         self.start_controller(&self.redis_url, shutdown, more).await
     }
 
+    /// What stops the test's controllers.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
     /// A controller on the same database, and on another Redis.
     pub async fn controller_at(&self, redis_url: &str, shutdown: &Shutdown) -> SocketAddr {
         self.start_controller(redis_url, shutdown, &[]).await

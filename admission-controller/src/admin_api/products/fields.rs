@@ -1,5 +1,6 @@
 //! The fields of products and variants, and their checks. Pure.
 
+use fairline_media::MediaHash;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -12,6 +13,8 @@ pub(crate) const PRODUCT_BYTES_MAX: usize = 512 * 1024;
 pub(crate) const PRODUCTS_MAX: i64 = 10_000;
 /// The maximum number of variants of a product.
 pub(crate) const VARIANTS_MAX: usize = 200;
+/// The maximum number of images of a product.
+const IMAGES_MAX: usize = 12;
 /// The maximum number of attributes of a product, and of a variant.
 pub(crate) const ATTRIBUTES_MAX: usize = 30;
 
@@ -76,6 +79,18 @@ pub(crate) struct VariantFields {
     pub(crate) gtin: Option<String>,
 }
 
+/// An image, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImageFields {
+    /// `media` of an uploaded image.
+    pub(crate) media: String,
+    /// What the image shows, for screen readers; empty if it adds nothing to the text.
+    #[serde(default)]
+    #[schema(max_length = 250)]
+    pub(crate) alt: String,
+}
+
 /// A new product.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +109,10 @@ pub(crate) struct CreateProduct {
     #[serde(default)]
     #[schema(max_items = 200)]
     pub(crate) variants: Vec<VariantFields>,
+    /// In the order of display; at most 12.
+    #[serde(default)]
+    #[schema(max_items = 12)]
+    pub(crate) images: Vec<ImageFields>,
 }
 
 /// The changes of a product. Fields that are left out stay as they are.
@@ -117,6 +136,10 @@ pub(crate) struct ChangeProduct {
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, max_items = 200)]
     pub(crate) variants: Option<Vec<VariantFields>>,
+    /// All images, in the order of display.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, max_items = 12)]
+    pub(crate) images: Option<Vec<ImageFields>>,
 }
 
 /// A field that may be left out, but not be null.
@@ -129,7 +152,8 @@ impl CreateProduct {
         check_name(&self.name)?;
         check_description(&self.description)?;
         check_attributes(&self.attributes)?;
-        check_variants(&self.variants)
+        check_variants(&self.variants)?;
+        check_images(&self.images)
     }
 }
 
@@ -138,7 +162,8 @@ impl ChangeProduct {
         self.name.as_deref().map_or(Ok(()), check_name)?;
         self.description.as_deref().map_or(Ok(()), check_description)?;
         self.attributes.as_deref().map_or(Ok(()), check_attributes)?;
-        self.variants.as_deref().map_or(Ok(()), check_variants)
+        self.variants.as_deref().map_or(Ok(()), check_variants)?;
+        self.images.as_deref().map_or(Ok(()), check_images)
     }
 }
 
@@ -171,6 +196,24 @@ fn check_variants(variants: &[VariantFields]) -> Result<(), AdminError> {
         checked.map_err(|Wrong { field, must }| wrong_variant(nth, field, must))?;
     }
     Ok(())
+}
+
+fn check_images(images: &[ImageFields]) -> Result<(), AdminError> {
+    check("images", images.len() <= IMAGES_MAX, "be at most 12")?;
+    for (nth, image) in images.iter().enumerate() {
+        let is_one = image.media.parse::<MediaHash>().is_ok();
+        let is_new = images[..nth].iter().all(|other| other.media != image.media);
+        let checked = check("media", is_one, "be `media` of an uploaded image")
+            .and_then(|()| check("media", is_new, "differ from those of the other images"))
+            .and_then(|()| check("alt", is_line(&image.alt, 0..=250), "be one line of at most 250 characters"));
+        checked.map_err(|Wrong { field, must }| wrong_image(nth, field, must))?;
+    }
+    Ok(())
+}
+
+/// The error of an image's field.
+pub(crate) fn wrong_image(nth: usize, field: &str, must: &'static str) -> AdminError {
+    AdminError::WrongPart { field: format!("images[{nth}].{field}"), must }
 }
 
 /// The error of a variant's field.
@@ -294,5 +337,21 @@ mod tests {
         );
         assert_eq!(field(&vec![variant("a"); VARIANTS_MAX + 1]), "variants");
         assert!(check_variants(&[variant("a"), variant("A")]).is_ok());
+    }
+
+    #[test]
+    fn images_are_different_uploads() {
+        let image = |media: &str, alt: &str| ImageFields { media: media.to_owned(), alt: alt.to_owned() };
+        let (one, other) = ("0a".repeat(32), "0b".repeat(32));
+        assert!(check_images(&[image(&one, ""), image(&other, "A shoe")]).is_ok());
+        let field = |images: &[ImageFields]| match check_images(images) {
+            Err(AdminError::WrongPart { field, .. }) => field,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(field(&[image(&one, ""), image(&one, "")]), "images[1].media");
+        assert_eq!(field(&[image("../x", "")]), "images[0].media");
+        assert_eq!(field(&[image(&one, &"a".repeat(251))]), "images[0].alt");
+        let many: Vec<_> = (0..13).map(|nth| image(&format!("{nth:064x}"), "")).collect();
+        assert!(matches!(check_images(&many), Err(AdminError::WrongField { field: "images", .. })));
     }
 }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    fields::{ChangeProduct, CreateProduct, PRODUCTS_MAX, wrong_variant},
+    fields::{ChangeProduct, CreateProduct, PRODUCTS_MAX, wrong_image, wrong_variant},
     store::{Listing, ProductChange, Written},
     view::{AdminProduct, AdminProductSummary},
 };
@@ -55,8 +55,8 @@ impl Products {
 
     pub(super) async fn change(&self, by: &By, id: Uuid, change: ChangeProduct) -> Result<AdminProduct, AdminError> {
         change.check()?;
-        let ChangeProduct { version, name, description, attributes, variants } = change;
-        let change = ProductChange { name, description, attributes, variants };
+        let ChangeProduct { version, name, description, attributes, variants, images } = change;
+        let change = ProductChange { name, description, attributes, variants, images };
         self.written(self.store.change_product(by, (id, version), &change).await?).await
     }
 
@@ -80,6 +80,9 @@ impl Products {
             Written::Changed { version } => Err(AdminError::ProductChanged { version }),
             Written::UnknownVariant(nth) => {
                 Err(wrong_variant(nth, "id", "be the id of a variant of this product, or be left out"))
+            }
+            Written::UnknownImage(nth) => {
+                Err(wrong_image(nth, "media", "be an uploaded image; unused ones are deleted after a day"))
             }
             Written::SkuTaken(sku) => Err(AdminError::SkuTaken { sku }),
         }

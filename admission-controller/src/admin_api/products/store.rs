@@ -1,13 +1,15 @@
 //! Products and variants.
 
+use fairline_media::MediaHash;
 use fairline_postgres::PgConnection;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::{FromRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::fields::{Attribute, CreateProduct, PRODUCTS_MAX, VariantFields};
-use crate::db::{By, Store, StoreError};
+use super::fields::{Attribute, CreateProduct, ImageFields, PRODUCTS_MAX, VariantFields};
+use crate::db::{Audited, By, Store, StoreError, audit};
 
 /// Selects products.
 #[derive(Debug, Default)]
@@ -28,6 +30,7 @@ pub struct ProductSummary {
     pub version: i32,
     pub variants: i64,
     pub first_sku: Option<String>,
+    pub image: Option<Json<ImageRow>>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
 }
@@ -37,6 +40,7 @@ pub struct ProductSummary {
 pub struct Product {
     pub row: ProductRow,
     pub variants: Vec<VariantRow>,
+    pub images: Vec<ImageRow>,
 }
 
 /// The fields of a product.
@@ -64,6 +68,18 @@ pub struct VariantRow {
     pub gtin: Option<String>,
 }
 
+/// An image of a product.
+#[derive(Debug, FromRow, Deserialize)]
+pub struct ImageRow {
+    /// The hash in hexadecimal digits.
+    pub media: String,
+    pub alt: String,
+    pub format: String,
+    pub width: i32,
+    pub height: i32,
+    pub widths: Vec<i32>,
+}
+
 /// The changes of a product.
 #[derive(Debug)]
 pub struct ProductChange {
@@ -72,6 +88,8 @@ pub struct ProductChange {
     pub attributes: Option<Vec<Attribute>>,
     /// All variants, in their order.
     pub variants: Option<Vec<VariantFields>>,
+    /// All images, in their order.
+    pub images: Option<Vec<ImageFields>>,
 }
 
 /// The outcome of writing a product. Only `Done` has an effect.
@@ -86,6 +104,8 @@ pub enum Written {
     },
     /// The id of a variant, given by its place, is not one of the product's.
     UnknownVariant(usize),
+    /// An image, given by its place, is not stored.
+    UnknownImage(usize),
     /// A variant of another product has this SKU.
     SkuTaken(String),
 }
@@ -111,7 +131,10 @@ impl Store {
         Ok(sqlx::query_as(
             "SELECT id, name, archived, version, created_at, updated_at, \
              (SELECT count(*) FROM variants WHERE product_id = products.id) AS variants, \
-             (SELECT sku FROM variants WHERE product_id = products.id ORDER BY position LIMIT 1) AS first_sku \
+             (SELECT sku FROM variants WHERE product_id = products.id ORDER BY position LIMIT 1) AS first_sku, \
+             (SELECT jsonb_build_object('media', encode(hash, 'hex'), 'alt', alt, 'format', format, 'width', width, \
+                'height', height, 'widths', widths) FROM product_images JOIN media ON hash = product_images.media \
+                WHERE product_id = products.id ORDER BY position LIMIT 1) AS image \
              FROM products \
              WHERE ($1::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM products WHERE id = $1)) \
              AND ($2::text IS NULL OR strpos(lower(name), lower($2)) > 0 \
@@ -142,7 +165,14 @@ impl Store {
         .bind(id)
         .fetch_all(&self.pool)
         .await?;
-        Ok(Some(Product { row, variants }))
+        let images = sqlx::query_as(
+            "SELECT encode(hash, 'hex') AS media, alt, format, width, height, widths \
+             FROM product_images JOIN media ON hash = product_images.media WHERE product_id = $1 ORDER BY position",
+        )
+        .bind(id)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(Some(Product { row, variants, images }))
     }
 
     pub async fn create_product(&self, by: &By, new: &CreateProduct) -> Result<Written, StoreError> {
@@ -162,6 +192,9 @@ impl Store {
         .await?;
         let Some(id) = id else { return Ok(Written::TooMany) };
         if let Some(rejected) = write_variants(&mut transaction, id, &new.variants).await? {
+            return Ok(rejected);
+        }
+        if let Some(rejected) = write_images(&mut transaction, by, id, &new.images).await? {
             return Ok(rejected);
         }
         transaction.commit().await?;
@@ -199,6 +232,11 @@ impl Store {
         .await?;
         if let Some(variants) = &change.variants
             && let Some(rejected) = write_variants(&mut transaction, id, variants).await?
+        {
+            return Ok(rejected);
+        }
+        if let Some(images) = &change.images
+            && let Some(rejected) = write_images(&mut transaction, by, id, images).await?
         {
             return Ok(rejected);
         }
@@ -279,6 +317,52 @@ async fn write_variants(
     ] {
         sqlx::query(statement).bind(product).bind(Json(&written)).execute(&mut *connection).await?;
     }
+    Ok(None)
+}
+
+/// Replaces the images of a product, if they differ. Gives the reason if they are rejected.
+async fn write_images(
+    connection: &mut PgConnection,
+    by: &By,
+    product: Uuid,
+    images: &[ImageFields],
+) -> Result<Option<Written>, StoreError> {
+    // In one order, and so that none is withdrawn meanwhile.
+    let hashes: Vec<Vec<u8>> =
+        images.iter().filter_map(|image| image.media.parse().ok()).map(|MediaHash(hash)| hash.to_vec()).collect();
+    let stored: Vec<String> = sqlx::query_scalar(
+        "SELECT encode(hash, 'hex') FROM media WHERE stored_at IS NOT NULL AND (hash = ANY ($1) \
+            OR hash IN (SELECT media FROM product_images WHERE product_id = $2)) ORDER BY hash FOR NO KEY UPDATE",
+    )
+    .bind(&hashes)
+    .bind(product)
+    .fetch_all(&mut *connection)
+    .await?;
+    if let Some(nth) = images.iter().position(|image| !stored.contains(&image.media)) {
+        return Ok(Some(Written::UnknownImage(nth)));
+    }
+    let existing: Vec<(String, String)> =
+        sqlx::query_as("SELECT encode(media, 'hex'), alt FROM product_images WHERE product_id = $1 ORDER BY position")
+            .bind(product)
+            .fetch_all(&mut *connection)
+            .await?;
+    if existing.iter().map(|(media, alt)| (media, alt)).eq(images.iter().map(|image| (&image.media, &image.alt))) {
+        return Ok(None);
+    }
+    sqlx::query("DELETE FROM product_images WHERE product_id = $1").bind(product).execute(&mut *connection).await?;
+    sqlx::query(
+        "INSERT INTO product_images (product_id, position, media, alt) \
+         SELECT $1, (place - 1)::integer, decode(image ->> 'media', 'hex'), image ->> 'alt' \
+         FROM jsonb_array_elements($2) WITH ORDINALITY AS list (image, place)",
+    )
+    .bind(product)
+    .bind(Json(images))
+    .execute(&mut *connection)
+    .await?;
+    let name: String =
+        sqlx::query_scalar("SELECT name FROM products WHERE id = $1").bind(product).fetch_one(&mut *connection).await?;
+    let after = Some(json!({ "images": images }));
+    audit(connection, by, Audited { action: "change_images", subject: &name, after, ..Audited::default() }).await?;
     Ok(None)
 }
 

@@ -1,5 +1,6 @@
 //! Products as the admin API shows them.
 
+use fairline_media::MediaHash;
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -7,8 +8,9 @@ use uuid::Uuid;
 
 use super::{
     fields::Attribute,
-    store::{Product, ProductSummary, VariantRow},
+    store::{ImageRow, Product, ProductSummary, VariantRow},
 };
+use crate::admin_api::media::view::{MediaSize, sizes};
 
 /// A product, with its variants.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,6 +22,8 @@ pub(crate) struct AdminProduct {
     attributes: Vec<Attribute>,
     /// In the order of display.
     variants: Vec<AdminVariant>,
+    /// In the order of display.
+    images: Vec<AdminImage>,
     /// Whether it is offered for new sales no more.
     archived: bool,
     /// Raised by each change. A change names the version that it is based on.
@@ -49,6 +53,20 @@ pub(crate) struct AdminVariant {
     gtin: Option<String>,
 }
 
+/// An image of a product.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AdminImage {
+    media: String,
+    /// What the image shows, for screen readers; empty if it adds nothing to the text.
+    alt: String,
+    /// The width of the upload, in pixels.
+    width: i32,
+    /// The height of the upload, in pixels.
+    height: i32,
+    /// Its files, from the narrowest.
+    sizes: Vec<MediaSize>,
+}
+
 /// A product in a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AdminProductSummary {
@@ -62,6 +80,9 @@ pub(crate) struct AdminProductSummary {
     /// The SKU of its first variant, if it has one.
     #[schema(required)]
     first_sku: Option<String>,
+    /// Its first image, if it has one.
+    #[schema(required)]
+    image: Option<AdminImage>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
@@ -69,18 +90,28 @@ pub(crate) struct AdminProductSummary {
 }
 
 impl From<Product> for AdminProduct {
-    fn from(Product { row, variants }: Product) -> Self {
+    fn from(Product { row, variants, images }: Product) -> Self {
         Self {
             id: row.id,
             name: row.name,
             description: row.description,
             attributes: row.attributes.0,
             variants: variants.into_iter().map(AdminVariant::from).collect(),
+            images: images.into_iter().filter_map(AdminImage::of).collect(),
             archived: row.archived,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
+    }
+}
+
+impl AdminImage {
+    /// An image, if its hash is one: the database holds no other.
+    fn of(row: ImageRow) -> Option<Self> {
+        let ImageRow { media, alt, format, width, height, widths } = row;
+        let hash: MediaHash = media.parse().ok()?;
+        Some(Self { media, alt, width, height, sizes: sizes(hash, &format, &widths) })
     }
 }
 
@@ -93,7 +124,8 @@ impl From<VariantRow> for AdminVariant {
 
 impl From<ProductSummary> for AdminProductSummary {
     fn from(row: ProductSummary) -> Self {
-        let ProductSummary { id, name, archived, version, variants, first_sku, created_at, updated_at } = row;
-        Self { id, name, archived, version, variants, first_sku, created_at, updated_at }
+        let ProductSummary { id, name, archived, version, variants, first_sku, image, created_at, updated_at } = row;
+        let image = image.and_then(|image| AdminImage::of(image.0));
+        Self { id, name, archived, version, variants, first_sku, image, created_at, updated_at }
     }
 }
