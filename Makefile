@@ -1,4 +1,4 @@
-# Everything that one does here. `make` alone lists it.
+# Every task of this repository. `make` alone lists them.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,8 +18,8 @@ CARGO := cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 CHECKED := $(or $(CARGO_TARGET_DIR),target)/checked
-# nextest where there is one, which runs the tests of all crates side by side but knows no doc tests; cargo's own runner
-# elsewhere.
+# nextest where there is one, which runs the tests of all crates side by side but knows no doc
+# tests; cargo's own runner elsewhere.
 NEXTEST := $(shell command -v cargo-nextest)
 # A server that the line is measured against.
 NODE_WS := tools/bench-line/node-ws/node_modules/.installed
@@ -30,10 +30,10 @@ WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -typ
 
 .PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem simulate chaos lint openapi snapshots format
 
-help: ## List what there is to make
+help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install what the demo needs, where it is missing
+setup: ## Install the packages that the demo needs
 	@scripts/setup.sh demo
 
 setup-test:
@@ -46,12 +46,13 @@ web/node_modules/.installed: web/package.json web/package-lock.json
 	@npm --prefix web ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# The build leaves files alone that have not changed, so that nothing is compiled again for them; hence a mark of its own.
+# The build leaves files alone that have not changed, so that nothing is compiled again for them;
+# hence a mark of its own.
 web/node_modules/.built: web/node_modules/.installed $(WEB_SOURCES)
 	@cd web && node scripts/build.mjs
 	@touch $@
 
-build: setup web ## Build the services and the command line, for trying them out
+build: setup web ## Build the services and the command line
 	@$(CARGO) build --locked --package fairline
 
 demo: build ## Run everything on one port: PORT=8080, FRESH=1 to start over, CROWD=500 for a crowd
@@ -62,8 +63,9 @@ migrate: build ## Bring a database up to date: make migrate POSTGRES_URL=postgre
 
 test: setup-test web test-web test-deploy test-rust test-api test-browser test-load ## Run every test
 
-# What tests start as processes: the services, the demo. Built for all of them alike, it is built once, and beforehand, so that it
-# takes none of the time that a test may take.
+# The programs that tests start as processes. They are built once and beforehand, so that building
+# does not count towards the time limit of a test. `--examples` enables the features of development
+# dependencies, as tests do.
 programs: setup web
 	@$(CARGO) build --locked --workspace --bins --examples
 
@@ -83,7 +85,7 @@ test-api: programs ## Call every operation of the OpenAPI documents with generat
 test-browser: programs ## Run the tests in a browser
 	@cd web && CHROMIUM=$$(../scripts/chromium.sh) FAIRLINE_BIN='$(abspath $(BIN))/fairline' node scripts/test.mjs test/browser
 
-screenshot: build ## Take docs/screenshot.png again, of a demo with a crowd
+screenshot: build ## Take the pictures in the README again, of a demo with a crowd
 	@cd web && CHROMIUM=$$(../scripts/chromium.sh) FAIRLINE_BIN='$(abspath $(BIN))/fairline' npm run --silent screenshot
 
 $(NODE_WS): tools/bench-line/node-ws/package.json tools/bench-line/node-ws/package-lock.json
@@ -93,11 +95,11 @@ $(NODE_WS): tools/bench-line/node-ws/package.json tools/bench-line/node-ws/packa
 test-load: programs ## Send a small crowd of each k6 scenario to a demo
 	@FAIRLINE_BIN='$(abspath $(BIN))/fairline' scripts/load.sh smoke
 
-load: setup web ## Send a larger one, with every threshold: SCENARIO=normal|peak|stress SCALE=0.05
+load: setup web ## Send a large k6 crowd, and check every threshold: SCENARIO=normal|peak|stress SCALE=0.05
 	@$(CARGO) build --locked --release --package fairline
 	@FAIRLINE_BIN='$(abspath $(RELEASE))/fairline' scripts/load.sh load
 
-image-steps: ## Perform the steps of the Dockerfile without an engine, and look how large the images are
+image-steps: ## Perform the steps of the Dockerfile without a container engine, and measure the images
 	@python3 scripts/test_dockerfile.py --all
 
 fuzz: web ## Call every parser that faces the network with mutated inputs: SECONDS=240, ONLY=websocket for a part
@@ -106,23 +108,22 @@ fuzz: web ## Call every parser that faces the network with mutated inputs: SECON
 
 bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an hour: ONLY=place_vs_zrank for a part
 	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line
-	@$(CARGO) build --locked --release --package fairline-update-policy --example messages
 	@exec $(RELEASE)/bench-line $(if $(ONLY),--only '$(ONLY)')
 
-bench-promises: setup web ## Measure what many sales cost one controller, in some four minutes
-	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line
+bench-promises: setup web ## Measure what many sales cost one controller, in about four minutes
+	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package checkout --package fairline-bench-line
 	@exec $(RELEASE)/bench-promises
 
-bench-recovery: setup web ## Measure the recovery of a large line from a lost Redis, in some two minutes
-	@$(CARGO) build --locked --release --package admission-controller --example bench-recovery
-	@exec $(RELEASE)/examples/bench-recovery
+bench-recovery: setup web ## Measure the recovery of a large line from a lost Redis, in about two minutes
+	@$(CARGO) build --locked --release --package admission-controller --package fairline-bench-line
+	@exec $(RELEASE)/bench-recovery
 
-bench-admission: ## Hold the control law against simulated shoppers, in a few minutes: SEEDS=5 for a shorter run, DOCS=1 for new plots in docs/
+bench-admission: ## Test the control law against simulated shoppers, in a few minutes: SEEDS=5 for a shorter run, DOCS=1 for new plots in docs/
 	@$(CARGO) build --locked --release --quiet --package fairline-bench-admission
 	@$(RELEASE)/bench-admission $(if $(SEEDS),--seeds '$(SEEDS)')
 	@$(if $(DOCS),cp target/bench/admission-sold.svg target/bench/admission-frontier.svg docs/)
 
-bench-admission-live: setup web ## Compare live sales with simulated ones, in some eight minutes: SALES=1 for one sale of each mode
+bench-admission-live: setup web ## Compare live sales with simulated ones, in about eight minutes: SALES=1 for one sale of each mode
 	@$(CARGO) build --locked --release --quiet --package fairline --package fairline-bench-admission
 	@exec $(RELEASE)/bench-admission --live '$(or $(SALES),3)' --fairline $(RELEASE)/fairline
 
@@ -130,18 +131,20 @@ bench-redeem: setup ## Measure redemption, in about four minutes: ONLY=rejects_v
 	@$(CARGO) build --locked --release --package admission-controller --package checkout --package waiting-room --package fairline-bench-redeem
 	@exec $(RELEASE)/bench-redeem $(if $(ONLY),--only '$(ONLY)')
 
-simulate: setup web ## Simulate the line and its admissions with faults, in some minutes: SEEDS=200 for a shorter run, STORY=7 to print one
+simulate: setup web ## Simulate the line and its admissions with faults, in a few minutes: SEEDS=200 for a shorter run, STORY=7 to print one, KEEP=tools/simulate/tests/stories to keep those of the controls
 	@$(CARGO) build --locked --release --quiet --package fairline-simulate
-	@exec $(RELEASE)/simulate $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(STORY),--story '$(STORY)') $(if $(BUG),--bug '$(BUG)')
+	@exec $(RELEASE)/simulate $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(STORY),--story '$(STORY)') $(if $(BUG),--bug '$(BUG)') $(if $(KEEP),--keep '$(KEEP)' --tries 1000)
 
-chaos: setup-test programs ## Break shops of real processes at random while crowds buy, in an hour: SEEDS=2 for a shorter run, ONLY=redis for some faults
-	@exec $(BIN)/chaos $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(ONLY),--only '$(ONLY)')
+chaos: setup-test $(if $(OPTIMISED),web,programs) ## Inject random faults into shops of real processes while crowds buy, in an hour: SEEDS=2 for a shorter run, ONLY=redis for some faults, OPTIMISED=1 for release builds
+	@$(if $(OPTIMISED),$(CARGO) build --locked --release --workspace --bins)
+	@exec $(if $(OPTIMISED),$(RELEASE),$(BIN))/chaos $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(ONLY),--only '$(ONLY)')
 
 snapshots: programs $(NODE_WS) ## Renew the snapshots of texts in tests: TESTS='package(fairline)' for a part
 	@INSTA_UPDATE=always $(MAKE) test-rust $(if $(TESTS),TESTS="$(TESTS)")
 
-# The tests that compare the generated files write them instead. The OpenAPI documents are those that a demo serves.
-openapi: programs ## Renew what is generated: docs/openapi, docs/problems.md, the schema's snapshot, and the types of the pages
+# The tests that compare the generated files write them instead. The OpenAPI documents are those
+# that a demo serves.
+openapi: programs ## Renew generated files: docs/openapi, docs/problems.md, the schema's snapshot, and the types of the pages
 	@FAIRLINE_REGENERATE=1 $(CARGO) $(if $(NEXTEST),nextest run,test) --locked --package fairline --test demo --test problems --test schema $(if $(NEXTEST),,--) a_demo_serves_everything is_up_to_date
 	@npm --prefix web run --silent generate
 
@@ -149,9 +152,10 @@ $(LINT_TOOLS): scripts/lint/package.json scripts/lint/package-lock.json
 	@npm --prefix scripts/lint ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-lint: setup web $(LINT_TOOLS) ## Check format, lints, types, texts, OpenAPI documents, licences and known weaknesses
+lint: setup web $(LINT_TOOLS) ## Check format, lints, types, texts, OpenAPI documents, licences and known vulnerabilities
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	@RUSTDOCFLAGS='--deny warnings --allow rustdoc::private_intra_doc_links' $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 	@npm --prefix web run --silent lint
 	@$(LINT_BIN)/cspell lint --config scripts/lint/cspell.json --no-progress --no-summary
 	@node scripts/lint/prose.mjs

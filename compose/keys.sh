@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Generates the keys and passwords of compose.yaml in compose/secrets. Does nothing if that folder exists.
+# Generates the keys and passwords of compose.yaml in compose/secrets. Does nothing if that folder
+# exists.
 set -euo pipefail
 umask 077
 cd "$(dirname "$0")"

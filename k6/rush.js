@@ -8,12 +8,12 @@ import { Counter, Rate, Trend } from "k6/metrics";
 import ws from "k6/ws";
 
 const SCENARIOS = {
-  // As on any day with a sale.
+  // An ordinary sale.
   normal: { shoppers: 10_000, seconds: 300, p95Ms: 300 },
-  // As when the sale opens.
+  // The opening of a popular sale.
   peak: { shoppers: 100_000, seconds: 120, p95Ms: 500 },
-  // More and more, ten thousand in each of ten minutes, and who is not let in stays to the end: a
-  // sale that lets in few is what to aim at.
+  // Ten thousand more in each of ten minutes, and shoppers who are not admitted stay to the end.
+  // Choose a sale that admits few.
   stress: { shoppers: 100_000, seconds: 600, p95Ms: 300, stay: true },
 };
 
@@ -47,7 +47,7 @@ export const options = {
       rate: shoppers,
       timeUnit: `${seconds}s`,
       duration: `${seconds}s`,
-      // Most are there until the sale is over, so everybody needs a place in k6, too.
+      // Most are there until the sale is over, so each virtual user needs a place in k6, too.
       preAllocatedVUs: shoppers,
       gracefulStop: `${patience}s`,
     },
@@ -107,13 +107,13 @@ export default function ({ sale, endsAt }) {
       });
       line.on("error", () => { outcome = outcome === "waiting" ? "cut_off" : outcome; });
       const leaves = (how) => () => { outcome = how; line.send(JSON.stringify({ type: "leave" })); line.close(); };
-      // Who comes last has time to hear something, too.
+      // The last arrivals also have time to receive a message.
       if (scenario.stay) line.setTimeout(() => leaves(heard ? "stayed" : "unheard")(), Math.max(5_000, endsAt - Date.now()));
       else line.setTimeout(leaves("gave_up"), patience * 1000);
     });
     if (!check(socket, { "a socket": (answer) => answer && answer.status === 101 }) && outcome === "waiting") outcome = "no_socket";
   }
   outcomes.add(1, { outcome });
-  // Everybody has to hear how it ended; under stress, to be in line to the end.
+  // Each shopper has to receive an outcome; under stress, to be in line until the end.
   failed.add(page.status !== 200 || !["bought", "sold_out", "closed", ...(scenario.stay ? ["stayed"] : [])].includes(outcome));
 }

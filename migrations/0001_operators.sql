@@ -8,9 +8,6 @@ CREATE TABLE operators (
     totp_secret   bytea NOT NULL,
     -- The time step of the last code that was used: a code is valid once.
     totp_step     bigint NOT NULL DEFAULT 0,
-    -- Not used: `sign_in_failures` counts failed attempts.
-    failures      integer NOT NULL DEFAULT 0,
-    failed_at     timestamptz,
     created_at    timestamptz NOT NULL DEFAULT now(),
     last_seen_at  timestamptz,
     CONSTRAINT operators_name_is_plain CHECK (name ~ '^[a-z0-9][a-z0-9._@-]{0,62}$'),

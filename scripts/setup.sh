@@ -10,7 +10,7 @@ node_needed=20
 
 log=target/setup.log
 missing=()  # packages to install
-problems=() # what a person has to see to
+problems=() # problems that the user has to solve
 
 main() {
     cd "$(dirname "$0")/.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests the deployment files: the Helm chart (with helm, against the schemas of Kubernetes) and its alerts, compose.yaml, the
-# Dockerfile and the workflows. Installs its tools in target/tools.
+# Tests the deployment files: the Helm chart (with helm, against the schemas of Kubernetes) and its
+# alerts, compose.yaml, the Dockerfile and the workflows. Installs its tools in target/tools.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -48,7 +48,8 @@ def reads_as_compose(folder):
     check(all(file.read_text() == text for file, text in kept.items()), "compose/keys.sh changed the keys when run again")
     check(all(file.stat().st_mode & 0o077 == 0 for file in kept if file.suffix == ".env"), "other users may read the passwords")
     check([file.name for file in (folder / "compose").glob("secrets*")] == ["secrets"], "compose/keys.sh leaves temporary files")
-    # The plugin if installed; otherwise Debian's package, which parses secrets, merges and variables alike.
+    # The plugin if installed; otherwise Debian's package, which parses secrets, merges and
+    # variables alike.
     has_plugin = shutil.which("docker") and run("docker", "compose", "version").returncode == 0
     compose = ["docker", "compose"] if has_plugin else ["docker-compose"]
     config = run(*compose, "--file", str(folder / "compose.yaml"), "config")

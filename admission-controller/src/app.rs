@@ -6,7 +6,7 @@ use axum::Router;
 use fairline_line::store::LineStore;
 use fairline_media::{MediaStore, Workshop};
 use fairline_server::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 
 use crate::{
     Settings,
@@ -25,7 +25,13 @@ use crate::{
         ticket_actions::service::TicketActions,
     },
     auth::service::Auth,
-    controller::{clock::Clock, decision_metrics, keys::Keys, schedule, tick::Ticker},
+    controller::{
+        clock::Clock,
+        decision_metrics,
+        keys::Keys,
+        schedule,
+        tick::{Permits, Ticker},
+    },
     db::{self, Store},
     jobs::{self, rehearsals::Stage},
     public_api::key_set::PublicKeys,
@@ -72,7 +78,7 @@ impl Service {
         let files = files.map_err(|error| StartError::new(format!("FAIRLINE_MEDIA_URL is invalid: {error}.")))?;
         let (store, ticks) = (Store::connect(settings)?, Store::for_ticks(settings)?);
         let services = Store::for_services(settings)?;
-        services.pool().check().await?;
+        services.pool.check().await?;
         let line = LineStore::connect(settings.redis_url.expose())
             .await
             .map_err(|error| StartError::new(format!("Redis can't be reached: {error}.")))?;
@@ -84,7 +90,7 @@ impl Service {
             keys: keys.clone(),
             every: settings.tick(),
             clock: Clock::of_process(),
-            permits: Semaphore::new(usize::try_from(settings.tick_connections).unwrap_or(1)),
+            permits: Permits::new(settings.tick_connections),
             tick_now: tick_now.clone(),
         });
         let requests = tick_now.clone();
@@ -147,7 +153,7 @@ fn readiness(store: Store, line: LineStore) -> Readiness {
     Arc::new(move || {
         let (store, line) = (store.clone(), line.clone());
         Box::pin(async move {
-            store.probe().await.map_err(|error| error.to_string())?;
+            store.pool.probe().await.map_err(|error| error.to_string())?;
             line.ping().await.map_err(|error| error.to_string())
         })
     })

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+pub use fairline_postgres::StoreError;
 use fairline_postgres::{PgConnection, PgPool, PoolOptions, PostgresSettings, Transaction};
 use fairline_server::StartError;
 use serde_json::Value;
@@ -18,26 +19,6 @@ use crate::Settings;
 const REPORT: Duration = Duration::from_secs(5);
 /// Connections for the key set and for readiness checks.
 const KEY_CONNECTIONS: u32 = 2;
-
-/// Why the database rejected or failed a statement.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A constraint of the schema rejected it. Its name says which promise would have been broken.
-    #[error("the database constraint {0} rejected it")]
-    Refused(String),
-    /// Postgres is down, slow or unreachable.
-    #[error("Postgres does not answer: {0}")]
-    Unavailable(#[source] sqlx::Error),
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match error.as_database_error().and_then(|database| database.constraint()) {
-            Some(constraint) => Self::Refused(constraint.to_owned()),
-            None => Self::Unavailable(error),
-        }
-    }
-}
 
 /// Brings the schema up to date, without a time limit. Several processes may run it at once. A
 /// schema that is newer than this program stays as it is.
@@ -90,19 +71,19 @@ pub(crate) use {event_data, insert_events};
 impl Store {
     /// The pool of the admin API and of the jobs. Connects with the first query.
     pub fn connect(settings: &Settings) -> Result<Self, StartError> {
-        Self::through(settings, "admission-controller", settings.admin_connections, REPORT)
+        let connections = settings.admin_connections;
+        let options = PoolOptions { name: "admission-controller", connections, statement: REPORT };
+        Ok(Self { pool: PgPool::new(settings.postgres_url.expose(), &settings.postgres, options)? })
     }
 
     /// The pool of the ticks, which wait for no other work.
     pub fn for_ticks(settings: &Settings) -> Result<Self, StartError> {
-        let statement = Duration::from_millis(settings.postgres.postgres_statement_ms);
-        Self::through(settings, "admission-controller-ticks", settings.tick_connections, statement)
+        Self::through(settings, "admission-controller-ticks", settings.tick_connections)
     }
 
     /// The pool of the key set and of the readiness check.
     pub fn for_services(settings: &Settings) -> Result<Self, StartError> {
-        let statement = Duration::from_millis(settings.postgres.postgres_statement_ms);
-        Self::through(settings, "admission-controller-keys", KEY_CONNECTIONS, statement)
+        Self::through(settings, "admission-controller-keys", KEY_CONNECTIONS)
     }
 
     /// The one connection of a command.
@@ -111,24 +92,8 @@ impl Store {
         Ok(Self { pool: PgPool::new(postgres_url, &PostgresSettings::default(), options)? })
     }
 
-    fn through(
-        settings: &Settings,
-        name: &'static str,
-        connections: u32,
-        statement: Duration,
-    ) -> Result<Self, StartError> {
-        let options = PoolOptions { name, connections, statement };
-        Ok(Self { pool: PgPool::new(settings.postgres_url.expose(), &settings.postgres, options)? })
-    }
-
-    /// The pool, for the store of idempotent responses.
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
-    }
-
-    /// Whether Postgres answers and accepts writes.
-    pub async fn probe(&self) -> Result<(), StoreError> {
-        Ok(self.pool.probe().await?)
+    fn through(settings: &Settings, name: &'static str, connections: u32) -> Result<Self, StartError> {
+        Ok(Self { pool: settings.postgres.pool(settings.postgres_url.expose(), name, connections)? })
     }
 
     /// Begins a transaction whose changes are audited as this author's, and whose events carry the

@@ -1,8 +1,7 @@
 //! The admission controller: admits shoppers as fast as the stock allows, signs their tokens, and
 //! serves the admin API.
 //!
-//! - [`app`] starts and stops the service, [`router`] has every route, [`error`] maps every error
-//!   to a response.
+//! - [`app`] starts and stops the service, [`router`] has every route.
 //! - [`controller`]: the ticks of sales, their lines and records. The control law is the crate
 //!   [`fairline_admission`].
 //! - [`admin_api`]: a folder for each feature. [`auth`]: caller identity, sign-in, sessions.
@@ -10,6 +9,8 @@
 //!   of old rows and unused images, rehearsals.
 //! - Within a feature: routes call the service, the service calls `store.rs`. SQL stands in
 //!   `store.rs` and `db.rs` only.
+//! - Each feature maps its errors to responses, in its `error.rs`. [`error`] has those that several
+//!   features share.
 
 mod admin_api;
 mod app;

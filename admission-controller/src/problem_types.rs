@@ -4,10 +4,10 @@ fairline_server::problem_types! {
     CSRF = FORBIDDEN "csrf" "No CSRF token" {
         operator: "Programs with a session send its `csrf` as the header `x-csrf-token`; simpler, use an API token.",
     }
-    FOREIGN_ORIGIN = FORBIDDEN "foreign-origin" "Foreign origin" {
+    FOREIGN_ORIGIN = FORBIDDEN "foreign-origin" "Origin not allowed" {
         operator: "Open the console at its own address, or set FAIRLINE_PUBLIC_ORIGINS if the proxy rewrites the Host header.",
     }
-    ILLEGAL_TRANSITION = CONFLICT "illegal-transition" "Not possible in the sale's status" {
+    ILLEGAL_TRANSITION = CONFLICT "illegal-transition" "Not possible in the sale's current status" {
         operator: "Check the sale's status; a closed sale stays closed.",
     }
     IMAGE_REJECTED = UNPROCESSABLE_ENTITY "image-rejected" "The image was rejected" {
@@ -49,17 +49,17 @@ fairline_server::problem_types! {
     NOT_REFUNDABLE = CONFLICT "not-refundable" "The amount can't be refunded" {
         operator: "Refund at most `left_minor`. An order that was paid at the shop is refunded there.",
     }
-    NOT_WAITING = CONFLICT "not-waiting" "The ticket does not wait" {
-        operator: "The ticket has departed or has had its turn. Tokens of a whole sale can still be revoked.",
+    NOT_WAITING = CONFLICT "not-waiting" "The ticket is not waiting" {
+        operator: "The ticket has left the line or has had its turn. To stop its token, revoke all unused tokens of the sale.",
     }
     PRODUCT_CHANGED = CONFLICT "product-changed" "The product was changed meanwhile" {
         operator: "Load the product again, and repeat the change with its new `version`.",
     }
-    REHEARSAL_RUNS = CONFLICT "rehearsal-runs" "Another rehearsal runs" {
-        operator: "Wait until it ends, or stop it: one runs at a time.",
+    REHEARSAL_RUNS = CONFLICT "rehearsal-runs" "Another rehearsal is running" {
+        operator: "Wait until it ends, or stop it. One rehearsal runs at a time.",
     }
-    REQUEST_UNDER_WAY = CONFLICT "request-under-way" "Another request for the order has not ended" {
-        operator: "Wait until it ends: the order's `request` shows its state.",
+    REQUEST_UNDER_WAY = CONFLICT "request-under-way" "Another request for the order is in progress" {
+        operator: "Wait until it ends: `request` of the order shows its state.",
     }
     ROLE = FORBIDDEN "role" "Not allowed" {
         operator: "Ask an owner for the role that `detail` names.",
@@ -106,14 +106,14 @@ fairline_server::problem_types! {
     UNKNOWN_PRODUCT = NOT_FOUND "unknown-product" "No such product" {
         operator: "`GET /api/admin/products` lists the products.",
     }
-    UNKNOWN_REHEARSAL = NOT_FOUND "unknown-rehearsal" "No such rehearsal runs" {
+    UNKNOWN_REHEARSAL = NOT_FOUND "unknown-rehearsal" "No such rehearsal is running" {
         operator: "It has ended, or never existed.",
     }
     UNKNOWN_SALE = NOT_FOUND "unknown-sale" "No such sale" {
         operator: "`GET /api/admin/sales` lists all sales.",
     }
     UNKNOWN_TICKET = NOT_FOUND "unknown-ticket" "No such ticket" {
-        operator: "Check the number: the shopper's page shows it.",
+        operator: "Check the ticket number: the shopper's page shows it.",
     }
     UNKNOWN_TOKEN = NOT_FOUND "unknown-token" "No such token" {
         operator: "`GET /api/admin/tokens` lists the API tokens.",
@@ -128,9 +128,9 @@ fairline_server::problem_types! {
         operator: "Use the controller's admin token, or an API token that is neither revoked nor expired.",
     }
     WRONG_CREDENTIALS = UNAUTHORIZED "wrong-credentials" "Invalid name, password or code" {
-        operator: "Check name, password and code. A code is valid once: wait for the next one.",
+        operator: "Check the name, the password and the code. A code is valid once: after a failed attempt, wait for the next one.",
     }
     WRONG_ENROLMENT = UNAUTHORIZED "wrong-enrolment" "Invalid enrolment code" {
-        operator: "Ask an owner for another code: this one is wrong, used or expired.",
+        operator: "This code is wrong, used or expired. Ask an owner for a new one.",
     }
 }

@@ -16,16 +16,16 @@ pub const ADMIN_CONNECTIONS: u32 = 6;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "admission-controller", version)]
 pub struct Settings {
-    /// The address to listen on.
+    /// Address to listen on.
     #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8081")]
     pub listen: SocketAddr,
-    /// The Redis of the lines.
+    /// URL of the Redis that holds the lines.
     #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Secret,
-    /// The Postgres of the ledger.
+    /// Postgres URL: the database with all sales, orders and payments.
     #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
     pub postgres_url: Secret,
-    /// The connections to Postgres.
+    /// Connections to Postgres.
     #[command(flatten)]
     pub postgres: PostgresSettings,
     /// Maximum connections to Postgres for ticks, which is the number of sales that are ticked at
@@ -35,12 +35,12 @@ pub struct Settings {
     /// Maximum connections to Postgres for the admin API, reports and samples.
     #[arg(long, env = "FAIRLINE_ADMIN_CONNECTIONS", default_value_t = ADMIN_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub admin_connections: u32,
-    /// The signing keys of admission tokens: files with an Ed25519 key in PKCS#8 PEM (`fairline
+    /// Signing keys of admission tokens: files with an Ed25519 key in PKCS#8 PEM (`fairline
     /// keys signing`), separated by commas. The first that is not revoked signs; the others are in
     /// the key set.
     #[arg(long = "signing-key-file", env = "FAIRLINE_SIGNING_KEY_FILE", value_delimiter = ',', required = true)]
     pub signing_key_files: Vec<PathBuf>,
-    /// The bearer token of the admin API, with at least 16 characters.
+    /// Admin token: the bearer token for setup and emergencies, with at least 16 characters.
     #[arg(long, env = "FAIRLINE_ADMIN_TOKEN", hide_env_values = true)]
     pub admin_token: Secret,
     /// Whether the console's cookie is sent only over TLS. Disable it only for tests on one
@@ -51,8 +51,8 @@ pub struct Settings {
     /// disabled. Do not set it if checkout takes real money, since the shoppers of a rehearsal pay.
     #[arg(long, env = "FAIRLINE_REHEARSAL_PROGRAM", requires = "rehearsal_url")]
     pub rehearsal_program: Option<PathBuf>,
-    /// The URL for the crowds of rehearsals, with the waiting room, the checkout and this
-    /// controller behind it.
+    /// URL for the crowds of rehearsals, at which the waiting room, checkout and this controller
+    /// are reached together.
     #[arg(long, env = "FAIRLINE_REHEARSAL_URL")]
     pub rehearsal_url: Option<String>,
     /// Where the images of products are stored: `file:///folder`, which all controllers must share,
@@ -70,10 +70,10 @@ pub struct Settings {
     /// Whether to migrate the database at start.
     #[arg(long, env = "FAIRLINE_MIGRATE", default_value_t = false, action = clap::ArgAction::Set)]
     pub migrate: bool,
-    /// The proxies in front of the controller.
+    /// Proxies in front of the controller.
     #[command(flatten)]
     pub front: FrontSettings,
-    /// The log.
+    /// Logging.
     #[command(flatten)]
     pub log: LogSettings,
 }

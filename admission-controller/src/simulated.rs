@@ -6,12 +6,11 @@ use std::{sync::Arc, time::Duration};
 use fairline_admission_token::SigningKey;
 use fairline_line::store::LineStore;
 use fairline_sale::SaleId;
-use tokio::sync::Semaphore;
 
 use crate::controller::{
     keys::Keys,
     schedule::{Next, TickNow, Ticks as _},
-    tick::{Known, Ticker},
+    tick::{Known, Permits, Ticker},
 };
 pub use crate::{
     controller::{
@@ -57,7 +56,7 @@ pub struct Controller<L> {
 impl<L: Ledger> Controller<L> {
     /// A controller that has just started.
     pub fn new(ledger: L, line: LineStore, keys: SigningKeys, every: Duration, clock: Clock) -> Self {
-        let (permits, tick_now) = (Semaphore::new(1), TickNow::default());
+        let (permits, tick_now) = (Permits::new(1), TickNow::default());
         let ticker = Ticker { ledger, line, keys: keys.0, every, clock, permits, tick_now };
         Self { ticker, known: Known::default() }
     }
@@ -78,5 +77,5 @@ impl<L: Ledger> Controller<L> {
 /// The error of a statement whose session is gone.
 #[must_use]
 pub fn session_lost() -> StoreError {
-    StoreError::Unavailable(sqlx::Error::WorkerCrashed)
+    sqlx::Error::WorkerCrashed.into()
 }

@@ -1,6 +1,7 @@
 //! The controller through its HTTP API, over a real Postgres and a real Redis.
 
 mod api;
+mod clocks;
 mod console;
 mod lanes;
 mod limits;

@@ -13,6 +13,7 @@ use fairline_line::ticket::TicketKey;
 use fairline_notification_channels::Channels;
 use fairline_payment_gateway::{GuardedGateway, Stripe};
 use fairline_redemption::{Checks, FastReject, ForgeryGuard, Keys, RefusalCache, Rejections};
+use fairline_redis::Cache;
 use fairline_server::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
 use tokio::net::TcpListener;
 
@@ -20,9 +21,8 @@ use crate::{
     Settings,
     accounts::{account::AccountKey, oidc::Issuer, service::Accounts},
     auth::caller::Callers,
-    catalogue::{self, Catalogue, cache::Cache},
+    catalogue::{self, Catalogue},
     db::{Store, Stores},
-    error::CheckoutError,
     events::{
         consumer::{self, NOTIFICATIONS, WEBHOOKS},
         relay::{self, Relay},
@@ -36,7 +36,7 @@ use crate::{
     notifications::{dispatcher::Notifications, notification::Sender},
     orders::service::Orders,
     payments::service::Payments,
-    redemption::{batcher::RedemptionBatcher, service::Redemptions},
+    redemption::{batcher::RedemptionBatcher, error::RedemptionError, service::Redemptions},
     router::{self, Features, Layers},
     webhooks::Webhooks,
 };
@@ -74,7 +74,7 @@ impl Service {
             let postgres = shared.stores.heartbeat.clone();
             let ready: Readiness = Arc::new(move || {
                 let postgres = postgres.clone();
-                Box::pin(async move { postgres.probe().await.map_err(|error| error.to_string()) })
+                Box::pin(async move { postgres.pool.probe().await.map_err(|error| error.to_string()) })
             });
             Self { routes: Router::new(), ready, fast_reject: None }
         };
@@ -105,13 +105,13 @@ impl Shared {
             .parse()
             .map_err(|error| StartError::new(format!("Invalid ticket key: {error}.")))?;
         let stores = Stores::connect(settings)?;
-        stores.heartbeat.pool().check().await?;
+        stores.heartbeat.pool.check().await?;
         let callers = Callers::new(tickets, account_key(settings)?, merchant_key(settings)?);
         let redis = fairline_redis::connect_in_time(settings.redis_url.expose())
             .map_err(|error| StartError::new(format!("Invalid Redis URL: {}.", error.details())))?;
         let scope = callers.clone();
         let scope = move |parts: &request::Parts| scope.idempotency_scope(&parts.headers);
-        let idempotency = Idempotency::new(stores.requests.pool().clone(), scope, shutdown);
+        let idempotency = Idempotency::new(stores.requests.pool.clone(), scope, shutdown);
         Ok(Self {
             stores,
             stream: EventStream::new(redis.clone()),
@@ -235,7 +235,7 @@ async fn serve_requests(
         limit: limit.clone(),
         health: health.clone(),
         idempotency,
-        sign_in_idempotency: Idempotency::new(store.pool().clone(), known_or_from, &shutdown),
+        sign_in_idempotency: Idempotency::new(store.pool.clone(), known_or_from, &shutdown),
         origins: settings.front.origins(&settings.allowed_origins, settings.secure_cookies)?,
     };
     let routes = router::routes(features, layers);
@@ -250,7 +250,7 @@ fn readiness(keys: Keys, postgres: Store) -> Readiness {
             if !keys.are_loaded() {
                 return Err("The keys of admission tokens have not been loaded yet.".to_owned());
             }
-            postgres.probe().await.map_err(|error| error.to_string())
+            postgres.pool.probe().await.map_err(|error| error.to_string())
         })
     })
 }
@@ -308,7 +308,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) 
                 forgery_guard: redemptions.forgery_guard.clone(),
             };
             let rejections =
-                Rejections { invalid: CheckoutError::BadToken.into(), expired: CheckoutError::TokenExpired.into() };
+                Rejections { invalid: RedemptionError::BadToken.into(), expired: RedemptionError::TokenExpired.into() };
             let fast_reject = FastReject::new(checks, rejections, limit, move |took| health.record(false, took));
             serve(listener, fast_reject.before(router), ServeLimits::default(), &shutdown).await;
         }

@@ -7,8 +7,9 @@
 //! - One statement is preferred to a transaction: without `BEGIN`, an interruption can't leave a
 //!   transaction open. Transactions run in tasks that finish even if the client disconnects.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
+pub use fairline_postgres::StoreError;
 use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
 use fairline_sale::SaleId;
 use fairline_server::StartError;
@@ -21,37 +22,6 @@ const BACKGROUND: Duration = Duration::from_secs(5);
 const BACKGROUND_CONNECTIONS: u32 = 2;
 /// Connections for the heartbeat and for readiness checks.
 const HEARTBEAT_CONNECTIONS: u32 = 2;
-
-/// Why the database rejected or failed a statement.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// A constraint of the schema rejected it. Its name says which promise would have been broken.
-    #[error("the database constraint {0} rejected it")]
-    Refused(String),
-    /// A row that no version of Fairline has written.
-    #[error("the database has an invalid row: {0}")]
-    Corrupt(String),
-    /// Postgres is down, slow or unreachable.
-    #[error("Postgres does not answer: {0}")]
-    Unavailable(#[source] Arc<sqlx::Error>),
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match error.as_database_error().and_then(|database| database.constraint()) {
-            Some(constraint) => Self::Refused(constraint.to_owned()),
-            None => Self::Unavailable(Arc::new(error)),
-        }
-    }
-}
-
-impl StoreError {
-    /// Whether a person would have exceeded a limit.
-    pub(crate) fn is_over_a_limit(&self) -> bool {
-        matches!(self, Self::Refused(constraint)
-            if constraint == "allowances_are_kept" || constraint == "shopper_allowances_are_kept")
-    }
-}
 
 /// Checkout's database, with separate pools for work that must not wait for each other.
 #[derive(Clone)]
@@ -74,20 +44,19 @@ pub(crate) struct Stores {
 impl Stores {
     /// Connects with the first query.
     pub(crate) fn connect(settings: &Settings) -> Result<Self, StartError> {
-        let statement = Duration::from_millis(settings.postgres.postgres_statement_ms);
-        let pool = |name, connections, statement| {
-            let options = PoolOptions { name, connections, statement };
-            PgPool::new(settings.postgres_url.expose(), &settings.postgres, options)
-        };
+        let (url, postgres) = (settings.postgres_url.expose(), &settings.postgres);
+        let pool = |name, connections| postgres.pool(url, name, connections);
+        let (connections, statement) = (BACKGROUND_CONNECTIONS, BACKGROUND);
+        let background = PoolOptions { name: "checkout-background", connections, statement };
         let alone = |pool: PgPool| Store { payments: pool.clone(), background: pool.clone(), pool };
         Ok(Self {
             requests: Store {
-                pool: pool("checkout", settings.request_connections, statement)?,
-                payments: pool("checkout-payments", settings.payment_connections, statement)?,
-                background: pool("checkout-background", BACKGROUND_CONNECTIONS, BACKGROUND)?,
+                pool: pool("checkout", settings.request_connections)?,
+                payments: pool("checkout-payments", settings.payment_connections)?,
+                background: PgPool::new(url, postgres, background)?,
             },
-            redemptions: alone(pool("checkout-redemptions", settings.redemption_connections, statement)?),
-            heartbeat: alone(pool("checkout-heartbeat", HEARTBEAT_CONNECTIONS, statement)?),
+            redemptions: alone(pool("checkout-redemptions", settings.redemption_connections)?),
+            heartbeat: alone(pool("checkout-heartbeat", HEARTBEAT_CONNECTIONS)?),
         })
     }
 }
@@ -101,18 +70,8 @@ impl Store {
         Ok(Self { payments: pool.clone(), background: pool.clone(), pool })
     }
 
-    /// Whether Postgres answers and accepts writes.
-    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
-        Ok(self.pool.probe().await?)
-    }
-
     pub(crate) async fn sale_exists(&self, sale: SaleId) -> Result<bool, StoreError> {
         let exists = sqlx::query_scalar("SELECT EXISTS (SELECT FROM sales WHERE id = $1)").bind(sale.0);
         Ok(exists.fetch_one(&self.pool).await?)
-    }
-
-    /// The pool, for the store of idempotent responses.
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.pool
     }
 }

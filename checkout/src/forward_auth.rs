@@ -30,11 +30,14 @@ use uuid::Uuid;
 
 use crate::{
     CLOCK_SLACK_S,
-    auth::caller::{Callers, Holders},
-    error::CheckoutError,
+    auth::{
+        caller::{Callers, Holders},
+        error::AuthError,
+    },
+    error::CommonError,
     orders::state::OrderStatus,
     problem_types,
-    redemption::{batcher::RedemptionBatcher, outcome::AdmissionUse},
+    redemption::{batcher::RedemptionBatcher, error::RedemptionError, outcome::AdmissionUse},
 };
 
 /// The query parameter and the cookie with a token.
@@ -57,6 +60,37 @@ const KNOWN_MAX: usize = 16_384;
 const READ_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long a cached state is valid.
 const CACHED_FOR: Duration = Duration::from_secs(1);
+
+/// Why a shopper was not admitted.
+#[derive(Debug, thiserror::Error)]
+enum ForwardAuthError {
+    #[error("no admission token was given")]
+    NoToken,
+    #[error("the visit is over")]
+    VisitOver,
+    #[error(transparent)]
+    Redemption(#[from] RedemptionError),
+}
+
+impl ForwardAuthError {
+    /// Whether the token could not be checked.
+    fn is_outage(&self) -> bool {
+        matches!(self, Self::Redemption(RedemptionError::NoKeys | RedemptionError::Common(CommonError::Store(_))))
+    }
+}
+
+impl From<ForwardAuthError> for Problem {
+    fn from(error: ForwardAuthError) -> Self {
+        match error {
+            ForwardAuthError::NoToken => AuthError::NoToken.into(),
+            // Proxies distinguish two rejections only: 401 and 403.
+            ForwardAuthError::VisitOver => Self::new(&problem_types::TOKEN_EXPIRED)
+                .with_status(StatusCode::UNAUTHORIZED)
+                .detail("Its turn is over. Join the line again to get a new token."),
+            ForwardAuthError::Redemption(error) => error.into(),
+        }
+    }
+}
 
 /// The states of admissions as of a moment ago.
 #[derive(Clone, Default)]
@@ -215,44 +249,45 @@ impl ForwardAuth {
         &self,
         asked: &'a AuthRequest,
         holders: &Holders,
-    ) -> Result<(Visit, &'a Candidate), CheckoutError> {
-        let mut refused = CheckoutError::NoToken;
+    ) -> Result<(Visit, &'a Candidate), ForwardAuthError> {
+        use ForwardAuthError::{NoToken, Redemption};
+        let mut refused = NoToken;
         for candidate in &asked.tokens {
             match self.visit_by(&candidate.token, &asked.sales, holders).await {
                 Ok(visit) => return Ok((visit, candidate)),
-                Err(error @ (CheckoutError::NoKeys | CheckoutError::Store(_))) => return Err(error),
-                Err(error) if matches!(refused, CheckoutError::NoToken | CheckoutError::BadToken) => refused = error,
+                Err(error) if error.is_outage() => return Err(error),
+                Err(error) if matches!(refused, NoToken | Redemption(RedemptionError::BadToken)) => refused = error,
                 Err(_) => {}
             }
         }
         Err(refused)
     }
 
-    async fn visit_by(&self, token: &str, sales: &[String], holders: &Holders) -> Result<Visit, CheckoutError> {
+    async fn visit_by(&self, token: &str, sales: &[String], holders: &Holders) -> Result<Visit, ForwardAuthError> {
         let Genuine { claims, kid } = match self.keys.verify(token) {
             Ok(genuine) => genuine,
-            Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
-            Err(NoClaims::NoKeys) => return Err(CheckoutError::NoKeys),
+            Err(NoClaims::Token(_)) => return Err(RedemptionError::BadToken.into()),
+            Err(NoClaims::NoKeys) => return Err(RedemptionError::NoKeys.into()),
         };
         let is_for = |sale: &String| sale.parse() == Ok::<SaleId, _>(claims.sale);
         if !sales.iter().all(is_for) {
-            return Err(CheckoutError::OtherSale);
+            return Err(RedemptionError::OtherSale.into());
         }
-        let visitor = claims.sub.parse().map_err(|_| CheckoutError::BadToken)?;
+        let visitor = claims.sub.parse().map_err(|_| RedemptionError::BadToken)?;
         // If the request carries tickets, the holder's must be among them. On another domain no
         // tickets arrive, and the token alone counts.
         if holders.iter().next().is_some() && !holders.include(visitor) {
-            return Err(CheckoutError::BadToken);
+            return Err(RedemptionError::BadToken.into());
         }
         // An admitted shopper neither waits nor is turned away because the database is slow:
         // redemption decides what is bought. The local clock may be off, so it only decides which
         // tokens need the database.
         if claims.exp <= OffsetDateTime::now_utc().unix_timestamp() - CLOCK_SLACK_S {
             let state = self.state(claims.jti, visitor).await?;
-            return Visit::of(claims, &kid, &state).ok_or(CheckoutError::TokenExpired);
+            return Visit::of(claims, &kid, &state).ok_or(ForwardAuthError::VisitOver);
         }
         match timeout(READ_TIMEOUT, self.state(claims.jti, visitor)).await {
-            Ok(Ok(state)) => Visit::of(claims, &kid, &state).ok_or(CheckoutError::TokenExpired),
+            Ok(Ok(state)) => Visit::of(claims, &kid, &state).ok_or(ForwardAuthError::VisitOver),
             Ok(Err(error)) => {
                 warn!(%error, "read admission failed; accepting the token alone");
                 Ok(Visit { until: claims.exp, claims, order: None })
@@ -267,7 +302,7 @@ impl ForwardAuth {
         }
     }
 
-    async fn state(&self, admission: Uuid, visitor: VisitorId) -> Result<AdmissionUse, CheckoutError> {
+    async fn state(&self, admission: Uuid, visitor: VisitorId) -> Result<AdmissionUse, RedemptionError> {
         if let Some(known) = self.visits.of(admission) {
             return Ok(known);
         }
@@ -307,22 +342,8 @@ fn admitted((visit, candidate): &(Visit, &Candidate), is_secure: bool) -> Respon
     (StatusCode::OK, headers).into_response()
 }
 
-fn refused(error: CheckoutError) -> Response {
-    let mut response = Problem::from(match error {
-        // Proxies distinguish two rejections only: 401 and 403.
-        CheckoutError::TokenExpired => return expired(),
-        error => error,
-    })
-    .into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn expired() -> Response {
-    let problem = Problem::new(&problem_types::TOKEN_EXPIRED)
-        .with_status(StatusCode::UNAUTHORIZED)
-        .detail("Its visit is over. Join the line again to get a new token.");
-    (([(header::CACHE_CONTROL, "no-store")]), problem).into_response()
+fn refused(error: ForwardAuthError) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Problem::from(error)).into_response()
 }
 
 /// Whether a shopper was admitted, for a proxy that checks each request to the merchant's own
@@ -368,18 +389,29 @@ async fn enter(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest,
     }
     match (forward_auth.visit(&asked, &holders).await, &forward_auth.waiting_room_url) {
         (Ok(visit), _) => admitted(&visit, forward_auth.secure_cookies),
-        (Err(error @ (CheckoutError::NoKeys | CheckoutError::Store(_))), _) | (Err(error), None) => refused(error),
-        (Err(_), Some(url)) => (
+        (Err(error), Some(url)) if !error.is_outage() => (
             StatusCode::SEE_OTHER,
             [(header::LOCATION, url.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))],
         )
             .into_response(),
+        (Err(error), _) => refused(error),
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
+
     use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(ForwardAuthError {
+            NoToken,
+            VisitOver,
+            Redemption(RedemptionError::BadToken),
+            Redemption(RedemptionError::OtherSale),
+        }))
+    }
 
     fn asked(uri: &str, headers: &[(&'static str, &str)]) -> AuthRequest {
         let mut map = HeaderMap::new();

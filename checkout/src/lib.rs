@@ -1,7 +1,6 @@
 //! Checkout: redeems admission tokens, holds units, takes payments, keeps orders.
 //!
-//! - [`app`] starts and stops the service, [`router`] has every route, [`error`] maps every error
-//!   to a response.
+//! - [`app`] starts and stops the service, [`router`] has every route.
 //! - [`auth`]: caller identity. [`redemption`]: a token becomes a hold. [`orders`]: holds and
 //!   orders. [`payments`]: money, and the port to the payment gateway. [`accounts`]: sign-in.
 //!   [`notifications`]: e-mail, SMS, Web Push. [`events`]: outbox and streams. [`webhooks`]:
@@ -9,6 +8,8 @@
 //!   merchant's systems. [`forward_auth`]: checks for proxies. [`jobs`]: scheduled work.
 //! - Within a feature: routes call the service, the service calls `store.rs`. SQL stands in
 //!   `store.rs` and `db.rs` only.
+//! - Each feature maps its errors to responses, in its `error.rs`. [`error`] has those that several
+//!   features share.
 //! - Each feature has its own state; only [`app`] and [`router`] know all of them. No two modules
 //!   use each other, unless one contains the other (`cli/tests/layout.rs`).
 

@@ -14,29 +14,29 @@ fairline_server::problem_types! {
         operator: "Check FAIRLINE_OIDC_ISSUER and FAIRLINE_OIDC_AUDIENCE.",
     }
     BAD_TOKEN = UNAUTHORIZED "bad-token" "The admission token is not accepted" {
-        shopper: "Use the browser that waited in the line.",
+        shopper: "Continue in the browser in which you waited in line.",
         merchant: "Send the token with the ticket cookie of the shopper to whom it was issued.",
     }
     BAD_WEBHOOK = BAD_REQUEST "bad-webhook" "Not a webhook of the payment gateway" {
         operator: "Set FAIRLINE_WEBHOOK_SECRETS to the gateway's signing secret, and check the clock.",
     }
-    FOREIGN_ORIGIN = FORBIDDEN "foreign-origin" "Foreign origin" {
+    FOREIGN_ORIGIN = FORBIDDEN "foreign-origin" "Origin not allowed" {
         operator: "Add the shop's origin to FAIRLINE_ALLOWED_ORIGINS, or set FAIRLINE_PUBLIC_ORIGINS if the proxy rewrites the Host header.",
     }
     HOLD_LAPSED = CONFLICT "hold-lapsed" "The hold has expired" {
         shopper: "Join the line again. Nothing was charged.",
     }
-    NO_CHANNEL = UNPROCESSABLE_ENTITY "no-channel" "No channel for this address" {
+    NO_CHANNEL = UNPROCESSABLE_ENTITY "no-channel" "This way to sign in is not available" {
         shopper: "Sign in another way.",
         operator: "Configure e-mail (FAIRLINE_SMTP_URL) or SMS (FAIRLINE_SMS_URL).",
     }
     NO_PUSH = NOT_FOUND "no-push" "Web Push is not configured" {
-        operator: "Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT to enable them.",
+        operator: "Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT to enable it.",
     }
     NO_REMINDER = CONFLICT "no-reminder" "No reminder can be sent" {
         shopper: "Keep the page open.",
     }
-    NO_MERCHANT_KEY = UNAUTHORIZED "no-merchant-key" "Only for the merchant's systems" {
+    NO_MERCHANT_KEY = UNAUTHORIZED "no-merchant-key" "The merchant key is missing or wrong" {
         merchant: "Send `Authorization: Bearer` with the merchant key.",
         operator: "Set FAIRLINE_MERCHANT_KEY to enable the merchant API.",
     }
@@ -48,13 +48,13 @@ fairline_server::problem_types! {
         merchant: "Send `Authorization: Bearer` with the admission token.",
     }
     NO_UNIT_NOW = CONFLICT "no-unit-now" "Every unit is sold or being paid for" {
-        shopper: "Try again until the time to pay is over: another payment may fail. Nothing was charged.",
+        shopper: "Nothing was charged. If another shopper's payment fails, a unit becomes free: try again until the time to pay is over.",
     }
     NOT_CONFIRMED = CONFLICT "not-confirmed" "The order can't be confirmed now" {
-        merchant: "See `order`: it was paid otherwise, a payment is in progress, or its units are gone. Refund the shopper.",
+        merchant: "See `order`: it was paid another way, a payment is in progress, or its units are sold. Refund the shopper.",
     }
     NOT_GIVEN_BACK = CONFLICT "not-given-back" "The order can't be cancelled now" {
-        shopper: "See `order`: it is paid, a payment is in progress, or its time is over.",
+        shopper: "See `order`: it is paid, a payment is in progress, or it has expired.",
     }
     NOT_REFUNDABLE = CONFLICT "not-refundable" "The amount can't be refunded" {
         merchant: "Refund at most `left_minor`. An order that was paid at the shop is refunded there.",
@@ -67,13 +67,13 @@ fairline_server::problem_types! {
         shopper: "See `order`: the bank has approved the payment.",
     }
     ORDER_UNDER_WAY = CONFLICT "order-under-way" "An order is open" {
-        shopper: "Pay for the order, give it back, or wait until its time is over; then erase the data.",
+        shopper: "Pay for the order, cancel it, or wait until it expires; then erase the data.",
     }
     OTHER_RESERVATION = CONFLICT "other-reservation" "The reference belongs to another reservation" {
         merchant: "Use another reference: this one was used with another quantity.",
     }
     OTHER_SALE = FORBIDDEN "other-sale" "The admission token is for another sale" {
-        shopper: "Use it at its own sale.",
+        shopper: "Go back to the sale in whose line you waited.",
     }
     PAYMENT_DECLINED = PAYMENT_REQUIRED "payment-declined" "The payment was declined" {
         shopper: "Try again, or use another card. Nothing was charged.",
@@ -82,7 +82,7 @@ fairline_server::problem_types! {
         shopper: "Contact the shop. Nothing was charged.",
         operator: "The payment gateway rejects payments with any card: see `code`, the log, and the gateway's dashboard.",
     }
-    QUANTITY_OVER_LIMIT = UNPROCESSABLE_ENTITY "quantity-over-limit" "The quantity exceeds the admission" {
+    QUANTITY_OVER_LIMIT = UNPROCESSABLE_ENTITY "quantity-over-limit" "The quantity is too large" {
         shopper: "Choose at most `limit` units.",
     }
     REFUND_UNDER_WAY = CONFLICT "refund-under-way" "A refund of this order is in progress" {
@@ -91,7 +91,7 @@ fairline_server::problem_types! {
     SALE_NOT_OPEN = CONFLICT "sale-not-open" "The sale is not open" {
         shopper: "Wait for the opening, unless the sale was closed. Nothing was charged.",
     }
-    SHOPPER_OVER_LIMIT = UNPROCESSABLE_ENTITY "shopper-over-limit" "Over the limit per shopper" {
+    SHOPPER_OVER_LIMIT = UNPROCESSABLE_ENTITY "shopper-over-limit" "The sale's limit per shopper is reached" {
         shopper: "Choose at most `left` units.",
     }
     SIGNED_OUT = UNAUTHORIZED "signed-out" "The session has ended" {
@@ -99,7 +99,7 @@ fairline_server::problem_types! {
         merchant: "Use each refresh token once: a second use ends the session.",
     }
     SOLD_OUT = CONFLICT "sold-out" "Sold out" {
-        shopper: "Every unit is held or paid for. A unit that comes back goes to the next in line.",
+        shopper: "Every unit is reserved or sold. A unit that becomes free goes to the next shopper in line.",
     }
     TOKEN_EXPIRED = GONE "token-expired" "The admission token has expired" {
         shopper: "Join the line again. Nothing was charged.",
@@ -112,7 +112,7 @@ fairline_server::problem_types! {
         merchant: "Reserve at most `free` units.",
     }
     TOO_MANY_ATTEMPTS = TOO_MANY_REQUESTS "too-many-attempts" "Too many payments have failed" {
-        shopper: "This order can't be paid any more. Give it back, and join the line again. Nothing was charged.",
+        shopper: "This order can't be paid any more. Cancel it, and join the line again. Nothing was charged.",
     }
     TOO_MANY_CODES = TOO_MANY_REQUESTS "too-many-codes" "Too many codes were requested" {
         shopper: "Use the newest code, or request another in an hour.",

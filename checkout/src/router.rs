@@ -17,8 +17,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     accounts::{self, service::Accounts},
+    auth::error::AuthError,
     catalogue::{self, Catalogue},
-    error::CheckoutError,
     forward_auth::{self, ForwardAuth},
     jobs::heartbeat::{self, stats::Health},
     merchant_api::{self, MerchantApi},
@@ -96,7 +96,7 @@ async fn own_pages(State(origins): State<Origins>, request: Request, next: Next)
     // Forward auth repeats the method and the headers of a shopper's request, but changes nothing.
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD) && !forward_auth::is_check(request.uri());
     if changes && origins.is_foreign(request.headers()) {
-        return Err(CheckoutError::ForeignOrigin.into());
+        return Err(AuthError::ForeignOrigin.into());
     }
     Ok(next.run(request).await)
 }

@@ -72,10 +72,10 @@ pub struct Settings {
     /// waiting rooms'.
     #[arg(long, env = "FAIRLINE_TICKET_KEY", hide_env_values = true)]
     pub ticket_key: Secret,
-    /// Payment gateway: https://api.stripe.com, or a sandbox gateway.
+    /// Payment gateway: `https://api.stripe.com`, or a sandbox gateway.
     #[arg(long, env = "FAIRLINE_GATEWAY_URL")]
     pub gateway_url: String,
-    /// Secret key of the account there; any that begins with `sk_` for a sandbox gateway.
+    /// Secret key of the account at the gateway; for a sandbox gateway, any that begins with `sk_`.
     #[arg(long, env = "FAIRLINE_GATEWAY_KEY", default_value = "sk_sandbox", hide_env_values = true)]
     pub gateway_key: Secret,
     /// Secrets that sign the gateway's webhooks (`POST /webhooks/stripe`): up to two during a
@@ -86,27 +86,28 @@ pub struct Settings {
     /// units: at least 32 characters. Without one, the merchant API rejects every request.
     #[arg(long, env = "FAIRLINE_MERCHANT_KEY", hide_env_values = true)]
     pub merchant_key: Option<Secret>,
-    /// Key that proves accounts: at least 32 characters, the same for all checkouts. Without one,
-    /// accounts are disabled.
+    /// Key that signs accounts and sign-in codes: at least 32 characters, the same for all
+    /// checkouts. Without one, accounts are disabled.
     #[arg(long, env = "FAIRLINE_SIGN_IN_KEY", hide_env_values = true)]
     pub sign_in_key: Option<Secret>,
     /// The shop's own OpenID Connect issuer, whose ID tokens sign shoppers in: its URL, exactly as
     /// in its tokens.
     #[arg(long, env = "FAIRLINE_OIDC_ISSUER", requires_all = ["oidc_audience", "sign_in_key"])]
     pub oidc_issuer: Option<String>,
-    /// Our client id at that issuer.
+    /// The shop's client id at that issuer.
     #[arg(long, env = "FAIRLINE_OIDC_AUDIENCE")]
     pub oidc_audience: Option<String>,
-    /// Settings of the channels of notifications.
+    /// Channels of notifications.
     #[command(flatten)]
     pub channels: ChannelSettings,
     /// Name of the shop in notifications.
     #[arg(long, env = "FAIRLINE_SHOP_NAME", default_value = "the shop")]
     pub shop_name: String,
-    /// URL of the shopper's pages, for links in notifications: https://sale.example.org
+    /// URL of the shopper's pages, for links in notifications, such as `https://sale.example.org`.
     #[arg(long, env = "FAIRLINE_PAGES_URL")]
     pub pages_url: Option<String>,
-    /// Origins whose pages may buy, besides our own, comma-separated: such as https://shop.example.
+    /// Further origins whose pages may buy, comma-separated, such as `https://shop.example`.
+    /// Fairline's own pages are always allowed.
     #[arg(long, env = "FAIRLINE_ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
     /// URL to which forward auth redirects browsers that were not admitted: http:// or https://.
@@ -115,7 +116,7 @@ pub struct Settings {
     /// Whether the cookie of forward auth is for HTTPS only.
     #[arg(long, env = "FAIRLINE_SECURE_COOKIES", default_value_t = true, action = clap::ArgAction::Set)]
     pub secure_cookies: bool,
-    /// Settings of the proxies in front of checkout.
+    /// Proxies in front of checkout.
     #[command(flatten)]
     pub front: FrontSettings,
     /// Purchases and payments of one address: rate per second.
@@ -139,7 +140,7 @@ pub struct Settings {
     /// Days after which orders are anonymised. Units and amounts stay.
     #[arg(long, env = "FAIRLINE_ORDERS_KEPT_DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub orders_kept_days: u32,
-    /// Settings of the logs.
+    /// Logging.
     #[command(flatten)]
     pub log: LogSettings,
 }

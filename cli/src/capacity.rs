@@ -4,6 +4,7 @@
 use std::{fmt::Write as _, process::ExitCode};
 
 use clap::Args;
+use fairline_rush::counted;
 use serde::Serialize;
 
 /// Measured figures, on two virtual cores: see docs/benchmarks.md, and docs/capacity.md for the
@@ -93,7 +94,7 @@ pub(crate) struct Settings {
 /// Parses a number that is safe to divide by.
 fn more_than_nothing(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if (0.001..=1e6).contains(&number) { Ok(number) } else { Err("it has to be between 0.001 and 1000000".to_owned()) }
+    if (0.001..=1e6).contains(&number) { Ok(number) } else { Err("it must be between 0.001 and 1000000".to_owned()) }
 }
 
 /// The requirements of a sale.
@@ -188,8 +189,15 @@ fn grouped(x: f64) -> String {
     text
 }
 
+/// A grouped number with its noun, in the singular or the plural.
+fn grouped_count(number: f64, one: &str, many: &str) -> String {
+    let number = grouped(number);
+    let noun = if number == "1" { one } else { many };
+    format!("{number} {noun}")
+}
+
 fn cores(number: f64) -> String {
-    format!("{} {}", grouped(number), if number > 1.0 { "cores" } else { "core" })
+    grouped_count(number, "core", "cores")
 }
 
 /// The values for the Helm chart. All pods run before the shoppers arrive: no autoscaler is fast
@@ -204,11 +212,11 @@ fn as_values(of: &Settings, needs: &Needs) -> String {
         )
     };
     format!(
-        "# For {} shoppers and {} units: fairline capacity. Put them in place before the sale opens.\n\
+        "# For {} and {}: fairline capacity. Apply them before the sale opens.\n\
          waitingRoom:\n  socketsMax: {}\n  autoscaling: {}, socketsPerPod: {} }}\n  resources: {}\n\
          checkout:\n  autoscaling: {} }}\n  resources: {}\n",
-        of.shoppers,
-        of.stock,
+        counted(of.shoppers, "shopper", "shoppers"),
+        counted(of.stock, "unit", "units"),
         of.sockets,
         pods(needs.waiting_rooms),
         (of.sockets * 3 / 4).max(1),
@@ -226,36 +234,42 @@ fn in_words(of: &Settings, needs: &Needs) -> String {
     };
     line(
         "waiting rooms",
-        format!("{}, each {} MB and {} cores", needs.waiting_rooms, grouped(needs.waiting_room_mb), of.room_cores),
+        format!(
+            "{}, each {} MB and {}",
+            needs.waiting_rooms,
+            grouped(needs.waiting_room_mb),
+            counted(of.room_cores, "core", "cores")
+        ),
     );
     line("joins", format!("{} a second", grouped(needs.joins_per_s)));
     line("messages", format!("{} a second", grouped(needs.messages_per_s)));
     line(
         "Redis",
         format!(
-            "1 process, {:.1} % of a core while people come, {} MB; and a replica",
+            "1 process, {:.1} % of a core while shoppers arrive, {} MB; and a replica",
             needs.redis_busy * 100.0,
             grouped(needs.redis_mb)
         ),
     );
-    line("checkouts", format!("{}, for {} redemptions a second", needs.checkouts, grouped(needs.redemptions_per_s)));
+    let redemptions = grouped_count(needs.redemptions_per_s, "redemption", "redemptions");
+    line("checkouts", format!("{}, for {redemptions} a second", needs.checkouts));
     line(
         "Postgres",
         format!("{}, {} MB for this sale; and a replica", cores(needs.postgres_cores), grouped(needs.postgres_mb)),
     );
-    line("in front", format!("{} for TLS, {} MB", cores(needs.front_cores), grouped(needs.front_mb)));
+    line("TLS proxy", format!("{}, {} MB", cores(needs.front_cores), grouped(needs.front_mb)));
     line("controllers", format!("{}", needs.controllers));
-    line("sent out", format!("{} GB", grouped(needs.gigabytes_out.ceil())));
+    line("outgoing traffic", format!("{} GB", grouped(needs.gigabytes_out.ceil())));
     line(
-        "money",
+        "cost",
         format!(
-            "about {} for {} hours of {} cores, and what is sent out",
+            "about {}, for {} of {} and the outgoing traffic",
             grouped(needs.money.ceil()),
-            of.hours,
-            grouped(needs.cores.ceil())
+            counted(of.hours, "hour", "hours"),
+            cores(needs.cores.ceil())
         ),
     );
-    line("gives way first", format!("Redis, if {} came in the same time", grouped(needs.shoppers_max)));
+    line("first bottleneck", format!("Redis, if {} shoppers arrived in the same time", grouped(needs.shoppers_max)));
     words
 }
 
@@ -303,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn more_is_never_cheaper() {
+    fn a_larger_sale_never_costs_less() {
         for pair in
             [(1_000, 10), (10_000, 100), (100_000, 1_000), (1_000_000, 20_000), (14_000_000, 400_000)].windows(2)
         {
@@ -313,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn divisors_are_positive() {
+    fn numbers_to_divide_by_are_positive() {
         assert_eq!(more_than_nothing("0.5"), Ok(0.5));
         for nonsense in ["0", "-1", "NaN", "inf", "1e300", "much"] {
             assert!(more_than_nothing(nonsense).is_err(), "{nonsense}");

@@ -132,7 +132,7 @@ impl Demo {
         let (dir, token, log) = (shown(folder.path()), shown(&keys.admin_token_file), shown(&log_file(folder)));
         println!();
         println!("  shop      {url}/");
-        println!("  console   {url}/admin   (set up the first operator with what {token} holds)");
+        println!("  console   {url}/admin   (set up the first operator with the token in {token})");
         println!("  logs      {log}");
         println!("  crowd     {command} rush --demo {dir} --shoppers 200");
         println!();
@@ -186,7 +186,7 @@ fn shown(path: &Path) -> String {
 async fn listen(port: u16) -> Result<TcpListener, Failure> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => Failure::new(format!(
-            "Port {port} is in use. Stop what listens there, or take another: make demo PORT={} (PORT=0 takes a free one).",
+            "Port {port} is in use. Stop the program that listens there, or choose another port: make demo PORT={} (PORT=0 selects a free one).",
             port.checked_add(1).unwrap_or(8080)
         )),
         _ => Failure::new(format!("Could not listen on port {port}: {error}.")),

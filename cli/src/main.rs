@@ -18,11 +18,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-/// Fairline: sell a small stock to a huge crowd, first come, first served.
+/// Fairline: sells limited stock to a large crowd, fairly and without overselling.
 #[derive(Debug, Parser)]
 #[command(name = "fairline", version)]
 struct CommandLine {
-    /// Print JSON; errors, too, on standard error: {"error": "…"}.
+    /// Print JSON. Errors are printed on standard error, as {"error": "…"}.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -43,7 +43,7 @@ enum Command {
     Rush(Box<rush::Settings>),
     /// Compute the machines, the cost and the first bottleneck of a sale.
     Capacity(capacity::Settings),
-    /// Create, list, show, run and watch sales.
+    /// Create, run and watch sales: the functions of the admin console.
     Sale(Box<sale::Settings>),
     /// List, show, import and export the products of the catalogue.
     Product(Box<product::Settings>),
@@ -53,8 +53,8 @@ enum Command {
         /// The shell.
         shell: Shell,
     },
-    /// Replay the public record of a sale, and check that its order was honest. Exit code 0 if it
-    /// was, 1 if not, 2 if the record could not be read.
+    /// Replay the public record of a sale, and check that its order was honest. Exit code 0:
+    /// honest, 1: not honest, 2: the record could not be read.
     Verify(verify::Settings),
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use fairline_rush::counted;
 use fairline_server::Secret;
 use serde_json::{Value, json};
 
@@ -35,7 +36,8 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
         for raised in &raised {
             eprintln!("  {}  new tickets begin above {}", raised.line, raised.above);
         }
-        eprintln!("✓ {} lines begin a new epoch when the controllers start.", raised.len());
+        let lines = counted(raised.len(), "line begins", "lines begin");
+        eprintln!("✓ {lines} a new epoch when the controllers start.");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub(crate) use self::arguments::Settings;
 use self::{
     admin::Admin,
-    arguments::{Change, Command, Copy, Create, Mode, Named, Order, Ticket},
+    arguments::{Change, Command, Copy, Create, Named, Ticket},
 };
 use crate::failure::Failure;
 
@@ -181,8 +181,8 @@ fn new_sale(create: Create) -> Result<Value, Failure> {
         "rate_cap_per_s": create.rate,
         "hold_s": create.hold,
         "time_zone": create.time_zone,
-        "order": match create.order { Order::Fifo => "fifo", Order::Draw => "draw" },
-        "mode": match create.mode { Mode::Guarantee => "guarantee", Mode::Yield => "yield" },
+        "order": create.order,
+        "mode": create.mode,
     });
     for (name, value) in [
         ("per_account_limit", create.per_account.map(Value::from)),

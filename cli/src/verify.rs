@@ -15,6 +15,7 @@ use fairline_record::{
     entry::Head,
     verify::{Fault, Holder, Verdict, Verifier},
 };
+use fairline_rush::counted;
 use fairline_sale::LineOrder;
 use hyper::Uri;
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
     /// The record: a file, `-` for standard input, or the URL where a shop publishes it:
-    /// http://shop/api/flash-sales/ID/record.
+    /// `http://shop/api/flash-sales/ID/record`.
     #[arg(value_name = "FILE|URL")]
     record: String,
     /// A ticket to look up: the value of the cookie `fairline_ticket_…`, or ORDINAL:VISITOR.
@@ -46,7 +47,7 @@ impl FromStr for TicketAtHand {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "a ticket is what the cookie `fairline_ticket_…` holds, or ORDINAL:VISITOR".to_owned();
+        let wrong = || "a ticket is the value of the cookie `fairline_ticket_…`, or ORDINAL:VISITOR".to_owned();
         if let Some((ordinal, visitor)) = text.split_once(':') {
             let (ordinal, visitor) = ordinal.parse().ok().zip(visitor.parse().ok()).ok_or_else(wrong)?;
             return Ok(Self(Holder { ordinal, visitor }));
@@ -141,19 +142,21 @@ fn as_json(verdict: &Verdict) -> Value {
 }
 
 fn in_words(verdict: &Verdict) -> String {
-    let Verdict { sale, head, joined, admitted, redeemed, lapsed, losses, .. } = verdict;
+    let Verdict { sale, head, joined, redeemed, lapsed, losses, .. } = verdict;
+    let turns = counted(verdict.admitted, "turn", "turns");
     let order = match (verdict.order, verdict.pool) {
         (LineOrder::Fifo, _) => "first come, first served".to_owned(),
-        (LineOrder::Draw, None) => "a draw, which is still to be made".to_owned(),
-        (LineOrder::Draw, Some(pool)) => format!("a draw of {pool}, made with the seed that was committed to"),
+        (LineOrder::Draw, None) => "a draw, which has not been made yet".to_owned(),
+        (LineOrder::Draw, Some(pool)) => format!("a draw of {pool} tickets, made with the committed seed"),
     };
     let mut words = format!(
         "✓ The order was honest.\n  sale      {sale}\n  order     {order}\n  \
-         tickets   {joined} given · {admitted} turns · {redeemed} used · {lapsed} lapsed\n"
+         tickets   {joined} issued · {turns} · {redeemed} used · {lapsed} lapsed\n"
     );
     // Writing to text can't fail.
     if *losses > 0 {
-        let _ = writeln!(words, "  losses    the line was lost and begun anew {losses} times");
+        let times = counted(*losses, "time", "times");
+        let _ = writeln!(words, "  losses    the line was lost and restored {times}");
     }
     let _ = writeln!(words, "  head      {}:{}", head.seq, head.hash);
     for (seq, at, what) in &verdict.story {

@@ -43,5 +43,5 @@ fn capacity_prints_json_and_reports_invalid_arguments() {
     let wrong = Command::new(env!("CARGO_BIN_EXE_fairline")).args(arguments).output().expect("fairline runs");
     assert!(!wrong.status.success());
     let said = String::from_utf8_lossy(&wrong.stderr);
-    assert!(said.contains("it has to be between 0.001 and 1000000"), "{said}");
+    assert!(said.contains("it must be between 0.001 and 1000000"), "{said}");
 }

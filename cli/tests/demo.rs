@@ -205,12 +205,15 @@ fn a_port_in_use_is_reported() {
     let refused = command(folder.path(), &["--port", &port]).output().expect("fairline runs");
     assert_eq!(refused.status.code(), Some(2));
     let sentence = String::from_utf8_lossy(&refused.stderr);
-    assert!(sentence.starts_with(&format!("✗ Port {port} is in use. Stop what listens there")), "{sentence}");
+    assert!(
+        sentence.starts_with(&format!("✗ Port {port} is in use. Stop the program that listens there")),
+        "{sentence}"
+    );
     assert_eq!(servers_in(folder.path()), 0);
 }
 
 #[test]
-fn a_stop_while_it_starts_is_a_stop() {
+fn a_demo_can_be_stopped_while_it_starts() {
     let folder = passable();
     let mut demo = command(folder.path(), &["--port", "0"]).stdout(Stdio::null()).spawn().expect("fairline runs");
     eventually(START_LIMIT, "Redis runs", || (servers_in(folder.path()) > 0).then_some(()));

@@ -147,7 +147,7 @@ async fn a_restored_database_begins_new_epochs_above_all_granted_ordinals() {
     let raised = restore(&["--json"]);
     let raised: Value = serde_json::from_slice(&raised.stdout).expect("JSON");
     assert_eq!((&raised["lines"][0]["epoch"], &raised["lines"][0]["above"]), (&1003.into(), &1_000_200.into()));
-    assert!(text(&restore(&["--margin", "50"]).stderr).contains("1 lines begin a new epoch"));
+    assert!(text(&restore(&["--margin", "50"]).stderr).contains("1 line begins a new epoch"));
     let stored: (i32, i64) =
         sqlx::query_as("SELECT epoch, granted FROM lines").fetch_one(&mut database).await.expect("read");
     assert_eq!(stored, (2003, 1_000_250));

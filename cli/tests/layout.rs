@@ -37,10 +37,10 @@ fn files(folder: &str, extensions: &[&str]) -> Vec<(String, String)> {
     found.iter().map(|path| (relative(path), fs::read_to_string(path).expect("a text"))).collect()
 }
 
-/// Every source file below a folder, without tests and examples.
+/// Every source file below a folder, without tests.
 fn sources(folder: &str) -> Vec<(String, String)> {
     let all = files(folder, &["rs"]).into_iter();
-    all.filter(|(path, _)| !path.contains("/tests/") && !path.contains("/examples/")).collect()
+    all.filter(|(path, _)| !path.contains("/tests/")).collect()
 }
 
 /// Shipped files that contain one of these texts, and are not allowed to.
@@ -65,12 +65,60 @@ fn sql_is_in_stores_and_in_the_crate_of_connections() {
 }
 
 #[test]
-fn redis_clients_are_in_three_crates_and_in_one_cache() {
-    let is_allowed = |path: &str| {
-        ["crates/line/", "crates/events/", "crates/redis/"].iter().any(|krate| path.starts_with(krate))
-            || path == "checkout/src/catalogue/cache.rs"
-    };
+fn redis_clients_are_in_three_crates() {
+    let is_allowed =
+        |path: &str| ["crates/line/", "crates/events/", "crates/redis/"].iter().any(|krate| path.starts_with(krate));
     assert_eq!(offenders(&["fred::"], is_allowed), [""; 0]);
+}
+
+/// The text up to the bracket that closes the first one.
+fn bracketed(text: &str, [open, close]: [char; 2]) -> &str {
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        depth += i32::from(c == open) - i32::from(c == close);
+        if c == close && depth == 0 {
+            return &text[..=at];
+        }
+    }
+    text
+}
+
+/// What the spawned tasks of a file run: the arguments of `spawn`, with the body of a function of
+/// the same file that they call.
+fn spawned(text: &str) -> Vec<String> {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let text: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
+    let argument = |(at, _): (usize, &str)| bracketed(&text[at..], ['(', ')']).to_owned();
+    let mut spawned: Vec<String> = text.match_indices("spawn(").map(argument).collect();
+    for task in &mut spawned {
+        let called = task.trim_start_matches("spawn(").split('(').next().unwrap_or_default().to_owned();
+        let is_name = !called.is_empty() && called.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if let Some(at) = text.find(&format!("fn {called}")).filter(|_| is_name) {
+            task.push_str(bracketed(&text[at..], ['{', '}']));
+        }
+    }
+    spawned
+}
+
+#[test]
+fn a_spawned_loop_survives_a_panic() {
+    // The supervisors themselves.
+    let supervisors = ["crates/server/src/watchdog.rs", "admission-controller/src/controller/schedule.rs"];
+    let escapes = |task: &String| {
+        let loops = ["loop {", "while "].iter().any(|word| task.contains(word));
+        loops && !task.contains("while caught(") && !task.contains("while fairline_server::caught(")
+    };
+    let mut escaped = Vec::new();
+    for (path, text) in SHIPPED.iter().flat_map(|folder| sources(folder)) {
+        let found = spawned(&text).into_iter().filter(escapes);
+        escaped.extend(found.filter(|_| !supervisors.contains(&path.as_str())).map(|task| format!("{path}: {task}")));
+    }
+    assert_eq!(escaped, [""; 0], "run the loop through `Shutdown::keep` or `caught`");
+    for task in ["x.spawn(async move { loop { work().await; } });", "spawn(work(1));\nfn work(n: u8) { while true {} }"]
+    {
+        assert!(spawned(task).iter().any(escapes), "the control: {task}");
+    }
 }
 
 #[test]
@@ -88,12 +136,28 @@ fn services_do_not_depend_on_each_other() {
     }
 }
 
-/// The modules of its service that a file uses outside its tests, as paths of files.
-fn uses(root: &str, text: &str, files: &[String]) -> Vec<String> {
+/// The folder of the sources of each crate.
+fn crates() -> Vec<String> {
+    let manifests = files("", &["toml"]).into_iter().filter(|(_, text)| text.contains("[package]"));
+    manifests.map(|(path, _)| path.replace("Cargo.toml", "src")).collect()
+}
+
+/// The modules of its crate that a file uses outside its tests, as paths of files.
+fn uses(root: &str, path: &str, text: &str, files: &[String]) -> Vec<String> {
     let production = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let code: Vec<&str> = production.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n");
     let mut found = Vec::new();
-    for (at, _) in production.match_indices("crate::") {
-        flatten(&production[at + "crate::".len()..], "", &mut found);
+    for (at, _) in code.match_indices("crate::") {
+        flatten(&code[at + "crate::".len()..], "", &mut found);
+    }
+    for (at, _) in code.match_indices("super::").filter(|(at, _)| !code[..*at].ends_with("super::")) {
+        let (mut tree, mut module) = (&code[at..], module_of(root, path));
+        while let Some(rest) = tree.strip_prefix("super::") {
+            module.pop();
+            tree = rest;
+        }
+        flatten(tree, &module.iter().map(|part| format!("{part}::")).collect::<String>(), &mut found);
     }
     let mut used: Vec<String> = found.iter().filter_map(|path| file_of(root, path, files)).collect();
     used.sort();
@@ -120,6 +184,12 @@ fn flatten(tree: &str, prefix: &str, found: &mut Vec<String>) -> usize {
     tree.len()
 }
 
+/// The path of the module that a file contains.
+fn module_of<'a>(root: &str, path: &'a str) -> Vec<&'a str> {
+    let inside = path.trim_start_matches(root).trim_start_matches('/').trim_end_matches(".rs");
+    inside.split('/').filter(|part| !["mod", "lib", "main"].contains(part)).collect()
+}
+
 /// The file of the module that a path names, or that contains the item that it names.
 fn file_of(root: &str, path: &str, files: &[String]) -> Option<String> {
     let mut parts: Vec<&str> = path.split("::").filter(|part| !part.is_empty()).collect();
@@ -136,9 +206,8 @@ fn file_of(root: &str, path: &str, files: &[String]) -> Option<String> {
 
 /// Whether one module contains the other.
 fn is_family(one: &str, other: &str) -> bool {
-    let contains =
-        |outer: &str, inner: &str| outer.strip_suffix("mod.rs").is_some_and(|folder| inner.starts_with(folder));
-    contains(one, other) || contains(other, one)
+    let folder = |module: &str| format!("{}/", module.trim_end_matches(".rs").trim_end_matches("/mod"));
+    other.starts_with(&folder(one)) || one.starts_with(&folder(other))
 }
 
 /// A circle of modules, without those between a module and one that contains it.
@@ -163,22 +232,25 @@ fn circle(modules: &[(String, Vec<String>)]) -> Option<Vec<String>> {
     })
 }
 
-/// The modules of a service, each with those that it uses.
+/// The modules of a crate, each with those that it uses.
 fn modules(root: &str) -> Vec<(String, Vec<String>)> {
-    let sources = sources(root);
+    let mut sources = sources(root);
+    sources.retain(|(path, _)| !path.ends_with("/tests.rs"));
     let files: Vec<String> = sources.iter().map(|(path, _)| path.clone()).collect();
-    let used = |path: &str, text: &str| uses(root, text, &files).into_iter().filter(|other| other != path).collect();
+    let used =
+        |path: &str, text: &str| uses(root, path, text, &files).into_iter().filter(|other| other != path).collect();
     sources.iter().map(|(path, text)| (path.clone(), used(path, text))).collect()
 }
 
 #[test]
-fn the_modules_of_a_service_form_no_circle() {
-    for root in ["checkout/src", "waiting-room/src", "admission-controller/src"] {
-        let modules = modules(root);
-        let all: usize = modules.iter().map(|(_, used)| used.len()).sum();
-        assert!(all > 40, "{all} uses were found in {root}");
+fn the_modules_of_a_crate_form_no_circle() {
+    let mut all = 0;
+    for root in crates() {
+        let modules = modules(&root);
+        all += modules.iter().map(|(_, used)| used.len()).sum::<usize>();
         assert_eq!(circle(&modules), None);
     }
+    assert!(all > 700, "the control: {all} uses were found");
 }
 
 #[test]
@@ -188,6 +260,12 @@ fn a_circle_of_modules_is_found() {
     let (_, used) = modules.iter_mut().find(|(path, _)| path == order).expect("the module");
     used.push(store.to_owned());
     assert!(circle(&modules).is_some_and(|way| way.contains(&order.to_owned())));
+    let files = ["src/a/mod.rs", "src/a/b.rs", "src/c.rs"].map(str::to_owned);
+    let used = |text| uses("src", "src/a/b.rs", text, &files);
+    assert_eq!(used("use crate::c::D;"), ["src/c.rs"]);
+    assert_eq!(used("use super::E;\nsuper::super::c::d();"), ["src/a/mod.rs", "src/c.rs"]);
+    assert!(is_family("src/a/mod.rs", "src/a/b.rs") && is_family("src/c/d.rs", "src/c.rs"));
+    assert!(!is_family("src/a/b.rs", "src/c.rs"));
 }
 
 /// Within a feature, routes call the service, and the service calls the store, never back.
@@ -300,4 +378,61 @@ fn tests_do_not_sleep() {
     );
     let marks: usize = tests.iter().map(|(_, text)| text.matches(MARK).count()).sum();
     assert!(marks <= MARKS_MAX, "{marks} sleeps with a reason, {MARKS_MAX} allowed");
+}
+
+/// The text between backticks of a document's lines.
+fn code_spans(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.starts_with("```")).flat_map(|line| line.split('`').skip(1).step_by(2)).collect()
+}
+
+fn is_snake_case(span: &str) -> bool {
+    span.contains('_') && span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// Paths and `snake_case` names among these that no source has.
+fn unknown<'a>(spans: &[&'a str], sources: &[(String, String)]) -> Vec<&'a str> {
+    let is_known = |span: &str| {
+        let path = span.trim_end_matches('/');
+        let is_source = [".rs", ".ts", ".lua"].iter().any(|end| path.ends_with(end));
+        let is_folder = path.contains('/') && !path.contains(['.', ' ', '<', '=']);
+        // `SEED` stands for a seed, and the build makes what is in `target`.
+        if (is_source || is_folder) && !path.contains(char::is_uppercase) {
+            return root().join(path).exists() || path.starts_with("target/");
+        }
+        // A name of this many words is that of a test, or of a constraint.
+        let is_long = span.matches('_').count() >= 5;
+        let defined = [format!("fn {span}("), format!("CONSTRAINT {span}")];
+        let wanted = if is_long { &defined[..] } else { &[span.to_owned()] };
+        !is_snake_case(span) || sources.iter().any(|(_, text)| wanted.iter().any(|wanted| text.contains(wanted)))
+    };
+    spans.iter().copied().filter(|span| !is_known(span)).collect()
+}
+
+#[test]
+fn what_the_promises_are_tested_by_exists() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a document");
+    let (verification, architecture) = (read("docs/verification.md"), read("ARCHITECTURE.md"));
+    let (_, promises) = architecture.split_once("## Promises").expect("the table of promises");
+    let promises = promises.split("\n## ").next().expect("a section");
+    let mut sources = files("", &["rs", "sql", "ts", "lua"]);
+    sources.retain(|(path, _)| !path.ends_with("/layout.rs"));
+    let spans = [code_spans(&verification), code_spans(promises)].concat();
+    assert_eq!(unknown(&spans, &sources), [""; 0], "the documents name what no source has");
+    let control = ["crates/line/no_such.rs", "tools/no-such", "no_such_test_is_anywhere_in_here", "places_lost"];
+    assert_eq!(unknown(&control, &sources), control[..3], "the control");
+}
+
+/// Each invariant that the table of promises names is one of the simulation's.
+#[test]
+fn the_invariants_of_the_promises_are_simulated() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a document");
+    let (verification, architecture) = (read("docs/verification.md"), read("ARCHITECTURE.md"));
+    let (_, table) = architecture.split_once("| simulation invariant |").expect("the table of promises");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with("| "));
+    let named: Vec<&str> = rows.filter_map(|row| row.split(" | ").nth(2)).flat_map(|cell| cell.split("; ")).collect();
+    assert!(named.len() > 10, "{named:?}");
+    let is_simulated = |name: &&str| verification.contains(&format!("\n| {name} | "));
+    let unknown: Vec<&str> =
+        named.into_iter().filter(|name| !["none", "chaos"].contains(name)).filter(|name| !is_simulated(name)).collect();
+    assert!(unknown.is_empty(), "docs/verification.md does not have {unknown:?}");
 }

@@ -121,7 +121,7 @@ fn a_sale_is_run_from_a_terminal() {
     assert!(with_token(&["show", id]).status.success());
     let may_not = with_token(&["pause", id, "--json"]);
     let error: Value = serde_json::from_slice(&may_not.stderr).expect("JSON");
-    assert!(error["error"].as_str().is_some_and(|error| error.contains("This needs the role operator")), "{error}");
+    assert!(error["error"].as_str().is_some_and(|error| error.contains("This requires the role operator")), "{error}");
     assert_eq!(may_not.status.code(), Some(2));
     assert!(said(&["tokens", "list"]).starts_with("ci  viewer  expires at "));
     assert_eq!(said(&["tokens", "revoke", "ci"]), "revoked\n");
@@ -130,7 +130,7 @@ fn a_sale_is_run_from_a_terminal() {
     let hooks = json(&["webhooks", "list"]);
     let hook = hooks["webhooks"][0]["id"].as_str().expect("a webhook");
     assert_eq!(said(&["webhooks", "remove", hook]), "removed\n");
-    assert!(refused(&["rehearse", id, "--stop"]).contains("No rehearsal of this sale runs"));
+    assert!(refused(&["rehearse", id, "--stop"]).contains("No rehearsal of this sale is running"));
 
     let mut watching = Command::new(env!("CARGO_BIN_EXE_fairline"));
     let watching = watching.args(["sale", "--demo", at, "watch", "brass-lamp-no-7"]).stdout(Stdio::piped()).spawn();

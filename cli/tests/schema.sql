@@ -410,8 +410,6 @@ CREATE TABLE public.operators (
     CONSTRAINT operators_role_is_known CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'owner'::text]))),
     CONSTRAINT operators_secret_is_long CHECK ((octet_length(totp_secret) >= 16)),
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    failed_at timestamp with time zone,
-    failures integer DEFAULT 0 NOT NULL,
     last_seen_at timestamp with time zone,
     name text NOT NULL,
     password text NOT NULL,

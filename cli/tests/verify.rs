@@ -125,7 +125,7 @@ fn an_unreadable_record_is_reported_without_a_verdict() {
         (nowhere.to_str().expect("a path"), &[][..], "could not be read"),
         ("https://shop.example/record", &[], "only plain http"),
         ("http://127.0.0.1:1/record", &[], "could not be read"),
-        ("-", &["--ticket", "mine"], "a ticket is what the cookie"),
+        ("-", &["--ticket", "mine"], "a ticket is the value of the cookie"),
         ("-", &["--head", "1"], "a head is SEQ:HASH"),
     ] {
         let (code, words) = verify(record, more);

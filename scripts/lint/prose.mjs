@@ -27,7 +27,7 @@ const PHRASES = [
 const GAP = "(?:[ _]+|\\s*\\n\\s*(?://[/!]?|\\*|#|--)?\\s*)";
 const WORDS = new RegExp(`(?<![a-z])(?:${PHRASES.map((phrase) => phrase.replaceAll(" ", GAP)).join("|")})(?![a-z])`, "gi");
 
-const CODE = [".rs", ".ts", ".mjs", ".js", ".py", ".sh", ".lua", ".sql", ".toml", ".yaml", ".yml", ".css", ".tpl"];
+const CODE = [".rs", ".ts", ".json", ".conf", ".mjs", ".js", ".py", ".sh", ".lua", ".sql", ".toml", ".yaml", ".yml", ".css", ".tpl"];
 /** The first group that takes a file counts it. */
 const GROUPS = {
   docs: (path) => extname(path) === ".md",

@@ -47,12 +47,12 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     auth::{account::ShopAccountKey, ticket::TicketAuth},
     http::{
-        api,
+        AppState,
+        api::{self, LineApi},
         connections::Connections,
         entry::{Accounts, LineEntry},
         pages::{self, Pages},
         polls::Polls,
-        state::AppState,
     },
     line::{
         absences::Absences,
@@ -136,7 +136,7 @@ impl Service {
             move_over,
             is_full: AtomicBool::new(false),
         };
-        follower.find_sales().await.map_err(unreachable)?;
+        follower.open_all().await.map_err(unreachable)?;
         let rooms = follower.rooms.clone();
         let tickets = Arc::new(TicketAuth {
             key,
@@ -145,27 +145,30 @@ impl Service {
         });
         let join_limit =
             RateLimit::new(settings.join_rate_per_s, settings.join_burst, settings.front.proxies(), shutdown)?;
+        let entry = Arc::new(LineEntry {
+            rooms: rooms.clone(),
+            store: store.clone(),
+            joins: Joins::start(store.clone(), shutdown),
+            resumes: Resumes::start(store.clone(), shutdown),
+            tickets: tickets.clone(),
+            accounts: Accounts { key: account_key, required: settings.accounts_only },
+            join_limit,
+        });
+        let polls = Arc::new(Polls { absences: Absences::start(store.clone(), shutdown), grace: settings.grace() });
+        let connections = Connections {
+            event_loop,
+            slots: Arc::new(Semaphore::new(settings.sockets_max)),
+            move_over,
+            shutdown: shutdown.clone(),
+        };
         let state = AppState {
-            entry: Arc::new(LineEntry {
-                rooms: rooms.clone(),
-                store: store.clone(),
-                joins: Joins::start(store.clone(), shutdown),
-                resumes: Resumes::start(store.clone(), shutdown),
-                tickets: tickets.clone(),
-                accounts: Accounts { key: account_key, required: settings.accounts_only },
-                join_limit,
-            }),
-            polls: Arc::new(Polls { absences: Absences::start(store.clone(), shutdown), grace: settings.grace() }),
-            connections: Connections {
-                event_loop,
-                slots: Arc::new(Semaphore::new(settings.sockets_max)),
-                move_over,
-                shutdown: shutdown.clone(),
-            },
+            line_api: LineApi { entry: entry.clone(), polls: polls.clone(), connections },
             pages: Pages {
                 rooms: rooms.clone(),
                 store: store.clone(),
                 tickets: tickets.clone(),
+                entry,
+                polls,
                 own_checkout: own_checkout(settings)?.into(),
             },
             rooms,

@@ -21,14 +21,14 @@ pub struct Settings {
     /// checkout share it.
     #[arg(long, env = "FAIRLINE_TICKET_KEY", hide_env_values = true)]
     pub ticket_key: Secret,
-    /// Key with which the shop signs account tokens, 32 bytes or more. With it, one account has one
-    /// place, on any device.
+    /// Key with which the shop signs account tokens, 32 bytes or more. With it, each account has
+    /// one place, on any device.
     #[arg(long, env = "FAIRLINE_ACCOUNT_KEY", hide_env_values = true)]
     pub account_key: Option<Secret>,
     /// Whether joining requires an account that the shop asserts.
     #[arg(long, env = "FAIRLINE_ACCOUNTS_ONLY", default_value_t = false, action = ArgAction::Set, requires = "account_key")]
     pub accounts_only: bool,
-    /// Further origins whose pages may use the line, comma-separated: https://shop.example.
+    /// Further origins whose pages may use the line, comma-separated: `https://shop.example`.
     /// Fairline's own pages are always allowed.
     #[arg(long, env = "FAIRLINE_ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
@@ -52,7 +52,7 @@ pub struct Settings {
     #[arg(long, env = "FAIRLINE_GRACE_MOBILE_S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub grace_mobile_s: u64,
     /// New tickets per second for one client address. Schools and mobile carriers put many people
-    /// behind one.
+    /// behind one address.
     #[arg(long, env = "FAIRLINE_JOIN_RATE_PER_S", default_value_t = 50.0)]
     pub join_rate_per_s: f64,
     /// Burst of new tickets for one client address.
@@ -61,7 +61,7 @@ pub struct Settings {
     /// Maximum open lines (WebSockets and event streams) of this node.
     #[arg(long, env = "FAIRLINE_SOCKETS_MAX", default_value_t = 18_000)]
     pub sockets_max: usize,
-    /// Seconds over which a stopping node spreads the moves of its open lines to other nodes.
+    /// Seconds over which a stopping node moves its connected shoppers to other nodes.
     #[arg(long, env = "FAIRLINE_DRAIN_S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=10))]
     pub drain_s: u64,
     /// Logging.

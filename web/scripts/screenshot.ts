@@ -105,7 +105,7 @@ try {
   await line.page.close();
 
   // After: the report.
-  await page.locator("[data-verdict]").filter({ hasText: "Passed: all guarantees held." }).waitFor({ timeout: RUN_MS });
+  await page.locator("[data-verdict]").filter({ hasText: "Passed: every promise was kept." }).waitFor({ timeout: RUN_MS });
   await page.getByRole("link", { name: "Rehearsal report" }).click();
   await page.getByText(/The record was replayed/).waitFor();
   await photographConsole(at, "after");

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_are_quoted_where_needed() {
+    fn csv_cells_are_quoted_where_needed() {
         let mut table = Table::default();
         table.row(["a", "b,c", "say \"hi\"", "two\nlines"]);
         table.row(["-1.5", "=1+1", "", "@x"]);

@@ -44,7 +44,7 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
         let operator = parts.extensions.get::<Operator>();
         operator.map(|operator| operator.name.as_bytes().to_vec()).into_iter().collect()
     };
-    let idempotency = Idempotency::new(Store::from_ref(&state).pool().clone(), idempotency_scope, shutdown)
+    let idempotency = Idempotency::new(Store::from_ref(&state).pool, idempotency_scope, shutdown)
         .with_body_bytes_max(products::fields::PRODUCT_BYTES_MAX);
     let idempotency = from_fn_with_state(idempotency, idempotent);
     let owners = OpenApiRouter::new()

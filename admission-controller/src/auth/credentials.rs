@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_plain() {
+    fn names_of_operators_are_plain() {
         assert!(is_name("ada") && is_name("ada.l@shop.example") && is_name("9"));
         assert!(!is_name("") && !is_name("Ada") && !is_name("-a") && !is_name("a b") && !is_name(&"a".repeat(64)));
     }

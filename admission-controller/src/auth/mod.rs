@@ -7,6 +7,7 @@
 //! - [`service`] signs in; [`password_queue`] limits how many passwords are hashed at once.
 
 pub mod credentials;
+pub(crate) mod error;
 pub(crate) mod middleware;
 pub(crate) mod operator;
 pub(crate) mod password_queue;

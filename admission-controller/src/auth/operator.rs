@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::role::Role;
 use crate::{
     db::By,
-    error::{AdminError, check_field},
+    error::{CommonError, check_field},
 };
 
 /// The caller of a request.
@@ -31,7 +31,7 @@ impl Operator {
     }
 
     /// The author of the caller's changes, with a reason of at most 500 characters.
-    pub(crate) fn because(&self, reason: &str) -> Result<By, AdminError> {
+    pub(crate) fn because(&self, reason: &str) -> Result<By, CommonError> {
         let reason = reason.trim();
         check_field("reason", (1..=500).contains(&reason.chars().count()), "have 1 to 500 characters")?;
         Ok(By { who: self.name.to_string(), why: Some(reason.to_owned()) })

@@ -9,8 +9,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::credentials::{hash_password, is_password, verify_password};
-use crate::error::{AdminError, check_field};
+use super::{
+    credentials::{hash_password, is_password, verify_password},
+    error::AuthError,
+};
+use crate::error::check_field;
 
 /// Passwords that are hashed at the same time.
 static HASHING: Semaphore = Semaphore::const_new(2);
@@ -22,11 +25,11 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 pub(super) type Turn = (SemaphorePermit<'static>, SemaphorePermit<'static>);
 
 /// Waits for a password's turn. Fails if the queue is full or the wait too long.
-pub(super) async fn turn() -> Result<Turn, AdminError> {
-    let queued = QUEUED.try_acquire().map_err(|_| AdminError::TooManySignIns)?;
+pub(super) async fn turn() -> Result<Turn, AuthError> {
+    let queued = QUEUED.try_acquire().map_err(|_| AuthError::TooManySignIns)?;
     match timeout(WAIT_MAX, HASHING.acquire()).await {
         Ok(Ok(hashing)) => Ok((queued, hashing)),
-        _ => Err(AdminError::TooManySignIns),
+        _ => Err(AuthError::TooManySignIns),
     }
 }
 
@@ -38,9 +41,9 @@ pub(super) async fn verify(turn: Turn, password: String, hash: String) -> bool {
 }
 
 /// Hashes a new password, which `field` of the request contains.
-pub(crate) async fn hash(field: &'static str, password: String) -> Result<String, AdminError> {
+pub(crate) async fn hash(field: &'static str, password: String) -> Result<String, AuthError> {
     check_field(field, is_password(&password), "have at least 12 characters, and at most 200 bytes")?;
     let turn = turn().await?;
     let hash = spawn_blocking(move || (hash_password(&password, rand::random()), drop(turn)).0).await;
-    hash.map_err(|_| AdminError::Failed)
+    hash.map_err(|_| AuthError::Failed)
 }

@@ -1,11 +1,15 @@
 //! What an operator is allowed to do. Pure.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
 /// What an operator is allowed to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, EnumString, IntoStaticStr, ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Role {
     /// See everything except the operators.
     Viewer,
@@ -19,21 +23,13 @@ impl Role {
     /// Its word in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-            Self::Owner => "owner",
-        }
+        self.into()
     }
 
     /// The role that a word in the database means. An unknown word means the least powerful one.
     #[must_use]
     pub fn of(word: &str) -> Self {
-        match word {
-            "owner" => Self::Owner,
-            "operator" => Self::Operator,
-            _ => Self::Viewer,
-        }
+        word.parse().unwrap_or(Self::Viewer)
     }
 }
 

@@ -9,12 +9,13 @@ use time::OffsetDateTime;
 
 use super::{
     credentials::{ApiToken, Codes, SessionKey, attempt, code_attempt, hash_password},
+    error::AuthError,
     operator::{Credential, Operator},
     password_queue::{hash, turn, verify},
     role::Role,
     store::{Attempt, OperatorChange},
 };
-use crate::{db::Store, error::AdminError};
+use crate::db::Store;
 
 const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 /// How long a session lasts, in seconds: a working day.
@@ -51,10 +52,10 @@ pub(super) struct OpenSession {
 impl Auth {
     /// The caller of a request, which must have a CSRF token if it `changes` something with a
     /// session.
-    pub(super) async fn authenticate(&self, headers: &HeaderMap, changes: bool) -> Result<Operator, AdminError> {
+    pub(super) async fn authenticate(&self, headers: &HeaderMap, changes: bool) -> Result<Operator, AuthError> {
         if let Some(given) = headers.get(header::AUTHORIZATION) {
             let given =
-                given.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).ok_or(AdminError::NoToken)?;
+                given.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).ok_or(AuthError::NoToken)?;
             if bool::from(given.as_bytes().ct_eq(self.admin_token.expose().as_bytes())) {
                 return Ok(Operator {
                     name: ADMIN_TOKEN.into(),
@@ -62,16 +63,16 @@ impl Auth {
                     credential: Credential::AdminToken,
                 });
             }
-            let digest = ApiToken::from_bearer(given).ok_or(AdminError::WrongToken)?.digest();
-            let (name, role) = self.store.token(digest).await?.ok_or(AdminError::WrongToken)?;
+            let digest = ApiToken::from_bearer(given).ok_or(AuthError::WrongToken)?.digest();
+            let (name, role) = self.store.token(digest).await?.ok_or(AuthError::WrongToken)?;
             let (name, role) = (format!("token {name}").into(), Role::of(&role));
             return Ok(Operator { name, role, credential: Credential::ApiToken(digest) });
         }
-        let key = self.session_key(headers).ok_or(AdminError::NoToken)?;
-        let session = self.store.session(key.digest()).await?.ok_or(AdminError::NoSession)?;
+        let key = self.session_key(headers).ok_or(AuthError::NoToken)?;
+        let session = self.store.session(key.digest()).await?.ok_or(AuthError::NoSession)?;
         let given = headers.get(CSRF).map_or(&[][..], HeaderValue::as_bytes);
         if changes && !bool::from(given.ct_eq(key.csrf().as_bytes())) {
-            return Err(AdminError::Csrf);
+            return Err(AuthError::Csrf);
         }
         let (name, role) = (session.name.into(), Role::of(&session.role));
         Ok(Operator { name, role, credential: Credential::Session(key.digest()) })
@@ -106,14 +107,14 @@ impl Auth {
     }
 
     /// Signs in. Whatever was wrong, the answer is the same and takes as long.
-    pub(super) async fn sign_in(&self, given: SignInAttempt, from: ClientAddress) -> Result<OpenSession, AdminError> {
+    pub(super) async fn sign_in(&self, given: SignInAttempt, from: ClientAddress) -> Result<OpenSession, AuthError> {
         let turn = turn().await?;
         let attempt = attempt(&given.name, from.network());
         let failures = self.begin_attempt(attempt).await?;
         let known = self.store.credentials(&given.name).await?;
         let stored = known.as_ref().map_or_else(|| UNKNOWN_OPERATOR.clone(), |known| known.password.clone());
         let is_right = verify(turn, given.password, stored).await;
-        let Some(known) = known else { return Err(AdminError::WrongCredentials) };
+        let Some(known) = known else { return Err(AuthError::WrongCredentials) };
         let code_attempt = code_attempt(&known.name);
         if is_right {
             self.begin_attempt(code_attempt).await?;
@@ -129,26 +130,26 @@ impl Auth {
             }
         }
         self.store.note_failed_attempt(&known.name, failures).await?;
-        Err(AdminError::WrongCredentials)
+        Err(AuthError::WrongCredentials)
     }
 
     /// Counts an attempt, and gives the number of attempts. Fails if too many have failed.
-    async fn begin_attempt(&self, attempt: [u8; 32]) -> Result<i32, AdminError> {
+    async fn begin_attempt(&self, attempt: [u8; 32]) -> Result<i32, AuthError> {
         match self.store.begin_attempt(attempt).await? {
             Attempt::Counted(failures) => Ok(failures),
-            Attempt::Wait(wait_s) => Err(AdminError::TooManyAttempts { wait_s: wait_s.ceil().max(1.0) as u64 }),
+            Attempt::Wait(wait_s) => Err(AuthError::TooManyAttempts { wait_s: wait_s.ceil().max(1.0) as u64 }),
         }
     }
 
     /// The session that the cookie of a request belongs to.
-    pub(super) async fn show_session(&self, headers: &HeaderMap) -> Result<OpenSession, AdminError> {
-        let key = self.session_key(headers).ok_or(AdminError::NoSession)?;
-        let row = self.store.session(key.digest()).await?.ok_or(AdminError::NoSession)?;
+    pub(super) async fn show_session(&self, headers: &HeaderMap) -> Result<OpenSession, AuthError> {
+        let key = self.session_key(headers).ok_or(AuthError::NoSession)?;
+        let row = self.store.session(key.digest()).await?.ok_or(AuthError::NoSession)?;
         Ok(OpenSession { name: row.name, role: Role::of(&row.role), key, expires_at: row.expires_at })
     }
 
     /// Ends the session of a request, if it has one.
-    pub(super) async fn sign_out(&self, headers: &HeaderMap) -> Result<(), AdminError> {
+    pub(super) async fn sign_out(&self, headers: &HeaderMap) -> Result<(), AuthError> {
         match self.session_key(headers) {
             Some(key) => Ok(self.store.sign_out(key.digest()).await?),
             None => Ok(()),
@@ -161,14 +162,14 @@ impl Auth {
         operator: &Operator,
         from: ClientAddress,
         (old, new): (String, String),
-    ) -> Result<(), AdminError> {
-        let known = self.store.credentials(&operator.name).await?.ok_or(AdminError::NoSession)?;
+    ) -> Result<(), AuthError> {
+        let known = self.store.credentials(&operator.name).await?.ok_or(AuthError::NoSession)?;
         let turn = turn().await?;
         let attempt = attempt(&known.name, from.network());
         let failures = self.begin_attempt(attempt).await?;
         if !verify(turn, old, known.password).await {
             self.store.note_failed_attempt(&known.name, failures).await?;
-            return Err(AdminError::WrongCredentials);
+            return Err(AuthError::WrongCredentials);
         }
         self.store.forget_attempts(attempt).await?;
         let password = hash("new", new).await?;

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_is_not_revoked_signs() {
+    fn the_first_key_that_is_not_revoked_signs() {
         let pems = [SigningKey::generate().to_pem(), SigningKey::generate().to_pem()];
         let files = pems.each_ref().map(|pem| file(pem));
         let keys = Keys::read(&files.each_ref().map(|file| file.path().to_owned())).expect("two keys");

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_actions() {
+    fn only_listed_actions_are_allowed() {
         use Action::{Close, Open, Pause, Resume};
         let allowed = [
             (Status::Scheduled, Open, Status::Open),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_opens_and_ends() {
+    fn sales_open_and_end_by_the_clock() {
         let now = OffsetDateTime::UNIX_EPOCH;
         let later = now + Duration::HOUR;
         assert_eq!(at(Status::Scheduled, now, later, None, 0), Status::Scheduled);

@@ -4,8 +4,8 @@
 //! - [`schedule`] ticks each sale in a task of its own; [`tick`] is what happens then.
 //! - [`ledger`] is the port to Postgres, [`postgres`] its implementation. The simulation has
 //!   another one.
-//! - [`sale`], [`line`], [`turns`], [`agenda`] and [`interventions`] are rows, and what follows
-//!   from them. They are pure, as are [`lifecycle`], [`epochs`] and [`record`].
+//! - [`sale`], [`line`](mod@line), [`turns`], [`agenda`] and [`interventions`] are rows, and what
+//!   follows from them. They are pure, as are [`lifecycle`], [`epochs`] and [`record`].
 
 pub(crate) mod agenda;
 pub(crate) mod clock;

@@ -113,7 +113,7 @@ impl SaleRow {
 
     /// Whether more units may be promised than are free, and units are held only during payment.
     pub fn is_yield(&self) -> bool {
-        self.mode == "yield"
+        self.mode == SaleMode::Yield.as_str()
     }
 
     /// The stock.
@@ -178,7 +178,7 @@ impl SaleRow {
 
     /// The order of service.
     pub fn order(&self) -> LineOrder {
-        if self.line_order == "draw" { LineOrder::Draw } else { LineOrder::Fifo }
+        self.line_order.parse().unwrap_or_default()
     }
 
     /// The commitment to the draw's seed, if there is a draw.

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use fairline_media::MediaStore;
 use fairline_server::Shutdown;
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
 use crate::db::Store;
@@ -33,14 +32,8 @@ pub(crate) struct Work {
 /// Takes samples, ends rehearsals whose controller has died, and deletes old rows and unused
 /// images, until shutdown.
 pub(crate) async fn run(Work { store, sales_kept_days, files }: Work, shutdown: Shutdown) {
-    let mut beat = interval(SAMPLE_EVERY);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for nth in (0..DELETE_AFTER).cycle() {
-        tokio::select! {
-            _ = beat.tick() => {}
-            () = shutdown.triggered() => return,
-        }
-        fairline_server::beat();
+    let (mut rounds, mut nth) = (shutdown.rounds(SAMPLE_EVERY), 0);
+    while rounds.next().await {
         if let Err(error) = store.sample().await {
             warn!(%error, "take samples failed");
         }
@@ -58,5 +51,6 @@ pub(crate) async fn run(Work { store, sales_kept_days, files }: Work, shutdown: 
         {
             warn!(%error, "delete unused images failed");
         }
+        nth = (nth + 1) % DELETE_AFTER;
     }
 }

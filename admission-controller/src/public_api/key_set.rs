@@ -10,7 +10,7 @@ use axum::{
 use fairline_server::Problem;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{controller::keys::Keys, db::Store, error::AdminError};
+use crate::{controller::keys::Keys, db::Store, error::CommonError};
 
 /// What the route needs. The store has connections of its own, since checkouts depend on it.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ struct KeySet {
     (status = 200, description = "The keys. May be cached for a minute.", body = KeySet),
 ))]
 async fn key_set(State(PublicKeys { store, keys }): State<PublicKeys>) -> Result<Response, Problem> {
-    let revoked = store.revoked_keys().await.map_err(AdminError::from)?;
+    let revoked = store.revoked_keys().await.map_err(CommonError::from)?;
     let set = keys.public(&revoked).expect("no more than were read at the start").to_json();
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")];
     Ok((headers, set).into_response())

@@ -10,7 +10,7 @@ use fairline_media::{MediaName, MediaStore};
 use fairline_server::{Path, Problem, ProblemBody};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::error::AdminError;
+use crate::admin_api::media::error::MediaError;
 
 pub(crate) fn routes(files: Option<MediaStore>) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(show_image)).with_state(files)
@@ -35,8 +35,8 @@ async fn show_image(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let name: MediaName = name.parse().map_err(|_| AdminError::UnknownImage)?;
-    let files = files.ok_or(AdminError::UnknownImage)?;
+    let name: MediaName = name.parse().map_err(|_| MediaError::UnknownImage)?;
+    let files = files.ok_or(MediaError::UnknownImage)?;
     let tag = format!("\"{}-{}\"", name.hash, name.width);
     let cached = [
         // A day, and not a year: an image that had to be removed is gone from caches after it.
@@ -47,7 +47,7 @@ async fn show_image(
     if headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| names(tags.as_bytes(), &tag)) {
         return Ok((StatusCode::NOT_MODIFIED, cached, [(header::ETAG, tag)]).into_response());
     }
-    let bytes = files.get(name).await.map_err(AdminError::from)?.ok_or(AdminError::UnknownImage)?;
+    let bytes = files.get(name).await.map_err(MediaError::from)?.ok_or(MediaError::UnknownImage)?;
     let kind = [(header::CONTENT_TYPE, name.format.content_type().to_owned()), (header::ETAG, tag)];
     Ok((cached, kind, Body::from(bytes)).into_response())
 }

@@ -137,7 +137,7 @@ async fn every_operation_needs_credentials_and_invalid_input_is_rejected() {
         (json!({ "slug": "a--b" }), 422, "slug"),
         (json!({ "name": "  " }), 422, "name"),
         (json!({ "price_minor": -1 }), 422, "price_minor"),
-        // Below the minimum of the payment company, or an amount that it does not support.
+        // Below the minimum of the payment gateway, or an amount that it does not support.
         (json!({ "price_minor": 49 }), 422, "price_minor"),
         (json!({ "price_minor": 17_499, "currency": "HUF" }), 422, "price_minor"),
         (json!({ "price_minor": 5124, "currency": "KWD" }), 422, "price_minor"),

@@ -39,7 +39,7 @@ pub struct TestController {
     /// The preferred one first.
     keys: Vec<NamedTempFile>,
     postgres_url: String,
-    redis_url: String,
+    pub redis_url: String,
 }
 
 impl TestController {
@@ -83,10 +83,10 @@ impl TestController {
         self.start_controller(redis_url, shutdown, &[]).await
     }
 
-    async fn start_controller(&self, redis_url: &str, shutdown: &Shutdown, more: &[&str]) -> SocketAddr {
+    /// The arguments of a controller.
+    pub fn arguments(&self, redis_url: &str) -> [String; 10] {
         let keys: Vec<_> = self.keys.iter().map(|key| key.path().to_str().expect("a path")).collect();
-        let arguments = [
-            "admission-controller",
+        [
             "--redis-url",
             redis_url,
             "--postgres-url",
@@ -97,8 +97,14 @@ impl TestController {
             ADMIN_TOKEN,
             "--tick-ms",
             "20",
-        ];
-        let settings = Settings::parse_from(arguments.iter().chain(more));
+        ]
+        .map(str::to_owned)
+    }
+
+    async fn start_controller(&self, redis_url: &str, shutdown: &Shutdown, more: &[&str]) -> SocketAddr {
+        let arguments = self.arguments(redis_url);
+        let arguments = ["admission-controller"].into_iter().chain(arguments.iter().map(String::as_str));
+        let settings = Settings::parse_from(arguments.chain(more.iter().copied()));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let running = run(settings, listener, shutdown.clone());

@@ -204,7 +204,7 @@ async fn revoked_tokens_lapse_and_their_shoppers_are_served_first_again() {
 }
 
 #[tokio::test]
-async fn a_sale_has_its_own_look_if_it_is_legible() {
+async fn a_sale_has_its_own_theme_if_it_is_legible() {
     let controller = TestController::open().await;
     let theme = json!({ "accent": "#7a0019", "waiting_text": "Tea is ready." });
     let sale = controller.sale(json!({ "theme": theme, "time_zone": "Europe/Berlin" })).await;

@@ -13,8 +13,9 @@ use fairline_line::change::Turn;
 use fairline_private_servers::testing;
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
+use futures_util::future::join_all;
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -92,6 +93,38 @@ async fn a_sale_whose_rows_are_locked_delays_no_other() {
 }
 
 #[tokio::test]
+async fn more_locked_sales_than_connections_delay_no_other() {
+    let controller = TestController::open().await;
+    let well = controller.sale(json!({ "total": 2000, "rate_cap_per_s": 20.0 })).await;
+    controller.join(well, 1500).await;
+    let time_of_ticks = async |more| {
+        let started = Instant::now();
+        controller.ticks(well, more).await;
+        started.elapsed()
+    };
+    let undisturbed = time_of_ticks(50).await;
+    let mut sick = Vec::new();
+    for _ in 0..40 {
+        sick.push(controller.sale(json!({ "total": 20, "claim_window_s": 5 })).await);
+    }
+    let tickets = join_all(sick.iter().map(|sale| controller.join(*sale, 1))).await;
+    for tickets in &tickets {
+        controller.admitted(&tickets[0]).await;
+    }
+    let mut stuck = controller.pool.begin().await.expect("begun");
+    let lock = sqlx::query("SELECT FROM admissions WHERE sale_id = ANY($1) FOR UPDATE");
+    let ids: Vec<_> = sick.iter().map(|sale| sale.0).collect();
+    let locked = lock.bind(ids).execute(&mut *stuck).await.expect("locked").rows_affected();
+    assert_eq!(locked, 40);
+    controller.until("a tick to wait for its lapse", async || a_tick_waits(&controller).await).await;
+    // Each sick sale may delay the others until its first tick has failed.
+    controller.ticks(well, 5).await;
+    let beside = time_of_ticks(50).await;
+    assert!(beside < 4 * undisturbed, "{undisturbed:?} alone, {beside:?} beside sales that are stuck");
+    stuck.rollback().await.expect("let go");
+}
+
+#[tokio::test]
 async fn a_controller_that_has_lost_redis_delays_no_other() {
     let redis = testing::redis_url();
     let controller = TestController::open_at(&redis).await;
@@ -117,6 +150,28 @@ async fn a_controller_that_has_lost_redis_delays_no_other() {
     let without = time_to_admit(&controller, sale, 60).await;
     assert!(without < 2 * undisturbed, "{undisturbed:?} with Redis, {without:?} with one controller that has lost it");
     second.trigger();
+}
+
+#[tokio::test]
+async fn a_controller_whose_postgres_is_read_only_is_not_ready() {
+    let controller = TestController::open().await;
+    let ready = async || controller.read("/health/ready").await.0;
+    controller.until("readiness", async || ready().await == 200).await;
+    let mut owner = controller.pool.acquire().await.expect("a connection");
+    let alter = async |owner: &mut PgConnection, change: &str| {
+        let name: String =
+            sqlx::query_scalar("SELECT current_database()").fetch_one(&mut *owner).await.expect("a name");
+        let alter = AssertSqlSafe(format!("ALTER DATABASE {name} {change}"));
+        sqlx::raw_sql(alter).execute(&mut *owner).await.expect("altered");
+    };
+    alter(&mut owner, "SET default_transaction_read_only = on").await;
+    // Only new sessions are read-only.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE datname = current_database() AND application_name LIKE 'admission-controller%'";
+    sqlx::raw_sql(end).execute(&mut *owner).await.expect("ended");
+    controller.until("the controller not to be ready", async || ready().await == 503).await;
+    alter(&mut owner, "RESET default_transaction_read_only").await;
+    controller.until("readiness to return", async || ready().await == 200).await;
 }
 
 #[tokio::test]

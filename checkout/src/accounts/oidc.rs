@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind, jwk::J
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{CLOCK_SLACK_S, error::CheckoutError};
+use crate::{CLOCK_SLACK_S, accounts::error::AccountError};
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 /// The age at which the keys are fetched again.
@@ -94,8 +94,8 @@ impl Issuer {
     }
 
     /// Validates an ID token: the signature, the issuer, the audience and the expiry.
-    pub(crate) async fn vouch(&self, id_token: &str) -> Result<Vouched, CheckoutError> {
-        let bad = |reason: &str| CheckoutError::BadIdToken(reason.to_owned());
+    pub(crate) async fn vouch(&self, id_token: &str) -> Result<Vouched, AccountError> {
+        let bad = |reason: &str| AccountError::BadIdToken(reason.to_owned());
         let header = jsonwebtoken::decode_header(id_token).map_err(|_| bad("it is not a signed token"))?;
         // Never trust the header alone: with `none`, or a public key used as an HMAC secret,
         // any client could sign.
@@ -115,7 +115,7 @@ impl Issuer {
         let claims = jsonwebtoken::decode::<Claims>(id_token, &key, &validation);
         let claims = claims.map_err(|error| {
             bad(match error.kind() {
-                ErrorKind::ExpiredSignature => "it has run out",
+                ErrorKind::ExpiredSignature => "it has expired",
                 ErrorKind::ImmatureSignature => "it is not valid yet",
                 ErrorKind::InvalidAudience => "it is for another audience",
                 ErrorKind::InvalidIssuer => "it comes from another issuer",
@@ -131,7 +131,7 @@ impl Issuer {
     }
 
     /// A key of the issuer. An unknown key, or an old key set, triggers a fetch.
-    async fn key(&self, kid: Option<&str>) -> Result<Option<DecodingKey>, CheckoutError> {
+    async fn key(&self, kid: Option<&str>) -> Result<Option<DecodingKey>, AccountError> {
         let mut known = self.known.lock().await;
         let are_fresh = known.fetched_at.is_some_and(|at| at.elapsed() < REFRESH_EVERY);
         if let Some(key) = known.key(kid).filter(|_| are_fresh) {
@@ -152,7 +152,7 @@ impl Issuer {
         match (known.key(kid), &known.failure) {
             // Old keys are better than none while the issuer does not answer.
             (Some(key), _) => Ok(Some(key)),
-            (None, Some(reason)) => Err(CheckoutError::NoIssuer(reason.clone())),
+            (None, Some(reason)) => Err(AccountError::NoIssuer(reason.clone())),
             (None, None) => Ok(None),
         }
     }

@@ -21,11 +21,12 @@ use uuid::Uuid;
 use crate::{
     accounts::{
         account::{ACCESS_S, AccountId, Proof, REFRESH_S, RefreshToken},
+        error::AccountError,
         service::{Accounts, CodeQueued},
         store::Refreshed,
     },
-    auth::{caller::ACCOUNT_COOKIE, extract::SignedIn},
-    error::CheckoutError,
+    auth::{caller::ACCOUNT_COOKIE, error::AuthError, extract::SignedIn},
+    error::CommonError,
     http::NO_STORE,
 };
 
@@ -172,7 +173,7 @@ async fn log_in(
     SendsCodes { from }: SendsCodes,
     Json(log_in): Json<LogIn>,
 ) -> Result<Response, Problem> {
-    let wrong = |field, wrong| CheckoutError::BadSignIn { field, wrong };
+    let wrong = |field, wrong| AccountError::BadSignIn { field, wrong };
     match (log_in.email, log_in.phone, log_in.id_token) {
         (Some(email), None, None) => {
             let address = Address::email(&email).ok_or_else(|| wrong("email", "is not an e-mail address"))?;
@@ -186,13 +187,13 @@ async fn log_in(
         }
         (None, None, Some(id_token)) => {
             let key = accounts.account_key()?;
-            let issuer = accounts.issuer.as_ref().ok_or(CheckoutError::NoChannel { field: "id_token" })?;
+            let issuer = accounts.issuer.as_ref().ok_or(AccountError::NoChannel { field: "id_token" })?;
             let vouched = issuer.vouch(&id_token).await?;
             let account = key.account(Proof::Issuer { issuer: issuer.name(), subject: &vouched.subject });
             let token = accounts.begin_session(None, account, vouched.address).await?;
-            Ok(session(&accounts, account, &token.ok_or(CheckoutError::SignedOut)?, log_in.cookies)?)
+            Ok(session(&accounts, account, &token.ok_or(AccountError::SignedOut)?, log_in.cookies)?)
         }
-        _ => Err(wrong("email", "has to be there, or `phone`, or `id_token`, and one of them alone").into()),
+        _ => Err(wrong("email", "must be present, or `phone` or `id_token` instead; exactly one of them").into()),
     }
 }
 
@@ -249,15 +250,15 @@ async fn refresh(
 ) -> Result<Response, Problem> {
     accounts.account_key()?;
     let in_cookies = refresh_token.is_none();
-    let given = given(&headers, refresh_token).ok_or(CheckoutError::SignedOut)?;
+    let given = given(&headers, refresh_token).ok_or(AccountError::SignedOut)?;
     let next = RefreshToken::new(rand::rng().random());
     match accounts.refresh(&given, &next).await? {
         Refreshed::Signed(account) => Ok(session(&accounts, account, &next, in_cookies)?),
         Refreshed::Reused => {
             metrics::counter!("checkout_refresh_tokens_reused_total").increment(1);
-            Err(CheckoutError::SignedOut.into())
+            Err(AccountError::SignedOut.into())
         }
-        Refreshed::Unknown => Err(CheckoutError::SignedOut.into()),
+        Refreshed::Unknown => Err(AccountError::SignedOut.into()),
     }
 }
 
@@ -273,7 +274,7 @@ async fn log_out(
     Json(Refresh { refresh_token }): Json<Refresh>,
 ) -> Result<Response, Problem> {
     if let Some(token) = given(&headers, refresh_token) {
-        accounts.store.sign_out(token.digest()).await.map_err(CheckoutError::from)?;
+        accounts.store.sign_out(token.digest()).await.map_err(AccountError::from)?;
     }
     Ok((StatusCode::NO_CONTENT, no_cookies(&accounts)).into_response())
 }
@@ -289,8 +290,8 @@ async fn show_profile(
     State(accounts): State<Arc<Accounts>>,
     SignedIn(account_id): SignedIn,
 ) -> Result<impl IntoResponse, Problem> {
-    let profile = accounts.store.profile(account_id).await.map_err(CheckoutError::from)?;
-    let profile = profile.ok_or(CheckoutError::NotSignedIn)?;
+    let profile = accounts.store.profile(account_id).await.map_err(AccountError::from)?;
+    let profile = profile.ok_or(AuthError::NotSignedIn)?;
     let profile = Profile { account_id, address: profile.address, created_at: profile.created_at };
     Ok((NO_STORE, axum::Json(profile)))
 }
@@ -327,11 +328,11 @@ async fn remind(
     headers: HeaderMap,
     SignedIn(account): SignedIn,
 ) -> Result<StatusCode, Problem> {
-    let line: SaleId = line.parse().map_err(|_| CheckoutError::UnknownSale)?;
-    let ticket = accounts.callers.ticket(&headers, line).ok_or(CheckoutError::UnknownSale)?;
+    let line: SaleId = line.parse().map_err(|_| CommonError::UnknownSale)?;
+    let ticket = accounts.callers.ticket(&headers, line).ok_or(CommonError::UnknownSale)?;
     let is_stored =
-        accounts.store.remind(line, account, ticket.epoch, ticket.ordinal).await.map_err(CheckoutError::from)?;
-    if is_stored { Ok(StatusCode::NO_CONTENT) } else { Err(CheckoutError::NoReminder.into()) }
+        accounts.store.remind(line, account, ticket.epoch, ticket.ordinal).await.map_err(AccountError::from)?;
+    if is_stored { Ok(StatusCode::NO_CONTENT) } else { Err(AccountError::NoReminder.into()) }
 }
 
 /// The public key for push subscriptions.
@@ -340,7 +341,7 @@ async fn remind(
     (status = 404, description = "Web Push is not configured.", body = ProblemBody),
 ))]
 async fn show_push_key(State(accounts): State<Arc<Accounts>>) -> Result<axum::Json<PushKey>, Problem> {
-    let (push, _) = accounts.channels.push().ok_or(CheckoutError::NoPush)?;
+    let (push, _) = accounts.channels.push().ok_or(AccountError::NoPush)?;
     Ok(axum::Json(PushKey { public_key: push.public_key().to_owned() }))
 }
 
@@ -360,15 +361,15 @@ async fn subscribe(
     SignedIn(account): SignedIn,
     Json(Subscribe { endpoint, keys: SubscriptionKeys { p256dh, auth } }): Json<Subscribe>,
 ) -> Result<StatusCode, Problem> {
-    let (_, push_services) = accounts.channels.push().ok_or(CheckoutError::NoPush)?;
+    let (_, push_services) = accounts.channels.push().ok_or(AccountError::NoPush)?;
     if !push_services.include(&endpoint) {
-        return Err(CheckoutError::BadSignIn { field: "endpoint", wrong: "is not at a permitted push service" }.into());
+        return Err(AccountError::BadSignIn { field: "endpoint", wrong: "is not at a permitted push service" }.into());
     }
     if Subscription::new(&endpoint, &p256dh, &auth).is_none() {
-        return Err(CheckoutError::BadSignIn { field: "keys", wrong: "are not those of a subscription" }.into());
+        return Err(AccountError::BadSignIn { field: "keys", wrong: "has no valid keys of a push subscription" }.into());
     }
-    let is_known = accounts.store.subscribe(account, &endpoint, &p256dh, &auth).await.map_err(CheckoutError::from)?;
-    if is_known { Ok(StatusCode::NO_CONTENT) } else { Err(CheckoutError::NotSignedIn.into()) }
+    let is_known = accounts.store.subscribe(account, &endpoint, &p256dh, &auth).await.map_err(AccountError::from)?;
+    if is_known { Ok(StatusCode::NO_CONTENT) } else { Err(AuthError::NotSignedIn.into()) }
 }
 
 /// Unsubscribe this browser.
@@ -383,7 +384,7 @@ async fn unsubscribe(
     SignedIn(account): SignedIn,
     Json(Unsubscribe { endpoint }): Json<Unsubscribe>,
 ) -> Result<StatusCode, Problem> {
-    accounts.store.unsubscribe(account, &endpoint).await.map_err(CheckoutError::from)?;
+    accounts.store.unsubscribe(account, &endpoint).await.map_err(AccountError::from)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -397,7 +398,7 @@ fn session(
     account_id: AccountId,
     refresh_token: &RefreshToken,
     in_cookies: bool,
-) -> Result<Response, CheckoutError> {
+) -> Result<Response, AuthError> {
     let access_token = accounts.account_key()?.access_token(account_id, OffsetDateTime::now_utc().unix_timestamp());
     let session = |access_token, refresh_token| {
         axum::Json(Session { account_id, token_type: "Bearer", access_token, expires_in: ACCESS_S, refresh_token })

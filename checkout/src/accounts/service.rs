@@ -13,12 +13,13 @@ use uuid::Uuid;
 use crate::{
     accounts::{
         account::{AccountId, AccountKey, Proof, RefreshToken},
+        error::AccountError,
         oidc::Issuer,
         store::{CODE_GOOD_S, Refreshed},
     },
-    auth::caller::Callers,
+    auth::{caller::Callers, error::AuthError},
     db::Store,
-    error::CheckoutError,
+    error::CommonError,
 };
 
 /// The state of accounts.
@@ -48,17 +49,17 @@ pub(crate) struct CodeQueued {
 }
 
 impl Accounts {
-    pub(crate) fn account_key(&self) -> Result<&AccountKey, CheckoutError> {
-        self.callers.accounts().ok_or(CheckoutError::NoSignIn)
+    pub(crate) fn account_key(&self) -> Result<&AccountKey, AuthError> {
+        self.callers.accounts().ok_or(AuthError::NoSignIn)
     }
 
     /// Queues a sign-in code for an address, which was given in `field`.
-    pub(crate) async fn send_code(&self, address: &Address, field: &'static str) -> Result<CodeQueued, CheckoutError> {
+    pub(crate) async fn send_code(&self, address: &Address, field: &'static str) -> Result<CodeQueued, AccountError> {
         self.account_key()?;
-        self.channels.to(address.kind()).ok_or(CheckoutError::NoChannel { field })?;
+        self.channels.to(address.kind()).ok_or(AccountError::NoChannel { field })?;
         let (store, to) = (self.store.clone(), address.clone());
         let queued = self.shutdown.spawn(async move { store.ask_for_code(&to).await });
-        let sign_in_id = queued.await??.ok_or(CheckoutError::TooManyCodes)?;
+        let sign_in_id = queued.await??.ok_or(AccountError::TooManyCodes)?;
         let expires_at = OffsetDateTime::now_utc() + Duration::seconds(CODE_GOOD_S.into());
         Ok(CodeQueued { sign_in_id, expires_at })
     }
@@ -68,15 +69,15 @@ impl Accounts {
         &self,
         sign_in: Uuid,
         code: &str,
-    ) -> Result<(AccountId, RefreshToken), CheckoutError> {
+    ) -> Result<(AccountId, RefreshToken), AccountError> {
         let key = self.account_key()?;
         // Count before comparing, so that parallel requests get no extra attempts.
         let address = self.store.try_code(sign_in).await?;
         let is_right = bool::from(key.code(sign_in).as_bytes().ct_eq(code.trim().as_bytes()));
-        let address = address.filter(|_| is_right).ok_or(CheckoutError::WrongCode)?;
+        let address = address.filter(|_| is_right).ok_or(AccountError::WrongCode)?;
         let account = key.account(Proof::Address(&address));
         let token = self.begin_session(Some(sign_in), account, Some(address)).await?;
-        Ok((account, token.ok_or(CheckoutError::WrongCode)?))
+        Ok((account, token.ok_or(AccountError::WrongCode)?))
     }
 
     /// Signs in and returns the first refresh token, or none if the sign-in was used already.
@@ -85,7 +86,7 @@ impl Accounts {
         sign_in: Option<Uuid>,
         account: AccountId,
         address: Option<Address>,
-    ) -> Result<Option<RefreshToken>, CheckoutError> {
+    ) -> Result<Option<RefreshToken>, AccountError> {
         let token = RefreshToken::new(rand::rng().random());
         let (store, digest) = (self.store.clone(), token.digest());
         let begun = self.shutdown.spawn(async move { store.sign_in(sign_in, account, address.as_ref(), digest).await });
@@ -93,15 +94,15 @@ impl Accounts {
     }
 
     /// Exchanges a refresh token for the next one.
-    pub(crate) async fn refresh(&self, given: &RefreshToken, next: &RefreshToken) -> Result<Refreshed, CheckoutError> {
+    pub(crate) async fn refresh(&self, given: &RefreshToken, next: &RefreshToken) -> Result<Refreshed, AccountError> {
         let (store, digest, next) = (self.store.clone(), given.digest(), next.digest());
         Ok(self.shutdown.spawn(async move { store.refresh(digest, next).await }).await??)
     }
 
     /// Erases an account, unless one of its orders is open.
-    pub(crate) async fn forget(&self, account: AccountId) -> Result<u64, CheckoutError> {
+    pub(crate) async fn forget(&self, account: AccountId) -> Result<u64, AccountError> {
         let store = self.store.clone();
         let forgotten = self.shutdown.spawn(async move { store.forget_account(account).await });
-        forgotten.await??.ok_or(CheckoutError::OrderUnderWay)
+        Ok(forgotten.await??.ok_or(CommonError::OrderUnderWay)?)
     }
 }

@@ -8,7 +8,10 @@ use uuid::Uuid;
 use crate::{
     accounts::account::{AccountId, REFRESH_S},
     db::{Store, StoreError},
-    notifications::{notification::Content, store::write},
+    notifications::{
+        notification::Content,
+        store::{NewNotification, write},
+    },
     orders::store::unlink,
 };
 
@@ -58,7 +61,15 @@ impl Store {
             return Ok(None);
         }
         let (subject, code) = (format!("sign-in/{id}"), Content::Code { sign_in: id });
-        write(&mut transaction, &subject, None, address, &code, CODE_GOOD_S, None).await?;
+        let new = NewNotification {
+            subject: &subject,
+            account: None,
+            address,
+            content: &code,
+            relevant_s: CODE_GOOD_S,
+            happened_at: None,
+        };
+        write(&mut transaction, new).await?;
         transaction.commit().await?;
         Ok(Some(id))
     }

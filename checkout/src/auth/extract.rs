@@ -11,8 +11,10 @@ use fairline_server::Problem;
 
 use crate::{
     accounts::account::AccountId,
-    auth::caller::{Caller, Callers, Holders, MerchantKey},
-    error::CheckoutError,
+    auth::{
+        caller::{Caller, Callers, Holders, MerchantKey},
+        error::AuthError,
+    },
 };
 
 impl<S: Sync> FromRequestParts<S> for MerchantKey
@@ -22,7 +24,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Callers::from_ref(state).merchant(&parts.headers).ok_or_else(|| CheckoutError::NoMerchantKey.into())
+        Callers::from_ref(state).merchant(&parts.headers).ok_or_else(|| AuthError::NoMerchantKey.into())
     }
 }
 
@@ -60,8 +62,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let callers = Callers::from_ref(state);
-        callers.accounts().ok_or(CheckoutError::NoSignIn)?;
-        Ok(callers.signed_in(&parts.headers).map(Self).ok_or(CheckoutError::NotSignedIn)?)
+        callers.accounts().ok_or(AuthError::NoSignIn)?;
+        Ok(callers.signed_in(&parts.headers).map(Self).ok_or(AuthError::NotSignedIn)?)
     }
 }
 
@@ -72,6 +74,6 @@ impl<S: Sync> FromRequestParts<S> for BearerToken {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        bearer(&parts.headers).map(|token| Self(token.to_owned())).ok_or_else(|| CheckoutError::NoToken.into())
+        bearer(&parts.headers).map(|token| Self(token.to_owned())).ok_or_else(|| AuthError::NoToken.into())
     }
 }

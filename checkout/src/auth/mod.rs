@@ -1,4 +1,5 @@
 //! Caller identity.
 
 pub(crate) mod caller;
+pub(crate) mod error;
 pub(crate) mod extract;

@@ -7,7 +7,7 @@
 //! - The catalogue is warm before a sale opens, and a rush does not reach the database. Without
 //!   Redis, each process reads the database itself.
 
-pub(crate) mod cache;
+pub(crate) mod error;
 pub(crate) mod product;
 pub(crate) mod store;
 
@@ -24,19 +24,18 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use fairline_redis::Cache;
 use fairline_sale::SaleId;
 use fairline_server::{Path, Problem, ProblemBody, Shutdown};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    catalogue::{cache::Cache, product::Product},
+    catalogue::{error::CatalogueError, product::Product},
     db::{Store, StoreError},
-    error::CheckoutError,
 };
 
 const FRESH_EVERY: Duration = Duration::from_millis(500);
@@ -114,9 +113,9 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    fn shown(&self) -> Result<Arc<Shown>, CheckoutError> {
+    fn shown(&self) -> Result<Arc<Shown>, CatalogueError> {
         let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner).clone();
-        shown.ok_or(CheckoutError::NoCatalogue)
+        shown.ok_or(CatalogueError::NotLoaded)
     }
 
     /// Marks the copy as stale, so that the next round reads the database. A rush marks it
@@ -138,14 +137,8 @@ pub(crate) fn start(catalogue: &Catalogue, store: &Store, cache: &Cache, shutdow
     shutdown.keep("catalogue", STALLED_AFTER, move |stop| {
         let (catalogue, store, cache) = (catalogue.clone(), store.clone(), cache.clone());
         async move {
-            let (mut beat, mut copy) = (interval(FRESH_EVERY), None);
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = beat.tick() => {}
-                    () = stop.triggered() => return,
-                }
-                fairline_server::beat();
+            let (mut rounds, mut copy) = (stop.rounds(FRESH_EVERY), None);
+            while rounds.next().await {
                 if let Err(error) = refresh(&catalogue, &store, &cache, &mut copy).await {
                     warn!(%error, "read catalogue failed; keeping the old one");
                 }
@@ -217,7 +210,7 @@ async fn show_product(
     let shown = catalogue.shown()?;
     let sale: Option<SaleId> = id.parse().ok();
     let product = shown.each.iter().find(|(product, _)| Some(product.id) == sale || product.slug == id);
-    Ok(product.ok_or(CheckoutError::UnknownProduct)?.1.answer(&headers))
+    Ok(product.ok_or(CatalogueError::UnknownProduct)?.1.answer(&headers))
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use fairline_events::{Event, EventStream, stream::StreamError};
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
 use fairline_telemetry::{Kind, Operation, Report};
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -46,22 +45,16 @@ where
     shutdown.keep(group, STALLED_AFTER, move |stop| {
         let (store, stream, consume) = (store.clone(), stream.clone(), consume.clone());
         async move {
-            let consumer = Uuid::new_v4().to_string();
-            let (mut beat, mut beats, mut consumed) = (interval(EVERY), 0_u32, HashMap::new());
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = beat.tick() => {}
-                    () = stop.triggered() => return,
-                }
-                fairline_server::beat();
-                let everywhere = beats % LOOKS_EVERYWHERE_EVERY == 0;
+            let member = Member { stream, group, consumer: Uuid::new_v4().to_string() };
+            let (mut rounds, mut nth, mut consumed) = (stop.rounds(EVERY), 0_u32, HashMap::new());
+            while rounds.next().await {
+                let everywhere = nth % LOOKS_EVERYWHERE_EVERY == 0;
                 if everywhere {
                     consumed.clear();
                 }
-                beats = beats.wrapping_add(1);
+                nth = nth.wrapping_add(1);
                 let relayed = store.relayed(!everywhere).await;
-                if let Err(error) = round(relayed, &stream, group, &consumer, &mut consumed, &*consume).await {
+                if let Err(error) = round(&member, relayed, &mut consumed, &*consume).await {
                     metrics::counter!("checkout_consumer_failures_total", "group" => group).increment(1);
                     warn!(%error, group, "read relayed events failed");
                 }
@@ -70,13 +63,18 @@ where
     });
 }
 
+/// This process as a member of a consumer group.
+struct Member {
+    stream: EventStream,
+    group: &'static str,
+    consumer: String,
+}
+
 /// Handles new events. `consumed` holds the last event read from each stream. A failure in one sale
 /// does not delay the others.
 async fn round<H, W>(
+    member: &Member,
     relayed: Result<Vec<(SaleId, u64)>, StoreError>,
-    stream: &EventStream,
-    group: &'static str,
-    consumer: &str,
     consumed: &mut HashMap<SaleId, u64>,
     consume: &H,
 ) -> Result<(), StoreError>
@@ -84,13 +82,14 @@ where
     H: Fn(Vec<Event>) -> W,
     W: Future<Output = Result<(), StoreError>>,
 {
+    let Member { stream, group, .. } = member;
     let everywhere = consumed.is_empty();
     for (sale, relayed) in relayed? {
         if consumed.get(&sale).is_some_and(|&number| number >= relayed) {
             continue;
         }
         fairline_server::beat();
-        let consumed_all = match consume_sale(stream, group, consumer, sale, consume).await {
+        let consumed_all = match consume_sale(member, sale, consume).await {
             Ok(()) if everywhere => {
                 stream.forget_consumers(sale, group, GONE_AFTER).await.map(drop).map_err(NotConsumed::from)
             }
@@ -99,7 +98,7 @@ where
         match consumed_all {
             Ok(()) => drop(consumed.insert(sale, relayed)),
             Err(error) => {
-                metrics::counter!("checkout_consumer_failures_total", "group" => group).increment(1);
+                metrics::counter!("checkout_consumer_failures_total", "group" => *group).increment(1);
                 warn!(%sale, %error, group, "handle events failed; it will be retried");
             }
         }
@@ -107,17 +106,12 @@ where
     Ok(())
 }
 
-async fn consume_sale<H, W>(
-    stream: &EventStream,
-    group: &'static str,
-    consumer: &str,
-    sale: SaleId,
-    consume: &H,
-) -> Result<(), NotConsumed>
+async fn consume_sale<H, W>(member: &Member, sale: SaleId, consume: &H) -> Result<(), NotConsumed>
 where
     H: Fn(Vec<Event>) -> W,
     W: Future<Output = Result<(), StoreError>>,
 {
+    let Member { stream, group, consumer } = member;
     loop {
         let events = stream.next(sale, group, consumer, AT_ONCE).await?;
         if events.is_empty() {
@@ -129,7 +123,7 @@ where
         let outcome = consume(events).await;
         let result = if outcome.is_ok() { "consumed" } else { "failed" };
         for (kind, operation) in consumed {
-            operation.end(result, outcome.is_err(), || Report::named(format!("{group} consumes {}", kind.word())));
+            operation.end(result, outcome.is_err(), || Report::named(format!("{group} consumes {}", kind.as_str())));
         }
         outcome?;
         stream.acknowledge(sale, group, &numbers).await?;

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use fairline_events::{EventStream, stream::StreamError};
 use fairline_server::Shutdown;
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::{
@@ -52,16 +51,10 @@ pub(crate) fn start(relay: Relay, shutdown: &Shutdown) {
     shutdown.keep("relay", STALLED_AFTER, move |stop| {
         let relay = relay.clone();
         async move {
-            let (mut beat, mut beats) = (interval(EVERY), 0_u32);
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = beat.tick() => {}
-                    () = stop.triggered() => return,
-                }
-                fairline_server::beat();
-                beats = beats.wrapping_add(1);
-                if let Err(error) = relay.relay(beats % LOOKS_BACK_EVERY == 0).await {
+            let (mut rounds, mut round) = (stop.rounds(EVERY), 0_u32);
+            while rounds.next().await {
+                round = round.wrapping_add(1);
+                if let Err(error) = relay.relay(round % LOOKS_BACK_EVERY == 0).await {
                     metrics::counter!("checkout_relay_failures_total").increment(1);
                     warn!(%error, "read outbox failed; it will be retried");
                 }

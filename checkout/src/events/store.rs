@@ -66,7 +66,7 @@ pub(crate) async fn publish(
          INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, $2, json_build_array($3::json) FROM numbered",
     )
     .bind(sale)
-    .bind(kind.word())
+    .bind(kind.as_str())
     .bind(data)
     .execute(connection)
     .await?;
@@ -127,7 +127,7 @@ impl Store {
         let mut events = Vec::new();
         for row in rows {
             let permanent = || StoreError::Corrupt(format!("event {sale}/{} is invalid", row.number));
-            let kind = Kind::from_word(&row.kind).ok_or_else(permanent)?;
+            let kind = Kind::try_from(row.kind.as_str()).map_err(|_| permanent())?;
             let Value::Array(data) = row.data else { return Err(permanent()) };
             let first = count(row.number) + 1 - data.len() as u64;
             let happened = |(mut data, number)| {

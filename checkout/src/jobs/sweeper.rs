@@ -16,7 +16,7 @@ use fairline_server::Shutdown;
 use futures_util::{StreamExt as _, stream};
 use tokio::{
     sync::{self, Semaphore},
-    time::{Instant, MissedTickBehavior, interval},
+    time::Instant,
 };
 use tracing::{error, info, warn};
 
@@ -101,7 +101,7 @@ pub(crate) fn start_others(store: &Store, idempotency: &Idempotency, orders_kept
         async move {
             let responses = idempotency.forget_old().await;
             store.forget_old_messages().await?;
-            Ok(responses?)
+            responses
         }
     });
 }
@@ -114,14 +114,8 @@ where
     shutdown.keep(what, STALLED_AFTER + every, move |shutdown| {
         let work = work.clone();
         async move {
-            let mut beat = interval(every);
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = beat.tick() => {}
-                    () = shutdown.triggered() => return,
-                }
-                fairline_server::beat();
+            let mut rounds = shutdown.rounds(every);
+            while rounds.next().await {
                 if let Err(error) = work().await {
                     metrics::counter!("checkout_sweep_failures_total", "what" => what).increment(1);
                     warn!(what, %error, "sweep failed; it will be retried");

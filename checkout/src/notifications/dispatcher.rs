@@ -13,7 +13,7 @@ use fairline_server::Shutdown;
 use fairline_telemetry::{Kind, Operation, Report, within};
 use futures_util::future::join_all;
 use rand::RngExt as _;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::{
@@ -51,14 +51,8 @@ impl Notifications {
         self.shutdown.keep("notifications-sent", STALLED_AFTER, move |stop| {
             let notifications = notifications.clone();
             async move {
-                let mut beat = interval(EVERY);
-                beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                loop {
-                    tokio::select! {
-                        _ = beat.tick() => {}
-                        () = stop.triggered() => return,
-                    }
-                    fairline_server::beat();
+                let mut rounds = stop.rounds(EVERY);
+                while rounds.next().await {
                     if let Err(error) = notifications.send_due().await {
                         metrics::counter!("checkout_notification_failures_total").increment(1);
                         warn!(%error, "send notifications failed; they will be retried");

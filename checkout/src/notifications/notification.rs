@@ -144,47 +144,83 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use fairline_server::Secret;
+    use fairline_snapshots::every_variant;
+    use insta::assert_snapshot;
 
     use super::*;
 
-    #[test]
-    fn every_notification_names_its_event_and_links_to_the_sale() {
-        let sender = Sender { name: "Lamps & Co".to_owned(), url: "https://lamps.example".to_owned() };
-        let key = AccountKey::new(&Secret::new("k".repeat(32))).expect("a key");
-        let details = Details {
-            sale: "A <small>\r\nBcc: lamp".to_owned(),
+    const SIGN_IN: Uuid = Uuid::from_u128(1);
+
+    fn key() -> AccountKey {
+        AccountKey::new(&Secret::new("k".repeat(32))).expect("a key")
+    }
+
+    fn lamps() -> Sender {
+        Sender { name: "Lamps & Co".to_owned(), url: "https://lamps.example".to_owned() }
+    }
+
+    fn details() -> Details {
+        Details {
+            sale: "A <small> lamp".to_owned(),
             slug: "lamp".to_owned(),
-            order: "0190".to_owned(),
+            order: "0190c6a8-0000-7000-8000-000000000000".to_owned(),
             quantity: 2,
-            amount: "98.00 EUR".to_owned(),
+            amount: "€98.00".to_owned(),
             until: "18:05 UTC".to_owned(),
-        };
-        let render = |content: &Content| content.render(&sender, Some(&key)).expect("a message");
-        for (content, subject, link) in [
-            (
-                Content::OrderConfirmed(details.clone()),
-                "Your order at Lamps & Co: A <small>",
-                "https://lamps.example/sales/lamp",
-            ),
-            (Content::HoldAboutToLapse(details.clone()), "Pay soon: A <small>", "https://lamps.example/sales/lamp"),
-            (Content::TurnIsNear(details.clone()), "Your turn is near: A <small>", "https://lamps.example/sales/lamp"),
-            (
-                Content::Refunded(details.clone()),
-                "Refund for order 0190: A <small>",
-                "https://lamps.example/sales/lamp",
-            ),
-        ] {
-            let message = render(&content);
-            assert!(message.subject.starts_with(subject) && !message.subject.contains(['\r', '\n']), "{message:?}");
-            assert_eq!(message.link, link);
-            assert!(message.text.contains(link) && message.text.len() > 100, "{message:?}");
-            let stored: Content =
-                serde_json::from_value(serde_json::to_value(&content).expect("JSON")).expect("a content");
-            assert_eq!(stored, content);
         }
-        let sign_in = Uuid::from_u128(1);
-        let code = render(&Content::Code { sign_in });
-        assert_eq!(code.subject, format!("{} is your code for Lamps & Co", key.code(sign_in)));
-        assert_eq!(Content::Code { sign_in }.render(&sender, None), None);
+    }
+
+    fn every_content(details: &Details) -> [(&'static str, Content); 5] {
+        every_variant!(Content {
+            Code { sign_in: SIGN_IN },
+            OrderConfirmed(details.clone()),
+            HoldAboutToLapse(details.clone()),
+            TurnIsNear(details.clone()),
+            Refunded(details.clone()),
+        })
+    }
+
+    /// Every notification about an order, as e-mail and as SMS.
+    fn texts(sender: &Sender, details: &Details) -> String {
+        let text = |(name, content): (&str, Content)| {
+            let message = content.render(sender, Some(&key())).expect("a message");
+            let mail = format!("Subject: {}\n\n{}", message.subject, message.text);
+            format!("=== {name}, e-mail\n{mail}\n=== {name}, SMS\n{}\n\n", message.sms())
+        };
+        every_content(details).map(text).concat()
+    }
+
+    #[test]
+    fn every_notification_has_its_texts() {
+        // The shop has no name and no pages.
+        let plain = Sender { name: "the shop".to_owned(), url: String::new() };
+        let unit = Details { quantity: 1, amount: "€49.00".to_owned(), ..details() };
+        let (full, minimal) = (texts(&lamps(), &details()), texts(&plain, &unit));
+        assert_snapshot!("texts", format!("# With name and link\n\n{full}# Without name and link\n\n{minimal}"));
+    }
+
+    #[test]
+    fn a_notification_is_stored_without_loss() {
+        for (name, content) in every_content(&details()) {
+            let stored = serde_json::to_value(&content).expect("JSON");
+            assert_eq!(serde_json::from_value::<Content>(stored).expect(name), content);
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_sale_adds_no_header_to_an_e_mail() {
+        let sale = "A lamp\r\nBcc: all@lamps.example".to_owned();
+        for (name, content) in every_content(&Details { sale, ..details() }) {
+            let message = content.render(&lamps(), Some(&key())).expect("a message");
+            assert!(!message.subject.contains(['\r', '\n']), "{name}: {message:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_needs_the_key_of_accounts() {
+        let code = Content::Code { sign_in: SIGN_IN };
+        let message = code.render(&lamps(), Some(&key())).expect("a message");
+        assert!(message.text.contains(&key().code(SIGN_IN)), "{message:?}");
+        assert_eq!(code.render(&lamps(), None), None);
     }
 }

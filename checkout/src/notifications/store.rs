@@ -39,18 +39,22 @@ const NEAR_S: f64 = 180.0;
 const RATE_OVER_S: f64 = 60.0;
 const RATE_OVER_MIN_S: f64 = 10.0;
 
-/// Stores a notification, unless it is stored already or no longer relevant. It is relevant for
-/// `relevant_s` seconds after its event, which happened at `happened_at`, or just now. It is sent
-/// in the current trace.
-pub(crate) async fn write(
-    connection: &mut PgConnection,
-    subject: &str,
-    account: Option<AccountId>,
-    address: &Address,
-    content: &Content,
-    relevant_s: i32,
-    happened_at: Option<OffsetDateTime>,
-) -> Result<(), StoreError> {
+/// A notification to be stored.
+pub(crate) struct NewNotification<'a> {
+    pub(crate) subject: &'a str,
+    pub(crate) account: Option<AccountId>,
+    pub(crate) address: &'a Address,
+    pub(crate) content: &'a Content,
+    /// How long it is relevant after its event, in seconds.
+    pub(crate) relevant_s: i32,
+    /// When its event happened; `None`: just now.
+    pub(crate) happened_at: Option<OffsetDateTime>,
+}
+
+/// Stores a notification, unless it is stored already or no longer relevant. It is sent in the
+/// current trace.
+pub(crate) async fn write(connection: &mut PgConnection, new: NewNotification<'_>) -> Result<(), StoreError> {
+    let NewNotification { subject, account, address, content, relevant_s, happened_at } = new;
     sqlx::query(
         "INSERT INTO notifications (subject, account_id, address, content, traceparent, relevant_until) \
          SELECT $1, $2, $3, $4, $7, relevant_until FROM (SELECT coalesce($6, now()) + make_interval(secs => $5) AS relevant_until) AS relevance \
@@ -81,6 +85,26 @@ fn content_of(kind: Kind) -> Option<(ContentOf, i32)> {
         _ => None,
     }
 }
+
+/// Marks the reminders whose turn is near. One lookup finds the next line with pending reminders.
+const REMIND_OF_NEAR_TURNS: &str = "WITH RECURSIVE waited_for (line_id) AS ( \
+        (SELECT line_id FROM reminders WHERE sent_at IS NULL ORDER BY line_id LIMIT 1) UNION ALL \
+        SELECT (SELECT line_id FROM reminders WHERE sent_at IS NULL AND line_id > waited_for.line_id ORDER BY line_id LIMIT 1) \
+        FROM waited_for WHERE line_id IS NOT NULL \
+    ), fronts AS MATERIALIZED ( \
+        SELECT lines.id, lines.sale_id, lines.epoch, cursor + least(total - sold, \
+        greatest($1, least(rate_cap_per_s, coalesce(per_s * coalesce(share, 1), 0)) * $2)) AS front \
+        FROM waited_for JOIN lines ON lines.id = line_id JOIN sales ON sales.id = lines.sale_id \
+        JOIN stock ON stock.sale_id = sales.id CROSS JOIN LATERAL ( \
+            SELECT (max(admitted) - min(admitted)) / greatest(extract(epoch FROM now() - min(at)), $4)::double precision AS per_s \
+            FROM samples WHERE samples.sale_id = sales.id AND at > now() - make_interval(secs => $5)) AS last_minute \
+        WHERE status = 'open' AND sold < total \
+    ) \
+    UPDATE reminders SET sent_at = now() FROM fronts WHERE fronts.id = line_id AND reminders.id = ANY (ARRAY ( \
+        SELECT reminders.id FROM fronts JOIN reminders ON fronts.id = line_id \
+        WHERE sent_at IS NULL AND (reminders.epoch, ordinal) <= (fronts.epoch::bigint, floor(front)::bigint) \
+        ORDER BY line_id, ordinal LIMIT $3 FOR UPDATE OF reminders SKIP LOCKED)) \
+    RETURNING fronts.sale_id, reminders.id";
 
 /// A recipient of an event, and the details.
 #[derive(FromRow)]
@@ -155,8 +179,15 @@ impl Store {
             let content = content(details);
             // Relevance counts from the event, not from the time at which it was handled.
             let connection = &mut *self.pool.acquire().await?;
-            let stored = write(connection, &subject, Some(account), &address, &content, relevant_s, Some(event.time));
-            fairline_telemetry::within(event.trace, stored).await?;
+            let new = NewNotification {
+                subject: &subject,
+                account: Some(account),
+                address: &address,
+                content: &content,
+                relevant_s,
+                happened_at: Some(event.time),
+            };
+            fairline_telemetry::within(event.trace, write(connection, new)).await?;
         }
         Ok(())
     }
@@ -239,34 +270,14 @@ impl Store {
     /// Publishes an event for each reminder whose turn is near, once. Returns their number.
     pub(crate) async fn publish_near_turns(&self) -> Result<usize, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let near: Vec<(Uuid, Uuid)> = sqlx::query_as(
-            // One lookup finds the next line with pending reminders.
-            "WITH RECURSIVE waited_for (line_id) AS ( \
-                (SELECT line_id FROM reminders WHERE sent_at IS NULL ORDER BY line_id LIMIT 1) UNION ALL \
-                SELECT (SELECT line_id FROM reminders WHERE sent_at IS NULL AND line_id > waited_for.line_id ORDER BY line_id LIMIT 1) \
-                FROM waited_for WHERE line_id IS NOT NULL \
-             ), fronts AS MATERIALIZED ( \
-                SELECT lines.id, lines.sale_id, lines.epoch, cursor + least(total - sold, \
-                greatest($1, least(rate_cap_per_s, coalesce(per_s * coalesce(share, 1), 0)) * $2)) AS front \
-                FROM waited_for JOIN lines ON lines.id = line_id JOIN sales ON sales.id = lines.sale_id \
-                JOIN stock ON stock.sale_id = sales.id CROSS JOIN LATERAL ( \
-                    SELECT (max(admitted) - min(admitted)) / greatest(extract(epoch FROM now() - min(at)), $4)::double precision AS per_s \
-                    FROM samples WHERE samples.sale_id = sales.id AND at > now() - make_interval(secs => $5)) AS last_minute \
-                WHERE status = 'open' AND sold < total \
-             ) \
-             UPDATE reminders SET sent_at = now() FROM fronts WHERE fronts.id = line_id AND reminders.id = ANY (ARRAY ( \
-                SELECT reminders.id FROM fronts JOIN reminders ON fronts.id = line_id \
-                WHERE sent_at IS NULL AND (reminders.epoch, ordinal) <= (fronts.epoch::bigint, floor(front)::bigint) \
-                ORDER BY line_id, ordinal LIMIT $3 FOR UPDATE OF reminders SKIP LOCKED)) \
-             RETURNING fronts.sale_id, reminders.id",
-        )
-        .bind(NEAR_AHEAD as f64)
-        .bind(NEAR_S)
-        .bind(WARNED_MAX)
-        .bind(RATE_OVER_MIN_S)
-        .bind(RATE_OVER_S)
-        .fetch_all(&mut *transaction)
-        .await?;
+        let near: Vec<(Uuid, Uuid)> = sqlx::query_as(REMIND_OF_NEAR_TURNS)
+            .bind(NEAR_AHEAD as f64)
+            .bind(NEAR_S)
+            .bind(WARNED_MAX)
+            .bind(RATE_OVER_MIN_S)
+            .bind(RATE_OVER_S)
+            .fetch_all(&mut *transaction)
+            .await?;
         publish_each(&mut transaction, Kind::TurnIsNear, "reminder_id", &near).await?;
         transaction.commit().await?;
         Ok(near.len())
@@ -362,11 +373,24 @@ async fn publish_each(
          ) \
          INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $1, data FROM numbered",
     )
-    .bind(kind.word())
+    .bind(kind.as_str())
     .bind(field)
     .bind(sales)
     .bind(ids)
     .execute(connection)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn the_statement_of_near_turns_matches_its_snapshot() {
+        assert_snapshot!("remind_of_near_turns", statement(REMIND_OF_NEAR_TURNS));
+    }
 }

@@ -51,3 +51,24 @@ pub struct Order {
     #[schema(nullable = false)]
     pub notice: Option<&'static str>,
 }
+
+#[cfg(test)]
+impl Order {
+    /// A held order, for tests of what contains one.
+    pub(crate) fn example() -> Self {
+        Self {
+            id: OrderId(Uuid::from_u128(1)),
+            sale_id: SaleId(Uuid::from_u128(2)),
+            status: OrderStatus::Held,
+            quantity: 1,
+            amount_minor: 100,
+            currency: "EUR".to_owned(),
+            refunded_minor: 0,
+            dispute: None,
+            hold_expires_at: OffsetDateTime::UNIX_EPOCH,
+            paid_at: None,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            notice: None,
+        }
+    }
+}

@@ -9,7 +9,7 @@ use crate::{
     accounts::account::AccountId,
     auth::caller::{Caller, Callers, Holders},
     db::Store,
-    error::CheckoutError,
+    error::CommonError,
     orders::order::{Order, OrderId},
 };
 
@@ -33,16 +33,16 @@ pub(crate) enum Found {
 }
 
 impl Orders {
-    pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, CheckoutError> {
+    pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, CommonError> {
         Ok(self.store.orders(holders).await?)
     }
 
-    pub(crate) async fn order_for(&self, order: OrderId, caller: &Caller) -> Result<Order, CheckoutError> {
-        self.store.order_for(order, caller).await?.ok_or(CheckoutError::UnknownOrder)
+    pub(crate) async fn order_for(&self, order: OrderId, caller: &Caller) -> Result<Order, CommonError> {
+        self.store.order_for(order, caller).await?.ok_or(CommonError::UnknownOrder)
     }
 
     /// The order with an id, or the orders of the account with it.
-    pub(crate) async fn find(&self, id: OrderId, caller: &Caller) -> Result<Found, CheckoutError> {
+    pub(crate) async fn find(&self, id: OrderId, caller: &Caller) -> Result<Found, CommonError> {
         let account = AccountId(id.0);
         if caller.holders().account() == Some(account) {
             return Ok(Found::OrdersOfAccount(self.store.orders_of_account(account).await?));
@@ -51,10 +51,10 @@ impl Orders {
             return Ok(Found::Order(Box::new(order)));
         }
         let orders = if caller.is_merchant() { self.store.orders_of_account(account).await? } else { Vec::new() };
-        if orders.is_empty() { Err(CheckoutError::UnknownOrder) } else { Ok(Found::OrdersOfAccount(orders)) }
+        if orders.is_empty() { Err(CommonError::UnknownOrder) } else { Ok(Found::OrdersOfAccount(orders)) }
     }
 
-    pub(crate) async fn forget(&self, holders: Holders) -> Result<u64, CheckoutError> {
+    pub(crate) async fn forget(&self, holders: Holders) -> Result<u64, CommonError> {
         let store = self.store.clone();
         Ok(self.shutdown.spawn(async move { store.forget(&holders).await }).await??)
     }

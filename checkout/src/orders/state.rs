@@ -2,14 +2,20 @@
 //! is rejected.
 
 pub use fairline_sale::OrderStatus;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// A stored state that this version does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a state")]
 pub struct UnknownState(String);
 
+fn unknown(word: &str) -> UnknownState {
+    UnknownState(word.to_owned())
+}
+
 /// The state of a hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", parse_err_ty = UnknownState, parse_err_fn = unknown)]
 pub enum HoldState {
     /// Yield mode only: its units are promised, and reserved when a payment begins.
     Promised,
@@ -41,9 +47,6 @@ pub enum HoldEvent {
 }
 
 impl HoldState {
-    /// All states.
-    pub const ALL: [Self; 5] = [Self::Promised, Self::Held, Self::Paid, Self::Lapsed, Self::Cancelled];
-
     /// The state after `event`, or none if the transition is not permitted.
     #[must_use]
     pub fn after(self, event: HoldEvent) -> Option<Self> {
@@ -66,26 +69,13 @@ impl HoldState {
     /// The stored word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Promised => "promised",
-            Self::Held => "held",
-            Self::Paid => "paid",
-            Self::Lapsed => "lapsed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl TryFrom<&str> for HoldState {
-    type Error = UnknownState;
-
-    fn try_from(word: &str) -> Result<Self, UnknownState> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word).ok_or_else(|| UnknownState(word.to_owned()))
+        self.into()
     }
 }
 
 /// The state of a payment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", parse_err_ty = UnknownState, parse_err_fn = unknown)]
 pub enum PaymentState {
     /// The gateway is about to be called, or was called without an answer yet.
     Started,
@@ -134,17 +124,6 @@ pub enum NextStep {
 }
 
 impl PaymentState {
-    /// All states.
-    pub const ALL: [Self; 7] = [
-        Self::Started,
-        Self::Authorised,
-        Self::Captured,
-        Self::Declined,
-        Self::Voided,
-        Self::RefundDue,
-        Self::Refunded,
-    ];
-
     /// The state after `event`, or none if the transition is not permitted.
     #[must_use]
     pub fn after(self, event: PaymentEvent) -> Option<Self> {
@@ -192,23 +171,7 @@ impl PaymentState {
     /// The stored word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Started => "started",
-            Self::Authorised => "authorised",
-            Self::Captured => "captured",
-            Self::Declined => "declined",
-            Self::Voided => "voided",
-            Self::RefundDue => "refund_due",
-            Self::Refunded => "refunded",
-        }
-    }
-}
-
-impl TryFrom<&str> for PaymentState {
-    type Error = UnknownState;
-
-    fn try_from(word: &str) -> Result<Self, UnknownState> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word).ok_or_else(|| UnknownState(word.to_owned()))
+        self.into()
     }
 }
 
@@ -259,15 +222,15 @@ mod tests {
             let words = schema[from..].split_once("IN").expect("a list").1;
             words.split_once("))").expect("its end").0.matches('\'').count() / 2
         };
-        assert_eq!(constraint("holds_state_is_known"), HoldState::ALL.len());
-        assert_eq!(constraint("payments_state_is_known"), PaymentState::ALL.len());
-        for state in HoldState::ALL {
+        assert_eq!(constraint("holds_state_is_known"), HoldState::VARIANTS.len());
+        assert_eq!(constraint("payments_state_is_known"), PaymentState::VARIANTS.len());
+        for state in HoldState::VARIANTS {
             assert!(schema.contains(&format!("'{}'", state.as_str())));
-            assert_eq!(HoldState::try_from(state.as_str()), Ok(state));
+            assert_eq!(HoldState::try_from(state.as_str()), Ok(*state));
         }
-        for state in PaymentState::ALL {
+        for state in PaymentState::VARIANTS {
             assert!(schema.contains(&format!("'{}'", state.as_str())));
-            assert_eq!(PaymentState::try_from(state.as_str()), Ok(state));
+            assert_eq!(PaymentState::try_from(state.as_str()), Ok(*state));
         }
         assert!(PaymentState::try_from("stolen").is_err());
     }
@@ -313,7 +276,7 @@ mod tests {
             (H::Held, HE::Pay, H::Paid),
             (H::Lapsed, HE::Renew, H::Held),
         ];
-        for state in H::ALL {
+        for &state in H::VARIANTS {
             for event in HOLD_EVENTS {
                 let legal = holds.iter().find(|(from, by, _)| (*from, *by) == (state, event)).map(|(.., to)| *to);
                 assert_eq!(state.after(event), legal, "{state:?} {event:?}");
@@ -330,7 +293,7 @@ mod tests {
             (P::Voided, PE::OweRefund, P::RefundDue),
             (P::RefundDue, PE::Refund, P::Refunded),
         ];
-        for state in P::ALL {
+        for &state in P::VARIANTS {
             for event in PAYMENT_EVENTS {
                 let legal = payments.iter().find(|(from, by, _)| (*from, *by) == (state, event)).map(|(.., to)| *to);
                 assert_eq!(state.after(event), legal, "{state:?} {event:?}");

@@ -16,13 +16,12 @@ use uuid::Uuid;
 
 use crate::{
     auth::caller::{Caller, Holders},
-    error::CheckoutError,
     http::{NO_STORE, order_id},
     orders::{
         order::{Order, OrderId},
         state::OrderStatus,
     },
-    payments::{service::Payments, store::PaymentView},
+    payments::{error::PaymentError, service::Payments, store::PaymentView},
 };
 
 /// The route that pays for an order.
@@ -102,7 +101,7 @@ struct PaymentStatus {
     (status = 402, description = "Declined. There is still time to pay.", body = ProblemBody),
     (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
     (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
-    (status = 409, description = "The hold has expired; or the payment company rejects the payment with any card (`payment-rejected`, with its \
+    (status = 409, description = "The hold has expired; or the payment gateway rejects the payment with any card (`payment-rejected`, with its \
         `code`); or the first request with this Idempotency-Key is still being processed.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),
     (status = 415, description = "The Content-Type is not JSON.", body = ProblemBody),
@@ -143,7 +142,7 @@ async fn give_back(
     Ok((NO_STORE, axum::Json(payments.give_back(order_id(&order)?, caller).await?)))
 }
 
-/// Withdraw a pending payment, whether or not the payment company answers. Nothing is charged, and
+/// Withdraw a pending payment, whether or not the payment gateway answers. Nothing is charged, and
 /// the order can be paid another way while there is time. May be repeated.
 #[utoipa::path(delete, path = "/api/orders/{id}/payment", params(("id" = String, Path, description = "The order.")),
     security(("ticket" = []), ("merchant" = [])), responses(
@@ -175,7 +174,7 @@ async fn show_payment_status(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
-    let id = Uuid::try_parse(&id).map_err(|_| CheckoutError::UnknownPayment)?;
+    let id = Uuid::try_parse(&id).map_err(|_| PaymentError::UnknownPayment)?;
     let PaymentView { id, order, state, amount_minor, currency, updated_at, client_secret } =
         payments.payment_for(id, &caller).await?;
     let status = state.as_str();

@@ -4,7 +4,7 @@
 //!   payment's state alone, whichever process left it there.
 //! - A crash between two steps loses nothing: the sweeper continues from the last commit, and the
 //!   gateway gives the same answer to the same idempotency key.
-//! - `settlement` does the work that follows after a payment has ended.
+//! - `refunds` returns money; `settlement` does the work that follows after a payment has ended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,12 +21,13 @@ use uuid::Uuid;
 use crate::{
     auth::caller::{Caller, Callers, Holders},
     db::{Store, StoreError},
-    error::CheckoutError,
+    error::CommonError,
     orders::{
         order::{Order, OrderId},
         state::{NextStep, OrderStatus, PaymentEvent},
     },
     payments::{
+        error::PaymentError,
         settlement::store::{Ended, GivenBack, Withdrawn},
         store::{Begun, Payment, PaymentView},
     },
@@ -50,11 +51,11 @@ const LATE_AT_ONCE: i64 = 200;
 
 /// Shown to a shopper who pays while the gateway does not answer. `orders::expiry` defines how long
 /// the order is kept.
-const GATEWAY_DOWN: &str = "The payment company does not answer at the moment. Your order is kept for up to a quarter of an hour, and paid as soon as it does; nothing is charged twice.";
+const GATEWAY_DOWN: &str = "The payment provider is not responding. We keep your order for up to 15 minutes and complete the payment as soon as it is back. You will not be charged twice.";
 
-/// Why a payment can't continue at the moment.
+/// Why a payment or a refund can't continue at the moment.
 #[derive(Debug, thiserror::Error)]
-enum Stuck {
+pub(super) enum Stuck {
     #[error("the shopper has to authenticate")]
     WaitsForShopper,
     #[error("the gateway gave no answer: {0}")]
@@ -90,7 +91,7 @@ impl Payments {
         order: OrderId,
         holders: &Holders,
         payment_method: String,
-    ) -> Result<Order, CheckoutError> {
+    ) -> Result<Order, PaymentError> {
         self.order(order, holders).await?;
         let (payments, started) = (self.clone(), Instant::now());
         // A separate task: it continues if the client disconnects or the gateway is slow.
@@ -106,16 +107,16 @@ impl Payments {
         match order.status {
             OrderStatus::Paid | OrderStatus::PaymentPending | OrderStatus::Refunded => Ok(order),
             OrderStatus::Held | OrderStatus::Promised => Err(match self.store.rejection(order.id).await? {
-                Some(code) => CheckoutError::PaymentRejected { code },
-                None => CheckoutError::PaymentDeclined,
+                Some(code) => PaymentError::Rejected { code },
+                None => PaymentError::Declined,
             }),
-            OrderStatus::Lapsed | OrderStatus::Cancelled => Err(CheckoutError::HoldLapsed),
+            OrderStatus::Lapsed | OrderStatus::Cancelled => Err(PaymentError::HoldLapsed),
         }
     }
 
     /// Begins a payment, or continues the pending one. A pending payment that waits for the shopper
     /// is replaced if the shopper now chooses another payment method.
-    async fn begin_and_stay(self: &Arc<Self>, order: OrderId, payment_method: &str) -> Result<(), CheckoutError> {
+    async fn begin_and_stay(self: &Arc<Self>, order: OrderId, payment_method: &str) -> Result<(), PaymentError> {
         let mut begun = self.store.begin_payment(order, payment_method).await?;
         if let Begun::Waits { payment, in_time: true } = &begun
             && payment.payment_method != payment_method
@@ -127,17 +128,17 @@ impl Payments {
         match begun {
             Begun::Payment(payment) | Begun::Waits { payment, .. } => self.stay_with(payment).await,
             Begun::NotNow => {}
-            Begun::TooMany => return Err(CheckoutError::TooManyAttempts),
+            Begun::TooMany => return Err(PaymentError::TooManyAttempts),
             Begun::NoUnit => {
                 metrics::counter!("checkout_turned_away_total").increment(1);
-                return Err(CheckoutError::NoUnitNow);
+                return Err(PaymentError::NoUnitNow);
             }
         }
         Ok(())
     }
 
     /// Gives back an order that is not paid. Its payment ends, unless it is known to be authorised.
-    pub(crate) async fn give_back(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, CheckoutError> {
+    pub(crate) async fn give_back(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, PaymentError> {
         let store = self.store.clone();
         let given_back = self.shutdown.spawn(async move { store.give_back(order, &caller).await });
         match given_back.await?? {
@@ -145,33 +146,33 @@ impl Payments {
                 self.record_withdrawal(withdrawn);
                 Ok(order)
             }
-            Some(GivenBack::NotNow(order)) => Err(CheckoutError::NotGivenBack(Box::new(order))),
-            None => Err(CheckoutError::UnknownOrder),
+            Some(GivenBack::NotNow(order)) => Err(PaymentError::NotGivenBack(Box::new(order))),
+            None => Err(CommonError::UnknownOrder.into()),
         }
     }
 
     /// Withdraws the pending payment of an order, which can then be paid another way while there is
     /// time. May be repeated.
-    pub(crate) async fn withdraw(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, CheckoutError> {
+    pub(crate) async fn withdraw(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, PaymentError> {
         let store = self.store.clone();
         let withdrawn = self.shutdown.spawn(async move { store.withdraw(order, &caller).await });
-        let (order, withdrawn) = withdrawn.await??.ok_or(CheckoutError::UnknownOrder)?;
+        let (order, withdrawn) = withdrawn.await??.ok_or(CommonError::UnknownOrder)?;
         self.record_withdrawal(withdrawn);
         match order.status {
             OrderStatus::PaymentPending | OrderStatus::Paid | OrderStatus::Refunded => {
-                Err(CheckoutError::NotWithdrawn(Box::new(order)))
+                Err(PaymentError::NotWithdrawn(Box::new(order)))
             }
             _ => Ok(order),
         }
     }
 
-    async fn order(&self, order: OrderId, holders: &Holders) -> Result<Order, CheckoutError> {
-        self.store.order(order, holders).await?.ok_or(CheckoutError::UnknownOrder)
+    async fn order(&self, order: OrderId, holders: &Holders) -> Result<Order, PaymentError> {
+        Ok(self.store.order(order, holders).await?.ok_or(CommonError::UnknownOrder)?)
     }
 
     /// A payment, or the newest payment of an order, if the caller may see it.
-    pub(crate) async fn payment_for(&self, id: Uuid, caller: &Caller) -> Result<PaymentView, CheckoutError> {
-        self.store.payment_for(id, caller).await?.ok_or(CheckoutError::UnknownPayment)
+    pub(crate) async fn payment_for(&self, id: Uuid, caller: &Caller) -> Result<PaymentView, PaymentError> {
+        self.store.payment_for(id, caller).await?.ok_or(PaymentError::UnknownPayment)
     }
 
     fn record_withdrawal(self: &Arc<Self>, Withdrawn(payment): Withdrawn) {
@@ -339,13 +340,6 @@ impl Payments {
         match stands.status {
             IntentStatus::Authorised | IntentStatus::NeedsAction => self.gateway.cancel(payment.id, reference).await,
             _ => Ok(stands),
-        }
-    }
-
-    async fn refund(&self, payment: &Payment) -> Result<Payment, Stuck> {
-        match self.gateway.refund(payment.id, payment.authorised_reference()?).await?.status {
-            IntentStatus::Refunded => Ok(self.store.refunded(payment).await?),
-            permanent => Err(Stuck::Permanent(permanent)),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use fairline_events::Kind;
 use fairline_payment_gateway::{Charge, PaymentId};
 use fairline_postgres::PgConnection;
 use serde_json::json;
@@ -13,7 +12,6 @@ use uuid::Uuid;
 use crate::{
     auth::caller::Caller,
     db::{Store, StoreError},
-    events::store::publish,
     orders::{
         holds::store::{HoldRow, count_sold, hold_after, lock_hold, renew_hold, shift_hold},
         order::OrderId,
@@ -239,32 +237,6 @@ impl Store {
             Some(row) => row.try_into(),
             None => read_payment(&mut *self.payments.acquire().await?, payment.id).await,
         }
-    }
-
-    /// Records a refund of the whole payment. Returns the payment as it is now.
-    pub(crate) async fn refunded(&self, payment: &Payment) -> Result<Payment, StoreError> {
-        let mut transaction = self.payments.begin().await?;
-        let sale: Option<Uuid> = sqlx::query_scalar(
-            "UPDATE payments SET state = $3, refunded_minor = payments.amount_minor, updated_at = now() FROM holds \
-             WHERE payments.id = $1 AND payments.state = $2 AND holds.id = hold_id RETURNING sale_id",
-        )
-        .bind(payment.id.0)
-        .bind(payment.state.as_str())
-        .bind(after(payment, PaymentEvent::Refund)?.as_str())
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if let Some(sale) = sale {
-            let data = json!({
-                "order_id": payment.order,
-                "payment_id": payment.id.0,
-                "amount_minor": payment.amount_minor,
-                "currency": payment.currency,
-            });
-            publish(&mut transaction, sale, Kind::PaymentRefunded, data).await?;
-        }
-        let payment = read_payment(&mut transaction, payment.id).await?;
-        transaction.commit().await?;
-        Ok(payment)
     }
 
     /// Whether a unit is available for an authorised payment: its hold is held, or can be held

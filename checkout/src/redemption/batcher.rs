@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fairline_redemption::{Batcher, QueueFull, Slot, Waiting};
+use fairline_redemption::{Batcher, Slot, Waiting};
 use fairline_sale::VisitorId;
 use fairline_server::Shutdown;
 use metrics::Gauge;
@@ -12,29 +12,26 @@ use uuid::Uuid;
 use crate::{
     db::{Store, StoreError},
     orders::order::Order,
-    redemption::outcome::{AdmissionUse, NotRedeemed, Redemption},
+    redemption::{
+        error::{RedemptionError, is_over_a_limit},
+        outcome::{AdmissionUse, Redemption},
+    },
 };
 
 /// A redemption that finds its admission locked is retried this often, with this pause.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
-type WaitingRedemption = Waiting<Redemption, Result<Order, NotRedeemed>>;
+type WaitingRedemption = Waiting<Redemption, Result<Order, RedemptionError>>;
 type WaitingRead = Waiting<(Uuid, VisitorId), Result<AdmissionUse, StoreError>>;
 
 /// The handle of both batchers.
 #[derive(Clone)]
 pub(crate) struct RedemptionBatcher {
-    redemptions: Batcher<Redemption, Result<Order, NotRedeemed>>,
+    redemptions: Batcher<Redemption, Result<Order, RedemptionError>>,
     /// Redemptions in the queue.
     queued: Gauge,
     states: Batcher<(Uuid, VisitorId), Result<AdmissionUse, StoreError>>,
-}
-
-impl From<QueueFull> for NotRedeemed {
-    fn from(_: QueueFull) -> Self {
-        Self::Overloaded
-    }
 }
 
 impl RedemptionBatcher {
@@ -55,7 +52,7 @@ impl RedemptionBatcher {
     ///
     /// # Errors
     /// Returns the reason for a rejection, which includes a full queue.
-    pub(crate) async fn redeem(&self, redemption: Redemption) -> Result<Order, NotRedeemed> {
+    pub(crate) async fn redeem(&self, redemption: Redemption) -> Result<Order, RedemptionError> {
         let answer = self.redemptions.submit(redemption)?;
         self.queued.increment(1.0);
         answer.await?
@@ -65,7 +62,7 @@ impl RedemptionBatcher {
     ///
     /// # Errors
     /// Returns an error if the state can't be read, or if the queue is full.
-    pub(crate) async fn state(&self, admission: Uuid, visitor: VisitorId) -> Result<AdmissionUse, NotRedeemed> {
+    pub(crate) async fn state(&self, admission: Uuid, visitor: VisitorId) -> Result<AdmissionUse, RedemptionError> {
         Ok(self.states.ask((admission, visitor)).await??)
     }
 }
@@ -91,7 +88,7 @@ async fn redeem(store: Store, batch: Vec<WaitingRedemption>, slot: Slot) {
         locked = redeem_once(&store, locked).await;
     }
     for waiting in locked {
-        waiting.answer(Err(NotRedeemed::Locked));
+        waiting.answer(Err(RedemptionError::Locked));
     }
 }
 
@@ -99,7 +96,7 @@ async fn redeem(store: Store, batch: Vec<WaitingRedemption>, slot: Slot) {
 async fn redeem_once(store: &Store, batch: Vec<WaitingRedemption>) -> Vec<WaitingRedemption> {
     let redemptions: Vec<Redemption> = batch.iter().map(|waiting| waiting.request.clone()).collect();
     let mut redeemed = store.redeem(&redemptions).await;
-    if redeemed.as_ref().is_err_and(StoreError::is_over_a_limit) {
+    if redeemed.as_ref().is_err_and(is_over_a_limit) {
         // Another batch has just committed for the same person. A second attempt sees it, so the
         // batch need not be split.
         redeemed = store.redeem(&redemptions).await;
@@ -122,7 +119,7 @@ async fn redeem_once(store: &Store, batch: Vec<WaitingRedemption>) -> Vec<Waitin
     let mut locked = Vec::new();
     for (waiting, result) in batch.into_iter().zip(results) {
         match result {
-            Err(NotRedeemed::Locked) => locked.push(waiting),
+            Err(RedemptionError::Locked) => locked.push(waiting),
             // A shopper who has disconnected finds the order in the list of orders.
             result => waiting.answer(result),
         }

@@ -1,60 +1,10 @@
-//! A redemption and its outcomes.
+//! A redemption, and what an admission was used for.
 
 use fairline_sale::{SaleId, VisitorId};
 use fairline_telemetry::TraceContext;
 use uuid::Uuid;
 
-use crate::{accounts::account::AccountId, db::StoreError, orders::order::Order};
-
-/// Why a token was not redeemed.
-#[derive(Debug)]
-pub(crate) enum NotRedeemed {
-    /// No such admission exists, or the controller has signed its token with another key since.
-    NoSuchAdmission,
-    /// It was redeemed before, and state this order.
-    Used(Box<Order>),
-    /// It has expired, or the controller has revoked it.
-    Expired,
-    /// The sale is not open.
-    SaleNotOpen,
-    /// The quantity exceeds the promise.
-    OverLimit {
-        promised: i32,
-    },
-    /// The sale is for accounts only.
-    NoAccount,
-    /// The account may have `left` more units.
-    OverAllowance {
-        left: i32,
-    },
-    /// The shopper may have `left` more units.
-    OverShopperLimit {
-        left: i32,
-    },
-    /// The units are gone. Only a sale that overbooks can get here.
-    SoldOut,
-    /// Another transaction had locked it.
-    Locked,
-    /// Too many redemptions are waiting.
-    Overloaded,
-    Store(StoreError),
-}
-
-impl From<StoreError> for NotRedeemed {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Refused(constraint)
-                if constraint == "stock_is_never_oversold" || constraint == "stock_is_never_overpromised" =>
-            {
-                Self::SoldOut
-            }
-            // The same person bought something else at the same moment. A retry shows what that
-            // left.
-            error if error.is_over_a_limit() => Self::Locked,
-            error => Self::Store(error),
-        }
-    }
-}
+use crate::{accounts::account::AccountId, orders::order::Order};
 
 /// A redemption.
 #[derive(Debug, Clone)]

@@ -12,13 +12,17 @@ use uuid::Uuid;
 
 use crate::{
     accounts::account::{AccountId, Proof},
-    auth::caller::{Caller, Callers, Holders, MerchantKey},
+    auth::{
+        caller::{Caller, Callers, Holders, MerchantKey},
+        error::AuthError,
+    },
     db::Store,
-    error::CheckoutError,
+    error::CommonError,
     orders::order::Order,
     redemption::{
         batcher::RedemptionBatcher,
-        outcome::{AdmissionUse, NotRedeemed, Redemption},
+        error::RedemptionError,
+        outcome::{AdmissionUse, Redemption},
     },
 };
 
@@ -32,30 +36,17 @@ pub(crate) struct Redemptions {
     pub(crate) forgery_guard: ForgeryGuard,
 }
 
+/// A purchase with an admission token.
+pub(crate) struct TokenPurchase<'a> {
+    pub(crate) sale: SaleId,
+    pub(crate) token: &'a str,
+    /// Units, up to the quantity of the admission.
+    pub(crate) quantity: NonZeroU16,
+}
+
 impl FromRef<Arc<Redemptions>> for Callers {
     fn from_ref(redemptions: &Arc<Redemptions>) -> Self {
         redemptions.callers.clone()
-    }
-}
-
-impl From<NotRedeemed> for CheckoutError {
-    fn from(reason: NotRedeemed) -> Self {
-        match reason {
-            // The token is genuine, but belongs to another installation with the same key, or its
-            // key is revoked.
-            NotRedeemed::NoSuchAdmission => Self::BadToken,
-            NotRedeemed::Used(order) => Self::TokenUsed(order),
-            NotRedeemed::Expired => Self::TokenExpired,
-            NotRedeemed::SaleNotOpen => Self::SaleNotOpen,
-            NotRedeemed::OverLimit { promised } => Self::QuantityOverLimit { promised },
-            NotRedeemed::SoldOut => Self::SoldOut,
-            NotRedeemed::NoAccount => Self::NoAccount,
-            NotRedeemed::OverAllowance { left } => Self::OverAllowance { left },
-            NotRedeemed::OverShopperLimit { left } => Self::OverShopperLimit { left },
-            NotRedeemed::Locked => Self::Locked,
-            NotRedeemed::Overloaded => Self::Overloaded,
-            NotRedeemed::Store(error) => Self::Store(error),
-        }
     }
 }
 
@@ -69,9 +60,10 @@ impl Redemptions {
         holders: &Holders,
         quantity: NonZeroU16,
     ) -> Result<Order, Problem> {
-        let asked = sale.parse().map_err(|_| CheckoutError::UnknownSale);
+        let asked = sale.parse().map_err(|_| CommonError::UnknownSale);
         self.count(async {
-            self.redeem(asked?, token, &Caller::Holders(holders.clone()), holders.account(), quantity).await
+            let purchase = TokenPurchase { sale: asked?, token, quantity };
+            self.redeem(&purchase, &Caller::Holders(holders.clone()), holders.account()).await
         })
         .await
     }
@@ -80,20 +72,18 @@ impl Redemptions {
     pub(crate) async fn purchase_for_merchant(
         &self,
         _key: MerchantKey,
-        sale: SaleId,
-        token: &str,
-        quantity: NonZeroU16,
+        purchase: &TokenPurchase<'_>,
         account: Option<&str>,
     ) -> Result<Order, Problem> {
         let account = match (account, self.callers.accounts()) {
             (Some(name), Some(key)) => Some(key.account(Proof::Merchant(name))),
-            (Some(_), None) => return Err(CheckoutError::NoSignIn.into()),
+            (Some(_), None) => return Err(AuthError::NoSignIn.into()),
             (None, _) => None,
         };
-        self.count(self.redeem(sale, token, &Caller::Merchant, account, quantity)).await
+        self.count(self.redeem(purchase, &Caller::Merchant, account)).await
     }
 
-    async fn count(&self, redeemed: impl Future<Output = Result<Order, CheckoutError>>) -> Result<Order, Problem> {
+    async fn count(&self, redeemed: impl Future<Output = Result<Order, RedemptionError>>) -> Result<Order, Problem> {
         let started = Instant::now();
         let (outcome, answer) = match redeemed.await {
             Ok(order) => ("held", Ok(order)),
@@ -109,44 +99,43 @@ impl Redemptions {
 
     async fn redeem(
         &self,
-        asked: SaleId,
-        token: &str,
+        purchase: &TokenPurchase<'_>,
         caller: &Caller,
         account: Option<AccountId>,
-        quantity: NonZeroU16,
-    ) -> Result<Order, CheckoutError> {
+    ) -> Result<Order, RedemptionError> {
+        let &TokenPurchase { sale: asked, token, quantity } = purchase;
         // A resold token is worthless: its buyer lacks the ticket of the visitor in it. So does a
         // forger, so this check comes before the expensive signature check.
         let named = named_holder(token).and_then(|holder| holder.parse().ok());
         let visitor = named
             .filter(|visitor| caller.is_merchant() || caller.holders().include(*visitor))
-            .ok_or(CheckoutError::BadToken)?;
+            .ok_or(RedemptionError::BadToken)?;
         let verified = match self.keys.known(token) {
             Some(known) => Ok(known),
-            None if self.forgery_guard.ignores(visitor) => return Err(CheckoutError::BadToken),
+            None if self.forgery_guard.ignores(visitor) => return Err(RedemptionError::BadToken),
             None => self.keys.verify(token),
         };
         let Genuine { claims, kid } = match verified {
             Ok(genuine) => genuine,
             Err(NoClaims::Token(TokenError::BadSignature)) => {
                 self.forgery_guard.record(visitor);
-                return Err(CheckoutError::BadToken);
+                return Err(RedemptionError::BadToken);
             }
-            Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
-            Err(NoClaims::NoKeys) => return Err(CheckoutError::NoKeys),
+            Err(NoClaims::Token(_)) => return Err(RedemptionError::BadToken),
+            Err(NoClaims::NoKeys) => return Err(RedemptionError::NoKeys),
         };
         if asked != claims.sale {
             let exists = self.store.sale_exists(asked).await?;
-            return Err(if exists { CheckoutError::OtherSale } else { CheckoutError::UnknownSale });
+            return Err(if exists { RedemptionError::OtherSale } else { CommonError::UnknownSale.into() });
         }
         let admission = claims.jti;
         match self.refusal_cache.get(admission) {
-            Known::Expired => return Err(CheckoutError::TokenExpired),
-            Known::Used(used) => return Err(CheckoutError::TokenUsed(Box::new(used.order.clone()))),
+            Known::Expired => return Err(RedemptionError::TokenExpired),
+            Known::Used(used) => return Err(RedemptionError::TokenUsed(Box::new(used.order.clone()))),
             Known::Stale => {
                 if let AdmissionUse::Order { order, .. } = self.batcher.state(admission, visitor).await? {
                     self.remember_used(admission, &order);
-                    return Err(CheckoutError::TokenUsed(order));
+                    return Err(RedemptionError::TokenUsed(order));
                 }
             }
             Known::Nothing => {}
@@ -156,16 +145,16 @@ impl Redemptions {
         let redemption = Redemption { admission, kid, sale: claims.sale, visitor, account, quantity, trace };
         let redeemed = self.batcher.redeem(redemption).await;
         match &redeemed {
-            Err(NotRedeemed::Used(order)) => self.remember_used(admission, order),
+            Err(RedemptionError::TokenUsed(order)) => self.remember_used(admission, order),
             // An expired token stays expired.
-            Err(NotRedeemed::Expired) => self.refusal_cache.expired(admission),
+            Err(RedemptionError::TokenExpired) => self.refusal_cache.expired(admission),
             _ => {}
         }
-        Ok(redeemed?)
+        redeemed
     }
 
     fn remember_used(&self, admission: Uuid, order: &Order) {
-        let response = CheckoutError::TokenUsed(Box::new(order.clone())).into();
+        let response = RedemptionError::TokenUsed(Box::new(order.clone())).into();
         self.refusal_cache.used(admission, order.clone(), response);
     }
 }

@@ -9,12 +9,59 @@ use uuid::Uuid;
 use crate::{
     accounts::account::AccountId,
     db::{Store, StoreError},
+    error::CommonError,
     orders::{
         order::Order,
         store::{OrderRow, order_rows},
     },
-    redemption::outcome::{AdmissionUse, NotRedeemed, Redemption},
+    redemption::{
+        error::RedemptionError,
+        outcome::{AdmissionUse, Redemption},
+    },
 };
+
+/// Redeems a batch. It locks the stocks in the order of their ids, so that no two batches deadlock.
+/// Every join goes from the wanted rows to a row by its key: the planner can't know how many rows
+/// are wanted, and a nested loop over a large batch would be quadratic.
+const REDEEM: &str = "WITH free AS ( \
+        SELECT admissions.id, wanted.hold, wanted.account, wanted.trace, wanted.quantity, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::integer[], $6::text[], $7::uuid[], $8::integer[], $9::text[], $10::integer[]) \
+        AS wanted (hold, admission, sale, visitor, quantity, kid, account, by_account, trace, by_visitor) \
+        JOIN admissions ON admissions.id = wanted.admission JOIN sales ON sales.id = admissions.sale_id \
+        WHERE admissions.sale_id = wanted.sale AND admissions.visitor = wanted.visitor AND admissions.state = 'promised' \
+        AND admissions.expires_at > now() AND admissions.quantity >= wanted.quantity AND admissions.kid = wanted.kid \
+        AND sales.status IN ('open', 'paused') AND (per_account_limit IS NULL OR wanted.account IS NOT NULL \
+        AND wanted.by_account + coalesce((SELECT units FROM allowances WHERE allowances.sale_id = sales.id \
+        AND account_id = wanted.account), 0) <= per_account_limit) \
+        AND wanted.by_visitor + coalesce((SELECT units FROM shopper_allowances WHERE shopper_allowances.sale_id = sales.id \
+        AND shopper_allowances.visitor = wanted.visitor), 0) <= per_shopper_limit FOR UPDATE OF admissions SKIP LOCKED \
+    ), used AS ( \
+        UPDATE admissions SET state = 'redeemed', claimed_at = coalesce(claimed_at, now()) FROM free \
+        WHERE admissions.id = free.id \
+        RETURNING admissions.id, admissions.sale_id, admissions.visitor, admissions.quantity AS promised, \
+        free.quantity, hold, account, trace, price_minor, currency, hold_s, is_yield \
+    ), made AS ( \
+        INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at, state, account_id, traceparent) \
+        SELECT hold, id, sale_id, visitor, quantity, price_minor * quantity, currency, \
+        now() + make_interval(secs => hold_s), CASE WHEN is_yield THEN 'promised' ELSE 'held' END, account, trace \
+        FROM used RETURNING * \
+    ), units AS ( \
+        SELECT sale_id, sum(promised - CASE WHEN is_yield THEN quantity ELSE 0 END)::integer AS promised, \
+        sum(CASE WHEN is_yield THEN 0 ELSE quantity END)::integer AS held, count(*) FILTER (WHERE NOT is_yield) AS events \
+        FROM used GROUP BY sale_id \
+    ), in_order AS ( \
+        SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM units) ORDER BY sale_id FOR UPDATE \
+    ), taken AS ( \
+        UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held, \
+        events = stock.events + units.events \
+        FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id RETURNING units.sale_id, stock.events \
+    ), published AS ( \
+        INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, taken.events, 'InventoryReserved', json_agg( \
+        json_build_object('order_id', id, 'quantity', quantity, 'hold_expires_at', expires_at, 'traceparent', traceparent)) \
+        FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id, taken.events \
+    ) \
+    SELECT id, admission_id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, \
+    false AS run_out, NULL::timestamptz AS paid_at, NULL AS newest_payment FROM made";
 
 /// An admission that was not redeemed, with the reasons.
 #[derive(FromRow)]
@@ -58,64 +105,21 @@ impl Store {
     pub(crate) async fn redeem(
         &self,
         redemptions: &[Redemption],
-    ) -> Result<Vec<Result<Order, NotRedeemed>>, StoreError> {
+    ) -> Result<Vec<Result<Order, RedemptionError>>, StoreError> {
         let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
-        // One statement locks the stocks in the order of their ids, so that no two batches
-        // deadlock. Every join goes from the wanted rows to a row by its key: the planner can't
-        // know how many rows are wanted, and a nested loop over a large batch would be quadratic.
-        let held: Vec<OrderRow> = sqlx::query_as(
-            "WITH free AS ( \
-                SELECT admissions.id, wanted.hold, wanted.account, wanted.trace, wanted.quantity, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
-                FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::integer[], $6::text[], $7::uuid[], $8::integer[], $9::text[], $10::integer[]) \
-                AS wanted (hold, admission, sale, visitor, quantity, kid, account, by_account, trace, by_visitor) \
-                JOIN admissions ON admissions.id = wanted.admission JOIN sales ON sales.id = admissions.sale_id \
-                WHERE admissions.sale_id = wanted.sale AND admissions.visitor = wanted.visitor AND admissions.state = 'promised' \
-                AND admissions.expires_at > now() AND admissions.quantity >= wanted.quantity AND admissions.kid = wanted.kid \
-                AND sales.status IN ('open', 'paused') AND (per_account_limit IS NULL OR wanted.account IS NOT NULL \
-                AND wanted.by_account + coalesce((SELECT units FROM allowances WHERE allowances.sale_id = sales.id \
-                AND account_id = wanted.account), 0) <= per_account_limit) \
-                AND wanted.by_visitor + coalesce((SELECT units FROM shopper_allowances WHERE shopper_allowances.sale_id = sales.id \
-                AND shopper_allowances.visitor = wanted.visitor), 0) <= per_shopper_limit FOR UPDATE OF admissions SKIP LOCKED \
-             ), used AS ( \
-                UPDATE admissions SET state = 'redeemed', claimed_at = coalesce(claimed_at, now()) FROM free \
-                WHERE admissions.id = free.id \
-                RETURNING admissions.id, admissions.sale_id, admissions.visitor, admissions.quantity AS promised, \
-                free.quantity, hold, account, trace, price_minor, currency, hold_s, is_yield \
-             ), made AS ( \
-                INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at, state, account_id, traceparent) \
-                SELECT hold, id, sale_id, visitor, quantity, price_minor * quantity, currency, \
-                now() + make_interval(secs => hold_s), CASE WHEN is_yield THEN 'promised' ELSE 'held' END, account, trace \
-                FROM used RETURNING * \
-             ), units AS ( \
-                SELECT sale_id, sum(promised - CASE WHEN is_yield THEN quantity ELSE 0 END)::integer AS promised, \
-                sum(CASE WHEN is_yield THEN 0 ELSE quantity END)::integer AS held, count(*) FILTER (WHERE NOT is_yield) AS events \
-                FROM used GROUP BY sale_id \
-             ), in_order AS ( \
-                SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM units) ORDER BY sale_id FOR UPDATE \
-             ), taken AS ( \
-                UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held, \
-                events = stock.events + units.events \
-                FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id RETURNING units.sale_id, stock.events \
-             ), published AS ( \
-                INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, taken.events, 'InventoryReserved', json_agg( \
-                json_build_object('order_id', id, 'quantity', quantity, 'hold_expires_at', expires_at, 'traceparent', traceparent)) \
-                FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id, taken.events \
-             ) \
-             SELECT id, admission_id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, \
-             false AS run_out, NULL::timestamptz AS paid_at, NULL AS newest_payment FROM made",
-        )
-        .bind(&holds)
-        .bind(column(redemptions, |redemption| redemption.admission))
-        .bind(column(redemptions, |redemption| redemption.sale.0))
-        .bind(column(redemptions, |redemption| &redemption.visitor.0[..]))
-        .bind(column(redemptions, |redemption| redemption.quantity))
-        .bind(column(redemptions, |redemption| redemption.kid.as_str()))
-        .bind(column(redemptions, |redemption| redemption.account.map(|AccountId(id)| id)))
-        .bind(units_by(redemptions, |redemption| redemption.account))
-        .bind(column(redemptions, |redemption| redemption.trace.map(|trace| trace.to_string())))
-        .bind(units_by(redemptions, |redemption| Some(redemption.visitor)))
-        .fetch_all(&self.pool)
-        .await?;
+        let held: Vec<OrderRow> = sqlx::query_as(REDEEM)
+            .bind(&holds)
+            .bind(column(redemptions, |redemption| redemption.admission))
+            .bind(column(redemptions, |redemption| redemption.sale.0))
+            .bind(column(redemptions, |redemption| &redemption.visitor.0[..]))
+            .bind(column(redemptions, |redemption| redemption.quantity))
+            .bind(column(redemptions, |redemption| redemption.kid.as_str()))
+            .bind(column(redemptions, |redemption| redemption.account.map(|AccountId(id)| id)))
+            .bind(units_by(redemptions, |redemption| redemption.account))
+            .bind(column(redemptions, |redemption| redemption.trace.map(|trace| trace.to_string())))
+            .bind(units_by(redemptions, |redemption| Some(redemption.visitor)))
+            .fetch_all(&self.pool)
+            .await?;
         let mut held: HashMap<Uuid, OrderRow> = held.into_iter().map(|row| (row.id, row)).collect();
         let held: Vec<Option<OrderRow>> = holds.iter().map(|hold| held.remove(hold)).collect();
         let others: Vec<Redemption> =
@@ -123,20 +127,20 @@ impl Store {
         let mut reasons = self.why_not_redeemed(&others).await.into_iter();
         let answer = |held: Option<OrderRow>| match held {
             Some(row) => Ok(Ok(row.try_into()?)),
-            None => Ok(Err(reasons.next().unwrap_or(NotRedeemed::Locked))),
+            None => Ok(Err(reasons.next().unwrap_or(RedemptionError::Locked))),
         };
         held.into_iter().map(answer).collect()
     }
 
     /// Why each of these was not redeemed, in their order.
-    async fn why_not_redeemed(&self, redemptions: &[Redemption]) -> Vec<NotRedeemed> {
+    async fn why_not_redeemed(&self, redemptions: &[Redemption]) -> Vec<RedemptionError> {
         match self.reasons(redemptions).await {
             Ok(reasons) => reasons,
             Err(error) => redemptions.iter().map(|_| error.clone().into()).collect(),
         }
     }
 
-    async fn reasons(&self, redemptions: &[Redemption]) -> Result<Vec<NotRedeemed>, StoreError> {
+    async fn reasons(&self, redemptions: &[Redemption]) -> Result<Vec<RedemptionError>, StoreError> {
         if redemptions.is_empty() {
             return Ok(Vec::new());
         }
@@ -218,32 +222,62 @@ impl Store {
     }
 }
 
-/// Why a redemption failed, given its admission row; `NoSuchAdmission` without one.
+/// Why a redemption failed, given its admission row. Without one, the token is genuine, but belongs
+/// to another installation with the same key, or its key is revoked.
 fn reason(
     Redemption { admission, quantity, account, .. }: &Redemption,
     row: Option<AdmissionRow>,
     orders: &HashMap<Uuid, Order>,
-) -> Result<NotRedeemed, StoreError> {
-    let Some(row) = row else { return Ok(NotRedeemed::NoSuchAdmission) };
+) -> Result<RedemptionError, StoreError> {
+    let Some(row) = row else { return Ok(RedemptionError::BadToken) };
     if row.state == AdmissionState::Redeemed.as_str() {
         let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
-        return orders.get(admission).cloned().map(|order| NotRedeemed::Used(Box::new(order))).ok_or_else(missing);
+        let order = orders.get(admission).cloned().ok_or_else(missing)?;
+        return Ok(RedemptionError::TokenUsed(Box::new(order)));
     }
     let left = row.per_account_limit.map(|limit| (limit - row.has).max(0));
     let shopper_left = (row.per_shopper_limit - row.visitor_has).max(0);
     Ok(if !row.sale_is_open {
-        NotRedeemed::SaleNotOpen
+        CommonError::SaleNotOpen.into()
     } else if left.is_some() && account.is_none() {
-        NotRedeemed::NoAccount
+        RedemptionError::NoAccount
     } else if let Some(left) = left.filter(|left| left < quantity) {
-        NotRedeemed::OverAllowance { left }
+        RedemptionError::OverAllowance { left }
     } else if shopper_left < row.quantity.min(*quantity) {
-        NotRedeemed::OverShopperLimit { left: shopper_left }
+        RedemptionError::OverShopperLimit { left: shopper_left }
     } else if row.quantity < *quantity {
-        NotRedeemed::OverLimit { promised: row.quantity }
+        RedemptionError::QuantityOverLimit { promised: row.quantity }
     } else if row.state == AdmissionState::Lapsed.as_str() || row.run_out {
-        NotRedeemed::Expired
+        RedemptionError::TokenExpired
     } else {
-        NotRedeemed::Locked
+        RedemptionError::Locked
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn the_statement_of_a_batch_matches_its_snapshot() {
+        assert_snapshot!("redeem", statement(REDEEM));
+    }
+
+    #[test]
+    fn a_token_without_an_admission_is_a_bad_token() {
+        let redemption = Redemption {
+            admission: Uuid::from_u128(1),
+            kid: "key".to_owned(),
+            sale: SaleId(Uuid::from_u128(2)),
+            visitor: VisitorId([3; 16]),
+            account: None,
+            quantity: 1,
+            trace: None,
+        };
+        let reason = reason(&redemption, None, &HashMap::new());
+        assert!(matches!(reason, Ok(RedemptionError::BadToken)), "{reason:?}");
+    }
 }

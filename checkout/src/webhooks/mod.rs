@@ -23,7 +23,6 @@ use http_body_util::Full;
 use hyper::{Request, StatusCode, header};
 use rand::RngExt as _;
 use time::OffsetDateTime;
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -68,14 +67,8 @@ impl Webhooks {
         self.shutdown.keep("webhooks-sent", STALLED_AFTER, move |stop| {
             let webhooks = webhooks.clone();
             async move {
-                let mut beat = interval(EVERY);
-                beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                loop {
-                    tokio::select! {
-                        _ = beat.tick() => {}
-                        () = stop.triggered() => return,
-                    }
-                    fairline_server::beat();
+                let mut rounds = stop.rounds(EVERY);
+                while rounds.next().await {
                     match webhooks.store.webhooks_with_due_deliveries().await {
                         Ok(due) => due.into_iter().for_each(|webhook| webhooks.send_in_background(webhook)),
                         Err(error) => warn!(%error, "read due webhooks failed; it will be retried"),

@@ -51,7 +51,7 @@ impl Store {
         )
         .bind(events.iter().map(|event| event.sale.0).collect::<Vec<_>>())
         .bind(events.iter().map(|event| i64::try_from(event.number).unwrap_or(i64::MAX)).collect::<Vec<_>>())
-        .bind(events.iter().map(|event| event.kind.word()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>())
         .bind(events.iter().map(Event::to_json).collect::<Vec<_>>())
         .execute(&self.pool)
         .await?;

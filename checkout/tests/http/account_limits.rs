@@ -185,7 +185,7 @@ async fn an_erased_account_keeps_its_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_merchant_names_accounts() {
+async fn the_merchant_supplies_account_names() {
     let test = TestCheckout::open().await;
     let sale = limited_sale(&test, 10, 1).await;
     let bearer = format!("Bearer {MERCHANT_KEY}");

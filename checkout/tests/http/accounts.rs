@@ -33,7 +33,7 @@ async fn ask_for_code(test: &TestCheckout, sandbox: &NotificationSandbox, email:
     let notification =
         eventually(|| async { sandbox.notifications_to(email).get(before).cloned().ok_or("no notification") }).await;
     let code = notification.subject.split(' ').next().expect("a code").to_owned();
-    assert_eq!(notification.subject, format!("{code} is your code for Lamps & Co"));
+    assert_eq!(notification.subject, format!("{code} is your sign-in code for Lamps & Co"));
     (asked.body["sign_in_id"].clone(), code)
 }
 

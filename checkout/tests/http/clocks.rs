@@ -1,7 +1,8 @@
 //! A checkout process whose clock is off (libfaketime): its clock decides nothing.
 
-use std::{net::SocketAddr, path::PathBuf, process::Stdio};
+use std::{net::SocketAddr, process::Stdio};
 
+use fairline_private_servers::testing::libfaketime;
 use fairline_server::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
@@ -10,12 +11,6 @@ use time::OffsetDateTime;
 use tokio::process::{Child, Command};
 
 use crate::test_checkout::{Admission, TestCheckout, WEBHOOK_SECRET, call, eventually, listener};
-
-fn libfaketime() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").expect("a folder").filter_map(|entry| Some(entry.ok()?.path()));
-    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketime.so.1"));
-    libraries.find(|library| library.exists()).expect("faketime is installed: scripts/setup.sh test")
-}
 
 /// A checkout on a shop's database, with a clock that is `seconds` ahead.
 async fn checkout_ahead(test: &TestCheckout, seconds: i64) -> (Child, SocketAddr) {

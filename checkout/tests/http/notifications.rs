@@ -205,7 +205,10 @@ async fn a_shopper_who_forgets_to_pay_is_warned_once() {
         test.change("UPDATE holds SET created_at = now() - interval '210 s', expires_at = now() + interval '90 s' WHERE id = $1", id).await;
     }
     let notification = notifications(&sandbox, "ada@example.org", 1).await.remove(0);
-    assert!(notification.subject.starts_with("Pay soon: The drop is held for you until "), "{notification:?}");
+    assert!(
+        notification.subject.starts_with("Pay by ") && notification.subject.ends_with(": The drop"),
+        "{notification:?}"
+    );
     let warned: Vec<String> =
         sqlx::query_scalar("SELECT json_array_elements(data)->>'order_id' FROM outbox WHERE kind = 'HoldAboutToLapse'")
             .fetch_all(&test.pool)

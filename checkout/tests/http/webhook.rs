@@ -74,7 +74,7 @@ impl Ear {
 
 async fn hook(test: &TestCheckout, url: &str, kinds: &[Kind]) -> Uuid {
     let id = Uuid::now_v7();
-    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     sqlx::query("INSERT INTO webhooks (id, url, secret, kinds) VALUES ($1, $2, $3, $4)")
         .bind(id)
         .bind(url)

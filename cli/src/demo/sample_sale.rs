@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fairline_rush::counted;
 use fairline_server::StartError;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -60,7 +61,7 @@ impl SampleSale {
     }
 
     pub(super) fn describe(&self) -> String {
-        format!("{}, {} units, first come, first served", self.slug, self.remaining)
+        format!("{}, {}, first come, first served", self.slug, counted(self.remaining, "unit", "units"))
     }
 }
 

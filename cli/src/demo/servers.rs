@@ -72,11 +72,11 @@ impl Servers {
 impl Pair {
     fn start_again(&mut self) -> Result<(), ServerError> {
         if !self.redis.is_running() {
-            eprintln!("Redis has ended; starting it again.");
+            eprintln!("Redis has stopped; starting it again.");
             self.redis.restart()?;
         }
         if !self.postgres.is_running() {
-            eprintln!("Postgres has ended; starting it again.");
+            eprintln!("Postgres has stopped; starting it again.");
             self.postgres.restart()?;
         }
         Ok(())

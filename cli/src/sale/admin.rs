@@ -34,7 +34,7 @@ const FAILURES_MAX: u32 = 30;
 /// The controller's URL and the credentials.
 #[derive(Debug, Args)]
 pub(crate) struct Where {
-    /// URL of the admission controller: http://host:port or https://.
+    /// URL of the admission controller, such as `https://host:port`.
     #[arg(long, env = "FAIRLINE_ADMIN_URL", value_name = "URL", global = true)]
     admin: Option<String>,
     /// Bearer token for the admin API.
@@ -145,7 +145,7 @@ impl Admin {
         let (title, detail) = (said["title"].as_str(), said["detail"].as_str());
         Err(Failure::new(match (title, detail) {
             (Some(title), Some(detail)) => format!("{title}. {detail}"),
-            _ => format!("The server answered {status}. Is {} an admission controller?", self.address),
+            _ => format!("The server answered {status}. Check that {} is an admission controller.", self.address),
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! The arguments of `fairline sale`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{admin::Where, console, orders};
@@ -30,13 +31,13 @@ pub(super) enum Command {
     Pause(Named),
     /// Resume admissions.
     Resume(Named),
-    /// Close a sale for good.
+    /// Close a sale permanently.
     Close(Named),
-    /// Change the settings of a sale that may change while it runs.
+    /// Change settings of a sale; it may be running.
     Set(Change),
     /// Print a sale whenever it changes, until it is closed.
     Watch(Named),
-    /// Admit a number of shoppers at once, above the rate.
+    /// Admit a number of shoppers at once, beyond the maximum rate.
     Admit {
         #[command(flatten)]
         named: Named,
@@ -48,7 +49,7 @@ pub(super) enum Command {
     Remove(Ticket),
     /// Serve a ticket before all others.
     Prefer(Ticket),
-    /// Revoke all issued tokens; their shoppers wait again, at the front.
+    /// Revoke all unused admission tokens; their shoppers go back to the front of the line.
     Revoke {
         #[command(flatten)]
         named: Named,
@@ -64,8 +65,8 @@ pub(super) enum Command {
     CancelOrder(orders::Cancel),
     /// Print the results of a sale.
     Report(Named),
-    /// Rehearse: send simulated shoppers to a copy of a sale, and wait until they have finished.
-    /// Exit code 0 if every promise was kept, 1 if not.
+    /// Rehearse a sale: send simulated shoppers to a copy of it, and wait for the result. Exit code
+    /// 0: every promise was kept, 1: a promise was broken.
     Rehearse(console::Rehearse),
     /// Manage the lanes of a sale, and invitations to them.
     Lanes {
@@ -107,14 +108,16 @@ pub(super) struct Named {
 }
 
 /// The order in which the line is served.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Order {
     Fifo,
     Draw,
 }
 
 /// The admission mode.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Mode {
     Guarantee,
     Yield,
@@ -161,20 +164,19 @@ pub(super) struct Create {
     /// Time zone in which the console shows the sale, such as Europe/Berlin.
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub(super) time_zone: String,
-    /// Seconds in which a hold must be paid.
+    /// Time to pay, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub(super) hold: u32,
-    /// Seconds in which a token can be redeemed [default: 120].
+    /// Time to reach checkout after admission, in seconds [default: 120].
     #[arg(long, value_name = "SECONDS")]
     pub(super) token_ttl: Option<u32>,
-    /// Seconds in which a page must claim its token [default: 15].
+    /// Time for a page to claim its turn, in seconds [default: 15].
     #[arg(long, value_name = "SECONDS")]
     pub(super) claim_window: Option<u32>,
-    /// Seconds after its turn for which a ticket is still recalled [default: 1800].
+    /// Time to return after a missed turn, in seconds [default: 1800].
     #[arg(long, value_name = "SECONDS")]
     pub(super) recall_window: Option<u32>,
-    /// Grace period: seconds for which a disconnected shopper keeps the place [default: the waiting
-    /// rooms' setting].
+    /// Grace period after disconnecting, in seconds [default: the waiting rooms' setting].
     #[arg(long, value_name = "SECONDS")]
     pub(super) grace: Option<u32>,
     /// The order in which the line is served.
@@ -183,8 +185,8 @@ pub(super) struct Create {
     /// Admission mode.
     #[arg(long, value_enum, default_value = "guarantee")]
     pub(super) mode: Mode,
-    /// In yield mode: the share of paying shoppers who may find no unit [default: 0.001].
-    #[arg(long, value_name = "PART")]
+    /// In yield mode: maximum risk that a buyer finds no unit, from 0 to 1 [default: 0.001].
+    #[arg(long, value_name = "SHARE")]
     pub(super) risk: Option<f64>,
     /// An earlier sale with similar shopper behaviour.
     #[arg(long, value_name = "SALE")]
@@ -202,13 +204,13 @@ pub(super) struct ThemeArgs {
     /// Background colour: #rrggbb.
     #[arg(long, value_name = "COLOUR")]
     pub(super) paper: Option<String>,
-    /// Text for shoppers who wait.
+    /// Text for waiting shoppers.
     #[arg(long, value_name = "TEXT")]
     pub(super) waiting_text: Option<String>,
-    /// Text for shoppers who have a turn.
+    /// Text for shoppers at their turn.
     #[arg(long, value_name = "TEXT")]
     pub(super) turn_text: Option<String>,
-    /// Text for shoppers who came too late.
+    /// Text for shoppers when the sale is sold out.
     #[arg(long, value_name = "TEXT")]
     pub(super) sold_out_text: Option<String>,
 }
@@ -272,11 +274,10 @@ pub(super) struct Change {
     /// Message to all waiting shoppers; empty removes it.
     #[arg(long, value_name = "TEXT")]
     pub(super) message: Option<String>,
-    /// Seconds after its turn for which a ticket is still recalled.
+    /// Time to return after a missed turn, in seconds.
     #[arg(long, value_name = "SECONDS")]
     pub(super) recall_window: Option<u32>,
-    /// Grace period: seconds for which a disconnected shopper keeps the place; `none` for the
-    /// waiting rooms' setting.
+    /// Grace period after disconnecting, in seconds; `none` for the waiting rooms' setting.
     #[arg(long, value_name = "SECONDS")]
     pub(super) grace: Option<String>,
     /// Opening time of a scheduled sale.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use hyper::Method;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -21,8 +22,8 @@ pub(super) struct Rehearse {
     /// Seconds within which they arrive.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     arrive_s: u32,
-    /// Share of shoppers who give up, close the lid or dawdle.
-    #[arg(long, value_name = "PART", default_value_t = 0.2)]
+    /// Share of shoppers who leave, close the laptop or hesitate, from 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     abandon: f64,
     /// Stop the running rehearsal instead.
     #[arg(long, conflicts_with_all = ["shoppers", "arrive_s", "abandon"])]
@@ -76,7 +77,8 @@ pub(super) struct Audit {
 }
 
 /// The permissions of a token.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Role {
     Viewer,
     Operator,
@@ -89,7 +91,7 @@ pub(super) enum Tokens {
     List,
     /// Create a token. It is shown only once.
     Add {
-        /// Purpose of the token.
+        /// Name of the token, such as the program that uses it.
         name: String,
         /// Role of the token.
         #[arg(long, value_enum)]
@@ -140,7 +142,7 @@ pub(super) async fn rehearse(admin: &Admin, wanted: &Rehearse, json: bool) -> Re
         let listed = admin.ask(Method::GET, &path, None).await?;
         let runs = listed["rehearsals"].as_array().and_then(|all| all.iter().find(|one| one["ended_at"].is_null()));
         let id = runs.and_then(|one| one["id"].as_str());
-        let id = id.ok_or_else(|| Failure::new("No rehearsal of this sale runs."))?;
+        let id = id.ok_or_else(|| Failure::new("No rehearsal of this sale is running."))?;
         admin.ask(Method::DELETE, &format!("/rehearsals/{id}"), None).await?;
         print(&json!({ "stopping": id }), json, |_| "stopping\n".to_owned());
         return Ok(ExitCode::SUCCESS);
@@ -152,7 +154,7 @@ pub(super) async fn rehearse(admin: &Admin, wanted: &Rehearse, json: bool) -> Re
         let listed = admin.poll(&path).await?;
         let all = listed["rehearsals"].as_array().map(Vec::as_slice).unwrap_or_default();
         let Some(it) = all.iter().find(|one| one["id"] == begun["id"]) else {
-            return Err(Failure::new("The rehearsal is no longer listed: too many others were started since."));
+            return Err(Failure::new("The rehearsal is no longer listed, since many others were started after it."));
         };
         let progress = it["progress"].as_str().unwrap_or_default();
         if !json && progress != shown {
@@ -213,11 +215,6 @@ pub(super) async fn tokens(admin: &Admin, command: Tokens, json: bool) -> Result
             print(&listed, json, |listed| words::of_people(&listed["tokens"], "expires_at"));
         }
         Tokens::Add { name, role, days } => {
-            let role = match role {
-                Role::Viewer => "viewer",
-                Role::Operator => "operator",
-                Role::Owner => "owner",
-            };
             let new = json!({ "name": name, "role": role, "lasts_days": days });
             let added = admin.ask(Method::POST, "/tokens", Some(&new)).await?;
             print(&added, json, |added| format!("{}\n", added["bearer"].as_str().unwrap_or_default()));

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 pub(super) struct List {
     #[command(flatten)]
     named: Named,
-    /// Order id, ticket number, e-mail address, or the payment company's payment id.
+    /// Order id, ticket number, e-mail address, or the payment gateway's payment id.
     #[arg(value_name = "TEXT")]
     search: Option<String>,
 }
@@ -74,17 +74,17 @@ pub(super) async fn refund(admin: &Admin, refund: &Refund, json: bool) -> Result
         None => None,
     };
     let body = json!({ "amount_minor": amount, "reason": refund.reason });
-    ask(admin, &sale, refund.order, "refund", &body, json).await
+    ask(admin, &format!("{}/orders/{}/refund", path_of(&sale), refund.order), &body, json).await
 }
 
 pub(super) async fn cancel(admin: &Admin, cancel: &Cancel, json: bool) -> Result<(), Failure> {
     let sale = find(admin, &cancel.named).await?;
-    ask(admin, &sale, cancel.order, "cancel", &json!({ "reason": cancel.reason }), json).await
+    let path = format!("{}/orders/{}/cancel", path_of(&sale), cancel.order);
+    ask(admin, &path, &json!({ "reason": cancel.reason }), json).await
 }
 
-async fn ask(admin: &Admin, sale: &Value, order: Uuid, what: &str, body: &Value, json: bool) -> Result<(), Failure> {
-    let path = format!("{}/orders/{order}/{what}", path_of(sale));
-    let answer = admin.ask(Method::POST, &path, Some(body)).await?;
+async fn ask(admin: &Admin, path: &str, body: &Value, json: bool) -> Result<(), Failure> {
+    let answer = admin.ask(Method::POST, path, Some(body)).await?;
     println!("{}", if json { answer.to_string() } else { words::of_order(&answer) });
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use fairline_rush::counted;
 use fairline_sale::price_text;
 use serde_json::Value;
 
@@ -37,7 +38,7 @@ pub(super) fn of_sale(sale: &Value) -> String {
     line("opens", text(sale, "opens_at").to_owned());
     line("ends", text(sale, "ends_at").to_owned());
     line("message", text(sale, "message").to_owned());
-    line("now", text(sale, "last_decision").to_owned());
+    line("limit", text(sale, "last_decision").to_owned());
     words
 }
 
@@ -59,9 +60,9 @@ pub(super) fn of_report(report: &Value) -> String {
     line(
         "orders",
         format!(
-            "{} of {} units, {} refunded, {} disputed",
+            "{} of {}, {} refunded, {} disputed",
             number(orders, "paid"),
-            number(orders, "units"),
+            counted(orders["units"].as_i64().unwrap_or_default(), "unit", "units"),
             number(orders, "refunded"),
             number(orders, "disputed")
         ),

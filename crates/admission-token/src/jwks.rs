@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_read_as_it_was_written_and_nonsense_is_refused() {
+    fn a_key_set_round_trips_and_invalid_ones_are_rejected() {
         let jwk = Jwk::new(&crate::SigningKey::generate().verifying_key());
         let written = Jwks::new(vec![jwk.clone()]).expect("a good key").to_json();
         assert!(Jwks::from_json(written.as_bytes()).expect("our own").key(&jwk.kid).is_some());

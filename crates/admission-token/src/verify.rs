@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_survives_its_file() {
+    fn a_key_is_read_back_from_its_file() {
         let (key, jwks) = keys();
         let again = SigningKey::from_pem(&key.to_pem()).expect("our own PEM");
         assert!(verify(&again.mint(&claims()), &jwks, NOW).is_ok_and(|genuine| genuine.claims == claims()));

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use strum::IntoStaticStr;
 
 use crate::{
     lanes::{Lane, Turns},
@@ -207,8 +208,9 @@ impl Decision {
 }
 
 /// Why no more tickets were admitted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case", tag = "reason")]
+#[strum(serialize_all = "snake_case")]
 pub enum Reason {
     /// All waiting shoppers have been admitted.
     NoneWaiting,
@@ -261,17 +263,7 @@ impl Reason {
     /// The reason's machine-readable name.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Reason::NoneWaiting => "none_waiting",
-            Reason::RateCap { .. } => "rate_cap",
-            Reason::Batch => "batch",
-            Reason::BackOff { .. } => "back_off",
-            Reason::CheckoutFull { .. } => "checkout_full",
-            Reason::AllPromised { .. } => "all_promised",
-            Reason::Overbooked { .. } => "overbooked",
-            Reason::SoldOut => "sold_out",
-            Reason::Recovering => "recovering",
-        }
+        self.into()
     }
 }
 

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::visits::{ByAge, Stage, Visits, bin_of};
 
 /// The burst limit: a late tick catches up on at most this many seconds, which is longer than any
-/// tick period. Earlier time is lost, as is all that a tick did not use except for a fraction of
-/// one admission. Neither an empty line nor a stall therefore accumulates a burst.
+/// tick period. Earlier time is lost. Of what a tick could not use, less than one admission is
+/// kept: neither an empty line nor a stall accumulates a burst, and the first shopper after it goes
+/// at once.
 pub const LATE_MAX_S: f64 = 2.0;
 /// Seconds after which an unclaimed turn is considered abandoned. It is returned to the rate then,
 /// and taken again if a page claims it after all. An age bin begins here.
@@ -30,9 +31,15 @@ const CUT_EVERY_S: f64 = 2.0;
 /// While checkout is healthy the rate grows each second by this share of its value at the start of
 /// the trouble.
 const GROW_PER_S: f64 = 0.05;
+/// Below the rate after the first cut, or below this rate per second, it grows by this share of
+/// itself each second instead: slow start, as in TCP's congestion control (RFC 5681).
+const SLOW_START_PER_S: f64 = 1.0;
+const SLOW_START_BELOW_PER_S: f64 = 1.0;
 /// Minimum admissions per second during back-off: some requests have to test whether checkout has
 /// recovered.
 const SLOWEST_PER_S: f64 = 0.2;
+/// The most that a tick leaves unused for the next one.
+const CREDIT_MAX: f64 = 0.999;
 /// Time constant, in seconds, of the rate of recent admissions.
 const RECENT_S: f64 = 5.0;
 
@@ -103,7 +110,7 @@ struct BackOff {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pace {
-    /// The fraction of an admission that the last tick could not use; below 0 if more late claims
+    /// The part of an admission that the last tick could not use; below 0 if more late claims
     /// arrived than were due.
     credit: f64,
     /// Open turns that were returned to the rate because no page claimed them in time.
@@ -149,7 +156,7 @@ impl Pace {
     pub(crate) fn note(&mut self, allowed: &Allowed, admitted: u32) {
         // Admissions that an operator requested at once do not count against the rate.
         let left = allowed.earned - f64::from(admitted.min(allowed.admissions));
-        self.credit = if left < 1.0 { left } else { 0.0 };
+        self.credit = left.min(CREDIT_MAX);
         if allowed.elapsed_s > 0.0 {
             let weight = 1.0 - (-allowed.elapsed_s / RECENT_S).exp();
             self.recent_per_s += (f64::from(admitted) / allowed.elapsed_s - self.recent_per_s) * weight;
@@ -170,11 +177,13 @@ impl Pace {
         doubted - before + f64::from(visits.lapsed) + called(&visits.left)[1]
     }
 
-    /// Additive increase, multiplicative decrease.
+    /// Additive increase, multiplicative decrease, with a slow start.
     fn follow(&mut self, rate_cap_per_s: f64, health: &Health, elapsed_s: f64) {
         match (health.trouble(), &mut self.back_off) {
             (Some(trouble), None) => {
-                let began_at_per_s = self.recent_per_s.clamp(SLOWEST_PER_S, rate_cap_per_s.max(SLOWEST_PER_S));
+                let most = rate_cap_per_s.max(SLOWEST_PER_S);
+                // A line that stood still says nothing about what checkout can serve.
+                let began_at_per_s = self.recent_per_s.clamp(SLOW_START_BELOW_PER_S.min(most), most);
                 let rate_per_s = (began_at_per_s * CUT_TO).max(SLOWEST_PER_S);
                 self.back_off = Some(BackOff { rate_per_s, began_at_per_s, since_cut_s: 0.0, trouble });
             }
@@ -188,7 +197,13 @@ impl Pace {
             }
             (None, Some(back_off)) => {
                 back_off.since_cut_s += elapsed_s;
-                back_off.rate_per_s += back_off.began_at_per_s * GROW_PER_S * elapsed_s.min(LATE_MAX_S);
+                let starts_below = (back_off.began_at_per_s * CUT_TO).max(SLOW_START_BELOW_PER_S);
+                let grown_per_s = if back_off.rate_per_s < starts_below {
+                    back_off.rate_per_s * SLOW_START_PER_S
+                } else {
+                    back_off.began_at_per_s * GROW_PER_S
+                };
+                back_off.rate_per_s += grown_per_s * elapsed_s.min(LATE_MAX_S);
                 // Well above the rate at which the trouble began: the trouble is over, whatever the
                 // cap.
                 if back_off.rate_per_s >= rate_cap_per_s || back_off.rate_per_s >= 2.0 * back_off.began_at_per_s {
@@ -213,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_cap_still_moves() {
+    fn a_cap_below_one_admission_per_tick_still_admits() {
         let mut pace = Pace::default();
         let admitted: u32 = (0..1000).map(|_| tick(&mut pace, 0.1, &Health::default(), 0.2)).sum();
         assert!((19..=20).contains(&admitted), "{admitted} in 200 s at one in ten");
@@ -244,9 +259,35 @@ mod tests {
         assert!((45..=55).contains(&a_second(&mut pace, &slow)));
         a_second(&mut pace, &slow);
         assert!((20..=30).contains(&a_second(&mut pace, &slow)));
+        // From 25 to 50 a second within two, then 5 more each second.
         let back: Vec<u32> = (0..20).map(|_| a_second(&mut pace, &well)).collect();
-        assert!(back.windows(2).all(|pair| pair[1] + 1 >= pair[0] && pair[1] <= pair[0] + 7), "{back:?}");
+        assert!((45..=60).contains(&back[1]), "{back:?}");
+        assert!(back[1..].windows(2).all(|pair| pair[1] + 1 >= pair[0] && pair[1] <= pair[0] + 7), "{back:?}");
         assert_eq!(back[19], 100);
+    }
+
+    #[test]
+    fn a_line_that_backed_off_while_it_stood_still_admits_within_two_seconds() {
+        let away = Health { reachable: false, ..Health::default() };
+        let mut pace = Pace::default();
+        for _ in 0..100 {
+            tick(&mut pace, 2.5, &away, 0.2);
+        }
+        let admitted: Vec<u32> = (0..50).map(|_| tick(&mut pace, 2.5, &Health::default(), 0.2)).collect();
+        assert!(admitted[0] == 1 && admitted[1..15].contains(&1), "{admitted:?}");
+        assert!(admitted[25..].iter().sum::<u32>() >= 5, "then more than one per second: {admitted:?}");
+    }
+
+    #[test]
+    fn the_first_shopper_after_a_standstill_is_admitted_at_once() {
+        for cap in [0.1, 0.6, 2.5] {
+            let mut pace = Pace::default();
+            for _ in 0..100 {
+                let allowed = pace.allow(cap, &Health::default(), &Visits::default(), 0.2);
+                pace.note(&allowed, 0);
+            }
+            assert_eq!(tick(&mut pace, cap, &Health::default(), 0.2), 1);
+        }
     }
 
     #[test]

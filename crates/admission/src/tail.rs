@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn known_values() {
+    fn distributions_have_their_known_values() {
         assert!((normal_beyond(1.959_964) - 0.025).abs() < 1e-7);
         assert!((normal_beyond(-1.0) - 0.841_344_7).abs() < 1e-7);
         assert!((incomplete_beta(2.0, 3.0, 0.4) - 0.5248).abs() < 1e-9);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn doubt_makes_a_surplus_likelier() {
+    fn uncertainty_makes_a_surplus_likelier() {
         let sure = Wanted { most: 100.0, mean: 50.0, variance: 25.0, doubt: 0.0 };
         let unsure = Wanted { doubt: 100.0, ..sure };
         assert!(sure.at_least(65.0) < 0.01 && unsure.at_least(65.0) > 0.05);

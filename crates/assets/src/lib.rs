@@ -1,4 +1,11 @@
 //! The built pages of `web/`, embedded: a service is a single file and needs no asset folder.
+//!
+//! ```
+//! use axum::http::{HeaderMap, StatusCode};
+//!
+//! let file = fairline_assets::file_name("shopper.js").expect("the shopper's script");
+//! assert_eq!(fairline_assets::serve(file, &HeaderMap::new()).status(), StatusCode::OK);
+//! ```
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},

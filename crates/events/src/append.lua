@@ -1,25 +1,33 @@
 -- Appends those events of a sale that its stream lacks. Entry ids are the events' numbers, so that
 -- a repeated or concurrent call changes nothing.
 --
--- KEYS[1]: the stream. ARGV: the number of the first event; 1 if there are none before it; the
--- approximate number of events to keep; the stream's lifetime in seconds; the number of groups to
--- wait for, and their names; the events.
+-- KEYS[1]: the stream. ARGV: the values of `args`, then the names of the groups to wait for, then
+-- the events.
 --
 -- Returns the number of the last event in the stream. If it is below the predecessor of the first
 -- event, Redis has lost events, and nothing was appended. Nothing is appended either if it would
 -- trim an event that one of the groups has not acknowledged.
+local args = {
+    first = tonumber(ARGV[1]), -- the number of the first event
+    is_first_kept = ARGV[2] == '1', -- whether there are none before it
+    kept = tonumber(ARGV[3]), -- the approximate number of events to keep
+    lifetime_s = ARGV[4], -- of the stream
+    groups = {},
+    events = {},
+}
+local before_groups, groups = 5, tonumber(ARGV[5])
+for at = before_groups + 1, #ARGV do
+    table.insert(at <= before_groups + groups and args.groups or args.events, ARGV[at])
+end
+
 local top = 0
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 if last[1] then
     top = tonumber(string.match(last[1][1], '^%d+'))
 end
-local first = tonumber(ARGV[1])
-if top + 1 < first and ARGV[2] ~= '1' then
+if top + 1 < args.first and not args.is_first_kept then
     return top
 end
-
-local groups = tonumber(ARGV[5])
-local events = 5 + groups
 
 -- The last event up to which a group has acknowledged all.
 local function acknowledged(group)
@@ -40,23 +48,22 @@ local function acknowledged(group)
     return 0
 end
 
-local new_top = first + #ARGV - events - 1
-local kept = tonumber(ARGV[3])
+local new_top = args.first + #args.events - 1
 -- If all events fit none is trimmed, which is cheap to check.
-if new_top > top and top > 0 and redis.call('XLEN', KEYS[1]) + new_top - top > kept then
-    for at = 6, events do
-        if new_top - acknowledged(ARGV[at]) > kept then
+if new_top > top and top > 0 and redis.call('XLEN', KEYS[1]) + new_top - top > args.kept then
+    for _, group in ipairs(args.groups) do
+        if new_top - acknowledged(group) > args.kept then
             return top
         end
     end
 end
 
-for at = events + 1, #ARGV do
-    local number = first + at - events - 1
+for at, event in ipairs(args.events) do
+    local number = args.first + at - 1
     if number > top then
-        redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], string.format('%d-0', number), 'event', ARGV[at])
+        redis.call('XADD', KEYS[1], 'MAXLEN', '~', args.kept, string.format('%d-0', number), 'event', event)
         top = number
     end
 end
-redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('EXPIRE', KEYS[1], args.lifetime_s)
 return top

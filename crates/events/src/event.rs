@@ -5,10 +5,11 @@ use fairline_sale::SaleId;
 use fairline_telemetry::{TraceContext, context::TRACEPARENT};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray)]
 pub enum Kind {
     /// A sale was created.
     FlashSaleScheduled,
@@ -43,51 +44,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds.
-    pub const ALL: [Self; 15] = [
-        Self::FlashSaleScheduled,
-        Self::FlashSaleChanged,
-        Self::FlashSaleStarted,
-        Self::FlashSalePaused,
-        Self::FlashSaleResumed,
-        Self::FlashSaleSoldOut,
-        Self::FlashSaleEnded,
-        Self::InventoryReserved,
-        Self::InventoryReleased,
-        Self::PurchaseCompleted,
-        Self::PaymentRefunded,
-        Self::RefundFailed,
-        Self::PaymentDisputed,
-        Self::HoldAboutToLapse,
-        Self::TurnIsNear,
-    ];
-
     /// The kind's name in the database, on the wire and in webhook settings.
     #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::FlashSaleScheduled => "FlashSaleScheduled",
-            Self::FlashSaleChanged => "FlashSaleChanged",
-            Self::FlashSaleStarted => "FlashSaleStarted",
-            Self::FlashSalePaused => "FlashSalePaused",
-            Self::FlashSaleResumed => "FlashSaleResumed",
-            Self::FlashSaleSoldOut => "FlashSaleSoldOut",
-            Self::FlashSaleEnded => "FlashSaleEnded",
-            Self::InventoryReserved => "InventoryReserved",
-            Self::InventoryReleased => "InventoryReleased",
-            Self::PurchaseCompleted => "PurchaseCompleted",
-            Self::PaymentRefunded => "PaymentRefunded",
-            Self::RefundFailed => "RefundFailed",
-            Self::PaymentDisputed => "PaymentDisputed",
-            Self::HoldAboutToLapse => "HoldAboutToLapse",
-            Self::TurnIsNear => "TurnIsNear",
-        }
-    }
-
-    /// The kind with a name.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -101,7 +61,7 @@ impl Kind {
 /// let event = Event {
 ///     sale: "3c6f7a52-0f5e-4c0e-9a39-6b8d3f5f6f10".parse().expect("a UUID"),
 ///     number: 7,
-///     kind: Kind::ALL[0],
+///     kind: Kind::FlashSaleScheduled,
 ///     time: OffsetDateTime::UNIX_EPOCH,
 ///     data: json!({}),
 ///     trace: None,
@@ -152,7 +112,7 @@ impl Event {
             "specversion": "1.0",
             "id": self.id(),
             "source": format!("/flash-sales/{}", self.sale),
-            "type": self.kind.word(),
+            "type": self.kind.as_str(),
             "time": self.time.format(&Rfc3339).unwrap_or_default(),
             "datacontenttype": "application/json",
             // Zero-padded, since the extension is compared as text.
@@ -193,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_a_cloud_event_and_comes_back() {
+    fn an_event_is_a_cloud_event_and_round_trips() {
         let event = Event {
             sale: "0190a6a0-0000-7000-8000-000000000001".parse().expect("an id"),
             number: 42,
@@ -228,10 +188,10 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_word_of_its_own() {
-        for kind in Kind::ALL {
-            assert_eq!(Kind::from_word(kind.word()), Some(kind));
-            assert_eq!(serde_json::to_value(kind).expect("a word"), kind.word());
+        for kind in Kind::VARIANTS {
+            assert_eq!(Kind::try_from(kind.as_str()), Ok(*kind));
+            assert_eq!(serde_json::to_value(kind).expect("a word"), kind.as_str());
         }
-        assert_eq!(Kind::from_word("SomethingElse"), None);
+        assert!(Kind::try_from("SomethingElse").is_err());
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::LazyLock};
 use fairline_sale::SaleId;
 use jsonschema::Validator;
 use serde_json::{Value, json};
+use strum::VariantArray as _;
 use time::OffsetDateTime;
 
 use crate::event::{Event, Kind, take_trace};
@@ -17,10 +18,10 @@ pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 static VALIDATORS: LazyLock<HashMap<Kind, Validator>> = LazyLock::new(|| {
     let validator = |kind: Kind| {
         let mut schema = DOCUMENT.clone();
-        schema["$ref"] = json!(format!("#/components/schemas/{}", kind.word()));
+        schema["$ref"] = json!(format!("#/components/schemas/{}", kind.as_str()));
         jsonschema::options().should_validate_formats(true).build(&schema).expect("the schema is a schema")
     };
-    Kind::ALL.into_iter().map(|kind| (kind, validator(kind))).collect()
+    Kind::VARIANTS.iter().map(|kind| (*kind, validator(*kind))).collect()
 });
 
 /// The schema violations of an event.
@@ -28,14 +29,14 @@ static VALIDATORS: LazyLock<HashMap<Kind, Validator>> = LazyLock::new(|| {
 pub fn wrong(event: &Event) -> Vec<String> {
     let json = serde_json::from_str(&event.to_json()).expect("an event is JSON");
     let errors = VALIDATORS[&event.kind].iter_errors(&json);
-    errors.map(|error| format!("{}: {error} in {json}", event.kind.word())).collect()
+    errors.map(|error| format!("{}: {error} in {json}", event.kind.as_str())).collect()
 }
 
 /// The schema violations of an outbox row, which holds one or more events of a kind; its number is
 /// the last one's.
 #[must_use]
 pub fn wrong_in_row(sale: SaleId, number: i64, kind: &str, data: &Value, time: OffsetDateTime) -> Vec<String> {
-    let Some(kind) = Kind::from_word(kind) else { return vec![format!("{kind} is not a kind of event")] };
+    let Ok(kind) = Kind::try_from(kind) else { return vec![format!("{kind} is not a kind of event")] };
     let all = data.as_array().map(Vec::as_slice).unwrap_or_default();
     let first = number.unsigned_abs() + 1 - all.len() as u64;
     let event = |(data, number): (&Value, u64)| {
@@ -54,7 +55,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_documented_in_every_channel_and_no_other() {
-        let kinds: BTreeSet<&str> = Kind::ALL.into_iter().map(Kind::word).collect();
+        let kinds: BTreeSet<&str> = Kind::VARIANTS.iter().map(|kind| kind.as_str()).collect();
         let keys = |value: &'static Value| value.as_object().expect("an object").keys().map(String::as_str).collect();
         let documented: BTreeSet<&str> = keys(&DOCUMENT["components"]["messages"]);
         assert_eq!(documented, kinds);

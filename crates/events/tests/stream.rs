@@ -60,7 +60,7 @@ async fn events_that_are_appended_twice_are_there_once_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_redis_has_lost_is_said_again() {
+async fn events_that_redis_lost_are_appended_again() {
     let (stream, client) = stream().await;
     let sale = SaleId(Uuid::new_v4());
     assert_eq!(stream.append(true, &events(sale, 1..=3)).await, Ok(3));
@@ -72,7 +72,7 @@ async fn what_redis_has_lost_is_said_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_consumer_left_behind_goes_to_another() {
+async fn pending_events_of_a_consumer_go_to_another() {
     let (stream, client) = stream().await;
     let sale = SaleId(Uuid::new_v4());
     stream.append(true, &events(sale, 1..=4)).await.expect("appended");
@@ -122,7 +122,7 @@ async fn fill(stream: &EventStream, sale: SaleId, from: u64, to: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_group_that_is_waited_for_has_not_taken_in_is_not_pushed_out() {
+async fn a_full_stream_keeps_what_a_group_has_not_read() {
     let (stream, _) = stream().await;
     let (sale, most) = (SaleId(Uuid::new_v4()), u64::from(KEPT_MAX));
     let patient = stream.clone().waiting_for(vec!["group"]);
@@ -151,7 +151,7 @@ async fn what_a_group_that_is_waited_for_has_not_taken_in_is_not_pushed_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn consumers_that_have_gone_are_forgotten_unless_they_owe_something() {
+async fn idle_consumers_are_deleted_unless_they_have_pending_events() {
     let (stream, client) = stream().await;
     let sale = SaleId(Uuid::new_v4());
     let forget = async |silent_for| stream.forget_consumers(sale, "group", silent_for).await;

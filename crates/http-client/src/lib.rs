@@ -43,6 +43,22 @@ pub struct HttpResponse {
 
 /// A client for HTTP inside the shop's network, and for HTTPS with the certificates that this
 /// machine trusts.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use fairline_http_client::HttpClient;
+/// use http_body_util::Full;
+/// use hyper::Request;
+///
+/// # async fn call() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = HttpClient::new(Duration::from_secs(2));
+/// let request = Request::get("http://localhost:8080/").body(Full::default())?;
+/// let response = client.call(request).await?;
+/// assert!(response.status.is_success());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,

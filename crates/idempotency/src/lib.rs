@@ -18,7 +18,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
-use fairline_postgres::PgPool;
+use fairline_postgres::{PgPool, StoreError};
 use fairline_server::{BODY_BYTES_MAX, Problem, Shutdown};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
@@ -56,6 +56,30 @@ impl IntoResponseParts for Confidential {
 }
 
 /// Executes requests with a key once.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use axum::{Router, http::request::Parts, middleware::from_fn_with_state, routing::post};
+/// use fairline_idempotency::{Idempotency, idempotent};
+/// use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
+/// use fairline_server::Shutdown;
+///
+/// # fn routes() -> Result<Router, Box<dyn std::error::Error>> {
+/// let statement = Duration::from_secs(2);
+/// let options = PoolOptions { name: "example", connections: 4, statement };
+/// let pool = PgPool::new("postgres://localhost/fairline", &PostgresSettings::default(), options)?;
+/// let caller = |parts: &Parts| -> Vec<Vec<u8>> {
+///     let bearer = parts.headers.get("authorization");
+///     bearer.map(|bearer| bearer.as_bytes().to_vec()).into_iter().collect()
+/// };
+/// let idempotency = Idempotency::new(pool, caller, &Shutdown::new());
+/// let routes = Router::new().route("/orders", post(|| async { "an order" }));
+/// # Ok(
+/// routes.route_layer(from_fn_with_state(idempotency, idempotent))
+/// # )
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Idempotency {
     store: Store,
@@ -92,7 +116,7 @@ impl Idempotency {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn forget_old(&self) -> Result<(), sqlx::Error> {
+    pub async fn forget_old(&self) -> Result<(), StoreError> {
         self.store.forget_old(KEPT).await
     }
 
@@ -128,7 +152,7 @@ impl Idempotency {
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 
-    async fn keep(&self, request_key: &KeyedRequest, status: StatusCode, body: &Bytes) -> Result<(), sqlx::Error> {
+    async fn keep(&self, request_key: &KeyedRequest, status: StatusCode, body: &Bytes) -> Result<(), StoreError> {
         let is_final =
             !status.is_server_error() && !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED);
         match std::str::from_utf8(body) {
@@ -207,7 +231,7 @@ fn key_reused() -> Problem {
 
 fn not_replayable() -> Problem {
     Problem::new(&problem_types::RESPONSE_NOT_REPLAYABLE)
-        .detail("The first request with this Idempotency-Key succeeded. Its response contained a secret, which is not stored. If it was lost, undo the change and send another key.")
+        .detail("The first request with this Idempotency-Key succeeded. Its response contained a secret, which is not stored. If it was lost, undo the change and repeat it with another key.")
 }
 
 fn in_progress() -> Problem {
@@ -216,14 +240,29 @@ fn in_progress() -> Problem {
         .retry_after(1)
 }
 
-fn unavailable(error: &sqlx::Error) -> Problem {
+fn unavailable(error: &StoreError) -> Problem {
     warn!(%error, "look up idempotency key failed");
     Problem::unavailable("The database does not answer. Nothing was done; try again.")
 }
 
 #[cfg(test)]
 mod tests {
+    use fairline_snapshots::problem_bodies;
+    use insta::assert_snapshot;
+
     use super::*;
+
+    #[test]
+    fn every_problem_has_its_body() {
+        let problems = [
+            ("bad_key", bad_key()),
+            ("key_reused", key_reused()),
+            ("not_replayable", not_replayable()),
+            ("in_progress", in_progress()),
+            ("unavailable", unavailable(&sqlx::Error::PoolTimedOut.into())),
+        ];
+        assert_snapshot!("problems", problem_bodies(problem_types::ALL, problems));
+    }
 
     #[test]
     fn a_key_is_visible_and_short() {

@@ -5,7 +5,7 @@ fairline_server::problem_types! {
         merchant: "Send one key of 1 to 255 visible ASCII characters, such as a UUID.",
     }
     IDEMPOTENCY_KEY_REUSED = UNPROCESSABLE_ENTITY "idempotency-key-reused" "The Idempotency-Key was used before" {
-        merchant: "Use a new key for each new request: this one came with another body before.",
+        merchant: "Use a new key for each new request. This key was sent before with another body.",
     }
     STILL_UNDER_WAY = CONFLICT "still-under-way" "The first request is in progress" {
         merchant: "Repeat the request with the same key after `Retry-After` to get its response.",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fairline_postgres::PgPool;
+use fairline_postgres::{PgPool, StoreError};
 
 /// Responses deleted in one statement, at most.
 const DELETED_MAX: i64 = 50_000;
@@ -42,7 +42,7 @@ impl Store {
         &self,
         request: &KeyedRequest,
         others: &[Scope],
-    ) -> Result<Option<Scope>, sqlx::Error> {
+    ) -> Result<Option<Scope>, StoreError> {
         let scopes: Vec<&[u8]> = [&request.scope].into_iter().chain(others).map(|scope| &scope[..]).collect();
         let known =
             sqlx::query_scalar("SELECT scope FROM idempotency_keys WHERE key = $1 AND scope = ANY ($2) LIMIT 1");
@@ -52,11 +52,7 @@ impl Store {
 
     /// Records that a request with a key is in progress, or returns the state of the earlier
     /// request.
-    pub(crate) async fn begin(
-        &self,
-        request: &KeyedRequest,
-        interrupted_after: Duration,
-    ) -> Result<Known, sqlx::Error> {
+    pub(crate) async fn begin(&self, request: &KeyedRequest, interrupted_after: Duration) -> Result<Known, StoreError> {
         let new: Option<i32> = sqlx::query_scalar(
             "INSERT INTO idempotency_keys (scope, key, request) VALUES ($1, $2, $3) ON CONFLICT (scope, key) DO UPDATE \
              SET started_at = now() WHERE idempotency_keys.status IS NULL AND idempotency_keys.request = excluded.request \
@@ -88,7 +84,7 @@ impl Store {
     }
 
     /// Stores the response to a request.
-    pub(crate) async fn keep(&self, request: &KeyedRequest, status: u16, body: &str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn keep(&self, request: &KeyedRequest, status: u16, body: &str) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE idempotency_keys SET status = $3, body = $4 WHERE scope = $1 AND key = $2 AND status IS NULL",
         )
@@ -102,7 +98,7 @@ impl Store {
     }
 
     /// Deletes a key, so that its request can be retried.
-    pub(crate) async fn forget(&self, request: &KeyedRequest) -> Result<(), sqlx::Error> {
+    pub(crate) async fn forget(&self, request: &KeyedRequest) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM idempotency_keys WHERE scope = $1 AND key = $2 AND status IS NULL")
             .bind(&request.scope[..])
             .bind(&request.key)
@@ -112,7 +108,7 @@ impl Store {
     }
 
     /// Deletes a bounded number of older responses.
-    pub(crate) async fn forget_old(&self, age: Duration) -> Result<(), sqlx::Error> {
+    pub(crate) async fn forget_old(&self, age: Duration) -> Result<(), StoreError> {
         sqlx::query(
             "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY (SELECT ctid FROM idempotency_keys \
              WHERE started_at < now() - make_interval(secs => $1) ORDER BY started_at LIMIT $2 FOR UPDATE SKIP LOCKED))",

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_has_a_bound() {
+    fn ordinals_beyond_the_bound_are_ignored() {
         let mut ordinals = Ordinals::default();
         ordinals.insert(ORDINAL_MAX + 1);
         assert!(ordinals.words.is_empty());

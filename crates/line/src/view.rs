@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_reads_redis_bits() {
+    fn a_snapshot_reads_the_bitmap_of_redis() {
         // SETBIT 1, SETBIT 9: most significant bit first.
         let view = LineView::new(1, 0, 10, &[0b0100_0000, 0b0100_0000], [3]);
         assert_eq!(view.place(1), None);

@@ -53,7 +53,7 @@ async fn kept_ms(sale: SaleId) -> Vec<(&'static str, i64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_goes_that_no_controller_publishes_and_a_closed_one_with_all_that_is_done_to_it_later() {
+async fn abandoned_and_closed_lines_are_deleted_with_all_that_is_written_later() {
     let url = tokio::task::spawn_blocking(testing::redis_url).await.expect("a Redis");
     let line = LineStore::connect(&url).await.expect("a Redis");
     let mut card = card(Status::Open);

@@ -2,18 +2,22 @@
 
 use std::{fmt, str::FromStr};
 
+use strum::{EnumString, IntoStaticStr};
+
 use crate::prepare::WIDTHS;
 
 /// The hash of an uploaded image: SHA-256, in hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MediaHash(pub [u8; 32]);
 
-/// The format of a stored image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The format of a stored image. Its word is the extension of its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
 pub enum MediaFormat {
     /// JPEG, for images without transparency.
+    #[strum(serialize = "jpg")]
     Jpeg,
     /// Lossless WebP, for images with transparency.
+    #[strum(serialize = "webp")]
     WebP,
 }
 
@@ -78,20 +82,13 @@ impl MediaFormat {
     /// The extension of its names.
     #[must_use]
     pub fn extension(self) -> &'static str {
-        match self {
-            Self::Jpeg => "jpg",
-            Self::WebP => "webp",
-        }
+        self.into()
     }
 
     /// The format with an extension.
     #[must_use]
     pub fn of_extension(extension: &str) -> Option<Self> {
-        match extension {
-            "jpg" => Some(Self::Jpeg),
-            "webp" => Some(Self::WebP),
-            _ => None,
-        }
+        extension.parse().ok()
     }
 
     /// Its media type.

@@ -46,7 +46,7 @@ pub enum InvalidUrl {
 /// The storage does not answer, or has rejected a call.
 #[derive(Debug, thiserror::Error)]
 #[error("media storage failed: {0}")]
-pub struct StoreFailed(String);
+pub struct StoreFailed(pub String);
 
 impl MediaStore {
     /// Opens a folder, which is created if it is missing (`file:///var/lib/fairline/media`), or a

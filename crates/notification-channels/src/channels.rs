@@ -22,7 +22,8 @@ pub struct ChannelSettings {
     /// Sender of e-mail: `Shop <shop@example.org>`.
     #[arg(long, env = "FAIRLINE_MAIL_FROM")]
     pub mail_from: Option<String>,
-    /// SMS provider with Twilio's API: https://api.twilio.com/2010-04-01/Accounts/AC…/Messages.json
+    /// SMS provider with Twilio's API:
+    /// `https://api.twilio.com/2010-04-01/Accounts/AC…/Messages.json`
     #[arg(long, env = "FAIRLINE_SMS_URL")]
     pub sms_url: Option<String>,
     /// Account at the SMS provider, as user:password.
@@ -52,6 +53,21 @@ pub struct ChannelSettings {
 }
 
 /// The configured channels.
+///
+/// ```
+/// use fairline_notification_channels::{Address, AddressKind, ChannelSettings, Channels};
+///
+/// let settings = ChannelSettings {
+///     sms_url: Some("https://sms.example/messages".to_owned()),
+///     sms_from: Some("Shop".to_owned()),
+///     ..ChannelSettings::default()
+/// };
+/// let channels = Channels::new(&settings)?;
+/// let phone = Address::phone("+49 30 901820").expect("a phone number");
+/// assert!(channels.to(phone.kind()).is_some());
+/// assert!(channels.to(AddressKind::Email).is_none());
+/// # Ok::<(), fairline_server::StartError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Channels {
     mail: Option<Arc<dyn Channel>>,

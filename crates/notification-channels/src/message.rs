@@ -13,6 +13,14 @@ pub struct Message {
     pub link: String,
 }
 
+impl Message {
+    /// The text of an SMS: the subject, and the link if there is one.
+    #[must_use]
+    pub fn sms(&self) -> String {
+        if self.link.is_empty() { self.subject.clone() } else { format!("{} {}", self.subject, self.link) }
+    }
+}
+
 /// Why a channel has not confirmed a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendError {

@@ -32,12 +32,7 @@ impl Sms {
     }
 
     async fn send(&self, to: &str, message: &Message) -> Result<(), SendError> {
-        let body = if message.link.is_empty() {
-            message.subject.clone()
-        } else {
-            format!("{} {}", message.subject, message.link)
-        };
-        let form = [("From", self.from.as_str()), ("To", to), ("Body", &body)];
+        let form = [("From", self.from.as_str()), ("To", to), ("Body", &message.sms())];
         let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
         let mut request = Request::post(&self.url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(authorization) = &self.authorization {
@@ -83,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_has_escapes() {
+    fn fields_of_a_form_are_escaped() {
         assert_eq!(escaped("+49 a&b=ü"), "%2B49%20a%26b%3D%C3%BC");
     }
 }

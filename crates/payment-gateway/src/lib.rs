@@ -7,6 +7,27 @@
 //!   reports that it is captured.
 //! - [`Stripe`] is the adapter, [`GuardedGateway`] retries and guards it, and [`webhook`] verifies
 //!   the gateway's events.
+//!
+//! ```no_run
+//! use fairline_payment_gateway::{Charge, Gateway as _, GuardedGateway, PaymentId, Stripe};
+//! use fairline_server::Secret;
+//! use uuid::Uuid;
+//!
+//! # async fn pay() -> Result<(), Box<dyn std::error::Error>> {
+//! let stripe = Stripe::new("https://api.stripe.com", Secret::new("sk_test_…"))?;
+//! let (gateway, _circuit) = GuardedGateway::new(stripe);
+//! let charge = Charge {
+//!     payment: PaymentId(Uuid::now_v7()),
+//!     order: Uuid::now_v7(),
+//!     payment_method: "pm_card_visa",
+//!     amount_minor: 4900,
+//!     currency: "EUR",
+//! };
+//! let intent = gateway.authorise(&charge).await?;
+//! gateway.capture(charge.payment, &intent.reference.expect("a created payment")).await?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod circuit_breaker;
 mod stripe;

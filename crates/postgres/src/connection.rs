@@ -1,7 +1,6 @@
 //! A connection whose statements have a deadline, and that tracks whether it can be reused.
 
 use std::{
-    future::Future,
     io,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -13,7 +12,10 @@ use sqlx::{
     postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use crate::{pool::Shared, session::Session};
+use crate::{
+    session::Session,
+    shared::{Shared, bounded, silent},
+};
 
 /// How much longer the client waits than the server: the server cancels a slow statement, which
 /// keeps the connection usable.
@@ -204,16 +206,6 @@ async fn simple(raw: &mut sqlx::PgConnection, sql: &str) -> Result<(), Error> {
     // The statement is a constant of this crate, with no input of a caller.
     raw.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await?;
     Ok(())
-}
-
-/// Runs work with a deadline.
-pub(crate) async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(silent()))
-}
-
-/// The error for an expired deadline.
-pub(crate) fn silent() -> Error {
-    Error::Io(io::Error::new(io::ErrorKind::TimedOut, "there was no answer in time"))
 }
 
 /// A statement that leaves nothing behind in a session that a pooler shares.

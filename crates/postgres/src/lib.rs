@@ -11,17 +11,20 @@
 //!   used.
 
 mod connection;
+mod error;
 mod pool;
 mod session;
+mod shared;
 
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use fairline_server::StartError;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 pub use self::{
     connection::PgConnection,
+    error::StoreError,
     pool::{Acquired, PgPool, Transaction},
     session::migrate,
 };
@@ -50,6 +53,17 @@ impl Default for PostgresSettings {
             postgres_durability: Durability::default(),
             postgres_statement_ms: 2000,
         }
+    }
+}
+
+impl PostgresSettings {
+    /// Creates a pool whose statements have the configured timeout; see [`PgPool::new`].
+    ///
+    /// # Errors
+    /// When the URL is invalid.
+    pub fn pool(&self, postgres_url: &str, name: &'static str, connections: u32) -> Result<PgPool, StartError> {
+        let statement = Duration::from_millis(self.postgres_statement_ms);
+        PgPool::new(postgres_url, self, PoolOptions { name, connections, statement })
     }
 }
 
@@ -84,6 +98,14 @@ pub struct PoolOptions {
     pub connections: u32,
     /// Statement timeout.
     pub statement: Duration,
+}
+
+/// Connects a tool, which has no deadlines for its statements.
+///
+/// # Errors
+/// When Postgres can't be reached.
+pub async fn connect_for_tool(postgres_url: &str, connections: u32) -> Result<sqlx::PgPool, sqlx::Error> {
+    PgPoolOptions::new().max_connections(connections).acquire_timeout(pool::ACQUIRE).connect(postgres_url).await
 }
 
 /// Parses a Postgres URL.

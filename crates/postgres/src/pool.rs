@@ -2,32 +2,30 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::{
-        Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use deadpool::{
     Status,
     managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts},
 };
-use fairline_server::StartError;
+use fairline_server::{StartError, caught};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream, stream::BoxStream};
 use sqlx::{
     Either, Error, Execute, Executor, Postgres, SqlStr,
-    postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+    postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
 use crate::{
-    Durability, PoolOptions, Pooler, PostgresSettings, address,
-    connection::{PgConnection, bounded, silent},
+    PoolOptions, PostgresSettings, StoreError, address,
+    connection::PgConnection,
     session::{CONNECT, establish},
+    shared::{Shared, bounded, silent},
 };
 
 /// How long a caller waits for a connection, including the time to open one.
-const ACQUIRE: Duration = Duration::from_secs(2);
+pub(crate) const ACQUIRE: Duration = Duration::from_secs(2);
 /// Deadline of a roll-back in the background.
 const ROLL_BACK: Duration = Duration::from_secs(1);
 /// Connections that were idle for this long are closed.
@@ -35,29 +33,6 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Maximum age of a connection, so that changes of DNS or of the primary are followed.
 const LIFETIME: Duration = Duration::from_secs(600);
 const SWEEP: Duration = Duration::from_secs(2);
-
-/// State that a pool's connections share.
-pub(crate) struct Shared {
-    pub(crate) name: &'static str,
-    pub(crate) address: PgConnectOptions,
-    pub(crate) statement: Duration,
-    pub(crate) durability: Durability,
-    pub(crate) pooler: RwLock<Pooler>,
-    /// Connections of an earlier generation are not used any more.
-    pub(crate) generation: AtomicU64,
-    /// Connections that have not answered since then are tested before use.
-    suspected: Mutex<Option<Instant>>,
-}
-
-impl Shared {
-    pub(crate) fn suspect(&self) {
-        *self.suspected.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    pub(crate) fn suspects(&self, answered: Instant) -> bool {
-        self.suspected.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| answered < since)
-    }
-}
 
 /// Opens and tests the connections of a pool.
 struct Manager(Arc<Shared>);
@@ -114,15 +89,7 @@ impl PgPool {
     /// # Errors
     /// When the URL is invalid.
     pub fn new(postgres_url: &str, settings: &PostgresSettings, options: PoolOptions) -> Result<Self, StartError> {
-        let shared = Arc::new(Shared {
-            name: options.name,
-            address: address(postgres_url)?,
-            statement: options.statement,
-            durability: settings.postgres_durability,
-            pooler: RwLock::new(settings.postgres_pooler),
-            generation: AtomicU64::new(0),
-            suspected: Mutex::new(None),
-        });
+        let shared = Arc::new(Shared::new(address(postgres_url)?, settings, options));
         let pool = managed::Pool::builder(Manager(shared.clone()))
             .max_size(options.connections.max(1) as usize)
             .queue_mode(QueueMode::Lifo)
@@ -130,14 +97,15 @@ impl PgPool {
             .build()
             .map_err(|error| StartError::new(format!("The Postgres connection pool can't be created: {error}.")))?;
         let swept = pool.weak();
-        tokio::spawn(async move {
+        let sweep = async move || {
             while let Some(pool) = swept.upgrade() {
                 pool.retain(|connection, _| connection.idle_for() < IDLE && connection.age() < LIFETIME);
                 note(&pool.status(), options.name);
                 drop(pool);
                 tokio::time::sleep(SWEEP).await;
             }
-        });
+        };
+        tokio::spawn(async move { while caught(options.name, sweep()).await.is_none() {} });
         Ok(Self { pool, shared })
     }
 
@@ -161,12 +129,12 @@ impl PgPool {
     ///
     /// # Errors
     /// When it does not.
-    pub async fn probe(&self) -> Result<(), Error> {
+    pub async fn probe(&self) -> Result<(), StoreError> {
         let writable = sqlx::query_scalar::<_, bool>(
             "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean) AND $1",
         );
         let writable = bounded(ACQUIRE, writable.bind(true).fetch_one(self)).await?;
-        if writable { Ok(()) } else { Err(Error::Protocol("Postgres is read-only".to_owned())) }
+        if writable { Ok(()) } else { Err(Error::Protocol("Postgres is read-only".to_owned()).into()) }
     }
 
     /// Takes a connection from the pool, until it is dropped.

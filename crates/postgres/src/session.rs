@@ -1,6 +1,6 @@
 //! Opens and checks sessions, including those that a pooler shares.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use fairline_server::StartError;
 use sqlx::{
@@ -10,7 +10,10 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::{Durability, Pooler, address, connection::bounded, pool::Shared};
+use crate::{
+    Durability, Pooler, address,
+    shared::{Shared, bounded},
+};
 
 /// How long a transaction may wait for its client; a client that vanished holds its locks for this
 /// long.
@@ -186,14 +189,5 @@ fn reason(error: &MigrateError) -> String {
              can't be upgraded: drop it and create it anew (`make demo FRESH=1` does so for the demo)"
         ),
         error => error.to_string(),
-    }
-}
-
-impl Shared {
-    /// Invalidates the connections of this generation.
-    pub(crate) fn give_up(&self, generation: u64) {
-        // When many fail together, only the first call takes effect; newer connections stay valid.
-        let next = generation + 1;
-        let _ = self.generation.compare_exchange(generation, next, Ordering::AcqRel, Ordering::Acquire);
     }
 }

@@ -53,7 +53,7 @@ async fn until_back(pool: &PgPool, since: Instant) {
 }
 
 #[tokio::test]
-async fn a_pool_whose_links_have_gone_silent_for_ever_is_back_at_once() {
+async fn a_pool_recovers_at_once_from_silent_links() {
     let (proxy, pool, _) = proxied(8).await;
     fill(&pool, 8).await;
     let under_way = tokio::spawn({
@@ -167,7 +167,7 @@ async fn connections_that_became_read_only_are_dropped_and_a_read_only_server_is
 }
 
 #[tokio::test]
-async fn commits_reach_the_disk_whatever_the_database_is_set_to() {
+async fn commits_reach_the_disk_whatever_the_settings_of_the_database() {
     let url = database().await;
     let mut owner = sqlx::PgConnection::connect(&url).await.expect("connected");
     let hasty =
@@ -189,7 +189,7 @@ async fn commits_reach_the_disk_whatever_the_database_is_set_to() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_yet_is_no_reason_not_to_start() {
+async fn a_pool_starts_before_its_server() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     pool(&format!("postgres://user@{free}/nothing"), 1).check().await.expect("later");
     let unread = PgPool::new(

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_draw_is_what_it_has_been_since_the_first_one() {
+    fn a_known_seed_gives_the_known_draw() {
         let seed = [7; 32];
         let key = key(&seed, Hash::of(&[b"head"]));
         let draw = Draw::new(key, 12).expect("small");
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_order_is_as_likely() {
+    fn every_order_is_equally_likely() {
         // Five tickets have 120 orders; 60,000 draws yield each about 500 times. With 119 degrees
         // of freedom, chi squared exceeds 180 less than once in 3,000 times. The keys are fixed.
         let mut counts = std::collections::BTreeMap::<Vec<u64>, u32>::new();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn one_draw_has_a_bound() {
+    fn the_pool_of_a_draw_has_a_bound() {
         assert_eq!(Draw::new(Hash::default(), POOL_MAX + 1), Err(PoolTooLarge(POOL_MAX + 1)));
     }
 }

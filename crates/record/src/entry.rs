@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn every_event_comes_back() {
+    fn every_event_round_trips() {
         let sale: SaleId = "00000000-0000-0000-0000-000000000001".parse().expect("a UUID");
         let some = Hash::of(&[b"some"]);
         let receipts = || Receipts(vec![receipt(sale, 1, VisitorId([1; 16])), some]);

@@ -69,6 +69,24 @@ pub struct Verdict {
 }
 
 /// Replays a record, entry by entry.
+///
+/// ```
+/// use fairline_record::{
+///     entry::{Body, Entry, Event, Head},
+///     verify::Verifier,
+/// };
+/// use fairline_sale::LineOrder;
+/// use time::OffsetDateTime;
+///
+/// let sale = "3c6f7a52-0f5e-4c0e-9a39-6b8d3f5f6f10".parse().expect("a UUID");
+/// let event = Event::Sale { sale, order: LineOrder::Fifo, commitment: None };
+/// let entry = Entry::after(Head::default(), &Body { at: OffsetDateTime::UNIX_EPOCH, event });
+///
+/// let mut verifier = Verifier::new(None, Vec::new());
+/// verifier.take(&entry.to_line().expect("JSON"))?;
+/// assert_eq!(verifier.finish()?.sale, sale);
+/// # Ok::<(), fairline_record::verify::Fault>(())
+/// ```
 #[derive(Debug)]
 pub struct Verifier {
     head: Head,
@@ -149,7 +167,10 @@ impl Verifier {
         let fault = |why: String| Fault { seq: self.head.seq + 1, why };
         let sale = self.line.sale.ok_or_else(|| fault("the record is empty".to_owned()))?;
         if let Some(pin) = self.pins.iter().find(|pin| pin.seq > self.head.seq) {
-            return Err(fault(format!("the record ends here, and had {} entries when its hash was kept", pin.seq)));
+            return Err(fault(format!(
+                "the record ends here, and went on to entry {} when its hash was kept",
+                pin.seq
+            )));
         }
         if let Some(holder) = self.holder.filter(|holder| !self.line.joined.contains(holder.ordinal)) {
             return Err(fault(format!("the record ends here, and does not contain ticket {}", holder.ordinal)));

@@ -275,7 +275,7 @@ proptest! {
     }
 
     #[test]
-    fn every_ticket_finds_itself_and_no_other_does(events in histories(), pick: prop::sample::Index) {
+    fn every_ticket_is_found_by_its_holder_only(events in histories(), pick: prop::sample::Index) {
         let lines = chained(&events);
         let given: Vec<Ordinal> = events.iter().flat_map(|event| match event {
             Event::Joined { first, receipts } => (*first..).take(receipts.0.len()).collect(),
@@ -367,7 +367,7 @@ proptest! {
     }
 
     #[test]
-    fn a_draw_can_be_made_but_once_with_the_one_seed(steps in prop::collection::vec(step(), 0..40), seed: [u8; 32], pool in 0u64..20) {
+    fn a_draw_is_made_once_with_the_committed_seed(steps in prop::collection::vec(step(), 0..40), seed: [u8; 32], pool in 0u64..20) {
         let events = history(LineOrder::Draw, steps);
         let at = events.iter().position(|event| matches!(event, Event::Drawn { .. })).expect("the sale opened");
         let Event::Drawn { pool: drawn, seed: own } = events[at].clone() else { unreachable!("checked") };

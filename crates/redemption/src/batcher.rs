@@ -9,7 +9,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use fairline_server::Shutdown;
+use fairline_server::{Shutdown, caught};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -49,6 +49,23 @@ pub struct Slot(#[allow(dead_code, reason = "held until it is dropped")] OwnedSe
 pub struct QueueFull;
 
 /// The handle of a batcher.
+///
+/// ```
+/// use fairline_redemption::{Batcher, Waiting};
+/// use fairline_server::Shutdown;
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let batcher = Batcher::open(&Shutdown::new(), |batch: Vec<Waiting<u32, u32>>, slot| async move {
+///     for waiting in batch {
+///         let double = waiting.request * 2;
+///         waiting.answer(double);
+///     }
+///     drop(slot);
+/// });
+/// assert_eq!(batcher.ask(21).await, Ok(42));
+/// # }
+/// ```
 pub struct Batcher<Q, A>(mpsc::Sender<Waiting<Q, A>>);
 
 impl<Q, A> Clone for Batcher<Q, A> {
@@ -59,12 +76,16 @@ impl<Q, A> Clone for Batcher<Q, A> {
 
 impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
     /// Starts a batcher. On shutdown it serves the waiting requests and accepts no more.
-    pub fn open<F>(shutdown: &Shutdown, serve: impl Fn(Vec<Waiting<Q, A>>, Slot) -> F + Send + 'static) -> Self
+    pub fn open<F>(shutdown: &Shutdown, serve: impl Fn(Vec<Waiting<Q, A>>, Slot) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
-        shutdown.spawn(collect(waiting, shutdown.clone(), serve));
+        let stop = shutdown.clone();
+        shutdown.spawn(async move {
+            let mut waiting = waiting;
+            while caught("redemption-batcher", collect(&mut waiting, &stop, &serve)).await.is_none() {}
+        });
         Self(queue)
     }
 
@@ -89,9 +110,9 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
 
 /// Collects batches while others are served, and serves them.
 async fn collect<Q: Send + 'static, A: Send + 'static, F>(
-    mut waiting: mpsc::Receiver<Waiting<Q, A>>,
-    stop: Shutdown,
-    serve: impl Fn(Vec<Waiting<Q, A>>, Slot) -> F + Send,
+    waiting: &mut mpsc::Receiver<Waiting<Q, A>>,
+    stop: &Shutdown,
+    serve: &(impl Fn(Vec<Waiting<Q, A>>, Slot) -> F + Sync),
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -147,5 +168,17 @@ mod tests {
         shutdown.trigger();
         shutdown.finished(Duration::from_secs(5)).await;
         assert_eq!(batcher.ask(1).await, Err(QueueFull));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_whose_start_panics_stops_no_later_one() {
+        let shutdown = Shutdown::new();
+        let batcher = Batcher::open(&shutdown, |batch: Vec<Waiting<u32, u32>>, _| {
+            assert_ne!(batch[0].request, 0, "on purpose");
+            batch.into_iter().for_each(|waiting| waiting.answer(1));
+            std::future::ready(())
+        });
+        assert_eq!(batcher.ask(0).await, Err(QueueFull));
+        assert_eq!(batcher.ask(7).await, Ok(1));
     }
 }

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_holds_at_least_n_entries_and_at_most_twice_as_many() {
+    fn the_cache_holds_at_least_n_entries_and_at_most_twice_as_many() {
         let mut recent = GenerationalCache::<u32, u32, 10>::default();
         for number in 0..=20 {
             recent.keep(number, number * 2);

@@ -12,7 +12,7 @@ use std::{
 use fairline_admission_token::{Claims, Genuine, Jwks, TokenError, verify};
 use fairline_http_client::{HttpClient, web_address};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_server::{Shutdown, StartError};
+use fairline_server::{Shutdown, StartError, caught};
 use http_body_util::Full;
 use hyper::{Request, Uri};
 use tokio::{
@@ -157,7 +157,10 @@ impl Keys {
         };
         let (keys, current) = watch::channel(first);
         let wanted = Arc::new(Notify::new());
-        shutdown.spawn(keep_fresh(source, keys, wanted.clone(), shutdown.clone()));
+        let (refreshes, stop) = (wanted.clone(), shutdown.clone());
+        shutdown.spawn(async move {
+            while caught("admission-keys", keep_fresh(&source, &keys, &refreshes, &stop)).await.is_none() {}
+        });
         Ok(Self { current, wanted })
     }
 
@@ -194,7 +197,7 @@ impl Keys {
     }
 }
 
-async fn keep_fresh(source: Source, keys: watch::Sender<Option<Known>>, wanted: Arc<Notify>, shutdown: Shutdown) {
+async fn keep_fresh(source: &Source, keys: &watch::Sender<Option<Known>>, wanted: &Notify, shutdown: &Shutdown) {
     loop {
         let pause = async {
             if keys.borrow().is_none() {
@@ -209,7 +212,7 @@ async fn keep_fresh(source: Source, keys: watch::Sender<Option<Known>>, wanted: 
             () = pause => {}
             () = shutdown.triggered() => return,
         }
-        match fetch(&source).await {
+        match fetch(source).await {
             // The cache stays valid with the same keys.
             Ok(fetched) if keys.borrow().as_ref().is_some_and(|known| known.keys == fetched) => {}
             Ok(fetched) => {

@@ -14,8 +14,12 @@
 //! # }
 //! ```
 
+mod cache;
+
 use std::time::Duration;
 
+pub use cache::Cache;
+use fairline_server::caught;
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
@@ -23,9 +27,11 @@ use fred::{
     socket2::TcpKeepalive,
     types::{
         Builder, ConnectHandle, Expiration,
-        config::{Config, ReconnectError, ReconnectPolicy, UnresponsiveConfig},
+        cluster::ClusterRouting,
+        config::{Config, ReconnectError, ReconnectPolicy, Server, UnresponsiveConfig},
     },
 };
+use futures_util::{FutureExt as _, future::select_ok};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, timeout},
@@ -53,6 +59,8 @@ const COMMANDS_WAITING_MAX: usize = 20_000;
 const MESSAGES_WAITING_MAX: usize = 8192;
 /// The key with which the probe writes, and its lifetime in seconds.
 const PROBE: (&str, i64) = ("fairline:probe", 60);
+/// Keys among which each primary of a cluster has one, almost certainly.
+const PROBE_KEYS: u32 = 1000;
 /// The channel that a subscriber follows so that it can be probed.
 const ALIVE: &str = "fairline:{alive}:alive";
 
@@ -90,16 +98,31 @@ pub fn connect_in_time(url: &str) -> Result<Client, Error> {
 }
 
 /// Checks that Redis answers and accepts writes: it is a primary, has free memory, and as many
-/// replicas as it requires. A cluster is only checked for an answer, since one shard does not
-/// represent all.
+/// replicas as it requires. Of a cluster, one primary suffices: the sales of each go on alone.
 ///
 /// # Errors
 /// When it does not.
 pub async fn probe(client: &Client) -> Result<(), Error> {
-    if client.is_clustered() {
-        return client.ping(None).await;
+    let keys = match client.cached_cluster_state() {
+        Some(cluster) => {
+            let primaries = cluster.unique_primary_nodes();
+            primaries.iter().filter_map(|primary| probe_key(&cluster, primary)).collect()
+        }
+        None => vec![PROBE.0.to_owned()],
+    };
+    let write = |key| client.set(key, 1, Some(Expiration::EX(PROBE.1)), None, false);
+    let writes: Vec<_> = keys.into_iter().map(|key| write(key).boxed()).collect();
+    if writes.is_empty() {
+        return Err(Error::new(ErrorKind::Cluster, "the cluster has no primary"));
     }
-    client.set(PROBE.0, 1, Some(Expiration::EX(PROBE.1)), None, false).await
+    let ((), _) = select_ok(writes).await?;
+    Ok(())
+}
+
+/// A key that this primary stores.
+fn probe_key(cluster: &ClusterRouting, primary: &Server) -> Option<String> {
+    let is_stored = |key: &String| cluster.get_server(ClusterRouting::hash_key(key.as_bytes())) == Some(primary);
+    (0..PROBE_KEYS).map(|n| format!("{}:{n}", PROBE.0)).find(is_stored)
 }
 
 fn build(config: Config) -> Result<Client, Error> {
@@ -144,41 +167,45 @@ fn build(config: Config) -> Result<Client, Error> {
 fn watch(client: Client, running: Option<ConnectHandle>, subscribes: bool) {
     tokio::spawn(async move {
         let mut running = running.unwrap_or_else(|| client.connect());
-        let (mut missed, mut anew) = (0, None::<(Instant, Duration)>);
-        let mut reconnecting: Option<JoinHandle<()>> = None;
-        loop {
-            sleep(if missed == 0 { PROBE_EVERY } else { PROBE_EVERY / 10 }).await;
-            if running.is_finished() {
-                // The task could not connect, or was stopped.
-                running = client.connect();
-                (missed, anew) = (0, None);
-                continue;
-            }
-            let Err(error) = answers(&client, subscribes).await else {
-                (missed, anew) = (0, None);
-                continue;
-            };
-            missed += 1;
-            let is_under_way = reconnecting.as_ref().is_some_and(|task| !task.is_finished());
-            let is_soon = anew.is_some_and(|(last, pause)| last.elapsed() < pause);
-            if missed < MISSED_MAX || is_under_way || is_soon {
-                continue;
-            }
-            warn!(error = error.details(), "Redis probe failed; reconnecting");
-            let pause = match anew {
-                _ if !client.is_clustered() => CONNECT_TIMEOUT,
-                Some((_, pause)) => (pause * 2).min(CLUSTER_PAUSE.1),
-                None => CLUSTER_PAUSE.0,
-            };
-            (missed, anew) = (0, Some((Instant::now(), pause)));
-            let client = client.clone();
-            reconnecting = Some(tokio::spawn(async move {
-                if client.force_reconnection().await.is_ok() {
-                    info!("reconnected to Redis");
-                }
-            }));
-        }
+        while caught("redis-probe", probe_and_reconnect(&client, &mut running, subscribes)).await.is_none() {}
     });
+}
+
+async fn probe_and_reconnect(client: &Client, running: &mut ConnectHandle, subscribes: bool) {
+    let (mut missed, mut anew) = (0, None::<(Instant, Duration)>);
+    let mut reconnecting: Option<JoinHandle<()>> = None;
+    loop {
+        sleep(if missed == 0 { PROBE_EVERY } else { PROBE_EVERY / 10 }).await;
+        if running.is_finished() {
+            // The task could not connect, or was stopped.
+            *running = client.connect();
+            (missed, anew) = (0, None);
+            continue;
+        }
+        let Err(error) = answers(client, subscribes).await else {
+            (missed, anew) = (0, None);
+            continue;
+        };
+        missed += 1;
+        let is_under_way = reconnecting.as_ref().is_some_and(|task| !task.is_finished());
+        let is_soon = anew.is_some_and(|(last, pause)| last.elapsed() < pause);
+        if missed < MISSED_MAX || is_under_way || is_soon {
+            continue;
+        }
+        warn!(error = error.details(), "Redis probe failed; reconnecting");
+        let pause = match anew {
+            _ if !client.is_clustered() => CONNECT_TIMEOUT,
+            Some((_, pause)) => (pause * 2).min(CLUSTER_PAUSE.1),
+            None => CLUSTER_PAUSE.0,
+        };
+        (missed, anew) = (0, Some((Instant::now(), pause)));
+        let client = client.clone();
+        reconnecting = Some(tokio::spawn(async move {
+            if client.force_reconnection().await.is_ok() {
+                info!("reconnected to Redis");
+            }
+        }));
+    }
 }
 
 /// Checks that every connected server replies, with any reply.

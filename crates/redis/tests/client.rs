@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fairline_private_servers::testing::{Proxy, Servers};
+use fairline_private_servers::testing::{Proxy, RedisCluster, Servers};
 use fairline_redis::{connect, connect_in_time, connect_subscriber, probe};
 use fred::{
     clients::Client,
@@ -127,6 +127,22 @@ async fn an_address_that_leads_to_a_replica_is_resolved_again() {
     proxy.lead_to(std::net::SocketAddr::from(([127, 0, 0, 1], second.redis.port())));
     until("the new primary", BACK_WITHIN, async || writes(&client).await).await;
     probe(&client).await.expect("a primary");
+}
+
+#[tokio::test]
+async fn a_cluster_is_fit_while_one_primary_accepts_writes() {
+    let start = || RedisCluster::start_behind_proxies().expect("a cluster");
+    let cluster = spawn_blocking(start).await.expect("no panic");
+    let client = connect(&cluster.url()).await.expect("a client");
+    for door in cluster.doors().take(2) {
+        probe(&client).await.expect("a primary");
+        door.swallow();
+    }
+    // Calls fail while the client reconnects.
+    let fit = async || probe(&client).await.map_err(|error| error.to_string());
+    until("the third primary suffices", BACK_WITHIN, fit).await;
+    cluster.doors().for_each(Proxy::swallow);
+    probe(&client).await.expect_err("no primary answers");
 }
 
 #[tokio::test]

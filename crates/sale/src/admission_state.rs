@@ -1,7 +1,10 @@
 //! The state of an admission, as `admissions.state` stores it.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 /// The state of an admission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum AdmissionState {
     /// Its token is outstanding.
     Promised,
@@ -15,17 +18,7 @@ impl AdmissionState {
     /// The stored word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Promised => "promised",
-            Self::Redeemed => "redeemed",
-            Self::Lapsed => "lapsed",
-        }
-    }
-
-    /// The state of a stored word; the schema permits no others.
-    #[must_use]
-    pub fn from_stored(word: &str) -> Option<Self> {
-        [Self::Promised, Self::Redeemed, Self::Lapsed].into_iter().find(|state| state.as_str() == word)
+        self.into()
     }
 }
 
@@ -35,13 +28,13 @@ mod tests {
 
     #[test]
     fn the_schema_permits_these_states_only() {
-        let states = [AdmissionState::Promised, AdmissionState::Redeemed, AdmissionState::Lapsed];
-        let words = states.map(|state| format!("'{}'", state.as_str())).join(", ");
+        let words = AdmissionState::VARIANTS.iter().map(|state| format!("'{}'", state.as_str()));
+        let words = words.collect::<Vec<_>>().join(", ");
         let schema = include_str!("../../../migrations/0003_lines_and_admissions.sql");
         assert!(schema.contains(&format!("admissions_state_is_known CHECK (state IN ({words}))")));
-        for state in states {
-            assert_eq!(AdmissionState::from_stored(state.as_str()), Some(state));
+        for state in AdmissionState::VARIANTS {
+            assert_eq!(AdmissionState::try_from(state.as_str()), Ok(*state));
         }
-        assert_eq!(AdmissionState::from_stored("melted"), None);
+        assert!(AdmissionState::try_from("melted").is_err());
     }
 }

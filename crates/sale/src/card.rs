@@ -1,6 +1,7 @@
 //! The public facts of a sale.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 use time::OffsetDateTime;
 
 use crate::{SaleId, Status, Theme};
@@ -114,8 +115,11 @@ fn is_false(flag: &bool) -> bool {
 }
 
 /// What an admission guarantees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, IntoStaticStr, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum SaleMode {
     /// A shopper who redeems in time finds a unit: no more are admitted than there are units for.
     #[default]
@@ -125,9 +129,20 @@ pub enum SaleMode {
     Yield,
 }
 
+impl SaleMode {
+    /// The mode as one word, as stored and on pages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// The order of service of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, IntoStaticStr, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum LineOrder {
     /// In the order of joining.
     #[default]
@@ -135,6 +150,14 @@ pub enum LineOrder {
     /// Shoppers who joined before the opening by lot; all others after them, in the order of
     /// joining.
     Draw,
+}
+
+impl LineOrder {
+    /// The order as one word, as stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// The commitment of a draw, and its proof once it is made.

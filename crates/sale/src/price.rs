@@ -113,7 +113,7 @@ pub fn gateway_refuses(minor: i64, currency: &str) -> Option<String> {
     let least = find(&GATEWAY_LEAST, currency).unwrap_or(1);
     if minor < least {
         return Some(format!(
-            "be {least} or more: the payment company takes no less than {}",
+            "be {least} or more: the payment gateway takes no less than {}",
             price_text(least, currency)
         ));
     }
@@ -122,7 +122,7 @@ pub fn gateway_refuses(minor: i64, currency: &str) -> Option<String> {
     }
     let step =
         if GATEWAY_TENS.contains(&currency) { 10 } else { 10_i64.pow(decimals(currency) - gateway_decimals(currency)) };
-    Some(format!("be a multiple of {step}: the payment company takes no other amounts in {currency}"))
+    Some(format!("be a multiple of {step}: the payment gateway takes no other amounts in {currency}"))
 }
 
 /// Parses an amount such as `49` or `49.00` into minor units; `None` if it is malformed or has too
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gateway_counts_some_currencies_otherwise() {
+    fn the_gateway_has_other_minor_units_for_some_currencies() {
         for (minor, currency, theirs) in [
             (9900, "HUF", Some(9900)),
             (9900, "TWD", Some(9900)),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_gateway_takes_no_payment_of_is_known_beforehand() {
+    fn amounts_that_the_gateway_rejects_are_known_beforehand() {
         for (minor, currency, refused) in [
             (49, "USD", true),
             (50, "USD", false),
@@ -216,14 +216,14 @@ mod tests {
         }
         assert_eq!(
             gateway_refuses(49, "EUR").as_deref(),
-            Some("be 50 or more: the payment company takes no less than €0.50")
+            Some("be 50 or more: the payment gateway takes no less than €0.50")
         );
     }
 
     /// Checks the pages' copy of the table; `FAIRLINE_REGENERATE=1 cargo test -p fairline-sale`
     /// rewrites it.
     #[test]
-    fn the_pages_table_is_made_of_this_one() {
+    fn the_table_of_the_pages_is_generated_from_this_one() {
         let rows: Vec<String> = MINOR_DIGITS.iter().map(|(code, digits)| format!("  {code}: {digits},\n")).collect();
         let table = format!(
             "/** Generated from crates/sale/src/price.rs by its test: decimals of a currency, if not two. */\n\
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn amounts_are_parsed_or_rejected() {
         for (text, currency, minor) in [
             ("49", "EUR", Some(4900)),
             ("49.9", "EUR", Some(4990)),

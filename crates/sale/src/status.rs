@@ -1,10 +1,14 @@
 //! The status of a sale, as stored and as presented.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 /// The status of a sale, as shoppers and administrators see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Status {
     /// It has not opened yet. Shoppers may join the line.
     Scheduled,
@@ -22,13 +26,7 @@ impl Status {
     /// The status as one word, in the API and on pages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Scheduled => "scheduled",
-            Status::Open => "open",
-            Status::Paused => "paused",
-            Status::SoldOut => "sold_out",
-            Status::Closed => "closed",
-        }
+        self.into()
     }
 
     /// The word that `sales.status` stores.
@@ -43,10 +41,7 @@ impl Status {
     /// The status of a stored word. An unknown one sells nothing.
     #[must_use]
     pub fn from_stored(word: &str) -> Self {
-        [Status::Open, Status::Paused, Status::Closed]
-            .into_iter()
-            .find(|status| status.as_str() == word)
-            .unwrap_or(Status::Scheduled)
+        Status::try_from(word).ok().filter(|status| *status != Status::SoldOut).unwrap_or(Status::Scheduled)
     }
 
     /// Whether the sale has nothing more to offer to waiting shoppers.
@@ -75,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_those_of_json_and_are_read_back_as_stored() {
+    fn words_equal_those_of_json_and_round_trip_as_stored() {
         for status in [Status::Scheduled, Status::Open, Status::Paused, Status::SoldOut, Status::Closed] {
             let read: Result<Status, serde::de::value::Error> =
                 Status::deserialize(status.as_str().into_deserializer());
@@ -83,6 +78,7 @@ mod tests {
             let stored = if status == Status::SoldOut { Status::Closed } else { status };
             assert_eq!(Status::from_stored(status.as_stored()), stored);
         }
+        assert_eq!(Status::from_stored("sold_out"), Status::Scheduled);
         assert_eq!(Status::from_stored("melted"), Status::Scheduled);
     }
 

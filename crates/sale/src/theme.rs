@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused() {
+    fn illegible_themes_are_rejected() {
         let field = |theme: Theme| theme.check().err().map(|wrong| wrong.field);
         assert_eq!(field(Theme::default()), None);
         assert_eq!(field(Theme { accent: Some(colour("#ffee00")), ..Theme::default() }), Some("accent"));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_style_sheet_has_what_differs() {
+    fn a_style_sheet_has_only_what_differs() {
         assert_eq!(Theme::default().style_sheet(), "");
         let theme = Theme { accent: Some(colour("#7a0019")), ..Theme::default() };
         assert_eq!(

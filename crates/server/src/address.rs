@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_network_is_a_sentence() {
+    fn an_invalid_network_is_explained() {
         let error = "10.0.0.0/8,somewhere".parse::<TrustedProxies>().expect_err("not a network");
         assert!(error.contains("`somewhere`"), "{error}");
     }

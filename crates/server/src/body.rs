@@ -68,7 +68,7 @@ pub async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
         if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) {
             Problem::new(&problem_types::BODY_TOO_LARGE).detail(format!("Send at most {bytes_max} bytes."))
         } else {
-            Problem::unavailable("The request body did not come in time. Send it again.")
+            Problem::unavailable("The request body did not arrive completely. Send it again.")
         }
     })
 }

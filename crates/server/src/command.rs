@@ -9,39 +9,61 @@ use std::{
 use clap::{Arg, ArgAction, Parser};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     time::timeout,
 };
 
-use crate::StartError;
+use crate::{LogSettings, Shutdown, StartError, init_logging};
 
 /// Timeout of the readiness request.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 const ASKED: &[u8] = b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 const READY: &[u8] = b"HTTP/1.1 200";
 
-/// Reads a service's settings and starts it. With `--healthy`, instead asks the local process with
-/// these settings whether it is ready, and exits with 0 if it is: an image without a shell has no
-/// other health probe.
+/// Reads a service's settings, and runs the service until SIGTERM or Ctrl-C. `common` returns the
+/// settings that every service has. With `--healthy`, instead asks the local process with these
+/// settings whether it is ready, and exits with 0 if it is.
 pub async fn program<S: Parser>(
-    listen: fn(&S) -> SocketAddr,
-    start: impl AsyncFnOnce(S) -> Result<(), StartError>,
+    name: &'static str,
+    common: fn(&S) -> (SocketAddr, &LogSettings),
+    run: impl AsyncFnOnce(S, TcpListener, Shutdown) -> Result<(), StartError>,
 ) -> ExitCode {
+    // An image without a shell has no other health probe.
     let healthy = Arg::new("healthy").long("healthy").action(ArgAction::SetTrue);
     let command =
-        S::command().arg(healthy.help("Ask the process that listens whether it is ready, and end with 0 if it is"));
+        S::command().arg(healthy.help("Run the container health check: exit with 0 if the local process is ready"));
     let matches = command.get_matches();
     let settings = S::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let (listen, log) = common(&settings);
     if matches.get_flag("healthy") {
-        return if is_ready(listen(&settings)).await { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return if is_ready(listen).await { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    match start(settings).await {
+    let prepared = prepare(name, listen, log).await;
+    let finished = match prepared {
+        Ok((listener, shutdown)) => run(settings, listener, shutdown).await,
+        Err(error) => Err(error),
+    };
+    match finished {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(2)
         }
     }
+}
+
+async fn prepare(
+    name: &'static str,
+    listen: SocketAddr,
+    log: &LogSettings,
+) -> Result<(TcpListener, Shutdown), StartError> {
+    init_logging(name, log)?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| StartError::new(format!("Can't listen on {listen}: {error}.")))?;
+    let shutdown = Shutdown::on_signals()
+        .map_err(|error| StartError::new(format!("The signal handlers can't be installed: {error}.")))?;
+    Ok((listener, shutdown))
 }
 
 async fn is_ready(listen: SocketAddr) -> bool {
@@ -66,10 +88,9 @@ mod tests {
     use std::sync::Arc;
 
     use axum::{Router, routing::get};
-    use tokio::net::TcpListener;
 
     use super::*;
-    use crate::{Readiness, ServeLimits, Shutdown, plumbing_routes, serve};
+    use crate::{Readiness, ServeLimits, plumbing_routes, serve};
 
     async fn one_that(ready: Result<(), String>) -> SocketAddr {
         let ready: Readiness = Arc::new(move || {

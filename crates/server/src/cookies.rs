@@ -51,7 +51,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_neighbours_and_any_cut_into_headers_leave_a_cookie_readable(
+        fn a_cookie_is_found_among_any_others_in_any_number_of_headers(
             before in prop::collection::vec("[^;\\x00-\\x1f\\x7f]{0,20}", 0..4),
             after in prop::collection::vec("[^;\\x00-\\x1f\\x7f]{0,20}", 0..4),
             noise in prop::collection::vec(0x80_u8..=0xff, 0..8),

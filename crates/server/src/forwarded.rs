@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_as_the_rfc_has_it() {
+    fn forwarded_is_parsed_as_in_the_rfc() {
         let (v4, v6) = ("192.0.2.60".parse().ok(), "2001:db8:cafe::17".parse().ok());
         for (line, expected) in [
             ("for=192.0.2.60;proto=http;by=203.0.113.43", Some(vec![v4])),
@@ -217,7 +217,7 @@ mod tests {
         }
 
         #[test]
-        fn what_a_client_writes_changes_nothing_of_what_the_proxy_adds(
+        fn addresses_from_a_client_do_not_change_what_the_proxy_adds(
             written in "[ -~]{0,60}", ip in ip(), port: Option<u16>, quoted: bool, one_header: bool,
         ) {
             let text = super::tests::written(ip, port).pop().expect("one way at least");

@@ -15,7 +15,7 @@ pub struct FrontSettings {
     /// it; the other header is never read.
     #[arg(long, env = "FAIRLINE_FORWARDED_HEADER", value_enum, default_value_t)]
     pub forwarded_header: ForwardedHeader,
-    /// Public origins of the pages, comma-separated: https://sale.example. Required if a proxy
+    /// Public origins of the pages, comma-separated: `https://sale.example`. Required if a proxy
     /// rewrites the Host header. By default, pages of the requested host are accepted.
     #[arg(long, env = "FAIRLINE_PUBLIC_ORIGINS", value_delimiter = ',')]
     pub public_origins: Vec<String>,

@@ -10,7 +10,7 @@ use fairline_telemetry::{Kind, Operation, Report, TraceContext, context::TRACEPA
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::Instant;
 
-use crate::{Problem, Shutdown, problem_page::problem_page};
+use crate::{Problem, Shutdown, caught, problem_page::problem_page};
 
 /// A service's readiness check: `Err` names what is missing.
 pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
@@ -67,11 +67,12 @@ fn recorder(shutdown: &Shutdown) -> PrometheusHandle {
     });
     let (handle, stop) = (handle.clone(), shutdown.clone());
     let upkeep = handle.clone();
-    shutdown.spawn(async move {
+    let run_upkeep = async move || {
         while tokio::time::timeout(UPKEEP_EVERY, stop.triggered()).await.is_err() {
             upkeep.run_upkeep();
         }
-    });
+    };
+    shutdown.spawn(async move { while caught("metrics", run_upkeep()).await.is_none() {} });
     handle
 }
 

@@ -4,6 +4,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::problem_types;
@@ -65,7 +66,7 @@ pub struct Problem {
 }
 
 /// The body of a [`Problem`], for the OpenAPI documents.
-#[derive(serde::Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
     /// The type of problem, as a path on the service that answers: `GET` it for an explanation.
@@ -82,7 +83,7 @@ pub struct ProblemBody {
 }
 
 /// A [`ProblemBody`] for serialisation, with its extension members.
-#[derive(serde::Serialize)]
+#[derive(Serialize)]
 struct Body<'a> {
     #[serde(rename = "type")]
     kind: std::fmt::Arguments<'a>,
@@ -156,6 +157,18 @@ impl Problem {
     /// The body as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("strings, numbers and JSON are JSON")
+    }
+
+    /// The detail, if it was set.
+    #[must_use]
+    pub fn detail_text(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let body = Body {
             kind: format_args!("/problems/{}", self.kind.slug),
             title: self.kind.title,
@@ -163,13 +176,7 @@ impl Problem {
             detail: self.detail.as_deref(),
             members: &self.members,
         };
-        serde_json::to_string(&body).expect("strings, numbers and JSON are JSON")
-    }
-
-    /// The detail, if it was set.
-    #[must_use]
-    pub fn detail_text(&self) -> Option<&str> {
-        self.detail.as_deref()
+        body.serialize(serializer)
     }
 }
 

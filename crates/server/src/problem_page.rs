@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_is_explained_and_others_are_not_found() {
+    fn a_problem_type_has_a_page_and_unknown_ones_are_not_found() {
         let text = explanation("unavailable").expect("a row");
         assert!(text.starts_with("unavailable\n\nStatus: 503\nTitle: Temporarily unavailable\n"), "{text}");
         assert!(text.contains("\nOperator: `/health/ready`"), "{text}");

@@ -27,7 +27,7 @@ use tower_governor::{
 use crate::{
     Problem, Shutdown, StartError, TrustedProxies,
     address::{limit_key, peer_of},
-    problem_types,
+    caught, problem_types,
 };
 
 /// Addresses that one limit tracks, at most; beyond them it rejects requests until old addresses
@@ -95,12 +95,13 @@ impl RateLimit {
             .ok_or_else(wrong)?;
 
         let (limiter, stop) = (config.limiter().clone(), shutdown.clone());
-        shutdown.spawn(async move {
+        let forget = async move || {
             while tokio::time::timeout(FORGET_EVERY, stop.triggered()).await.is_err() {
                 limiter.retain_recent();
                 full.store(limiter.len() > ADDRESSES_MAX, Ordering::Relaxed);
             }
-        });
+        };
+        shutdown.spawn(async move { while caught("rate-limit", forget()).await.is_none() {} });
         Ok(Self { config, key: Arc::new(key) })
     }
 
@@ -153,11 +154,11 @@ fn refusal(error: &GovernorError) -> Response {
     }
 }
 
-fn too_many_requests(wait_s: u64) -> Problem {
+pub(crate) fn too_many_requests(wait_s: u64) -> Problem {
     // Rounded up, so that a client that returns at that time is accepted.
     let wait_s = wait_s + 1;
     Problem::new(&problem_types::TOO_MANY_REQUESTS)
-        .detail(format!("Try again in {wait_s} s. A place in the line is not lost by waiting."))
+        .detail(format!("Try again in {wait_s} s. A place in line is kept."))
         .retry_after(wait_s)
 }
 
@@ -190,14 +191,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_limit_of_nothing_is_refused() {
+    async fn a_limit_of_zero_is_rejected() {
         for (rate, burst) in [(0.0, 1), (-1.0, 1), (f64::NAN, 1), (1.0, 0)] {
             assert!(RateLimit::new(rate, burst, TrustedProxies::default(), &Shutdown::new()).is_err());
         }
     }
 
     #[tokio::test]
-    async fn a_full_memory_refuses_rather_than_grows() {
+    async fn a_full_table_of_addresses_rejects_new_ones() {
         let limit = limit(1);
         limit.config.limiter().check_key(&"192.0.2.1".parse().expect("an address")).expect("the first");
         let key = AddressKey { proxies: TrustedProxies::default(), full: Arc::new(AtomicBool::new(true)) };

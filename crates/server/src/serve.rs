@@ -115,8 +115,8 @@ where
             () = shutdown.triggered() => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection(stream, peer, service.clone(), limits, newcomer, shutdown.clone());
+            Ok(accepted) => {
+                let connection = connection(accepted, service.clone(), limits, newcomer, shutdown.clone());
                 shutdown.spawn(async move {
                     connection.await;
                     drop(place);
@@ -147,8 +147,7 @@ fn prepare(listener: &TcpListener) -> io::Result<()> {
 }
 
 async fn connection<S>(
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
     service: S,
     limits: ServeLimits,
     newcomer: OwnedSemaphorePermit,
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_alarm_rings_at_its_time_and_one_that_was_cleared_does_not() {
+    async fn an_alarm_fires_at_its_time_unless_it_was_cleared() {
         let alarms = Alarms::default();
         let second = Duration::from_secs(1);
         let mut cleared = alarms.sleep_until((Instant::now() + second).into());

@@ -1,8 +1,12 @@
-//! Supervision of the loops that a service depends on. A loop that panics, ends or stalls is
-//! reported and restarted; until it recovers, the service is not ready.
+//! Supervision of the loops that a service depends on.
+//!
+//! - [`Shutdown::keep`]: a loop that panics, ends or stalls is reported and restarted; until it
+//!   recovers, the service is not ready.
+//! - [`caught`]: a loop that owns a queue or a connection continues after a panic.
 
 use std::{
     future::Future,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +14,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep, sleep_until};
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::error;
 
 use crate::Shutdown;
@@ -42,6 +47,22 @@ pub fn beat() {
     });
 }
 
+/// Runs a loop that ends by itself, with state that the caller keeps. After a panic, which is
+/// reported, gives `None` after a pause, so that the caller runs it again.
+pub async fn caught<T>(name: &'static str, run: impl Future<Output = T>) -> Option<T> {
+    let Ok(ended) = AssertUnwindSafe(run).catch_unwind().await else {
+        restarts(name, "it panicked");
+        sleep(AGAIN_AFTER).await;
+        return None;
+    };
+    Some(ended)
+}
+
+fn restarts(name: &'static str, why: &str) {
+    metrics::counter!("watchdog_restarts_total", "loop" => name).increment(1);
+    error!(name, why, "loop failed; starting it again");
+}
+
 impl Watched {
     fn beat_at(&self) -> Instant {
         *self.beat_at.lock().unwrap_or_else(PoisonError::into_inner)
@@ -63,8 +84,9 @@ impl Watchdogs {
 }
 
 impl Shutdown {
-    /// Runs a loop until shutdown. The loop calls [`beat`] in each round; if it does not for
-    /// `limit`, panics or ends, it is restarted. Shutdown waits for it, as for any task.
+    /// Runs a loop until shutdown. It reports progress by [`Self::rounds`] or [`beat`]. If it does
+    /// not for `limit`, panics or ends, it is restarted. Shutdown waits for it, as for any
+    /// task.
     pub fn keep<F, L>(&self, name: &'static str, limit: Duration, start: F)
     where
         F: Fn(Shutdown) -> L + Send + 'static,
@@ -102,11 +124,37 @@ impl Shutdown {
                     return;
                 }
                 watched.is_well.store(false, Ordering::Release);
-                metrics::counter!("watchdog_restarts_total", "loop" => name).increment(1);
-                error!(name, why, "loop failed; starting it again");
+                restarts(name, &why);
                 sleep(AGAIN_AFTER).await;
             }
         });
+    }
+
+    /// Rounds that begin now and then at this interval, or later if one takes longer.
+    #[must_use]
+    pub fn rounds(&self, every: Duration) -> Rounds {
+        let mut interval = interval(every);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Rounds { interval, shutdown: self.clone() }
+    }
+}
+
+/// The rounds of a loop, until shutdown.
+#[derive(Debug)]
+pub struct Rounds {
+    interval: Interval,
+    shutdown: Shutdown,
+}
+
+impl Rounds {
+    /// Waits until the next round begins, and reports progress. Returns `false` at shutdown.
+    pub async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.interval.tick() => {}
+            () = self.shutdown.triggered() => return false,
+        }
+        beat();
+        true
     }
 }
 
@@ -125,6 +173,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_loop_that_panics_continues_with_its_state() {
+        async fn take_all(queue: &mut Vec<u32>, taken: &mut Vec<u32>) {
+            while let Some(number) = queue.pop() {
+                assert_ne!(number, 2, "on purpose");
+                taken.push(number);
+            }
+        }
+        let (mut queue, mut taken) = (vec![1, 2, 3], Vec::new());
+        assert_eq!(caught("test", take_all(&mut queue, &mut taken)).await, None);
+        assert_eq!(caught("test", take_all(&mut queue, &mut taken)).await, Some(()));
+        assert_eq!(taken, [3, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_loop_that_ends_or_stalls_is_restarted_and_readiness_shows_it() {
         let (shutdown, begun) = (Shutdown::new(), Arc::new(AtomicU32::new(0)));
         let counted = begun.clone();
@@ -136,9 +198,8 @@ mod tests {
                     1 => std::future::pending().await,
                     2 => {}
                     _ => {
-                        while tokio::time::timeout(Duration::from_secs(1), stop.triggered()).await.is_err() {
-                            beat();
-                        }
+                        let mut rounds = stop.rounds(Duration::from_secs(1));
+                        while rounds.next().await {}
                     }
                 }
             }

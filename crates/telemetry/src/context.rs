@@ -93,7 +93,7 @@ mod tests {
     const EXAMPLE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[test]
-    fn what_the_w3c_shows_is_read_and_written() {
+    fn the_example_of_the_w3c_round_trips() {
         let context: TraceContext = EXAMPLE.parse().expect("the W3C's own");
         assert_eq!((context.trace, context.step), (0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0xb7ad_6b71_6920_3331));
         assert_eq!(context.to_string(), EXAMPLE);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_text_is_rejected() {
         let zeros = "00-00000000000000000000000000000000-b7ad6b7169203331-01";
         let no_step = "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01";
         let upper = EXAMPLE.to_uppercase();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_that_is_kept_is_the_same_everywhere() {
+    fn every_process_samples_the_same_traces() {
         let nth = |nth: u128| TraceContext::root(nth << 46, 1);
         let kept = (0..1024).filter(|&number| nth(number).is_kept(0.1)).count();
         assert_eq!(kept, 103);

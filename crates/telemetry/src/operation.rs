@@ -24,6 +24,13 @@ const FAILURES_PER_S_MAX: u64 = 100;
 /// Successful operations that are logged per second.
 const LOGGED_PER_S_MAX: u64 = 1000;
 
+/// How an operation ended.
+struct Outcome<'a> {
+    lasted: Duration,
+    result: &'a str,
+    has_failed: bool,
+}
+
 /// The role of an operation in a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -107,37 +114,41 @@ impl Operation {
         if !is_kept && !has_failed && !is_exported {
             return;
         }
-        let lasted = self.begun.elapsed();
+        let outcome = Outcome { lasted: self.begun.elapsed(), result, has_failed };
         let report = report();
         if has_failed {
-            self.log_failure(&report.operation, lasted, result);
+            self.log_failure(&report.operation, &outcome);
         } else if is_kept && is_within_bounds() {
             let operation = report.operation.as_str();
             tracing::info!(
                 traceId = format_args!("{:032x}", self.current.context.trace),
                 operation,
-                duration = lasted.as_secs_f64(),
+                duration = outcome.lasted.as_secs_f64(),
                 result,
                 "done"
             );
         }
         if is_exported {
-            self.export(report, lasted, result, has_failed, is_kept);
+            self.export(report, &outcome, is_kept);
         }
     }
 
-    fn log_failure(&self, operation: &str, lasted: Duration, result: &str) {
+    fn log_failure(&self, operation: &str, outcome: &Outcome<'_>) {
         static SECOND_AND_COUNT: AtomicU64 = AtomicU64::new(0);
-        let (before_s, unsaid) = note(&SECOND_AND_COUNT, now_s(), FAILURES_PER_S_MAX);
-        if unsaid > 0 {
-            tracing::warn!(unsaid, second = before_s, "failure log limit reached; further failures were only counted");
+        let (before_s, not_logged) = note(&SECOND_AND_COUNT, now_s(), FAILURES_PER_S_MAX);
+        if not_logged > 0 {
+            tracing::warn!(
+                not_logged,
+                second = before_s,
+                "failure log limit reached; further failures were only counted"
+            );
         }
         if (SECOND_AND_COUNT.load(Ordering::Relaxed) & COUNT) <= FAILURES_PER_S_MAX {
             tracing::warn!(
                 traceId = format_args!("{:032x}", self.current.context.trace),
                 operation,
-                duration = lasted.as_secs_f64(),
-                result,
+                duration = outcome.lasted.as_secs_f64(),
+                result = outcome.result,
                 "failed"
             );
         }
@@ -145,24 +156,56 @@ impl Operation {
 
     /// Exports the span. If it failed in a trace that is not kept, the retained spans of that trace
     /// are exported with it.
-    fn export(self, report: Report, lasted: Duration, result: &str, has_failed: bool, is_kept: bool) {
-        let Self { kind, current: Current { context, kept_back }, parent, is_first_here, .. } = self;
-        let span = span(kind, context, parent, is_first_here, report, lasted, result, has_failed);
-        match kept_back {
-            Some(kept_back) if !is_kept && !has_failed => {
+    fn export(self, report: Report, outcome: &Outcome<'_>, is_kept: bool) {
+        let span = self.span(report, outcome);
+        match self.current.kept_back {
+            Some(kept_back) if !is_kept && !outcome.has_failed => {
                 // The first span of this process succeeded, so failures below it were handled; drop
                 // the retained spans.
-                if !is_first_here {
+                if !self.is_first_here {
                     kept_back.push(span);
                 }
             }
-            Some(kept_back) if has_failed => {
+            Some(kept_back) if outcome.has_failed => {
                 for earlier in kept_back.take() {
                     export::send(earlier);
                 }
                 export::send(span);
             }
             _ => export::send(span),
+        }
+    }
+
+    fn span(&self, report: Report, outcome: &Outcome<'_>) -> SpanData {
+        let end_time = SystemTime::now();
+        let mut attributes: Vec<KeyValue> =
+            report.attributes.into_iter().map(|(name, value)| KeyValue::new(name, value)).collect();
+        attributes.push(KeyValue::new("fairline.result", outcome.result.to_owned()));
+        SpanData {
+            span_context: SpanContext::new(
+                self.current.context.trace.into(),
+                self.current.context.step.into(),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::NONE,
+            ),
+            parent_span_id: self.parent.map_or(SpanId::INVALID, |parent| parent.step.into()),
+            parent_span_is_remote: self.is_first_here && self.parent.is_some(),
+            span_kind: match self.kind {
+                Kind::Server => SpanKind::Server,
+                Kind::Client => SpanKind::Client,
+                Kind::Consumer => SpanKind::Consumer,
+                Kind::Internal => SpanKind::Internal,
+            },
+            name: report.operation.into(),
+            start_time: end_time.checked_sub(outcome.lasted).unwrap_or(end_time),
+            end_time,
+            attributes,
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: if outcome.has_failed { Status::error(outcome.result.to_owned()) } else { Status::Unset },
+            instrumentation_scope: InstrumentationScope::builder("fairline").build(),
         }
     }
 }
@@ -185,58 +228,15 @@ const COUNT: u64 = (1 << 24) - 1;
 /// Counts one in its second. At the start of a new second, returns the previous one and how many
 /// exceeded its bound.
 fn note(second_and_count: &AtomicU64, now_s: u64, bound: u64) -> (u64, u64) {
-    let mut unsaid = (0, 0);
+    let mut not_logged = (0, 0);
     let next = |before: u64| {
         let (second, count) = (before >> 24, before & COUNT);
         let is_same = second == now_s;
-        unsaid = if is_same { (0, 0) } else { (second, count.saturating_sub(bound)) };
+        not_logged = if is_same { (0, 0) } else { (second, count.saturating_sub(bound)) };
         Some(now_s << 24 | if is_same { (count + 1).min(COUNT) } else { 1 })
     };
     let _ = second_and_count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-    unsaid
-}
-
-#[expect(clippy::too_many_arguments, reason = "they are the fields of a span")]
-fn span(
-    kind: Kind,
-    context: TraceContext,
-    parent: Option<TraceContext>,
-    is_first_here: bool,
-    report: Report,
-    lasted: Duration,
-    result: &str,
-    has_failed: bool,
-) -> SpanData {
-    let end_time = SystemTime::now();
-    let mut attributes: Vec<KeyValue> =
-        report.attributes.into_iter().map(|(name, value)| KeyValue::new(name, value)).collect();
-    attributes.push(KeyValue::new("fairline.result", result.to_owned()));
-    SpanData {
-        span_context: SpanContext::new(
-            context.trace.into(),
-            context.step.into(),
-            TraceFlags::SAMPLED,
-            false,
-            TraceState::NONE,
-        ),
-        parent_span_id: parent.map_or(SpanId::INVALID, |parent| parent.step.into()),
-        parent_span_is_remote: is_first_here && parent.is_some(),
-        span_kind: match kind {
-            Kind::Server => SpanKind::Server,
-            Kind::Client => SpanKind::Client,
-            Kind::Consumer => SpanKind::Consumer,
-            Kind::Internal => SpanKind::Internal,
-        },
-        name: report.operation.into(),
-        start_time: end_time.checked_sub(lasted).unwrap_or(end_time),
-        end_time,
-        attributes,
-        dropped_attributes_count: 0,
-        events: SpanEvents::default(),
-        links: SpanLinks::default(),
-        status: if has_failed { Status::error(result.to_owned()) } else { Status::Unset },
-        instrumentation_scope: InstrumentationScope::builder("fairline").build(),
-    }
+    not_logged
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use fairline_sale::{SaleCard, Status};
+use strum::IntoStaticStr;
 
 use crate::message::Wait;
 
@@ -281,7 +282,8 @@ pub struct WaitOutlook {
 }
 
 /// Which of the published ranges contains a completed wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Within {
     /// The range of half of all waits.
     Half,
@@ -294,11 +296,7 @@ pub enum Within {
 impl Within {
     /// The label in metrics.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Within::Half => "half",
-            Within::NineOfTen => "nine_of_ten",
-            Within::Outside => "outside",
-        }
+        self.into()
     }
 }
 

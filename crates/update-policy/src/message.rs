@@ -3,12 +3,14 @@
 
 use fairline_sale::SaleCard;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 /// A message to a page.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, IntoStaticStr, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum LineMessage {
     /// The place of the ticket.
     Place {
@@ -78,15 +80,7 @@ pub enum LineMessage {
 impl LineMessage {
     /// Its `type`.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Place { .. } => "place",
-            Self::Draw { .. } => "draw",
-            Self::Sale { .. } => "sale",
-            Self::Turn { .. } => "turn",
-            Self::Over { .. } => "over",
-            Self::Heartbeat { .. } => "heartbeat",
-            Self::Reconnecting { .. } => "reconnecting",
-        }
+        self.into()
     }
 }
 
@@ -110,8 +104,9 @@ pub struct Wait {
 }
 
 /// Why the wait is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// Every unit is sold.
     SoldOut,
@@ -129,6 +124,13 @@ pub enum Outcome {
     Missed,
     /// The shopper has reached the sale's limit.
     Limit,
+}
+
+impl Outcome {
+    /// The outcome as one word, as on pages.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// A message of a page.

@@ -12,13 +12,14 @@ use std::{
 };
 
 use fairline_admission::{Mode, Prior};
+use fairline_figures::table::number;
 use fairline_shopper_model::live_profile;
 use serde_json::{Value, json};
 
 use crate::{
-    bench::RISK,
-    figure::{Values, short},
+    figure::Values,
     policy::Law,
+    runs::RISK,
     sale::{Promise, run},
     shopper::Crowd,
 };
@@ -97,12 +98,12 @@ fn compare_in(folder: &Path, fairline: &Path, runs: u64) -> io::Result<(Value, S
             let twins: Vec<f64> = simulated.iter().take(lived.len()).map(|sale| sale[at]).collect();
             let agree = lived.iter().all(|value| (least..=most).contains(value));
             all_agree &= agree;
-            let pairs = lived.iter().zip(&twins).map(|(&lived, &twin)| format!("{} ({})", short(lived), short(twin)));
+            let pairs = lived.iter().zip(&twins).map(|(&lived, &twin)| format!("{} ({})", number(lived), number(twin)));
             table.push_str(&format!(
                 "{mode:10} {key:18} {:>9} {:>9} {:>9}  {} {}\n",
-                short(least),
-                short(values.median()),
-                short(most),
+                number(least),
+                number(values.median()),
+                number(most),
                 pairs.collect::<Vec<_>>().join("  "),
                 if agree { "✓" } else { "✗" }
             ));

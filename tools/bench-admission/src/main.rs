@@ -4,28 +4,27 @@
 //! who will buy, serve as baselines. `docs/admission.md` describes the model, the figures, and how
 //! to read them.
 //!
-//! - `shopper`: the people; `sale`: the sale; `policy`: the admission policies; `bench`: the runs.
+//! - `shopper`: the people; `sale`: the sale; `policy`: the admission policies; `runs`: the runs.
 
-mod bench;
 mod figure;
 mod live;
 mod plot;
 mod policy;
+mod runs;
 mod sale;
 mod shopper;
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use fairline_figures::{
+    bench::{self, Failure},
+    table::number,
+};
 
 use crate::{
-    bench::{POLICIES, Results, Size},
-    figure::short,
     plot::{Axis, Frame, Names, Series, draw},
+    runs::{POLICIES, Results, Size},
     shopper::Setting,
 };
 
@@ -54,16 +53,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("The figures could not be taken: {error}.");
-            ExitCode::from(2)
-        }
-    }
+    bench::exit_code(measure(&Arguments::parse()).map(|()| true))
 }
 
-fn run(arguments: &Arguments) -> io::Result<()> {
+fn measure(arguments: &Arguments) -> Result<(), Failure> {
     if let Some((sales, fairline)) = arguments.live.zip(arguments.fairline.as_deref()) {
         let (found, table) = live::compare(fairline, sales)?;
         fs::create_dir_all(&arguments.folder)?;
@@ -72,19 +65,17 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         return Ok(());
     }
     let size = if arguments.smoke { Size::smoke() } else { Size::full(arguments.seeds) };
-    let decide_us = bench::decide_us();
-    let results = bench::run_all(&size);
+    let decide_us = runs::decide_us();
+    let results = runs::run_all(&size);
     let figures = results.figures(decide_us);
-    fs::create_dir_all(&arguments.folder)?;
-    let write = |name: &str, text: String| fs::write(Path::new(&arguments.folder).join(name), text);
-    write("admission.json", format!("{:#}\n", figure::to_json(&figures)))?;
-    write("admission-sold.svg", sold_plot(&size.shown))?;
-    write("admission-frontier.svg", frontier_plot(&size.shown, size.frontier_seeds))?;
+    bench::write(&figures, &arguments.folder.join("admission.json"))?;
+    fs::write(arguments.folder.join("admission-sold.svg"), sold_plot(&size.shown))?;
+    fs::write(arguments.folder.join("admission-frontier.svg"), frontier_plot(&size.shown, size.frontier_seeds))?;
     if arguments.settings {
         println!("{}", by_setting(&results, &size));
     }
     println!("{}", by_policy(&results));
-    println!("{}", figure::to_table(&figures));
+    println!("{}\n", figures.to_table());
     println!("Plots: {0}/admission-sold.svg, {0}/admission-frontier.svg", arguments.folder.display());
     Ok(())
 }
@@ -118,14 +109,14 @@ fn by_setting(results: &Results, size: &Size) -> String {
     table
 }
 
-fn line(name: &str, row: &bench::Row) -> String {
+fn line(name: &str, row: &runs::Row) -> String {
     format!(
         "{name:26}{:6.3} {:7.3} {:>10} {:>9} {:>9}\n",
         row.t99.median(),
         row.t99.worst(),
-        short(row.turned_away.median()),
-        short(row.turned_away.worst()),
-        short(row.turned_away.mean())
+        number(row.turned_away.median()),
+        number(row.turned_away.worst()),
+        number(row.turned_away.mean())
     )
 }
 
@@ -135,7 +126,7 @@ fn marks(high: f64, steps: u32, says: impl Fn(f64) -> String) -> Vec<(f64, Strin
 }
 
 fn sold_plot(setting: &Setting) -> String {
-    let mut curves = bench::curves(setting);
+    let mut curves = runs::curves(setting);
     let total = f64::from(setting.stock);
     // The plot ends when the slowest policy has sold 99 %: the rest is a long, flat line.
     let last_s = curves.iter().map(|curve| curve.t99_s).filter(|t99_s| t99_s.is_finite()).fold(60.0, f64::max);
@@ -202,7 +193,7 @@ fn thinned(curve: &[(f64, u32)], until_s: f64) -> Vec<(f64, f64)> {
 }
 
 fn frontier_plot(setting: &Setting, seeds: u64) -> String {
-    let frontier = bench::frontier(setting, seeds);
+    let frontier = runs::frontier(setting, seeds);
     let subtitle = format!(
         "{} units; of those let in {:.0} % buy. Means of {seeds} crowds; yield by its stated risk, 0.02 % to 5 %.",
         grouped(setting.stock.into()),

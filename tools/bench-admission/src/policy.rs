@@ -4,14 +4,9 @@ use fairline_admission::{Health, Lane, Memory, Mode, Observation, Prior, Terms, 
 use fairline_shopper_model::LIMITS_S;
 
 use crate::{
-    sale::{TICK_S, View},
+    sale::{Policy, TICK_S, View},
     shopper::Crowd,
 };
-
-/// Admits shoppers, tick by tick.
-pub(crate) trait Policy {
-    fn admit(&mut self, view: &View<'_>) -> u32;
-}
 
 /// The controller's own control law.
 pub(crate) struct Law {

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use fairline_admission::{BIN_STARTS_S, Stage, Stock, Visits, bin_of};
 use fairline_shopper_model::Step;
 
-use crate::{policy::Policy, shopper::Crowd};
+use crate::shopper::Crowd;
 
 /// Seconds between two ticks of the controller, by default.
 pub(crate) const TICK_S: f64 = 0.2;
@@ -54,6 +54,11 @@ impl Outcome {
     pub(crate) fn idle_share(&self) -> f64 {
         self.idle_unit_seconds / self.unit_seconds
     }
+}
+
+/// Admits shoppers, tick by tick.
+pub(crate) trait Policy {
+    fn admit(&mut self, view: &View<'_>) -> u32;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Eq, Ord)]

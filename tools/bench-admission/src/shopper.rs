@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_is_a_crowd() {
+    fn a_seed_always_gives_the_same_crowd() {
         let setting = Setting { stock: 200, chance: 0.5, shift: 1.0 };
         let first = |seed: u64| (0..50).map(|at| Crowd::of(&setting, seed).0.visit(at)).collect::<Vec<_>>();
         assert!(first(1) == first(1) && first(1) != first(2));

@@ -6,7 +6,7 @@ use std::{fs, process::Command};
 use serde_json::Value;
 
 #[test]
-fn everything_runs() {
+fn every_benchmark_runs() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let folder = folder.path().join("bench");
     let run = Command::new(env!("CARGO_BIN_EXE_bench-admission")).arg("--smoke").arg("--folder").arg(&folder).output();

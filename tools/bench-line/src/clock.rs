@@ -1,6 +1,6 @@
 //! One clock for all processes of this machine.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -8,10 +8,4 @@ use nix::time::{ClockId, clock_gettime};
 pub(crate) fn now_us() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux has this clock");
     Duration::from(now).as_micros().try_into().expect("this machine has been up for less than 500,000 years")
-}
-
-/// Waits for a time.
-#[expect(clippy::disallowed_methods, reason = "no runtime here: a measurement waits, and its threads are its own")]
-pub(crate) fn pause(time: Duration) {
-    thread::sleep(time);
 }

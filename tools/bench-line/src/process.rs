@@ -1,75 +1,18 @@
-//! A measured process: started, watched through `/proc`, killed when dropped.
+//! Measured processes, watched through `/proc`.
 
-use std::{
-    fs::{self, File},
-    io,
-    net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{fs, io, time::Duration};
 
+use fairline_figures::bench::pause;
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::Pid,
 };
 
-use crate::{
-    Failure,
-    clock::{now_us, pause},
-};
+use crate::{Failure, clock::now_us};
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
 const QUIET_WITHIN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A process that uses less of one core than this is idle.
 const QUIET_SHARE: f64 = 0.05;
-
-/// A program, ours or a third party's, that listens on an address.
-pub(crate) struct Process {
-    name: String,
-    child: Child,
-    log: PathBuf,
-}
-
-impl Process {
-    /// Starts a program with its output in a log in `folder`; it ends with this thread.
-    pub(crate) fn start(name: &str, program: &Path, arguments: &[String], folder: &Path) -> Result<Self, Failure> {
-        let log = folder.join(format!("{name}.log"));
-        let output = File::create(&log)?;
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program).args(arguments);
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let child = command.spawn().map_err(|error| Failure::new(format!("{name} does not start: {error}")))?;
-        Ok(Self { name: name.to_owned(), child, log })
-    }
-
-    /// Waits until the process listens on `address`.
-    pub(crate) fn listens(mut self, address: SocketAddr) -> Result<Self, Failure> {
-        let deadline = now_us() + READY_WITHIN.as_micros() as u64;
-        while TcpStream::connect(address).is_err() {
-            let ended = self.child.try_wait()?;
-            if ended.is_some() || now_us() > deadline {
-                let said = fs::read_to_string(&self.log).unwrap_or_default();
-                return Err(Failure::new(format!("{} does not listen on {address}: {}", self.name, said.trim())));
-            }
-            pause(LOOK_EVERY);
-        }
-        Ok(self)
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // The process may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Resident memory of a process, in bytes.
 pub(crate) fn resident_bytes(id: u32) -> Result<u64, Failure> {

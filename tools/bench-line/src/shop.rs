@@ -9,17 +9,12 @@ use std::{
 };
 
 use fairline_admission_token::SigningKey;
-use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, Survives};
+use fairline_figures::bench::pause;
+use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, ServiceProcess, Survives, address_of};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{
-    Bench, Failure,
-    clock::{now_us, pause},
-    crowd::Join,
-    process::Process,
-    redis::Redis,
-};
+use crate::{Bench, Failure, clock::now_us, crowd::Join, redis::Redis};
 
 const ADMIN_TOKEN: &str = "admin-token-of-the-measurements";
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -33,22 +28,16 @@ const UNITS: u64 = 10_000_000;
 /// A shop with one sale, which has not opened yet.
 pub(crate) struct Shop {
     pub(crate) sale: String,
-    pub(crate) nodes: Vec<Process>,
+    pub(crate) nodes: Vec<ServiceProcess>,
     redis: PrivateRedis,
     redis_id: u32,
     /// Redis's memory before the first shopper.
     pub(crate) redis_bytes: u64,
-    _controller: Process,
+    _controller: ServiceProcess,
     _postgres: PrivatePostgres,
     // Dropped last, in this order: servers and services write here.
     _claim: Folder,
     _folder: TempDir,
-}
-
-/// The address of our nth server, which no other process uses.
-pub(crate) fn address_of(nth: u16) -> SocketAddr {
-    let [.., high, low] = std::process::id().to_be_bytes();
-    SocketAddr::from((Ipv4Addr::new(127, 201, high, low), 9_000 + nth))
 }
 
 /// The address of the admission controller; its number is beyond those of the nodes.
@@ -70,7 +59,7 @@ impl Shop {
         let redis_url = format!("--redis-url={}", redis.url());
         let start = |name: String, program: &str, address: SocketAddr, arguments: &[String]| {
             let arguments = [&[format!("--listen={address}")], arguments].concat();
-            Process::start(&name, &bench.binaries.join(program), &arguments, folder.path())?.listens(address)
+            ServiceProcess::start(&name, &bench.binaries.join(program), &arguments, folder.path())?.listens(address)
         };
         let arguments = [
             redis_url.clone(),
@@ -113,7 +102,7 @@ impl Shop {
 
     /// The process ids of the nodes and of Redis, which bear the cost of waiting.
     pub(crate) fn line_ids(&self) -> Vec<u32> {
-        self.nodes.iter().map(Process::id).chain([self.redis_id]).collect()
+        self.nodes.iter().map(ServiceProcess::id).chain([self.redis_id]).collect()
     }
 
     /// The process id of Redis.

@@ -97,22 +97,31 @@ impl UnderWay {
 /// Sends each request once over a number of concurrent connections, and waits for all responses.
 /// With `insists`, requests without a response or with a 503 are retried.
 pub(crate) fn start(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, insists: bool) -> UnderWay {
-    begin(to, clients, requests, insists, None)
+    begin(Load { to, clients, requests, insists, per_s: None })
 }
 
 /// Sends a number of requests per second, each at its own time, regardless of earlier ones; latency
 /// counts from then. A request that waits for a connection is late (G. Tene, "How not to measure
 /// latency", 2013).
 pub(crate) fn paced(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, per_s: f64) -> UnderWay {
-    begin(to, clients, requests, false, Some(per_s))
+    begin(Load { to, clients, requests, insists: false, per_s: Some(per_s) })
 }
 
-fn begin(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, insists: bool, per_s: Option<f64>) -> UnderWay {
+/// What a crowd sends.
+struct Load {
+    to: SocketAddr,
+    clients: usize,
+    requests: Vec<Vec<u8>>,
+    insists: bool,
+    per_s: Option<f64>,
+}
+
+fn begin(load: Load) -> UnderWay {
     let answered = Arc::<AtomicUsize>::default();
     let counted = answered.clone();
     let thread = thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        LocalSet::new().block_on(&runtime, carry(to, clients, requests, insists, per_s, counted))
+        LocalSet::new().block_on(&runtime, carry(load, counted))
     });
     UnderWay { thread, answered }
 }
@@ -133,14 +142,8 @@ struct Crowd {
     answers: RefCell<Vec<(Answer, Duration)>>,
 }
 
-async fn carry(
-    to: SocketAddr,
-    clients: usize,
-    requests: Vec<Vec<u8>>,
-    insists: bool,
-    per_s: Option<f64>,
-    answered: Arc<AtomicUsize>,
-) -> Result<Run, Failure> {
+async fn carry(load: Load, answered: Arc<AtomicUsize>) -> Result<Run, Failure> {
+    let Load { to, clients, requests, insists, per_s } = load;
     let none = (Answer { status: 0, order: None }, Duration::ZERO);
     let answers = RefCell::new(vec![none; requests.len()]);
     let started = Cell::new(Instant::now());

@@ -3,18 +3,17 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
-    process::{Child, Command, Stdio},
-    thread,
+    fs, io,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, Jwks, SigningKey};
 use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
-use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, Survives};
+use fairline_postgres::connect_for_tool;
+use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, ServiceProcess, Survives, address_of};
 use fairline_sale::{SaleId, VisitorId};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::runtime::Runtime;
@@ -22,7 +21,6 @@ use uuid::Uuid;
 
 use crate::{Bench, Failure, client::Run};
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Time for the effects of earlier work to complete before a measurement.
 const AT_REST_WITHIN: Duration = Duration::from_secs(60);
@@ -34,33 +32,16 @@ const TOKEN_TTL_S: i64 = 3_600;
 /// The key that signs tickets.
 const TICKET_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 
-/// One of our programs, which listens on an address.
-pub(crate) struct Process(Child);
+/// Starts one of our programs, and waits until it listens.
+fn start(bench: &Bench, program: &str, address: SocketAddr, arguments: &[String]) -> io::Result<ServiceProcess> {
+    let path = bench.binaries.join(program);
+    ServiceProcess::start(program, &path, arguments, bench.folder.path())?.listens(address)
+}
 
-impl Process {
-    fn start(bench: &Bench, program: &str, address: SocketAddr, arguments: &[String]) -> Result<Self, Failure> {
-        let log = bench.folder.path().join(format!("{program}.log"));
-        let output = File::options().create(true).append(true).open(&log)?;
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(bench.binaries.join(program)).args(arguments);
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let mut process = Self(command.spawn()?);
-        let deadline = Instant::now() + READY_WITHIN;
-        while TcpStream::connect(address).is_err() {
-            if process.0.try_wait()?.is_some() || Instant::now() > deadline {
-                let said = fs::read_to_string(&log).unwrap_or_default();
-                return Err(Failure::new(format!("{program} does not listen on {address}: {}", said.trim())));
-            }
-            pause(POLL_INTERVAL);
-        }
-        Ok(process)
-    }
-
-    /// The baseline of the rejections.
-    pub(crate) fn hello(bench: &Bench) -> Result<(Self, SocketAddr), Failure> {
-        let address = address_of(2);
-        Ok((Self::start(bench, "bare-hello", address, &[address.to_string()])?, address))
-    }
+/// Starts the baseline of the rejections.
+pub(crate) fn start_hello(bench: &Bench) -> io::Result<(ServiceProcess, SocketAddr)> {
+    let address = address_of(2);
+    Ok((start(bench, "bare-hello", address, &[address.to_string()])?, address))
 }
 
 /// The bearer token of the admin API.
@@ -70,7 +51,7 @@ pub(crate) const ADMIN_TOKEN: &str = "a token for measurements";
 pub(crate) struct Services {
     pub(crate) admin: SocketAddr,
     pub(crate) waiting_room: SocketAddr,
-    _processes: [Process; 2],
+    _processes: [ServiceProcess; 2],
 }
 
 impl Services {
@@ -95,31 +76,10 @@ impl Services {
             "--join-burst=1000000".to_owned(),
             "--log-level=error".to_owned(),
         ];
-        let controller = Process::start(bench, "admission-controller", admin, &controller)?;
-        let room = Process::start(bench, "waiting-room", waiting_room, &room)?;
+        let controller = start(bench, "admission-controller", admin, &controller)?;
+        let room = start(bench, "waiting-room", waiting_room, &room)?;
         Ok(Self { admin, waiting_room, _processes: [controller, room] })
     }
-}
-
-impl Drop for Process {
-    /// Kills it with SIGKILL.
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The address of our nth server, which no other process uses.
-fn address_of(nth: u16) -> SocketAddr {
-    let [.., high, low] = std::process::id().to_be_bytes();
-    SocketAddr::from((Ipv4Addr::new(127, 202, high, low), 9_000 + nth))
-}
-
-/// Waits for a time.
-#[expect(clippy::disallowed_methods, reason = "no runtime here: a measurement waits, and its threads are its own")]
-pub(crate) fn pause(time: Duration) {
-    thread::sleep(time);
 }
 
 /// An admitted shopper.
@@ -143,7 +103,7 @@ pub(crate) struct Wrongs {
 
 pub(crate) struct Shop {
     pub(crate) checkout_address: SocketAddr,
-    checkout: Option<Process>,
+    checkout: Option<ServiceProcess>,
     arguments: Vec<String>,
     pub(crate) postgres_url: String,
     pub(crate) pool: PgPool,
@@ -166,7 +126,7 @@ impl Shop {
         let postgres_url = postgres.create_database("shop")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let pool = runtime.block_on(async {
-            let pool = PgPoolOptions::new().max_connections(2).connect(&postgres_url).await?;
+            let pool = connect_for_tool(&postgres_url, 2).await?;
             sqlx::migrate!("../../migrations").run(&pool).await?;
             for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
                 let value: String =
@@ -196,7 +156,7 @@ impl Shop {
             "--purchase-burst=1000000".to_owned(),
             "--log-level=error".to_owned(),
         ];
-        let checkout = Some(Process::start(bench, "checkout", checkout_address, &arguments)?);
+        let checkout = Some(start(bench, "checkout", checkout_address, &arguments)?);
         let ticket_key = ticket_key.parse().map_err(Failure::new)?;
         Ok(Self {
             checkout_address,
@@ -217,7 +177,7 @@ impl Shop {
     /// Kills checkout as `kill -9` does, and restarts it.
     pub(crate) fn crash_checkout(&mut self, bench: &Bench) -> Result<(), Failure> {
         self.checkout = None;
-        self.checkout = Some(Process::start(bench, "checkout", self.checkout_address, &self.arguments)?);
+        self.checkout = Some(start(bench, "checkout", self.checkout_address, &self.arguments)?);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Evidence for the checker: the state of the database and of the payment company. The only SQL of
+//! Evidence for the checker: the state of the database and of the payment gateway. The only SQL of
 //! this tool; it reads, except for the control.
 
 use std::{
@@ -57,19 +57,21 @@ pub struct Admission {
 /// A payment, with its hold and its order.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Payment {
-    /// Its id, which the payment company has, too.
+    /// Its id, which the payment gateway has, too.
     pub id: Uuid,
     /// The hold, whose id is the order's.
     pub hold_id: Uuid,
     /// Its state.
     pub state: String,
-    /// The end of the hold.
+    /// When it began.
+    pub began_us: i64,
+    /// The deadline of the hold.
     pub hold_expires_at_us: i64,
     /// Whether there is an order that it paid.
     pub has_order: bool,
 }
 
-/// An intent at the payment company.
+/// An intent at the payment gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
     /// Its id there.
@@ -118,6 +120,7 @@ FROM admissions
 WHERE sale_id = $1";
 const PAYMENTS: &str = "
 SELECT payments.id, payments.hold_id, payments.state,
+       (extract(epoch FROM payments.created_at) * 1000000)::bigint AS began_us,
        (extract(epoch FROM holds.expires_at) * 1000000)::bigint AS hold_expires_at_us,
        orders.id IS NOT NULL AS has_order
 FROM payments

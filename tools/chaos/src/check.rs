@@ -1,10 +1,12 @@
-//! The verdict on one shop, from the history of its shoppers, its database, its payment company and
+//! The verdict on one shop, from the history of its shoppers, its database, its payment gateway and
 //! its public record. Pure.
 //!
 //! The report of `fairline rush` judges counts. This module adds checks that need the times of
 //! faults, messages and charges. A promise that takes time is not checked during a fault, nor until
 //! the shop has recovered.
 
+mod liveness;
+mod money;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +17,11 @@ use std::{
 
 use fairline_rush::{Behaviour, Event, Happening, Plan, Profile, Report};
 use fairline_shop::SHOPPERS;
-use uuid::Uuid;
 
+use self::{
+    liveness::{late_turns, silent_pages, stalled_lines},
+    money::{charged_after_the_end, charges_without_order},
+};
 use crate::{
     books::{Admission, Charge, Payment, Stock},
     fault::Fault,
@@ -24,14 +29,6 @@ use crate::{
 
 /// A connected shopper receives a message of the line within this time.
 const SILENT_US_MAX: i64 = 3_000_000;
-/// A turn is on an open page within this time: a page that polls does so every two seconds, and the
-/// machine is busy.
-const TURN_US_MAX: i64 = 6_000_000;
-/// A line without an admission for this long has stalled, while a shopper waits without a fault.
-/// While checkout is slow, one shopper is admitted every five seconds.
-const STALLED_US: i64 = 12_000_000;
-/// Between two samples further apart than this, the stock is unknown.
-const UNKNOWN_US: i64 = 2_500_000;
 /// Precision of clocks and logs.
 const SLACK_US: i64 = 250_000;
 /// Effects of a fault may appear this long after the recovery.
@@ -102,7 +99,7 @@ pub struct Evidence<'a> {
     pub admissions: &'a [Admission],
     /// The database's payments.
     pub payments: &'a [Payment],
-    /// The payment company's charges.
+    /// The payment gateway's charges.
     pub charges: &'a [Charge],
     /// Samples of the stock, two per second, with their times.
     pub stock: &'a [(i64, Stock)],
@@ -156,7 +153,55 @@ fn by_shopper(events: &[Event]) -> HashMap<u32, Vec<&Event>> {
     shoppers
 }
 
+/// How much of a sale was without a fault.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quiet {
+    /// The time in which promises that take time were checked, in seconds.
+    pub quiet_s: f64,
+    /// From the first event to the last admission, in seconds.
+    pub whole_s: f64,
+}
+
+impl Quiet {
+    /// Less than this share of a sale checks too little.
+    const SHARE_MIN: f64 = 0.2;
+
+    /// Whether promises that take time were checked for long enough.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        self.quiet_s >= self.whole_s * Quiet::SHARE_MIN
+    }
+}
+
 impl Evidence<'_> {
+    /// How much of the sale no fault excuses.
+    #[must_use]
+    pub fn quiet(&self) -> Quiet {
+        let from_us = self.events.iter().map(|event| event.at_us).min().unwrap_or(0);
+        let till_us = self.admissions.iter().map(|admission| admission.issued_at_us).max().unwrap_or(from_us);
+        let quiet_us: i64 = self.unexcused(from_us, till_us).into_iter().map(|(from, till)| till - from).sum();
+        let seconds = |us: i64| us.max(0) as f64 / 1e6;
+        Quiet { quiet_s: seconds(quiet_us), whole_s: seconds(till_us - from_us) }
+    }
+
+    /// The parts of a time that no fault excuses.
+    fn unexcused(&self, from_us: i64, till_us: i64) -> Vec<(i64, i64)> {
+        let over_us = |injected: &Injected| injected.recovered_us.saturating_add(AFTER_US);
+        let mut excused: Vec<(i64, i64)> =
+            self.faults.iter().map(|injected| (injected.began_us, over_us(injected))).collect();
+        excused.sort_unstable();
+        excused.push((till_us, till_us));
+        let (mut since_us, mut parts) = (from_us, Vec::new());
+        for (began_us, over_us) in excused {
+            let ends_us = began_us.min(till_us);
+            if ends_us > since_us {
+                parts.push((since_us, ends_us));
+            }
+            since_us = over_us.max(since_us);
+        }
+        parts
+    }
+
     /// Whether a fault lasted, or had not recovered, during this time.
     fn is_excused(&self, from_us: i64, till_us: i64) -> bool {
         self.faults
@@ -254,7 +299,8 @@ fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Ev
     let mut found = Vec::new();
     for (shopper, events) in shoppers {
         let behaviour = Plan::new(evidence.seed, *shopper, evidence.profile).behaviour;
-        if !matches!(behaviour, Behaviour::Buy | Behaviour::Again | Behaviour::Replay | Behaviour::Forge) {
+        use Behaviour::{Again, Buy, Cancel, Forge, Replay};
+        if ![Buy, Again, Replay, Forge, Cancel].contains(&behaviour) {
             continue;
         }
         let lost = events.iter().find(|event| {
@@ -266,180 +312,6 @@ fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Ev
         let from_us = turn.map_or(lost.at_us, |turn| turn.at_us) - SILENT_US_MAX;
         if !evidence.is_excused(from_us, lost.at_us) {
             found.push(format!("shopper {shopper} ({behaviour:?}) lost the turn without a fault: {:?}", lost.what));
-        }
-    }
-    found
-}
-
-/// Promise 6: captured money without order and refund, or captured twice for one order.
-fn charges_without_order(evidence: &Evidence<'_>) -> Vec<String> {
-    let payments: HashMap<Uuid, &Payment> = evidence.payments.iter().map(|payment| (payment.id, payment)).collect();
-    let mut found = Vec::new();
-    let mut kept: HashMap<Uuid, u32> = HashMap::new();
-    for charge in last_seen(evidence.charges) {
-        if charge.captured_at_us.is_none() || charge.refunded >= charge.amount {
-            continue;
-        }
-        match charge.payment.and_then(|id| payments.get(&id)) {
-            Some(payment) if payment.has_order => *kept.entry(payment.hold_id).or_default() += 1,
-            Some(payment) => found.push(format!("{} is captured, but its payment is {}", charge.id, payment.state)),
-            None => found.push(format!("{} is captured, but has no payment", charge.id)),
-        }
-    }
-    found.extend(
-        kept.iter().filter(|(_, times)| **times > 1).map(|(order, times)| format!("{order} is paid {times} times")),
-    );
-    found
-}
-
-/// The last observation of each charge.
-fn last_seen(charges: &[Charge]) -> impl Iterator<Item = &Charge> {
-    let last: HashMap<&str, usize> = charges.iter().enumerate().map(|(at, charge)| (charge.id.as_str(), at)).collect();
-    let mut at: Vec<usize> = last.into_values().collect();
-    at.sort_unstable();
-    at.into_iter().map(|at| &charges[at])
-}
-
-/// Promise 6: the first authorisation comes before the shopper is notified that the order is gone.
-fn charged_after_the_end(evidence: &Evidence<'_>) -> Vec<String> {
-    let mut gone: HashMap<Uuid, i64> = HashMap::new();
-    for event in evidence.events {
-        if let Happening::Order { order, status } = &event.what
-            && ["lapsed", "refunded"].contains(&status.as_str())
-        {
-            let first = gone.entry(*order).or_insert(event.at_us);
-            *first = event.at_us.min(*first);
-        }
-    }
-    let payments: HashMap<Uuid, &Payment> = evidence.payments.iter().map(|payment| (payment.id, payment)).collect();
-    let mut found = Vec::new();
-    for charge in last_seen(evidence.charges) {
-        let Some(payment) = charge.payment.and_then(|id| payments.get(&id)) else { continue };
-        let after = |moment_us: i64| (charge.made_at_us - moment_us) as f64 / 1e6;
-        if let Some(gone_us) = gone.get(&payment.hold_id)
-            && charge.made_at_us > gone_us + SLACK_US
-        {
-            let late = after(*gone_us);
-            found.push(format!(
-                "{} was authorised {late:.1} s after the shopper was notified that the order is gone",
-                charge.id
-            ));
-        }
-    }
-    found
-}
-
-/// Promise 7: a connected shopper receives messages of the line.
-fn silent_pages(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
-    let mut found = Vec::new();
-    for (shopper, events) in shoppers {
-        let mut connected_us = None;
-        for event in events {
-            if let Some(since_us) = connected_us
-                && event.at_us - since_us > SILENT_US_MAX
-                && !evidence.is_excused(since_us, since_us + SILENT_US_MAX)
-            {
-                let silent = (event.at_us - since_us) as f64 / 1e6;
-                found.push(format!("shopper {shopper} was connected without a message for {silent:.1} s"));
-            }
-            connected_us = matches!(event.what, Happening::Connected { .. }).then_some(event.at_us);
-        }
-    }
-    found
-}
-
-/// The connections of a shopper: begin and end.
-fn connections(events: &[&Event]) -> Vec<(i64, i64)> {
-    let (mut all, mut since) = (Vec::new(), None);
-    for event in events {
-        match event.what {
-            Happening::Connected { .. } => since = since.or(Some(event.at_us)),
-            Happening::Disconnected | Happening::Ended { .. } => {
-                all.extend(since.take().map(|since| (since, event.at_us)));
-            }
-            _ => {}
-        }
-    }
-    all
-}
-
-/// Promise 7: a turn reaches an open page.
-fn late_turns(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
-    let mut tickets: HashMap<i64, u32> = HashMap::new();
-    let mut seen: HashMap<Uuid, i64> = HashMap::new();
-    for event in evidence.events {
-        match event.what {
-            Happening::Place { ordinal } => drop(tickets.insert(i64::try_from(ordinal).unwrap_or(0), event.shopper)),
-            Happening::Turn { admission, .. } => drop(seen.entry(admission).or_insert(event.at_us)),
-            _ => {}
-        }
-    }
-    let mut found = Vec::new();
-    for admission in evidence.admissions {
-        let (from_us, till_us) = (admission.issued_at_us, admission.issued_at_us + TURN_US_MAX);
-        let Some(shopper) = tickets.get(&admission.ordinal) else { continue };
-        let was_connected = connections(&shoppers[shopper]).iter().any(|(from, till)| {
-            *from <= from_us && *till >= till_us && !shoppers_were_cut_off(evidence, *from, till_us)
-        });
-        let is_late = seen.get(&admission.id).is_none_or(|at_us| *at_us > till_us);
-        if was_connected && is_late && !evidence.is_excused(from_us - AFTER_US, till_us) {
-            let took = seen.get(&admission.id).map(|at_us| (at_us - from_us) as f64 / 1e6);
-            found.push(format!("the turn of shopper {shopper} was on the open page after {took:?} s"));
-        }
-    }
-    found
-}
-
-/// Promise 9: without a fault, shoppers are admitted while one waits with an open page and a unit
-/// is free.
-fn stalled_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
-    // Begin and end of each wait with an open page.
-    let mut changes: Vec<(i64, i32)> = Vec::new();
-    for events in shoppers.values() {
-        let (mut connected, mut waits, mut counted) = (false, false, false);
-        for event in events {
-            match event.what {
-                Happening::Connected { .. } => connected = true,
-                Happening::Disconnected => connected = false,
-                Happening::Place { .. } => waits = true,
-                Happening::Turn { .. } | Happening::Over { .. } | Happening::Ended { .. } => waits = false,
-                _ => {}
-            }
-            let counts = connected && waits;
-            if counts != counted {
-                changes.push((event.at_us, if counts { 1 } else { -1 }));
-                counted = counts;
-            }
-        }
-    }
-    changes.sort_unstable();
-    let waiting =
-        |at_us: i64| changes.iter().take_while(|(then_us, _)| *then_us <= at_us).map(|(_, by)| by).sum::<i32>();
-    let mut admitted: Vec<i64> = evidence.admissions.iter().map(|admission| admission.issued_at_us).collect();
-    admitted.sort_unstable();
-    let mut found = Vec::new();
-    let mut stalled_since = None;
-    for pair in evidence.stock.windows(2) {
-        let [(from_us, _), (till_us, stock)] = pair else { continue };
-        let was_admitted =
-            admitted.partition_point(|at_us| at_us < from_us) != admitted.partition_point(|at_us| at_us <= till_us);
-        let is_known = till_us - from_us < UNKNOWN_US;
-        if was_admitted
-            || !is_known
-            || stock.free() < 1
-            || waiting(*till_us) < 1
-            || evidence.is_excused(*from_us, *till_us)
-        {
-            stalled_since = None;
-            continue;
-        }
-        let since_us = *stalled_since.get_or_insert(*from_us);
-        if till_us - since_us >= STALLED_US {
-            let (stalled, waiting, free) = ((till_us - since_us) as f64 / 1e6, waiting(*till_us), stock.free());
-            found.push(format!(
-                "no admission for {stalled:.1} s without a fault, while {waiting} shoppers waited and {free} units were free"
-            ));
-            stalled_since = None;
         }
     }
     found

@@ -71,10 +71,12 @@ fn print_outcome(plan: &Plan, took: Duration, outcome: &Outcome, folder: &Path) 
     let slowest = outcome.recoveries.iter().filter(|recovery| !recovery.is_fail_over);
     let slowest = slowest.filter_map(|recovery| recovery.flows_after_s).fold(0.0, f64::max);
     println!(
-        "seed {}: {} faults in {} s, {} violations, slowest recovery {slowest:.1} s, sold {} of {}",
+        "seed {}: {} faults in {} s, {:.0} s of {:.0} s without a fault, {} violations, slowest recovery {slowest:.1} s, sold {} of {}",
         plan.seed,
         outcome.faults.len(),
         took.as_secs(),
+        outcome.quiet.quiet_s,
+        outcome.quiet.whole_s,
         outcome.violations.len(),
         outcome.report.sold,
         outcome.report.stock
@@ -112,7 +114,7 @@ fn main() -> ExitCode {
         match carry_out(&plan, &folder) {
             Ok(outcome) => {
                 print_outcome(&plan, begun.elapsed(), &outcome, &folder);
-                figures.add(&outcome.faults, outcome.recoveries, outcome.violations.len(), outcome.ended.len());
+                figures.add(outcome);
             }
             Err(error) => {
                 is_whole = false;

@@ -10,9 +10,16 @@ use crate::{
     topology::{PostgresKind, RedisKind},
 };
 
-/// Longer than every deadline of the services: those of statements, of idle transactions, of
-/// commands, of keep-alives.
+/// Longer than the deadlines of statements, commands, idle transactions and calls between services.
 const LONGEST: (Duration, Duration) = (Duration::from_secs(11), Duration::from_secs(14));
+/// A service that stands still for longer than its clients may take for their headers and bodies.
+const STOPPED_LONGEST: Duration = Duration::from_secs(20);
+/// A time without faults follows each round of this number, and the last.
+const QUIET_EVERY: usize = 4;
+/// Long enough to notice a line that has stalled.
+const QUIET: Duration = Duration::from_secs(16);
+/// After every third of these: longer than a page may be silent, and than a turn lasts.
+const LONG_QUIET: Duration = Duration::from_secs(36);
 /// Faults of one round at least and at most, unless one comes alone.
 const AT_ONCE: (u64, u64) = (4, 10);
 
@@ -49,6 +56,10 @@ impl fmt::Display for Plan {
                 let (at, lasts) = (begins_after.as_secs_f64(), lasts.as_secs_f64());
                 writeln!(f, "  round {nth:2}  at {at:4.1} s for {lasts:4.1} s  {fault}")?;
             }
+            let quiet_s = self.quiet_after(nth).as_secs();
+            if quiet_s > 0 {
+                writeln!(f, "  no faults for {quiet_s} s")?;
+            }
         }
         Ok(())
     }
@@ -72,6 +83,20 @@ impl Plan {
             plan.rounds.push(round);
         }
         plan
+    }
+
+    /// How long the shop is left alone once it has recovered from a round, so that promises that
+    /// take time are checked.
+    #[must_use]
+    pub fn quiet_after(&self, nth: usize) -> Duration {
+        let rounds = nth + 1;
+        if rounds.is_multiple_of(3 * QUIET_EVERY) {
+            LONG_QUIET
+        } else if rounds.is_multiple_of(QUIET_EVERY) || rounds == self.rounds.len() {
+            QUIET
+        } else {
+            Duration::ZERO
+        }
     }
 
     fn round(&self, dice: &mut Dice, only: Option<&str>) -> Vec<Planned> {
@@ -175,8 +200,8 @@ impl Plan {
     }
 }
 
-/// Half a second to three seconds; now and then longer than every deadline, where that is what a
-/// fault is about.
+/// Half a second to three seconds; now and then longer than deadlines, where that is what a fault
+/// is about.
 fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
     let may_be_long = matches!(
         fault,
@@ -202,6 +227,9 @@ fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
         // What is done to established connections is over at once, and the fault with it.
         return Duration::from_millis(50);
     }
+    if matches!(fault, Fault::Stop(_)) && dice.below(20) == 0 {
+        return STOPPED_LONGEST;
+    }
     if may_be_long && dice.below(25) == 0 {
         return LONGEST.0 + dice.up_to(LONGEST.1 - LONGEST.0);
     }
@@ -224,12 +252,25 @@ mod tests {
         for kind in servers.into_iter().chain(others) {
             assert!(kinds.contains(kind), "{kind} is not among {kinds:?}");
         }
-        let longest = faults.iter().map(|planned| planned.lasts).max().unwrap_or_default();
-        assert!(longest > LONGEST.0, "{longest:?}");
+        let stops = |planned: &Planned| matches!(planned.fault, Fault::Stop(_));
+        let longest = |is: &dyn Fn(&Planned) -> bool| faults.iter().filter(|p| is(p)).map(|p| p.lasts).max();
+        assert!(longest(&|planned| !stops(planned)) > Some(LONGEST.0));
+        assert_eq!(longest(&stops), Some(STOPPED_LONGEST));
     }
 
     #[test]
-    fn no_two_faults_at_once_are_of_one_thing() {
+    fn a_plan_shows_a_quiet_time_after_every_fourth_round_and_after_the_last() {
+        let quiet = |rounds: usize| -> Vec<u64> {
+            let plan = Plan::new(7, rounds, None);
+            (0..rounds).map(|nth| plan.quiet_after(nth).as_secs()).collect()
+        };
+        assert_eq!(quiet(6), [0, 0, 0, 16, 0, 16]);
+        assert_eq!(quiet(24).iter().sum::<u64>(), 4 * 16 + 2 * 36);
+        assert!(Plan::new(7, 12, None).to_string().ends_with("\n  no faults for 36 s\n"));
+    }
+
+    #[test]
+    fn simultaneous_faults_are_of_different_things() {
         for seed in 0..50 {
             for round in Plan::new(seed, 12, None).rounds {
                 let subjects: BTreeSet<String> = round.iter().map(|planned| planned.fault.subject()).collect();

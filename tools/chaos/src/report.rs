@@ -2,13 +2,15 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{check::Injected, run::Recovery};
+use crate::run::{Outcome, Recovery};
 
 /// What many shops came to.
 #[derive(Debug, Default)]
 pub struct Figures {
     faults: BTreeMap<String, u64>,
     recoveries: Vec<Recovery>,
+    quiet_s: f64,
+    whole_s: f64,
     /// Promises that were broken.
     pub violations: u64,
     /// Services that ended by themselves.
@@ -30,13 +32,15 @@ fn row(name: &str, values: &[f64]) -> String {
 
 impl Figures {
     /// Adds a shop.
-    pub fn add(&mut self, faults: &[Injected], recoveries: Vec<Recovery>, violations: usize, ended: usize) {
-        for injected in faults {
+    pub fn add(&mut self, outcome: Outcome) {
+        for injected in &outcome.faults {
             *self.faults.entry(injected.fault.kind()).or_default() += 1;
         }
-        self.recoveries.extend(recoveries);
-        self.violations += violations as u64;
-        self.ended += ended as u64;
+        self.recoveries.extend(outcome.recoveries);
+        self.quiet_s += outcome.quiet.quiet_s;
+        self.whole_s += outcome.quiet.whole_s;
+        self.violations += outcome.violations.len() as u64;
+        self.ended += outcome.ended.len() as u64;
     }
 
     /// Faults that were injected.
@@ -88,6 +92,8 @@ impl fmt::Display for Figures {
         for (kind, seconds) in alone {
             f.write_str(&row(&format!("alone: {kind}"), &seconds))?;
         }
+        let (quiet_s, whole_s) = (self.quiet_s, self.whole_s);
+        writeln!(f, "promises that take time were checked for {quiet_s:.0} s of {whole_s:.0} s")?;
         writeln!(f, "{} services ended by themselves, and were started again", self.ended)?;
         writeln!(f, "{} violations", self.violations)
     }
@@ -95,7 +101,10 @@ impl fmt::Display for Figures {
 
 #[cfg(test)]
 mod tests {
+    use fairline_rush::Report;
+
     use super::*;
+    use crate::check::Quiet;
 
     #[test]
     fn fail_overs_are_counted_apart_and_rounds_without_waiting_shoppers_are_not() {
@@ -108,8 +117,16 @@ mod tests {
         };
         let mut figures = Figures::default();
         let seconds = [(false, Some(0.5)), (false, Some(2.0)), (false, None), (true, Some(9.0))];
-        figures.add(&[], seconds.map(|(is_fail_over, s)| recovery(is_fail_over, s)).to_vec(), 0, 0);
+        figures.add(Outcome {
+            faults: Vec::new(),
+            recoveries: seconds.map(|(is_fail_over, s)| recovery(is_fail_over, s)).to_vec(),
+            violations: Vec::new(),
+            quiet: Quiet { quiet_s: 124.4, whole_s: 300.0 },
+            ended: Vec::new(),
+            report: Report::default(),
+        });
         assert_eq!((figures.recovery_p50_s(), figures.recovery_p99_s()), (Some(0.5), Some(2.0)));
         assert_eq!(figures.fail_over_p99_s(), Some(9.0));
+        assert!(figures.to_string().contains("checked for 124 s of 300 s"), "{figures}");
     }
 }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     books::{self, Books, Charge, Stock, now_us},
-    check::{Evidence, Injected, Violation, check},
+    check::{Evidence, Injected, Quiet, Violation, check},
     fault::{self, Begun, Fault},
     plan::{Plan, Planned},
     topology::Topology,
@@ -42,8 +42,8 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// A sale that lasts as long as two dozen rounds of faults.
-    pub const WHOLE: Scale = Scale { units: 480, shoppers: 720, arrive_s: 40, sabotage: None };
+    /// A sale that lasts as long as two dozen rounds of faults and their quiet times.
+    pub const WHOLE: Scale = Scale { units: 620, shoppers: 860, arrive_s: 40, sabotage: None };
     /// One for a test.
     pub const SHORT: Scale = Scale { units: 100, shoppers: 150, arrive_s: 8, sabotage: None };
 }
@@ -57,7 +57,7 @@ const RATE_PER_S: f64 = 2.5;
 /// No more than services that were built for tests bear on a busy machine.
 const RATE_IN_THE_END_PER_S: f64 = 8.0;
 const CROWD: [&str; 6] = [
-    "--mix=buy=60,again=5,dawdle=4,leave=5,close-lid=6,come-back=15,replay=3,forge=2",
+    "--mix=buy=55,again=5,dawdle=4,leave=5,close-lid=6,come-back=15,replay=3,forge=2,cancel=5",
     "--lid-closed-s=8",
     "--act-within-s=30",
     "--think-ms=500",
@@ -94,6 +94,9 @@ pub enum RunError {
     /// The crowd did not end.
     #[error("the crowd did not end in time")]
     Endless,
+    /// Faults or their recoveries took nearly all of the sale.
+    #[error("promises that take time were checked for {:.0} s of {:.0} s only", .0.quiet_s, .0.whole_s)]
+    HardlyQuiet(Quiet),
 }
 
 /// How long a shop took to recover from one round.
@@ -141,6 +144,8 @@ pub struct Outcome {
     pub recoveries: Vec<Recovery>,
     /// Promises that were broken.
     pub violations: Vec<Violation>,
+    /// How much of the sale was without a fault.
+    pub quiet: Quiet,
     /// Services that ended by themselves, and were started again.
     pub ended: Vec<String>,
     /// What the crowd saw.
@@ -156,7 +161,7 @@ struct Running<'a> {
     recoveries: Vec<Recovery>,
     violations: Vec<Violation>,
     ended: Vec<String>,
-    /// What the payment company had before it was stopped for good.
+    /// What the payment gateway had before it was stopped for good.
     charges: Vec<Charge>,
     stock: Arc<Mutex<Vec<(i64, Stock)>>>,
     _samples: JoinSet<()>,
@@ -235,7 +240,7 @@ impl Running<'_> {
             sleep(LOOK_EVERY).await;
             self.watch.read();
         }
-        for round in &self.plan.rounds {
+        for (nth, round) in self.plan.rounds.iter().enumerate() {
             self.watch.read();
             if self.watch.waiting() == 0 {
                 // The sale is over: what is left of the plan would test nothing.
@@ -245,8 +250,19 @@ impl Running<'_> {
             if !self.recover(round, ended_us).await {
                 break;
             }
+            self.stay_quiet(self.plan.quiet_after(nth)).await;
         }
         Ok(())
+    }
+
+    /// Breaks nothing for a time, or until no shopper waits.
+    async fn stay_quiet(&mut self, time: Duration) {
+        let till = Instant::now() + time;
+        while Instant::now() < till && self.watch.waiting() > 0 {
+            self.revive();
+            sleep(LOOK_EVERY).await;
+            self.watch.read();
+        }
     }
 
     /// Begins and ends the faults of a round; gives when the shop may begin to recover.
@@ -431,6 +447,7 @@ impl Running<'_> {
             stock: &stock,
         };
         self.violations.extend(check(&evidence));
+        let quiet = evidence.quiet();
         if let Some(folder) = history.parent() {
             let lines: Vec<String> = evidence.admissions.iter().map(|admission| format!("{admission:?}\n")).collect();
             fs::write(folder.join("admissions.txt"), lines.concat())?;
@@ -443,6 +460,10 @@ impl Running<'_> {
             fs::write(folder.join("violations.txt"), lines.concat())?;
         }
         let Running { faults, recoveries, violations, ended, .. } = self;
-        Ok(Outcome { faults, recoveries, violations, ended, report })
+        // A shop that did not recover has broken a promise, which explains it.
+        if violations.is_empty() && !quiet.is_enough() {
+            return Err(RunError::HardlyQuiet(quiet));
+        }
+        Ok(Outcome { faults, recoveries, violations, quiet, ended, report })
     }
 }

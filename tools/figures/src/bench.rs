@@ -1,6 +1,6 @@
 //! What the programs of benchmarks share: failures, the run over their scenes, and the exit code.
 
-use std::{env, error::Error, fmt, fs, path::Path, path::PathBuf, process::ExitCode};
+use std::{env, error::Error, fmt, fs, path::Path, path::PathBuf, process::ExitCode, thread, time::Duration};
 
 use crate::table::{Measured, Reach, Results, number};
 
@@ -34,6 +34,12 @@ impl<E: Error> From<E> for Failure {
 pub fn programs() -> Result<PathBuf, Failure> {
     let program = env::current_exe()?;
     Ok(program.parent().ok_or_else(|| Failure::new("this program is in no folder"))?.to_owned())
+}
+
+/// Waits for a time.
+#[expect(clippy::disallowed_methods, reason = "no runtime here: a measurement waits, and its threads are its own")]
+pub fn pause(time: Duration) {
+    thread::sleep(time);
 }
 
 /// Measures the scenes that have a requested figure, or all of them if `only` is empty. A failure

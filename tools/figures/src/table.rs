@@ -123,7 +123,7 @@ impl Results {
         let mut table = String::new();
         let mut row = |cells: [&str; 6]| {
             let [key, ours, baseline, ratio, reach, reached] = cells;
-            let line = format!("{key:<28} {ours:>12} {baseline:>12} {ratio:>8} {reach:>11}  {reached}");
+            let line = format!("{key:<32} {ours:>12} {baseline:>12} {ratio:>8} {reach:>11}  {reached}");
             let _ = writeln!(table, "{}", line.trim_end());
         };
         row(["figure", "ours", "baseline", "ratio", "reach", "reached"]);

@@ -21,6 +21,8 @@
 //! # }
 //! ```
 //!
+//! [`ServiceProcess`] runs a service beside them, likewise.
+//!
 //! Tests use [`testing`], which starts both once and gives every test its own database.
 //!
 //! All functions block, for up to a second or two when a server starts or stops; asynchronous
@@ -35,6 +37,7 @@ mod process;
 mod program;
 mod redis;
 mod server;
+mod service;
 pub mod testing;
 
 pub use error::ServerError;
@@ -42,6 +45,7 @@ pub use folder::Folder;
 pub use postgres::PrivatePostgres;
 pub use program::{Versions, versions};
 pub use redis::{Moment, PrivateRedis};
+pub use service::{ServiceProcess, address_of, spawn_service};
 
 /// The failure that acknowledged writes survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

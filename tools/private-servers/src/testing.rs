@@ -40,7 +40,7 @@ use crate::{
 pub use authority::Authority;
 pub use pgbouncer::PgBouncer;
 pub use postgres_pair::PostgresPair;
-pub use programs::programs;
+pub use programs::{libfaketime, programs};
 pub use proxy::{Carry, Link, Proxy};
 pub use redis_cluster::{RedisCluster, RedisSentinel};
 

@@ -10,12 +10,13 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
+    clock::now_us,
     forge::{Forgery, out_of_a_real_one, out_of_nothing},
     history::Happening,
     messages::{Claims, Order, OrderStatus, Orders},
     plan::Behaviour,
     record::{Accepted, NOTES_MAX, Outcome, Paid, Redemption, Refusal},
-    shopper::{Shopper, Step, now_us},
+    shopper::{Shopper, Step},
     tally::Stage,
     wire::{Answer, NoAnswer, Target, request},
 };
@@ -237,7 +238,7 @@ impl Shopper<'_> {
 
     /// How long to wait after a response without a result. Records it as unexpected unless it asks
     /// for patience.
-    fn asked_for_patience(&mut self, what: &str, answer: &Answer) -> Option<Duration> {
+    pub(crate) fn asked_for_patience(&mut self, what: &str, answer: &Answer) -> Option<Duration> {
         if !asks_for_patience(answer.status) {
             self.record.surprised_by(format!("{what}: {} {}", answer.status.as_u16(), answer.problem().0));
         }
@@ -257,6 +258,9 @@ impl Shopper<'_> {
         sleep(self.plan.thinks[1]).await;
         let mut method = self.plan.payment.method();
         let (mut status, mut declines) = (order.status, 0);
+        if self.plan.behaviour == Behaviour::Cancel && status == OrderStatus::Held {
+            status = self.changes_its_mind(order.id).await;
+        }
         loop {
             self.note(Happening::Order { order: order.id, status: status.name() });
             status = match status {
@@ -266,6 +270,7 @@ impl Shopper<'_> {
                 }
                 OrderStatus::Lapsed => return Step::Done(self.lapsed(&order)),
                 OrderStatus::Refunded => return Step::Done(Outcome::Refunded),
+                OrderStatus::Cancelled => return Step::Done(Outcome::Cancelled),
                 OrderStatus::PaymentPending => self.watch(order.id, Some(WATCH_EVERY)).await,
                 OrderStatus::Promised | OrderStatus::Held => match self.send_payment(order.id, method).await {
                     Payment::Stands(status) => status,
@@ -317,7 +322,7 @@ impl Shopper<'_> {
         }
     }
 
-    async fn post_payment(&self, target: &Target, order: Uuid, method: &str) -> Result<Answer, NoAnswer> {
+    pub(crate) async fn post_payment(&self, target: &Target, order: Uuid, method: &str) -> Result<Answer, NoAnswer> {
         let cookie = self.cookie_header().unwrap_or_default();
         let path = format!("/api/orders/{order}/payment");
         let body = json!({ "payment_method": method });
@@ -326,7 +331,7 @@ impl Shopper<'_> {
     }
 
     /// Requests the order's status until there is an answer.
-    async fn watch(&mut self, order: Uuid, retry_after: Option<Duration>) -> OrderStatus {
+    pub(crate) async fn watch(&mut self, order: Uuid, retry_after: Option<Duration>) -> OrderStatus {
         self.pause(retry_after).await;
         loop {
             let answer = self.get(&format!("/api/orders/{order}")).await;
@@ -350,7 +355,7 @@ impl Shopper<'_> {
         Ok(answer)
     }
 
-    fn next_checkout(&mut self) -> Target {
+    pub(crate) fn next_checkout(&mut self) -> Target {
         let checkouts = &self.crowd.job.checkouts;
         checkouts[self.next_call() % checkouts.len()].clone()
     }

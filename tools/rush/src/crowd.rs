@@ -1,20 +1,18 @@
 //! The shoppers of one process.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{Instant, sleep_until, timeout_at},
-};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
     history::{EVENTS_BUFFERED, Event, History},
-    plan::{Plan, Profile},
-    record::Record,
-    shopper::{FoundCookies, Shopper, now_us},
+    plan::Profile,
     tally::Tally,
     wire::Target,
 };
@@ -76,24 +74,40 @@ impl Crowd {
         let (tally, found_cookies) = (Tally::new(job.shoppers), FoundCookies::default());
         (Arc::new(Crowd { tally, found_cookies, job, history }), events)
     }
+}
 
-    /// Sends every shopper, and sends the record of each as it ends.
-    pub(crate) async fn rush(self: Arc<Crowd>, records: mpsc::Sender<Record>) {
-        let until_start = u64::try_from(self.job.starts_at_us - now_us()).unwrap_or(0);
-        let start = Instant::now() + Duration::from_micros(until_start);
-        let deadline = start + self.job.time_limit;
-        let mut shoppers = JoinSet::new();
-        for index in self.job.first..self.job.first + self.job.shoppers {
-            let (crowd, records) = (Arc::clone(&self), records.clone());
-            shoppers.spawn(async move {
-                let plan = Plan::new(crowd.job.seed, index, &crowd.job.profile);
-                sleep_until((start + plan.arrives_after).min(deadline)).await;
-                let mut shopper = Shopper::new(&crowd, plan);
-                let outcome = timeout_at(deadline, shopper.visit()).await.ok();
-                // The receiver is gone once the rush has ended.
-                let _ = records.send(shopper.leaves_with(outcome)).await;
-            });
+/// The tickets of two shoppers, so that one of another shopper is always available.
+#[derive(Debug, Default)]
+pub(crate) struct FoundCookies(Mutex<VecDeque<(u32, String)>>);
+
+impl FoundCookies {
+    pub(crate) fn offer(&self, index: u32, cookie: &str) {
+        let mut found = self.0.lock().expect("nothing panics while it holds this lock");
+        if found.len() < 2 && found.iter().all(|(owner, _)| *owner != index) {
+            found.push_back((index, cookie.to_owned()));
         }
-        while shoppers.join_next().await.is_some() {}
+    }
+
+    /// The ticket of another shopper.
+    pub(crate) fn of_another_shopper(&self, index: u32) -> Option<String> {
+        let found = self.0.lock().expect("nothing panics while it holds this lock");
+        found.iter().find(|(owner, _)| *owner != index).map(|(_, cookie)| cookie.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_found_cookie_belongs_to_another_shopper() {
+        let found = FoundCookies::default();
+        assert_eq!(found.of_another_shopper(1), None);
+        found.offer(1, "a=1");
+        assert_eq!(found.of_another_shopper(1), None);
+        found.offer(2, "b=2");
+        found.offer(3, "c=3");
+        assert_eq!(found.of_another_shopper(1).as_deref(), Some("b=2"));
+        assert_eq!(found.of_another_shopper(3).as_deref(), Some("a=1"));
     }
 }

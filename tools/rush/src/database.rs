@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use fairline_postgres::connect_for_tool;
 use fairline_server::Secret;
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -66,8 +67,7 @@ impl Database {
     /// Connects, and checks that this is the database of the sale.
     pub(crate) async fn of_sale(url: &Secret, sale: Uuid) -> Result<Database, RushError> {
         let unreachable = |error: sqlx::Error| RushError::Database(error.to_string());
-        let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_secs(2));
-        let pool = pool.connect(url.expose()).await.map_err(unreachable)?;
+        let pool = connect_for_tool(url.expose(), 2).await.map_err(unreachable)?;
         let stock: Option<Stock> = sqlx::query_as(STOCK).bind(sale).fetch_optional(&pool).await.map_err(unreachable)?;
         if stock.is_none() {
             return Err(RushError::Database(format!("it has no sale {sale}")));

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
-use crate::shopper::now_us;
+use crate::clock::now_us;
 
 /// Maximum events per shopper.
 const EVENTS_MAX: u32 = 10_000;
@@ -81,6 +81,16 @@ pub enum Happening {
     },
     /// A payment was sent.
     PaySent {
+        /// The order.
+        order: Uuid,
+    },
+    /// A request to withdraw the payment of an order, or to cancel the order, was sent.
+    WithdrawalSent {
+        /// The order.
+        order: Uuid,
+    },
+    /// A checkout confirmed that no payment of an order is pending.
+    Withdrawn {
         /// The order.
         order: Uuid,
     },

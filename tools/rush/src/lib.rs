@@ -1,6 +1,7 @@
 //! The crowd simulator, `fairline rush`: simulated shoppers over real sockets who join, wait, buy,
-//! dawdle, leave, close the lid, come back, replay and forge. Its report judges every promise of
-//! the design, counted from the shoppers' observations and, separately, from the database.
+//! dawdle, leave, close the lid, come back, replay, forge and cancel. Its report judges every
+//! promise of the design, counted from the shoppers' observations and, separately, from the
+//! database.
 //!
 //! - [`plan`](crate::plan::Plan), `count`, `forge` and `report` are pure: a crowd can be repeated
 //!   from its seed, and the verdict is tested against every way to break a promise.
@@ -14,6 +15,7 @@
 mod again;
 mod audit;
 mod checkout;
+mod clock;
 mod count;
 mod crowd;
 mod database;
@@ -32,6 +34,7 @@ mod show;
 mod tally;
 mod visit;
 mod wire;
+mod withdraw;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -41,18 +44,19 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 pub use audit::replay;
+pub use count::counted;
 pub use history::{Event, Happening};
 pub use plan::{Behaviour, Choice, Dice, Payment, Plan, Profile, Shares, SharesError, Transport};
 pub use report::{DatabaseCount, Report};
 pub use settings::Settings;
 pub use wire::{Target, TargetError};
 
+use clock::now_us;
 use crowd::{Guests, Job};
 use database::Database;
 use history::HistoryFile;
 use messages::{ActiveSales, AdminSale, SaleCard};
 use report::Evidence;
-use shopper::now_us;
 use show::Screen;
 use wire::{Caller, request};
 
@@ -114,7 +118,8 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
     };
     let seed = settings.seed.unwrap_or_else(|| Dice::new(now_us().cast_unsigned(), 0).below(1 << 32));
     let screen = Screen::new(Instant::now(), settings.quiet);
-    screen.say(&format!("{} shoppers for {} ({} units), seed {seed}", settings.shoppers, card.name, card.total));
+    let shoppers = counted(settings.shoppers, "shopper", "shoppers");
+    screen.say(&format!("{shoppers} for {} ({}), seed {seed}", card.name, counted(card.total, "unit", "units")));
     let started = Instant::now();
     let guests = guests(settings).await?;
     let lane = guests.as_ref().map(|guests| guests.lane);

@@ -105,6 +105,7 @@ pub(crate) enum OrderStatus {
     Paid,
     Lapsed,
     Refunded,
+    Cancelled,
 }
 
 impl OrderStatus {

@@ -6,10 +6,14 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use fairline_shopper_model::{Visit, live_profile, live_visit};
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// The behaviour of a shopper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Behaviour {
     /// Waits, claims, redeems, pays.
     Buy,
@@ -27,16 +31,23 @@ pub enum Behaviour {
     Forge,
     /// Buys up to the limit, then joins again and tries to buy more.
     Again,
+    /// Redeems, then cancels the order, or sends a payment and withdraws it or cancels the order;
+    /// after a withdrawal it pays again.
+    Cancel,
     /// Behaves like the simulated shoppers of the control law's benchmark: goes on, leaves or falls
     /// silent at each step, at human speed.
     Visit,
 }
 
 /// The transport of a shopper's page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Transport {
     /// A WebSocket.
+    #[strum(serialize = "websocket")]
     WebSocket,
     /// Server-Sent Events.
     Sse,
@@ -45,8 +56,11 @@ pub enum Transport {
 }
 
 /// The result of a shopper's first payment. After a decline, the shopper pays with a good card.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Payment {
     /// Succeeds at once.
     Visa,
@@ -77,51 +91,28 @@ impl Payment {
     }
 }
 
-/// A set of choices for which shares can be configured.
-pub trait Choice: Copy + PartialEq + 'static {
+/// A set of choices for which shares can be configured. Each has its name on the command line.
+pub trait Choice: Copy + PartialEq + Into<&'static str> + VariantArray {
     /// The kind of choice, for error messages.
     const KIND: &'static str;
-    /// All choices with their names on the command line.
-    const NAMES: &'static [(Self, &'static str)];
 
     /// The name on the command line.
     #[must_use]
     fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(choice, _)| *choice == self).map_or("?", |(_, name)| name)
+        self.into()
     }
 }
 
 impl Choice for Behaviour {
     const KIND: &'static str = "behaviour";
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Behaviour::Buy, "buy"),
-        (Behaviour::Dawdle, "dawdle"),
-        (Behaviour::Leave, "leave"),
-        (Behaviour::CloseLid, "close-lid"),
-        (Behaviour::ComeBack, "come-back"),
-        (Behaviour::Replay, "replay"),
-        (Behaviour::Forge, "forge"),
-        (Behaviour::Again, "again"),
-        (Behaviour::Visit, "visit"),
-    ];
 }
 
 impl Choice for Transport {
     const KIND: &'static str = "transport";
-    const NAMES: &'static [(Self, &'static str)] =
-        &[(Transport::WebSocket, "websocket"), (Transport::Sse, "sse"), (Transport::Poll, "poll")];
 }
 
 impl Choice for Payment {
     const KIND: &'static str = "payment";
-    const NAMES: &'static [(Self, &'static str)] = &[
-        (Payment::Visa, "visa"),
-        (Payment::Declined, "declined"),
-        (Payment::Slow, "slow"),
-        (Payment::Timeout, "timeout"),
-        (Payment::Flaky, "flaky"),
-        (Payment::Action, "action"),
-    ];
 }
 
 /// The shares of a crowd by choice, in parts of their sum: `buy=70,leave=30`. Choices that are not
@@ -162,11 +153,11 @@ impl<T: Choice> FromStr for Shares<T> {
     type Err = SharesError;
 
     fn from_str(text: &str) -> Result<Self, SharesError> {
-        let mut shares: Vec<(T, u32)> = Vec::with_capacity(T::NAMES.len());
+        let mut shares: Vec<(T, u32)> = Vec::with_capacity(T::VARIANTS.len());
         for item in text.split(',').map(str::trim) {
             let (name, parts) = item.split_once('=').ok_or_else(|| SharesError::Form(item.to_owned()))?;
-            let Some((choice, _)) = T::NAMES.iter().find(|(_, known)| *known == name.trim()) else {
-                let known = T::NAMES.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", ");
+            let Some(choice) = T::VARIANTS.iter().find(|known| known.name() == name.trim()) else {
+                let known = T::VARIANTS.iter().map(|known| known.name()).collect::<Vec<_>>().join(", ");
                 return Err(SharesError::Unknown { given: name.to_owned(), kind: T::KIND, known });
             };
             let parts = parts.trim().parse().ok().filter(|parts| *parts <= PARTS_MAX);
@@ -370,7 +361,7 @@ mod tests {
         assert_eq!(wrong(""), "`` is not of the form name=parts, like buy=70");
         assert_eq!(
             wrong("by=70"),
-            "`by` is not a behaviour; there are buy, dawdle, leave, close-lid, come-back, replay, forge, again, visit"
+            "`by` is not a behaviour; there are buy, dawdle, leave, close-lid, come-back, replay, forge, again, cancel, visit"
         );
         assert_eq!(wrong("buy=-1"), "`buy=-1` is not a share: a whole number from 0 to 1000000");
         assert_eq!(wrong("buy=4000000000"), "`buy=4000000000` is not a share: a whole number from 0 to 1000000");
@@ -401,9 +392,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_survive_being_written_and_read(parts in proptest::collection::vec(0_u32..1_000, 9)) {
+        fn shares_survive_being_written_and_read(parts in proptest::collection::vec(0_u32..1_000, 10)) {
             prop_assume!(parts.iter().any(|part| *part > 0));
-            let shares = Shares(Behaviour::NAMES.iter().map(|(b, _)| *b).zip(parts).collect());
+            let shares = Shares(Behaviour::VARIANTS.iter().copied().zip(parts).collect());
             prop_assert_eq!(shares.to_string().parse::<Shares<Behaviour>>().unwrap(), shares);
         }
 

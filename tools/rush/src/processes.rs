@@ -16,9 +16,11 @@ use tokio::{
 
 use crate::{
     RushError,
+    count::counted,
     crowd::{Crowd, Job},
     history::{EVENTS_BUFFERED, Event, HistoryFile},
     record::Record,
+    shopper,
     tally::Progress,
 };
 
@@ -80,7 +82,7 @@ async fn send_from_here(
     let mut events = Vec::new();
     let (sender, mut records) = mpsc::channel(RECORDS_BUFFERED);
     let mut rush = JoinSet::new();
-    rush.spawn(Arc::clone(&crowd).rush(sender));
+    rush.spawn(shopper::rush(Arc::clone(&crowd), sender));
     let mut seconds = interval(PROGRESS_EVERY);
     let mut all = Vec::with_capacity(crowd.job.shoppers as usize);
     loop {
@@ -201,7 +203,7 @@ impl Part {
         if known == shoppers {
             Ok(lost)
         } else {
-            Err(RushError::Part(format!("{status}, {known} of {shoppers} shoppers known")))
+            Err(RushError::Part(format!("{status}, {known} of {} known", counted(shoppers, "shopper", "shoppers"))))
         }
     }
 }
@@ -218,7 +220,7 @@ pub(crate) async fn carry_part() -> Result<(), RushError> {
     let mut events = Vec::new();
     let (sender, mut records) = mpsc::channel(RECORDS_BUFFERED);
     let mut rush = JoinSet::new();
-    rush.spawn(Arc::clone(&crowd).rush(sender));
+    rush.spawn(shopper::rush(Arc::clone(&crowd), sender));
     let mut stdout = tokio::io::stdout();
     let mut seconds = interval(PROGRESS_EVERY);
     let mut ignored = [0; 64];

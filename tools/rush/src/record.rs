@@ -170,6 +170,8 @@ pub(crate) enum Outcome {
     Lapsed,
     /// Paid, but too late; refunded.
     Refunded,
+    /// Cancelled its order.
+    Cancelled,
     /// Left by message.
     Left,
     /// Removed from the line by an operator.

@@ -15,7 +15,7 @@ use fairline_sale::{LineOrder, SaleMode};
 use serde::Serialize;
 
 use self::{database::what_the_database_says, shoppers::what_shoppers_saw};
-use crate::{ledger::Ledger, messages::AdminSale, record::Record};
+use crate::{count::counted, ledger::Ledger, messages::AdminSale, record::Record};
 
 /// Maximum sentences of one kind in a report.
 const SENTENCES_MAX: usize = 20;
@@ -106,6 +106,8 @@ pub struct Report {
     pub lapsed: u64,
     /// Shoppers who got a refund.
     pub refunded: u64,
+    /// Shoppers who cancelled their orders.
+    pub cancelled: u64,
     /// Shoppers who left explicitly.
     pub left: u64,
     /// Shoppers whose ticket an operator removed.
@@ -192,7 +194,9 @@ impl Report {
                 let counted = [database.promised, database.held, database.sold];
                 if shown != counted {
                     let of = "promised, held and sold";
-                    report.mismatches.push(format!("of {of} the admin API shows {shown:?}, the database {counted:?}"));
+                    report
+                        .mismatches
+                        .push(format!("{of} differ: the admin API shows {shown:?}, the database {counted:?}"));
                 }
             }
             (Some(Err(error)), _) => report.mismatches.push(format!("the admin API could not be read: {error}")),
@@ -235,21 +239,35 @@ fn broken_promises(report: &Report, mode: SaleMode) -> Vec<String> {
     let database = report.database.clone().unwrap_or_default();
     let risked = if mode == SaleMode::Yield { report.no_unit } else { 0 };
     let promises = [
-        (1, u64::try_from(report.oversold).unwrap_or(0), "units are held or sold beyond the stock"),
-        (2, report.double_used, "tokens were accepted twice"),
-        (2, report.forged_accepted, "forged tokens were accepted"),
-        (2, report.stolen_accepted, "tokens were accepted from another shopper than their holder"),
-        (2, report.expired_accepted, "tokens were accepted after they had expired"),
-        (3, report.turned_away - risked, "shoppers were in time and were turned away"),
-        (4, report.inversions, "pairs of shoppers who stayed were admitted against their ordinals"),
-        (5, report.places_lost, "shoppers lost their place"),
-        (6, database.captured_without_order, "captured payments are neither an order nor refunded"),
-        (6, database.payments_unfinished, "payments were never completed"),
-        (7, report.unresolved, "shoppers never received an outcome"),
-        (8, report.over_limit, "shoppers have more units than the limit per shopper"),
+        (1, u64::try_from(report.oversold).unwrap_or(0), "unit is", "units are", "held or sold beyond the stock"),
+        (2, report.double_used, "token was", "tokens were", "accepted twice"),
+        (2, report.forged_accepted, "forged token was", "forged tokens were", "accepted"),
+        (2, report.stolen_accepted, "token was", "tokens were", "accepted from another shopper than their holder"),
+        (2, report.expired_accepted, "token was", "tokens were", "accepted after they had expired"),
+        (3, report.turned_away - risked, "shopper was", "shoppers were", "in time and turned away"),
+        (
+            4,
+            report.inversions,
+            "pair of shoppers who stayed was",
+            "pairs of shoppers who stayed were",
+            "admitted against their ordinals",
+        ),
+        (5, report.places_lost, "shopper", "shoppers", "lost their place"),
+        (
+            6,
+            database.captured_without_order,
+            "captured payment is",
+            "captured payments are",
+            "neither an order nor refunded",
+        ),
+        (6, database.payments_unfinished, "payment was", "payments were", "never completed"),
+        (7, report.unresolved, "shopper", "shoppers", "never received an outcome"),
+        (8, report.over_limit, "shopper has", "shoppers have", "more units than the limit per shopper"),
     ];
-    let broken = promises.into_iter().filter(|(_, count, _)| *count > 0);
-    broken.map(|(promise, count, what)| format!("promise {promise}: {count} {what}")).collect()
+    let broken = promises.into_iter().filter(|(_, count, ..)| *count > 0);
+    broken
+        .map(|(promise, count, one, many, what)| format!("promise {promise}: {} {what}", counted(count, one, many)))
+        .collect()
 }
 
 fn shorten(sentences: &mut Vec<String>) {

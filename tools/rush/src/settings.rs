@@ -55,7 +55,8 @@ pub struct Settings {
     #[arg(long)]
     pub seed: Option<u64>,
 
-    /// Shares of behaviours: buy, again, dawdle, leave, close-lid, come-back, replay, forge, visit.
+    /// Shares of behaviours: buy, again, dawdle, leave, close-lid, come-back, replay, forge,
+    /// cancel, visit.
     #[arg(
         long,
         value_name = "SHARES",

@@ -1,15 +1,16 @@
 //! One shopper's visit: arrives, waits, follows its plan, receives its outcome.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Mutex,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hyper::Method;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
 
 use crate::{
+    clock::now_us,
     crowd::Crowd,
     history::{Diary, Happening},
     line::{Entered, Entrance, Line, Lost},
@@ -37,7 +38,7 @@ pub(crate) struct Shopper<'a> {
     pub(crate) caller: Caller,
     pub(crate) record: Record,
     pub(crate) backoff: Backoff,
-    /// Like a page, a shopper pauses for four times the announced time to reconnect, at most.
+    /// Like a page, a shopper pauses for at most twice the announced time to reconnect.
     pause_max: Duration,
     diary: Diary,
     cookies: BTreeMap<String, String>,
@@ -215,7 +216,7 @@ impl<'a> Shopper<'a> {
             }
             LineMessage::Over { outcome } => Some(self.over(outcome).await),
             LineMessage::Heartbeat { reconnect_within_ms } => {
-                self.pause_max = Duration::from_millis(u64::from(reconnect_within_ms)) * 4;
+                self.pause_max = Duration::from_millis(u64::from(reconnect_within_ms)) * 2;
                 None
             }
             LineMessage::Reconnecting {} => None,
@@ -384,28 +385,24 @@ impl Backoff {
     }
 }
 
-/// The tickets of two shoppers, so that one of another shopper is always available.
-#[derive(Debug, Default)]
-pub(crate) struct FoundCookies(Mutex<VecDeque<(u32, String)>>);
-
-impl FoundCookies {
-    fn offer(&self, index: u32, cookie: &str) {
-        let mut found = self.0.lock().expect("nothing panics while it holds this lock");
-        if found.len() < 2 && found.iter().all(|(owner, _)| *owner != index) {
-            found.push_back((index, cookie.to_owned()));
-        }
+/// Sends every shopper of a crowd, and sends the record of each as it ends.
+pub(crate) async fn rush(crowd: Arc<Crowd>, records: mpsc::Sender<Record>) {
+    let until_start = u64::try_from(crowd.job.starts_at_us - now_us()).unwrap_or(0);
+    let start = Instant::now() + Duration::from_micros(until_start);
+    let deadline = start + crowd.job.time_limit;
+    let mut shoppers = JoinSet::new();
+    for index in crowd.job.first..crowd.job.first + crowd.job.shoppers {
+        let (crowd, records) = (Arc::clone(&crowd), records.clone());
+        shoppers.spawn(async move {
+            let plan = Plan::new(crowd.job.seed, index, &crowd.job.profile);
+            sleep_until((start + plan.arrives_after).min(deadline)).await;
+            let mut shopper = Shopper::new(&crowd, plan);
+            let outcome = timeout_at(deadline, shopper.visit()).await.ok();
+            // The receiver is gone once the rush has ended.
+            let _ = records.send(shopper.leaves_with(outcome)).await;
+        });
     }
-
-    /// The ticket of another shopper.
-    pub(crate) fn of_another_shopper(&self, index: u32) -> Option<String> {
-        let found = self.0.lock().expect("nothing panics while it holds this lock");
-        found.iter().find(|(owner, _)| *owner != index).map(|(_, cookie)| cookie.clone())
-    }
-}
-
-/// Now, in microseconds since 1970.
-pub(crate) fn now_us() -> i64 {
-    i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
+    while shoppers.join_next().await.is_some() {}
 }
 
 #[cfg(test)]
@@ -417,17 +414,5 @@ mod tests {
         let mut backoff = Backoff::default();
         let pauses: Vec<u128> = (0..7).map(|_| backoff.grow().as_millis()).collect();
         assert_eq!(pauses, [200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
-    }
-
-    #[test]
-    fn a_found_cookie_belongs_to_another_shopper() {
-        let found = FoundCookies::default();
-        assert_eq!(found.of_another_shopper(1), None);
-        found.offer(1, "a=1");
-        assert_eq!(found.of_another_shopper(1), None);
-        found.offer(2, "b=2");
-        found.offer(3, "c=3");
-        assert_eq!(found.of_another_shopper(1).as_deref(), Some("b=2"));
-        assert_eq!(found.of_another_shopper(3).as_deref(), Some("a=1"));
     }
 }

@@ -1,4 +1,4 @@
-//! The payment company's HTTP API: the part of Stripe's that a shop needs to take a payment
+//! The payment gateway's HTTP API: the part of Stripe's that a shop needs to take a payment
 //! (<https://docs.stripe.com/api>).
 
 use std::{
@@ -20,6 +20,7 @@ use crate::{
     company::{
         ACTION_TAKES, Company, Delivery, Disputed, Intent, Operation, Outcome, REFUND_TAKES, Refund, Refunded, Status,
     },
+    json::{dispute_to_json, refund_to_json, to_json},
     webhook::{self, Webhook},
 };
 
@@ -84,50 +85,6 @@ impl IntoResponse for Refused {
         }
         (self.status, axum::Json(json!({ "error": error }))).into_response()
     }
-}
-
-/// An intent in Stripe's format, with its charge expanded.
-pub(crate) fn to_json(intent: &Intent) -> Value {
-    let Intent { id, status, amount, currency, payment, refunded, dispute } = intent;
-    let word = match status {
-        Status::RequiresAction => "requires_action",
-        Status::RequiresCapture => "requires_capture",
-        Status::Succeeded => "succeeded",
-        Status::Canceled => "canceled",
-        Status::Declined => "requires_payment_method",
-    };
-    let metadata = payment.as_ref().map_or_else(|| json!({}), |payment| json!({ "payment": payment }));
-    let mut object = json!({
-        "id": id,
-        "object": "payment_intent",
-        "status": word,
-        "amount": amount,
-        "currency": currency,
-        "capture_method": "manual",
-        "metadata": metadata,
-        "client_secret": format!("{id}_secret_sandbox"),
-        "latest_charge": null,
-        "last_payment_error": null,
-    });
-    match status {
-        Status::RequiresAction => object["next_action"] = json!({ "type": "use_stripe_sdk" }),
-        Status::Declined => {
-            object["last_payment_error"] = json!({ "type": "card_error", "code": "card_declined" });
-        }
-        Status::RequiresCapture | Status::Succeeded => {
-            object["latest_charge"] = json!({
-                "id": id.replacen("pi_", "ch_", 1),
-                "object": "charge",
-                "amount": amount,
-                "refunded": intent.is_refunded(),
-                "amount_refunded": refunded,
-                "disputed": dispute.is_some(),
-                "payment_intent": id,
-            });
-        }
-        Status::Canceled => {}
-    }
-    object
 }
 
 /// The secret key of an account; any key with the right prefix is accepted.
@@ -288,48 +245,6 @@ async fn answer_dispute(
 /// Accepts a dispute as lost.
 async fn close_dispute(State(gateway): State<Gateway>, _: Account, Path(id): Path<String>) -> Response {
     gateway.end_dispute(&id, Disputed::Lost)
-}
-
-/// A refund in Stripe's format.
-pub(crate) fn refund_to_json(intent: &str, refund: &Refund) -> Value {
-    let word = match refund.status {
-        Refunded::Pending => "pending",
-        Refunded::Succeeded => "succeeded",
-        Refunded::Failed => "failed",
-    };
-    let mut metadata = json!({});
-    for (name, value) in [("payment", &refund.payment), ("request", &refund.request)] {
-        if let Some(value) = value {
-            metadata[name] = json!(value);
-        }
-    }
-    json!({
-        "id": refund.id,
-        "object": "refund",
-        "status": word,
-        "amount": refund.amount,
-        "payment_intent": intent,
-        "metadata": metadata,
-    })
-}
-
-/// The dispute of an intent, in Stripe's format.
-pub(crate) fn dispute_to_json(intent: &Intent) -> Option<Value> {
-    let dispute = intent.dispute.as_ref()?;
-    let word = match dispute.status {
-        Disputed::NeedsResponse => "needs_response",
-        Disputed::Won => "won",
-        Disputed::Lost => "lost",
-    };
-    Some(json!({
-        "id": dispute.id,
-        "object": "dispute",
-        "status": word,
-        "amount": intent.amount,
-        "currency": intent.currency,
-        "reason": "fraudulent",
-        "payment_intent": intent.id,
-    }))
 }
 
 impl Gateway {

@@ -1,4 +1,4 @@
-//! The payment company's state: intents, and the responses it has given. No I/O; time is passed in.
+//! The payment gateway's state: intents, and the responses it has given. No I/O; time is passed in.
 
 #[cfg(test)]
 mod tests;
@@ -284,7 +284,9 @@ impl Company {
         };
         let delivery = match (profile, &operation) {
             (Profile::Timeout, _) if charges => Delivery::Never,
-            (Profile::Slow, Operation::Create { .. }) | (Profile::DisputedEarly, Operation::Capture(_)) => Delivery::Late,
+            (Profile::Slow, Operation::Create { .. }) | (Profile::DisputedEarly, Operation::Capture(_)) => {
+                Delivery::Late
+            }
             _ => Delivery::Now,
         };
         match outcome {

@@ -1,4 +1,4 @@
-//! A payment company in memory, for the demo and for tests. It moves no money and misbehaves on
+//! A payment gateway in memory, for the demo and for tests. It moves no money and misbehaves on
 //! request.
 //!
 //! Its HTTP API and its webhooks are the part of Stripe's that a shop needs: payment intents that
@@ -31,6 +31,7 @@
 mod api;
 mod bounded;
 mod company;
+mod json;
 mod webhook;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -43,7 +44,7 @@ use tokio::net::TcpListener;
 /// How long a stop waits for requests in progress.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// The sandbox gateway: a payment company in memory that misbehaves on request.
+/// The sandbox gateway: a payment gateway in memory that misbehaves on request.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "sandbox-gateway", version)]
 pub struct Settings {

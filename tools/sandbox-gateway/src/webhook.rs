@@ -23,8 +23,8 @@ use tracing::debug;
 use uuid::Uuid;
 
 use crate::{
-    api::{dispute_to_json, to_json},
     company::{Intent, Schedule, Status},
+    json::{dispute_to_json, to_json},
 };
 
 /// Maximum webhooks in the queue; further ones are dropped, as a real company's may be late for

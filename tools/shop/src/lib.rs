@@ -42,7 +42,7 @@ pub const WAITING_ROOMS: [&str; 2] = ["waiting-room-1", "waiting-room-2"];
 pub const CONTROLLERS: [&str; 2] = ["admission-controller-1", "admission-controller-2"];
 /// The two checkouts.
 pub const CHECKOUTS: [&str; 2] = ["checkout-1", "checkout-2"];
-/// The payment company.
+/// The payment gateway.
 pub const GATEWAY: &str = "sandbox-gateway-1";
 /// All of them.
 pub const NAMES: [&str; 7] =
@@ -441,7 +441,7 @@ impl<S> Shop<S> {
         (StatusCode::SERVICE_UNAVAILABLE, Value::Null)
     }
 
-    /// Calls the payment company.
+    /// Calls the payment gateway.
     ///
     /// # Errors
     /// When it does not answer.

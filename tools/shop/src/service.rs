@@ -1,13 +1,15 @@
 //! One service as a process: started, signalled, killed, with another clock.
 
 use std::{
-    fs::File,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Child,
 };
 
-use fairline_private_servers::testing::programs;
+use fairline_private_servers::{
+    spawn_service,
+    testing::{libfaketime, programs},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -48,32 +50,24 @@ impl Service {
     }
 }
 
-/// Where a service listens: fixed ports, at an address of 127.0.0.0/8 that no other process uses.
+/// Where a service listens.
 pub(crate) fn address_of(name: &str) -> SocketAddr {
-    let [.., high, low] = std::process::id().to_be_bytes();
-    let port = NAMES.iter().position(|known| *known == name).unwrap_or(NAMES.len());
-    let port = 9_000 + u16::try_from(port).expect("there are few services");
-    SocketAddr::from((Ipv4Addr::new(127, 200, high, low), port))
+    let nth = NAMES.iter().position(|known| *known == name).unwrap_or(NAMES.len());
+    fairline_private_servers::address_of(u16::try_from(nth).expect("there are few services"))
 }
 
 fn spawn(name: &str, arguments: &[String], log: &Path, seconds_ahead: Option<i64>) -> Child {
     let (binary, _) = name.rsplit_once('-').expect("names end in a number");
-    let log = File::options().create(true).append(true).open(log).expect("the shop's folder can be written to");
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]);
-    if let Some(seconds) = seconds_ahead {
-        // The library instead of its wrapper, which would be a parent process that gets the
-        // signals. The monotonic clock stays real.
-        let library = format!("LD_PRELOAD={}", libfaketime().display());
-        command.args(["env", &library, &format!("FAKETIME={seconds:+}s"), "DONT_FAKE_MONOTONIC=1"]);
-    }
-    command.arg(programs().join(binary)).args(arguments);
-    command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be cloned")).stderr(log);
-    command.spawn().expect("setpriv is part of util-linux")
-}
-
-fn libfaketime() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").expect("a folder").filter_map(|entry| Some(entry.ok()?.path()));
-    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketime.so.1"));
-    libraries.find(|library| library.exists()).expect("faketime is installed: scripts/setup.sh test")
+    let program = programs().join(binary);
+    let child = match seconds_ahead {
+        None => spawn_service(&program, arguments, log),
+        Some(seconds) => {
+            // The library instead of its wrapper, which would be a parent process that gets the
+            // signals. The monotonic clock stays real.
+            let library = format!("LD_PRELOAD={}", libfaketime().display());
+            let clock = [library, format!("FAKETIME={seconds:+}s"), "DONT_FAKE_MONOTONIC=1".to_owned()];
+            spawn_service("env".as_ref(), &[&clock[..], &[program.display().to_string()], arguments].concat(), log)
+        }
+    };
+    child.expect("setpriv is part of util-linux, and the shop's folder can be written to")
 }

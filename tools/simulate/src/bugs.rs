@@ -23,6 +23,16 @@ pub enum Bug {
     AdmitsUnpublished,
     /// The newest admission of a ticket is the one with the latest time.
     NewestByClock,
+    /// An epoch that began in the future delays every later one.
+    EpochInTheFuture,
+    /// Epochs of a series follow each other without a pause.
+    EpochsWithoutPause,
+    /// A removed ticket that is passed is not recorded as removed.
+    RemovalsNotRecorded,
+    /// A token lapses with its claim window although a page has claimed it.
+    ClaimsIgnored,
+    /// A ticket that waits is passed, and recorded as removed.
+    PassedAsRemoved,
 }
 
 /// Some bugs.
@@ -50,7 +60,9 @@ pub struct Control {
     pub name: &'static str,
     /// Its finding and effect.
     pub what: &'static str,
-    /// In the ledger and the tick.
+    /// The kind of violation that it causes: see [`crate::story::kind`].
+    pub breaks: &'static str,
+    /// In the mirrors: the ledger's statements and rows and checkout.
     pub bugs: &'static [Bug],
     /// In the library: current text, and its replacement.
     pub patches: &'static [(&'static str, &'static str)],
@@ -61,12 +73,14 @@ pub const CONTROLS: &[Control] = &[
     Control {
         name: "old-turns-republished",
         what: "core 1: after a loss of Redis an old turn replaces a new one",
+        breaks: "turn differs",
         bugs: &[Bug::OldTurnsRepublished],
         patches: &[],
     },
     Control {
         name: "returned-in-between",
         what: "core 2: a shopper who returns between query and publication is passed",
+        breaks: "silent page",
         bugs: &[],
         patches: &[(
             "local passed = call('ZRANGE', keys[RETURNED], '-inf', text(cursor), 'BYSCORE', 'WITHSCORES')",
@@ -76,54 +90,63 @@ pub const CONTROLS: &[Control] = &[
     Control {
         name: "recalled-over-epochs",
         what: "core 6: a ticket recalled in an earlier epoch is served as if recalled in this one",
+        breaks: "the record is rejected",
         bugs: &[],
         patches: &[("    call('UNLINK', keys[RECALLED], keys[ABSENT], keys[RETURNED], keys[PASSED])\n", "")],
     },
     Control {
         name: "no-fence",
         what: "core 12: controllers with two primaries take the line from each other",
+        breaks: "epochs too fast",
         bugs: &[Bug::NoFence],
         patches: &[],
     },
     Control {
         name: "clock-goes-back",
         what: "core 13: a database clock that went back stops the sale",
+        breaks: "no progress",
         bugs: &[Bug::ClockGoesBack],
         patches: &[],
     },
     Control {
         name: "equal-numbers",
         what: "core 16: two publications have one number, and the later one is taken",
+        breaks: "two holders",
         bugs: &[Bug::NumbersReused],
         patches: &[("publication <= number(keys, 'publication')", "publication < number(keys, 'publication')")],
     },
     Control {
         name: "leave-not-recorded",
         what: "core 19: a shopper who leaves between commit and publication keeps a unit until the claim window ends",
+        breaks: "leave not recorded",
         bugs: &[],
         patches: &[("if known == 'left' and is_live(turn) then call('HSET', keys[CLAIMS], id, 'left') end", "")],
     },
     Control {
         name: "moved-after-an-operator",
         what: "core 18: a sale that an operator closes while it opens admits shoppers",
+        breaks: "not open",
         bugs: &[Bug::MovedAfterAnOperator],
         patches: &[],
     },
     Control {
         name: "outages-count",
         what: "core 20: turns that no page could claim in an outage count as unclaimed",
+        breaks: "place lost",
         bugs: &[Bug::OutagesCount],
         patches: &[],
     },
     Control {
         name: "limit-per-ticket",
         what: "promise 8: a shopper who joins anew gets the limit again",
+        breaks: "above the limit",
         bugs: &[Bug::LimitPerTicket],
         patches: &[],
     },
     Control {
         name: "query-beyond-redis",
         what: "found here: a Redis one epoch behind can't answer a query beyond its last ticket",
+        breaks: "not settled",
         bugs: &[],
         patches: &[(
             "    if highest > from then\n        waiting = waiting + highest",
@@ -133,19 +156,57 @@ pub const CONTROLS: &[Control] = &[
     Control {
         name: "revocations-count",
         what: "core 20: revoked tokens count as unclaimed turns",
+        breaks: "place lost",
         bugs: &[Bug::RevocationsCount],
         patches: &[],
     },
     Control {
         name: "admits-unpublished",
         what: "found here: a ticket whose lapsed turn is not published is admitted again",
+        breaks: "the record is rejected",
         bugs: &[Bug::AdmitsUnpublished],
         patches: &[],
     },
     Control {
         name: "newest-by-clock",
         what: "found here: after the database's clock was set back an older turn counts as the newest",
+        breaks: "turn differs",
         bugs: &[Bug::NewestByClock],
+        patches: &[],
+    },
+    Control {
+        name: "epoch-in-the-future",
+        what: "found here: an epoch that began in the future delays every later one",
+        breaks: "no progress",
+        bugs: &[Bug::EpochInTheFuture],
+        patches: &[],
+    },
+    Control {
+        name: "epochs-without-pause",
+        what: "promise 9: epochs of a series follow each other without a pause, and use the ordinals up",
+        breaks: "epochs too fast",
+        bugs: &[Bug::EpochsWithoutPause],
+        patches: &[],
+    },
+    Control {
+        name: "removals-not-recorded",
+        what: "core 26: a removed ticket that returns counts as passed over",
+        breaks: "the record is rejected",
+        bugs: &[Bug::RemovalsNotRecorded],
+        patches: &[],
+    },
+    Control {
+        name: "claims-ignored",
+        what: "promise 3: a claimed token lapses with its claim window",
+        breaks: "turned away",
+        bugs: &[Bug::ClaimsIgnored],
+        patches: &[],
+    },
+    Control {
+        name: "passed-as-removed",
+        what: "promise 4: a ticket that waits is passed, and recorded as removed",
+        breaks: "passed",
+        bugs: &[Bug::PassedAsRemoved],
         patches: &[],
     },
 ];

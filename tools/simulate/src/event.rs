@@ -4,6 +4,7 @@
 use std::fmt;
 
 use admission_controller::lifecycle::Action;
+use serde::{Deserialize, Serialize};
 
 use crate::server::Keeps;
 
@@ -11,7 +12,7 @@ use crate::server::Keeps;
 pub type Process = usize;
 
 /// One step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// Time passes, in ms.
     Elapse(u64),
@@ -38,7 +39,7 @@ pub enum Event {
     /// An operator revokes the key that signs.
     RevokeKey,
     /// An operator opens, pauses, resumes or closes the sale.
-    Move(Action),
+    Move(#[serde(with = "ActionName")] Action),
     /// An operator removes a shopper's ticket.
     Remove(usize),
     /// An operator prefers a shopper's ticket.
@@ -53,8 +54,18 @@ pub enum Event {
     QuietApart,
 }
 
+/// The names of [`Action`] in the text of a story.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Action")]
+enum ActionName {
+    Open,
+    Pause,
+    Resume,
+    Close,
+}
+
 /// A fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// A call is lost.
     Lost(Process, u8),

@@ -3,7 +3,8 @@
 //!
 //! - [`statements`]: the statements of the tick, under their names. Decisions are the controller's
 //!   code.
-//! - [`shop`]: the transactions of checkout and operators. [`tables`]: the rows.
+//! - [`shop`]: the transactions of checkout and operators. [`tables`]: the rows. [`witness`]: what
+//!   the checks remember independently of the rows.
 //! - The writes of a transaction are invisible, and their rows locked, until it commits. It is
 //!   rolled back when it is dropped, when its session breaks, or when it was idle for too long.
 //! - Controllers have one transaction at a time, since all begin with the lock of the sale's line.
@@ -15,6 +16,7 @@
 pub mod shop;
 pub mod statements;
 pub mod tables;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,18 +26,18 @@ use fairline_record::verify::Verifier;
 use fairline_sale::Status;
 use time::OffsetDateTime;
 
-use self::tables::units;
 pub use self::{
     statements::Postgres,
     tables::{Admission, Hold, Intervened, State, Tables},
 };
+use self::{tables::units, witness::Witness};
 use crate::{
     bugs::{Bug, Bugs},
     sale::{Terms, moment},
 };
 
 /// A session that stands idle within a transaction for longer is ended, in ms.
-const IDLE_MAX_MS: u64 = 5000;
+const IDLE_MAX_MS: u64 = 2500;
 /// A ticket whose turn lapsed this often without a page to claim it is not recalled again.
 const LAPSES_MAX: usize = 3;
 
@@ -90,7 +92,8 @@ pub struct Ledger {
     /// Numbers of publications that are not recorded yet, with the bug that records them late.
     unrecorded_numbers: BTreeMap<usize, i64>,
     /// How far the database's clock is off, in ms.
-    pub clock_off_ms: i64,
+    clock_off_ms: i64,
+    witness: Witness,
     /// The first violation of a constraint, or rejection by the record's verifier.
     pub broken: Option<String>,
     /// Tickets that were ever removed, or whose turns could be over; a restored database lacks
@@ -122,6 +125,7 @@ impl Ledger {
             settled: false,
             unrecorded_numbers: BTreeMap::new(),
             clock_off_ms: 0,
+            witness: Witness::default(),
             broken: None,
             ever_out: BTreeSet::new(),
             ever_over: BTreeSet::new(),
@@ -220,6 +224,9 @@ impl Ledger {
     fn commit(&mut self, id: u64, now_ms: u64, promised: i32) -> Result<(), SessionLost> {
         self.own(id, now_ms)?;
         let Some(own) = self.transaction.take() else { return Err(SessionLost) };
+        // Its statements ended tokens by this time; the clock may have been set back since.
+        self.observe_at(own.began);
+        let begins_epoch = own.lines.iter().zip(&self.tables.lines).any(|(new, old)| new.epoch > old.epoch);
         let tables = &mut self.tables;
         for (at, row) in own.admissions {
             tables.admissions[at] = row;
@@ -255,6 +262,10 @@ impl Ledger {
             }
             tables.record[at].push(entry);
         }
+        if begins_epoch {
+            self.note_epoch(now_ms);
+        }
+        self.observe(now_ms);
         self.committed();
         Ok(())
     }
@@ -277,12 +288,12 @@ impl Ledger {
         let out = self.tables.admissions.iter().filter(|row| row.state == State::Promised);
         let out: u32 = out.map(|row| row.quantity).sum();
         if out != units(promised) {
-            self.breaks(format!("{out} units are out as tokens, but {promised} are promised"));
+            self.breaks(format!("stock differs: {out} units are out as tokens, but {promised} are promised"));
         }
         let mut live = BTreeSet::new();
         let taken = self.tables.admissions.iter().filter(|row| row.state != State::Lapsed);
         if let Some(twice) = taken.map(|row| (row.line, row.ordinal)).find(|&ticket| !live.insert(ticket)) {
-            self.breaks(format!("ticket {twice:?} has two turns"));
+            self.breaks(format!("two turns: ticket {twice:?} has them"));
         }
         let out = self.tables.interventions.iter().filter(|row| row.removed).map(|row| (row.line, row.ordinal));
         self.ever_out.extend(out);
@@ -332,6 +343,7 @@ impl Ledger {
         self.ever_over.extend(over);
         self.tables = backup.0.clone();
         self.settled = false;
+        self.note_restored();
         self.unrecorded_numbers.clear();
         self.commits += 1;
         for (verifier, entries) in self.verifiers.iter_mut().zip(&self.tables.record) {

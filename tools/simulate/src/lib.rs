@@ -14,16 +14,19 @@
 //! ([`ledger`]), and the loops of a controller ([`controller`]) and of a node ([`node`]).
 //!
 //! [`world`] stops every task at each call, lock and commit; [`scheduler`] chooses the next event;
-//! [`promises`] are checked after each step; [`story`] finds the shortest way to break one.
+//! [`promises`] and the [`order`] are checked after each step; [`story`] finds the shortest way to
+//! break one, and [`kept`] is its text.
 //! Everything follows from a seed.
 
 pub mod bugs;
 mod controller;
 pub mod event;
 pub mod gate;
+pub mod kept;
 mod ledger;
 mod msgpack;
 mod node;
+mod plan;
 mod promises;
 pub mod redis;
 pub mod rng;

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{
         Mutex,
@@ -14,7 +14,8 @@ use std::{
 
 use clap::Parser;
 use fairline_simulate::{
-    bugs::CONTROLS,
+    bugs::{CONTROLS, Control},
+    kept,
     story::{self, Run, Subject, kind, shortest},
 };
 
@@ -42,6 +43,10 @@ struct Args {
     /// Put a fixed bug back: the name of a control.
     #[arg(long)]
     bug: Option<String>,
+    /// Find the bug of each control, or of one (`--bug`), and write the shortest story that finds
+    /// it to this folder. Nothing else is run.
+    #[arg(long)]
+    keep: Option<PathBuf>,
     /// File for the figures; its other keys are kept.
     #[arg(long, default_value = fairline_figures::PROMISES)]
     figures: PathBuf,
@@ -55,8 +60,12 @@ fn print_story(run: &Run) {
 }
 
 /// Runs the stories of these seeds on every core; returns steps, faults, and those that break a
-/// promise, in order.
-fn run_all(subject: &Subject, seeds: std::ops::Range<u64>, stops_at_first: bool) -> (u64, u64, Vec<Run>) {
+/// promise, in order. Stops at the first that `is_wanted`.
+fn run_all(
+    subject: &Subject,
+    seeds: std::ops::Range<u64>,
+    is_wanted: impl Fn(&str) -> bool + Sync,
+) -> (u64, u64, Vec<(u64, Run)>) {
     let (next, steps, faults) = (AtomicU64::new(seeds.start), AtomicU64::new(0), AtomicU64::new(0));
     let (broken, first) = (Mutex::new(Vec::new()), AtomicU64::new(u64::MAX));
     std::thread::scope(|scope| {
@@ -65,23 +74,43 @@ fn run_all(subject: &Subject, seeds: std::ops::Range<u64>, stops_at_first: bool)
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     // An earlier one that still runs may be the first.
-                    if seed >= seeds.end || (stops_at_first && seed > first.load(Ordering::Relaxed)) {
+                    if seed >= seeds.end || seed > first.load(Ordering::Relaxed) {
                         return;
                     }
                     let run = story::run(subject, seed);
                     steps.fetch_add(run.steps, Ordering::Relaxed);
                     faults.fetch_add(run.faults, Ordering::Relaxed);
-                    if run.broken.is_some() {
-                        first.fetch_min(seed, Ordering::Relaxed);
-                        broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(run);
+                    if let Some(why) = &run.broken {
+                        if is_wanted(kind(why)) {
+                            first.fetch_min(seed, Ordering::Relaxed);
+                        }
+                        broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((seed, run));
                     }
                 }
             });
         }
     });
     let mut broken = broken.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    broken.sort_by_key(|run| run.seed);
+    broken.sort_by_key(|&(seed, _)| seed);
     (steps.into_inner(), faults.into_inner(), broken)
+}
+
+/// The first seed that finds the bug of a control by the promise that it breaks.
+fn find(control: &Control, seeds: u64) -> Option<(u64, Run)> {
+    let is_wanted = |kind: &str| kind == control.breaks;
+    let (_, _, broken) = run_all(&Subject::with(control), 0..seeds, is_wanted);
+    broken.into_iter().find(|(_, run)| run.broken.as_deref().is_some_and(|why| is_wanted(kind(why))))
+}
+
+/// Writes the shortest story of each control.
+fn keep(folder: &Path, controls: &[&Control], seeds: u64, tries: u32) -> Result<(), Box<dyn std::error::Error>> {
+    for control in controls {
+        let (seed, run) = find(control, seeds).ok_or_else(|| format!("{} is not found", control.name))?;
+        let short = shortest(&Subject::with(control), &run, tries);
+        println!("{}: seed {seed}, {} events", control.name, short.events.len());
+        std::fs::write(folder.join(format!("{}.story", control.name)), kept::to_text(&short.setting, &short.events)?)?;
+    }
+    Ok(())
 }
 
 fn seeds_of(text: &str) -> Option<std::ops::Range<u64>> {
@@ -114,16 +143,27 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
 
+    if let Some(folder) = &args.keep {
+        let controls: Vec<&Control> = control.flatten().map_or_else(|| CONTROLS.iter().collect(), |one| vec![one]);
+        return match keep(folder, &controls, args.control_seeds, args.tries) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("keeping the stories failed: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+
     let begin = Instant::now();
-    let (steps, faults, broken) = run_all(&subject, seeds, false);
+    let (steps, faults, broken) = run_all(&subject, seeds, |_| false);
     let s = begin.elapsed().as_secs_f64();
     let mut kinds: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    for run in &broken {
+    for (seed, run) in &broken {
         let why = run.broken.as_deref().unwrap_or_default();
         let seeds = kinds.entry(kind(why)).or_default();
-        seeds.push(run.seed);
+        seeds.push(*seed);
         if seeds.len() == 1 && kinds.len() <= SHORTENED_MAX {
-            println!("seed {}: {why}", run.seed);
+            println!("seed {seed}: {why}");
             if !args.whole {
                 print_story(&shortest(&subject, run, args.tries));
             }
@@ -143,17 +183,11 @@ fn main() -> ExitCode {
 
     let mut found = 0_u64;
     for control in CONTROLS {
-        let (_, _, broken) = run_all(&Subject::with(control), 0..args.control_seeds, true);
-        match broken.first() {
-            Some(run) => {
+        match find(control, args.control_seeds) {
+            Some((seed, run)) => {
                 found += 1;
-                println!(
-                    "  {} ({}): seed {}, {}",
-                    control.name,
-                    control.what,
-                    run.seed,
-                    run.broken.as_deref().unwrap_or_default()
-                );
+                let why = run.broken.as_deref().unwrap_or_default();
+                println!("  {} ({}): seed {seed}, {why}", control.name, control.what);
             }
             None => println!("  {} ({}): NOT FOUND in {} seeds", control.name, control.what, args.control_seeds),
         }

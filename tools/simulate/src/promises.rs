@@ -30,7 +30,7 @@ const LEFT_MS_MAX: u64 = 3000;
 /// announcement was in progress.
 const EPOCHS_MAX: i32 = 3;
 
-fn key(name: &str) -> Vec<u8> {
+pub(crate) fn key(name: &str) -> Vec<u8> {
     format!("fairline:{{{SALE}}}:{name}").into_bytes()
 }
 
@@ -57,6 +57,7 @@ impl World {
     pub(crate) fn check(&mut self) {
         self.check_pages();
         self.check_turns();
+        self.check_order();
     }
 
     /// Turns that the ledger has recorded as published are the same in Redis.

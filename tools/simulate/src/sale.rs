@@ -6,7 +6,8 @@ use admission_controller::simulated::{LineRow, SaleRow, SigningKeys};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
 use fairline_admission_token::{Claims, SigningKey};
 use fairline_record::draw;
-use fairline_sale::SaleId;
+use fairline_sale::{LineOrder, SaleId, SaleMode};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,8 +19,19 @@ const RATE_CAP_PER_S: f64 = 10.0;
 /// How long after its turn a ticket is still recalled, in s.
 const RECALL_WINDOW_S: i32 = 600;
 
+/// What a story starts with; its events are the rest.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Setting {
+    /// The sale.
+    pub terms: Terms,
+    /// Most shoppers have accounts.
+    pub accounts: bool,
+    /// Transactions stop before each statement.
+    pub stops_often: bool,
+}
+
 /// The parameters of a story's sale.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Terms {
     /// Initial units.
     pub total: i32,
@@ -74,12 +86,12 @@ pub fn row(terms: &Terms) -> SaleRow {
         hold_s: terms.hold_s,
         recall_window_s: RECALL_WINDOW_S,
         grace_s: None,
-        mode: "guarantee".to_owned(),
+        mode: SaleMode::Guarantee.as_str().to_owned(),
         risk: 0.0,
         opens_at,
         ends_at: None,
         created_at: begin(),
-        line_order: if terms.draws { "draw" } else { "fifo" }.to_owned(),
+        line_order: if terms.draws { LineOrder::Draw } else { LineOrder::Fifo }.as_str().to_owned(),
         commitment: terms.draws.then(|| draw::commitment(&SEED).0.to_vec()),
         revealed_seed: None,
         total: terms.total,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use fairline_line::port::{Error, ErrorKind, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     gate::{Gate, LOAD, Request, Wait},
@@ -18,7 +19,7 @@ use crate::{
 const COPY_EVERY: usize = 64;
 
 /// What survives a restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Keeps {
     /// Everything.
     All,

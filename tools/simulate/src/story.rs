@@ -5,8 +5,9 @@ use fairline_line::port::LIBRARY;
 use crate::{
     bugs::{Bugs, Control},
     event::Event,
+    plan::Plan,
     rng::Rng,
-    scheduler::Plan,
+    sale::Setting,
     world::World,
 };
 
@@ -44,8 +45,8 @@ impl Subject {
 /// A story that was run.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// The seed.
-    pub seed: u64,
+    /// What it started with.
+    pub setting: Setting,
     /// Its events.
     pub events: Vec<Event>,
     /// Steps taken, those of quiet times included.
@@ -67,7 +68,7 @@ pub fn kind(broken: &str) -> &str {
 pub fn run(subject: &Subject, seed: u64) -> Run {
     let mut rng = Rng::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
     let plan = Plan::new(&mut rng, seed);
-    let mut world = World::new(&subject.library, &subject.bugs, &plan);
+    let mut world = World::new(&subject.library, &subject.bugs, &plan.setting);
     let mut events = Vec::with_capacity(plan.events());
     for at in 0..plan.events() {
         let event = world.next_event(&mut rng, &plan, at);
@@ -77,7 +78,7 @@ pub fn run(subject: &Subject, seed: u64) -> Run {
             break;
         }
     }
-    Run { seed, events, steps: world.steps, faults: world.faults, broken: world.broken }
+    Run { setting: plan.setting, events, steps: world.steps, faults: world.faults, broken: world.broken }
 }
 
 fn step(world: &mut World, event: &Event) {
@@ -87,12 +88,10 @@ fn step(world: &mut World, event: &Event) {
     }
 }
 
-/// Runs these events in the world of a seed.
+/// Runs these events, whatever a seed would choose.
 #[must_use]
-pub fn replay(subject: &Subject, seed: u64, events: &[Event]) -> Run {
-    let mut rng = Rng::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
-    let plan = Plan::new(&mut rng, seed);
-    let mut world = World::new(&subject.library, &subject.bugs, &plan);
+pub fn replay(subject: &Subject, setting: &Setting, events: &[Event]) -> Run {
+    let mut world = World::new(&subject.library, &subject.bugs, setting);
     let mut done = Vec::with_capacity(events.len());
     for event in events {
         step(&mut world, event);
@@ -101,7 +100,7 @@ pub fn replay(subject: &Subject, seed: u64, events: &[Event]) -> Run {
             break;
         }
     }
-    Run { seed, events: done, steps: world.steps, faults: world.faults, broken: world.broken }
+    Run { setting: *setting, events: done, steps: world.steps, faults: world.faults, broken: world.broken }
 }
 
 /// The shortest story that breaks the same promise, found within `tries` runs by leaving out ever
@@ -119,7 +118,7 @@ pub fn shortest(subject: &Subject, run: &Run, mut tries: u32) -> Run {
             let to = (from + part).min(best.events.len());
             let events = [&best.events[..from], &best.events[to..]].concat();
             tries -= 1;
-            let again = replay(subject, run.seed, &events);
+            let again = replay(subject, &run.setting, &events);
             if again.broken.as_deref().is_some_and(|broken| kind(broken) == wanted) {
                 (best, shorter) = (again, true);
             } else {

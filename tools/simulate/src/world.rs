@@ -2,6 +2,7 @@
 //! Applies one event after the other.
 
 mod faults;
+mod order;
 mod shoppers;
 
 use std::{
@@ -29,8 +30,7 @@ use crate::{
     gate::{Gate, LOAD, Now, Request, Wait},
     ledger::{Backup, Ledger, Postgres},
     node::{Inside, Outcome, Shared},
-    sale::{BEGIN_MS, keys},
-    scheduler::Plan,
+    sale::{BEGIN_MS, Setting, keys},
     server::Server,
 };
 
@@ -95,6 +95,7 @@ pub struct World {
     /// the ledger and of each Redis.
     pub(crate) unchecked: [bool; NODES],
     pub(crate) checked: (u64, [u64; 2]),
+    pub(crate) order: order::Order,
     /// Steps taken.
     pub steps: u64,
     /// Faults injected.
@@ -114,12 +115,12 @@ pub(crate) fn is_node(process: Process) -> bool {
 impl World {
     /// A sale that has just opened.
     #[must_use]
-    pub(crate) fn new(library: &str, bugs: &Bugs, plan: &Plan) -> Self {
+    pub(crate) fn new(library: &str, bugs: &Bugs, setting: &Setting) -> Self {
         let gate = Gate::default();
         let digest = |at: usize| [u8::try_from(at / 2).unwrap_or(0); 16];
         let account = |at: usize| Account { digest: digest(at), rejoins: at.is_multiple_of(3) };
         let shopper = |at: usize| {
-            let account = (plan.accounts && at % 5 != 4).then(|| account(at));
+            let account = (setting.accounts && at % 5 != 4).then(|| account(at));
             // Shoppers who share an account are different visitors; the limit counts visitors.
             Shopper::new(VisitorId([0x40 + u8::try_from(at).unwrap_or(0); 16]), account)
         };
@@ -130,8 +131,8 @@ impl World {
             servers: [Server::new(1, library), Server::new(2, library)],
             primary: 0,
             split: false,
-            ledger: Arc::new(Mutex::new(Ledger::new(&plan.terms, bugs.clone()))),
-            stops_often: plan.stops_often,
+            ledger: Arc::new(Mutex::new(Ledger::new(&setting.terms, bugs.clone()))),
+            stops_often: setting.stops_often,
             processes: (0..PROCESSES).map(|_| Proc::default()).collect(),
             shoppers: (0..SHOPPERS).map(shopper).collect(),
             late: Vec::new(),
@@ -141,6 +142,7 @@ impl World {
             batches: 0,
             unchecked: [true; NODES],
             checked: (0, [0; 2]),
+            order: order::Order::default(),
             steps: 0,
             faults: 0,
             broken: None,
@@ -356,6 +358,7 @@ impl World {
                 self.now.set(now + ms);
                 self.unchecked = [true; NODES];
                 let mut ledger = self.ledger();
+                ledger.observe(now + ms);
                 ledger.end_idle(now + ms);
                 ledger.lapse_holds(now + ms);
             }

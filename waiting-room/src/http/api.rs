@@ -21,12 +21,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     http::{
+        AppState,
         connections::{Connections, Slot},
         entry::{Credentials, Entered, EntryMode, EntryRequest, LineEntry},
         error::RoomError,
         extract::{HeldTicket, SaleRoom},
         polls::Polls,
-        state::AppState,
     },
     line::rooms::Rooms,
     stream::session::Session,
@@ -35,6 +35,14 @@ use crate::{
 
 /// Polling interval that the API recommends to pages.
 const POLL_AFTER: Duration = Duration::from_secs(2);
+
+/// The state of the route to a line.
+#[derive(Clone)]
+pub(crate) struct LineApi {
+    pub(crate) entry: Arc<LineEntry>,
+    pub(crate) polls: Arc<Polls>,
+    pub(crate) connections: Connections,
+}
 
 /// The routes of the API.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
@@ -125,9 +133,7 @@ struct LineSnapshot {
     (status = 503, description = "The line can't be reached, or this node is full. The place is kept.", body = ProblemBody),
 ))]
 async fn line(
-    State(entry): State<Arc<LineEntry>>,
-    State(polls): State<Arc<Polls>>,
-    State(connections): State<Connections>,
+    State(LineApi { entry, polls, connections }): State<LineApi>,
     Query(query): Query<EntryQuery>,
     ClientAddress(client): ClientAddress,
     SaleRoom(room): SaleRoom,

@@ -19,9 +19,9 @@ pub(crate) enum RoomError {
     UnknownSale,
     #[error("there is no ticket, or not a genuine one")]
     NoTicket,
-    #[error("the shop has to name this shopper's account, and has not")]
+    #[error("the request has no valid account token of the shop")]
     NoAccount,
-    #[error("the line is a lane, and this shopper shows no invitation to it")]
+    #[error("the line is a lane, and the request has no valid invitation to it")]
     NotInvited,
     #[error("the sale is over")]
     SaleOver,
@@ -29,7 +29,7 @@ pub(crate) enum RoomError {
     ForeignOrigin,
     #[error("this node is full")]
     Full,
-    #[error("this is not a WebSocket handshake that we understand")]
+    #[error("the request is not a supported WebSocket handshake")]
     BadHandshake,
     #[error(transparent)]
     Line(#[from] LineError),
@@ -39,36 +39,36 @@ impl From<RoomError> for Problem {
     fn from(error: RoomError) -> Self {
         match error {
             RoomError::UnknownSale => Problem::new(&problem_types::UNKNOWN_SALE)
-                .detail("Check the address; `GET /api/flash-sales/active` lists the running and coming sales."),
+                .detail("Check the link. The list of all sales shows what is on sale now and what opens soon."),
             RoomError::NoTicket => Problem::new(&problem_types::NO_TICKET)
-                .detail("This browser holds no ticket of this sale. Join the line first."),
+                .detail("This browser has no ticket for this sale. Join the line to get one."),
             RoomError::NoAccount => Problem::new(&problem_types::NO_ACCOUNT)
-                .detail("The shop takes in the accounts that it names, and this one's name is missing, wrong or out of date. Sign in at the shop again."),
+                .detail("This line is for signed-in customers of the shop, and your sign-in is missing, invalid or expired. Sign in at the shop, and open the line from there."),
             RoomError::NotInvited => Problem::new(&problem_types::NOT_INVITED)
-                .detail("This line is for invited shoppers, and the request has no valid invitation. The sale's own line is open to all."),
+                .detail("This line is for invited shoppers. Open the link in your invitation again, or join the general line."),
             RoomError::SaleOver => Problem::new(&problem_types::SALE_OVER)
-                .detail("The sale is sold out or closed; its line accepts no more shoppers."),
+                .detail("It is sold out or closed, and its line accepts no more shoppers. View other sales."),
             RoomError::ForeignOrigin => Problem::new(&problem_types::FOREIGN_ORIGIN)
-                .detail("Only pages of this site, or of origins that the operator has allowed, may use the line. If this is the shop's own page, its proxy rewrites the Host header: the operator has to set FAIRLINE_PUBLIC_ORIGINS."),
+                .detail("Only pages of this site, or of origins that the operator has allowed, may use the line. If this is the shop's own page, its proxy rewrites the Host header: set FAIRLINE_PUBLIC_ORIGINS."),
             RoomError::BadHandshake => {
                 Problem::new(&problem_types::BAD_HANDSHAKE).detail(
-                    "Send a WebSocket handshake of version 13, or ask for text/event-stream or application/json.",
+                    "Send a WebSocket handshake of version 13, or request text/event-stream or application/json.",
                 )
             }
             RoomError::Full => {
-                Problem::unavailable("This node has no room for one more. Try again; a place is not lost by it.")
+                Problem::unavailable("The waiting room is full. Try again in a few seconds; a place in line is kept.")
                     .retry_after(rand::random_range(FULL_RETRY_S))
             }
             RoomError::Line(LineError::NotPublished) => {
-                Problem::unavailable("The line is being restored. Places are kept; try again.").retry_after(1)
+                Problem::unavailable("The line is being restored. Places are kept; try again in a moment.").retry_after(1)
             }
             RoomError::Line(LineError::NoOrdinals) => {
-                Problem::unavailable("The line accepts no new shoppers at this moment. Places are kept; try again.")
+                Problem::unavailable("The line accepts no new shoppers right now. Places are kept; try again in a few seconds.")
                     .retry_after(rand::random_range(FULL_RETRY_S))
             }
             RoomError::Line(error) => {
                 warn!(%error, "call to the line failed");
-                Problem::unavailable("The line can't be reached at this moment. Places are kept; try again.")
+                Problem::unavailable("The line can't be reached right now. Places are kept; try again in a moment.")
             }
         }
     }
@@ -76,26 +76,32 @@ impl From<RoomError> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use fairline_snapshots::{every_variant, problem_bodies};
+    use insta::assert_snapshot;
+
     use super::*;
 
     #[test]
-    fn every_error_has_its_answer() {
-        for (error, status, slug) in [
-            (RoomError::UnknownSale, 404, "unknown-sale"),
-            (RoomError::NoTicket, 404, "no-ticket"),
-            (RoomError::NotInvited, 403, "not-invited"),
-            (RoomError::SaleOver, 409, "sale-over"),
-            (RoomError::ForeignOrigin, 403, "foreign-origin"),
-            (RoomError::BadHandshake, 400, "bad-handshake"),
-            (RoomError::Full, 503, "unavailable"),
-            (RoomError::Line(LineError::NotPublished), 503, "unavailable"),
-            (RoomError::Line(LineError::NoOrdinals), 503, "unavailable"),
-            (RoomError::Line(LineError::Unavailable("gone".to_owned())), 503, "unavailable"),
-            (RoomError::Line(LineError::Unexpected("nonsense".to_owned())), 503, "unavailable"),
-        ] {
-            let problem = Problem::from(error);
-            assert_eq!((problem.status().as_u16(), problem.slug()), (status, slug));
-            assert!(problem.detail_text().is_some_and(|detail| detail.ends_with('.')));
-        }
+    fn every_error_has_its_problem() {
+        let errors = every_variant!(RoomError {
+            UnknownSale,
+            NoTicket,
+            NoAccount,
+            NotInvited,
+            SaleOver,
+            ForeignOrigin,
+            Full,
+            BadHandshake,
+            Line(LineError::NotPublished),
+        });
+        let line_errors = every_variant!(LineError {
+            NotPublished,
+            NoOrdinals,
+            Late,
+            Unavailable("gone".to_owned()),
+            Unexpected("nonsense".to_owned()),
+        })
+        .map(|(name, error)| (name, RoomError::Line(error)));
+        assert_snapshot!("problems", problem_bodies(problem_types::ALL, errors.into_iter().chain(line_errors)));
     }
 }

@@ -1,6 +1,6 @@
 //! HTTP: the JSON API, the pages, and their shared entry checks.
 //!
-//! - `state`: the state of each feature; `extract`: what handlers extract from a request.
+//! - [`AppState`]: the state of each feature; `extract`: what handlers extract from a request.
 //! - `entry`: admits a request to a line, by its ticket, account or invitation.
 //! - `connections`: slots for streams and WebSockets; `polls`: presence of clients that poll.
 //! - `api`, `pages`: the routes; `error`: their problem details.
@@ -12,4 +12,41 @@ pub(crate) mod error;
 mod extract;
 pub(crate) mod pages;
 pub(crate) mod polls;
-pub(crate) mod state;
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use fairline_line::store::LineStore;
+
+use self::{api::LineApi, pages::Pages};
+use crate::{auth::ticket::TicketAuth, line::rooms::Rooms};
+
+/// The states of all features. A handler extracts the state of its feature, not all of it.
+#[derive(Clone)]
+pub(crate) struct AppState {
+    pub(crate) rooms: Rooms,
+    pub(crate) store: LineStore,
+    pub(crate) tickets: Arc<TicketAuth>,
+    pub(crate) line_api: LineApi,
+    pub(crate) pages: Pages,
+}
+
+macro_rules! from_ref {
+    ($($field:ident: $state:ty),+ $(,)?) => {
+        $(
+            impl FromRef<AppState> for $state {
+                fn from_ref(state: &AppState) -> Self {
+                    state.$field.clone()
+                }
+            }
+        )+
+    };
+}
+
+from_ref! {
+    rooms: Rooms,
+    store: LineStore,
+    tickets: Arc<TicketAuth>,
+    line_api: LineApi,
+    pages: Pages,
+}

@@ -11,20 +11,20 @@ use axum::{
     routing::{get, post},
 };
 use fairline_line::store::LineStore;
-use fairline_sale::{SaleCard, SaleMode, Status, price_text};
+use fairline_sale::{SaleCard, Status, price_text};
 use fairline_server::{ClientAddress, Path, Problem, Query};
-use fairline_update_policy::{LineMessage, Outcome};
+use fairline_update_policy::LineMessage;
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
 use crate::{
     auth::ticket::TicketAuth,
     http::{
+        AppState,
         api::active,
         entry::{Credentials, Entered, EntryMode, EntryRequest, LineEntry, invited},
         error::RoomError,
         polls::Polls,
-        state::AppState,
     },
     line::{room::Room, rooms::Rooms},
     stream::session::Session,
@@ -39,6 +39,8 @@ pub(crate) struct Pages {
     pub(crate) rooms: Rooms,
     pub(crate) store: LineStore,
     pub(crate) tickets: Arc<TicketAuth>,
+    pub(crate) entry: Arc<LineEntry>,
+    pub(crate) polls: Arc<Polls>,
     /// The URL prefix of the shop's own checkout, up to the token; empty without one.
     pub(crate) own_checkout: Arc<str>,
 }
@@ -141,11 +143,7 @@ impl From<&SaleCard> for SaleCardView {
             leads_to: leads_to.to_string(),
             own_slug: card.slug.split_once("--").map_or(card.slug.as_str(), |(own, _)| own).to_owned(),
             lane,
-            mode: match card.mode {
-                SaleMode::Guarantee => "guarantee",
-                SaleMode::Yield => "yield",
-            }
-            .to_owned(),
+            mode: card.mode.as_str().to_owned(),
             price_text: price_text(card.price_minor, &card.currency),
             limit_text,
             account_limit: card.per_account_limit,
@@ -320,7 +318,6 @@ pub(crate) struct Joining {
 /// Joins without JavaScript and redirects to the line's page.
 async fn join(
     State(pages): State<Pages>,
-    State(entry): State<Arc<LineEntry>>,
     Path(slug): Path<String>,
     Query(joining): Query<Joining>,
     ClientAddress(client): ClientAddress,
@@ -332,7 +329,7 @@ async fn join(
     }
     let mode = if joining.rejoin { EntryMode::Rejoin } else { EntryMode::JoinOrResume };
     let entering = EntryRequest { room, headers: &headers, client, mode, credentials: &joining.credentials };
-    let Entered { cookie, .. } = entry.enter(entering).await?;
+    let Entered { cookie, .. } = pages.entry.enter(entering).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("/sales/{slug}/line"))).into_response())
 }
 
@@ -363,8 +360,6 @@ pub(crate) struct Loading {
 /// turn; an automatic refresh of a hidden tab does not show that the shopper saw it.
 async fn line(
     State(pages): State<Pages>,
-    State(entry): State<Arc<LineEntry>>,
-    State(polls): State<Arc<Polls>>,
     Path(slug): Path<String>,
     Query(loading): Query<Loading>,
     ClientAddress(client): ClientAddress,
@@ -377,7 +372,7 @@ async fn line(
     let credentials = Credentials::default();
     let mode = EntryMode::Resume;
     let entering = EntryRequest { room: room.clone(), headers: &headers, client, mode, credentials: &credentials };
-    let Entered { tab, ticket, cookie } = entry.enter(entering).await?;
+    let Entered { tab, ticket, cookie } = pages.entry.enter(entering).await?;
     let mut session = Session::new(tab);
     let mut template = LinePage {
         assets: Assets::new(),
@@ -425,14 +420,14 @@ async fn line(
                     claimed = format!("&claimed={turn}");
                 }
             }
-            LineMessage::Over { outcome } => template.outcome = outcome_name(outcome).to_owned(),
+            LineMessage::Over { outcome } => template.outcome = outcome.as_str().to_owned(),
             LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting { .. } => {}
         }
     }
     if !session.is_over() {
         // A shopper remains present between two refreshes, and while one refresh is missed.
         let until_refresh = Duration::from_secs(3 * template.refresh_s);
-        polls.start_grace(&room, &ticket, &headers, until_refresh).await?;
+        pages.polls.start_grace(&room, &ticket, &headers, until_refresh).await?;
     }
     let mut response = page(StatusCode::OK, &template);
     response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -471,19 +466,6 @@ fn range_text((from_s, to_s): (u64, u64)) -> String {
     match to_s {
         0..=120 => format!("{from_s} to {to_s} seconds"),
         _ => format!("{} to {} minutes", minutes(from_s), minutes(to_s)),
-    }
-}
-
-fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::SoldOut => "sold_out",
-        Outcome::Closed => "closed",
-        Outcome::Expired => "expired",
-        Outcome::Bought => "bought",
-        Outcome::Left => "left",
-        Outcome::Removed => "removed",
-        Outcome::Missed => "missed",
-        Outcome::Limit => "limit",
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use fairline_server::Shutdown;
+use fairline_server::{Shutdown, caught};
 use tokio::sync::mpsc;
 
 /// Limits on the size and delay of batches.
@@ -34,8 +34,8 @@ struct Queue<T> {
 pub(crate) fn start<T, K, C>(
     bounds: Bounds,
     shutdown: &Shutdown,
-    key: impl Fn(&T) -> K + Send + 'static,
-    carry: impl Fn(K, Vec<T>) -> C + Send + 'static,
+    key: impl Fn(&T) -> K + Send + Sync + 'static,
+    carry: impl Fn(K, Vec<T>) -> C + Send + Sync + 'static,
 ) -> mpsc::Sender<T>
 where
     T: Send + 'static,
@@ -45,51 +45,65 @@ where
     let (sender, mut incoming) = mpsc::channel(bounds.waiting_max);
     let stop = shutdown.clone();
     shutdown.spawn(async move {
-        let (ended, mut ends) = mpsc::channel::<K>(bounds.calls_max.max(1));
-        let mut queues: HashMap<K, Queue<T>> = HashMap::new();
-        let (mut batch, mut is_open) = (Vec::new(), true);
-        while is_open || !queues.is_empty() {
-            tokio::select! {
-                count = incoming.recv_many(&mut batch, bounds.batch_max), if is_open => {
-                    is_open = count > 0;
-                    if is_open {
-                        tokio::time::sleep(bounds.gather).await;
-                    }
-                    while batch.len() < bounds.batch_max
-                        && let Ok(one) = incoming.try_recv()
-                    {
-                        batch.push(one);
-                    }
-                }
-                Some(key) = ends.recv() => {
-                    if let Some(queue) = queues.get_mut(&key) {
-                        queue.under_way -= 1;
-                    }
-                }
-                () = stop.triggered() => return,
-            }
-            for one in batch.drain(..) {
-                let queue = queues.entry(key(&one)).or_insert_with(|| Queue { waiting: VecDeque::new(), under_way: 0 });
-                if queue.waiting.len() < bounds.waiting_max {
-                    queue.waiting.push_back(one);
-                }
-            }
-            for (key, queue) in &mut queues {
-                while !queue.waiting.is_empty() && queue.under_way < bounds.calls_max {
-                    let count = queue.waiting.len().min(bounds.batch_max);
-                    let (call, ended, key) =
-                        (carry(key.clone(), queue.waiting.drain(..count).collect()), ended.clone(), key.clone());
-                    queue.under_way += 1;
-                    stop.spawn(async move {
-                        call.await;
-                        let _ = ended.send(key).await;
-                    });
-                }
-            }
-            queues.retain(|_, queue| queue.under_way > 0 || !queue.waiting.is_empty());
-        }
+        while caught("batches", send_batches(bounds, &mut incoming, &stop, &key, &carry)).await.is_none() {}
     });
     sender
+}
+
+async fn send_batches<T, K, C>(
+    bounds: Bounds,
+    incoming: &mut mpsc::Receiver<T>,
+    stop: &Shutdown,
+    key: &(impl Fn(&T) -> K + Sync),
+    carry: &(impl Fn(K, Vec<T>) -> C + Sync),
+) where
+    T: Send + 'static,
+    K: Clone + Eq + Hash + Send + 'static,
+    C: Future<Output = ()> + Send + 'static,
+{
+    let (ended, mut ends) = mpsc::channel::<K>(bounds.calls_max.max(1));
+    let mut queues: HashMap<K, Queue<T>> = HashMap::new();
+    let (mut batch, mut is_open) = (Vec::new(), true);
+    while is_open || !queues.is_empty() {
+        tokio::select! {
+            count = incoming.recv_many(&mut batch, bounds.batch_max), if is_open => {
+                is_open = count > 0;
+                if is_open {
+                    tokio::time::sleep(bounds.gather).await;
+                }
+                while batch.len() < bounds.batch_max
+                    && let Ok(one) = incoming.try_recv()
+                {
+                    batch.push(one);
+                }
+            }
+            Some(key) = ends.recv() => {
+                if let Some(queue) = queues.get_mut(&key) {
+                    queue.under_way -= 1;
+                }
+            }
+            () = stop.triggered() => return,
+        }
+        for one in batch.drain(..) {
+            let queue = queues.entry(key(&one)).or_insert_with(|| Queue { waiting: VecDeque::new(), under_way: 0 });
+            if queue.waiting.len() < bounds.waiting_max {
+                queue.waiting.push_back(one);
+            }
+        }
+        for (key, queue) in &mut queues {
+            while !queue.waiting.is_empty() && queue.under_way < bounds.calls_max {
+                let count = queue.waiting.len().min(bounds.batch_max);
+                let (call, ended, key) =
+                    (carry(key.clone(), queue.waiting.drain(..count).collect()), ended.clone(), key.clone());
+                queue.under_way += 1;
+                stop.spawn(async move {
+                    call.await;
+                    let _ = ended.send(key).await;
+                });
+            }
+        }
+        queues.retain(|_, queue| queue.under_way > 0 || !queue.waiting.is_empty());
+    }
 }
 
 #[cfg(test)]
@@ -97,7 +111,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_within_a_moment_is_done_together_and_no_batch_is_larger_than_the_bound() {
+    async fn requests_of_one_moment_share_batches_of_bounded_size() {
         let (bounds, shutdown) =
             (Bounds { waiting_max: 5, batch_max: 3, calls_max: 9, gather: Duration::from_millis(2) }, Shutdown::new());
         let (done, mut batches) = mpsc::channel(5);
@@ -118,7 +132,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_carries_what_has_the_same_key() {
+    async fn a_batch_whose_start_panics_stops_no_later_one() {
+        let bounds = Bounds { waiting_max: 9, batch_max: 9, calls_max: 9, gather: Duration::from_millis(2) };
+        let (done, mut batches) = mpsc::channel(5);
+        let carry = move |(), batch: Vec<u32>| {
+            assert_ne!(batch, [0], "on purpose");
+            done.try_send(batch).expect("a receiver");
+            std::future::ready(())
+        };
+        let sender = start(bounds, &Shutdown::new(), |_| (), carry);
+        sender.send(0).await.expect("room");
+        // Longer than items are gathered.
+        tokio::time::advance(Duration::from_millis(3)).await;
+        sender.send(1).await.expect("room");
+        assert_eq!(batches.recv().await, Some(vec![1]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_with_the_same_key_share_a_call() {
         let (bounds, shutdown) =
             (Bounds { waiting_max: 9, batch_max: 9, calls_max: 9, gather: Duration::from_millis(2) }, Shutdown::new());
         let (done, mut calls) = mpsc::channel(9);
@@ -135,7 +166,7 @@ mod tests {
         assert_eq!(carried, [(false, vec![4]), (true, vec![7, 9, 5])]);
     }
     #[tokio::test(start_paused = true)]
-    async fn calls_that_take_long_make_batches_larger_and_hold_up_no_other_key() {
+    async fn slow_calls_make_larger_batches_and_delay_no_other_key() {
         let (bounds, shutdown) =
             (Bounds { waiting_max: 4, batch_max: 3, calls_max: 1, gather: Duration::from_millis(2) }, Shutdown::new());
         let (done, mut calls) = mpsc::channel(9);

@@ -1,7 +1,7 @@
 //! The lines that this node follows, and the shoppers who are connected to it.
 //!
 //! - `rooms` follows the changes of every line, one `room` per sale; `upkeep` keeps a room up to
-//!   date.
+//!   date. `room_calls` keeps rooms from waiting for each other.
 //! - `shoppers` holds the connected tickets; `grace` is how long a disconnected one keeps its
 //!   place.
 //! - `joins`, `resumes` and `absences` call Redis in `batches`.
@@ -15,6 +15,7 @@ pub(crate) mod grace;
 pub(crate) mod joins;
 pub(crate) mod resumes;
 pub(crate) mod room;
+pub(crate) mod room_calls;
 pub(crate) mod rooms;
 pub(crate) mod shoppers;
 pub(crate) mod upkeep;

@@ -2,6 +2,7 @@
 //! node.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
@@ -23,11 +24,15 @@ use crate::line::{
 
 /// A room rests when it has had no shopper and no request for this long.
 const RESTS_AFTER: Duration = Duration::from_secs(10);
+/// Changes that wait to be applied, at most. Without them the room is reloaded.
+const RECEIVED_MAX: usize = 1000;
 
 /// One sale in this node.
 pub(crate) struct Room {
     pub(crate) sale: SaleId,
     line: RwLock<Line>,
+    /// Changes that have not been applied yet.
+    received: Mutex<VecDeque<(Revision, Change)>>,
     /// Whether the line can be reached. Also wakes every task when other shared state changes.
     in_touch: watch::Sender<bool>,
     /// Wakes the WebSocket event loop.
@@ -109,6 +114,7 @@ impl Room {
         Self {
             sale,
             line: RwLock::new(Line { revision, view, flow: Flow::default(), card: Arc::new(card), news: 0 }),
+            received: Mutex::default(),
             in_touch: watch::Sender::new(true),
             wake_up,
             shoppers: Shoppers::new(sale),
@@ -220,6 +226,20 @@ impl Room {
         if self.shoppers.set_turn(ordinal, turn, at) {
             self.wake_up.turn(ordinal);
         }
+    }
+
+    /// Adds a change to those that wait to be applied.
+    pub(crate) fn receive(&self, at: Revision, change: Change) {
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        if received.len() >= RECEIVED_MAX {
+            received.clear();
+        }
+        received.push_back((at, change));
+    }
+
+    /// Takes the next change that waits to be applied.
+    pub(crate) fn next_received(&self) -> Option<(Revision, Change)> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
     /// Applies the change that leads to a revision.
@@ -357,7 +377,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_room_without_anybody_rests_and_calls_no_roll() {
+    async fn an_empty_room_rests_and_makes_no_roll_call() {
         let room = room();
         assert!(room.rests() && room.calls_roll(), "shoppers of a node that has died may wait");
         room.note_request();
@@ -425,7 +445,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn news_wake_all_tabs_and_a_change_of_units_none() {
+    fn a_change_of_units_wakes_no_tab_and_any_other_wakes_all() {
         let room = room();
         let mut news = room.subscribe();
         let card = |change: fn(&mut SaleCard)| {

@@ -16,12 +16,13 @@ use fairline_line::{
 };
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
-use futures_util::{StreamExt as _, stream};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{debug, warn};
 
 use crate::line::{
     room::Room,
+    room_calls::RoomCalls,
     shoppers::Browser,
     upkeep::Upkeep,
     wake_up::{LoopWaker, WakeUp},
@@ -31,8 +32,6 @@ use crate::line::{
 const BEAT: Duration = Duration::from_millis(500);
 /// Interval between checks of a resting room, which receives changes, too.
 const RESTING_CHECKED_EVERY: Duration = Duration::from_secs(30);
-/// Rooms that are checked or opened concurrently.
-const CHECKED_AT_ONCE: usize = 16;
 /// Interval at which a node reports its connected shoppers; shorter if the grace period is short.
 const ROLL_CALL_EVERY: Duration = Duration::from_secs(10);
 /// Interval at which disconnected shoppers are reported to the line.
@@ -100,7 +99,7 @@ pub(crate) struct Follower {
 impl Follower {
     pub(crate) fn start(self, shutdown: &Shutdown) {
         let follower = Arc::new(self);
-        let [follows, beats, answers, reports] = std::array::from_fn(|_| follower.clone());
+        let [follows, beats, finds, answers, reports] = std::array::from_fn(|_| follower.clone());
         shutdown.keep("changes", STALLED_AFTER, move |shutdown| {
             let follower = follows.clone();
             async move { follower.follow(&shutdown).await }
@@ -108,6 +107,10 @@ impl Follower {
         shutdown.keep("rooms", STALLED_AFTER, move |shutdown| {
             let follower = beats.clone();
             async move { follower.beat(&shutdown).await }
+        });
+        shutdown.keep("new-rooms", STALLED_AFTER, move |shutdown| {
+            let follower = finds.clone();
+            async move { follower.find(&shutdown).await }
         });
         shutdown.keep("roll-calls", STALLED_AFTER, move |shutdown| {
             let follower = answers.clone();
@@ -119,77 +122,136 @@ impl Follower {
         });
     }
 
-    /// Applies the changes of all lines.
+    /// Applies the changes of all lines, those of a room in order.
     async fn follow(&self, shutdown: &Shutdown) {
         let mut inbox = self.reader.inbox();
+        let (mut changes, mut subscriptions) = (RoomCalls::default(), FuturesUnordered::new());
         loop {
             fairline_server::beat();
             let event = tokio::select! {
                 event = timeout(BEAT, inbox.next()) => event,
+                _ = changes.ended() => continue,
+                Some(()) = subscriptions.next() => continue,
                 () = shutdown.triggered() => return,
             };
             let Ok(event) = event else { continue };
             match event {
                 LineEvent::Change(sale, revision, change) => {
                     let Some(room) = self.rooms.get(sale) else { continue };
-                    self.upkeep.apply(&room, revision, change).await;
+                    room.receive(revision, change);
+                    changes.start(sale, self.apply_received(room));
                 }
                 LineEvent::Reconnected => {
-                    for room in self.rooms.all() {
-                        if let Err(error) = self.reader.follow(room.sale).await {
-                            // The connection broke again; its replacement leads back here.
-                            warn!(sale = %room.sale, %error, "subscription to a line failed");
-                        }
-                    }
+                    subscriptions.extend(self.rooms.all().into_iter().map(|room| self.subscribe_again(room.sale)));
                 }
             }
         }
     }
 
-    /// Finds new sales, unreachable lines and missed changes, and updates the rates.
+    /// Applies the changes that a room has received, including those that arrive meanwhile.
+    async fn apply_received(&self, room: Arc<Room>) {
+        while let Some((revision, change)) = room.next_received() {
+            self.upkeep.apply(&room, revision, change).await;
+        }
+    }
+
+    async fn subscribe_again(&self, sale: SaleId) {
+        if let Err(error) = self.reader.follow(sale).await {
+            // The connection broke again; its replacement leads back here.
+            warn!(%sale, %error, "subscription to a line failed");
+        }
+    }
+
+    /// Finds unreachable lines and missed changes, and updates the rates.
     async fn beat(&self, shutdown: &Shutdown) {
-        let mut beats = interval(BEAT);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut rounds = shutdown.rounds(BEAT);
         let mut last = Instant::now();
         let mut seen: HashMap<SaleId, (Revision, Instant)> = HashMap::new();
+        let mut checks = RoomCalls::default();
         loop {
             tokio::select! {
-                _ = beats.tick() => {}
-                () = shutdown.triggered() => return,
-            }
-            fairline_server::beat();
-            let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed();
-            let rooms = self.rooms.all();
-            let checks = stream::iter(rooms).map(|room| {
-                let known = seen.get(&room.sale).copied();
-                async move {
-                    room.beat(elapsed);
-                    if let Some((_, at)) = known
-                        .filter(|(_, at)| room.is_in_touch() && room.rests() && at.elapsed() < RESTING_CHECKED_EVERY)
-                    {
-                        return (room.sale, (room.revision(), at));
+                continues = rounds.next() => {
+                    if !continues {
+                        return;
                     }
-                    let expected = known.map(|(expected, _)| expected).unwrap_or_default();
-                    (room.sale, (self.upkeep.check(&room, expected).await, Instant::now()))
                 }
-            });
-            seen = checks.buffer_unordered(CHECKED_AT_ONCE).collect().await;
-            if let Err(error) = self.find_sales().await {
-                warn!(%error, "search for new sales failed");
+                (sale, revision) = checks.ended() => {
+                    seen.insert(sale, (revision, Instant::now()));
+                    continue;
+                }
+            }
+            let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed();
+            seen.retain(|&sale, _| self.rooms.get(sale).is_some());
+            for room in self.rooms.all() {
+                room.beat(elapsed);
+                let known = seen.get(&room.sale);
+                if known
+                    .is_some_and(|(_, at)| room.is_in_touch() && room.rests() && at.elapsed() < RESTING_CHECKED_EVERY)
+                {
+                    continue;
+                }
+                let expected = known.map(|(expected, _)| *expected).unwrap_or_default();
+                checks.start(room.sale, async move { self.upkeep.check(&room, expected).await });
             }
         }
     }
 
-    /// Opens a room for each sale that is new to this node. A failure to open one does not affect
-    /// the others.
-    pub(crate) async fn find_sales(&self) -> Result<(), LineError> {
-        let listed = self.upkeep.store.sales(ROOMS_MAX).await?;
-        for closed in self.rooms.keep(&listed) {
-            self.reader.unfollow(closed).await?;
+    /// Opens the rooms of new sales, and closes those of sales that are over.
+    async fn find(&self, shutdown: &Shutdown) {
+        let mut rounds = shutdown.rounds(BEAT);
+        let mut calls = RoomCalls::default();
+        loop {
+            tokio::select! {
+                continues = rounds.next() => {
+                    if !continues {
+                        return;
+                    }
+                }
+                _ = calls.ended() => continue,
+            }
+            match self.upkeep.store.sales(ROOMS_MAX).await {
+                Ok(listed) => self.follow_listed(&listed, &mut calls).await,
+                Err(error) => warn!(%error, "search for new sales failed"),
+            }
         }
+    }
+
+    /// Opens the rooms of all sales that Redis lists. A room that can't be opened is opened later.
+    ///
+    /// # Errors
+    /// When Redis does not list the sales.
+    pub(crate) async fn open_all(&self) -> Result<(), LineError> {
+        let mut calls = RoomCalls::default();
+        self.follow_listed(&self.upkeep.store.sales(ROOMS_MAX).await?, &mut calls).await;
+        while !calls.is_empty() {
+            calls.ended().await;
+        }
+        Ok(())
+    }
+
+    /// Starts to open a room for each sale that is new to this node, and to close the others.
+    async fn follow_listed<'a>(&'a self, listed: &[SaleId], calls: &mut RoomCalls<'a, ()>) {
+        for closed in self.rooms.keep(listed) {
+            calls.start(closed, async move {
+                if let Err(error) = self.reader.unfollow(closed).await {
+                    debug!(sale = %closed, %error, "end of a subscription failed");
+                }
+            });
+        }
+        for &sale in listed.iter().filter(|sale| self.rooms.get(**sale).is_none()) {
+            calls.start(sale, async move {
+                if let Err(error) = self.open(sale).await {
+                    warn!(%sale, %error, "open room failed; will retry");
+                }
+            });
+        }
+        metrics::gauge!("waiting_room_sales").set(self.rooms.all().len() as f64);
         let mut left_out = 0;
         if listed.len() >= ROOMS_MAX as usize {
-            left_out = self.upkeep.store.open_sales().await?.saturating_sub(ROOMS_MAX.into());
+            match self.upkeep.store.open_sales().await {
+                Ok(open) => left_out = open.saturating_sub(ROOMS_MAX.into()),
+                Err(error) => return warn!(%error, "count of open sales failed"),
+            }
         }
         metrics::gauge!("waiting_room_sales_left_out").set(left_out as f64);
         if left_out > 0 && !self.is_full.swap(true, Ordering::Relaxed) {
@@ -197,11 +259,6 @@ impl Follower {
         } else if left_out == 0 {
             self.is_full.store(false, Ordering::Relaxed);
         }
-        let new = listed.into_iter().filter(|sale| self.rooms.get(*sale).is_none());
-        let opened: Vec<Result<(), LineError>> =
-            stream::iter(new).map(|sale| self.open(sale)).buffer_unordered(CHECKED_AT_ONCE).collect().await;
-        metrics::gauge!("waiting_room_sales").set(self.rooms.all().len() as f64);
-        opened.into_iter().collect()
     }
 
     /// Opens the room of a sale.
@@ -219,19 +276,21 @@ impl Follower {
     /// Reports the connected shoppers at intervals and starts the grace period of those connected
     /// to no node, so that the shoppers of a node that crashed do not hold up the line.
     async fn answer_roll_calls(&self, shutdown: &Shutdown) {
-        let mut beat = interval(REPORT_GONE_EVERY);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut rounds = shutdown.rounds(REPORT_GONE_EVERY);
         let mut called: HashMap<SaleId, Instant> = HashMap::new();
+        let mut calls = RoomCalls::default();
         loop {
             tokio::select! {
-                _ = beat.tick() => {}
-                () = shutdown.triggered() => return,
+                continues = rounds.next() => {
+                    if !continues {
+                        return;
+                    }
+                }
+                _ = calls.ended() => continue,
             }
-            fairline_server::beat();
             let (rooms, now) = (self.rooms.all(), Instant::now());
             called.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in rooms {
-                fairline_server::beat();
                 let grace = self.upkeep.grace.of(&room.card(), Browser::Desktop);
                 let every = ROLL_CALL_EVERY.min(grace / 4).max(REPORT_GONE_EVERY);
                 // A shortened grace period takes effect at once.
@@ -243,9 +302,11 @@ impl Follower {
                 if !room.calls_roll() {
                     continue;
                 }
-                if let Err(error) = self.upkeep.answer_roll_call(&room, grace, every * 3).await {
-                    debug!(sale = %room.sale, %error, "roll call failed");
-                }
+                calls.start(room.sale, async move {
+                    if let Err(error) = self.upkeep.answer_roll_call(&room, grace, every * 3).await {
+                        debug!(sale = %room.sale, %error, "roll call failed");
+                    }
+                });
             }
         }
     }
@@ -253,19 +314,27 @@ impl Follower {
     /// Reports shoppers whose last tab has closed; at shutdown, all of them.
     async fn report_gone(&self, shutdown: &Shutdown) {
         let mut stopped_at = None;
+        let mut beat = interval(REPORT_GONE_EVERY);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut calls = RoomCalls::default();
         loop {
-            sleep(REPORT_GONE_EVERY).await;
+            tokio::select! {
+                _ = beat.tick() => {}
+                _ = calls.ended() => continue,
+            }
+            fairline_server::beat();
+            let rooms = self.rooms.all();
             if shutdown.is_triggered() {
                 let since = stopped_at.get_or_insert_with(Instant::now).elapsed();
+                let are_reported = calls.is_empty() && rooms.iter().all(|room| room.shoppers.is_done());
                 // Sockets close first. After this time, connections that are still open will not
                 // close in time.
-                if since > self.move_over + LAST_GONE || self.rooms.all().iter().all(|room| room.shoppers.is_done()) {
+                if since > self.move_over + LAST_GONE || are_reported {
                     return;
                 }
             }
-            fairline_server::beat();
-            for room in self.rooms.all() {
-                self.upkeep.report_gone(&room).await;
+            for room in rooms.into_iter().filter(|room| room.shoppers.has_gone()) {
+                calls.start(room.sale, async move { self.upkeep.report_gone(&room).await });
             }
         }
     }

@@ -177,7 +177,12 @@ impl Shoppers {
 
     /// Whether no shopper is connected, and all absences were reported to the line.
     pub(crate) fn is_done(&self) -> bool {
-        self.is_empty() && lock(&self.gone).is_empty()
+        self.is_empty() && !self.has_gone()
+    }
+
+    /// Whether there are absences that were not reported to the line.
+    pub(crate) fn has_gone(&self) -> bool {
+        !lock(&self.gone).is_empty()
     }
 
     /// Takes the tickets whose last tab has closed, in the order of the line.
@@ -244,12 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_small() {
+    fn the_record_of_a_shopper_is_small() {
         assert!(size_of::<(Ordinal, Shopper)>() <= 56, "{}", size_of::<(Ordinal, Shopper)>());
     }
 
     #[test]
-    fn phones_say_that_they_are_phones() {
+    fn phones_are_recognised_by_their_headers() {
         let phone = "Mozilla/5.0 (Linux; Android 16) AppleWebKit/537.36 Chrome/149.0.0.0 Mobile Safari/537.36";
         for (name, value, expected) in [
             ("user-agent", phone, Browser::Phone),

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_number_of_changes_is_one_small_record() {
+    fn any_number_of_changes_fits_one_small_record() {
         let wake_up = WakeUp::default();
         for ordinal in 1..=5000 {
             wake_up.moved();

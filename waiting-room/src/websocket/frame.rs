@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_read_as_it_was_said() {
+    fn a_masked_frame_is_parsed() {
         let frames = [
             (masked(TEXT, br#"{"type":"claim"}"#), Frame::Text(r#"{"type":"claim"}"#)),
             (masked(TEXT, &[b'x'; TEXT_BYTES_MAX]), Frame::Text(&"x".repeat(TEXT_BYTES_MAX))),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_say_is_read_by_others() {
+    fn tungstenite_reads_our_frames() {
         use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
         for length in [0, 1, 125, 126, 1000, 70_000] {
             let sent = "y".repeat(length);
@@ -232,7 +232,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic_or_keep_much(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+        fn no_bytes_make_it_panic_or_fill_the_buffer(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
             receive(bytes.chunks(7));
         }
     }

@@ -57,13 +57,13 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_is_answered_as_the_rfc_has_it() {
+    fn a_handshake_equals_the_example_of_the_rfc() {
         let accepted = acceptance(&headers("origin", "https://shop.example")).expect("accepted");
         assert_eq!(accepted[2].1, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     #[test]
-    fn anything_else_is_no_handshake() {
+    fn invalid_handshakes_are_rejected() {
         for (name, value) in [
             ("connection", "keep-alive"),
             ("connection", ""),

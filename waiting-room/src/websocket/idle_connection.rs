@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_page_is_asked_and_a_silent_one_forgotten() {
+    fn a_quiet_page_is_pinged_and_a_silent_one_is_closed() {
         let (mut connection, page) = connection();
         let mut buffer = [0; 16];
         assert_eq!(keep_alive(&mut connection, 49), KeepAlive::Nothing);
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_only_listens_is_asked_in_the_end() {
+    fn a_page_that_sends_nothing_is_pinged_in_the_end() {
         let (mut connection, _page) = connection();
         for now_s in 0..240 {
             connection.send(b"news", now_s).expect("sent");

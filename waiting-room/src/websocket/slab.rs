@@ -77,7 +77,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn slots_agree_with_a_map(steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..600)) {
+        fn the_slab_agrees_with_a_map(steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..600)) {
             let (mut slots, mut map) = (Slab::new(), HashMap::new());
             for (number, (inserts, pick)) in steps.into_iter().enumerate() {
                 if inserts || map.is_empty() {

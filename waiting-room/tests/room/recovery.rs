@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use fairline_private_servers::{testing, testing::RedisCluster, testing::RedisSentinel};
+use fairline_private_servers::{PrivateRedis, testing, testing::RedisCluster, testing::RedisSentinel};
+use futures_util::future::join_all;
 use serde_json::json;
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use waiting_room::Settings;
 
@@ -62,6 +66,18 @@ async fn places_survive_a_killed_redis() {
     assert_eq!(shopper.receive("place").await["ordinal"], json!(1));
     room.admit(1).await;
     shopper.receive("turn").await;
+}
+
+#[tokio::test]
+async fn a_node_whose_redis_is_a_replica_is_not_ready() {
+    let servers = testing::Servers::start().expect("a Redis of its own");
+    let room = TestWaitingRoom::open_at(&servers.redis.url(), |_| {}).await;
+    let ready = async || room.get("/health/ready", &[]).await.status;
+    assert_eq!(ready().await, StatusCode::OK);
+    room.redis("REPLICAOF 127.0.0.1 1").await;
+    assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE);
+    room.redis("REPLICAOF NO ONE").await;
+    room.until("readiness to return", async || ready().await == StatusCode::OK).await;
 }
 
 #[tokio::test]
@@ -126,7 +142,7 @@ async fn joins_with_late_answers_at_two_nodes_give_no_ordinal_twice_and_leave_no
     };
     let joins = (0..200).map(|n| if n % 2 == 0 { room.connect("", &[]) } else { other.connect("", &[]) });
     let mut ordinals = Vec::new();
-    let (joined, ()) = tokio::join!(futures_util::future::join_all(joins), trouble);
+    let (joined, ()) = tokio::join!(join_all(joins), trouble);
     for joined in joined {
         ordinals.push(joined.expect("a place").receive("place").await["ordinal"].as_u64().expect("a number"));
     }
@@ -170,6 +186,50 @@ async fn places_survive_a_killed_master_of_a_cluster() {
     room.begin_if_lost().await;
     room.until("the shopper to be next", async || room.next().await == [1]).await;
     drop(cluster);
+}
+
+#[tokio::test]
+async fn a_silent_master_of_a_cluster_delays_only_its_own_sales() {
+    let mut cluster =
+        spawn_blocking(|| RedisCluster::start_behind_proxies().expect("a cluster")).await.expect("no panic");
+    // Presence is renewed every two seconds, and valid for six.
+    let set = |settings: &mut Settings| (settings.grace_s, settings.join_burst) = (8, 1000);
+    let room = TestWaitingRoom::open_at(&cluster.url(), set).await;
+    let others = join_all((0..60).map(|_| room.another_sale())).await;
+    let mut shoppers = join_all(others.iter().map(TestWaitingRoom::join)).await;
+    for shopper in &mut shoppers {
+        shopper.receive("place").await;
+    }
+    let home = async |room: &TestWaitingRoom| room.store.home(room.card.id).await.expect("read").run_id;
+    let silent = home(&room).await;
+    let is_silent = |master: &mut PrivateRedis| master.ask("INFO server").expect("answered").contains(&silent);
+    let nth = cluster.masters().position(is_silent).expect("a master");
+    let mut pairs = others.into_iter().zip(shoppers);
+    let (mut healthy, mut shopper) = loop {
+        let (other, shopper) = pairs.next().expect("a sale on another master");
+        if home(&other).await != silent {
+            break (other, shopper);
+        }
+    };
+    let others: Vec<_> = pairs.collect();
+    cluster.doors().nth(nth).expect("a proxy").swallow();
+
+    let (silent_since, mut roll_calls) = (Instant::now(), 0);
+    while silent_since.elapsed() < Duration::from_secs(12) {
+        // Calls fail while the client reconnects.
+        if healthy.store.roll_call(healthy.card.id, Duration::ZERO, 0).await.is_ok() {
+            roll_calls += 1;
+            let departed = healthy.store.sweep(healthy.card.id, 10).await.unwrap_or_default();
+            assert_eq!(departed, 0, "a connected shopper departed after {:?}", silent_since.elapsed());
+        }
+        // Sleeps: presence must be renewed for twice the time that it is valid.
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert!(roll_calls > 20, "{roll_calls} roll calls");
+    healthy.until("the shopper to be next", async || healthy.next().await == [1]).await;
+    healthy.admit(1).await;
+    shopper.receive("turn").await;
+    drop((others, cluster));
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ let screen: Screen | undefined;
 
 function failureText(answer: Exclude<Answer<unknown>, { kind: "ok" }>): string {
   if (answer.kind === "refused") return problemText(answer.problem);
-  return "The controller is unreachable or busy. Your change may not have been saved. Check before you try again.";
+  return "The controller is unreachable or busy. If you changed something, check whether it was saved before you try again.";
 }
 
 function notify(text: string): void {
@@ -115,7 +115,7 @@ function show(): void {
   notify("");
   screen = at(location.hash);
   place.replaceChildren(screen.element);
-  document.title = `${screen.title} – Fairline`;
+  document.title = `${screen.title} · Fairline admin`;
   for (const link of menu.querySelectorAll("a")) {
     const here = location.hash.startsWith(link.hash) || (link.hash === "#/sales" && location.hash === "");
     if (here) link.setAttribute("aria-current", "page");

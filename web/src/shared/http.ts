@@ -26,10 +26,11 @@ export async function request<T>(address: string, init: Omit<RequestInit, "heade
 
 /**
  * Why a response failed. Only a problem of Fairline is a refusal; a proxy's error page is a
- * failure.
+ * failure. A 429 is a failure if it says when to retry: without that, an attempt too many does not
+ * help, such as another code by e-mail.
  */
 export async function readFailure(response: Response): Promise<Exclude<Answer<never>, { kind: "ok" }>> {
-  const again = response.status === 429 || response.status >= 500;
+  const again = response.status >= 500 || (response.status === 429 && response.headers.has("retry-after"));
   if (again || !response.headers.get("content-type")?.startsWith("application/problem+json")) {
     // A shopper's clock may be minutes off: a date is read by the server's own, where it says it.
     const servedMs = Date.parse(response.headers.get("date") ?? "");

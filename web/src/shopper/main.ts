@@ -18,7 +18,7 @@ const ASLEEP_MS = 15_000;
 const STATUS_EVERY_MS = 5_000;
 const ORDER_EVERY_MS = 1_500;
 
-const UNREACHABLE: Problem = { type: "about:blank", title: "The shop could not be reached. Please try again." };
+const UNREACHABLE: Problem = { type: "about:blank", title: "The shop is busy or could not be reached. Please try again in a moment." };
 
 function start(root: HTMLElement): void {
   const { saleId = "", leadsTo = saleId, joined, now = "", status = "open", mode = "guarantee", opensAt = "", ownCheckout = "", attention: calling = "", secureCookies } = root.dataset;
@@ -175,7 +175,7 @@ function start(root: HTMLElement): void {
   const buttons: Record<string, () => void> = {
     notify() {
       void Notification.requestPermission().then((answer) => {
-        view.announce(answer === "granted" ? "You will be notified when it’s your turn." : "Your browser blocks notifications from this site.");
+        view.announce(answer === "granted" ? "You will be notified when it’s your turn." : "Your browser blocks notifications from this site. Allow them in its settings, or keep this page open.");
         showNotify();
       });
     },

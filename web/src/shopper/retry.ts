@@ -29,8 +29,8 @@ export function retryDelayMs({ failures, atLeastMs = 0, spreadMs = SPREAD_MS }: 
  * Over a WebSocket the node announces a shorter time if it has fewer.
  */
 export const CROWD_SPREAD_MS = 5_000;
-/** How often a crowd's spread doubles: a small room is back soon after any outage. */
-const CROWD_DOUBLINGS = 2;
+/** How often the spread of a crowd doubles: a small room is back soon after any outage. */
+const CROWD_DOUBLINGS = 1;
 
 /** Close codes of the registry of RFC 6455. */
 const SERVICE_RESTART = 1012;

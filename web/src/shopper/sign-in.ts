@@ -10,7 +10,7 @@ import { request, problemText, type Answer } from "../shared/http";
 /** Access tokens last 15 minutes. */
 const REFRESH_EVERY_MS = 10 * 60_000;
 const RETRY_MS = 10_000;
-const UNREACHABLE: Problem = { type: "about:blank", title: "The shop could not be reached. Please try again." };
+const UNREACHABLE: Problem = { type: "about:blank", title: "The shop is busy or could not be reached. Please try again in a moment." };
 
 type Step = "checking" | "address" | "code" | "known";
 
@@ -47,7 +47,7 @@ function start(panel: HTMLElement): void {
   const loadProfile = async (follow: boolean): Promise<void> => {
     const profile = await request<Profile>("/users/profile");
     if (profile.kind === "ok") {
-      text("address", profile.body.address ?? "with your shop account");
+      text("address", profile.body.address ?? "your shop account");
       show("known", follow);
       panel.dispatchEvent(new Event("signed-in", { bubbles: true }));
     } else if (profile.kind === "refused") await keep();

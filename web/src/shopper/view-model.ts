@@ -51,31 +51,31 @@ export interface News {
 const TROUBLE: Record<Trouble, string> = {
   none: "",
   lost: "Connection lost. Reconnecting. You keep your place.",
-  "line-recovering": "The line is recovering. You keep your place.",
-  busy: "The shop is very busy. Retrying automatically.",
+  "line-recovering": "The line is being restored. You keep your place.",
+  busy: "The shop is very busy. We keep trying; please keep this page open.",
 };
 
 const SEEKING = { ticket: "Joining the line", place: "Finding your place", order: "Finding your order" };
 
 const ENDING: Record<Ending, { heading: string; text: string; mayJoin: boolean }> = {
-  sold_out: { heading: "Sold out", text: "All items have been sold. Thank you for coming.", mayJoin: false },
-  closed: { heading: "The sale is closed", text: "The shop has closed this sale. Thank you for coming.", mayJoin: false },
-  expired: { heading: "Your turn has expired", text: "The item that was reserved for you went to the next shopper. You can join again at the end of the line.", mayJoin: true },
-  bought: { heading: "You have already used your turn", text: "This ticket was already used for a purchase.", mayJoin: false },
+  sold_out: { heading: "Sold out", text: "All items have been sold. Thank you for waiting.", mayJoin: false },
+  closed: { heading: "The sale is closed", text: "The shop has closed this sale. Thank you for waiting.", mayJoin: false },
+  expired: { heading: "Your turn has expired", text: "Your time to go to checkout is over, and the item went to the next shopper. You can join again at the end of the line.", mayJoin: true },
+  bought: { heading: "You have already used your turn", text: "This ticket was already used for a purchase. Reload this page to see your order.", mayJoin: false },
   left: { heading: "You left the line", text: "You can join again at the end of the line.", mayJoin: true },
-  removed: { heading: "The shop removed you from the line", text: "You can join again at the end of the line.", mayJoin: true },
-  missed: { heading: "You missed your turn", text: "Your turn was kept for as long as the shop allows. You can join again at the end of the line.", mayJoin: true },
+  removed: { heading: "The shop removed you from the line", text: "You can join again at the end of the line. If you think this is a mistake, please contact the shop.", mayJoin: true },
+  missed: { heading: "You missed your turn", text: "You were away when it was your turn, and the time to come back is over. You can join again at the end of the line.", mayJoin: true },
   limit: { heading: "You have reached the purchase limit", text: "You have bought or reserved the maximum number of items per shopper. If an order is cancelled or refunded, you can join again.", mayJoin: true },
   lapsed: { heading: "Your reservation has expired", text: "You have not been charged, and the item went to the next shopper. You can join again at the end of the line.", mayJoin: true },
   cancelled: { heading: "Order cancelled", text: "You have not been charged, and the item goes to the next shopper. You can join again at the end of the line.", mayJoin: true },
-  refunded: { heading: "Payment refunded", text: "The shop refunded the full amount, or your payment arrived after the last item was sold. The refund is on its way to you.", mayJoin: true },
+  refunded: { heading: "Payment refunded", text: "The full amount is on its way back to you; your bank may need a few days. Either the shop refunded your order, or your payment arrived after the last item was sold.", mayJoin: true },
 };
 
 /** For an outcome that this page does not know. */
 const ENDED = { heading: "You are no longer in line", text: "You can join again at the end of the line.", mayJoin: true };
 
 const BEYOND_STOCK = "The sale may sell out before your turn.";
-const STAY_OR_LEAVE = "You can stay, because items that other shoppers release go to the next in line, or leave at any time.";
+const STAY_OR_LEAVE = "It can be worth staying: items that other shoppers give up go to the next in line. You can leave at any time.";
 
 export function viewModel(state: State, served: Served, now: Now): ViewModel {
   const { sale, phase } = state;
@@ -91,6 +91,7 @@ export function viewModel(state: State, served: Served, now: Now): ViewModel {
       status: STATUS[status],
       trouble: TROUBLE[state.trouble],
       leave: "Leave the line?",
+      "leave-text": "The next shopper moves up. If you come back, you start at the end of the line.",
       stay: "Stay in line",
       go: "Leave",
     },
@@ -134,10 +135,18 @@ const paint: { [At in Phase["at"]]: (shown: ViewModel, phase: Extract<Phase, { a
 
   draw(shown, { draw: { ordinal, participants } }, { served, status, untilOpen }) {
     const others = Math.max(0, participants - 1);
-    const company = others === 0 ? "in the draw: only you so far" : `in the draw: you and ${plural(others, "other", "others")}`;
+    const company = others === 0 ? "in the draw: only you so far" : "in the draw, including you";
     const until = status === "scheduled" ? untilOpen : "drawing now";
     shown.title = `In the draw · ${served.name}`;
-    Object.assign(shown.texts, { participants: count(Math.max(1, participants)), "in-draw": company, "until-draw": until, ordinal: count(ordinal) });
+    Object.assign(shown.texts, {
+      participants: count(Math.max(1, participants)),
+      "in-draw": company,
+      "until-draw": until,
+      ordinal: count(ordinal),
+      leave: "Leave the draw?",
+      "leave-text": "Until the sale opens, you can join the draw again.",
+      stay: "Stay in the draw",
+    });
     shown.news = { text: `You are in the draw, with ${plural(others, "other shopper", "other shoppers")}. Your place is drawn when the sale opens.`, key: "draw" };
   },
 
@@ -188,6 +197,10 @@ const paint: { [At in Phase["at"]]: (shown: ViewModel, phase: Extract<Phase, { a
         ? `You can buy until ${until}, while stock lasts. An item is yours once it is paid for.`
         : `${turn.quantity === 1 ? "One item is" : `${count(turn.quantity)} items are`} reserved for you until ${until}.`,
       "turn-problem": problem,
+      leave: "Give up your turn?",
+      "leave-text": "The next shopper gets the turn. If you come back, you start at the end of the line.",
+      stay: "Keep my turn",
+      go: "Give up my turn",
       reserve: reserving ? "Please wait…" : "Go to checkout",
     });
     shown.shown["choose-quantity"] = turn.quantity > 1;
@@ -203,6 +216,7 @@ const paint: { [At in Phase["at"]]: (shown: ViewModel, phase: Extract<Phase, { a
       "hold-words": order.status === "promised" ? "left to pay" : "reserved for you",
       "pay-problem": problem,
       leave: "Cancel this order?",
+      "leave-text": "The next shopper can buy the item. If you come back, you start at the end of the line.",
       stay: "Keep order",
       go: "Cancel order",
       pay: paying ? "Please wait…" : `Pay ${money(order.amount_minor, order.currency)}`,

@@ -43,14 +43,14 @@ test("a sale for accounts asks to sign in, sells one item to each account, and c
   const code = account.getByLabel("Code", { exact: true });
   await code.waitFor();
   assert.ok(await code.evaluate((input) => input === document.activeElement), "the code field has the focus");
-  const { subject } = await notification("ada@example.org", /is your code for the demo shop/);
+  const { subject } = await notification("ada@example.org", /is your sign-in code for the demo shop/);
   await photograph(page, "sign-in-code");
   await code.fill(subject.startsWith("000000") ? "000001" : "000000");
   await page.keyboard.press("Enter");
   await account.getByRole("alert").filter({ hasText: "code is not accepted" }).waitFor();
   await code.fill(subject.slice(0, 6));
   await page.keyboard.press("Enter");
-  await account.getByText("Signed in: ada@example.org").waitFor();
+  await account.getByText("Signed in with ada@example.org").waitFor();
   await photograph(page, "signed-in");
   assert.equal(await page.evaluate(() => document.cookie.includes("fairline_account")), false, "scripts cannot read the tokens");
 
@@ -62,7 +62,7 @@ test("a sale for accounts asks to sign in, sells one item to each account, and c
 
   // The account has reached its limit, also on another device with another ticket.
   await page.reload();
-  await account.getByText("Signed in: ada@example.org").waitFor();
+  await account.getByText("Signed in with ada@example.org").waitFor();
   const { visitor: elsewhere, at: there } = await visit(sale);
   const panel = there.page.locator("[data-account]");
   await panel.getByLabel(/Email/).fill("ada@example.org");
@@ -71,7 +71,7 @@ test("a sale for accounts asks to sign in, sells one item to each account, and c
   const next = await until("another code", async () => (await notifications("ada@example.org")).filter((one) => one.subject.includes("is your code"))[1]);
   await panel.getByLabel("Code", { exact: true }).fill(next.subject.slice(0, 6));
   await there.page.keyboard.press("Enter");
-  await panel.getByText("Signed in:").waitFor();
+  await panel.getByText("Signed in with").waitFor();
   await there.button("Join the line").click();
   await there.heading("It’s your turn").waitFor();
   await there.button("Go to checkout").click();

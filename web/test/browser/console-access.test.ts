@@ -154,7 +154,7 @@ test("a sale is run from a phone", LIMIT, async () => {
   await page.getByLabel("Message to waiting shoppers").fill("Soon.");
   await at.button("Publish").tap();
   await until("the message", async () => (await demo.sale(sale)).message === "Soon." || undefined);
-  await page.getByRole("link", { name: "Audit log" }).tap();
+  await page.getByRole("link", { name: "Audit log", exact: true }).tap();
   await page.getByRole("row").filter({ hasText: "Soon." }).waitFor();
   await photograph(page, "console-pocket-audit");
   await at.visitor.close(REFUSED, CUT_OFF);

@@ -25,7 +25,7 @@ test("a rehearsal with five thousand shoppers is paused, sent a message, sped up
   await form.getByLabel("Maximum admissions per second").fill("20");
   await form.getByLabel("Opens at").fill("2099-07-01T10:00");
   // Some simulated shoppers let their time run out, so the time limits are short.
-  await form.getByLabel("Claim window").fill("10");
+  await form.getByLabel("Time to claim a turn").fill("10");
   await form.getByLabel("Time to reach checkout").fill("15");
   await form.getByLabel("Time to pay").fill("20");
   await at.button("Create sale").click();
@@ -63,11 +63,11 @@ test("a rehearsal with five thousand shoppers is paused, sent a message, sped up
   await at.button("Resume").click();
   await at.status("Open").waitFor();
   await until("further admissions", async () => (await at.number("Admitted")) > admitted || undefined, RUN_MS);
-  await page.getByRole("link", { name: "Change history" }).click();
+  await page.getByRole("link", { name: "Audit log of this sale" }).click();
   await page.getByRole("row").filter({ hasText: "rate cap per s: 20 → 60" }).waitFor();
   await page.goBack();
 
-  await page.locator("[data-verdict]").filter({ hasText: "Passed: all guarantees held." }).waitFor({ timeout: RUN_MS });
+  await page.locator("[data-verdict]").filter({ hasText: "Passed: every promise was kept." }).waitFor({ timeout: RUN_MS });
   await photograph(page, "console-rehearsed");
   await line.heading(/Sold out|The sale is closed|expired/).waitFor();
   await shopper.close(CUT_OFF);

@@ -138,15 +138,15 @@ test("a sale is created with a preview, run, copied, closed and reported; the au
   await at.status("Closed").waitFor();
   await page.getByRole("link", { name: "Report", exact: true }).click();
   await page.getByText(/The record was replayed/).waitFor();
-  await page.getByText(/preferred 1 ticket;/).waitFor();
+  await page.getByText(/moved 1 ticket to the front;/).waitFor();
   await photograph(page, "console-report");
 
-  await page.getByRole("link", { name: "Audit log" }).click();
+  await page.getByRole("link", { name: "Audit log", exact: true }).click();
   await page.getByRole("row").filter({ hasText: "remove ticket" }).filter({ hasText: "a robot" }).waitFor();
   await page.getByRole("row").filter({ hasText: "rate cap per s: 10 → 2.5" }).waitFor();
   await photograph(page, "console-audit");
   await page.getByRole("link", { name: "console-lamp" }).first().click();
-  await page.getByRole("link", { name: "Change history" }).click();
+  await page.getByRole("link", { name: "Audit log of this sale" }).click();
   await page.getByRole("heading", { name: "Audit log of this sale" }).waitFor();
   await page.getByRole("row").filter({ hasText: "a robot" }).waitFor();
   assert.equal(await page.getByRole("row").filter({ hasText: "otto" }).filter({ hasText: "add operator" }).count(), 0);

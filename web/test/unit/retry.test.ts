@@ -30,7 +30,7 @@ test("pages that lose their connections together return evenly over five seconds
 test("a small room is back at once, and soon after any outage", () => {
   const failed = { kind: "failed", atLeastMs: undefined } as const;
   const longest = [0, 1, 2, 3, 20].map((failures) => retryDelayMs(waitAfter(failed, failures, 500), 1));
-  assert.deepEqual(longest, [500, 1_000, 2_000, 2_000, 2_000]);
+  assert.deepEqual(longest, [500, 1_000, 1_000, 1_000, 1_000]);
 });
 
 test("no page returns before the time that the server named, and pages spread out after it", () => {
@@ -64,6 +64,16 @@ describe("Retry-After", () => {
     const headers = { "retry-after": "Fri, 27 Nov 2026 09:00:30 GMT", date: "Fri, 27 Nov 2026 09:00:00 GMT" };
     assert.deepEqual(await readFailure(new Response("", { status: 503, headers })), { kind: "failed", atLeastMs: 30_000 });
   });
+});
+
+test("a rate limit is retried, and a problem that names no time is shown", async () => {
+  const problem = { type: "/problems/too-many-codes", title: "Too many codes were requested" };
+  const answer = async (status: number, headers: Record<string, string>) => await readFailure(new Response(JSON.stringify(problem), { status, headers }));
+  const problemJson = { "content-type": "application/problem+json" };
+  assert.deepEqual(await answer(429, problemJson), { kind: "refused", problem });
+  assert.deepEqual(await answer(429, { ...problemJson, "retry-after": "3" }), { kind: "failed", atLeastMs: 3_000 });
+  assert.deepEqual(await answer(429, {}), { kind: "failed", atLeastMs: undefined }, "of a proxy");
+  assert.deepEqual(await answer(503, problemJson), { kind: "failed", atLeastMs: undefined });
 });
 
 test("only an end with an instruction is explained", () => {

@@ -20,7 +20,7 @@ const checkout = (order: Partial<Order> = {}): Phase => ({ at: "checkout", order
 test("a draw shows the number of participants, until the place is drawn", () => {
   const draw = (participants: number): Phase => ({ at: "draw", draw: { type: "draw", ordinal: 42, participants } });
   const many = shown(draw(1_030), { sale: { status: "scheduled", opens_at: "2026-11-27T09:01:00Z" } });
-  assert.equal(`${many.texts.participants ?? ""} ${many.texts["in-draw"] ?? ""}`, "1,030 in the draw: you and 1,029 others");
+  assert.equal(`${many.texts.participants ?? ""} ${many.texts["in-draw"] ?? ""}`, "1,030 in the draw, including you");
   assert.deepEqual([many.texts["until-draw"], many.texts.ordinal, many.title], ["1:00", "42", "In the draw · Brass lamp"]);
   assert.equal(shown(draw(1)).texts["in-draw"], "in the draw: only you so far");
   assert.equal(shown(draw(2)).texts["until-draw"], "drawing now");
@@ -81,12 +81,12 @@ describe("in line", () => {
     assert.equal(beyond.texts.wait, "The sale may sell out before your turn.");
     assert.equal(beyond.texts.bounds, "");
     assert.ok(beyond.shown.beyond);
-    assert.match(beyond.texts.beyond ?? "", /^You can stay.*or leave/);
+    assert.match(beyond.texts.beyond ?? "", /^It can be worth staying.*You can leave/);
     assert.equal(beyond.news.text, "17 people ahead of you. The sale may sell out before your turn.");
     assert.equal(shown(waiting()).shown.beyond, false);
     const paused = shown(waiting({ beyond_stock: true }), { sale: { status: "paused" } });
     assert.equal(paused.texts.wait, "when the sale resumes");
-    assert.match(paused.texts.beyond ?? "", /sell out before your turn. You can stay/);
+    assert.match(paused.texts.beyond ?? "", /sell out before your turn. It can be worth staying/);
   });
 
   test("recalled shoppers are explained beside the place, and announced with the next news", () => {

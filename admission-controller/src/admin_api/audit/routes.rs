@@ -13,7 +13,7 @@ use super::store::AuditRow;
 use crate::{
     admin_api::{AdminState, csv::Table},
     db::Store,
-    error::AdminError,
+    error::CommonError,
 };
 
 /// Entries of one response.
@@ -84,7 +84,7 @@ async fn show_audit(
     Query(reading): Query<Reading>,
 ) -> Result<axum::Json<AuditPage>, Problem> {
     let before = reading.before.unwrap_or(i64::MAX);
-    let rows = store.audit(before, reading.sale.map(|sale| sale.0), PAGE).await.map_err(AdminError::from)?;
+    let rows = store.audit(before, reading.sale.map(|sale| sale.0), PAGE).await.map_err(CommonError::from)?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
     let next = rows.last().filter(|_| is_full).map(|row| row.id);
     Ok(axum::Json(AuditPage { entries: rows.into_iter().map(AuditEntry::from).collect(), next }))
@@ -100,7 +100,7 @@ async fn audit_table(State(store): State<Store>, Query(reading): Query<Reading>)
     let mut table = Table::default();
     table.row(["id", "at", "who", "action", "subject", "sale", "before", "after", "reason"]);
     for _ in 0..TABLE_MAX / PAGE {
-        let rows = store.audit(before, sale, PAGE).await.map_err(AdminError::from)?;
+        let rows = store.audit(before, sale, PAGE).await.map_err(CommonError::from)?;
         let Some(last) = rows.last().map(|row| row.id) else { break };
         before = last;
         for row in rows {

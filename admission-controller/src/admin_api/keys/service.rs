@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::error::KeyError;
 use crate::{
     controller::{keys::Keys, schedule::TickNow},
     db::{By, Store},
-    error::AdminError,
 };
 
 /// What the keys' routes need.
@@ -48,7 +48,7 @@ pub(super) struct AdminKeys {
 
 impl SigningKeys {
     /// The keys, the preferred one first.
-    pub(super) async fn list(&self) -> Result<AdminKeys, AdminError> {
+    pub(super) async fn list(&self) -> Result<AdminKeys, KeyError> {
         let revoked = self.store.revoked_keys().await?;
         let signs = self.keys.signs(&revoked).map(|key| key.kid());
         let keys = self.keys.kids().map(|kid| {
@@ -63,9 +63,9 @@ impl SigningKeys {
     }
 
     /// Revokes a key, and has every sale ticked at once, so that its tokens are replaced.
-    pub(super) async fn revoke(&self, by: &By, kid: &str) -> Result<(), AdminError> {
+    pub(super) async fn revoke(&self, by: &By, kid: &str) -> Result<(), KeyError> {
         if self.keys.named(kid).is_none() {
-            return Err(AdminError::UnknownKey);
+            return Err(KeyError::UnknownKey);
         }
         self.store.revoke_key(by, kid).await?;
         self.tick_now.all();

@@ -1,5 +1,6 @@
 //! The lanes of a sale, and invitations to them.
 
+pub(crate) mod error;
 pub(crate) mod routes;
 pub(crate) mod service;
 mod store;

@@ -2,13 +2,13 @@
 
 use fairline_admission::LANES_MAX;
 use fairline_postgres::Transaction;
-use fairline_sale::{SaleId, Status};
+use fairline_sale::{LineOrder, SaleId, Status};
 use uuid::Uuid;
 
+use super::error::LaneRejected;
 use crate::{
     controller::{line::LineRow, postgres::lines_of},
     db::{By, Store, StoreError},
-    error::LaneRejected,
 };
 
 /// The lanes of a locked sale: no other request changes them, and no tick is under way.
@@ -33,7 +33,7 @@ impl Store {
         let Some((status, order)) = row else { return Ok(None) };
         let lines = lines_of(&mut *transaction, &[sale.0]).await?;
         let status = Status::from_stored(&status);
-        Ok(Some(LockedLanes { transaction, sale: sale.0, status, is_draw: order == "draw", lines }))
+        Ok(Some(LockedLanes { transaction, sale: sale.0, status, is_draw: order == LineOrder::Draw.as_str(), lines }))
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{service::Live, update::LiveUpdate};
-use crate::{auth::operator::Operator, error::AdminError};
+use crate::{auth::operator::Operator, error::CommonError};
 
 /// How often the data is read again.
 const READ_EVERY: Duration = Duration::from_millis(500);
@@ -86,7 +86,7 @@ impl Console {
     }
 
     /// What has changed since the last update.
-    async fn updates(&self, sent: &mut SentState) -> Result<Vec<String>, AdminError> {
+    async fn updates(&self, sent: &mut SentState) -> Result<Vec<String>, CommonError> {
         let mut updates = Vec::new();
         let Some(sale) = self.sale else {
             let sales = self.live.sales.list(None, None).await?;

@@ -1,6 +1,7 @@
 //! Live updates of the console over a WebSocket, and samples of a sale.
 
 mod console;
+pub(crate) mod error;
 pub(super) mod routes;
 pub(crate) mod service;
 mod store;

@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{console::Console, service::Live, update::Sample};
-use crate::{admin_api::AdminState, auth::operator::Operator, error::AdminError, problem_types};
+use super::{console::Console, error::LiveError, service::Live, update::Sample};
+use crate::{admin_api::AdminState, auth::operator::Operator};
 
 /// Browsers send only answers to pings.
 const RECEIVED_BYTES_MAX: usize = 1024;
@@ -80,12 +80,11 @@ async fn live(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let upgrade =
-        upgrade.map_err(|rejected| Problem::new(&problem_types::NOT_A_WEBSOCKET).detail(rejected.body_text()))?;
+    let upgrade = upgrade.map_err(|rejected| LiveError::NotAWebSocket { why: rejected.body_text() })?;
     // Browsers send the cookie with WebSockets that pages of other sites open, together with the
     // page's origin.
     if live.origins.is_foreign(&headers) {
-        return Err(AdminError::OtherOrigin.into());
+        return Err(LiveError::OtherOrigin.into());
     }
     if let Some(sale) = subject.sale {
         live.sales.find(&sale.to_string()).await?;

@@ -7,8 +7,8 @@ use fairline_server::{Origins, Shutdown};
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::update::Sample;
-use crate::{admin_api::sales::service::Sales, auth::service::Auth, db::Store, error::AdminError};
+use super::{error::LiveError, update::Sample};
+use crate::{admin_api::sales::service::Sales, auth::service::Auth, db::Store, error::CommonError};
 
 /// Consoles that are connected to one controller at most.
 const CONSOLES_MAX: usize = 50;
@@ -37,14 +37,14 @@ impl Consoles {
         Self { free: Arc::new(Semaphore::new(CONSOLES_MAX)), shutdown: shutdown.clone() }
     }
 
-    pub(super) fn connect(&self) -> Result<OwnedSemaphorePermit, AdminError> {
-        self.free.clone().try_acquire_owned().map_err(|_| AdminError::TooManyConsoles)
+    pub(super) fn connect(&self) -> Result<OwnedSemaphorePermit, LiveError> {
+        self.free.clone().try_acquire_owned().map_err(|_| LiveError::TooManyConsoles)
     }
 }
 
 impl Live {
     /// The samples of a sale after a time.
-    pub(super) async fn samples(&self, sale: SaleId, after: OffsetDateTime) -> Result<Vec<Sample>, AdminError> {
+    pub(super) async fn samples(&self, sale: SaleId, after: OffsetDateTime) -> Result<Vec<Sample>, CommonError> {
         Ok(self.store.samples(sale, after).await?.into_iter().map(Sample::from).collect())
     }
 }

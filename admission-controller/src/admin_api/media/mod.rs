@@ -1,5 +1,6 @@
 //! Uploads of images.
 
+pub(crate) mod error;
 pub(super) mod routes;
 pub(crate) mod service;
 mod store;

@@ -10,8 +10,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{service::Media, view::MediaSize};
-use crate::{admin_api::AdminState, error::AdminError};
+use super::{error::MediaError, service::Media, view::MediaSize};
+use crate::admin_api::AdminState;
 
 /// An upload has the same effect however often it is sent, so it needs no `Idempotency-Key`.
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
@@ -58,7 +58,7 @@ async fn upload_image(
     request: Request,
 ) -> Result<(StatusCode, axum::Json<AdminMedia>), Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let upload_type = UploadType::of_content_type(kind).ok_or(AdminError::UnsupportedImage)?;
+    let upload_type = UploadType::of_content_type(kind).ok_or(MediaError::UnsupportedImage)?;
     let prepared = media.upload(upload_type, request.into_body()).await?;
     Ok((StatusCode::CREATED, axum::Json(prepared.into())))
 }

@@ -1,4 +1,5 @@
 //! Operators, as owners manage them, and their enrolment.
 
+pub(crate) mod error;
 pub(crate) mod routes;
 mod store;

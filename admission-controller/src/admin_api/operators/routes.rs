@@ -8,7 +8,10 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::store::{NewOperator, OPERATORS_MAX};
+use super::{
+    error::OperatorError,
+    store::{NewOperator, OPERATORS_MAX},
+};
 use crate::{
     admin_api::AdminState,
     auth::{
@@ -19,7 +22,7 @@ use crate::{
         store::{OperatorChange, OperatorRow},
     },
     db::Store,
-    error::{AdminError, check_field},
+    error::check_field,
 };
 
 /// The routes for owners.
@@ -145,7 +148,7 @@ fn totp_secret(name: &str, secret: &[u8]) -> TotpSecret {
     (status = 403, description = "The caller is not an owner.", body = ProblemBody),
 ))]
 async fn list_operators(State(store): State<Store>) -> Result<axum::Json<AdminOperators>, Problem> {
-    let operators = store.operators().await.map_err(AdminError::from)?;
+    let operators = store.operators().await.map_err(OperatorError::from)?;
     Ok(axum::Json(AdminOperators { operators: operators.into_iter().map(AdminOperator::from).collect() }))
 }
 
@@ -174,8 +177,8 @@ async fn add_operator(
         }
     };
     let row = NewOperator { name: &new.name, role: new.role, password: &password, totp_secret: &secret, enrols };
-    let added = store.add_operator(&operator.by(), &row).await.map_err(AdminError::from)?;
-    let operator = added.ok_or(AdminError::TooManyOperators { most: OPERATORS_MAX })?.into();
+    let added = store.add_operator(&operator.by(), &row).await.map_err(OperatorError::from)?;
+    let operator = added.ok_or(OperatorError::TooManyOperators { most: OPERATORS_MAX })?.into();
     Ok((StatusCode::CREATED, Confidential, axum::Json(AddedOperator { operator, proof })))
 }
 
@@ -192,9 +195,9 @@ async fn renew_enrolment(
     Path(name): Path<String>,
 ) -> Result<(Confidential, axum::Json<EnrolmentCode>), Problem> {
     let code = Code::new(rand::random());
-    let is_known = store.renew_enrolment(&operator.by(), &name, code.digest()).await.map_err(AdminError::from)?;
+    let is_known = store.renew_enrolment(&operator.by(), &name, code.digest()).await.map_err(OperatorError::from)?;
     if !is_known {
-        return Err(AdminError::UnknownOperator.into());
+        return Err(OperatorError::UnknownOperator.into());
     }
     Ok((Confidential, axum::Json(EnrolmentCode { enrolment_code: code.shown().to_owned() })))
 }
@@ -213,13 +216,13 @@ async fn enrol(
 ) -> Result<axum::Json<Enrolled>, Problem> {
     let digest = Code::from_shown(&code).digest();
     // The cheap check comes before the password is hashed.
-    if !store.is_enrolment(digest).await.map_err(AdminError::from)? {
-        return Err(AdminError::WrongEnrolment.into());
+    if !store.is_enrolment(digest).await.map_err(OperatorError::from)? {
+        return Err(OperatorError::WrongEnrolment.into());
     }
     let password = hash("password", password).await?;
     let secret: [u8; 20] = rand::random();
-    let enrolled = store.enrol(digest, &password, &secret).await.map_err(AdminError::from)?;
-    let (name, role) = enrolled.ok_or(AdminError::WrongEnrolment)?;
+    let enrolled = store.enrol(digest, &password, &secret).await.map_err(OperatorError::from)?;
+    let (name, role) = enrolled.ok_or(OperatorError::WrongEnrolment)?;
     Ok(axum::Json(Enrolled { role: Role::of(&role), secret: totp_secret(&name, &secret), name }))
 }
 
@@ -243,7 +246,7 @@ async fn change_operator(
     };
     let change = OperatorChange { role: change.role, password: password.as_deref(), totp_secret: None };
     let changed = store.change_operator(&operator.by(), "change_operator", &name, &change).await;
-    Ok(axum::Json(changed.map_err(AdminError::from)?.ok_or(AdminError::UnknownOperator)?.into()))
+    Ok(axum::Json(changed.map_err(OperatorError::from)?.ok_or(OperatorError::UnknownOperator)?.into()))
 }
 
 /// Create a new secret for an operator who has lost the authenticator app. The operator's sessions
@@ -261,7 +264,7 @@ async fn renew_totp(
     let secret: [u8; 20] = rand::random();
     let change = OperatorChange { totp_secret: Some(&secret), ..OperatorChange::default() };
     let changed = store.change_operator(&operator.by(), "renew_totp", &name, &change).await;
-    changed.map_err(AdminError::from)?.ok_or(AdminError::UnknownOperator)?;
+    changed.map_err(OperatorError::from)?.ok_or(OperatorError::UnknownOperator)?;
     Ok((Confidential, axum::Json(totp_secret(&name, &secret))))
 }
 
@@ -276,6 +279,6 @@ async fn remove_operator(
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let is_gone = store.remove_operator(&operator.by(), &name).await.map_err(AdminError::from)?;
-    if is_gone { Ok(StatusCode::NO_CONTENT) } else { Err(AdminError::UnknownOperator.into()) }
+    let is_gone = store.remove_operator(&operator.by(), &name).await.map_err(OperatorError::from)?;
+    if is_gone { Ok(StatusCode::NO_CONTENT) } else { Err(OperatorError::UnknownOperator.into()) }
 }

@@ -24,7 +24,7 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 #[into_params(parameter_in = Query)]
 struct Reading {
     /// An order's id, a ticket's number, an e-mail address, a phone number, or the reference of the
-    /// payment company or of the merchant.
+    /// payment gateway or of the merchant.
     search: Option<String>,
     /// Only orders made before this one.
     before: Option<Uuid>,
@@ -71,14 +71,14 @@ struct AdminOrder {
     /// In the currency's minor unit.
     amount_minor: i64,
     currency: String,
-    /// What was refunded, here or by the payment company.
+    /// What was refunded, here or by the payment gateway.
     refunded_minor: i64,
     /// What the bank has taken back and not returned.
     disputed_minor: i64,
-    /// The status of the newest dispute, in the payment company's word.
+    /// The status of the newest dispute, in the payment gateway's word.
     #[schema(required)]
     dispute: Option<String>,
-    /// The payment company's reference; or the merchant's, if the merchant took the payment.
+    /// The payment gateway's reference; or the merchant's, if the merchant took the payment.
     #[schema(required)]
     reference: Option<String>,
     /// The number of its ticket; null if the merchant has reserved it.
@@ -163,7 +163,7 @@ async fn list_orders(
 }
 
 /// Refund all or a part of a paid order. Its units stay sold: raise the stock to sell them again. A
-/// checkout does it within a second, or as soon as the payment company answers; `request` of the
+/// checkout does it within a second, or as soon as the payment gateway answers; `request` of the
 /// order shows the state.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/orders/{order}/refund", request_body = RefundOrder,
     params(("id" = String, Path), ("order" = Uuid, Path)), security(("admin" = [])), responses(

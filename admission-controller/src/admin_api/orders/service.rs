@@ -2,11 +2,14 @@
 
 use uuid::Uuid;
 
-use super::store::{OrderAction, OrderRow, OrderSearch, Requested};
+use super::{
+    error::OrderError,
+    store::{OrderAction, OrderRow, OrderSearch, Requested},
+};
 use crate::{
     admin_api::sales::service::Sales,
     db::{By, Store},
-    error::{AdminError, check_field},
+    error::check_field,
 };
 
 /// Orders of one response.
@@ -28,7 +31,7 @@ impl Orders {
         sale: &str,
         text: Option<&str>,
         before: Option<Uuid>,
-    ) -> Result<Vec<OrderRow>, AdminError> {
+    ) -> Result<Vec<OrderRow>, OrderError> {
         let text = text.map(str::trim).filter(|text| !text.is_empty());
         let fits = text.is_none_or(|text| text.chars().count() <= SEARCH_CHARS_MAX && !text.contains('\0'));
         check_field("search", fits, "have at most 254 visible characters")?;
@@ -45,18 +48,18 @@ impl Orders {
         by: &By,
         (sale, order): (String, Uuid),
         action: OrderAction,
-    ) -> Result<OrderRow, AdminError> {
+    ) -> Result<OrderRow, OrderError> {
         let is_positive = !matches!(action, OrderAction::Refund(Some(amount)) if amount <= 0);
         check_field("amount_minor", is_positive, "be at least 1, or null")?;
         let sale = self.sales.find(&sale).await?.row.sale();
         match self.store.request(by, sale, order, action).await? {
             Requested::Accepted => {}
-            Requested::UnknownOrder => return Err(AdminError::UnknownOrder),
-            Requested::NotRefundable { left_minor } => return Err(AdminError::NotRefundable { left_minor }),
-            Requested::NotCancellable => return Err(AdminError::NotCancellable),
-            Requested::UnderWay => return Err(AdminError::RequestUnderWay),
+            Requested::UnknownOrder => return Err(OrderError::UnknownOrder),
+            Requested::NotRefundable { left_minor } => return Err(OrderError::NotRefundable { left_minor }),
+            Requested::NotCancellable => return Err(OrderError::NotCancellable),
+            Requested::UnderWay => return Err(OrderError::RequestUnderWay),
         }
         let search = OrderSearch { order: Some(order), ..OrderSearch::default() };
-        self.store.orders(sale, &search, 1).await?.pop().ok_or(AdminError::UnknownOrder)
+        self.store.orders(sale, &search, 1).await?.pop().ok_or(OrderError::UnknownOrder)
     }
 }

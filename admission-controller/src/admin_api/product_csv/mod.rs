@@ -4,6 +4,7 @@
 //!   Both are pure.
 //! - A row is a variant; the fields of its product are repeated, or given in one row.
 
+pub(crate) mod error;
 mod format;
 mod plan;
 pub(super) mod routes;

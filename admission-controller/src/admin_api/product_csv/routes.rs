@@ -15,8 +15,11 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::service::{ImportReport, ProductTable};
-use crate::{admin_api::AdminState, auth::operator::Operator, db::StoreError, error::AdminError};
+use super::{
+    error::TableError,
+    service::{ImportReport, ProductTable},
+};
+use crate::{admin_api::AdminState, auth::operator::Operator, db::StoreError};
 
 /// The maximum length of an imported table, in bytes.
 const TABLE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -78,7 +81,7 @@ async fn import_products(
     request: Request,
 ) -> Result<axum::Json<ImportReport>, Problem> {
     if !is_csv(request.headers()) {
-        return Err(AdminError::NotCsv.into());
+        return Err(TableError::NotCsv.into());
     }
     let bytes = read_body(request.into_body(), TABLE_BYTES_MAX).await?;
     Ok(axum::Json(table.import(&operator.by(), bytes, importing.dry_run.unwrap_or(false)).await?))

@@ -8,14 +8,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
+    error::TableError,
     format::{COLUMNS, Errors, ImportError, Row, attributes_text, read, written},
     plan::{Plan, plan},
     store::{ExportRow, Named, count_products, known, write},
 };
 use crate::{
-    admin_api::products::fields::PRODUCTS_MAX,
+    admin_api::products::{error::ProductError, fields::PRODUCTS_MAX},
     db::{By, Store, StoreError},
-    error::AdminError,
 };
 
 /// Products that are read from the database at once.
@@ -80,8 +80,8 @@ impl ProductTable {
     }
 
     /// Imports a table: all of it, or nothing.
-    pub(super) async fn import(&self, by: &By, table: Bytes, dry_run: bool) -> Result<ImportReport, AdminError> {
-        let rows = spawn_blocking(move || read(&table)).await.map_err(|_| AdminError::Failed)?;
+    pub(super) async fn import(&self, by: &By, table: Bytes, dry_run: bool) -> Result<ImportReport, TableError> {
+        let rows = spawn_blocking(move || read(&table)).await.map_err(|_| TableError::Failed)?;
         let rows = match rows {
             Ok(rows) => rows,
             Err(errors) => return rejected(dry_run, 0, errors),
@@ -94,7 +94,7 @@ impl ProductTable {
         };
         let products = count_products(&mut transaction).await?;
         if products.saturating_add(i64::try_from(plan.new_products.len()).unwrap_or(i64::MAX)) > PRODUCTS_MAX {
-            return Err(AdminError::TooManyProducts { most: PRODUCTS_MAX });
+            return Err(ProductError::TooManyProducts { most: PRODUCTS_MAX }.into());
         }
         // A dry run writes, too, so that the database checks the rows as well.
         write(&mut transaction, &plan).await?;
@@ -108,13 +108,13 @@ impl ProductTable {
 }
 
 /// Of a dry run, errors are the result.
-fn rejected(dry_run: bool, rows: usize, errors: Errors) -> Result<ImportReport, AdminError> {
+fn rejected(dry_run: bool, rows: usize, errors: Errors) -> Result<ImportReport, TableError> {
     if dry_run {
         return Ok(ImportReport::new(dry_run, rows, Err(errors)));
     }
     let count = errors.count;
     let errors = serde_json::to_value(errors.listed).unwrap_or_default();
-    Err(AdminError::ImportRejected { count, errors })
+    Err(TableError::Rejected { count, errors })
 }
 
 /// What the rows name.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::error::AdminError;
+use super::error::ProductError;
+use crate::error::CommonError;
 
 /// The length of a product's body, in bytes.
 pub(crate) const PRODUCT_BYTES_MAX: usize = 512 * 1024;
@@ -25,9 +26,9 @@ pub(crate) struct Wrong {
     pub(crate) must: &'static str,
 }
 
-impl From<Wrong> for AdminError {
+impl From<Wrong> for ProductError {
     fn from(Wrong { field, must }: Wrong) -> Self {
-        Self::WrongField { field, must }
+        CommonError::WrongField { field, must }.into()
     }
 }
 
@@ -148,7 +149,7 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Res
 }
 
 impl CreateProduct {
-    pub(crate) fn check(&self) -> Result<(), AdminError> {
+    pub(crate) fn check(&self) -> Result<(), ProductError> {
         check_name(&self.name)?;
         check_description(&self.description)?;
         check_attributes(&self.attributes)?;
@@ -158,7 +159,7 @@ impl CreateProduct {
 }
 
 impl ChangeProduct {
-    pub(crate) fn check(&self) -> Result<(), AdminError> {
+    pub(crate) fn check(&self) -> Result<(), ProductError> {
         self.name.as_deref().map_or(Ok(()), check_name)?;
         self.description.as_deref().map_or(Ok(()), check_description)?;
         self.attributes.as_deref().map_or(Ok(()), check_attributes)?;
@@ -183,7 +184,7 @@ pub(crate) fn check_attributes(attributes: &[Attribute]) -> Result<(), Wrong> {
 }
 
 /// Checks the fields of each variant, and that no two share a SKU or an id.
-fn check_variants(variants: &[VariantFields]) -> Result<(), AdminError> {
+fn check_variants(variants: &[VariantFields]) -> Result<(), ProductError> {
     check("variants", variants.len() <= VARIANTS_MAX, "be at most 200")?;
     for (nth, variant) in variants.iter().enumerate() {
         let earlier = &variants[..nth];
@@ -198,7 +199,7 @@ fn check_variants(variants: &[VariantFields]) -> Result<(), AdminError> {
     Ok(())
 }
 
-fn check_images(images: &[ImageFields]) -> Result<(), AdminError> {
+fn check_images(images: &[ImageFields]) -> Result<(), ProductError> {
     check("images", images.len() <= IMAGES_MAX, "be at most 12")?;
     for (nth, image) in images.iter().enumerate() {
         let is_one = image.media.parse::<MediaHash>().is_ok();
@@ -212,13 +213,13 @@ fn check_images(images: &[ImageFields]) -> Result<(), AdminError> {
 }
 
 /// The error of an image's field.
-pub(crate) fn wrong_image(nth: usize, field: &str, must: &'static str) -> AdminError {
-    AdminError::WrongPart { field: format!("images[{nth}].{field}"), must }
+pub(crate) fn wrong_image(nth: usize, field: &str, must: &'static str) -> ProductError {
+    ProductError::WrongPart { field: format!("images[{nth}].{field}"), must }
 }
 
 /// The error of a variant's field.
-pub(crate) fn wrong_variant(nth: usize, field: &str, must: &'static str) -> AdminError {
-    AdminError::WrongPart { field: format!("variants[{nth}].{field}"), must }
+pub(crate) fn wrong_variant(nth: usize, field: &str, must: &'static str) -> ProductError {
+    ProductError::WrongPart { field: format!("variants[{nth}].{field}"), must }
 }
 
 impl VariantFields {
@@ -320,8 +321,8 @@ mod tests {
     #[test]
     fn a_wrong_variant_is_named_by_its_place() {
         let field = |variants: &[VariantFields]| match check_variants(variants) {
-            Err(AdminError::WrongPart { field, .. }) => field,
-            Err(AdminError::WrongField { field, .. }) => field.to_owned(),
+            Err(ProductError::WrongPart { field, .. }) => field,
+            Err(ProductError::Common(CommonError::WrongField { field, .. })) => field.to_owned(),
             other => format!("{other:?}"),
         };
         assert_eq!(field(&[variant("a"), variant("a")]), "variants[1].sku");
@@ -345,13 +346,16 @@ mod tests {
         let (one, other) = ("0a".repeat(32), "0b".repeat(32));
         assert!(check_images(&[image(&one, ""), image(&other, "A shoe")]).is_ok());
         let field = |images: &[ImageFields]| match check_images(images) {
-            Err(AdminError::WrongPart { field, .. }) => field,
+            Err(ProductError::WrongPart { field, .. }) => field,
             other => format!("{other:?}"),
         };
         assert_eq!(field(&[image(&one, ""), image(&one, "")]), "images[1].media");
         assert_eq!(field(&[image("../x", "")]), "images[0].media");
         assert_eq!(field(&[image(&one, &"a".repeat(251))]), "images[0].alt");
         let many: Vec<_> = (0..13).map(|nth| image(&format!("{nth:064x}"), "")).collect();
-        assert!(matches!(check_images(&many), Err(AdminError::WrongField { field: "images", .. })));
+        assert!(matches!(
+            check_images(&many),
+            Err(ProductError::Common(CommonError::WrongField { field: "images", .. }))
+        ));
     }
 }

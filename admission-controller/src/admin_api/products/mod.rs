@@ -1,5 +1,6 @@
 //! The catalogue: products and their variants.
 
+pub(crate) mod error;
 pub(crate) mod fields;
 pub(super) mod routes;
 pub(crate) mod service;

@@ -3,13 +3,14 @@
 use uuid::Uuid;
 
 use super::{
+    error::ProductError,
     fields::{ChangeProduct, CreateProduct, PRODUCTS_MAX, wrong_image, wrong_variant},
     store::{Listing, ProductChange, Written},
     view::{AdminProduct, AdminProductSummary},
 };
 use crate::{
     db::{By, Store},
-    error::{AdminError, check_field},
+    error::check_field,
 };
 
 /// Products of one response.
@@ -24,8 +25,8 @@ pub(crate) struct Products {
 }
 
 /// A product's id, as it stands in a path.
-pub(super) fn id_of(text: &str) -> Result<Uuid, AdminError> {
-    Uuid::try_parse(text).map_err(|_| AdminError::UnknownProduct)
+pub(super) fn id_of(text: &str) -> Result<Uuid, ProductError> {
+    Uuid::try_parse(text).map_err(|_| ProductError::UnknownProduct)
 }
 
 impl Products {
@@ -36,7 +37,7 @@ impl Products {
         text: Option<&str>,
         archived: Option<bool>,
         before: Option<Uuid>,
-    ) -> Result<Vec<AdminProductSummary>, AdminError> {
+    ) -> Result<Vec<AdminProductSummary>, ProductError> {
         let text = text.map(str::trim).filter(|text| !text.is_empty());
         let fits = text.is_none_or(|text| text.chars().count() <= SEARCH_CHARS_MAX && !text.contains('\0'));
         check_field("search", fits, "have at most 120 visible characters")?;
@@ -44,16 +45,16 @@ impl Products {
         Ok(rows.into_iter().map(AdminProductSummary::from).collect())
     }
 
-    pub(super) async fn show(&self, id: Uuid) -> Result<AdminProduct, AdminError> {
-        Ok(self.store.product(id).await?.ok_or(AdminError::UnknownProduct)?.into())
+    pub(super) async fn show(&self, id: Uuid) -> Result<AdminProduct, ProductError> {
+        Ok(self.store.product(id).await?.ok_or(ProductError::UnknownProduct)?.into())
     }
 
-    pub(super) async fn create(&self, by: &By, new: CreateProduct) -> Result<AdminProduct, AdminError> {
+    pub(super) async fn create(&self, by: &By, new: CreateProduct) -> Result<AdminProduct, ProductError> {
         new.check()?;
         self.written(self.store.create_product(by, &new).await?).await
     }
 
-    pub(super) async fn change(&self, by: &By, id: Uuid, change: ChangeProduct) -> Result<AdminProduct, AdminError> {
+    pub(super) async fn change(&self, by: &By, id: Uuid, change: ChangeProduct) -> Result<AdminProduct, ProductError> {
         change.check()?;
         let ChangeProduct { version, name, description, attributes, variants, images } = change;
         let change = ProductChange { name, description, attributes, variants, images };
@@ -61,30 +62,30 @@ impl Products {
     }
 
     /// Archives a product, or takes it back.
-    pub(super) async fn archive(&self, by: &By, id: Uuid, archived: bool) -> Result<AdminProduct, AdminError> {
+    pub(super) async fn archive(&self, by: &By, id: Uuid, archived: bool) -> Result<AdminProduct, ProductError> {
         if !self.store.archive_product(by, id, archived).await? {
-            return Err(AdminError::UnknownProduct);
+            return Err(ProductError::UnknownProduct);
         }
         self.show(id).await
     }
 
-    pub(super) async fn delete(&self, by: &By, id: Uuid) -> Result<(), AdminError> {
-        if self.store.delete_product(by, id).await? { Ok(()) } else { Err(AdminError::UnknownProduct) }
+    pub(super) async fn delete(&self, by: &By, id: Uuid) -> Result<(), ProductError> {
+        if self.store.delete_product(by, id).await? { Ok(()) } else { Err(ProductError::UnknownProduct) }
     }
 
-    async fn written(&self, written: Written) -> Result<AdminProduct, AdminError> {
+    async fn written(&self, written: Written) -> Result<AdminProduct, ProductError> {
         match written {
             Written::Done(id) => self.show(id).await,
-            Written::Unknown => Err(AdminError::UnknownProduct),
-            Written::TooMany => Err(AdminError::TooManyProducts { most: PRODUCTS_MAX }),
-            Written::Changed { version } => Err(AdminError::ProductChanged { version }),
+            Written::Unknown => Err(ProductError::UnknownProduct),
+            Written::TooMany => Err(ProductError::TooManyProducts { most: PRODUCTS_MAX }),
+            Written::Changed { version } => Err(ProductError::ProductChanged { version }),
             Written::UnknownVariant(nth) => {
                 Err(wrong_variant(nth, "id", "be the id of a variant of this product, or be left out"))
             }
             Written::UnknownImage(nth) => {
                 Err(wrong_image(nth, "media", "be an uploaded image; unused ones are deleted after a day"))
             }
-            Written::SkuTaken(sku) => Err(AdminError::SkuTaken { sku }),
+            Written::SkuTaken(sku) => Err(ProductError::SkuTaken { sku: Some(sku) }),
         }
     }
 }

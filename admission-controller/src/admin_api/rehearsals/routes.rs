@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{service::Rehearsals, view::Rehearsal};
-use crate::{admin_api::AdminState, auth::operator::Operator, error::AdminError, jobs::rehearsals::Crowd};
+use super::{error::RehearsalError, service::Rehearsals, view::Rehearsal};
+use crate::{admin_api::AdminState, auth::operator::Operator, jobs::rehearsals::Crowd};
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new().routes(routes!(rehearse, list_rehearsals)).routes(routes!(stop_rehearsal))
@@ -50,7 +50,7 @@ struct RehearsalList {
     security(("admin" = [])), responses(
     (status = 202, description = "The rehearsal has begun.", body = Rehearsal),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "Another rehearsal runs, or this controller is not set up for rehearsals.", body = ProblemBody),
+    (status = 409, description = "Another rehearsal is running, or this controller is not set up for rehearsals.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
 ))]
 async fn rehearse(
@@ -79,14 +79,14 @@ async fn list_rehearsals(
 /// Stop a rehearsal.
 #[utoipa::path(delete, path = "/api/admin/rehearsals/{id}", params(("id" = Uuid, Path)), security(("admin" = [])), responses(
     (status = 204, description = "It ends within a few seconds."),
-    (status = 404, description = "No such rehearsal runs.", body = ProblemBody),
+    (status = 404, description = "No such rehearsal is running.", body = ProblemBody),
 ))]
 async fn stop_rehearsal(
     State(rehearsals): State<Rehearsals>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let id: Uuid = id.parse().map_err(|_| AdminError::UnknownRehearsal)?;
+    let id: Uuid = id.parse().map_err(|_| RehearsalError::UnknownRehearsal)?;
     rehearsals.stop(&operator.by(), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::view::Rehearsal;
+use super::{error::RehearsalError, view::Rehearsal};
 use crate::{
     admin_api::sales::service::Sales,
     controller::schedule::TickNow,
     db::{By, Store},
-    error::{AdminError, check_field},
+    error::check_field,
     jobs::rehearsals::{Crowd, Stage},
 };
 
@@ -25,24 +25,24 @@ pub(crate) struct Rehearsals {
 
 impl Rehearsals {
     /// Copies a sale, and sends a crowd to the copy.
-    pub(super) async fn begin(&self, by: &By, sale: &str, crowd: Crowd) -> Result<Rehearsal, AdminError> {
+    pub(super) async fn begin(&self, by: &By, sale: &str, crowd: Crowd) -> Result<Rehearsal, RehearsalError> {
         check_field("shoppers", (1..=20_000).contains(&crowd.shoppers), "be between 1 and 20000")?;
         check_field("arrival_s", crowd.arrival_s <= 3600, "be at most 3600")?;
         check_field("abandon", (0.0..=1.0).contains(&crowd.abandon), "be between 0 and 1")?;
-        let stage = self.stage.as_ref().ok_or(AdminError::NoRehearsals)?;
+        let stage = self.stage.as_ref().ok_or(RehearsalError::NoRehearsals)?;
         let sale = self.sales.find(sale).await?;
-        let begun = self.store.begin_rehearsal(by, &sale, crowd).await?.ok_or(AdminError::RehearsalRuns)?;
+        let begun = self.store.begin_rehearsal(by, &sale, crowd).await?.ok_or(RehearsalError::RehearsalRuns)?;
         self.tick_now.all();
         stage.begin(self.store.clone(), begun.clone(), crowd);
         Ok(begun.into())
     }
 
-    pub(super) async fn list(&self, sale: &str) -> Result<Vec<Rehearsal>, AdminError> {
+    pub(super) async fn list(&self, sale: &str) -> Result<Vec<Rehearsal>, RehearsalError> {
         let sale = self.sales.find(sale).await?.row.sale();
         Ok(self.store.rehearsals(sale).await?.into_iter().map(Rehearsal::from).collect())
     }
 
-    pub(super) async fn stop(&self, by: &By, id: Uuid) -> Result<(), AdminError> {
-        if self.store.stop_rehearsal(by, id).await? { Ok(()) } else { Err(AdminError::UnknownRehearsal) }
+    pub(super) async fn stop(&self, by: &By, id: Uuid) -> Result<(), RehearsalError> {
+        if self.store.stop_rehearsal(by, id).await? { Ok(()) } else { Err(RehearsalError::UnknownRehearsal) }
     }
 }

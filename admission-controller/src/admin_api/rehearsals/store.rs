@@ -43,7 +43,7 @@ impl Store {
         .bind(copy)
         .bind(copy.simple().to_string())
         .bind(&rand::random::<[u8; 32]>()[..])
-        .bind(Kind::FlashSaleScheduled.word())
+        .bind(Kind::FlashSaleScheduled.as_str())
         .execute(&mut *transaction)
         .await?;
         let begun = sqlx::query_as(

@@ -44,7 +44,7 @@ pub(super) struct Waits {
 pub(super) struct OrdersReport {
     pub(super) paid: i64,
     pub(super) units: i64,
-    /// Orders that were refunded as a whole, here or by the payment company.
+    /// Orders that were refunded as a whole, here or by the payment gateway.
     pub(super) refunded: i64,
     pub(super) refunded_units: i64,
     /// Orders that a bank disputes or has disputed.
@@ -93,7 +93,7 @@ pub(super) struct Report {
     pub(super) orders: OrdersReport,
     /// In the currency's minor unit, without refunded and disputed amounts.
     pub(super) revenue_minor: i64,
-    /// Refunded in whole or in part, here or by the payment company.
+    /// Refunded in whole or in part, here or by the payment gateway.
     pub(super) refunded_minor: i64,
     /// What banks have taken back and not returned.
     pub(super) disputed_minor: i64,
@@ -143,12 +143,14 @@ impl Fairness {
         };
         if preferred > 0 {
             let tickets = if preferred == 1 { "ticket" } else { "tickets" };
-            sentence.push_str(&format!(" Operators preferred {preferred} {tickets}; the audit log has the reasons."));
+            sentence.push_str(&format!(
+                " Operators moved {preferred} {tickets} to the front; the audit log has the reasons."
+            ));
         }
         sentence.push_str(if stock_in_order {
             " No unit was sold twice."
         } else {
-            " More units were sold than the stock had!"
+            " More units were sold than were in stock!"
         });
         let checked = replayed.is_whole || replayed.fault.is_some();
         let out_of_order = u64::from(replayed.fault.is_some());
@@ -232,7 +234,7 @@ mod tests {
         assert!(fairness.checked && fairness.out_of_order == 0);
         assert!(
             fairness.sentence.contains("7 turns")
-                && fairness.sentence.contains("preferred 2 tickets")
+                && fairness.sentence.contains("moved 2 tickets to the front")
                 && fairness.sentence.contains('!')
         );
     }

@@ -4,7 +4,7 @@ use fairline_record::{entry::Entry, verify::Verifier};
 use fairline_sale::SaleId;
 
 use super::report::{Fairness, FunnelReport, MinuteReport, OrdersReport, Replayed, Report, Waits};
-use crate::{admin_api::sales::service::Sales, controller::sale::Sale, db::Store, error::AdminError};
+use crate::{admin_api::sales::service::Sales, controller::sale::Sale, db::Store, error::CommonError};
 
 /// Entries of a record that are read at once.
 const RECORD_PAGE: i64 = 500;
@@ -19,7 +19,7 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    async fn replay(&self, sale: &Sale) -> Result<Replayed, AdminError> {
+    async fn replay(&self, sale: &Sale) -> Result<Replayed, CommonError> {
         let mut all = Replayed { is_whole: true, ..Replayed::default() };
         for line in &sale.lines {
             self.replay_line(line.line(), &mut all).await?;
@@ -27,7 +27,7 @@ impl Reports {
         Ok(all)
     }
 
-    async fn replay_line(&self, line: SaleId, all: &mut Replayed) -> Result<(), AdminError> {
+    async fn replay_line(&self, line: SaleId, all: &mut Replayed) -> Result<(), CommonError> {
         let (mut verifier, mut after) = (Verifier::new(None, Vec::new()), 0);
         loop {
             let entries = self.store.record(line, after, RECORD_PAGE).await?;
@@ -61,7 +61,7 @@ impl Reports {
     }
 
     /// The report on a sale.
-    pub(super) async fn report(&self, id: &str) -> Result<Report, AdminError> {
+    pub(super) async fn report(&self, id: &str) -> Result<Report, CommonError> {
         let sale = self.sales.find(id).await?;
         let which = sale.row.sale();
         let funnel = self.store.funnel(which).await?;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     controller::sale::SaleRow,
-    error::{AdminError, check_field},
+    error::{CommonError, check_field},
 };
 
 /// The changes of a sale. Fields that are left out stay as they are.
@@ -59,10 +59,10 @@ fn given_moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Opt
 
 impl ChangeSale {
     /// Checks the fields against a sale.
-    pub(super) fn checked(self, row: &SaleRow) -> Result<SaleChange, AdminError> {
+    pub(super) fn checked(self, row: &SaleRow) -> Result<SaleChange, CommonError> {
         let is_moved = self.opens_at.is_some() || self.ends_at.is_some();
         if is_moved && row.stored_status() != Status::Scheduled {
-            return Err(AdminError::IllegalTransition { status: row.shown_status() });
+            return Err(CommonError::IllegalTransition { status: row.shown_status() });
         }
         let (opens_at, ends_at) = (self.opens_at.unwrap_or(row.opens_at), self.ends_at.unwrap_or(row.ends_at));
         let is_a_window = !is_moved || ends_at.is_none_or(|ends_at| ends_at > opens_at.max(row.now));
@@ -81,7 +81,7 @@ impl ChangeSale {
     }
 
     /// Checks the fields that are valid or invalid for any sale.
-    pub(super) fn check(&self) -> Result<(), AdminError> {
+    pub(super) fn check(&self) -> Result<(), CommonError> {
         self.rate_cap_per_s.map_or(Ok(()), check_rate)?;
         self.total.map_or(Ok(()), check_total)?;
         check_field("recall_window_s", self.recall_window_s.is_none_or(is_a_window), "be between 1 and 86400")?;

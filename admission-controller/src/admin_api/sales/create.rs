@@ -7,9 +7,10 @@ use utoipa::ToSchema;
 
 use super::{
     checks::{check_grace, check_inside, check_rate, check_theme, check_total, is_a_window, stored},
+    error::SaleError,
     store::NewSale,
 };
-use crate::error::{AdminError, check_field};
+use crate::error::check_field;
 
 /// A new sale.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -114,7 +115,7 @@ fn half_an_hour() -> i32 {
 
 impl CreateSale {
     /// Checks the fields. The time zone is checked by the database.
-    pub(crate) fn checked(self) -> Result<NewSale, AdminError> {
+    pub(crate) fn checked(self) -> Result<NewSale, SaleError> {
         let plain = |slug: &str| {
             let part =
                 |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -127,12 +128,12 @@ impl CreateSale {
         check_field(
             "price_minor",
             (1..=1_000_000_000).contains(&self.price_minor),
-            "be between 1 and 1000000000: a payment company takes no payment of nothing",
+            "be between 1 and 1000000000: payment gateways reject payments of 0",
         )?;
         let iso = self.currency.len() == 3 && self.currency.chars().all(|c| c.is_ascii_uppercase());
         check_field("currency", iso, "be an ISO 4217 code such as EUR")?;
         if let Some(must) = gateway_refuses(self.price_minor, &self.currency) {
-            return Err(AdminError::WrongPrice { must });
+            return Err(SaleError::WrongPrice { must });
         }
         check_total(self.total)?;
         check_field("per_shopper_limit", (1..=100).contains(&self.per_shopper_limit), "be between 1 and 100")?;
@@ -147,8 +148,9 @@ impl CreateSale {
         check_field("risk", (0.000_01..=0.1).contains(&self.risk), "be between 0.00001 and 0.1")?;
         check_inside(self.inside_max)?;
         check_theme(&self.theme)?;
-        let opens_at = self.opens_at.unwrap_or_else(OffsetDateTime::now_utc);
-        check_field("ends_at", self.ends_at.is_none_or(|ends_at| ends_at > opens_at), "be later than opens_at")?;
+        // Without `opens_at` it opens now by the database's clock, and a constraint checks this.
+        let is_a_window = self.opens_at.zip(self.ends_at).is_none_or(|(opens_at, ends_at)| ends_at > opens_at);
+        check_field("ends_at", is_a_window, "be later than opens_at")?;
         Ok(NewSale {
             slug: self.slug,
             name: self.name.trim().to_owned(),
@@ -167,10 +169,7 @@ impl CreateSale {
             recall_window_s: self.recall_window_s,
             grace_s: self.grace_s,
             seed: (self.order == LineOrder::Draw).then(rand::random),
-            mode: match self.mode {
-                SaleMode::Guarantee => "guarantee",
-                SaleMode::Yield => "yield",
-            },
+            mode: self.mode.as_str(),
             risk: self.risk,
             inside_max: self.inside_max,
             prior_sale: self.prior_sale.map(|sale| sale.0),

@@ -2,7 +2,7 @@
 
 use fairline_sale::SaleId;
 
-use super::{change::ChangeSale, create::CreateSale, view::AdminSale};
+use super::{change::ChangeSale, create::CreateSale, error::SaleError, view::AdminSale};
 use crate::{
     controller::{
         lifecycle::{self, Action},
@@ -10,7 +10,7 @@ use crate::{
         schedule::TickNow,
     },
     db::{By, Store},
-    error::{AdminError, check_field},
+    error::{CommonError, check_field},
 };
 
 /// What the routes of sales need.
@@ -22,13 +22,13 @@ pub(crate) struct Sales {
 
 impl Sales {
     /// A sale with its lines.
-    pub(in crate::admin_api) async fn find(&self, id: &str) -> Result<Sale, AdminError> {
-        let id: SaleId = id.parse().map_err(|_| AdminError::UnknownSale)?;
-        self.store.show(id).await?.ok_or(AdminError::UnknownSale)
+    pub(in crate::admin_api) async fn find(&self, id: &str) -> Result<Sale, CommonError> {
+        let id: SaleId = id.parse().map_err(|_| CommonError::UnknownSale)?;
+        self.store.show(id).await?.ok_or(CommonError::UnknownSale)
     }
 
     /// A sale as operators see it.
-    pub(in crate::admin_api) async fn show(&self, id: &str) -> Result<AdminSale, AdminError> {
+    pub(in crate::admin_api) async fn show(&self, id: &str) -> Result<AdminSale, CommonError> {
         self.find(id).await?.try_into()
     }
 
@@ -37,39 +37,39 @@ impl Sales {
         &self,
         before: Option<SaleId>,
         slug: Option<&str>,
-    ) -> Result<Vec<AdminSale>, AdminError> {
+    ) -> Result<Vec<AdminSale>, CommonError> {
         self.store.list(before, slug).await?.into_iter().map(AdminSale::try_from).collect()
     }
 
-    pub(super) async fn create(&self, by: &By, new: CreateSale) -> Result<AdminSale, AdminError> {
+    pub(super) async fn create(&self, by: &By, new: CreateSale) -> Result<AdminSale, SaleError> {
         let new = new.checked()?;
         let is_zone = self.store.knows_time_zone(&new.time_zone).await?;
         check_field("time_zone", is_zone, "be a name of the IANA time zone database, such as Europe/Berlin")?;
-        self.store.create(by, &new).await?.try_into()
+        Ok(self.store.create(by, &new).await?.try_into()?)
     }
 
-    pub(super) async fn change(&self, by: &By, id: &str, change: ChangeSale) -> Result<AdminSale, AdminError> {
+    pub(super) async fn change(&self, by: &By, id: &str, change: ChangeSale) -> Result<AdminSale, SaleError> {
         change.check()?;
         let row = self.find(id).await?.row;
         let change = change.checked(&row)?;
         if !self.store.change(by, row.sale(), &change).await? {
             let status = self.find(id).await?.row.shown_status();
-            return Err(AdminError::IllegalTransition { status });
+            return Err(CommonError::IllegalTransition { status }.into());
         }
         self.tick_now.sale(row.sale());
-        self.show(id).await
+        Ok(self.show(id).await?)
     }
 
     /// Opens, pauses, resumes or closes a sale.
-    pub(super) async fn act(&self, by: &By, id: &str, action: Action) -> Result<AdminSale, AdminError> {
+    pub(super) async fn act(&self, by: &By, id: &str, action: Action) -> Result<AdminSale, SaleError> {
         let row = self.find(id).await?.row;
-        let illegal = AdminError::IllegalTransition { status: row.shown_status() };
+        let illegal = CommonError::IllegalTransition { status: row.shown_status() };
         let to = lifecycle::after(row.stored_status(), action).ok_or(illegal)?;
         if !self.store.set_status(by, action, row.sale(), (row.stored_status(), to)).await? {
             let status = self.find(id).await?.row.shown_status();
-            return Err(AdminError::IllegalTransition { status });
+            return Err(CommonError::IllegalTransition { status }.into());
         }
         self.tick_now.sale(row.sale());
-        self.show(id).await
+        Ok(self.show(id).await?)
     }
 }

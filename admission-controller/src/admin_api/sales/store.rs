@@ -1,7 +1,7 @@
 //! Sales, as operators create, change and list them.
 
 use fairline_events::Kind;
-use fairline_sale::{SaleId, Status};
+use fairline_sale::{LineOrder, SaleId, Status};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -104,13 +104,13 @@ impl Store {
         .bind(new.ends_at)
         .bind(new.total)
         .bind(new.recall_window_s)
-        .bind(if new.seed.is_some() { "draw" } else { "fifo" })
+        .bind(if new.seed.is_some() { LineOrder::Draw } else { LineOrder::Fifo }.as_str())
         .bind(new.seed.map(|seed| seed.to_vec()))
         .bind(new.mode)
         .bind(new.risk)
         .bind(new.inside_max)
         .bind(new.prior_sale)
-        .bind(Kind::FlashSaleScheduled.word())
+        .bind(Kind::FlashSaleScheduled.as_str())
         .bind(new.per_account_limit)
         .bind(&new.theme)
         .bind(&new.time_zone)
@@ -118,7 +118,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        self.show(SaleId(id)).await?.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
+        self.show(SaleId(id)).await?.ok_or_else(|| sqlx::Error::RowNotFound.into())
     }
 
     /// The newest sales, or the newest before one; all, or the one with a slug.
@@ -173,7 +173,7 @@ impl Store {
         .bind(sale.0)
         .bind(from.as_stored())
         .bind(to.as_stored())
-        .bind(lifecycle::event_of(from, to).word())
+        .bind(lifecycle::event_of(from, to).as_str())
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -206,7 +206,7 @@ impl Store {
         .bind(change.recall_window_s)
         .bind(change.inside_max.is_some())
         .bind(change.inside_max.flatten())
-        .bind(Kind::FlashSaleChanged.word())
+        .bind(Kind::FlashSaleChanged.as_str())
         .bind(&change.theme)
         .bind(change.grace_s.is_some())
         .bind(change.grace_s.flatten())

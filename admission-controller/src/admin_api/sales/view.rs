@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     controller::{line::LineRow, sale::Sale},
-    error::AdminError,
+    error::CommonError,
 };
 
 /// A sale, with its stock, its lines and its settings.
@@ -97,12 +97,12 @@ impl AdminLane {
 }
 
 impl TryFrom<Sale> for AdminSale {
-    type Error = AdminError;
+    type Error = CommonError;
 
-    fn try_from(sale: Sale) -> Result<Self, AdminError> {
+    fn try_from(sale: Sale) -> Result<Self, CommonError> {
         let lanes = sale.lines.iter().filter_map(|line| AdminLane::of(&sale, line)).collect();
         let Sale { row, lines } = sale;
-        let own = lines.first().ok_or(AdminError::UnknownSale)?;
+        let own = lines.first().ok_or(CommonError::UnknownSale)?;
         Ok(Self {
             card: row.card(own),
             promised: row.promised(),

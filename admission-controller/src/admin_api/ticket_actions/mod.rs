@@ -1,6 +1,7 @@
 //! What operators do to the tickets of a running sale: admit more, remove one, prefer one, revoke
 //! all tokens.
 
+pub(crate) mod error;
 pub(crate) mod routes;
 pub(crate) mod service;
 mod store;

@@ -83,7 +83,7 @@ async fn admit_now(
     params(("id" = String, Path), ("ordinal" = u64, Path)), security(("admin" = [])), responses(
     (status = 202, description = "The ticket is removed within a tick.", body = MovedTicket),
     (status = 404, description = "There is no such sale, lane or ticket.", body = ProblemBody),
-    (status = 409, description = "The ticket does not wait, or the sale has ended.", body = ProblemBody),
+    (status = 409, description = "The ticket is not waiting, or the sale has ended.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
 ))]
 async fn remove_ticket(
@@ -103,7 +103,7 @@ async fn remove_ticket(
     params(("id" = String, Path), ("ordinal" = u64, Path)), security(("admin" = [])), responses(
     (status = 202, description = "The ticket is served next.", body = MovedTicket),
     (status = 404, description = "There is no such sale, lane or ticket.", body = ProblemBody),
-    (status = 409, description = "The ticket does not wait, or the sale has ended, is sold out, or its draw is due.", body = ProblemBody),
+    (status = 409, description = "The ticket is not waiting, or the sale has ended, is sold out, or its draw is due.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
 ))]
 async fn prefer_ticket(

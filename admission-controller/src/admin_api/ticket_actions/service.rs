@@ -4,11 +4,12 @@ use fairline_line::store::{Found, LineError, LineStore};
 use fairline_sale::{SaleId, Status};
 use tracing::warn;
 
+use super::error::TicketActionError;
 use crate::{
     admin_api::sales::{service::Sales, view::AdminSale},
     controller::{interventions::Intervention, schedule::TickNow},
     db::{By, Store},
-    error::{AdminError, check_field},
+    error::{CommonError, check_field},
 };
 
 /// What the routes of ticket actions need.
@@ -30,45 +31,50 @@ pub(super) struct Ticket {
 
 impl TicketActions {
     /// Removes or prefers a ticket.
-    pub(super) async fn intervene(&self, by: &By, ticket: &Ticket, what: Intervention) -> Result<(), AdminError> {
+    pub(super) async fn intervene(
+        &self,
+        by: &By,
+        ticket: &Ticket,
+        what: Intervention,
+    ) -> Result<(), TicketActionError> {
         let sale = self.sales.find(&ticket.sale).await?;
         let line = ticket.lane.unwrap_or_else(|| sale.row.sale());
-        let known = sale.lines.iter().find(|known| known.line() == line).ok_or(AdminError::UnknownLane)?;
+        let known = sale.lines.iter().find(|known| known.line() == line).ok_or(CommonError::UnknownLane)?;
         let status = sale.row.shown_status();
         let is_served = what == Intervention::Prefer;
         if status == Status::Closed || (is_served && (status == Status::SoldOut || sale.row.draw_is_due(known))) {
-            return Err(AdminError::IllegalTransition { status });
+            return Err(CommonError::IllegalTransition { status }.into());
         }
         let visitor = match self.line.find(line, ticket.ordinal).await {
             Ok(Found::Waiting(visitor)) => visitor,
-            Ok(Found::Gone) => return Err(AdminError::NotWaiting),
-            Ok(Found::Unknown) | Err(LineError::NotPublished) => return Err(AdminError::UnknownTicket),
+            Ok(Found::Gone) => return Err(TicketActionError::NotWaiting),
+            Ok(Found::Unknown) | Err(LineError::NotPublished) => return Err(TicketActionError::UnknownTicket),
             Err(error) => {
                 warn!(%error, "find ticket failed");
-                return Err(AdminError::LineUnavailable);
+                return Err(TicketActionError::LineUnavailable);
             }
         };
         if !self.store.intervene(by, &sale.row, what, (line, ticket.ordinal, visitor)).await? {
-            return Err(AdminError::NotWaiting);
+            return Err(TicketActionError::NotWaiting);
         }
         self.tick_now.sale(sale.row.sale());
         Ok(())
     }
 
     /// Admits extra shoppers at once.
-    pub(super) async fn admit_now(&self, by: &By, sale: &str, count: i32) -> Result<AdminSale, AdminError> {
+    pub(super) async fn admit_now(&self, by: &By, sale: &str, count: i32) -> Result<AdminSale, TicketActionError> {
         check_field("count", (1..=100_000).contains(&count), "be between 1 and 100000")?;
         let row = self.sales.find(sale).await?.row;
         if row.shown_status() != Status::Open {
-            return Err(AdminError::IllegalTransition { status: row.shown_status() });
+            return Err(CommonError::IllegalTransition { status: row.shown_status() }.into());
         }
         self.store.admit_now(by, &row, count).await?;
         self.tick_now.sale(row.sale());
-        self.sales.show(sale).await
+        Ok(self.sales.show(sale).await?)
     }
 
     /// Revokes all outstanding tokens of a sale. Gives their number.
-    pub(super) async fn revoke_tokens(&self, by: &By, sale: &str) -> Result<i64, AdminError> {
+    pub(super) async fn revoke_tokens(&self, by: &By, sale: &str) -> Result<i64, TicketActionError> {
         let row = self.sales.find(sale).await?.row;
         let revoked = self.store.revoke_tokens(by, &row).await?;
         self.tick_now.sale(row.sale());

@@ -1,4 +1,5 @@
 //! API tokens of programs.
 
+pub(crate) mod error;
 pub(crate) mod routes;
 mod store;

@@ -8,7 +8,10 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::store::{NewToken, TOKENS_MAX, TokenRow};
+use super::{
+    error::ApiTokenError,
+    store::{NewToken, TOKENS_MAX, TokenRow},
+};
 use crate::{
     admin_api::AdminState,
     auth::{
@@ -17,7 +20,7 @@ use crate::{
         role::Role,
     },
     db::Store,
-    error::{AdminError, check_field},
+    error::check_field,
 };
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
@@ -81,7 +84,7 @@ struct AddedToken {
     (status = 403, description = "The caller is not an owner.", body = ProblemBody),
 ))]
 async fn list_tokens(State(store): State<Store>) -> Result<axum::Json<AdminTokens>, Problem> {
-    let tokens = store.tokens().await.map_err(AdminError::from)?;
+    let tokens = store.tokens().await.map_err(ApiTokenError::from)?;
     Ok(axum::Json(AdminTokens { tokens: tokens.into_iter().map(AdminToken::from).collect() }))
 }
 
@@ -102,7 +105,7 @@ async fn add_token(
     let made = ApiToken::new(rand::random());
     let row = NewToken { name: &new.name, role: new.role, digest: made.digest(), lasts_days: new.lasts_days };
     let added = store.add_token(&operator.by(), &row).await;
-    let token = added.map_err(AdminError::from)?.ok_or(AdminError::TooManyTokens { most: TOKENS_MAX })?.into();
+    let token = added.map_err(ApiTokenError::from)?.ok_or(ApiTokenError::TooManyTokens { most: TOKENS_MAX })?.into();
     Ok((StatusCode::CREATED, Confidential, axum::Json(AddedToken { token, bearer: made.bearer().to_owned() })))
 }
 
@@ -117,6 +120,6 @@ async fn revoke_token(
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let is_gone = store.revoke_token(&operator.by(), &name).await.map_err(AdminError::from)?;
-    if is_gone { Ok(StatusCode::NO_CONTENT) } else { Err(AdminError::UnknownToken.into()) }
+    let is_gone = store.revoke_token(&operator.by(), &name).await.map_err(ApiTokenError::from)?;
+    if is_gone { Ok(StatusCode::NO_CONTENT) } else { Err(ApiTokenError::UnknownToken.into()) }
 }

@@ -1,4 +1,5 @@
 //! Webhooks: systems that receive events over HTTP.
 
+pub(crate) mod error;
 pub(crate) mod routes;
 mod store;

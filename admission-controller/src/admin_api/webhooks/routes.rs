@@ -16,13 +16,11 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::store::{WEBHOOKS_MAX, WebhookRow};
-use crate::{
-    admin_api::AdminState,
-    auth::operator::Operator,
-    db::Store,
-    error::{AdminError, check_field},
+use super::{
+    error::WebhookError,
+    store::{WEBHOOKS_MAX, WebhookRow},
 };
+use crate::{admin_api::AdminState, auth::operator::Operator, db::Store, error::check_field};
 
 const URL_BYTES_MAX: usize = 2000;
 
@@ -133,7 +131,7 @@ fn is_address(url: &str) -> bool {
         })
 }
 
-async fn all(store: &Store) -> Result<AdminWebhooks, AdminError> {
+async fn all(store: &Store) -> Result<AdminWebhooks, WebhookError> {
     let rows = store.webhooks().await?;
     Ok(AdminWebhooks { webhooks: rows.into_iter().map(AdminWebhook::from).collect() })
 }
@@ -162,9 +160,9 @@ async fn add_webhook(
     let must = "be an http:// or https:// address without a password, of at most 2000 bytes";
     check_field("url", is_address(&url), must)?;
     let secret: [u8; 24] = rand::rng().random();
-    let kinds: Vec<&str> = kinds.into_iter().map(Kind::word).collect();
-    let id = store.add_webhook(&operator.by(), &url, &secret, &kinds).await.map_err(AdminError::from)?;
-    let id = id.ok_or(AdminError::TooManyWebhooks { most: WEBHOOKS_MAX })?;
+    let kinds: Vec<&str> = kinds.into_iter().map(Kind::as_str).collect();
+    let id = store.add_webhook(&operator.by(), &url, &secret, &kinds).await.map_err(WebhookError::from)?;
+    let id = id.ok_or(WebhookError::TooManyWebhooks { most: WEBHOOKS_MAX })?;
     let secret = format!("whsec_{}", BASE64.encode(secret));
     Ok((StatusCode::CREATED, Confidential, axum::Json(AddedWebhook { id, secret })))
 }
@@ -180,9 +178,9 @@ async fn delete_webhook(
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let id = Uuid::try_parse(&id).map_err(|_| AdminError::UnknownWebhook)?;
-    let known = store.delete_webhook(&operator.by(), id).await.map_err(AdminError::from)?;
-    if known { Ok(StatusCode::NO_CONTENT) } else { Err(AdminError::UnknownWebhook.into()) }
+    let id = Uuid::try_parse(&id).map_err(|_| WebhookError::UnknownWebhook)?;
+    let known = store.delete_webhook(&operator.by(), id).await.map_err(WebhookError::from)?;
+    if known { Ok(StatusCode::NO_CONTENT) } else { Err(WebhookError::UnknownWebhook.into()) }
 }
 
 /// Enable a webhook again. Waiting events are delivered soon.
@@ -196,9 +194,9 @@ async fn switch_on_webhook(
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<axum::Json<AdminWebhooks>, Problem> {
-    let id = Uuid::try_parse(&id).map_err(|_| AdminError::UnknownWebhook)?;
-    if !store.switch_on_webhook(&operator.by(), id).await.map_err(AdminError::from)? {
-        return Err(AdminError::UnknownWebhook.into());
+    let id = Uuid::try_parse(&id).map_err(|_| WebhookError::UnknownWebhook)?;
+    if !store.switch_on_webhook(&operator.by(), id).await.map_err(WebhookError::from)? {
+        return Err(WebhookError::UnknownWebhook.into());
     }
     Ok(axum::Json(all(&store).await?))
 }

@@ -135,7 +135,7 @@ impl Locked for LockedSale {
             .bind(self.sale.row.id)
             .bind(self.promised)
             .bind(self.promises && self.sale.row.is_yield())
-            .bind(self.event.map(Kind::word))
+            .bind(self.event.map(Kind::as_str))
             .execute(&mut *self.transaction)
             .await?;
         }

@@ -73,6 +73,8 @@ pub(crate) struct Known {
     pub(super) ticked_at: Option<Duration>,
     pub(super) rested_at: Option<Duration>,
     pub(super) rest: Option<Rest>,
+    /// Whether the last tick failed.
+    pub(super) has_failed: bool,
 }
 
 /// What Redis returned of a sale before it was locked.

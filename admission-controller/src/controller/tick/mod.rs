@@ -14,10 +14,12 @@
 //! - `plan`: what to admit: all that is read and decided before anything is written.
 //! - `draw`: the draw of a sale that begins with one.
 //! - `publish`: what a commit publishes to Redis.
+//! - `permits`: how many ticks use Postgres at the same time.
 
 mod draw;
 mod known;
 mod lines;
+mod permits;
 mod plan;
 mod publish;
 
@@ -30,10 +32,9 @@ use fairline_line::{
 };
 use fairline_sale::{SaleId, Status};
 use time::OffsetDateTime;
-use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
-pub(crate) use self::known::Known;
+pub(crate) use self::{known::Known, permits::Permits};
 use self::{
     known::{KnownLine, Peek, PeekedLine, Rest},
     lines::{OpenLine, TickLine},
@@ -120,7 +121,7 @@ pub(crate) struct Ticker<L> {
     pub(crate) every: Duration,
     pub(crate) clock: Clock,
     /// Ticks that use a connection to Postgres at the same time: the others are the admin API's.
-    pub(crate) permits: Semaphore,
+    pub(crate) permits: Permits,
     pub(crate) tick_now: TickNow,
 }
 
@@ -141,6 +142,7 @@ impl<L: Ledger> Ticks for Ticker<L> {
         if next.is_err() {
             *known = Known::default();
         }
+        known.has_failed = next.is_err();
         next.map_err(|error| error.to_string())
     }
 }
@@ -178,8 +180,7 @@ impl<L: Ledger> Ticker<L> {
             known.rested_at = Some(started);
             return Ok(Next::After(rest.peek_every));
         }
-        // The semaphore is never closed.
-        let Ok(_permit) = self.permits.acquire().await else { return Ok(Next::Over) };
+        let _permit = self.permits.acquire(known.has_failed).await;
         let ticking = self.clock.now();
         let Some(sale) = self.ledger.lock(id, false).await? else {
             return Ok(Next::After(self.every.mul_f64(OUT_OF_STEP)));

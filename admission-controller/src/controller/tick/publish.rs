@@ -135,8 +135,8 @@ impl<L: Ledger> Ticker<L> {
     /// What is published of an admission: nothing while its token's key is revoked or belongs to
     /// another controller.
     fn turn(&self, sale: SaleId, admission: &Unpublished) -> Option<Turn> {
-        Some(match AdmissionState::from_stored(&admission.state) {
-            Some(AdmissionState::Promised) => Turn::Now(LiveTurn {
+        Some(match AdmissionState::try_from(admission.state.as_str()) {
+            Ok(AdmissionState::Promised) => Turn::Now(LiveTurn {
                 token: self.keys.named(&admission.kid)?.mint(&Claims {
                     iss: ISSUER.to_owned(),
                     aud: AUDIENCE.to_owned(),
@@ -151,7 +151,7 @@ impl<L: Ledger> Ticker<L> {
                 claim_by: admission.claim_by,
                 expires_at: admission.expires_at,
             }),
-            Some(AdmissionState::Redeemed) => Turn::Bought,
+            Ok(AdmissionState::Redeemed) => Turn::Bought,
             _ if admission.may_come_again() => Turn::Lapsed,
             _ => Turn::Expired,
         })

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::{
+    admin_api::media::error::MediaError,
     db::{Store, StoreError},
-    error::AdminError,
 };
 
 /// Hours for which an unused image is kept: an upload waits for its product to be saved.
@@ -21,7 +21,7 @@ const IMAGES_MAX: i64 = 50;
 const DELETE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Deletes the files of unused images, and then their rows.
-pub(super) async fn delete_unused(store: &Store, files: &MediaStore) -> Result<(), AdminError> {
+pub(super) async fn delete_unused(store: &Store, files: &MediaStore) -> Result<(), MediaError> {
     let mut deleted = 0;
     for hash in store.withdraw_unused_media(UNUSED_KEPT_HOURS, IMAGES_MAX).await? {
         let Some((mut transaction, names)) = store.lock_unused_media(hash, UNUSED_KEPT_HOURS).await? else { continue };
@@ -29,7 +29,7 @@ pub(super) async fn delete_unused(store: &Store, files: &MediaStore) -> Result<(
             for name in names {
                 files.delete(name).await?;
             }
-            Ok::<_, AdminError>(())
+            Ok::<_, MediaError>(())
         };
         match timeout(DELETE_WITHIN, delete).await {
             Ok(done) => done?,

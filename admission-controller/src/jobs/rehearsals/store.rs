@@ -68,7 +68,7 @@ impl Store {
         .bind(state)
         .bind(why)
         .bind(report)
-        .bind(Kind::FlashSaleEnded.word())
+        .bind(Kind::FlashSaleEnded.as_str())
         .execute(&self.pool)
         .await?;
         Ok(())

@@ -124,3 +124,18 @@ impl Store {
         Ok(Some(deleted))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn every_statement_matches_its_snapshot() {
+        let marks = [over!("rehearsal_of IS NOT NULL"), over!("rehearsal_of IS NULL")];
+        let text = |sql: &&str| format!("{}\n\n", statement(sql));
+        assert_snapshot!("statements", marks.iter().chain(&LEFT_BEHIND).map(text).collect::<String>());
+    }
+}

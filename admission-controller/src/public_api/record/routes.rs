@@ -20,7 +20,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     db::{Store, StoreError},
-    error::AdminError,
+    error::CommonError,
 };
 
 /// Entries that are read from the database at once.
@@ -59,9 +59,9 @@ async fn sale_record(
     Path(sale): Path<String>,
     Query(reading): Query<Reading>,
 ) -> Result<Response, Problem> {
-    let sale: SaleId = sale.parse().map_err(|_| AdminError::UnknownSale)?;
-    if !records.store.has_record(sale).await.map_err(AdminError::from)? {
-        return Err(AdminError::UnknownSale.into());
+    let sale: SaleId = sale.parse().map_err(|_| CommonError::UnknownSale)?;
+    if !records.store.has_record(sale).await.map_err(CommonError::from)? {
+        return Err(CommonError::UnknownSale.into());
     }
     let pages = stream::unfold(Some(reading.after.unwrap_or(0)), move |after| {
         let records = records.clone();

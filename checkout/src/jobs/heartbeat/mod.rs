@@ -15,7 +15,6 @@ use axum::{
 };
 use fairline_payment_gateway::CircuitState;
 use fairline_server::Shutdown;
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -31,7 +30,7 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 const BEATS_SUMMED: usize = 5;
 
 /// A layer that counts the outcome of each payment. It ignores the duration: that depends on the
-/// payment company, and on banks that ask their customer first.
+/// payment gateway, and on banks that ask their customer first.
 pub(crate) async fn count_payment(State(health): State<Health>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     health.record(response.status().is_server_error(), Duration::ZERO);
@@ -44,14 +43,8 @@ pub(crate) fn start(health: Health, circuit: CircuitState, store: Store, shutdow
     shutdown.keep("heartbeat", STALLED_AFTER, move |stop| {
         let (health, circuit, store) = (health.clone(), circuit.clone(), store.clone());
         async move {
-            let (mut beat, mut beats) = (interval(BEAT), Beats::default());
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = beat.tick() => {}
-                    () = stop.triggered() => break,
-                }
-                fairline_server::beat();
+            let (mut rounds, mut beats) = (stop.rounds(BEAT), Beats::default());
+            while rounds.next().await {
                 let stored = store.heartbeat(id, beats.with(health.take()), circuit.is_open()).await;
                 beats.stored(stored.is_ok());
                 if let Err(error) = stored {

@@ -202,3 +202,18 @@ impl Store {
         failed.map_or(Ok(changed), Err)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn every_rule_matches_its_snapshot() {
+        let rules = UNLINKED.iter().chain(&ACCOUNTS).chain(&MESSAGES);
+        let text = |rule: &Rule| format!("{}, {:?}\n{}\n\n", rule.table, rule.kept, statement(rule.statement));
+        assert_snapshot!("rules", rules.map(text).collect::<String>());
+    }
+}

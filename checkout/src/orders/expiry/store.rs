@@ -42,6 +42,33 @@ macro_rules! no_payment_keeps_it {
     };
 }
 
+/// Locks expired holds of a sale that no payment keeps.
+const LOCK_EXPIRED: &str = concat!(
+    "SELECT id FROM holds WHERE sale_id = $1 AND state IN ('promised', 'held') AND expires_at <= now() AND ",
+    no_payment_keeps_it!("$3", "$4", "$5"),
+    " ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"
+);
+
+/// Expires these holds. Repeats the check, since it sees every payment that began before the locks
+/// were taken.
+const EXPIRE: &str = concat!(
+    "WITH lapsed AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
+     WHERE holds.id = was.id AND ",
+    no_payment_keeps_it!("$4", "$5", "$6"),
+    " RETURNING holds.id, quantity, traceparent, was.state = 'held' AS was_held \
+     ), freed AS ( \
+        UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE was_held), \
+        promised = promised - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE NOT was_held), \
+        events = events + (SELECT count(*) FROM lapsed WHERE was_held) \
+        WHERE sale_id = $1 AND EXISTS (SELECT FROM lapsed) RETURNING events \
+     ), published AS ( \
+        INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, 'InventoryReleased', json_agg( \
+        json_build_object('order_id', id, 'quantity', quantity, 'reason', 'lapsed', 'traceparent', traceparent)) \
+        FROM lapsed, freed WHERE was_held GROUP BY events \
+     ) \
+     SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM lapsed"
+);
+
 /// Units that went back to the stock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
 pub(crate) struct Expired {
@@ -71,49 +98,41 @@ impl Store {
     /// that no two sweepers wait for each other's stock.
     pub(crate) async fn expire_holds(&self, sale: SaleId) -> Result<Expired, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let run_out: Vec<Uuid> = sqlx::query_scalar(concat!(
-            "SELECT id FROM holds WHERE sale_id = $1 AND state IN ('promised', 'held') AND expires_at <= now() AND ",
-            no_payment_keeps_it!("$3", "$4", "$5"),
-            " ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"
-        ))
-        .bind(sale.0)
-        .bind(EXPIRED_MAX)
-        .bind(STARTED_KEEPS_HOLD_S)
-        .bind(UNANSWERED_KEEPS_HOLD_S)
-        .bind(DOWN_VALID_FOR_S)
-        .fetch_all(&mut *transaction)
-        .await?;
+        let run_out: Vec<Uuid> = sqlx::query_scalar(LOCK_EXPIRED)
+            .bind(sale.0)
+            .bind(EXPIRED_MAX)
+            .bind(STARTED_KEEPS_HOLD_S)
+            .bind(UNANSWERED_KEEPS_HOLD_S)
+            .bind(DOWN_VALID_FOR_S)
+            .fetch_all(&mut *transaction)
+            .await?;
         if run_out.is_empty() {
             return Ok(Expired::default());
         }
-        // A second statement repeats the check, since it sees every payment that began before the
-        // locks were taken.
-        let expired: Expired = sqlx::query_as(concat!(
-            "WITH lapsed AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
-             WHERE holds.id = was.id AND ",
-            no_payment_keeps_it!("$4", "$5", "$6"),
-            " RETURNING holds.id, quantity, traceparent, was.state = 'held' AS was_held \
-             ), freed AS ( \
-                UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE was_held), \
-                promised = promised - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE NOT was_held), \
-                events = events + (SELECT count(*) FROM lapsed WHERE was_held) \
-                WHERE sale_id = $1 AND EXISTS (SELECT FROM lapsed) RETURNING events \
-             ), published AS ( \
-                INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, 'InventoryReleased', json_agg( \
-                json_build_object('order_id', id, 'quantity', quantity, 'reason', 'lapsed', 'traceparent', traceparent)) \
-                FROM lapsed, freed WHERE was_held GROUP BY events \
-             ) \
-             SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM lapsed"
-        ))
-        .bind(sale.0)
-        .bind(run_out)
-        .bind(hold_after(HoldState::Held, HoldEvent::RunOut)?.as_str())
-        .bind(STARTED_KEEPS_HOLD_S)
-        .bind(UNANSWERED_KEEPS_HOLD_S)
-        .bind(DOWN_VALID_FOR_S)
-        .fetch_one(&mut *transaction)
-        .await?;
+        let expired: Expired = sqlx::query_as(EXPIRE)
+            .bind(sale.0)
+            .bind(run_out)
+            .bind(hold_after(HoldState::Held, HoldEvent::RunOut)?.as_str())
+            .bind(STARTED_KEEPS_HOLD_S)
+            .bind(UNANSWERED_KEEPS_HOLD_S)
+            .bind(DOWN_VALID_FOR_S)
+            .fetch_one(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(expired)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn the_statements_of_expiry_match_their_snapshots() {
+        assert_snapshot!("lock_expired", statement(LOCK_EXPIRED));
+        assert_snapshot!("expire", statement(EXPIRE));
     }
 }

@@ -12,12 +12,10 @@ use fairline_server::{Problem, ProblemBody};
 use tracing::info;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    error::CheckoutError,
-    payments::{
-        gateway_events::store::{GatewayEvent, Received},
-        service::Payments,
-    },
+use crate::payments::{
+    error::PaymentError,
+    gateway_events::store::{GatewayEvent, Received},
+    service::Payments,
 };
 
 /// The longest accepted event id.
@@ -28,7 +26,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Payments>> {
 }
 
 impl Payments {
-    async fn receive(self: &Arc<Self>, event: Event) -> Result<(), CheckoutError> {
+    async fn receive(self: &Arc<Self>, event: Event) -> Result<(), PaymentError> {
         let received = match event.reference() {
             Some(reference) if event.id.len() <= ID_CHARS_MAX => {
                 let event = GatewayEvent {
@@ -68,11 +66,11 @@ async fn receive(
 ) -> Result<StatusCode, Problem> {
     let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok());
     let signed_at = signature.and_then(|header| signed_at(header, &body, &payments.webhook_secrets));
-    let signed_at = signed_at.ok_or(CheckoutError::BadWebhook)?;
-    if !is_recent(signed_at, payments.store.now_unix_s().await.map_err(CheckoutError::from)?) {
-        return Err(CheckoutError::BadWebhook.into());
+    let signed_at = signed_at.ok_or(PaymentError::BadWebhook)?;
+    if !is_recent(signed_at, payments.store.now_unix_s().await.map_err(PaymentError::from)?) {
+        return Err(PaymentError::BadWebhook.into());
     }
-    let event = serde_json::from_slice(&body).map_err(|_| CheckoutError::BadWebhook)?;
+    let event = serde_json::from_slice(&body).map_err(|_| PaymentError::BadWebhook)?;
     payments.receive(event).await?;
     Ok(StatusCode::OK)
 }

@@ -1,20 +1,18 @@
-//! Refunds and disputes of captured payments as the gateway counts them, and the requests of
-//! operators and the merchant.
+//! Refunds of whole payments, and the requests of operators and the merchant.
 
 use fairline_events::Kind;
-use fairline_payment_gateway::Balance;
 use fairline_postgres::PgConnection;
-use fairline_sale::amount_from_gateway;
 use serde_json::json;
 use sqlx::FromRow;
+use strum::EnumString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
     db::{Store, StoreError},
     events::store::publish,
-    orders::{order::OrderId, state::PaymentState},
-    payments::store::{Payment, PaymentRow, payment_columns},
+    orders::{order::OrderId, state::PaymentEvent},
+    payments::store::{Payment, PaymentRow, after, payment_columns, read_payment},
 };
 
 /// A request in progress is taken over by another checkout after this many seconds.
@@ -23,7 +21,8 @@ const REQUEST_TRIED_EVERY_S: f64 = 30.0;
 const ERROR_CHARS_MAX: usize = 300;
 
 /// The kind of a request about an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum RequestKind {
     /// Refund all or a part of it.
     Refund,
@@ -53,11 +52,8 @@ impl TryFrom<RequestRow> for OrderRequest {
     type Error = StoreError;
 
     fn try_from(row: RequestRow) -> Result<Self, StoreError> {
-        let kind = match row.kind.as_str() {
-            "refund" => RequestKind::Refund,
-            "cancel" => RequestKind::Cancel,
-            other => return Err(StoreError::Corrupt(format!("`{other}` is no kind of request"))),
-        };
+        let unknown = |_| StoreError::Corrupt(format!("`{}` is no kind of request", row.kind));
+        let kind = RequestKind::try_from(row.kind.as_str()).map_err(unknown)?;
         Ok(Self { id: row.id, order: OrderId(row.order_id), kind, amount_minor: row.amount_minor })
     }
 }
@@ -85,61 +81,30 @@ pub(crate) enum Requested {
 }
 
 impl Store {
-    /// Stores the balance of a captured payment and publishes events for the changes, unless a
-    /// newer report arrived, which leads to another read. Returns whether a dispute is new.
-    pub(crate) async fn note_balance(&self, payment: &Payment, balance: &Balance) -> Result<bool, StoreError> {
-        #[derive(FromRow)]
-        struct Known {
-            sale_id: Uuid,
-            refunded_minor: i64,
-            disputed_minor: i64,
-            dispute: Option<String>,
-        }
-        let mut transaction = self.pool.begin().await?;
-        let known: Option<Known> = sqlx::query_as(
-            "SELECT holds.sale_id, CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE refunded_minor END AS refunded_minor, \
-             disputed_minor, dispute FROM payments JOIN holds ON holds.id = hold_id WHERE payments.id = $1 AND settle_no = $2 \
-             AND settle_at IS NOT NULL AND payments.state IN ('captured', 'refunded') FOR UPDATE OF payments",
+    /// Records a refund of the whole payment. Returns the payment as it is now.
+    pub(crate) async fn refunded(&self, payment: &Payment) -> Result<Payment, StoreError> {
+        let mut transaction = self.payments.begin().await?;
+        let sale: Option<Uuid> = sqlx::query_scalar(
+            "UPDATE payments SET state = $3, refunded_minor = payments.amount_minor, updated_at = now() FROM holds \
+             WHERE payments.id = $1 AND payments.state = $2 AND holds.id = hold_id RETURNING sale_id",
         )
         .bind(payment.id.0)
-        .bind(payment.to_settle)
+        .bind(payment.state.as_str())
+        .bind(after(payment, PaymentEvent::Refund)?.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
-        let Some(known) = known else { return Ok(false) };
-        let minor = |amount| amount_from_gateway(amount, &payment.currency).clamp(0, payment.amount_minor);
-        let (refunded, disputed) = (minor(balance.refunded), minor(balance.disputed));
-        // For a payment that was refunded as a whole, our own rows decide.
-        let refunded = if payment.state == PaymentState::Refunded { known.refunded_minor } else { refunded };
-        sqlx::query(
-            "UPDATE payments SET refunded_minor = $2, disputed_minor = $3, dispute = $4, settle_at = NULL WHERE id = $1",
-        )
-        .bind(payment.id.0)
-        .bind(refunded)
-        .bind(disputed)
-        .bind(balance.dispute.as_deref())
-        .execute(&mut *transaction)
-        .await?;
-        let about = |amount: i64| {
-            json!({
+        if let Some(sale) = sale {
+            let data = json!({
                 "order_id": payment.order,
                 "payment_id": payment.id.0,
-                "amount_minor": amount,
+                "amount_minor": payment.amount_minor,
                 "currency": payment.currency,
-            })
-        };
-        if refunded != known.refunded_minor {
-            let mut data = about((refunded - known.refunded_minor).abs());
-            data["refunded_minor"] = json!(refunded);
-            let kind = if refunded > known.refunded_minor { Kind::PaymentRefunded } else { Kind::RefundFailed };
-            publish(&mut transaction, known.sale_id, kind, data).await?;
+            });
+            publish(&mut transaction, sale, Kind::PaymentRefunded, data).await?;
         }
-        if (disputed, balance.dispute.as_ref()) != (known.disputed_minor, known.dispute.as_ref()) {
-            let mut data = about(disputed);
-            data["dispute"] = json!(balance.dispute.as_deref().unwrap_or("withdrawn"));
-            publish(&mut transaction, known.sale_id, Kind::PaymentDisputed, data).await?;
-        }
+        let payment = read_payment(&mut transaction, payment.id).await?;
         transaction.commit().await?;
-        Ok(known.dispute.is_none() && balance.dispute.is_some())
+        Ok(payment)
     }
 
     /// The captured payment of an order, if it was paid for here.

@@ -1,9 +1,8 @@
 //! Settlement with the gateway after a payment has ended here.
 //!
-//! - Cancels intents that could still be confirmed, reads refunds and disputes, including those
-//!   made elsewhere, and executes requests of operators and the merchant.
-//! - The rows of payments and requests hold the remaining work, so the sweeper continues after a
-//!   crash.
+//! - Cancels intents that could still be confirmed, and reads refunds and disputes, including those
+//!   made elsewhere.
+//! - The rows of payments hold the remaining work, so the sweeper continues after a crash.
 //! - Refunds are never summed from events: the gateway is asked for the total, so repeated or
 //!   reordered events change nothing.
 
@@ -11,21 +10,14 @@ pub(crate) mod store;
 
 use std::{sync::Arc, time::Duration};
 
-use fairline_payment_gateway::{GatewayError, IntentStatus, Part, PartRefund};
-use fairline_sale::{gateway_amount, price_text};
+use fairline_payment_gateway::{GatewayError, IntentStatus};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::{
-    auth::caller::Caller,
     db::StoreError,
-    error::CheckoutError,
     orders::state::PaymentState,
-    payments::{
-        refunds::store::{OrderRequest, PaidWith, RequestKind},
-        service::Payments,
-        store::Payment,
-    },
+    payments::{service::Payments, store::Payment},
 };
 
 /// Until this long after a payment has begun, an empty search does not prove that the gateway has
@@ -102,66 +94,6 @@ impl Payments {
                 info!(payment = %payment.id, ?open, "payment is not released yet");
                 Err(Unsettled::Open(open))
             }
-        }
-    }
-
-    /// Starts the requests of operators and the merchant.
-    pub(crate) async fn do_requests(self: &Arc<Self>, at_once: i64) -> Result<(), StoreError> {
-        for request in self.store.adopt_requests(at_once).await? {
-            let payments = self.clone();
-            self.shutdown.spawn(async move {
-                if let Err(error) = payments.do_request(&request).await {
-                    warn!(order = %request.order.0, %error, "order request failed; it will be retried");
-                }
-            });
-        }
-        Ok(())
-    }
-
-    /// Executes a request if the gateway answers; otherwise it is retried later.
-    pub(crate) async fn do_request(self: &Arc<Self>, request: &OrderRequest) -> Result<(), StoreError> {
-        let failed = match request.kind {
-            RequestKind::Cancel => match self.give_back(request.order, Caller::Merchant).await {
-                Ok(_) => None,
-                Err(CheckoutError::Store(error)) => return Err(error),
-                Err(reason) => Some(reason.to_string()),
-            },
-            RequestKind::Refund => match self.refund_part(request).await {
-                Ok(PartRefund::Made) => None,
-                Ok(PartRefund::Refused(why)) => Some(why),
-                Err(Unsettled::Store(error)) => return Err(error),
-                Err(reason) => {
-                    warn!(order = %request.order.0, %reason, "refund order failed; it will be retried");
-                    return Ok(());
-                }
-            },
-        };
-        let outcome = if failed.is_some() { "failed" } else { "done" };
-        info!(order = %request.order.0, kind = ?request.kind, outcome, reason = failed, "order request ended");
-        metrics::counter!("checkout_order_requests_total", "outcome" => outcome).increment(1);
-        if let Some(payment) = self.store.end_request(request, failed.as_deref()).await? {
-            self.settle_soon(payment);
-        }
-        Ok(())
-    }
-
-    async fn refund_part(self: &Arc<Self>, request: &OrderRequest) -> Result<PartRefund, Unsettled> {
-        let Some(PaidWith { payment, refunded_minor }) = self.store.paid_with(request.order).await? else {
-            return Ok(PartRefund::Refused("the order was not paid for here".to_owned()));
-        };
-        let left = payment.amount_minor - refunded_minor;
-        // An earlier attempt has refunded it, or it was refunded by hand.
-        if request.amount_minor.is_none() && left == 0 {
-            return Ok(PartRefund::Made);
-        }
-        let wanted = request.amount_minor.unwrap_or(left);
-        let amount = gateway_amount(wanted, &payment.currency).filter(|amount| *amount > 0);
-        match (amount, &payment.reference) {
-            (Some(amount), Some(reference)) => {
-                let part = Part { request: request.id, reference: reference.clone(), amount };
-                Ok(self.gateway.refund_part(&part).await?)
-            }
-            _ => Ok(PartRefund::Refused(format!("{} can't be refunded", price_text(wanted, &payment.currency)))),
         }
     }
 }

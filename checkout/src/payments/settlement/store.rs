@@ -5,9 +5,12 @@
 //! no order is paid behind a shopper's back.
 
 use fairline_events::Kind;
-use fairline_payment_gateway::PaymentId;
+use fairline_payment_gateway::{Balance, PaymentId};
 use fairline_postgres::PgConnection;
+use fairline_sale::amount_from_gateway;
 use serde_json::json;
+use sqlx::FromRow;
+use uuid::Uuid;
 
 use crate::{
     auth::caller::Caller,
@@ -218,6 +221,63 @@ impl Store {
         );
         settled.bind(payment.id.0).bind(reference).bind(payment.to_settle).execute(&self.payments).await?;
         Ok(())
+    }
+
+    /// Stores the balance of a captured payment and publishes events for the changes, unless a
+    /// newer report arrived, which leads to another read. Returns whether a dispute is new.
+    pub(crate) async fn note_balance(&self, payment: &Payment, balance: &Balance) -> Result<bool, StoreError> {
+        #[derive(FromRow)]
+        struct Known {
+            sale_id: Uuid,
+            refunded_minor: i64,
+            disputed_minor: i64,
+            dispute: Option<String>,
+        }
+        let mut transaction = self.pool.begin().await?;
+        let known: Option<Known> = sqlx::query_as(
+            "SELECT holds.sale_id, CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE refunded_minor END AS refunded_minor, \
+             disputed_minor, dispute FROM payments JOIN holds ON holds.id = hold_id WHERE payments.id = $1 AND settle_no = $2 \
+             AND settle_at IS NOT NULL AND payments.state IN ('captured', 'refunded') FOR UPDATE OF payments",
+        )
+        .bind(payment.id.0)
+        .bind(payment.to_settle)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(known) = known else { return Ok(false) };
+        let minor = |amount| amount_from_gateway(amount, &payment.currency).clamp(0, payment.amount_minor);
+        let (refunded, disputed) = (minor(balance.refunded), minor(balance.disputed));
+        // For a payment that was refunded as a whole, our own rows decide.
+        let refunded = if payment.state == PaymentState::Refunded { known.refunded_minor } else { refunded };
+        sqlx::query(
+            "UPDATE payments SET refunded_minor = $2, disputed_minor = $3, dispute = $4, settle_at = NULL WHERE id = $1",
+        )
+        .bind(payment.id.0)
+        .bind(refunded)
+        .bind(disputed)
+        .bind(balance.dispute.as_deref())
+        .execute(&mut *transaction)
+        .await?;
+        let about = |amount: i64| {
+            json!({
+                "order_id": payment.order,
+                "payment_id": payment.id.0,
+                "amount_minor": amount,
+                "currency": payment.currency,
+            })
+        };
+        if refunded != known.refunded_minor {
+            let mut data = about((refunded - known.refunded_minor).abs());
+            data["refunded_minor"] = json!(refunded);
+            let kind = if refunded > known.refunded_minor { Kind::PaymentRefunded } else { Kind::RefundFailed };
+            publish(&mut transaction, known.sale_id, kind, data).await?;
+        }
+        if (disputed, balance.dispute.as_ref()) != (known.disputed_minor, known.dispute.as_ref()) {
+            let mut data = about(disputed);
+            data["dispute"] = json!(balance.dispute.as_deref().unwrap_or("withdrawn"));
+            publish(&mut transaction, known.sale_id, Kind::PaymentDisputed, data).await?;
+        }
+        transaction.commit().await?;
+        Ok(known.dispute.is_none() && balance.dispute.is_some())
     }
 
     /// The gateway has captured a payment that had ended here: a refund is due. Returns the payment

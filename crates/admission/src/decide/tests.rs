@@ -99,7 +99,7 @@ fn each_bound_is_obeyed_and_named() {
     busy.visits.under_way.0[2][8] = 30;
     expect(&busy, 1, "the cap of 31 shoppers in checkout: 31 are in it or on the way");
     let away = Health { reachable: false, ..Health::default() };
-    expect(&Seen { checkout: away, ..seen() }, 0, "the back-off to 0.2 per second: checkout could not be reached");
+    expect(&Seen { checkout: away, ..seen() }, 0, "the back-off to 0.5 per second: checkout could not be reached");
 }
 
 #[test]

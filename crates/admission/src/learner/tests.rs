@@ -23,7 +23,7 @@ fn before_any_visit_every_visit_is_expected_to_buy() {
 }
 
 #[test]
-fn slopes_are_what_a_small_change_does() {
+fn slopes_equal_the_effect_of_a_small_change() {
     let (prior, learned) = (Prior::cautious(), Learned::default());
     let mut seen = visits(Stage::Claimed, 4, 7);
     seen.under_way.0[2][9] = 5;
@@ -45,7 +45,7 @@ fn slopes_are_what_a_small_change_does() {
 }
 
 #[test]
-fn a_visit_undecided_counts_as_censored() {
+fn an_undecided_visit_counts_as_censored() {
     // Of 1000 visits at an age of 28 to 40 seconds, one in 100 moves on per second; their end
     // is unknown.
     let prior = Prior::cautious();

@@ -72,6 +72,13 @@ local function number(keys, field)
     return tonumber(call('HGET', keys[LINE], field) or '0')
 end
 
+-- Several fields of the line at once, in this order, as numbers.
+local function numbers_of(keys, ...)
+    local fields = call('HMGET', keys[LINE], ...)
+    for nth, field in ipairs(fields) do fields[nth] = tonumber(field or '0') end
+    return unpack(fields)
+end
+
 local function text(n) return string.format('%.0f', n) end
 
 local function now_ms()
@@ -130,9 +137,7 @@ end
 
 -- A line exists once the controller has begun its epoch in this process. Before, no ordinal can be
 -- given, since Redis alone can't know which ones were given before.
-local function is_missing(keys)
-    return call('HGET', keys[LINE], 'home') ~= this_process()
-end
+local function is_missing(home) return home ~= this_process() end
 
 -- The n-th entry, from 1 on, of the table of the draw.
 local function draw_entry(keys, n)

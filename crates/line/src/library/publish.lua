@@ -186,7 +186,7 @@ end
 local function publish(keys, args)
     local publication, epoch, known_epoch = tonumber(args.publication), tonumber(args.epoch), number(keys, 'epoch')
     if epoch < known_epoch or (epoch == known_epoch and publication <= number(keys, 'publication')) then return LATE end
-    local begins = is_missing(keys) or epoch > known_epoch
+    local begins = is_missing(call('HGET', keys[LINE], 'home')) or epoch > known_epoch
     local failure
     if begins then
         failure = begin_epoch(keys, args, known_epoch)

@@ -28,23 +28,24 @@ local function numbers(keys)
     return call('GETRANGE', keys[DRAWN], 0, drawn * 4 - 1)
 end
 
+-- A step on a line that is published.
 local function if_published(step)
     return function(keys, args)
-        if is_missing(keys) then return NO_LINE end
-        return step(keys, args)
+        local home, kept_until = unpack(call('HMGET', keys[LINE], 'home', 'kept_until'))
+        if is_missing(home) then return NO_LINE end
+        return step(keys, args, kept_until)
     end
 end
 
--- Keys that a call makes after the last publication of a closed line expire with the line.
-local function expiring(step)
-    return function(keys, args)
+-- Keys that a step makes after the last publication of a closed line expire with the line.
+local function if_published_and_expiring(step)
+    return if_published(function(keys, args, kept_until)
         local answer = step(keys, args)
-        local kept_until = call('HGET', keys[LINE], 'kept_until')
         if kept_until then
             for at = ARRIVALS, RETURNED do call('PEXPIREAT', keys[at], kept_until, 'NX') end
         end
         return answer
-    end
+    end)
 end
 
 local function register(name, step, flags)
@@ -54,23 +55,23 @@ local function register(name, step, flags)
 end
 
 local READS = { 'no-writes' }
-register('join', expiring(if_published(join)))
-register('bind_account', expiring(if_published(bind_account)))
-register('resume', expiring(if_published(resume)))
-register('leave', expiring(if_published(leave)))
-register('claim', expiring(if_published(claim)))
+register('join', if_published_and_expiring(join))
+register('bind_account', if_published_and_expiring(bind_account))
+register('resume', if_published_and_expiring(resume))
+register('leave', if_published_and_expiring(leave))
+register('claim', if_published_and_expiring(claim))
 register('find', if_published(find), READS)
-register('absent', expiring(if_published(absent)))
-register('sweep', expiring(if_published(sweep)))
-register('present', expiring(if_published(present)))
-register('roll_call', expiring(if_published(roll_call)))
+register('absent', if_published_and_expiring(absent))
+register('sweep', if_published_and_expiring(sweep))
+register('present', if_published_and_expiring(present))
+register('roll_call', if_published_and_expiring(roll_call))
 register('upcoming', if_published(upcoming), READS)
 register('home', home, READS)
 register('delete_line', delete_line)
 register('close_pool', if_published(close_pool))
 register('store_draw', store_draw)
 register('publish', publish)
-register('republish_turns', expiring(if_published(republish_turns)))
+register('republish_turns', if_published_and_expiring(republish_turns))
 register('revision', if_published(revision), READS)
 register('snapshot', if_published(snapshot), READS)
 register('numbers', if_published(numbers), READS)

@@ -46,7 +46,8 @@ end
 -- batch: an id, for a repeated call; visitors: packed ids; accounts: packed, or empty
 -- -> epoch, first new ordinal, places of accounts: position in the batch, ordinal, visitor, …
 local function join(keys, args)
-    local remembered, epoch = keys[BATCHES] .. ':' .. args.batch, number(keys, 'epoch')
+    local remembered = keys[BATCHES] .. ':' .. args.batch
+    local epoch, before, granted = numbers_of(keys, 'epoch', 'highest', 'granted')
     local joined = earlier_reply(keys, remembered, epoch)
     if not joined then
         local visitors, places, new = args.visitors, {}, {}
@@ -55,10 +56,10 @@ local function join(keys, args)
             rest, places, new = divide_by_account(keys, visitors, args.accounts)
             visitors = table.concat(rest)
         end
-        local first = number(keys, 'highest') + 1
+        local first = before + 1
         if #visitors > 0 then
             local highest = first + #visitors / 16 - 1
-            if highest > number(keys, 'granted') then return NONE_GRANTED end
+            if highest > granted then return NONE_GRANTED end
             call('XADD', keys[ARRIVALS], text(first) .. '-0', 'v', visitors)
             call('HSET', keys[LINE], 'highest', text(highest))
             bind_new_places(keys, new, visitors, first)

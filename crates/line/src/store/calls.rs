@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_in_the_library_are_those_of_this_file() {
+    fn names_lua_is_up_to_date() {
         let names = format!(
             "-- Made from crates/line/src/store/calls.rs by its test: arguments in the order of the call, replies.\n\
              -- In braces: a list and the fields of its records.\n{}{}\n",

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_has_its_meaning() {
+    fn every_response_of_stripe_has_its_status() {
         use IntentStatus as S;
         use Step::{Authorise, Cancel, Capture, LookUp, Refund};
         let is = |reference: Option<&str>, status| Some((reference.map(str::to_owned), status));

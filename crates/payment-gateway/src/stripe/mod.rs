@@ -247,7 +247,7 @@ impl Gateway for Stripe {
                 StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED | StatusCode::NOT_FOUND => {
                     let ErrorBody { error } = serde_json::from_slice(&body).map_err(|_| permanent())?;
                     let why = error.code.filter(|code| !code.is_empty()).unwrap_or(error.kind);
-                    Ok(PartRefund::Refused(format!("the payment company rejects the refund: {why}")))
+                    Ok(PartRefund::Refused(format!("the payment gateway rejects the refund: {why}")))
                 }
                 _ => Err(permanent()),
             }

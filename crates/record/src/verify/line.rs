@@ -225,7 +225,7 @@ impl Line {
         must(!self.draw_is_due(), || "tickets were admitted before the draw".to_owned())?;
         let highest = self.joined.highest().max(self.above);
         must((self.cursor..=highest.max(self.cursor)).contains(&cursor), || {
-            format!("the cursor went from {} to {cursor}, of {highest} tickets", self.cursor)
+            format!("the cursor went from {} to {cursor}, and the highest ticket is {highest}", self.cursor)
         })?;
         let mut reached = self.cursor;
         for &ordinal in ordinals {

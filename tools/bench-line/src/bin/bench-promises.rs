@@ -1,5 +1,6 @@
-//! `make bench-promises`: measures the load of many sales on one controller. Starts real processes,
-//! which end with this one; adds its figures to `target/bench/promises.json`.
+//! `make bench-promises`: measures the load of many sales on one controller, one waiting room and
+//! one checkout. Starts real processes, which end with this one; adds its figures to
+//! `target/bench/promises.json`.
 
 use std::{
     error::Error,
@@ -12,7 +13,7 @@ use std::{
 };
 
 use clap::Parser;
-use fairline_admission_token::SigningKey;
+use fairline_admission_token::{Jwk, Jwks, SigningKey};
 use fairline_line::store::{Joining, LineStore};
 use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, Survives};
 use fairline_sale::{SaleId, VisitorId};
@@ -25,16 +26,21 @@ const IDLE_SALES: u32 = 1_000;
 const SETTLES: Duration = Duration::from_secs(20);
 const MEASURED: Duration = Duration::from_secs(30);
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(120);
-/// The cap of an open sale, and the part of it that counts as full.
+/// The cap of an open sale, that of one among them, and the part of it that counts as full.
 const CAP_PER_S: f64 = 2.0;
+const FAST_CAP_PER_S: f64 = 100.0;
 const FULL: f64 = 0.97;
+/// Shoppers who join in one call.
+const BATCH: usize = 500;
+/// Every service has the same.
+const TICKET_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 /// Clock ticks per second in `/proc`.
 const CLOCK_HZ: f64 = 100.0;
 
 #[derive(Debug, Parser)]
 #[command(name = "bench-promises")]
 struct Arguments {
-    /// Open sales beside the idle ones.
+    /// Open sales beside the idle ones, the fast one included.
     #[arg(long, default_value_t = 350)]
     open: u32,
     /// File for the figures; figures of other benchmarks in it are kept.
@@ -88,21 +94,37 @@ fn main() -> Result<(), Failure> {
     let idle = scheduled.max(closed).max(0.0) / f64::from(IDLE_SALES);
 
     shop.sales("waits", IDLE_SALES, "scheduled", 10.0)?;
-    shop.sales("open", arguments.open, "open", CAP_PER_S)?;
+    shop.sales("open", arguments.open.saturating_sub(1), "open", CAP_PER_S)?;
+    shop.sales("fast", 1, "open", FAST_CAP_PER_S)?;
     shop.until("every line is listed", "SELECT count(*) = 0 FROM lines WHERE epoch = 0 OR publication = 0")?;
     shop.join_all()?;
     pause(SETTLES);
-    let counts = "SELECT count(admissions.id) FROM sales LEFT JOIN admissions ON sale_id = sales.id \
+    let counts = "SELECT rate_cap_per_s, count(admissions.id) FROM sales LEFT JOIN admissions ON sale_id = sales.id \
                   WHERE status = 'open' GROUP BY sales.id ORDER BY sales.id";
     let (before, began) = (shop.sql(counts)?, Instant::now());
     let cpu = shop.cpu_ms_per_s()?;
     let (after, seconds) = (shop.sql(counts)?, began.elapsed().as_secs_f64());
-    let number = |line: &str| line.trim().parse::<f64>().unwrap_or(0.0);
-    let rates: Vec<f64> =
-        before.lines().zip(after.lines()).map(|(before, after)| (number(after) - number(before)) / seconds).collect();
-    let full = rates.iter().filter(|&&rate| rate >= CAP_PER_S * FULL).count();
-    let mean = rates.iter().sum::<f64>() / rates.len().max(1) as f64;
-    eprintln!("{} open sales at {CAP_PER_S}/s each: {mean:.3}/s in the mean, {cpu:.0} ms/s of CPU", rates.len());
+    let row = |line: &str| -> Option<(f64, f64)> {
+        let (cap, count) = line.trim().split_once('|')?;
+        Some((cap.parse().ok()?, count.parse().ok()?))
+    };
+    // The cap and the rate of each sale.
+    let rates: Vec<(f64, f64)> = before
+        .lines()
+        .zip(after.lines())
+        .filter_map(|(before, after)| Some((row(before)?, row(after)?)))
+        .map(|((cap, before), (_, after))| (cap, (after - before) / seconds))
+        .collect();
+    let full = rates.iter().filter(|(cap, rate)| *rate >= cap * FULL).count();
+    let of_cap = |wanted: f64| rates.iter().filter(move |(cap, _)| *cap == wanted).map(|(_, rate)| *rate);
+    let (slow, fast) = (of_cap(CAP_PER_S), of_cap(FAST_CAP_PER_S).sum::<f64>());
+    let mean = slow.clone().sum::<f64>() / slow.count().max(1) as f64;
+    eprintln!(
+        "{} open sales: {mean:.3} of {CAP_PER_S}/s in the mean, one {fast:.1} of {FAST_CAP_PER_S}/s; {cpu:.0} ms/s of CPU",
+        rates.len()
+    );
+    // The many are not to starve the fast one.
+    let full = if fast >= FAST_CAP_PER_S * FULL { full } else { 0 };
 
     println!("idle_sale_cpu_ms_per_s {idle:.4}  (<= 0.05)\nopen_sales_full_rate {full}  (>= 300)");
     let figures = [("idle_sale_cpu_ms_per_s", idle.into()), ("open_sales_full_rate", full.into())];
@@ -121,7 +143,10 @@ impl Shop {
         let redis = PrivateRedis::start(&claim, Survives::PowerLoss)?;
         let postgres = PrivatePostgres::start(&claim, Survives::PowerLoss)?;
         let key = folder.path().join("signing.pem");
-        fs::write(&key, SigningKey::generate().to_pem())?;
+        let signing = SigningKey::generate();
+        fs::write(&key, signing.to_pem())?;
+        let jwks = folder.path().join("jwks.json");
+        fs::write(&jwks, Jwks::new(vec![Jwk::new(&signing.verifying_key())])?.to_json())?;
         let database = postgres.create_database("shop")?;
         let mut shop = Self { postgres, database, redis, services: Vec::new(), _claim: claim, folder };
         let redis = format!("--redis-url={}", shop.redis.url());
@@ -133,7 +158,17 @@ impl Shop {
             "--migrate=true".to_owned(),
         ];
         shop.service("admission-controller", address_of(1), &controller)?;
-        shop.service("waiting-room", address_of(2), &[redis, format!("--ticket-key={}", "5a".repeat(32))])?;
+        let ticket_key = format!("--ticket-key={TICKET_KEY}");
+        shop.service("waiting-room", address_of(2), &[redis.clone(), ticket_key.clone()])?;
+        let checkout = [
+            redis,
+            ticket_key,
+            format!("--postgres-url={}", shop.database),
+            format!("--jwks={}", jwks.display()),
+            // No shopper pays in this benchmark.
+            format!("--gateway-url=http://{}", address_of(4)),
+        ];
+        shop.service("checkout", address_of(3), &checkout)?;
         Ok(shop)
     }
 
@@ -191,22 +226,26 @@ impl Shop {
     /// Joins enough shoppers that no line runs empty during the measurement.
     fn join_all(&self) -> Result<(), Failure> {
         let seconds = (SETTLES + MEASURED).as_secs_f64() * 3.0 + 60.0;
-        let joining: Vec<Joining> = (0..(CAP_PER_S * seconds) as u128)
+        let joining: Vec<Joining> = (0..(FAST_CAP_PER_S * seconds) as u128)
             .map(|n| Joining { visitor: VisitorId((n + 1).to_be_bytes()), account: None })
             .collect();
-        let open = self.sql("SELECT id FROM sales WHERE status = 'open'")?;
+        let open = self.sql("SELECT id, ceil(rate_cap_per_s) FROM sales WHERE status = 'open'")?;
         let runtime = tokio::runtime::Runtime::new()?;
         runtime.block_on(async {
             let line = LineStore::connect(&self.redis.url()).await?;
-            for sale in open.lines() {
-                let sale: SaleId = sale.trim().parse()?;
-                line.join(sale, [1; 8], &joining).await?;
+            for row in open.lines() {
+                let (sale, cap_per_s) = row.trim().split_once('|').ok_or("a row without a cap")?;
+                let (sale, cap_per_s): (SaleId, f64) = (sale.parse()?, cap_per_s.parse()?);
+                let wanted = joining.len().min((cap_per_s * seconds) as usize);
+                for (nth, batch) in joining[..wanted].chunks(BATCH).enumerate() {
+                    line.join(sale, (nth as u64 + 1).to_be_bytes(), batch).await?;
+                }
             }
             Ok(())
         })
     }
 
-    /// CPU milliseconds per second of all processes.
+    /// CPU milliseconds per second of all processes: the services, Redis and Postgres.
     fn cpu_ms_per_s(&self) -> Result<f64, Failure> {
         let postgres: u32 =
             self.sql("SELECT pg_read_file('postmaster.pid', 0, 20)")?.lines().next().unwrap_or("").parse()?;

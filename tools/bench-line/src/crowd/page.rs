@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_one() {
+    fn rejected_handshakes_are_recognised() {
         let heard = |answer: &[u8], wants_ticket| {
             let mut deeds = Vec::new();
             Page::default().hear(answer, 0, wants_ticket, |_, deed| deeds.push(deed));

@@ -6,14 +6,15 @@
 
 use std::net::SocketAddr;
 
+use fairline_private_servers::{ServiceProcess, address_of};
 use tempfile::TempDir;
 
 use crate::{
     Bench, Failure,
     crowd::{Crowd, Join},
     figure::{Measured, median, number},
-    process::{Process, cpu_us, on_core, until_quiet},
-    shop::{Shop, address_of, sources_of},
+    process::{cpu_us, on_core, until_quiet},
+    shop::{Shop, sources_of},
 };
 
 const SERVERS: usize = 0;
@@ -61,11 +62,12 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
     Ok(())
 }
 
-fn start_bare(bench: &Bench, address: SocketAddr, size: &[&str], folder: &TempDir) -> Result<Process, Failure> {
+fn start_bare(bench: &Bench, address: SocketAddr, size: &[&str], folder: &TempDir) -> Result<ServiceProcess, Failure> {
     let arguments: Vec<String> =
         [address.to_string()].into_iter().chain(size.iter().map(ToString::to_string)).collect();
     let name = format!("bare-upgrade-{}", address.port());
-    Process::start(&name, &bench.binaries.join("bare-upgrade"), &arguments, folder.path())?.listens(address)
+    let bare = ServiceProcess::start(&name, &bench.binaries.join("bare-upgrade"), &arguments, folder.path())?;
+    Ok(bare.listens(address)?)
 }
 
 /// Connections to the nth server, which has no tickets.

@@ -3,13 +3,15 @@
 
 use std::{path::Path, process::Command};
 
+use fairline_figures::bench::pause;
+use fairline_private_servers::{ServiceProcess, address_of};
+
 use crate::{
     Bench, Failure,
-    clock::pause,
     crowd::{Crowd, Join},
     figure::{Measured, median, number},
-    process::{Process, resident_bytes},
-    shop::{Shop, address_of, sources_of},
+    process::resident_bytes,
+    shop::{Shop, sources_of},
 };
 
 /// Admissions per second: slow, so that almost all shoppers wait for the whole time, in a line that
@@ -28,7 +30,7 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
         let (folder, to) = (tempfile::tempdir()?, address_of(1));
         let arguments =
             ["--expose-gc".to_owned(), server.display().to_string(), to.ip().to_string(), to.port().to_string()];
-        let node = Process::start("node", "node".as_ref(), &arguments, folder.path())?.listens(to)?;
+        let node = ServiceProcess::start("node", "node".as_ref(), &arguments, folder.path())?.listens(to)?;
         let join = Join { to, path: "/".to_owned(), count: 0, wants_ticket: false, first_source: sources_of(1) };
         theirs.push(slope(bench, node.id(), &join)?);
     }

@@ -1,7 +1,7 @@
 //! `messages_vs_1hz`: messages of a whole sale, divided by one per second and waiting shopper.
 //!
-//! Such a sale takes half an hour. The simulation in virtual time,
-//! `waiting-room/examples/messages`, uses the waiting room's own rules, and takes seconds.
+//! Such a sale takes half an hour. The simulation in virtual time, `line-messages`,
+//! uses the waiting room's own rules, and takes seconds.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
-    let program = bench.binaries.join("examples/messages");
+    let program = bench.binaries.join("line-messages");
     let mut sales = Vec::new();
     for seed in 1..=bench.size.sales {
         let output = Command::new(&program).args([seed.to_string(), bench.size.sale_share.to_string()]).output();

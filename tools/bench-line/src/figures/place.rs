@@ -11,14 +11,13 @@ use std::{
 };
 
 use fairline_line::view::LineView;
+use fairline_private_servers::{ServiceProcess, address_of};
 use rand::RngExt as _;
 
 use crate::{
     Bench, Failure,
     figure::{Measured, median, number},
-    process::Process,
     redis::{Redis, command},
-    shop::address_of,
 };
 
 /// One in this many tickets has departed.
@@ -58,7 +57,8 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
         "--dir".to_owned(),
         folder.path().display().to_string(),
     ];
-    let _redis = Process::start("redis", "redis-server".as_ref(), &arguments, folder.path())?.listens(address)?;
+    let _redis =
+        ServiceProcess::start("redis", "redis-server".as_ref(), &arguments, folder.path())?.listens(address)?;
     let mut redis = Redis::connect(address)?;
     for some in waiting.chunks(1_000) {
         let pairs = some.iter().flat_map(|ordinal| [ordinal.to_string(), ordinal.to_string()]);

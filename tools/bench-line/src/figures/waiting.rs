@@ -13,12 +13,13 @@ use std::{
     time::Duration,
 };
 
+use fairline_figures::bench::pause;
 use serde_json::json;
 
 use super::push::{Move, latencies};
 use crate::{
     Bench, Failure,
-    clock::{now_us, pause},
+    clock::now_us,
     crowd::Crowd,
     figure::{Measured, number},
     process::cpu_us_of,

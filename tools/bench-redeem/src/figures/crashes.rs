@@ -3,11 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use fairline_figures::bench::pause;
+
 use crate::{
     Bench, Failure,
     client::{run, start},
     figure::{Measured, number},
-    shop::{Shop, pause},
+    shop::Shop,
 };
 
 const POLL_INTERVAL: Duration = Duration::from_millis(5);

@@ -7,13 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fairline_figures::bench::pause;
 use fairline_sale::SaleId;
 
 use crate::{
     Bench, Failure,
     client::{Answer, Run, paced, run},
     figure::{Measured, median, number},
-    shop::{ADMIN_TOKEN, Services, Shop, pause},
+    shop::{ADMIN_TOKEN, Services, Shop},
 };
 
 /// Purchases per hundred requests. Of the others, half request the sale's status, and half a place.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use checkout::redemption_bench::DirectRedemption;
+use fairline_figures::bench::pause;
 use fairline_server::Shutdown;
 use futures_util::{StreamExt as _, stream};
 
@@ -11,7 +12,7 @@ use crate::{
     client::{Answer, Run, run},
     figure::{Measured, median, number},
     pgbench::{Baseline, MORE, TABLES, fsync_us},
-    shop::{Shop, Shopper, pause},
+    shop::{Shop, Shopper},
 };
 
 /// Faster than any baseline.

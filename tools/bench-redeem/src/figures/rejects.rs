@@ -6,7 +6,7 @@ use crate::{
     Bench, Failure,
     client::run,
     figure::{Measured, median, number},
-    shop::{Process, Shop, Shopper, mint},
+    shop::{Shop, Shopper, mint, start_hello},
 };
 
 /// Requests per second: ours, the baseline with the same requests, and with small ones.
@@ -23,7 +23,7 @@ struct Round {
 
 pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
     let (shop, size) = (Shop::start(bench)?, bench.size.clone());
-    let (_hello, hello) = Process::hello(bench)?;
+    let (_hello, hello) = start_hello(bench)?;
     let third = size.rejected / 3;
     // Redeemed once, then repeatedly.
     let used = shop.admit(third.min(1_000))?;

@@ -21,8 +21,8 @@ pub fn programs() -> &'static Path {
             return beside.to_owned();
         }
         let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // Same arguments as `make test`: other targets enable other features of dependencies, which
-        // would be compiled again.
+        // Same arguments as `make test`. There are no examples; `--examples` enables the features
+        // of development dependencies, as tests do, so that nothing is compiled again.
         build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);
         // The test's own package variables would cause `ring`, and all that depends on it, to be
         // compiled again.
@@ -34,4 +34,14 @@ pub fn programs() -> &'static Path {
         assert!(build.status().expect("cargo runs").success(), "the programs do not build");
         own.ancestors().nth(2).expect("tests are in target/debug/deps").to_owned()
     })
+}
+
+/// The library that gives a program another clock, by `LD_PRELOAD`.
+///
+/// # Panics
+/// When it is not installed.
+pub fn libfaketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").expect("a folder").filter_map(|entry| Some(entry.ok()?.path()));
+    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketime.so.1"));
+    libraries.find(|library| library.exists()).expect("faketime is installed: scripts/setup.sh test")
 }

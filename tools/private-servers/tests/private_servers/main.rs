@@ -206,7 +206,7 @@ fn clearing_removes_the_data_and_nothing_else() {
 }
 
 #[test]
-fn data_is_elsewhere_when_its_user_cannot_access_the_folder() {
+fn data_moves_elsewhere_if_postgres_cannot_access_the_folder() {
     let closed = tempfile::tempdir().expect("a temporary folder");
     fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).expect("its permissions");
     let folder = Folder::claim(closed.path().join("demo")).expect("claimed");

@@ -11,6 +11,7 @@ use super::{
     tally,
 };
 use crate::{
+    count::counted,
     ledger::{Admission, Ledger},
     record::{Outcome, Record},
 };
@@ -69,7 +70,8 @@ pub(super) fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_
         ("sold", sold, units_ordered),
     ] {
         if counter != rows {
-            mismatches.push(format!("the stock counts {counter} units {what}, its rows {rows}"));
+            let counter = counted(counter, "unit", "units");
+            mismatches.push(format!("the stock counts {counter} {what}, its rows {rows}"));
         }
     }
     for hold in &ledger.holds {
@@ -116,11 +118,9 @@ pub(super) fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_
         mismatches.push(format!("{times} shoppers were given the ordinal {ordinal}"));
     }
     if report.sold_out > 0 && sold < total {
-        let notified = report.sold_out;
-        mismatches.push(format!(
-            "{notified} shoppers were notified that the sale is sold out, but {} units are unsold",
-            total - sold
-        ));
+        let notified = counted(report.sold_out, "shopper was", "shoppers were");
+        let unsold = counted(total - sold, "unit is", "units are");
+        mismatches.push(format!("{notified} notified that the sale is sold out, but {unsold} unsold"));
     }
     report.database = Some(database);
 }

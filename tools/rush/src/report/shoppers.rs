@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Evidence, Report, order::inversions_seen, shorten, tally};
 use crate::{
-    count::percentile,
+    count::{counted, percentile},
     plan::{Behaviour, Choice as _, Transport},
     record::{Outcome, Record, Turn},
 };
@@ -60,6 +60,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         expired: ended(Outcome::Expired),
         lapsed: ended(Outcome::Lapsed),
         refunded: ended(Outcome::Refunded),
+        cancelled: ended(Outcome::Cancelled),
         left: ended(Outcome::Left),
         removed: ended(Outcome::Removed),
         missed: ended(Outcome::Missed),
@@ -79,11 +80,13 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
     report.unresolved_shoppers = unresolved.map(how_far_it_came).collect();
     shorten(&mut report.unresolved_shoppers);
     for (kind, times) in tally(records.iter().flat_map(|record| &record.forged_accepted)) {
-        report.mismatches.push(format!("checkout accepted a forged token: {kind}, {times} times"));
+        let times = counted(times, "time", "times");
+        report.mismatches.push(format!("checkout accepted a forged token: {kind}, {times}"));
     }
     let leaked = sum(&|record| record.leaked as usize);
     if leaked > 0 {
-        report.mismatches.push(format!("checkout showed an order to another shopper, {leaked} times"));
+        let times = counted(leaked, "time", "times");
+        report.mismatches.push(format!("checkout showed an order to another shopper, {times}"));
     }
     for (order, times) in tally(records.iter().filter_map(|record| record.paid.as_ref().map(|paid| &paid.order))) {
         if times > 1 {
@@ -94,14 +97,14 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
 }
 
 fn how_far_it_came(record: &Record) -> String {
-    let Record { index, transport, behaviour, reconnects, .. } = record;
+    let Record { index, transport, behaviour, .. } = record;
     let (transport, behaviour) = (transport.name(), behaviour.name());
     let ordinal = record.ordinal.map_or("no place".to_owned(), |ordinal| format!("ordinal {ordinal}"));
-    let (turns, refusals) = (record.turns.len(), record.refusals.len());
+    let turns = counted(record.turns.len(), "turn", "turns");
+    let refusals = counted(record.refusals.len(), "refusal", "refusals");
+    let reconnects = counted(record.reconnects, "reconnect", "reconnects");
     let held = if record.redemption.is_some() { ", held a unit" } else { "" };
-    format!(
-        "shopper {index} ({behaviour}, {transport}): {ordinal}, {turns} turns, {refusals} refusals, {reconnects} reconnects{held}"
-    )
+    format!("shopper {index} ({behaviour}, {transport}): {ordinal}, {turns}, {refusals}, {reconnects}{held}")
 }
 
 /// Every hold that a shopper received, with its admission.

@@ -134,43 +134,43 @@ fn kept_promises_are_ok() {
 fn every_broken_promise_is_detected() {
     type Break = fn(&mut World);
     let ways: &[(&str, Break)] = &[
-        ("promise 1: 1 units", |world| world.ledger.stock.held = 1),
-        ("promise 1: 1 units", |world| world.records[1].paid = Some(Paid { order: id(202), units: 2 })),
-        ("promise 2: 1 tokens were accepted twice", |world| {
+        ("promise 1: 1 unit is", |world| world.ledger.stock.held = 1),
+        ("promise 1: 1 unit is", |world| world.records[1].paid = Some(Paid { order: id(202), units: 2 })),
+        ("promise 2: 1 token was accepted twice", |world| {
             let again = world.records[1].accepted[0];
             world.records[1].accepted.push(again);
         }),
-        ("promise 2: 1 tokens were accepted twice", |world| {
+        ("promise 2: 1 token was accepted twice", |world| {
             world.records[1].accepted[0].order = id(203);
         }),
-        ("promise 2: 1 tokens were accepted twice", |world| world.ledger.holds[1].admission_id = id(102)),
-        ("promise 2: 1 forged tokens", |world| world.records[0].forged_accepted.push("algorithm none".to_owned())),
-        ("promise 2: 1 tokens were accepted from another shopper", |world| world.records[0].stolen_accepted = 1),
-        ("promise 2: 1 tokens were accepted from another shopper", |world| {
+        ("promise 2: 1 token was accepted twice", |world| world.ledger.holds[1].admission_id = id(102)),
+        ("promise 2: 1 forged token was", |world| world.records[0].forged_accepted.push("algorithm none".to_owned())),
+        ("promise 2: 1 token was accepted from another shopper", |world| world.records[0].stolen_accepted = 1),
+        ("promise 2: 1 token was accepted from another shopper", |world| {
             world.ledger.holds[0].visitor = "visitor-1".to_owned();
         }),
-        ("promise 2: 1 tokens were accepted after", |world| world.records[0].expired_accepted = 1),
-        ("promise 2: 1 tokens were accepted after", |world| world.ledger.holds[0].created_at_us = 500 * SECOND),
-        ("promise 3: 1 shoppers", |world| world.records[2].lapsed_early = true),
-        ("promise 3: 1 shoppers", |world| {
+        ("promise 2: 1 token was accepted after", |world| world.records[0].expired_accepted = 1),
+        ("promise 2: 1 token was accepted after", |world| world.ledger.holds[0].created_at_us = 500 * SECOND),
+        ("promise 3: 1 shopper was", |world| world.records[2].lapsed_early = true),
+        ("promise 3: 1 shopper was", |world| {
             let refusal = Refusal { admission: id(101), at_us: 2 * SECOND, why: "409 sale-not-open".to_owned() };
             world.records[0].refusals.push(refusal);
         }),
-        ("promise 4: 1 pairs", |world| world.ledger.admissions[1].issued_at_us = 9 * SECOND),
+        ("promise 4: 1 pair of", |world| world.ledger.admissions[1].issued_at_us = 9 * SECOND),
         ("promise 4: 3 pairs", |world| {
             // Passed over: the first of the line is never admitted, the others are.
             world.records[3].ordinal = Some(0);
         }),
-        ("promise 5: 1 shoppers lost their place", |world| world.records[3].places_lost = 1),
-        ("promise 6: 1 captured payments", |world| {
+        ("promise 5: 1 shopper lost their place", |world| world.records[3].places_lost = 1),
+        ("promise 6: 1 captured payment is", |world| {
             let payment = Payment { id: id(309), hold_id: id(209), state: "captured".to_owned() };
             world.ledger.payments.push(payment);
         }),
-        ("promise 6: 1 payments were never completed", |world| {
+        ("promise 6: 1 payment was never completed", |world| {
             let payment = Payment { id: id(309), hold_id: id(209), state: "refund_due".to_owned() };
             world.ledger.payments.push(payment);
         }),
-        ("promise 7: 1 shoppers", |world| world.records[3].outcome = None),
+        ("promise 7: 1 shopper never", |world| world.records[3].outcome = None),
         ("captured 2 times", |world| {
             let payment = Payment { id: id(309), hold_id: id(202), state: "captured".to_owned() };
             world.ledger.payments.push(payment);
@@ -178,17 +178,17 @@ fn every_broken_promise_is_detected() {
         ("was published 0 times", |world| world.ledger.published_orders.truncate(1)),
         ("was published 2 times", |world| world.ledger.published_orders.push(id(202))),
         ("counts 2 units sold, its rows 1", |world| drop(world.ledger.orders.pop())),
-        ("counts 1 units promised, its rows 0", |world| world.ledger.stock.promised = 1),
+        ("counts 1 unit promised, its rows 0", |world| world.ledger.stock.promised = 1),
         ("saw the order", |world| world.ledger.orders[0].id = id(999)),
         ("never seen paid by its shopper", |world| world.records[1].paid = None),
         ("a hold that does not exist", |world| world.ledger.holds[0].id = id(999)),
         ("a turn that is not an admission", |world| world.records[0].turns[0].admission = id(999)),
         ("shoppers were given the ordinal 4", |world| world.records[0].ordinal = Some(4)),
         ("2 shoppers paid for the one order", |world| world.records[1].paid = world.records[2].paid),
-        ("were notified that the sale is sold out, but 1 units are unsold", |world| world.ledger.stock.sold = 1),
+        ("was notified that the sale is sold out, but 1 unit is unsold", |world| world.ledger.stock.sold = 1),
         ("showed an order to another shopper", |world| world.records[0].leaked = 1),
-        ("promise 8: 1 shoppers have more", |world| world.records[0].over_limit = 1),
-        ("promise 8: 1 shoppers have more", |world| world.ledger.holds[0].quantity = 2),
+        ("promise 8: 1 shopper has more", |world| world.records[0].over_limit = 1),
+        ("promise 8: 1 shopper has more", |world| world.ledger.holds[0].quantity = 2),
         ("the admin API shows", |world| world.admin.sold = 1),
     ];
     for (sentence, break_it) in ways {

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use super::Report;
+use crate::count::counted;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { shoppers, joined, admitted, redeemed, paid, .. } = self;
-        writeln!(f, "Rush of {shoppers} shoppers, seed {}, {:.1} s", self.seed, self.elapsed_s)?;
+        let Report { joined, admitted, redeemed, paid, .. } = self;
+        let shoppers = counted(self.shoppers, "shopper", "shoppers");
+        writeln!(f, "Rush of {shoppers}, seed {}, {:.1} s", self.seed, self.elapsed_s)?;
         writeln!(f, "  funnel         joined {joined} · admitted {admitted} · redeemed {redeemed} · paid {paid}")?;
         writeln!(
             f,
@@ -21,7 +23,8 @@ impl fmt::Display for Report {
             self.lids_closed,
             self.unresolved
         )?;
-        writeln!(f, "  stock          {} units · sold {} · oversold {}", self.stock, self.sold, self.oversold)?;
+        let stock = counted(self.stock, "unit", "units");
+        writeln!(f, "  stock          {stock} · sold {} · oversold {}", self.sold, self.oversold)?;
         writeln!(
             f,
             "  tokens         accepted twice {} · forged {} of {} · stolen {} of {} · expired {} · turned away {}",
@@ -35,8 +38,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  order          {} inversions among {} who stayed · places lost {} · reconnects {} · record {}",
-            self.inversions,
+            "  order          {} among {} who stayed · places lost {} · reconnects {} · record {}",
+            counted(self.inversions, "inversion", "inversions"),
             self.stayed,
             self.places_lost,
             self.reconnects,
@@ -74,7 +77,7 @@ impl fmt::Display for Report {
             None => writeln!(f, "  database       not compared (no --postgres-url)")?,
         }
         for (what, times) in &self.unexpected {
-            writeln!(f, "  unexpected     {what} ({times} times)")?;
+            writeln!(f, "  unexpected     {what} ({})", counted(*times, "time", "times"))?;
         }
         for sentence in &self.unresolved_shoppers {
             writeln!(f, "  unresolved     {sentence}")?;

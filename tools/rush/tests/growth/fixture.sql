@@ -1,5 +1,6 @@
--- A shop that has been in business for two years: ten thousand closed sales, one that is open, and in each table that grows
--- `fixture.rows` rows. Ids are digests of numbers, so that rows refer to each other without a look-up.
+-- A shop that has been in business for two years: ten thousand closed sales, one that is open, and
+-- in each table that grows `fixture.rows` rows. Ids are digests of numbers, so that rows refer to
+-- each other without a look-up.
 --
 -- Retention has run: older rows are deleted or anonymised, except some `due` rows of each table.
 

@@ -21,7 +21,7 @@ pub enum Redeemed {
     Waits,
     /// It was used.
     Yes,
-    /// The token is used, expired or revoked.
+    /// The token is used, expired or revoked, the sale is closed, or the shopper is at the limit.
     No,
 }
 
@@ -43,7 +43,10 @@ impl Ledger {
 
     /// The checkout redeems a token.
     pub fn redeem(&mut self, now_ms: u64, id: Uuid) -> Redeemed {
-        let Some(at) = self.tables.admissions.iter().position(|row| row.id == id) else { return Redeemed::No };
+        let Some(at) = self.tables.admissions.iter().position(|row| row.id == id) else {
+            self.check_refusal(id);
+            return Redeemed::No;
+        };
         if self.is_row_locked(at) {
             return Redeemed::Waits;
         }
@@ -51,10 +54,14 @@ impl Ledger {
         let row = &self.tables.admissions[at];
         let (quantity, kid) = (row.quantity, row.kid.clone());
         let visitor = self.limited(row.visitor, row.ordinal);
-        let is_good = row.state == State::Promised && row.expires_at > now && !self.tables.revoked.contains(&kid);
+        let is_good = row.state == State::Promised
+            && row.expires_at > now
+            && !self.tables.revoked.contains(&kid)
+            && matches!(self.tables.row.stored_status(), Status::Open | Status::Paused);
         // A constraint of the schema.
         let has = self.tables.units.get(&visitor).copied().unwrap_or(0);
         if !is_good || has + quantity > units(self.tables.row.per_shopper_limit) {
+            self.check_refusal(id);
             return Redeemed::No;
         }
         let row = &mut self.tables.admissions[at];
@@ -126,6 +133,7 @@ impl Ledger {
         if self.transaction.is_some() {
             return false;
         }
+        self.note_revoked();
         let mut returned = 0;
         for row in self.tables.admissions.iter_mut().filter(|row| row.state == State::Promised) {
             (row.state, row.claimed_at, row.excused, row.faultless) = (State::Lapsed, None, true, true);

@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use admission_controller::simulated::{Agenda, Locked, Running, Sale, StoreError, Ticked, granted_ahead, session_lost};
+use admission_controller::simulated::{
+    Agenda, Locked, PUBLISHED_WITHIN, Running, Sale, StoreError, Ticked, granted_ahead, session_lost,
+};
 use async_trait::async_trait;
 use fairline_admission::{Prior, Visits};
 use fairline_sale::{SaleId, Status};
@@ -147,6 +149,13 @@ impl Postgres {
         if ledger.bugs.has(Bug::NoFence) {
             lines.iter_mut().for_each(|line| (line.home, line.restless) = (None, 0));
         }
+        if ledger.bugs.has(Bug::EpochsWithoutPause) {
+            lines.iter_mut().for_each(|line| line.restless = 0);
+        }
+        if ledger.bugs.has(Bug::EpochInTheFuture) {
+            // As far ahead as an epoch may be dated that is about to be published.
+            lines.iter_mut().for_each(|line| line.epoch_began_at = line.epoch_began_at.min(row.now + PUBLISHED_WITHIN));
+        }
         drop(ledger);
         let none = vec![0; lines.len()];
         let (made, first) = (none.clone(), none);
@@ -266,8 +275,12 @@ impl Locked for Session {
             let closed = own.sale.row.stored_status() == Status::Closed;
             let (from, till) = (own.sale.row.away_from, own.sale.row.away_till);
             let excuses = !ledger.bugs.has(Bug::OutagesCount);
+            let ignores_claims = ledger.bugs.has(Bug::ClaimsIgnored);
             let lapsed = ledger.update(
-                |row| row.state == State::Promised && (closed || is_over(row, now, claims_age)),
+                |row| {
+                    let is_late = ignores_claims && row.claim_by <= now - claims_age;
+                    row.state == State::Promised && (closed || is_late || is_over(row, now, claims_age))
+                },
                 |row| {
                     row.state = State::Lapsed;
                     let was_away =

@@ -60,7 +60,7 @@ impl World {
                 own.inside.borrow_mut().inbox.clear();
             }
             Fault::RedisClock(ms) => self.servers[self.primary].clock_off_ms += ms,
-            Fault::DatabaseClock(ms) => self.ledger().clock_off_ms += ms,
+            Fault::DatabaseClock(ms) => self.ledger().jump_clock(*ms, now),
             Fault::Backup => {
                 let backup = self.ledger().backup();
                 self.backup = Some(backup);

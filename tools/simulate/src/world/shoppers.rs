@@ -180,6 +180,9 @@ impl World {
         if self.processes[node].tasks.contains_key(&slot) || (!leaves && own.token.is_none()) {
             return;
         }
+        if leaves {
+            self.ledger().leaves(ticket.ordinal);
+        }
         let shared = self.shared(node);
         let request: std::pin::Pin<Box<dyn Future<Output = ()>>> =
             if leaves { Box::pin(shared.leave(ticket)) } else { Box::pin(shared.claim(shopper, ticket)) };

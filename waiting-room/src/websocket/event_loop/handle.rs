@@ -3,13 +3,14 @@
 use std::{io, sync::Arc, time::Duration};
 
 use fairline_line::{store::LineStore, ticket::Ticket};
-use fairline_server::Shutdown;
+use fairline_server::{Shutdown, caught};
 use fairline_update_policy::PageMessage;
+use futures_util::{StreamExt as _, stream};
 use mio::Poll;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{debug, error};
 
-use super::{COMMANDS_MAX, EventLoop, REQUEST_WORKERS, REQUESTS_MAX, WAKER};
+use super::{COMMANDS_MAX, EventLoop, REQUEST_WORKERS, REQUESTS_AT_ONCE, REQUESTS_MAX, WAKER};
 use crate::line::{room::Tab, wake_up::LoopWaker};
 
 /// Commands to the loop.
@@ -100,21 +101,30 @@ impl EventLoopHandle {
 
     /// Starts a task that sends requests of pages to Redis.
     fn request_worker(&self, store: LineStore, shutdown: &Shutdown) -> mpsc::Sender<PageRequest> {
-        let (requests, mut waiting) = mpsc::channel::<PageRequest>(REQUESTS_MAX);
+        let (requests, mut waiting) = mpsc::channel(REQUESTS_MAX);
         let handle = self.clone();
         // Ends with the event loop.
         shutdown.spawn(async move {
-            while let Some(PageRequest { slot, serial, ticket, message }) = waiting.recv().await {
-                let done = match message {
-                    PageMessage::Claim => store.claim(&ticket).await,
-                    PageMessage::Leave => store.leave(&ticket).await,
-                };
-                if let Err(error) = &done {
-                    debug!(%error, "page request failed");
-                }
-                handle.send(Command::RequestDone { slot, serial, succeeded: done.is_ok() }).await;
-            }
+            while caught("page-requests", handle.send_requests(&mut waiting, &store)).await.is_none() {}
         });
         requests
+    }
+
+    /// Several at once: a request to a silent Redis shard delays none to the others.
+    async fn send_requests(&self, waiting: &mut mpsc::Receiver<PageRequest>, store: &LineStore) {
+        let requests = stream::poll_fn(|context| waiting.poll_recv(context));
+        requests.for_each_concurrent(REQUESTS_AT_ONCE, |request| self.send_request(request, store)).await;
+    }
+
+    async fn send_request(&self, request: PageRequest, store: &LineStore) {
+        let PageRequest { slot, serial, ticket, message } = request;
+        let done = match message {
+            PageMessage::Claim => store.claim(&ticket).await,
+            PageMessage::Leave => store.leave(&ticket).await,
+        };
+        if let Err(error) = &done {
+            debug!(%error, "page request failed");
+        }
+        self.send(Command::RequestDone { slot, serial, succeeded: done.is_ok() }).await;
     }
 }

@@ -69,10 +69,13 @@ const BURST_BYTES_MAX: usize = 64 * 1024;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same, at shutdown.
 const LAST_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Tasks that send requests of pages to Redis. One task sends all requests of a ticket, in order.
+/// Tasks that send requests of pages to Redis. A claim and a departure of the same ticket may
+/// arrive in either order: the departure prevails.
 const REQUEST_WORKERS: usize = 16;
 /// Requests in the queue of each task, at most; beyond them the page is sent to another node.
 const REQUESTS_MAX: usize = 256;
+/// Requests of one worker that wait for Redis at the same time.
+const REQUESTS_AT_ONCE: usize = 64;
 /// Unanswered requests per page, at most.
 const REQUESTS_PER_PAGE_MAX: u8 = 8;
 
@@ -430,7 +433,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parked_socket_is_small() {
+    fn an_idle_connection_is_small() {
         assert!(size_of::<Option<IdleConnection>>() <= 168, "{}", size_of::<Option<IdleConnection>>());
     }
 }

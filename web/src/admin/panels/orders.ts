@@ -63,7 +63,7 @@ export class Orders {
       units: count(order.quantity),
       amount: money(order.amount_minor, order.currency),
       refunded: order.refunded_minor > 0 ? money(order.refunded_minor, order.currency) : "–",
-      dispute: order.dispute ?? "–",
+      dispute: order.dispute?.replaceAll("_", " ") ?? "–",
       ticket: order.ordinal === null ? "–" : `#${count(order.ordinal)}`,
       email: order.address ?? "–",
       request: requestText(order),
@@ -88,7 +88,7 @@ export class Orders {
     }
     const reason = await confirmed({
       title: `Refund ${money(amount ?? left, order.currency)}?`,
-      text: "The shopper gets the money back. A refund cannot be undone. The units stay sold; raise the stock to sell them again.",
+      text: "The shopper gets the money back. A refund cannot be undone. The units stay sold: to sell them again, raise the total units.",
       confirmLabel: "Refund",
       asksReason: true,
     });
@@ -103,7 +103,7 @@ export class Orders {
 
   #asked(order: AdminOrder, answer: Parameters<ConsoleContext["unwrap"]>[0]): void {
     if (!this.#context.unwrap(answer)) return;
-    this.#context.notify(`Request accepted for order ${order.id}. Search again to see its status.`);
+    this.#context.notify(`Request for order ${order.id} accepted. It is carried out in the background; search again to see its status.`);
     void this.#load(undefined);
   }
 }

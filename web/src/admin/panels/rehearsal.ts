@@ -10,7 +10,7 @@ import type { ConsoleContext } from "../screen";
 const STATES: Record<Rehearsal["state"], string> = {
   running: "Rehearsal running.",
   stopping: "Rehearsal stopping.",
-  passed: "Passed: all guarantees held.",
+  passed: "Passed: every promise was kept.",
   failed: "Failed.",
   stopped: "Stopped.",
 };

@@ -55,7 +55,7 @@ export class OperatorsScreen implements Screen {
   }
 
   async #enrolAgain(name: string): Promise<void> {
-    const sure = await confirmed({ title: `Reset access for ${name}?`, text: "The operator gets an enrolment code, chooses a new password with it, and sets up a new authenticator. All sessions end then.", confirmLabel: "Create enrolment code" });
+    const sure = await confirmed({ title: `Reset access for ${name}?`, text: "You receive an enrolment code to pass on. With it, the operator chooses a new password and sets up a new authenticator; all sessions end then.", confirmLabel: "Create enrolment code" });
     if (sure === undefined) return;
     const code = this.#context.unwrap(await this.#context.client.renewEnrolment(name));
     if (code) this.#showCode(name, code);
@@ -82,7 +82,7 @@ export class OperatorsScreen implements Screen {
 
   async #setRole(name: string, role: Role): Promise<void> {
     const own = name === this.#context.name ? " This is your own account. You may not be able to undo this change." : "";
-    const sure = await confirmed({ title: `Change the role of ${name} to ${role}?`, text: `The change takes effect with the next request.${own}`, confirmLabel: "Change role" });
+    const sure = await confirmed({ title: `Change the role of ${name} to ${role}?`, text: `The change takes effect immediately.${own}`, confirmLabel: "Change role" });
     if (sure !== undefined && this.#context.unwrap(await this.#context.client.changeOperator(name, { role }))) this.#context.notify(`Role of ${name} changed to ${role}.`);
     await this.#read();
   }

@@ -22,7 +22,7 @@ export class ReportScreen implements Screen {
 
   #show({ sale, orders, funnel, fairness, waits_s: waits, minutes, ...report }: Report): void {
     part(this.element, "h1", HTMLElement).textContent = `Report: ${sale.name}`;
-    document.title = `Report: ${sale.name} – Fairline`;
+    document.title = `Report: ${sale.name} · Fairline admin`;
     part(this.element, "[data-loading]", HTMLElement).hidden = true;
     const body = part(this.element, "[data-body]", HTMLElement);
     body.hidden = false;

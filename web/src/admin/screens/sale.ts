@@ -28,7 +28,7 @@ const QUESTIONS: Partial<Record<SaleCommand, Question>> = {
   },
   close: {
     title: "Close this sale?",
-    text: "Waiting shoppers see that the sale is closed. A closed sale cannot be reopened.",
+    text: "Waiting shoppers see that the sale is closed, and unused turns end. A closed sale cannot be reopened.",
     confirmLabel: "Close sale",
   },
 };
@@ -102,7 +102,7 @@ export class SaleScreen implements Screen {
   }
 
   #show(sale: AdminSale): void {
-    document.title = `${sale.name} – Fairline`;
+    document.title = `${sale.name} · Fairline admin`;
     const zone = knownZone(sale.time_zone);
     const texts: Record<string, string> = {
       name: sale.name,
@@ -202,7 +202,7 @@ export class SaleScreen implements Screen {
   async #admit(many: number): Promise<void> {
     const sure = await confirmed({
       title: `Admit ${plural(many, "more shopper", "more shoppers")} now?`,
-      text: "They are admitted immediately, beyond the configured rate, while units are available. You cannot undo this for single shoppers, only revoke all unused tokens.",
+      text: "They are admitted immediately, beyond the maximum rate, while units are available. To undo this, you can only revoke all unused tokens of the sale.",
       confirmLabel: "Admit now",
     });
     if (sure === undefined) return;
@@ -215,7 +215,7 @@ export class SaleScreen implements Screen {
   async #moveTicket(ordinal: number, how: "remove" | "prefer"): Promise<void> {
     const question = how === "remove"
       ? { title: `Remove ticket ${count(ordinal)}?`, text: "The shopper is notified and can join again at the end of the line.", confirmLabel: "Remove ticket" }
-      : { title: `Serve ticket ${count(ordinal)} next?`, text: "The ticket is served before all others. The public record of the sale shows this.", confirmLabel: "Serve next" };
+      : { title: `Serve ticket ${count(ordinal)} next?`, text: "The shopper gets a turn before all others. The public record of the sale shows this.", confirmLabel: "Serve next" };
     const reason = await confirmed({ ...question, asksReason: true });
     if (reason === undefined) return;
     const done = this.#context.unwrap(await this.#context.client.moveTicket(this.#id, ordinal, how, reason));

@@ -524,7 +524,7 @@ export interface paths {
         put?: never;
         /**
          * Refund all or a part of a paid order. Its units stay sold: raise the stock to sell them again. A
-         *     checkout does it within a second, or as soon as the payment company answers; `request` of the
+         *     checkout does it within a second, or as soon as the payment gateway answers; `request` of the
          *     order shows the state.
          */
         post: operations["refund_order"];
@@ -1087,7 +1087,7 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             currency: string;
-            /** @description The status of the newest dispute, in the payment company's word. */
+            /** @description The status of the newest dispute, in the payment gateway's word. */
             dispute: string | null;
             /**
              * Format: int64
@@ -1105,11 +1105,11 @@ export interface components {
             paid_at: string | null;
             /** Format: int32 */
             quantity: number;
-            /** @description The payment company's reference; or the merchant's, if the merchant took the payment. */
+            /** @description The payment gateway's reference; or the merchant's, if the merchant took the payment. */
             reference: string | null;
             /**
              * Format: int64
-             * @description What was refunded, here or by the payment company.
+             * @description What was refunded, here or by the payment gateway.
              */
             refunded_minor: number;
             request: components["schemas"]["LastRequest"] | null;
@@ -1851,7 +1851,7 @@ export interface components {
             paid: number;
             /**
              * Format: int64
-             * @description Orders that were refunded as a whole, here or by the payment company.
+             * @description Orders that were refunded as a whole, here or by the payment gateway.
              */
             refunded: number;
             /** Format: int64 */
@@ -1964,7 +1964,7 @@ export interface components {
             orders: components["schemas"]["OrdersReport"];
             /**
              * Format: int64
-             * @description Refunded in whole or in part, here or by the payment company.
+             * @description Refunded in whole or in part, here or by the payment gateway.
              */
             refunded_minor: number;
             /**
@@ -3971,7 +3971,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such rehearsal runs. */
+            /** @description No such rehearsal is running. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4837,7 +4837,7 @@ export interface operations {
             query?: {
                 /**
                  * @description An order's id, a ticket's number, an e-mail address, a phone number, or the reference of the
-                 *     payment company or of the merchant.
+                 *     payment gateway or of the merchant.
                  */
                 search?: string;
                 /** @description Only orders made before this one. */
@@ -5272,7 +5272,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another rehearsal runs, or this controller is not set up for rehearsals. */
+            /** @description Another rehearsal is running, or this controller is not set up for rehearsals. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5704,7 +5704,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The ticket does not wait, or the sale has ended, is sold out, or its draw is due. */
+            /** @description The ticket is not waiting, or the sale has ended, is sold out, or its draw is due. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5803,7 +5803,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The ticket does not wait, or the sale has ended. */
+            /** @description The ticket is not waiting, or the sale has ended. */
             409: {
                 headers: {
                     [name: string]: unknown;

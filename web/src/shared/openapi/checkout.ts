@@ -134,7 +134,7 @@ export interface paths {
         /** Pay for an order. A repeated request charges once. */
         post: operations["pay"];
         /**
-         * Withdraw a pending payment, whether or not the payment company answers. Nothing is charged, and
+         * Withdraw a pending payment, whether or not the payment gateway answers. Nothing is charged, and
          *     the order can be paid another way while there is time. May be repeated.
          */
         delete: operations["withdraw"];
@@ -154,7 +154,7 @@ export interface paths {
         put?: never;
         /**
          * Refund all or a part of an order that was paid for here. Its units stay sold: raise the stock to
-         *     sell them again. Events and the order show the refund once the payment company has counted it.
+         *     sell them again. Events and the order show the refund once the payment gateway has counted it.
          */
         post: operations["refund"];
         delete?: never;
@@ -811,7 +811,7 @@ export interface components {
              */
             requested_at: string;
             /**
-             * @description `requested` while it is attempted, `done` once the payment company has accepted it, or
+             * @description `requested` while it is attempted, `done` once the payment gateway has accepted it, or
              *     `failed`.
              */
             status: string;
@@ -1666,7 +1666,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The hold has expired; or the payment company rejects the payment with any card (`payment-rejected`, with its `code`); or the first request with this Idempotency-Key is still being processed. */
+            /** @description The hold has expired; or the payment gateway rejects the payment with any card (`payment-rejected`, with its `code`); or the first request with this Idempotency-Key is still being processed. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1818,7 +1818,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The state of the refund: `done`, `failed`, or `requested` while the payment company does not answer. */
+            /** @description The state of the refund: `done`, `failed`, or `requested` while the payment gateway does not answer. */
             202: {
                 headers: {
                     [name: string]: unknown;

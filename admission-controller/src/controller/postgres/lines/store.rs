@@ -23,6 +23,23 @@ use crate::{
     db::StoreError,
 };
 
+/// Turns whose state Redis does not have.
+const UNPUBLISHED: &str = "WITH found AS ( \
+    (SELECT id FROM admissions WHERE line_id = $1 AND state = 'promised' AND published_epoch < $3 LIMIT $2) UNION \
+    (SELECT id FROM admissions WHERE line_id = $1 AND published_state IS DISTINCT FROM state \
+      ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2) UNION \
+    SELECT id FROM admissions WHERE line_id = $1 AND ordinal = ANY($4) AND state <> 'lapsed') \
+    SELECT id, ordinal, visitor, quantity, kid, state, issued_at, claim_by, claimed_at, expires_at, \
+    (SELECT count(*) FROM admissions AS other WHERE other.line_id = $1 \
+      AND other.ordinal = turn.ordinal AND other.state = 'lapsed' AND NOT other.excused) AS lapses, \
+    state = 'lapsed' AND ( \
+      EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = turn.ordinal \
+       AND newer.state <> 'lapsed') OR \
+      EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = turn.ordinal \
+       AND newer.state = 'lapsed' AND newer.number > turn.number)) AS superseded \
+    FROM admissions AS turn WHERE id = ANY (ARRAY(SELECT id FROM found)) \
+    ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2";
+
 /// The lines of some sales: of each its own first, then the lanes by name.
 pub(crate) async fn lines_of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) -> Result<Vec<LineRow>, StoreError> {
     let rows = sqlx::query_as(
@@ -176,29 +193,13 @@ impl LineStatements for LockedSale {
 
     async fn unpublished(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError> {
         let again: Vec<i64> = again.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
-        Ok(sqlx::query_as(
-            "WITH found AS ( \
-             (SELECT id FROM admissions WHERE line_id = $1 AND state = 'promised' AND published_epoch < $3 LIMIT $2) UNION \
-             (SELECT id FROM admissions WHERE line_id = $1 AND published_state IS DISTINCT FROM state \
-              ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2) UNION \
-             SELECT id FROM admissions WHERE line_id = $1 AND ordinal = ANY($4) AND state <> 'lapsed') \
-             SELECT id, ordinal, visitor, quantity, kid, state, issued_at, claim_by, claimed_at, expires_at, \
-             (SELECT count(*) FROM admissions AS other WHERE other.line_id = $1 \
-              AND other.ordinal = turn.ordinal AND other.state = 'lapsed' AND NOT other.excused) AS lapses, \
-             state = 'lapsed' AND ( \
-              EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = turn.ordinal \
-               AND newer.state <> 'lapsed') OR \
-              EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = turn.ordinal \
-               AND newer.state = 'lapsed' AND newer.number > turn.number)) AS superseded \
-             FROM admissions AS turn WHERE id = ANY (ARRAY(SELECT id FROM found)) \
-             ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2",
-        )
-        .bind(self.sale.lines[at].id)
-        .bind(PUBLISHED_MAX)
-        .bind(self.sale.lines[at].epoch)
-        .bind(again)
-        .fetch_all(&mut *self.transaction)
-        .await?)
+        Ok(sqlx::query_as(UNPUBLISHED)
+            .bind(self.sale.lines[at].id)
+            .bind(PUBLISHED_MAX)
+            .bind(self.sale.lines[at].epoch)
+            .bind(again)
+            .fetch_all(&mut *self.transaction)
+            .await?)
     }
 
     async fn begin_epoch(&mut self, at: usize, redis: &Home) -> Result<(), StoreError> {
@@ -283,5 +284,18 @@ impl LineStatements for LockedSale {
             .execute(&mut *self.transaction)
             .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn the_statement_of_unpublished_turns_matches_its_snapshot() {
+        assert_snapshot!("unpublished", statement(UNPUBLISHED));
     }
 }

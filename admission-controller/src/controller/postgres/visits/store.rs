@@ -10,6 +10,42 @@ use crate::{controller::postgres::LockedSale, db::StoreError};
 /// later than the time that they write.
 const SETTLED_S: f64 = 1.0;
 
+/// Counts visits. LATERAL with LIMIT makes the planner go from each new payment to its hold, not
+/// through all holds of the sale.
+const COUNT_VISITS: &str = "WITH seen (what, stage, age, at) AS ( \
+        SELECT CASE WHEN claimed_at IS NULL AND claim_by <= $6 THEN 'lapsed' ELSE 'under_way' END, \
+            CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, $6 - coalesce(claimed_at, issued_at), NULL::integer \
+        FROM admissions WHERE sale_id = $1 AND state = 'promised' \
+        UNION ALL SELECT CASE WHEN payments.id IS NULL AND reserved_as IS NULL THEN 'under_way' ELSE 'paying' END, 2, \
+            $6 - holds.created_at, NULL \
+        FROM holds LEFT JOIN payments ON hold_id = holds.id AND payments.state IN ('started', 'authorised') \
+        WHERE sale_id = $1 AND holds.state IN ('promised', 'held') \
+        UNION ALL SELECT 'moved_on', 0, claimed_at - issued_at, NULL \
+        FROM admissions WHERE sale_id = $1 AND claimed_at > $4 AND claimed_at <= $5 \
+        UNION ALL SELECT 'moved_on', 1, holds.created_at - coalesce(claimed_at, issued_at), NULL \
+        FROM holds JOIN admissions ON admissions.id = admission_id \
+        WHERE holds.sale_id = $1 AND holds.created_at > $4 AND holds.created_at <= $5 \
+        UNION ALL SELECT 'moved_on', 2, payments.created_at - holds.created_at, NULL \
+        FROM payments CROSS JOIN LATERAL (SELECT sale_id, created_at FROM holds WHERE id = hold_id LIMIT 1) AS holds \
+        WHERE sale_id = $1 AND payments.created_at > $4 AND payments.created_at <= $5 \
+        UNION ALL SELECT 'left', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, \
+            left_at - coalesce(claimed_at, issued_at), NULL \
+        FROM admissions WHERE sale_id = $1 AND left_at > $4 AND left_at <= $5 \
+        UNION ALL SELECT 'moved_on', 2, paid_at - holds.created_at, NULL \
+        FROM orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND paid_as IS NOT NULL AND reserved_as IS NULL \
+        AND paid_at > $4 AND paid_at <= $5 \
+        UNION ALL SELECT 'left', 2, cancelled_at - created_at, NULL \
+        FROM holds WHERE sale_id = $1 AND reserved_as IS NULL AND cancelled_at > $4 AND cancelled_at <= $5 \
+        UNION ALL SELECT 'failed', 2, interval '0', NULL \
+        FROM payments CROSS JOIN LATERAL (SELECT sale_id FROM holds WHERE id = hold_id LIMIT 1) AS holds WHERE sale_id = $1 \
+        AND payments.state IN ('declined', 'voided') AND payments.updated_at > $4 AND payments.updated_at <= $5 \
+        UNION ALL SELECT 'paid', 2, interval '0', least(orders.quantity, $3) - 1 \
+        FROM orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND reserved_as IS NULL \
+        AND paid_at > $4 AND paid_at <= $5 \
+    ) \
+    SELECT what, stage, coalesce(at, greatest(width_bucket(date_part('epoch', age), $2), 1) - 1) AS at, \
+    count(*) AS visits FROM seen GROUP BY 1, 2, 3";
+
 /// A count: what is counted, in which stage, at which age or of how many units.
 #[derive(FromRow)]
 struct Count {
@@ -29,51 +65,15 @@ impl LockedSale {
         // After a clock was set back, nothing is taken in until it has caught up.
         let after = if self.sale.row.observed_at > now { till } else { self.sale.row.observed_at };
         let till = till.max(after);
-        let counts: Vec<Count> = sqlx::query_as(
-            // LATERAL with LIMIT makes the planner go from each new payment to its hold, not
-            // through all holds of the sale.
-            "WITH seen (what, stage, age, at) AS ( \
-                SELECT CASE WHEN claimed_at IS NULL AND claim_by <= $6 THEN 'lapsed' ELSE 'under_way' END, \
-                    CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, $6 - coalesce(claimed_at, issued_at), NULL::integer \
-                FROM admissions WHERE sale_id = $1 AND state = 'promised' \
-                UNION ALL SELECT CASE WHEN payments.id IS NULL AND reserved_as IS NULL THEN 'under_way' ELSE 'paying' END, 2, \
-                    $6 - holds.created_at, NULL \
-                FROM holds LEFT JOIN payments ON hold_id = holds.id AND payments.state IN ('started', 'authorised') \
-                WHERE sale_id = $1 AND holds.state IN ('promised', 'held') \
-                UNION ALL SELECT 'moved_on', 0, claimed_at - issued_at, NULL \
-                FROM admissions WHERE sale_id = $1 AND claimed_at > $4 AND claimed_at <= $5 \
-                UNION ALL SELECT 'moved_on', 1, holds.created_at - coalesce(claimed_at, issued_at), NULL \
-                FROM holds JOIN admissions ON admissions.id = admission_id \
-                WHERE holds.sale_id = $1 AND holds.created_at > $4 AND holds.created_at <= $5 \
-                UNION ALL SELECT 'moved_on', 2, payments.created_at - holds.created_at, NULL \
-                FROM payments CROSS JOIN LATERAL (SELECT sale_id, created_at FROM holds WHERE id = hold_id LIMIT 1) AS holds \
-                WHERE sale_id = $1 AND payments.created_at > $4 AND payments.created_at <= $5 \
-                UNION ALL SELECT 'left', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, \
-                    left_at - coalesce(claimed_at, issued_at), NULL \
-                FROM admissions WHERE sale_id = $1 AND left_at > $4 AND left_at <= $5 \
-                UNION ALL SELECT 'moved_on', 2, paid_at - holds.created_at, NULL \
-                FROM orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND paid_as IS NOT NULL AND reserved_as IS NULL \
-                AND paid_at > $4 AND paid_at <= $5 \
-                UNION ALL SELECT 'left', 2, cancelled_at - created_at, NULL \
-                FROM holds WHERE sale_id = $1 AND reserved_as IS NULL AND cancelled_at > $4 AND cancelled_at <= $5 \
-                UNION ALL SELECT 'failed', 2, interval '0', NULL \
-                FROM payments CROSS JOIN LATERAL (SELECT sale_id FROM holds WHERE id = hold_id LIMIT 1) AS holds WHERE sale_id = $1 \
-                AND payments.state IN ('declined', 'voided') AND payments.updated_at > $4 AND payments.updated_at <= $5 \
-                UNION ALL SELECT 'paid', 2, interval '0', least(orders.quantity, $3) - 1 \
-                FROM orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND reserved_as IS NULL \
-                AND paid_at > $4 AND paid_at <= $5 \
-             ) \
-             SELECT what, stage, coalesce(at, greatest(width_bucket(date_part('epoch', age), $2), 1) - 1) AS at, \
-             count(*) AS visits FROM seen GROUP BY 1, 2, 3",
-        )
-        .bind(self.sale.row.id)
-        .bind(BIN_STARTS_S)
-        .bind(i32::try_from(QUANTITIES).unwrap_or(i32::MAX))
-        .bind(after)
-        .bind(till)
-        .bind(now)
-        .fetch_all(&mut *self.transaction)
-        .await?;
+        let counts: Vec<Count> = sqlx::query_as(COUNT_VISITS)
+            .bind(self.sale.row.id)
+            .bind(BIN_STARTS_S)
+            .bind(i32::try_from(QUANTITIES).unwrap_or(i32::MAX))
+            .bind(after)
+            .bind(till)
+            .bind(now)
+            .fetch_all(&mut *self.transaction)
+            .await?;
         let mut visits = Visits::default();
         for Count { what, stage, at, visits: count } in counts {
             let count = u32::try_from(count).unwrap_or(u32::MAX);
@@ -114,5 +114,18 @@ impl LockedSale {
             keep.bind(self.sale.row.id).bind(text).execute(&mut *self.transaction).await?;
         }
         Ok(prior)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn the_statement_of_visits_matches_its_snapshot() {
+        assert_snapshot!("count_visits", statement(COUNT_VISITS));
     }
 }

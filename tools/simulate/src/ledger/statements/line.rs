@@ -47,9 +47,13 @@ impl LineStatements for Session {
             let removed = |row: &&Intervened| row.line == at && row.removed && tickets.contains(&row.ordinal);
             let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.interventions);
             let taken_out = wanted.iter().filter(removed);
+            let records = !ledger.bugs.has(Bug::RemovalsNotRecorded);
+            let unrecorded = taken_out.clone().filter(|row| records && !row.done).map(|row| row.ordinal);
+            // More than one, so that another is admitted.
+            let passed = tickets.first().filter(|_| tickets.len() > 1 && ledger.bugs.has(Bug::PassedAsRemoved));
             NotServed {
-                passed_over: had.chain(taken_out.clone().map(|row| row.ordinal)).collect(),
-                unrecorded: taken_out.filter(|row| !row.done).map(|row| row.ordinal).collect(),
+                passed_over: had.chain(taken_out.map(|row| row.ordinal)).chain(passed.copied()).collect(),
+                unrecorded: unrecorded.chain(passed.copied()).collect(),
                 lapsed: lapsed.filter(|_| !ledger.bugs.has(Bug::AdmitsUnpublished)).map(|row| row.ordinal).collect(),
             }
         })
@@ -217,7 +221,7 @@ impl LineStatements for Session {
 
     async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError> {
         let published: Vec<(Uuid, State)> =
-            published.iter().map(|row| (row.id, State::from_stored(&row.state).expect("a state"))).collect();
+            published.iter().map(|row| (row.id, State::try_from(row.state.as_str()).expect("a state"))).collect();
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
             for (id, state) in published {

@@ -12,9 +12,10 @@ use std::{
 };
 
 use fairline_admission::{Health, Lane, Memory, Mode, Observation, Prior, Stage, Stock, Visits, decide};
+use fairline_figures::table::{self, Measured, number};
 
 use crate::{
-    figure::{Measured, Values, short},
+    figure::{FIGURES, Values},
     policy::{Aimd, CountRule, Hindsight, Law, Pid, best_fixed_rate, clairvoyant, fixed_rate},
     sale::{Outcome, Promise, run},
     shopper::{Crowd, Setting},
@@ -195,22 +196,23 @@ pub(crate) fn run_all(size: &Size) -> Results {
 
 impl Results {
     /// The figures of the table, including `decide_us`.
-    pub(crate) fn figures(&self, decide_us: f64) -> Vec<Measured> {
+    pub(crate) fn figures(&self, decide_us: f64) -> table::Results {
         let row = |at: usize| self.rows.get(POLICIES[at]).cloned().unwrap_or_default();
         let (known, unknown, doubles, halves, one) = (row(0), row(1), row(2), row(3), row(6));
         let (fixed, fastest) = (row(10), row(11));
-        let figure = |key, value, note: String| Measured { key, value, note };
-        let worst = |values: &Values| format!("worst {}", short(values.worst()));
-        let spread = |values: &Values| format!("worst {}, mean {}", short(values.worst()), short(values.mean()));
-        vec![
+        let figure = Measured::plain;
+        let worst = |values: &Values| format!("worst {}", number(values.worst()));
+        let spread = |values: &Values| format!("worst {}, mean {}", number(values.worst()), number(values.mean()));
+        let mut results = table::Results::of(&FIGURES);
+        results.measured = vec![
             figure("guarantee_turned_away", self.promise_broken.worst(), "worst".to_owned()),
             figure(
                 "guarantee_idle",
                 self.idle.worst(),
                 format!(
                     "worst; median {}; {} where the cap keeps units back",
-                    short(self.idle.median()),
-                    short(self.idle_capped.median())
+                    number(self.idle.median()),
+                    number(self.idle_capped.median())
                 ),
             ),
             figure("yield_known_t99", known.t99.median(), worst(&known.t99)),
@@ -227,14 +229,14 @@ impl Results {
                 doubles.turned_away.worst().max(halves.turned_away.worst()),
                 format!(
                     "worst; doubled {}, halved {}",
-                    short(doubles.turned_away.worst()),
-                    short(halves.turned_away.worst())
+                    number(doubles.turned_away.worst()),
+                    number(halves.turned_away.worst())
                 ),
             ),
             figure(
                 "best_fixed_rate_turned_away",
                 fixed.turned_away.median(),
-                format!("{}; at the cap median {}", worst(&fixed.turned_away), short(fastest.turned_away.median())),
+                format!("{}; at the cap median {}", worst(&fixed.turned_away), number(fastest.turned_away.median())),
             ),
             figure("one_per_unit_t99_vs_clairvoyant", one.t99.median(), worst(&one.t99)),
             figure(
@@ -242,7 +244,8 @@ impl Results {
                 decide_us,
                 "20,000 visits under way, counted from their ages and decided on; median".to_owned(),
             ),
-        ]
+        ];
+        results
     }
 }
 

@@ -1,6 +1,8 @@
 //! The merchant API for the merchant's systems, authenticated by the merchant key: a checkout of
 //! its own, a box office, a point of sale.
 
+pub(crate) mod error;
+
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use axum::{
@@ -20,15 +22,16 @@ use crate::{
     accounts::store::Erased,
     auth::caller::{Callers, MerchantKey},
     db::{Store, StoreError},
-    error::CheckoutError,
+    error::CommonError,
     http::{NO_STORE, order_id},
+    merchant_api::error::MerchantApiError,
     orders::{
         holds::store::{Confirmed, NotReserved, StockRow},
         order::{Order, OrderId},
         routes::Forgotten,
     },
     payments::{refunds::store::Requested, service::Payments},
-    redemption::service::Redemptions,
+    redemption::service::{Redemptions, TokenPurchase},
 };
 
 /// How long a refund request waits for the gateway.
@@ -121,7 +124,7 @@ struct Refund {
 /// The state of a refund.
 #[derive(Debug, Serialize, ToSchema)]
 struct RefundStatus {
-    /// `requested` while it is attempted, `done` once the payment company has accepted it, or
+    /// `requested` while it is attempted, `done` once the payment gateway has accepted it, or
     /// `failed`.
     status: String,
     /// Why it failed.
@@ -197,7 +200,7 @@ impl From<StockRow> for Stock {
 
 impl MerchantApi {
     /// Runs a change of the database in a task that finishes even if the client disconnects.
-    async fn change<T, F>(&self, change: impl FnOnce(Store) -> F) -> Result<T, CheckoutError>
+    async fn change<T, F>(&self, change: impl FnOnce(Store) -> F) -> Result<T, MerchantApiError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -205,15 +208,15 @@ impl MerchantApi {
         Ok(self.shutdown.spawn(change(self.store.clone())).await??)
     }
 
-    async fn confirm(&self, order: OrderId, Reference(reference): Reference) -> Result<Order, CheckoutError> {
+    async fn confirm(&self, order: OrderId, Reference(reference): Reference) -> Result<Order, MerchantApiError> {
         match self.change(move |store| async move { store.confirm(order, &reference).await }).await? {
             Some(Confirmed::Sold(order)) => Ok(order),
-            Some(Confirmed::NotNow(order)) => Err(CheckoutError::NotConfirmed(Box::new(order))),
-            None => Err(CheckoutError::UnknownOrder),
+            Some(Confirmed::NotNow(order)) => Err(MerchantApiError::NotConfirmed(Box::new(order))),
+            None => Err(CommonError::UnknownOrder.into()),
         }
     }
 
-    async fn refund(&self, order: OrderId, wanted: Refund) -> Result<RefundStatus, CheckoutError> {
+    async fn refund(&self, order: OrderId, wanted: Refund) -> Result<RefundStatus, MerchantApiError> {
         let Refund { amount_minor, reason: Reference(reason) } = wanted;
         let requested =
             self.change(move |store| async move { store.request_refund(order, amount_minor, &reason).await });
@@ -226,34 +229,34 @@ impl MerchantApi {
                     done??;
                 }
             }
-            Requested::UnknownOrder => return Err(CheckoutError::UnknownOrder),
-            Requested::NotPaid => return Err(CheckoutError::NotRefundable { left_minor: 0 }),
-            Requested::TooMuch { left_minor } => return Err(CheckoutError::NotRefundable { left_minor }),
-            Requested::UnderWay => return Err(CheckoutError::RefundUnderWay),
+            Requested::UnknownOrder => return Err(CommonError::UnknownOrder.into()),
+            Requested::NotPaid => return Err(MerchantApiError::NotRefundable { left_minor: 0 }),
+            Requested::TooMuch { left_minor } => return Err(MerchantApiError::NotRefundable { left_minor }),
+            Requested::UnderWay => return Err(MerchantApiError::RefundUnderWay),
         }
-        let newest = self.store.newest_request(order).await?.ok_or(CheckoutError::UnknownOrder)?;
+        let newest = self.store.newest_request(order).await?.ok_or(CommonError::UnknownOrder)?;
         let (status, error, requested_at) = newest;
         Ok(RefundStatus { status, error, requested_at })
     }
 
-    async fn erase(&self, OrderId(id): OrderId) -> Result<u64, CheckoutError> {
+    async fn erase(&self, OrderId(id): OrderId) -> Result<u64, MerchantApiError> {
         match self.change(move |store| async move { store.erase(id).await }).await? {
             Erased::Orders(orders) => Ok(orders),
-            Erased::UnderWay => Err(CheckoutError::OrderUnderWay),
-            Erased::Unknown => Err(CheckoutError::UnknownOrder),
+            Erased::UnderWay => Err(CommonError::OrderUnderWay.into()),
+            Erased::Unknown => Err(CommonError::UnknownOrder.into()),
         }
     }
 
-    async fn reserve(&self, wish: Reserve) -> Result<Order, CheckoutError> {
+    async fn reserve(&self, wish: Reserve) -> Result<Order, MerchantApiError> {
         let Reserve { sale_id, quantity, reference: Reference(reference), held_for_s } = wish;
         let reserved = self.change(move |store| async move {
             store.reserve(sale_id, quantity.get().into(), &reference, held_for_s).await
         });
         reserved.await?.map_err(|reason| match reason {
-            NotReserved::UnknownSale => CheckoutError::UnknownSale,
-            NotReserved::SaleNotOpen => CheckoutError::SaleNotOpen,
-            NotReserved::TooFew { free } => CheckoutError::TooFewFree { free },
-            NotReserved::OtherReservation => CheckoutError::OtherReservation,
+            NotReserved::UnknownSale => CommonError::UnknownSale.into(),
+            NotReserved::SaleNotOpen => CommonError::SaleNotOpen.into(),
+            NotReserved::TooFew { free } => MerchantApiError::TooFewFree { free },
+            NotReserved::OtherReservation => MerchantApiError::OtherReservation,
         })
     }
 }
@@ -278,8 +281,8 @@ async fn redeem(
     Json(Redeem { sale_id, token, quantity, account }): Json<Redeem>,
 ) -> Result<Response, Problem> {
     let account = account.map(|Reference(name)| name);
-    let order =
-        merchant_api.redemptions.purchase_for_merchant(key, sale_id, &token, quantity, account.as_deref()).await?;
+    let purchase = TokenPurchase { sale: sale_id, token: &token, quantity };
+    let order = merchant_api.redemptions.purchase_for_merchant(key, &purchase, account.as_deref()).await?;
     Ok(answer(StatusCode::CREATED, order))
 }
 
@@ -325,12 +328,12 @@ async fn confirm(
 }
 
 /// Refund all or a part of an order that was paid for here. Its units stay sold: raise the stock to
-/// sell them again. Events and the order show the refund once the payment company has counted it.
+/// sell them again. Events and the order show the refund once the payment gateway has counted it.
 #[utoipa::path(post, path = "/api/orders/{id}/refund", request_body = Refund,
     params(("id" = String, Path, description = "The order."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
     security(("merchant" = [])), responses(
-    (status = 202, description = "The state of the refund: `done`, `failed`, or `requested` while the payment company does not answer.", body = RefundStatus),
+    (status = 202, description = "The state of the refund: `done`, `failed`, or `requested` while the payment gateway does not answer.", body = RefundStatus),
     (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such order.", body = ProblemBody),
     (status = 409, description = "It was not paid for here, less than the amount is left, or another refund is still open.", body = ProblemBody),
@@ -344,7 +347,7 @@ async fn refund(
     Json(wanted): Json<Refund>,
 ) -> Result<Response, Problem> {
     if wanted.amount_minor.is_some_and(|amount| amount < 1) {
-        return Err(CheckoutError::WrongAmount.into());
+        return Err(MerchantApiError::WrongAmount.into());
     }
     Ok(answer(StatusCode::ACCEPTED, merchant_api.refund(order_id(&order)?, wanted).await?))
 }
@@ -356,7 +359,7 @@ async fn refund(
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn show_inventory(State(merchant_api): State<Arc<MerchantApi>>, _key: MerchantKey) -> Result<Response, Problem> {
-    let stocks = merchant_api.store.stocks().await.map_err(CheckoutError::from)?;
+    let stocks = merchant_api.store.stocks().await.map_err(MerchantApiError::from)?;
     Ok(answer(StatusCode::OK, Inventory { stocks: stocks.into_iter().map(Stock::from).collect() }))
 }
 
@@ -377,7 +380,7 @@ async fn reserve(
     Json(wish): Json<Reserve>,
 ) -> Result<Response, Problem> {
     if !(1..=RESERVED_FOR_MAX_S).contains(&wish.held_for_s) {
-        return Err(CheckoutError::HeldForTooLong { most_s: RESERVED_FOR_MAX_S }.into());
+        return Err(MerchantApiError::HeldForTooLong { most_s: RESERVED_FOR_MAX_S }.into());
     }
     Ok(answer(StatusCode::CREATED, merchant_api.reserve(wish).await?))
 }

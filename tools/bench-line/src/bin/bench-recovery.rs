@@ -3,27 +3,26 @@
 //! figures into `target/bench/promises.json`.
 
 use std::{
-    fs, io,
+    env, fs, io,
     net::SocketAddr,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use admission_controller::{Settings, run};
 use clap::Parser;
 use fairline_admission_token::SigningKey;
 use fairline_line::{
     store::{Joining, LineError, LineStore},
     ticket::Ticket,
 };
-use fairline_private_servers::testing::Servers;
+use fairline_postgres::connect_for_tool;
+use fairline_private_servers::{ServiceProcess, address_of, testing::Servers};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_server::Shutdown;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     task::spawn_blocking,
     time::sleep,
 };
@@ -31,6 +30,8 @@ use tokio::{
 const TOKEN: &str = "a-token-for-the-bench";
 /// The time limit of a measurement.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// One holds a lock, another asks.
+const CONNECTIONS: u32 = 2;
 /// Batches of joins in the stream, before one is repeated, and repetitions.
 const BATCHES: u64 = 20_000;
 const REPEATED: u64 = 2_000;
@@ -53,25 +54,25 @@ async fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let mut servers = spawn_blocking(|| Servers::start().expect("servers of its own")).await?;
     let postgres_url = servers.postgres.create_database("recovery").expect("a database");
-    admission_controller::migrate(&postgres_url).await.expect("migrated");
-    let pool = PgPool::connect(&postgres_url).await.expect("a Postgres");
     let line = LineStore::connect(&servers.redis.url()).await.expect("a Redis");
-    let key = tempfile::NamedTempFile::new()?;
-    fs::write(key.path(), SigningKey::generate().to_pem())?;
-    let settings = Settings::parse_from([
-        "admission-controller",
-        "--redis-url",
-        &servers.redis.url(),
-        "--postgres-url",
-        &postgres_url,
-        "--signing-key-file",
-        key.path().to_str().expect("a path"),
-        "--admin-token",
-        TOKEN,
-    ]);
-    let (listener, shutdown) = (TcpListener::bind("127.0.0.1:0").await?, Shutdown::new());
-    let address = listener.local_addr()?;
-    let controller = tokio::spawn(run(settings, listener, shutdown.clone()));
+    let folder = tempfile::tempdir()?;
+    let key = folder.path().join("signing.pem");
+    fs::write(&key, SigningKey::generate().to_pem())?;
+    let address = address_of(1);
+    let settings = [
+        format!("--listen={address}"),
+        format!("--redis-url={}", servers.redis.url()),
+        format!("--postgres-url={postgres_url}"),
+        format!("--signing-key-file={}", key.display()),
+        format!("--admin-token={TOKEN}"),
+        "--migrate=true".to_owned(),
+        "--log-level=error".to_owned(),
+    ];
+    let program = env::current_exe()?.with_file_name("admission-controller");
+    // In the main thread, with which the controller ends.
+    let _controller =
+        ServiceProcess::start("admission-controller", &program, &settings, folder.path())?.listens(address)?;
+    let pool = connect_for_tool(&postgres_url, CONNECTIONS).await.expect("a Postgres");
 
     let total = arguments.admissions + 1;
     let sale = create_sale(address, total).await?;
@@ -139,8 +140,6 @@ async fn main() -> io::Result<()> {
         "the epoch began after {begun_s:.2} s, all tickets were presented after {shown_s:.2} s, all turns were published again after {:.2} s",
         lost.elapsed().as_secs_f64()
     );
-    shutdown.trigger();
-    controller.await?.expect("the controller stops");
     let figures = [("redis_lost_recovery_s", recovered_s), ("repeated_join_us", repeated_join_us)];
     figures.iter().for_each(|(key, value)| println!("{key} {value:.2}"));
     fairline_figures::merge(&arguments.json, figures.map(|(key, value)| (key, json!((value * 100.0).round() / 100.0))))
@@ -152,7 +151,6 @@ async fn create_sale(address: SocketAddr, total: i64) -> io::Result<SaleId> {
         "slug": "recovery", "name": "Recovery", "price_minor": 100, "currency": "EUR", "total": total,
         "rate_cap_per_s": 100.0, "opens_at": "2999-01-01T00:00:00Z",
     });
-    until("the controller to be there", async || TcpStream::connect(address).await.is_ok()).await;
     let mut stream = TcpStream::connect(address).await?;
     let body = sale.to_string();
     let request = format!(

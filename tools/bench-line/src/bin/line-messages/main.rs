@@ -1,10 +1,8 @@
 //! Counts the messages of a whole sale, and measures the errors of the places on pages.
 //!
-//! A sale in virtual time, with the waiting room's own update policy and a page that is written
-//! anew from `docs/line-protocol.md`. Prints one JSON object: `cargo run --release -p
-//! fairline-update-policy --example messages`, followed, if wanted, by `--`, a seed, and the share
-//! of the people that are to come. `docs/line-protocol.md` has the rules, `sale.rs` what happens in
-//! this sale.
+//! A sale in virtual time, with the waiting room's own update policy and a second implementation of
+//! the page, from the rules of `docs/line-protocol.md`. Prints one JSON object. Optional arguments:
+//! a seed, and the share of the shoppers who join. `sale.rs` describes the sale.
 
 mod page;
 mod sale;
@@ -15,7 +13,7 @@ use fairline_line::{
     change::{Change, LiveTurn, Turn},
     ticket::Ordinal,
 };
-use fairline_update_policy::{Flow, Inputs, LineMessage, SentState, Within};
+use fairline_update_policy::{Flow, Inputs, LineMessage, SentState};
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -129,12 +127,7 @@ impl Node {
             }
         }
         if let Some(waited) = tab.sent.take_ended_wait(now) {
-            let within = match waited.within {
-                Within::Half => "half",
-                Within::NineOfTen => "nine_of_ten",
-                Within::Outside => "outside",
-            };
-            *self.waited.entry(within).or_default() += 1;
+            *self.waited.entry(waited.within.as_str()).or_default() += 1;
         }
         if let (Some(shown), Some(place)) = (tab.page.shown(now), place) {
             let grown = before.is_some_and(|before| shown > before + tab.page.may_have_grown());

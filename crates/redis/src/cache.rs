@@ -6,23 +6,25 @@ use std::time::Duration;
 use fred::{clients::Client, interfaces::KeysInterface as _, types::Expiration};
 use tracing::debug;
 
-/// The cache.
+/// A cache.
 #[derive(Clone)]
-pub(crate) struct Cache(Client);
+pub struct Cache(Client);
 
 impl Cache {
-    pub(crate) fn new(redis: Client) -> Self {
+    /// A cache behind a client.
+    #[must_use]
+    pub fn new(redis: Client) -> Self {
         Self(redis)
     }
 
     /// Returns a copy, if there is one.
-    pub(crate) async fn get(&self, key: &str) -> Option<String> {
+    pub async fn get(&self, key: &str) -> Option<String> {
         let copy: Result<Option<String>, _> = self.0.get(key).await;
         copy.inspect_err(|error| debug!(%error, key, "read cache failed")).ok().flatten()
     }
 
     /// Stores a copy for a while.
-    pub(crate) async fn set(&self, key: &str, copy: String, kept: Duration) {
+    pub async fn set(&self, key: &str, copy: String, kept: Duration) {
         let kept_ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
         let set: Result<(), _> = self.0.set(key, copy, Some(Expiration::PX(kept_ms)), None, false).await;
         if let Err(error) = set {

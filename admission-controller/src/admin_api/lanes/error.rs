@@ -1,0 +1,85 @@
+//! Why a lane is not added or changed, and the mapping to HTTP.
+
+use fairline_server::Problem;
+
+use crate::{db::StoreError, error::CommonError, problem_types};
+
+/// Why a request about a lane was rejected or failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaneError {
+    #[error("the lane was rejected: {0:?}")]
+    Rejected(LaneRejected),
+    #[error("another lane of the sale has this name")]
+    NameTaken,
+    #[error(transparent)]
+    Common(#[from] CommonError),
+}
+
+/// Why a lane is not added, or not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaneRejected {
+    /// The sale has no such lane.
+    Unknown,
+    /// The sale has the maximum number of lanes.
+    TooMany,
+    /// The shares of the lanes would exceed 1.
+    Shares,
+    /// The draw of a sale includes all its lines at once.
+    Drawn,
+    /// The sale has ended.
+    Closed,
+}
+
+impl From<StoreError> for LaneError {
+    fn from(error: StoreError) -> Self {
+        if error.is_refused_by("lines_lane_is_unique") { Self::NameTaken } else { Self::Common(error.into()) }
+    }
+}
+
+impl From<LaneError> for Problem {
+    fn from(error: LaneError) -> Self {
+        match error {
+            LaneError::Rejected(rejected) => {
+                let detail = match rejected {
+                    LaneRejected::Unknown => return CommonError::UnknownLane.into(),
+                    LaneRejected::TooMany => "The sale has the maximum number of lanes.",
+                    LaneRejected::Shares => {
+                        "Together, the shares of a sale's lanes must not exceed 100 %. Reduce another lane's share first."
+                    }
+                    LaneRejected::Drawn => {
+                        "All lines of a sale are drawn together when it opens. Add lanes before that."
+                    }
+                    LaneRejected::Closed => "The sale has ended.",
+                };
+                Self::new(&problem_types::LANE_REFUSED).detail(format!("{detail} Nothing was changed."))
+            }
+            LaneError::NameTaken => Self::new(&problem_types::LANE_TAKEN)
+                .detail("Another lane of this sale has this name. Choose another.")
+                .with("field", "name"),
+            LaneError::Common(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
+
+    use super::*;
+    use crate::error::tests::refused;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        let rejected = every_variant!(LaneRejected { Unknown, TooMany, Shares, Drawn, Closed })
+            .map(|(name, rejected)| (name, LaneError::Rejected(rejected)));
+        problems(
+            every_variant!(LaneError {
+                Rejected(LaneRejected::Unknown),
+                NameTaken,
+                Common(CommonError::UnknownLane),
+            })
+            .into_iter()
+            .chain(rejected)
+            .chain(["lines_lane_is_unique"].map(refused)),
+        )
+    }
+}

@@ -1,0 +1,93 @@
+//! Refunds: of a payment that came too late, and those that operators and the merchant request.
+//!
+//! - The rows of payments and requests hold the remaining work, so the sweeper continues after a
+//!   crash.
+//! - The gateway recognises a repeated refund by the id of its payment or request.
+
+use std::sync::Arc;
+
+use fairline_payment_gateway::{IntentStatus, Part, PartRefund};
+use fairline_sale::{gateway_amount, price_text};
+use tracing::{info, warn};
+
+use crate::{
+    auth::caller::Caller,
+    db::StoreError,
+    error::CommonError,
+    payments::{
+        error::PaymentError,
+        refunds::store::{OrderRequest, PaidWith, RequestKind},
+        service::{Payments, Stuck},
+        store::Payment,
+    },
+};
+
+impl Payments {
+    /// Refunds a whole payment, whose money was captured while no unit was left.
+    pub(in crate::payments) async fn refund(&self, payment: &Payment) -> Result<Payment, Stuck> {
+        match self.gateway.refund(payment.id, payment.authorised_reference()?).await?.status {
+            IntentStatus::Refunded => Ok(self.store.refunded(payment).await?),
+            permanent => Err(Stuck::Permanent(permanent)),
+        }
+    }
+
+    /// Starts the requests of operators and the merchant.
+    pub(crate) async fn do_requests(self: &Arc<Self>, at_once: i64) -> Result<(), StoreError> {
+        for request in self.store.adopt_requests(at_once).await? {
+            let payments = self.clone();
+            self.shutdown.spawn(async move {
+                if let Err(error) = payments.do_request(&request).await {
+                    warn!(order = %request.order.0, %error, "order request failed; it will be retried");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Executes a request if the gateway answers; otherwise it is retried later.
+    pub(crate) async fn do_request(self: &Arc<Self>, request: &OrderRequest) -> Result<(), StoreError> {
+        let failed = match request.kind {
+            RequestKind::Cancel => match self.give_back(request.order, Caller::Merchant).await {
+                Ok(_) => None,
+                Err(PaymentError::Common(CommonError::Store(error))) => return Err(error),
+                Err(reason) => Some(reason.to_string()),
+            },
+            RequestKind::Refund => match self.refund_part(request).await {
+                Ok(PartRefund::Made) => None,
+                Ok(PartRefund::Refused(why)) => Some(why),
+                Err(Stuck::Store(error)) => return Err(error),
+                Err(reason) => {
+                    warn!(order = %request.order.0, %reason, "refund order failed; it will be retried");
+                    return Ok(());
+                }
+            },
+        };
+        let outcome = if failed.is_some() { "failed" } else { "done" };
+        info!(order = %request.order.0, kind = ?request.kind, outcome, reason = failed, "order request ended");
+        metrics::counter!("checkout_order_requests_total", "outcome" => outcome).increment(1);
+        if let Some(payment) = self.store.end_request(request, failed.as_deref()).await? {
+            self.settle_soon(payment);
+        }
+        Ok(())
+    }
+
+    async fn refund_part(self: &Arc<Self>, request: &OrderRequest) -> Result<PartRefund, Stuck> {
+        let Some(PaidWith { payment, refunded_minor }) = self.store.paid_with(request.order).await? else {
+            return Ok(PartRefund::Refused("the order was not paid for here".to_owned()));
+        };
+        let left = payment.amount_minor - refunded_minor;
+        // An earlier attempt has refunded it, or it was refunded by hand.
+        if request.amount_minor.is_none() && left == 0 {
+            return Ok(PartRefund::Made);
+        }
+        let wanted = request.amount_minor.unwrap_or(left);
+        let amount = gateway_amount(wanted, &payment.currency).filter(|amount| *amount > 0);
+        match (amount, &payment.reference) {
+            (Some(amount), Some(reference)) => {
+                let part = Part { request: request.id, reference: reference.clone(), amount };
+                Ok(self.gateway.refund_part(&part).await?)
+            }
+            _ => Ok(PartRefund::Refused(format!("{} can't be refunded", price_text(wanted, &payment.currency)))),
+        }
+    }
+}

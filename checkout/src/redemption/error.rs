@@ -1,0 +1,158 @@
+//! Why an admission token is not redeemed, and the mapping to HTTP.
+
+use fairline_redemption::QueueFull;
+use fairline_server::Problem;
+use serde_json::json;
+use tracing::warn;
+
+use crate::{db::StoreError, error::CommonError, orders::order::Order, problem_types};
+
+/// Why a token was not redeemed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RedemptionError {
+    #[error("the admission token is not genuine, or belongs to another holder")]
+    BadToken,
+    /// It has expired, or the controller has revoked it.
+    #[error("the admission token has expired")]
+    TokenExpired,
+    #[error("the admission token is for another sale")]
+    OtherSale,
+    /// It was redeemed before, and became this order.
+    #[error("the admission token was used before")]
+    TokenUsed(Box<Order>),
+    #[error("the quantity exceeds the {promised} promised")]
+    QuantityOverLimit { promised: i32 },
+    /// Only a sale that overbooks can get here.
+    #[error("no unit is left")]
+    SoldOut,
+    #[error("the sale is for accounts only")]
+    NoAccount,
+    #[error("the account may buy {left} more units")]
+    OverAllowance { left: i32 },
+    #[error("the shopper may buy {left} more units")]
+    OverShopperLimit { left: i32 },
+    #[error("the public keys of admission tokens have not been loaded yet")]
+    NoKeys,
+    /// Another transaction had locked it.
+    #[error("the admission changed while it was read")]
+    Locked,
+    #[error("too many redemptions are waiting")]
+    Overloaded,
+    #[error(transparent)]
+    Common(#[from] CommonError),
+}
+
+/// Whether a person would have exceeded a limit.
+pub(crate) fn is_over_a_limit(error: &StoreError) -> bool {
+    ["allowances_are_kept", "shopper_allowances_are_kept"].iter().any(|constraint| error.is_refused_by(constraint))
+}
+
+impl From<StoreError> for RedemptionError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(constraint)
+                if constraint == "stock_is_never_oversold" || constraint == "stock_is_never_overpromised" =>
+            {
+                Self::SoldOut
+            }
+            // The same person bought something else at the same moment. A retry shows what that
+            // left.
+            error if is_over_a_limit(&error) => Self::Locked,
+            error => Self::Common(error.into()),
+        }
+    }
+}
+
+impl From<QueueFull> for RedemptionError {
+    fn from(_: QueueFull) -> Self {
+        Self::Overloaded
+    }
+}
+
+impl From<RedemptionError> for Problem {
+    fn from(error: RedemptionError) -> Self {
+        match error {
+            RedemptionError::BadToken => Self::new(&problem_types::BAD_TOKEN)
+                .detail("It is not genuine, or belongs to another shopper. Continue in the browser in which you waited in line."),
+            RedemptionError::TokenExpired => Self::new(&problem_types::TOKEN_EXPIRED)
+                .detail("The turn went to the next shopper. Nothing was charged. You can join the line again."),
+            RedemptionError::OtherSale => {
+                Self::new(&problem_types::OTHER_SALE).detail("Go back to the sale in whose line you waited.")
+            }
+            RedemptionError::TokenUsed(order) => Self::new(&problem_types::TOKEN_USED)
+                .detail("A token is valid for one purchase. `order` contains the order that it became.")
+                .with("order", json!(order)),
+            RedemptionError::QuantityOverLimit { promised } => Self::new(&problem_types::QUANTITY_OVER_LIMIT)
+                .detail(format!("You can buy at most {promised} with this turn. Choose a smaller quantity; your turn is still valid."))
+                .with("field", "quantity")
+                .with("limit", promised),
+            RedemptionError::SoldOut => Self::new(&problem_types::SOLD_OUT)
+                .detail("Every unit is reserved or sold. Nothing was charged. A unit that becomes free goes to the next shopper in line."),
+            RedemptionError::NoAccount => {
+                Self::new(&problem_types::ACCOUNT_NEEDED).detail("Sign in, and try again. Your turn is still valid.")
+            }
+            RedemptionError::OverAllowance { left } => Self::new(&problem_types::ACCOUNT_OVER_LIMIT)
+                .detail(format!("The limit leaves {left} more for this account. Your turn is still valid."))
+                .with("field", "quantity")
+                .with("left", left),
+            RedemptionError::OverShopperLimit { left } => {
+                let detail = if left == 0 {
+                    "You have already bought or reserved the maximum of this sale. Nothing was charged.".to_owned()
+                } else {
+                    format!("You can buy {left} more in this sale. Choose a smaller quantity; your turn is still valid.")
+                };
+                Self::new(&problem_types::SHOPPER_OVER_LIMIT)
+                    .detail(detail)
+                    .with("field", "quantity")
+                    .with("left", left)
+            }
+            RedemptionError::NoKeys => {
+                warn!("redeem token failed: admission token keys are not loaded yet");
+                Self::unavailable("Checkout is still starting. Nothing was changed; try again.")
+            }
+            RedemptionError::Locked => Self::unavailable("Another request changed the admission at the same moment. Nothing was changed; try again."),
+            RedemptionError::Overloaded => {
+                Self::unavailable("Checkout is overloaded. Nothing was changed; try again.")
+            }
+            RedemptionError::Common(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
+
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        let refused = [
+            "stock_is_never_oversold",
+            "stock_is_never_overpromised",
+            "allowances_are_kept",
+            "shopper_allowances_are_kept",
+            "orders_one_per_payment",
+        ]
+        .map(|name| (name, RedemptionError::from(StoreError::Refused(name.to_owned()))));
+        problems(
+            every_variant!(RedemptionError {
+                BadToken,
+                TokenExpired,
+                OtherSale,
+                TokenUsed(Box::new(Order::example())),
+                QuantityOverLimit { promised: 2 },
+                SoldOut,
+                NoAccount,
+                OverAllowance { left: 3 },
+                OverShopperLimit { left: 0 },
+                OverShopperLimit { left: 3 },
+                NoKeys,
+                Locked,
+                Overloaded,
+                Common(CommonError::SaleNotOpen),
+            })
+            .into_iter()
+            .chain(refused),
+        )
+    }
+}

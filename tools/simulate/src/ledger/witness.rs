@@ -1,0 +1,102 @@
+//! What the checks remember independently of the rows, which a bug may write wrongly: whether a
+//! token may be refused, and when epochs began.
+
+use std::collections::BTreeSet;
+
+use fairline_line::ticket::Ordinal;
+use fairline_sale::Status;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Ledger, State, tables::units};
+
+/// With the pauses between the epochs of a series, fewer than this many begin within the time, in
+/// ms: the pauses before the last six add up to 31.5 s.
+const SERIES: usize = 10;
+const SERIES_MS_MIN: u64 = 30_000;
+
+/// What was seen.
+#[derive(Default)]
+pub(super) struct Witness {
+    /// Tokens whose time has passed by the database's clock, or that an operator revoked.
+    over: BTreeSet<Uuid>,
+    /// Tickets whose shoppers have left.
+    left: BTreeSet<Ordinal>,
+    /// A restored database may lack tokens.
+    was_restored: bool,
+    /// When epochs began since the database's clock last jumped, in ms.
+    epochs: Vec<u64>,
+}
+
+impl Ledger {
+    /// The database's clock shows what ends tokens; called whenever it moves.
+    pub fn observe(&mut self, now_ms: u64) {
+        let now = self.clock(now_ms);
+        self.observe_at(now);
+    }
+
+    pub(super) fn observe_at(&mut self, now: OffsetDateTime) {
+        let out = self.tables.admissions.iter().filter(|row| row.state == State::Promised);
+        let is_over =
+            |row: &&super::Admission| row.expires_at <= now || (row.claimed_at.is_none() && row.claim_by <= now);
+        self.witness.over.extend(out.filter(is_over).map(|row| row.id));
+    }
+
+    /// The database's clock jumps.
+    pub fn jump_clock(&mut self, ms: i64, now_ms: u64) {
+        self.clock_off_ms += ms;
+        self.witness.epochs.clear();
+        self.observe(now_ms);
+    }
+
+    /// A shopper says that the ticket is no longer wanted.
+    pub fn leaves(&mut self, ordinal: Ordinal) {
+        self.witness.left.insert(ordinal);
+    }
+
+    /// Whether a shopper has said that the ticket is no longer wanted.
+    #[must_use]
+    pub fn has_left(&self, ordinal: Ordinal) -> bool {
+        self.witness.left.contains(&ordinal)
+    }
+
+    pub(super) fn note_revoked(&mut self) {
+        let out = self.tables.admissions.iter().filter(|row| row.state == State::Promised);
+        self.witness.over.extend(out.map(|row| row.id));
+    }
+
+    pub(super) fn note_restored(&mut self) {
+        self.witness.was_restored = true;
+        self.witness.epochs.clear();
+    }
+
+    /// An epoch of the line begins.
+    pub(super) fn note_epoch(&mut self, now_ms: u64) {
+        self.witness.epochs.push(now_ms);
+        let last = &self.witness.epochs[self.witness.epochs.len().saturating_sub(SERIES)..];
+        if last.len() == SERIES && now_ms - last[0] < SERIES_MS_MIN {
+            let ms = now_ms - last[0];
+            self.breaks(format!("epochs too fast: {SERIES} epochs began within {ms} ms"));
+        }
+    }
+
+    /// A refused token was used, late, revoked, left, closed or beyond the limit.
+    pub(super) fn check_refusal(&mut self, id: Uuid) {
+        let is_due = match self.tables.admissions.iter().find(|row| row.id == id) {
+            None => self.witness.was_restored,
+            Some(row) => {
+                let has = self.tables.units.get(&row.visitor).copied().unwrap_or(0);
+                row.state == State::Redeemed
+                    || self.witness.over.contains(&id)
+                    || self.has_left(row.ordinal)
+                    || self.tables.revoked.contains(&row.kid)
+                    || !matches!(self.tables.row.stored_status(), Status::Open | Status::Paused)
+                    || has + row.quantity > units(self.tables.row.per_shopper_limit)
+                    || self.was_taken_out(row.line, row.ordinal)
+            }
+        };
+        if !is_due {
+            self.breaks(format!("turned away: token {id} is in time and unused, and checkout refuses it"));
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The plan of a seed: the terms of its sale, and how often each kind of event happens.
+//!
+//! Each seed omits some kinds of events and faults and has others more often ("swarm testing",
+//! Groce, Zhang, Eide, Chen and Regehr, 2012), which finds bugs that need a rare event often, or
+//! another never.
+//!
+//! One seed in five has a [`Theme`]: a plan that combines what one class of bugs needs and random
+//! choice rarely produces.
+
+use crate::{
+    rng::Rng,
+    sale::{Setting, Terms},
+};
+
+/// Events between two quiet times.
+const BUSY: usize = 420;
+/// Quiet times in one story.
+const QUIETS: usize = 3;
+
+/// Events before the only quiet time of a story with a theme that needs many.
+const LONG_BUSY: usize = 3000;
+/// One seed in this many has a theme.
+const THEMED_ONE_IN: u64 = 5;
+
+/// A class of faults that a story is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Theme {
+    /// Two primaries remain, each with a controller, while shoppers wait.
+    Apart,
+    /// Operators revoke tokens again and again, and pages claim late.
+    Revocations,
+    /// Redis restarts again and again, and pages claim late.
+    Outages,
+    /// Calls of controllers arrive late, just after they timed out.
+    LateCalls,
+    /// An operator closes the sale while a controller opens it.
+    Closing,
+    /// Redis crashes again and again, faster than an epoch settles.
+    Crashes,
+}
+
+const THEMES: [Theme; 6] =
+    [Theme::Apart, Theme::Revocations, Theme::Outages, Theme::LateCalls, Theme::Closing, Theme::Crashes];
+
+/// Kinds of events whose frequency depends on the seed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    // Shoppers.
+    Close,
+    Leave,
+    Rejoin,
+    Redeem,
+    Pay,
+    // Operators.
+    MoreStock,
+    Revoke,
+    RevokeKey,
+    Pause,
+    Remove,
+    Prefer,
+    // Faults.
+    Calls,
+    Arrives,
+    Restart,
+    FailOver,
+    Split,
+    Cut,
+    Kill,
+    PauseProcess,
+    Unsubscribed,
+    RedisClock,
+    DatabaseClock,
+    Restore,
+}
+
+const KINDS: usize = Kind::Restore as usize + 1;
+/// Initial weight of each kind within its group.
+const WEIGHTS: [u32; KINDS] =
+    [4, 4, 4, 60, 60, /**/ 6, 3, 1, 1, 2, 2, /**/ 12, 4, 3, 1, 1, 1, 2, 2, 2, 1, 1, 3];
+pub(crate) const SHOPPERS_DO: [Kind; 5] = [Kind::Close, Kind::Leave, Kind::Rejoin, Kind::Redeem, Kind::Pay];
+pub(crate) const OPERATORS_DO: [Kind; 6] =
+    [Kind::MoreStock, Kind::Revoke, Kind::RevokeKey, Kind::Pause, Kind::Remove, Kind::Prefer];
+pub(crate) const FAULTS: [Kind; 12] = [
+    Kind::Calls,
+    Kind::Arrives,
+    Kind::Restart,
+    Kind::FailOver,
+    Kind::Split,
+    Kind::Cut,
+    Kind::Kill,
+    Kind::PauseProcess,
+    Kind::Unsubscribed,
+    Kind::RedisClock,
+    Kind::DatabaseClock,
+    Kind::Restore,
+];
+
+/// The parameters of a seed.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) setting: Setting,
+    /// One fault in this many events; acts of operators and shoppers likewise.
+    pub(crate) faults_one_in: u64,
+    pub(crate) operators_one_in: u64,
+    pub(crate) shoppers_one_in: u64,
+    /// During a tick, shoppers act once in this many events.
+    pub(crate) races_one_in: u64,
+    /// The operator closes the sale when it opens.
+    pub(crate) closes: bool,
+    /// A page claims its token at one in this many opportunities.
+    pub(crate) claims_one_in: u64,
+    /// Events between two quiet times, and the number of quiet times.
+    pub(crate) busy: usize,
+    quiets: usize,
+    pub(crate) theme: Option<Theme>,
+    weights: [u32; KINDS],
+}
+
+impl Plan {
+    pub(crate) fn new(rng: &mut Rng, seed: u64) -> Self {
+        let plan = Self::at_random(rng);
+        let theme = THEMES[usize::try_from(seed / THEMED_ONE_IN).unwrap_or(0) % THEMES.len()];
+        if seed.is_multiple_of(THEMED_ONE_IN) { plan.about(theme) } else { plan }
+    }
+
+    fn at_random(rng: &mut Rng) -> Self {
+        let draws = rng.once_in(6);
+        let terms = Terms {
+            total: 2 + i32::try_from(rng.below(5)).unwrap_or(0),
+            limit: 1,
+            claim_window_s: [2, 8][rng.index(2)],
+            token_ttl_s: 12,
+            hold_s: 6,
+            opens_after_ms: if draws { 3000 } else { [0, 1500][rng.index(2)] },
+            draws,
+        };
+        let mut weights = WEIGHTS;
+        for weight in &mut weights {
+            *weight *= [0, 1, 1, 8][rng.index(4)];
+        }
+        Self {
+            setting: Setting { terms, accounts: rng.once_in(3), stops_often: rng.once_in(3) },
+            faults_one_in: [10, 20, 40, 80][rng.index(4)],
+            operators_one_in: [30, 100, 400][rng.index(3)],
+            shoppers_one_in: [5, 9][rng.index(2)],
+            races_one_in: [2, 9][rng.index(2)],
+            closes: rng.once_in(24),
+            claims_one_in: 1,
+            busy: BUSY,
+            quiets: QUIETS,
+            theme: None,
+            weights,
+        }
+    }
+
+    /// The plan with a theme, which selects the acts of operators and the faults.
+    fn about(mut self, theme: Theme) -> Self {
+        let weights: &[(Kind, u32)] = match theme {
+            Theme::Apart => &[(Kind::Split, 8), (Kind::Calls, 4), (Kind::Kill, 1), (Kind::MoreStock, 1)],
+            Theme::Revocations => &[
+                (Kind::Revoke, 8),
+                (Kind::MoreStock, 1),
+                (Kind::Calls, 4),
+                (Kind::Restart, 1),
+                (Kind::DatabaseClock, 2),
+            ],
+            Theme::Outages => &[(Kind::Restart, 1), (Kind::MoreStock, 1)],
+            Theme::LateCalls => &[(Kind::Calls, 8), (Kind::Arrives, 8), (Kind::Revoke, 8), (Kind::MoreStock, 1)],
+            Theme::Closing => &[(Kind::PauseProcess, 1), (Kind::Prefer, 4), (Kind::MoreStock, 1)],
+            Theme::Crashes => &[(Kind::Restart, 1), (Kind::MoreStock, 1)],
+        };
+        OPERATORS_DO.iter().chain(&FAULTS).for_each(|&kind| self.weights[kind as usize] = 0);
+        [Kind::Close, Kind::Leave].iter().for_each(|&kind| self.weights[kind as usize] = 1);
+        weights.iter().for_each(|&(kind, weight)| self.weights[kind as usize] = weight);
+        (self.theme, self.closes) = (Some(theme), theme == Theme::Closing);
+        let terms = &mut self.setting.terms;
+        (terms.total, self.shoppers_one_in) = (6, 5);
+        if matches!(theme, Theme::Revocations | Theme::Outages | Theme::LateCalls | Theme::Crashes) {
+            (self.busy, self.quiets, self.claims_one_in) = (LONG_BUSY, 1, 40);
+            (terms.draws, terms.opens_after_ms) = (false, 0);
+        }
+        match theme {
+            Theme::Apart => (terms.total, self.faults_one_in, self.operators_one_in) = (2, 20, 200),
+            Theme::Revocations => (terms.claim_window_s, self.operators_one_in) = (8, 30),
+            Theme::Outages => (terms.claim_window_s, self.faults_one_in) = (2, 1500),
+            Theme::LateCalls => (self.faults_one_in, self.operators_one_in) = (4, 20),
+            Theme::Closing => {
+                (self.setting.stops_often, self.operators_one_in, self.faults_one_in) = (true, 10, 40);
+                (terms.draws, terms.opens_after_ms) = (false, 1500);
+            }
+            Theme::Crashes => (self.setting.stops_often, self.faults_one_in, self.operators_one_in) = (false, 60, 400),
+        }
+        self
+    }
+
+    /// Number of events.
+    pub(crate) fn events(&self) -> usize {
+        (self.busy + 1) * self.quiets
+    }
+
+    /// One kind of a group; `None` if the seed omits all of them.
+    pub(crate) fn choose(&self, rng: &mut Rng, group: &[Kind]) -> Option<Kind> {
+        let all: u32 = group.iter().map(|&kind| self.weights[kind as usize]).sum();
+        if all == 0 {
+            return None;
+        }
+        let mut drawn = u32::try_from(rng.below(all.into())).unwrap_or(0);
+        group.iter().copied().find(|&kind| {
+            let weight = self.weights[kind as usize];
+            let found = drawn < weight;
+            drawn = drawn.saturating_sub(weight);
+            found
+        })
+    }
+}

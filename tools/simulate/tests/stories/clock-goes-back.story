@@ -1,0 +1,5 @@
+{"terms":{"total":6,"limit":1,"claim_window_s":8,"token_ttl_s":12,"hold_s":6,"opens_after_ms":1500,"draws":false},"accounts":false,"stops_often":false}
+"Quiet"
+{"Join":[2,[7,1]]}
+{"Fault":{"DatabaseClock":-13501}}
+"Quiet"
