@@ -20,7 +20,7 @@ COPY --from=web /fairline/web/dist web/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,id=fairline-target-$TARGETARCH,target=/fairline/target \
     cargo build --locked --release --package admission-controller --package checkout --package waiting-room \
         --package fairline-sandbox-gateway --package fairline \
-    && mkdir --parents /built/lib \
+    && mkdir --parents /built/lib /built/media \
     && cp --dereference "$(gcc -print-file-name=libgcc_s.so.1)" /built/lib/ \
     && for program in admission-controller checkout waiting-room sandbox-gateway fairline; do \
         strip --strip-all -o "/built/$program" "target/release/$program"; \
@@ -39,6 +39,8 @@ ENTRYPOINT ["/waiting-room"]
 
 FROM service AS admission-controller
 COPY --from=build /built/admission-controller /admission-controller
+# Where compose mounts a volume for images, which takes the owner of this folder.
+COPY --from=build --chown=65532:65532 /built/media/ /media/
 ENTRYPOINT ["/admission-controller"]
 
 FROM service AS checkout

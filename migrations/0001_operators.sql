@@ -122,7 +122,7 @@ BEGIN
     INSERT INTO audit (who, action, subject, sale_id, before, after, reason) VALUES (
         author,
         coalesce(nullif(current_setting('fairline.what', true), ''), lower(TG_OP) || '_' || TG_TABLE_NAME),
-        coalesce(whole ->> 'slug', (SELECT slug FROM sales WHERE id = sale), whole ->> 'name', whole ->> 'url', whole ->> 'kid', TG_TABLE_NAME),
+        coalesce(whole ->> 'slug', (SELECT slug FROM sales WHERE id = sale), whole ->> 'sku', whole ->> 'name', whole ->> 'url', whole ->> 'kid', TG_TABLE_NAME),
         sale, was, became, nullif(current_setting('fairline.why', true), '')
     );
     RETURN NULL;

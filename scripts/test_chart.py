@@ -176,7 +176,8 @@ def keys_fit(rendered):
 def least_has_the_defaults(rendered):
     for service in SERVICES:
         limits = container(rendered.one("Deployment", service))["resources"]["limits"]
-        check(limits == {"cpu": "500m", "memory": "512Mi"}, f"{service} is limited to {limits}")
+        memory = "1Gi" if service == "admission-controller" else "512Mi"
+        check(limits == {"cpu": "500m", "memory": memory}, f"{service} is limited to {limits}")
     for service in ["waiting-room", "checkout"]:
         cpu, *rest = rendered.one("HorizontalPodAutoscaler", service)["spec"]["metrics"]
         check(cpu["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}, f"{service} scales by {cpu}")
@@ -190,6 +191,7 @@ def least_has_the_defaults(rendered):
             check(metric in metrics_emitted(), f"no service emits {metric}, which the autoscaler reads")
     for ingress in rendered.all("Ingress"):
         annotations = {name.removeprefix("nginx.ingress.kubernetes.io/"): value for name, value in ingress["metadata"]["annotations"].items()}
+        check(annotations["proxy-body-size"] == ("11m" if ingress["metadata"]["name"].endswith("-console") else "64k"), f"the Ingress has {annotations}")
         check(annotations["use-regex"] == "true" and annotations["proxy-buffering"] == "off", f"the Ingress has {annotations}")
         check(int(annotations["proxy-read-timeout"]) >= 3600 and int(annotations["proxy-send-timeout"]) >= 3600, "WebSockets are closed within an hour")
         check(not any("affinity" in name for name in annotations), "the Ingress has session affinity")
@@ -250,6 +252,14 @@ def everything_is_set(rendered):
     controller = rendered.env("admission-controller")
     check(controller["FAIRLINE_SIGNING_KEY_FILE"]["value"] == "/keys/new.pem,/keys/old.pem", "keys are in another order")
     check(controller["FAIRLINE_REHEARSAL_PROGRAM"]["value"] == "/fairline", "rehearsals are disabled")
+    check(controller["FAIRLINE_MEDIA_URL"]["value"] == "s3://media/shop", "images are disabled")
+    for service in SERVICES:
+        deployment = rendered.one("Deployment", service)
+        from_secret = container(deployment).get("envFrom", [])
+        mounted = [mount["mountPath"] for mount in container(deployment)["volumeMounts"] if mount["name"] == "media"]
+        claims = [volume["persistentVolumeClaim"]["claimName"] for volume in pod(deployment)["volumes"] if volume["name"] == "media"]
+        expected = ([{"secretRef": {"name": "media"}}], ["/media"], ["media"]) if service == "admission-controller" else ([], [], [])
+        check((from_secret, mounted, claims) == expected, f"{service} stores images with {from_secret} at {mounted} in {claims}")
     rehearsing = "FROM admission-controller AS rehearsing-controller\nCOPY --from=build /built/fairline /fairline\n"
     check(rehearsing in pathlib.Path("Dockerfile").read_text(), "the rehearsing controller's image lacks the program `fairline`")
     for service, table in yaml.safe_load((CHART / "files/settings.yaml").read_text()).items():
@@ -257,7 +267,7 @@ def everything_is_set(rendered):
     for workload in rendered.all("Deployment") + rendered.all("Job"):
         [believed] = [variable["value"] for variable in container(workload)["env"] if variable["name"] == "SSL_CERT_FILE"]
         mounts = {mount["mountPath"]: mount["name"] for mount in container(workload)["volumeMounts"]}
-        volumes = {volume["name"]: volume["secret"]["secretName"] for volume in pod(workload)["volumes"]}
+        volumes = {volume["name"]: volume["secret"]["secretName"] for volume in pod(workload)["volumes"] if "secret" in volume}
         check(believed == "/authorities/bundle.pem" and volumes[mounts["/authorities"]] == "authorities", f"{workload['metadata']['name']} trusts {believed}")
     shop, console = rendered.one("Ingress", "fairline"), rendered.one("Ingress", "fairline-console")
     for ingress in [shop, console]:
@@ -299,6 +309,7 @@ def small_has_no_extras(rendered):
     for kind in ["HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "Job"]:
         check(not rendered.all(kind), f"small-values.yaml renders {kind}")
     check("FAIRLINE_PAGES_URL" not in rendered.env("checkout"), "checkout has an empty URL")
+    check("FAIRLINE_MEDIA_URL" not in rendered.env("admission-controller"), "the controller has an empty URL of images")
 
 
 def versions_run_side_by_side(canary, green, blue):
@@ -430,7 +441,7 @@ def main():
     least_has_the_defaults(least)
     migrations_come_first(least)
     policies_keep_apart(least, {6379}, {5432}, {443, 465, 587}, set(), set(), set())
-    policies_keep_apart(everything, {6379, 26379}, {5432}, {443, 587, 8443}, {4318}, {8443}, {"shop-backend"})
+    policies_keep_apart(everything, {6379, 26379}, {5432}, {443, 587, 8443}, {4318}, {8443, 9000}, {"shop-backend"})
     everything_is_set(everything)
     worker_is_apart(everything, least)
     small_has_no_extras(rendered["small"])

@@ -92,7 +92,7 @@ def nginx_routes_each_path(folder):
     charts = {(path, service) for part in routes.values() for service, paths in part.items() for path in paths}
     upstreams = dict(re.findall(r"set \$(\w+) http://([a-z-]+):8080;", conf))
     check(sorted(upstreams.values()) == sorted(SERVICES), f"nginx has the upstreams {upstreams}")
-    ours = {(path, upstreams[name]) for path, name in re.findall(r"location ~ \^(\S+) \{ proxy_pass \$(\w+); \}", conf)}
+    ours = {(path, upstreams[name]) for path, name in re.findall(r"location ~ \^(\S+) \{ (?:client_max_body_size \w+; )?proxy_pass \$(\w+); \}", conf)}
     check(charts == ours, f"nginx and the chart's Ingress route differently: {charts ^ ours}")
     # nginx answers with the name of the service instead of proxying.
     conf = re.sub(r"proxy_pass \$(\w+);", lambda found: f'return 200 "{upstreams[found[1]]}";', conf)

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use fairline_line::store::LineStore;
+use fairline_media::{MediaStore, Workshop};
 use fairline_server::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
 use tokio::net::TcpListener;
 
@@ -14,7 +15,10 @@ use crate::{
         keys::service::SigningKeys,
         lanes::service::Lanes,
         live::service::{Consoles, Live},
+        media::service::Media,
         orders::service::Orders,
+        product_csv::service::ProductTable,
+        products::service::Products,
         rehearsals::service::Rehearsals,
         reports::service::Reports,
         sales::service::Sales,
@@ -31,12 +35,15 @@ use crate::{
     db::{self, Store},
     jobs::{self, rehearsals::Stage},
     public_api::key_set::PublicKeys,
-    router,
+    router::{self, Public},
 };
 
 /// Requests per second to the admin API and to records from one client address, and the burst.
 const RATE_PER_S: f64 = 20.0;
 const BURST: u32 = 200;
+/// The same for images: a page of products has many, and shoppers share addresses.
+const MEDIA_RATE_PER_S: f64 = 200.0;
+const MEDIA_BURST: u32 = 4000;
 /// The minimum length of the admin token: a shorter one could be guessed.
 const ADMIN_TOKEN_CHARS_MIN: usize = 16;
 /// How long a shutdown waits for work in progress.
@@ -67,6 +74,8 @@ impl Service {
         if settings.migrate {
             db::migrate(settings.postgres_url.expose()).await?;
         }
+        let files = settings.media_url.as_deref().map(MediaStore::open).transpose();
+        let files = files.map_err(|error| StartError::new(format!("FAIRLINE_MEDIA_URL is invalid: {error}.")))?;
         let (store, ticks) = (Store::connect(settings)?, Store::for_ticks(settings)?);
         let services = Store::for_services(settings)?;
         services.pool.check().await?;
@@ -86,8 +95,8 @@ impl Service {
         });
         let requests = tick_now.clone();
         shutdown.keep("ticks", HANGS_AFTER, move |shutdown| schedule::run(ticker.clone(), requests.clone(), shutdown));
-        let (sampled, kept_days) = (store.clone(), settings.sales_kept_days);
-        shutdown.keep("samples", HANGS_AFTER, move |shutdown| jobs::run(sampled.clone(), kept_days, shutdown));
+        let work = jobs::Work { store: store.clone(), sales_kept_days: settings.sales_kept_days, files: files.clone() };
+        shutdown.keep("samples", HANGS_AFTER, move |shutdown| jobs::run(work.clone(), shutdown));
 
         let ready = readiness(services.clone(), line.clone());
         let auth = Auth {
@@ -110,7 +119,15 @@ impl Service {
             keys: SigningKeys { store: store.clone(), keys: keys.clone(), tick_now: tick_now.clone() },
             lanes: Lanes { store: store.clone(), sales: sales.clone(), tick_now: tick_now.clone() },
             live,
+            media: Media {
+                store: store.clone(),
+                files: files.clone(),
+                workshop: Workshop::default(),
+                shutdown: shutdown.clone(),
+            },
             orders: Orders { store: store.clone(), sales: sales.clone() },
+            product_table: ProductTable { store: store.clone() },
+            products: Products { store: store.clone() },
             rehearsals: Rehearsals { store: store.clone(), sales: sales.clone(), tick_now: tick_now.clone(), stage },
             reports: Reports { store: store.clone(), sales: sales.clone() },
             ticket_actions: TicketActions { store: store.clone(), sales: sales.clone(), line, tick_now },
@@ -119,8 +136,9 @@ impl Service {
         };
         let proxies = settings.front.proxies();
         let limit = RateLimit::new(RATE_PER_S, BURST, proxies.clone(), shutdown)?;
-        let keys = PublicKeys { store: services, keys };
-        Ok(Self { routes: router::routes(admin, keys, (&limit, proxies), shutdown), ready })
+        let media_limit = RateLimit::new(MEDIA_RATE_PER_S, MEDIA_BURST, proxies.clone(), shutdown)?;
+        let public = Public { keys: PublicKeys { store: services, keys }, files, media_limit };
+        Ok(Self { routes: router::routes(admin, public, (&limit, proxies), shutdown), ready })
     }
 }
 

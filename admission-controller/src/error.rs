@@ -65,7 +65,10 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::{
-        admin_api::{keys, lanes, live, operators, orders, rehearsals, sales, ticket_actions, tokens, webhooks},
+        admin_api::{
+            keys, lanes, live, media, operators, orders, product_csv, products, rehearsals, sales, ticket_actions,
+            tokens, webhooks,
+        },
         auth,
     };
 
@@ -99,8 +102,11 @@ pub(crate) mod tests {
             keys::error::tests::examples(),
             lanes::error::tests::examples(),
             live::error::tests::examples(),
+            media::error::tests::examples(),
             operators::error::tests::examples(),
             orders::error::tests::examples(),
+            product_csv::error::tests::examples(),
+            products::error::tests::examples(),
             rehearsals::error::tests::examples(),
             sales::error::tests::examples(),
             ticket_actions::error::tests::examples(),

@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     admin_api::{
-        lanes, operators, rehearsals,
+        lanes, operators, product_csv,
+        products::fields::{ChangeProduct, CreateProduct},
+        rehearsals,
         sales::{change::ChangeSale, create::CreateSale},
         ticket_actions, tokens, webhooks,
     },
@@ -21,6 +23,10 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("create-sale-body", create_sale),
     ("change-sale-body", body::<ChangeSale>),
+    ("create-product-body", create_product),
+    ("change-product-body", change_product),
+    ("product-table", product_table),
+    ("media-name", media_name),
     ("add-lane-body", body::<lanes::routes::AddLane>),
     ("change-lane-body", body::<lanes::routes::ChangeLane>),
     ("invite-body", body::<lanes::routes::Invite>),
@@ -46,6 +52,31 @@ fn create_sale(bytes: &[u8]) {
     let Ok(sale) = serde_json::from_slice::<CreateSale>(bytes) else { return };
     if let Ok(new) = sale.checked() {
         assert!((1..=63).contains(&new.slug.len()) && new.total >= 0 && new.price_minor > 0, "a checked sale is valid");
+    }
+}
+
+fn create_product(bytes: &[u8]) {
+    let Ok(new) = serde_json::from_slice::<CreateProduct>(bytes) else { return };
+    if new.check().is_ok() {
+        assert!(!new.name.is_empty() && new.variants.len() <= 200, "a checked product is valid");
+    }
+}
+
+fn change_product(bytes: &[u8]) {
+    let Ok(change) = serde_json::from_slice::<ChangeProduct>(bytes) else { return };
+    let _ = change.check();
+}
+
+fn product_table(bytes: &[u8]) {
+    if let Ok(rows) = product_csv::read(bytes) {
+        assert!(rows.len() <= 20_000, "the number of rows is bounded");
+    }
+}
+
+fn media_name(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(name) = text.parse::<fairline_media::MediaName>() {
+        assert_eq!(name.to_string(), text, "a name has one spelling");
     }
 }
 

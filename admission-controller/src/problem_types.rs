@@ -10,6 +10,12 @@ fairline_server::problem_types! {
     ILLEGAL_TRANSITION = CONFLICT "illegal-transition" "Not possible in the sale's current status" {
         operator: "Check the sale's status; a closed sale stays closed.",
     }
+    IMAGE_REJECTED = UNPROCESSABLE_ENTITY "image-rejected" "The image was rejected" {
+        operator: "Upload a JPEG, PNG or WebP image within the limits that `detail` names.",
+    }
+    IMPORT_REJECTED = UNPROCESSABLE_ENTITY "import-rejected" "The table was rejected" {
+        operator: "Correct the lines that `errors` names, and import the table again: nothing was changed.",
+    }
     LANE_REFUSED = CONFLICT "lane-refused" "The lane was rejected" {
         operator: "`detail` has the limit: number of lanes, sum of the shares, or time.",
     }
@@ -21,6 +27,9 @@ fairline_server::problem_types! {
     }
     NO_CREDENTIALS = UNAUTHORIZED "no-credentials" "No credentials" {
         operator: "Sign in, or send `Authorization: Bearer` with an API token.",
+    }
+    NO_MEDIA = CONFLICT "no-media" "Images are not set up" {
+        operator: "Set FAIRLINE_MEDIA_URL of the controllers: a folder that all of them share, or a bucket.",
     }
     NO_REHEARSALS = CONFLICT "no-rehearsals" "Rehearsals are not set up" {
         operator: "Set `--rehearsal-program` and `--rehearsal-url` of the controller.",
@@ -34,11 +43,17 @@ fairline_server::problem_types! {
     NOT_CANCELLABLE = CONFLICT "not-cancellable" "The order can't be cancelled now" {
         operator: "The order is paid or has ended. A paid order can be refunded.",
     }
+    NOT_CSV = UNSUPPORTED_MEDIA_TYPE "not-csv" "The request body is not CSV" {
+        operator: "Send the header `Content-Type: text/csv`.",
+    }
     NOT_REFUNDABLE = CONFLICT "not-refundable" "The amount can't be refunded" {
         operator: "Refund at most `left_minor`. An order that was paid at the shop is refunded there.",
     }
     NOT_WAITING = CONFLICT "not-waiting" "The ticket is not waiting" {
         operator: "The ticket has left the line or has had its turn. To stop its token, revoke all unused tokens of the sale.",
+    }
+    PRODUCT_CHANGED = CONFLICT "product-changed" "The product was changed meanwhile" {
+        operator: "Load the product again, and repeat the change with its new `version`.",
     }
     REHEARSAL_RUNS = CONFLICT "rehearsal-runs" "Another rehearsal is running" {
         operator: "Wait until it ends, or stop it. One rehearsal runs at a time.",
@@ -49,6 +64,9 @@ fairline_server::problem_types! {
     ROLE = FORBIDDEN "role" "Not allowed" {
         operator: "Ask an owner for the role that `detail` names.",
     }
+    SKU_TAKEN = CONFLICT "sku-taken" "The SKU is taken" {
+        operator: "Choose another SKU: a variant of another product has it.",
+    }
     SLUG_TAKEN = CONFLICT "slug-taken" "The slug is taken" {
         operator: "Choose another URL slug: a sale has it.",
     }
@@ -58,6 +76,9 @@ fairline_server::problem_types! {
     TOO_MANY_OPERATORS = CONFLICT "too-many-operators" "Too many operators" {
         operator: "Remove an operator who has left.",
     }
+    TOO_MANY_PRODUCTS = CONFLICT "too-many-products" "Too many products" {
+        operator: "Delete products that no sale uses.",
+    }
     TOO_MANY_SIGN_INS = TOO_MANY_REQUESTS "too-many-sign-ins" "Too many failed attempts to sign in" {
         operator: "Wait as long as `Retry-After` says.",
     }
@@ -66,6 +87,9 @@ fairline_server::problem_types! {
     }
     TOO_MANY_WEBHOOKS = CONFLICT "too-many-webhooks" "Too many webhooks" {
         operator: "Delete a webhook that is not used.",
+    }
+    UNKNOWN_IMAGE = NOT_FOUND "unknown-image" "No such image" {
+        operator: "Upload the image again: unused ones are deleted after a day.",
     }
     UNKNOWN_KEY = NOT_FOUND "unknown-key" "No such key" {
         operator: "`GET /api/admin/keys` lists the signing keys.",
@@ -78,6 +102,9 @@ fairline_server::problem_types! {
     }
     UNKNOWN_ORDER = NOT_FOUND "unknown-order" "No such order" {
         operator: "`GET /api/admin/sales/{id}/orders` lists a sale's orders.",
+    }
+    UNKNOWN_PRODUCT = NOT_FOUND "unknown-product" "No such product" {
+        operator: "`GET /api/admin/products` lists the products.",
     }
     UNKNOWN_REHEARSAL = NOT_FOUND "unknown-rehearsal" "No such rehearsal is running" {
         operator: "It has ended, or never existed.",
@@ -93,6 +120,9 @@ fairline_server::problem_types! {
     }
     UNKNOWN_WEBHOOK = NOT_FOUND "unknown-webhook" "No such webhook" {
         operator: "`GET /api/admin/webhooks` lists the webhooks.",
+    }
+    UNSUPPORTED_IMAGE = UNSUPPORTED_MEDIA_TYPE "unsupported-image" "The request body is not an image" {
+        operator: "Send a JPEG, PNG or WebP image with its `Content-Type`.",
     }
     WRONG_ADMIN_TOKEN = UNAUTHORIZED "wrong-admin-token" "Wrong admin token" {
         operator: "Use the controller's admin token, or an API token that is neither revoked nor expired.",

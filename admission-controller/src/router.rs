@@ -1,6 +1,7 @@
 //! All routes of the controller, with their layers.
 
 use axum::{Extension, Router, routing::get};
+use fairline_media::MediaStore;
 use fairline_server::{RateLimit, Shutdown, TrustedProxies, complete_document};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -12,20 +13,29 @@ use crate::{
     public_api::{
         console,
         key_set::{self, PublicKeys},
-        record,
+        media, record,
     },
 };
+
+/// What the public routes need.
+pub(crate) struct Public {
+    pub(crate) keys: PublicKeys,
+    /// The storage of images, if one is configured.
+    pub(crate) files: Option<MediaStore>,
+    pub(crate) media_limit: RateLimit,
+}
 
 /// The routes, and the OpenAPI document that describes them. The key set has no rate limit.
 pub(crate) fn routes(
     admin: AdminState,
-    keys: PublicKeys,
+    public: Public,
     (limit, proxies): (&RateLimit, TrustedProxies),
     shutdown: &Shutdown,
 ) -> Router {
     let records: Store = admin.store.clone();
     let (routes, mut document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
-        .merge(key_set::routes(keys))
+        .merge(key_set::routes(public.keys))
+        .merge(media::routes(public.files).route_layer(public.media_limit.layer()))
         .merge(record::routes::routes(records).route_layer(limit.layer()))
         .merge(admin_api::routes(admin, shutdown).layer(Extension(proxies)).route_layer(limit.layer()))
         .split_for_parts();

@@ -55,6 +55,11 @@ pub struct Settings {
     /// are reached together.
     #[arg(long, env = "FAIRLINE_REHEARSAL_URL")]
     pub rehearsal_url: Option<String>,
+    /// Where the images of products are stored: `file:///folder`, which all controllers must share,
+    /// or `s3://bucket/prefix`, with the usual variables of S3 (`AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT`). Without it, there are no uploads.
+    #[arg(long, env = "FAIRLINE_MEDIA_URL")]
+    pub media_url: Option<String>,
     /// Milliseconds between two ticks of a sale.
     #[arg(long, env = "FAIRLINE_TICK_MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..=1_000))]
     pub tick_ms: u64,

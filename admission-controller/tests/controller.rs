@@ -7,6 +7,7 @@ mod lanes;
 mod limits;
 mod operators;
 mod orders;
+mod products;
 mod record;
 mod recovery;
 mod test_controller;

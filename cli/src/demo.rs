@@ -89,6 +89,8 @@ impl Demo {
         if settings.fresh {
             folder.clear()?;
             Keys::forget(folder.path())?;
+            // Without an image, the folder is missing.
+            let _ = fs::remove_dir_all(folder.path().join(servers::MEDIA));
         }
         let listener = listen(settings.port).await?;
         let address = listener.local_addr().map_err(|error| Failure::new(format!("No port: {error}.")))?;

@@ -1,5 +1,5 @@
-//! `fairline`: the command line: demo, migrations, keys, sales, simulated crowds, capacity planning
-//! and record verification.
+//! `fairline`: the command line: demo, migrations, keys, sales, products, simulated crowds,
+//! capacity planning and record verification.
 
 mod capacity;
 mod demo;
@@ -7,6 +7,7 @@ mod failure;
 mod keys;
 mod migrate;
 mod private_file;
+mod product;
 mod restore;
 mod rush;
 mod sale;
@@ -44,6 +45,8 @@ enum Command {
     Capacity(capacity::Settings),
     /// Create, run and watch sales: the functions of the admin console.
     Sale(Box<sale::Settings>),
+    /// List, show, import and export the products of the catalogue.
+    Product(Box<product::Settings>),
     /// Print a shell's completion script: `fairline completions bash >
     /// /etc/bash_completion.d/fairline`.
     Completions {
@@ -66,6 +69,7 @@ async fn main() -> ExitCode {
         Command::Rush(settings) => rush::run(*settings, json).await,
         Command::Capacity(settings) => Ok(capacity::run(&settings, json)),
         Command::Sale(settings) => sale::run(*settings, json).await,
+        Command::Product(settings) => product::run(*settings, json).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut CommandLine::command(), "fairline", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

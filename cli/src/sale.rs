@@ -1,6 +1,6 @@
 //! `fairline sale`: the console's functions, from a terminal.
 
-mod admin;
+pub(crate) mod admin;
 mod arguments;
 mod console;
 mod orders;

@@ -14,6 +14,17 @@ BEGIN
     RETURN NULL;
 END
 $$;
+CREATE FUNCTION public.count_media_use() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        UPDATE media SET uses = uses + 1, unused_since = NULL WHERE hash = NEW.media;
+    ELSE
+        UPDATE media SET uses = uses - 1, unused_since = CASE WHEN uses = 1 THEN now() END WHERE hash = OLD.media;
+    END IF;
+    RETURN NULL;
+END $$;
 CREATE FUNCTION public.count_order() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -28,6 +39,14 @@ BEGIN
     NEW.client_secret := NULL;
     RETURN NEW;
 END $$;
+CREATE FUNCTION public.is_attribute_list(list jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT CASE WHEN jsonb_typeof(list) = 'array' THEN jsonb_array_length(list) <= 30 AND NOT EXISTS (
+        SELECT FROM jsonb_array_elements(list) AS attribute
+        WHERE (char_length(attribute ->> 'name') BETWEEN 1 AND 60 AND char_length(attribute ->> 'value') BETWEEN 1 AND 200) IS NOT TRUE
+    ) ELSE false END
+$$;
 CREATE FUNCTION public.keep_allowance() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -103,10 +122,16 @@ BEGIN
     INSERT INTO audit (who, action, subject, sale_id, before, after, reason) VALUES (
         author,
         coalesce(nullif(current_setting('fairline.what', true), ''), lower(TG_OP) || '_' || TG_TABLE_NAME),
-        coalesce(whole ->> 'slug', (SELECT slug FROM sales WHERE id = sale), whole ->> 'name', whole ->> 'url', whole ->> 'kid', TG_TABLE_NAME),
+        coalesce(whole ->> 'slug', (SELECT slug FROM sales WHERE id = sale), whole ->> 'sku', whole ->> 'name', whole ->> 'url', whole ->> 'kid', TG_TABLE_NAME),
         sale, was, became, nullif(current_setting('fairline.why', true), '')
     );
     RETURN NULL;
+END $$;
+CREATE FUNCTION public.refuse_other_media() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'an image of a product is never exchanged' USING CONSTRAINT = 'product_images_keep_their_media', ERRCODE = 'check_violation';
 END $$;
 CREATE FUNCTION public.refuse_to_change_the_audit() RETURNS trigger
     LANGUAGE plpgsql
@@ -343,6 +368,20 @@ CREATE TABLE public.lines (
     waiting bigint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='50');
+CREATE TABLE public.media (
+    CONSTRAINT media_format_is_known CHECK ((format = ANY (ARRAY['jpg'::text, 'webp'::text]))),
+    CONSTRAINT media_has_a_size CHECK (((width > 0) AND (height > 0) AND ((cardinality(widths) >= 1) AND (cardinality(widths) <= 3)))),
+    CONSTRAINT media_hash_is_32_bytes CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT media_uses_are_counted CHECK (((uses >= 0) AND ((uses = 0) = (unused_since IS NOT NULL)))),
+    format text NOT NULL,
+    hash bytea NOT NULL,
+    height integer NOT NULL,
+    stored_at timestamp with time zone,
+    unused_since timestamp with time zone DEFAULT now(),
+    uses integer DEFAULT 0 NOT NULL,
+    width integer NOT NULL,
+    widths integer[] NOT NULL
+);
 CREATE TABLE public.notifications (
     CONSTRAINT notifications_not_ended_have_an_address CHECK (((state = ANY (ARRAY['waiting'::text, 'sending'::text])) = (address IS NOT NULL))),
     CONSTRAINT notifications_state_is_known CHECK ((state = ANY (ARRAY['waiting'::text, 'sending'::text, 'sent'::text, 'unknown'::text, 'given_up'::text]))),
@@ -439,6 +478,28 @@ CREATE TABLE public.payments (
     settle_no integer DEFAULT 0 NOT NULL,
     state text DEFAULT 'started'::text NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.product_images (
+    "position" integer NOT NULL,
+    CONSTRAINT product_images_alt_has_a_bound CHECK ((char_length(alt) <= 250)),
+    CONSTRAINT product_images_position_has_a_bound CHECK ((("position" >= 0) AND ("position" <= 11))),
+    alt text NOT NULL,
+    media bytea NOT NULL,
+    product_id uuid NOT NULL
+);
+CREATE TABLE public.products (
+    CONSTRAINT products_attributes_are_a_list CHECK (public.is_attribute_list(attributes)),
+    CONSTRAINT products_description_has_a_bound CHECK ((char_length(description) <= 2000)),
+    CONSTRAINT products_name_has_a_bound CHECK (((char_length(name) >= 1) AND (char_length(name) <= 120))),
+    CONSTRAINT products_version_is_positive CHECK ((version > 0)),
+    archived boolean DEFAULT false NOT NULL,
+    attributes jsonb DEFAULT '[]'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    id uuid NOT NULL,
+    name text NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    version integer DEFAULT 1 NOT NULL
 );
 CREATE TABLE public.push_subscriptions (
     CONSTRAINT push_subscriptions_have_a_bound CHECK (((octet_length(endpoint) <= 1000) AND (octet_length(p256dh) = 87) AND (octet_length(auth) = 22))),
@@ -607,6 +668,24 @@ CREATE TABLE public.stock (
     total integer NOT NULL
 )
 WITH (fillfactor='50');
+CREATE TABLE public.variants (
+    "position" integer NOT NULL,
+    CONSTRAINT variants_attributes_are_a_list CHECK (public.is_attribute_list(attributes)),
+    CONSTRAINT variants_currency_is_iso CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT variants_gtin_is_one CHECK ((gtin ~ '^([0-9]{8}|[0-9]{12,14})$'::text)),
+    CONSTRAINT variants_position_has_a_bound CHECK ((("position" >= 0) AND ("position" <= 199))),
+    CONSTRAINT variants_price_has_a_bound CHECK (((price_minor >= 1) AND (price_minor <= 1000000000))),
+    CONSTRAINT variants_sku_is_plain CHECK ((sku ~ '^[A-Za-z0-9][A-Za-z0-9._/+-]{0,63}$'::text)),
+    CONSTRAINT variants_title_has_a_bound CHECK ((char_length(title) <= 120)),
+    attributes jsonb DEFAULT '[]'::jsonb NOT NULL,
+    currency text NOT NULL,
+    gtin text,
+    id uuid NOT NULL,
+    price_minor bigint NOT NULL,
+    product_id uuid NOT NULL,
+    sku text NOT NULL,
+    title text DEFAULT ''::text NOT NULL
+);
 CREATE TABLE public.webhooks (
     CONSTRAINT webhooks_secret_is_long CHECK (((octet_length(secret) >= 24) AND (octet_length(secret) <= 64))),
     CONSTRAINT webhooks_url_has_a_bound CHECK (((octet_length(url) >= 8) AND (octet_length(url) <= 2000))),
@@ -655,6 +734,8 @@ ALTER TABLE ONLY public.lines
     ADD CONSTRAINT lines_lane_is_unique UNIQUE NULLS NOT DISTINCT (sale_id, lane);
 ALTER TABLE ONLY public.lines
     ADD CONSTRAINT lines_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.media
+    ADD CONSTRAINT media_pkey PRIMARY KEY (hash);
 ALTER TABLE ONLY public.notifications
     ADD CONSTRAINT notifications_pkey PRIMARY KEY (subject);
 ALTER TABLE ONLY public.operator_sessions
@@ -671,6 +752,12 @@ ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (sale_id, number);
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.product_images
+    ADD CONSTRAINT product_images_are_different UNIQUE (product_id, media);
+ALTER TABLE ONLY public.product_images
+    ADD CONSTRAINT product_images_pkey PRIMARY KEY (product_id, "position");
+ALTER TABLE ONLY public.products
+    ADD CONSTRAINT products_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.push_subscriptions
     ADD CONSTRAINT push_subscriptions_pkey PRIMARY KEY (endpoint);
 ALTER TABLE ONLY public.record_entries
@@ -703,6 +790,12 @@ ALTER TABLE ONLY public.sign_ins
     ADD CONSTRAINT sign_ins_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.stock
     ADD CONSTRAINT stock_pkey PRIMARY KEY (sale_id);
+ALTER TABLE ONLY public.variants
+    ADD CONSTRAINT variants_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.variants
+    ADD CONSTRAINT variants_position_is_unique UNIQUE (product_id, "position") DEFERRABLE;
+ALTER TABLE ONLY public.variants
+    ADD CONSTRAINT variants_sku_is_unique UNIQUE (sku) DEFERRABLE;
 ALTER TABLE ONLY public.webhooks
     ADD CONSTRAINT webhooks_pkey PRIMARY KEY (id);
 CREATE INDEX accounts_by_age ON public.accounts USING btree (seen_at);
@@ -733,6 +826,7 @@ CREATE INDEX interventions_to_do ON public.interventions USING btree (line_id) W
 CREATE INDEX interventions_to_publish ON public.interventions USING btree (line_id, published_epoch) WHERE (kind = 'removed'::text);
 CREATE INDEX interventions_to_unlink ON public.interventions USING btree (at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND ((kind = 'removed'::text) OR done));
 CREATE INDEX lines_to_tick ON public.lines USING btree (id) WHERE ((id = sale_id) AND (NOT settled));
+CREATE INDEX media_unused ON public.media USING btree (unused_since) WHERE (unused_since IS NOT NULL);
 CREATE INDEX notifications_by_account ON public.notifications USING btree (account_id) WHERE (account_id IS NOT NULL);
 CREATE INDEX notifications_due ON public.notifications USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'sending'::text]));
 CREATE INDEX notifications_ended ON public.notifications USING btree (due_at) WHERE (state <> ALL (ARRAY['waiting'::text, 'sending'::text]));
@@ -754,6 +848,8 @@ CREATE UNIQUE INDEX payments_one_live_per_hold ON public.payments USING btree (h
 CREATE INDEX payments_to_settle ON public.payments USING btree (settle_at) WHERE (settle_at IS NOT NULL);
 CREATE INDEX payments_to_unlink ON public.payments USING btree (created_at) WHERE ((payment_method <> ''::text) AND (state <> ALL (ARRAY['started'::text, 'authorised'::text, 'refund_due'::text])));
 CREATE INDEX payments_unfinished ON public.payments USING btree (updated_at) WHERE (state = ANY (ARRAY['started'::text, 'authorised'::text, 'refund_due'::text]));
+CREATE INDEX product_images_by_media ON public.product_images USING btree (media);
+CREATE INDEX products_by_age ON public.products USING btree (created_at, id);
 CREATE INDEX push_subscriptions_by_account ON public.push_subscriptions USING btree (account_id);
 CREATE INDEX refresh_tokens_by_age ON public.refresh_tokens USING btree (expires_at);
 CREATE INDEX refresh_tokens_by_session ON public.refresh_tokens USING btree (session_id);
@@ -774,6 +870,7 @@ CREATE INDEX sign_in_failures_by_age ON public.sign_in_failures USING btree (fai
 CREATE INDEX sign_ins_by_address ON public.sign_ins USING btree (address, created_at);
 CREATE INDEX sign_ins_by_age ON public.sign_ins USING btree (created_at);
 CREATE INDEX stock_active ON public.stock USING btree (active_at);
+CREATE INDEX variants_by_sku ON public.variants USING btree (lower(sku) text_pattern_ops);
 CREATE TRIGGER api_tokens_are_noted AFTER INSERT OR DELETE ON public.api_tokens FOR EACH ROW EXECUTE FUNCTION public.note_change('name', 'role', 'expires_at');
 CREATE TRIGGER audit_is_kept BEFORE DELETE OR UPDATE ON public.audit FOR EACH ROW EXECUTE FUNCTION public.refuse_to_change_the_audit();
 CREATE TRIGGER audit_is_not_emptied BEFORE TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_to_change_the_audit();
@@ -786,11 +883,15 @@ CREATE TRIGGER lanes_are_noted AFTER INSERT OR UPDATE OF share, invitations ON p
 CREATE TRIGGER operators_are_noted AFTER INSERT OR DELETE OR UPDATE OF role ON public.operators FOR EACH ROW EXECUTE FUNCTION public.note_change('name', 'role');
 CREATE TRIGGER order_requests_are_noted AFTER INSERT ON public.order_requests FOR EACH ROW EXECUTE FUNCTION public.note_change('kind', 'order_id', 'amount_minor');
 CREATE TRIGGER payments_forget_the_client_secret BEFORE UPDATE OF state ON public.payments FOR EACH ROW WHEN (((new.client_secret IS NOT NULL) AND (new.state <> 'started'::text))) EXECUTE FUNCTION public.forget_the_client_secret();
+CREATE TRIGGER product_images_are_counted AFTER INSERT OR DELETE ON public.product_images FOR EACH ROW EXECUTE FUNCTION public.count_media_use();
+CREATE TRIGGER product_images_keep_their_media BEFORE UPDATE OF media ON public.product_images FOR EACH ROW WHEN ((new.media <> old.media)) EXECUTE FUNCTION public.refuse_other_media();
+CREATE TRIGGER products_are_noted AFTER INSERT OR DELETE OR UPDATE ON public.products FOR EACH ROW EXECUTE FUNCTION public.note_change('name', 'description', 'attributes', 'archived');
 CREATE TRIGGER record_entries_are_kept BEFORE DELETE OR UPDATE ON public.record_entries FOR EACH ROW EXECUTE FUNCTION public.refuse_to_change_the_record();
 CREATE TRIGGER sales_are_noted AFTER INSERT OR UPDATE ON public.sales FOR EACH ROW EXECUTE FUNCTION public.note_change('slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message', 'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order', 'mode', 'risk', 'inside_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
 CREATE TRIGGER stock_counts_orders BEFORE UPDATE OF sold ON public.stock FOR EACH ROW WHEN ((new.sold > old.sold)) EXECUTE FUNCTION public.count_order();
 CREATE TRIGGER stock_is_noted AFTER UPDATE OF total ON public.stock FOR EACH ROW EXECUTE FUNCTION public.note_change('total');
 CREATE TRIGGER stock_notes_activity BEFORE UPDATE OF events ON public.stock FOR EACH ROW WHEN (((new.events > old.events) AND (old.active_at < (now() - '00:10:00'::interval)))) EXECUTE FUNCTION public.note_activity();
+CREATE TRIGGER variants_are_noted AFTER INSERT OR DELETE OR UPDATE ON public.variants FOR EACH ROW EXECUTE FUNCTION public.note_change('sku', 'title', 'attributes', 'price_minor', 'currency', 'gtin');
 CREATE TRIGGER webhooks_are_noted AFTER INSERT OR DELETE OR UPDATE OF off_at ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.note_change('url', 'kinds', 'off_at');
 ALTER TABLE ONLY public.admissions
     ADD CONSTRAINT admissions_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
@@ -826,6 +927,10 @@ ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_hold_id_fkey FOREIGN KEY (hold_id) REFERENCES public.holds(id);
+ALTER TABLE ONLY public.product_images
+    ADD CONSTRAINT product_images_media_fkey FOREIGN KEY (media) REFERENCES public.media(hash);
+ALTER TABLE ONLY public.product_images
+    ADD CONSTRAINT product_images_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.push_subscriptions
     ADD CONSTRAINT push_subscriptions_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.record_entries
@@ -852,3 +957,5 @@ ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.stock
     ADD CONSTRAINT stock_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.variants
+    ADD CONSTRAINT variants_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id) ON DELETE CASCADE;

@@ -8,8 +8,11 @@ mod csv;
 pub(crate) mod keys;
 pub(crate) mod lanes;
 pub(crate) mod live;
+pub(crate) mod media;
 pub(crate) mod operators;
 pub(crate) mod orders;
+pub(crate) mod product_csv;
+pub(crate) mod products;
 pub(crate) mod rehearsals;
 pub(crate) mod reports;
 pub(crate) mod sales;
@@ -41,7 +44,8 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
         let operator = parts.extensions.get::<Operator>();
         operator.map(|operator| operator.name.as_bytes().to_vec()).into_iter().collect()
     };
-    let idempotency = Idempotency::new(Store::from_ref(&state).pool, idempotency_scope, shutdown);
+    let idempotency = Idempotency::new(Store::from_ref(&state).pool, idempotency_scope, shutdown)
+        .with_body_bytes_max(products::fields::PRODUCT_BYTES_MAX);
     let idempotency = from_fn_with_state(idempotency, idempotent);
     let owners = OpenApiRouter::new()
         .merge(keys::routes::owner_routes())
@@ -57,6 +61,7 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
         .merge(lanes::routes::routes())
         .merge(live::routes::routes())
         .merge(orders::routes::routes())
+        .merge(products::routes::routes())
         .merge(rehearsals::routes::routes())
         .merge(reports::routes::routes())
         .merge(auth::routes::routes().with_state(auth.clone()))
@@ -64,6 +69,8 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
         .merge(keys::routes::routes())
         .merge(webhooks::routes::routes())
         .route_layer(idempotency)
+        .merge(media::routes::routes())
+        .merge(product_csv::routes::routes())
         .merge(owners)
         .route_layer(from_fn_with_state(auth.clone(), middleware::signed_in))
         .merge(operators::routes::open_routes())

@@ -3,7 +3,8 @@
 use axum::extract::FromRef;
 
 use super::{
-    keys::service::SigningKeys, lanes::service::Lanes, live::service::Live, orders::service::Orders,
+    keys::service::SigningKeys, lanes::service::Lanes, live::service::Live, media::service::Media,
+    orders::service::Orders, product_csv::service::ProductTable, products::service::Products,
     rehearsals::service::Rehearsals, reports::service::Reports, sales::service::Sales,
     ticket_actions::service::TicketActions,
 };
@@ -16,7 +17,10 @@ pub(crate) struct AdminState {
     pub(crate) keys: SigningKeys,
     pub(crate) lanes: Lanes,
     pub(crate) live: Live,
+    pub(crate) media: Media,
     pub(crate) orders: Orders,
+    pub(crate) product_table: ProductTable,
+    pub(crate) products: Products,
     pub(crate) rehearsals: Rehearsals,
     pub(crate) reports: Reports,
     pub(crate) sales: Sales,
@@ -39,7 +43,10 @@ parts! {
     keys: SigningKeys,
     lanes: Lanes,
     live: Live,
+    media: Media,
     orders: Orders,
+    product_table: ProductTable,
+    products: Products,
     rehearsals: Rehearsals,
     reports: Reports,
     sales: Sales,

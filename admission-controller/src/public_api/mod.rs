@@ -1,8 +1,9 @@
-//! What is public: the records of sales, the keys that verify admission tokens, and the console's
-//! page.
+//! What is public: the records of sales, the keys that verify admission tokens, the images of
+//! products, and the console's page.
 
 pub(crate) mod console;
 pub(crate) mod key_set;
+pub(crate) mod media;
 pub(crate) mod record {
     pub(crate) mod routes;
     mod store;

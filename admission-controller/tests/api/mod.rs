@@ -116,11 +116,18 @@ async fn every_operation_needs_credentials_and_invalid_input_is_rejected() {
             operations.insert(format!("{method} {path}"));
         }
     }
-    assert_eq!(operations.len(), 45, "{operations:?}");
+    assert_eq!(operations.len(), 55, "{operations:?}");
     // What is public: the record, the keys, health and metrics.
     assert_eq!(
         paths.keys().filter(|path| !path.starts_with("/api/admin/")).collect::<Vec<_>>(),
-        ["/.well-known/jwks.json", "/api/flash-sales/{id}/record", "/health/live", "/health/ready", "/metrics"]
+        [
+            "/.well-known/jwks.json",
+            "/api/flash-sales/{id}/record",
+            "/health/live",
+            "/health/ready",
+            "/media/{name}",
+            "/metrics"
+        ]
     );
 
     let good = json!({ "slug": "another", "name": "A", "price_minor": 100, "currency": "EUR", "total": 1 });

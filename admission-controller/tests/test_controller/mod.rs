@@ -73,6 +73,11 @@ impl TestController {
         self.start_controller(&self.redis_url, shutdown, more).await
     }
 
+    /// What stops the test's controllers.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
     /// A controller on the same database, and on another Redis.
     pub async fn controller_at(&self, redis_url: &str, shutdown: &Shutdown) -> SocketAddr {
         self.start_controller(redis_url, shutdown, &[]).await
@@ -371,14 +376,36 @@ impl TestController {
         (status, body)
     }
 
+    /// Sends a body of any type as the administrator, with HTTP/1.0 to receive the answer without
+    /// chunks.
+    pub async fn upload(&self, path: &str, kind: &str, body: &[u8]) -> (u16, Value) {
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.0\r\nhost: here\r\ncontent-type: {kind}\r\nauthorization: Bearer {ADMIN_TOKEN}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        let (status, _, body) = self.send_bytes(&[head.as_bytes(), body].concat()).await;
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// Reads a resource with more headers; the body may be binary.
+    pub async fn download(&self, path: &str, headers: &str) -> (u16, String, Vec<u8>) {
+        self.send_bytes(format!("GET {path} HTTP/1.0\r\nhost: here\r\n{headers}\r\n").as_bytes()).await
+    }
+
     async fn send(&self, request: &str) -> (u16, String, String) {
+        let (status, head, body) = self.send_bytes(request.as_bytes()).await;
+        (status, head, String::from_utf8(body).expect("text"))
+    }
+
+    async fn send_bytes(&self, request: &[u8]) -> (u16, String, Vec<u8>) {
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");
-        stream.write_all(request.as_bytes()).await.expect("sent");
-        let mut answer = String::new();
-        timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("in time").expect("an answer");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
-        let status = head.split(' ').nth(1).expect("a status line");
-        (status.parse().expect("a status"), head.to_owned(), body.to_owned())
+        stream.write_all(request).await.expect("sent");
+        let mut answer = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("in time").expect("an answer");
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("an HTTP answer");
+        let head = String::from_utf8(answer[..end].to_vec()).expect("text");
+        let status = head.split(' ').nth(1).expect("a status line").parse().expect("a status");
+        (status, head, answer.split_off(end + 4))
     }
 }
 

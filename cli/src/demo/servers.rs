@@ -1,6 +1,7 @@
 //! The demo's private Redis and Postgres, which are kept running.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,11 +13,14 @@ use super::steps::Steps;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const DATABASE: &str = "fairline";
+/// The folder of images, in the demo's folder.
+pub(super) const MEDIA: &str = "media";
 
 pub(super) struct Servers {
     pair: Arc<Mutex<Pair>>,
     pub(super) redis_url: String,
     pub(super) database_url: String,
+    pub(super) media_folder: PathBuf,
 }
 
 struct Pair {
@@ -28,6 +32,7 @@ impl Servers {
     pub(super) async fn start(folder: Arc<Folder>, steps: &Steps) -> Result<Self, ServerError> {
         let versions = versions()?;
         let claim = folder.clone();
+        let media_folder = folder.path().join(MEDIA);
         let redis = blocking(move || PrivateRedis::start(&claim, Survives::PowerLoss));
         let redis = steps.step("Redis", redis, |redis| format!("{} on port {}", versions.redis, redis.port())).await?;
         let postgres = blocking(move || {
@@ -39,7 +44,7 @@ impl Servers {
             |(postgres, _): &(PrivatePostgres, String)| format!("{} on port {}", versions.postgres, postgres.port());
         let (postgres, database_url) = steps.step("Postgres", postgres, describe).await?;
         let redis_url = redis.url();
-        Ok(Self { pair: Arc::new(Mutex::new(Pair { redis, postgres })), redis_url, database_url })
+        Ok(Self { pair: Arc::new(Mutex::new(Pair { redis, postgres })), redis_url, database_url, media_folder })
     }
 
     /// Restarts a server that has ended, as a real installation would. Returns the error when a

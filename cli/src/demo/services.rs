@@ -104,6 +104,9 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             // A rehearsal runs this program; its crowd uses the public address.
             rehearsal_program: std::env::current_exe().ok(),
             rehearsal_url: Some(format!("http://{listen}")),
+            media_url: std::path::absolute(&servers.media_folder)
+                .ok()
+                .map(|folder| format!("file://{}", folder.display())),
             front: front.clone(),
             log: log.clone(),
         },

@@ -17,16 +17,23 @@ use tokio::time::{sleep, timeout};
 use super::POLL_INTERVAL;
 use crate::{demo::READY_FILE, failure::Failure};
 
-/// Timeout of a request to the controller.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Limits of an exchange with the controller.
+#[derive(Clone, Copy)]
+struct Limits {
+    within: Duration,
+    bytes_max: usize,
+}
+
+/// The longest answer is a page of two hundred sales, with lanes.
+const ANSWER: Limits = Limits { within: Duration::from_secs(10), bytes_max: 4 * 1024 * 1024 };
+/// The longest file has all products.
+const FILE: Limits = Limits { within: Duration::from_secs(120), bytes_max: 256 * 1024 * 1024 };
 /// Consecutive failures of a polling request before the command gives up.
 const FAILURES_MAX: u32 = 30;
-/// Maximum response size: a page of two hundred sales, with lanes.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The controller's URL and the credentials.
 #[derive(Debug, Args)]
-pub(super) struct Where {
+pub(crate) struct Where {
     /// URL of the admission controller, such as `https://host:port`.
     #[arg(long, env = "FAIRLINE_ADMIN_URL", value_name = "URL", global = true)]
     admin: Option<String>,
@@ -39,14 +46,14 @@ pub(super) struct Where {
 }
 
 /// A client of a controller.
-pub(super) struct Admin {
+pub(crate) struct Admin {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     address: String,
     token: Secret,
 }
 
 impl Admin {
-    pub(super) fn find(place: Where) -> Result<Self, Failure> {
+    pub(crate) fn find(place: Where) -> Result<Self, Failure> {
         let (address, token) = match (place.demo, place.admin, place.admin_token) {
             (Some(folder), ..) => of_demo(&folder)?,
             (None, Some(address), Some(token)) => (address, token),
@@ -90,28 +97,51 @@ impl Admin {
     }
 
     /// Sends a request and returns the response; a rejection carries the controller's own message.
-    pub(super) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let body = self.exchange(method, path, ("application/json", body.into()), ANSWER).await?;
+        Ok(serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    /// Sends a table.
+    pub(crate) async fn send_table(&self, path: &str, table: Vec<u8>) -> Result<Value, Failure> {
+        let body = self.exchange(Method::POST, path, ("text/csv", table.into()), FILE).await?;
+        Ok(serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    /// Downloads a file.
+    pub(crate) async fn download(&self, path: &str) -> Result<Bytes, Failure> {
+        self.exchange(Method::GET, path, ("application/json", Bytes::new()), FILE).await
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        (kind, body): (&str, Bytes),
+        limits: Limits,
+    ) -> Result<Bytes, Failure> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}/api/admin{path}", self.address))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose()))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::from(body.map(Value::to_string).unwrap_or_default()));
+            .header(header::CONTENT_TYPE, kind)
+            .body(Full::from(body));
         let request =
             request.map_err(|error| Failure::new(format!("`{}` is not a valid URL: {error}.", self.address)))?;
         let silent = |why: String| Failure::new(format!("The controller at {} does not answer: {why}.", self.address));
         let answer = async {
             let answer = self.client.request(request).await.map_err(|error| silent(error.to_string()))?;
             let status = answer.status();
-            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = Limited::new(answer.into_body(), limits.bytes_max).collect().await;
             Ok::<_, Failure>((status, body.map_err(|error| silent(error.to_string()))?.to_bytes()))
         };
-        let late = |_| silent(format!("nothing within {} s", ANSWER_WITHIN.as_secs()));
-        let (status, body) = timeout(ANSWER_WITHIN, answer).await.map_err(late)??;
-        let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let late = |_| silent(format!("nothing within {} s", limits.within.as_secs()));
+        let (status, body) = timeout(limits.within, answer).await.map_err(late)??;
         if status.is_success() {
-            return Ok(said);
+            return Ok(body);
         }
+        let said: Value = serde_json::from_slice(&body).unwrap_or_default();
         let (title, detail) = (said["title"].as_str(), said["detail"].as_str());
         Err(Failure::new(match (title, detail) {
             (Some(title), Some(detail)) => format!("{title}. {detail}"),

@@ -63,6 +63,7 @@ pub struct HttpResponse {
 pub struct HttpClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
+    response_bytes_max: usize,
 }
 
 impl HttpClient {
@@ -84,7 +85,14 @@ impl HttpClient {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
             .build(connector);
-        Self { client, timeout }
+        Self { client, timeout, response_bytes_max: RESPONSE_BYTES_MAX }
+    }
+
+    /// Accepts longer responses than 64 KiB.
+    #[must_use]
+    pub fn with_response_bytes_max(mut self, response_bytes_max: usize) -> Self {
+        self.response_bytes_max = response_bytes_max;
+        self
     }
 
     /// Sends a request and returns the response, whatever its status. Passes the trace context on.
@@ -116,7 +124,7 @@ impl HttpClient {
             };
             let response = self.client.request(request).await.map_err(unsent)?;
             let (parts, body) = response.into_parts();
-            let body = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
+            let body = Limited::new(body, self.response_bytes_max).collect().await;
             let body = body.map_err(|error| lost(error.to_string()))?.to_bytes();
             Ok(HttpResponse { status: parts.status, headers: parts.headers, body })
         };

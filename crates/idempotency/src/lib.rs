@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
 use fairline_postgres::{PgPool, StoreError};
-use fairline_server::{Problem, Shutdown};
+use fairline_server::{BODY_BYTES_MAX, Problem, Shutdown};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
@@ -84,6 +84,7 @@ impl IntoResponseParts for Confidential {
 pub struct Idempotency {
     store: Store,
     caller_identities: Arc<CallerIdentities>,
+    body_bytes_max: usize,
     shutdown: Shutdown,
 }
 
@@ -96,7 +97,19 @@ impl Idempotency {
         caller_identities: impl Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync + 'static,
         shutdown: &Shutdown,
     ) -> Self {
-        Self { store: Store(pool), caller_identities: Arc::new(caller_identities), shutdown: shutdown.clone() }
+        Self {
+            store: Store(pool),
+            caller_identities: Arc::new(caller_identities),
+            body_bytes_max: BODY_BYTES_MAX,
+            shutdown: shutdown.clone(),
+        }
+    }
+
+    /// Accepts longer bodies, as the longest operation behind it does.
+    #[must_use]
+    pub fn with_body_bytes_max(mut self, body_bytes_max: usize) -> Self {
+        self.body_bytes_max = body_bytes_max;
+        self
     }
 
     /// Deletes expired responses.
@@ -160,7 +173,7 @@ pub async fn idempotent(State(idempotency): State<Idempotency>, request: Request
     // Callers that will be rejected cost no database call, and their body is not read.
     let Some(surest) = scopes.next() else { return next.run(Request::from_parts(parts, body)).await };
     let others: Vec<Scope> = scopes.collect();
-    let body = match fairline_server::read_body(body).await {
+    let body = match fairline_server::read_body(body, idempotency.body_bytes_max).await {
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
     };

@@ -26,30 +26,47 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::new(&problem_types::NOT_JSON)
-                .detail("Send it with the header `Content-Type: application/json`."));
-        }
-        let bytes = read(request.into_body()).await?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let field = error.path().to_string();
-            invalid_body(&field, &error.into_inner())
-        })?;
-        deserializer.end().map_err(|error| invalid_body(".", &error))?;
-        Ok(Self(value))
+        Ok(Self(read_json(request, BODY_BYTES_MAX).await?))
     }
 }
 
-/// Reads a body of at most [`BODY_BYTES_MAX`].
+/// The same for the few operations with longer bodies, which have a maximum of their own.
+#[derive(Debug, Clone)]
+pub struct LongJson<T, const BYTES_MAX: usize>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for LongJson<T, BYTES_MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        Ok(Self(read_json(request, BYTES_MAX).await?))
+    }
+}
+
+async fn read_json<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Result<T, Problem> {
+    if !is_json(request.headers()) {
+        return Err(
+            Problem::new(&problem_types::NOT_JSON).detail("Send it with the header `Content-Type: application/json`.")
+        );
+    }
+    let bytes = read(request.into_body(), bytes_max).await?;
+    let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let field = error.path().to_string();
+        invalid_body(&field, &error.into_inner())
+    })?;
+    deserializer.end().map_err(|error| invalid_body(".", &error))?;
+    Ok(value)
+}
+
+/// Reads a body of bounded length.
 ///
 /// # Errors
 /// 413 when it is longer; 503 when it did not arrive in time or was cut off, so that the client can
 /// send it again.
-pub async fn read(body: Body) -> Result<Bytes, Problem> {
-    to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
+pub async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    to_bytes(body, bytes_max).await.map_err(|error| {
         if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) {
-            Problem::new(&problem_types::BODY_TOO_LARGE).detail(format!("Send at most {BODY_BYTES_MAX} bytes."))
+            Problem::new(&problem_types::BODY_TOO_LARGE).detail(format!("Send at most {bytes_max} bytes."))
         } else {
             Problem::unavailable("The request body did not arrive completely. Send it again.")
         }
@@ -103,6 +120,14 @@ mod tests {
         let padded = |length: usize| format!("{:<length$}", r#"{"quantity":1}"#);
         assert_eq!(read(padded(BODY_BYTES_MAX)).await, Ok(1));
         assert_eq!(read(padded(BODY_BYTES_MAX + 1)).await.map_err(|(status, _)| status), Err(413));
+        let long = async |length: usize| {
+            let request = Request::builder().header(header::CONTENT_TYPE, "application/json");
+            let request = request.body(Body::from(padded(length))).expect("a request");
+            let read = LongJson::<Purchase, { 2 * BODY_BYTES_MAX }>::from_request(request, &()).await;
+            read.map(|LongJson(purchase)| purchase.quantity).map_err(|problem| problem.status().as_u16())
+        };
+        assert_eq!(long(2 * BODY_BYTES_MAX).await, Ok(1));
+        assert_eq!(long(2 * BODY_BYTES_MAX + 1).await, Err(413));
     }
 
     #[tokio::test]

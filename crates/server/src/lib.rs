@@ -28,7 +28,7 @@ mod watchdog;
 pub use address::{ClientAddress, TrustedProxies};
 #[doc(hidden)]
 pub use axum::http::StatusCode;
-pub use body::{BODY_BYTES_MAX, Json, read as read_body};
+pub use body::{BODY_BYTES_MAX, Json, LongJson, read as read_body};
 pub use command::program;
 pub use cookies::{cookies, cookies_named};
 pub use document::complete_document;

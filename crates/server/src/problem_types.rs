@@ -2,7 +2,7 @@
 
 crate::problem_types! {
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The request body is too large" {
-        merchant: "Send at most 16 KiB.",
+        merchant: "Send at most as many bytes as `detail` says: 16 KiB for most operations.",
     }
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Internal error" {
         shopper: "Try again. If it happens again, contact the shop.",
@@ -60,7 +60,7 @@ mod tests {
 
     async fn interrupted_body() -> Problem {
         let body = Body::from_stream(stream::iter([Err::<Bytes, _>(std::io::Error::other("cut off"))]));
-        read_body(body).await.expect_err("it was cut off")
+        read_body(body, BODY_BYTES_MAX).await.expect_err("it was cut off")
     }
 
     #[tokio::test]

@@ -48,6 +48,9 @@ const KEEPALIVE: TcpKeepalive =
 /// Sent data that stays unacknowledged for this long breaks the connection.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(60);
 
+/// Bytes of a long request body that must arrive each second on average.
+const BODY_BYTES_PER_S_MIN: usize = 64 * 1024;
+
 /// Limits of an accept loop.
 #[derive(Debug, Clone, Copy)]
 pub struct ServeLimits {
@@ -59,7 +62,8 @@ pub struct ServeLimits {
     pub newcomers_max: usize,
     /// Timeout for a request's headers, and for an idle kept-alive connection.
     pub header_timeout: Duration,
-    /// Timeout for a request's body, from when the service waits for it.
+    /// Timeout for a request's body, from when the service waits for it; longer by a second for
+    /// each 64 KiB that have arrived since, for uploads over slow links.
     pub body_timeout: Duration,
     /// Maximum size in bytes of request headers, and of each connection's read buffer. At least 8
     /// KiB.
@@ -245,6 +249,12 @@ impl hyper::body::Body for InTime {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            if let (Some(Ok(frame)), Some(late)) = (&frame, &mut self.late) {
+                let bytes = frame.data_ref().map_or(0, |bytes| bytes.len());
+                let earned = Duration::from_secs(1).mul_f64(bytes as f64 / BODY_BYTES_PER_S_MIN as f64);
+                let deadline = late.deadline() + earned;
+                late.as_mut().reset(deadline);
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)));
         }
         let late = || axum::Error::new(io::Error::new(io::ErrorKind::TimedOut, "the body did not come in time"));
@@ -322,6 +332,26 @@ mod tests {
         let promised = "POST /echo HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-length: 4\r\n\r\n";
         assert!(answer(address, promised).await.starts_with("HTTP/1.1 400"));
         assert!(answer(address, &format!("{promised}text")).await.ends_with("text"));
+    }
+
+    #[tokio::test]
+    async fn a_long_body_that_arrives_steadily_has_more_time() {
+        let limits = ServeLimits { body_timeout: Duration::from_millis(100), ..ServeLimits::default() };
+        let (address, _shutdown) = started(limits).await;
+        let (piece, pieces) = (vec![b'a'; 64 * 1024], 4);
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let head = format!(
+            "POST /echo HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            pieces * piece.len()
+        );
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        for _ in 0..pieces {
+            stream.write_all(&piece).await.expect("sent");
+            sleep(Duration::from_millis(60)).await;
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{}", answer.lines().next().unwrap_or_default());
     }
 
     #[tokio::test]

@@ -38,13 +38,17 @@ fsGroup: 65532
 seccompProfile: { type: RuntimeDefault }
 {{- end }}
 
-{{/* The files that a service mounts, each from a Secret: the controller's signing keys, and the certificate authorities. */}}
+{{/* What a service mounts: the controller's signing keys and images, and the certificate authorities. */}}
 {{- define "fairline.volumes" -}}
 {{- if eq .service "admission-controller" }}
 - name: keys
   secret:
     secretName: {{ required "The Secret with the signing keys is missing: set secrets.signingKeys.name." .root.Values.secrets.signingKeys.name }}
     defaultMode: 0440
+{{- with .root.Values.media.claim }}
+- name: media
+  persistentVolumeClaim: { claimName: {{ . }} }
+{{- end }}
 {{- end }}
 {{- with .root.Values.authorities.name }}
 - name: authorities
@@ -55,6 +59,9 @@ seccompProfile: { type: RuntimeDefault }
 {{- define "fairline.mounts" -}}
 {{- if eq .service "admission-controller" }}
 - { name: keys, mountPath: /keys, readOnly: true }
+{{- if .root.Values.media.claim }}
+- { name: media, mountPath: /media }
+{{- end }}
 {{- end }}
 {{- if .root.Values.authorities.name }}
 - { name: authorities, mountPath: /authorities, readOnly: true }
@@ -101,6 +108,9 @@ seccompProfile: { type: RuntimeDefault }
 {{- with .values.rehearsalUrl }}
 - { name: FAIRLINE_REHEARSAL_PROGRAM, value: /fairline }
 - { name: FAIRLINE_REHEARSAL_URL, value: {{ . | quote }} }
+{{- end }}
+{{- with .root.Values.media.url }}
+- { name: FAIRLINE_MEDIA_URL, value: {{ . | quote }} }
 {{- end }}
 {{- end }}
 

@@ -3,13 +3,15 @@
  */
 
 import type {
-  AddedOperator, AddedWebhook, AdminOrder, AdminOrders, AdminSale, AdminSales, AuditPage, EnrolmentCode, Enrolled, Invitations, InvitedOperator, NewSale, Operator, OperatorChange, Operators,
-  Rehearsal, RehearsalPlan, Report, RevokedTokens, Role, SaleChange, SaleCommand, Session, TotpSecret, Webhooks,
+  AddedOperator, AddedWebhook, AdminOrder, AdminOrders, AdminSale, AdminSales, AuditPage, EnrolmentCode, Enrolled, ImportReport, Invitations, InvitedOperator, NewProduct, NewSale, Operator,
+  OperatorChange, Operators, Product, ProductChange, Products, Rehearsal, RehearsalPlan, Report, RevokedTokens, Role, SaleChange, SaleCommand, Session, TotpSecret,
+  UploadedImage, Webhooks,
 } from "../shared/api";
 import { request, type Answer } from "../shared/http";
 
 const ROOT = "/api/admin";
 const SALES = `${ROOT}/sales`;
+const PRODUCTS = `${ROOT}/products`;
 
 export class AdminClient {
   #csrf = "";
@@ -152,6 +154,41 @@ export class AdminClient {
     return this.#request("POST", `${SALES}/${id}/lanes/${name}/invitations`, { count });
   }
 
+  /** Products that match the search, or all; those before a product, or the newest. */
+  products(search: string, archived: boolean, before: string | undefined): Promise<Answer<Products>> {
+    const wanted = new URLSearchParams({ search, archived: String(archived), ...(before !== undefined && { before }) });
+    return this.#request("GET", `${PRODUCTS}?${wanted.toString()}`);
+  }
+
+  product(id: string): Promise<Answer<Product>> {
+    return this.#request("GET", `${PRODUCTS}/${id}`);
+  }
+
+  createProduct(product: NewProduct): Promise<Answer<Product>> {
+    return this.#request("POST", PRODUCTS, product);
+  }
+
+  changeProduct(id: string, change: ProductChange): Promise<Answer<Product>> {
+    return this.#request("PATCH", `${PRODUCTS}/${id}`, change);
+  }
+
+  archiveProduct(id: string, archived: boolean): Promise<Answer<Product>> {
+    return this.#request("POST", `${PRODUCTS}/${id}/${archived ? "archive" : "unarchive"}`);
+  }
+
+  deleteProduct(id: string): Promise<Answer<unknown>> {
+    return this.#request("DELETE", `${PRODUCTS}/${id}`);
+  }
+
+  /** Imports a table of products, or only checks it. */
+  importProducts(table: Blob, dryRun: boolean): Promise<Answer<ImportReport>> {
+    return this.#upload(`${PRODUCTS}.csv?dry_run=${String(dryRun)}`, table, "text/csv");
+  }
+
+  uploadImage(image: Blob): Promise<Answer<UploadedImage>> {
+    return this.#upload(`${ROOT}/media`, image, image.type);
+  }
+
   webhooks(): Promise<Answer<Webhooks>> {
     return this.#request("GET", `${ROOT}/webhooks`);
   }
@@ -171,6 +208,10 @@ export class AdminClient {
   #remember(answer: Answer<Session>): Answer<Session> {
     if (answer.kind === "ok") this.#csrf = answer.body.csrf;
     return answer;
+  }
+
+  #upload<T>(address: string, body: Blob, type: string): Promise<Answer<T>> {
+    return request<T>(address, { method: "POST", headers: { "x-csrf-token": this.#csrf, "content-type": type }, body });
   }
 
   #request<T>(method: string, address: string, body?: object): Promise<Answer<T>> {

@@ -9,6 +9,9 @@ import { AuditScreen } from "./screens/audit";
 import { AdminClient } from "./client";
 import { fill, part } from "./components/element";
 import { OperatorsScreen } from "./screens/operators";
+import { ProductImportScreen } from "./screens/product-import";
+import { ProductScreen } from "./screens/product";
+import { ProductsScreen } from "./screens/products";
 import { ReportScreen } from "./screens/report";
 import { SaleForm } from "./screens/sale-form";
 import { SaleScreen } from "./screens/sale";
@@ -91,10 +94,17 @@ function at(address: string): Screen {
   const [kind, id, what] = path.split("/");
   if (kind === "sales" && id !== undefined) return what === "report" ? new ReportScreen(context, id) : new SaleScreen(context, id);
   if (kind === "new") return context.may("operator") ? new SaleForm(context, asked.get("copy") ?? undefined) : new AccessDeniedScreen();
+  if (kind === "products") return productScreen(id);
   if (kind === "audit") return new AuditScreen(context, asked.get("sale") ?? undefined);
   if (kind === "operators") return new OperatorsScreen(context);
   if (kind === "webhooks") return new WebhooksScreen(context);
   return new SalesScreen(context);
+}
+
+function productScreen(id: string | undefined): Screen {
+  if (id === undefined) return new ProductsScreen(context);
+  if ((id === "new" || id === "import") && !context.may("operator")) return new AccessDeniedScreen();
+  return id === "import" ? new ProductImportScreen(context) : new ProductScreen(context, id === "new" ? undefined : id);
 }
 
 function show(): void {

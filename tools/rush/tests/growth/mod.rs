@@ -36,14 +36,18 @@ const DUE: u32 = 100;
 const PAGES: f64 = 1200.0;
 const PAGES_PER_ROW: f64 = 30.0;
 /// Tables that do not grow with the business, or not by themselves.
-const SMALL: [&str; 8] = [
+const SMALL: [&str; 12] = [
     "api_tokens",
     "checkouts",
     "enrolments",
     "installation",
+    "media",
     "operator_sessions",
     "operators",
+    "product_images",
+    "products",
     "revoked_keys",
+    "variants",
     "webhooks",
 ];
 /// Round trips to Postgres in one transaction of a tick, at most, whatever the sale.

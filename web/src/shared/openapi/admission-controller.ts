@@ -133,6 +133,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/media": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Upload an image: JPEG, PNG or WebP, at most 10 MiB and 40 megapixels. */
+        post: operations["upload_image"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/operators": {
         parameters: {
             query?: never;
@@ -203,6 +220,98 @@ export interface paths {
          *     end.
          */
         post: operations["renew_totp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/products": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the products, the newest first. */
+        get: operations["list_products"];
+        put?: never;
+        /** Create a product. */
+        post: operations["create_product"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/products.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Download all products as CSV, a row for each variant. */
+        get: operations["product_table"];
+        put?: never;
+        /**
+         * Import products from CSV: all rows, or none if one is wrong. A row updates the variant with its
+         *     SKU, or adds one.
+         */
+        post: operations["import_products"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/products/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a product. */
+        get: operations["show_product"];
+        put?: never;
+        post?: never;
+        /** Delete a product with its variants. */
+        delete: operations["delete_product"];
+        options?: never;
+        head?: never;
+        /** Change a product. Lists that are given replace the existing ones. */
+        patch: operations["change_product"];
+        trace?: never;
+    };
+    "/api/admin/products/{id}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Archive a product: it is offered for new sales no more. */
+        post: operations["archive_product"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/products/{id}/unarchive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a product back from the archive. */
+        post: operations["unarchive_product"];
         delete?: never;
         options?: never;
         head?: never;
@@ -763,6 +872,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/media/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read an image. What a path names never changes. */
+        get: operations["show_image"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/metrics": {
         parameters: {
             query?: never;
@@ -853,6 +979,24 @@ export interface components {
              */
             secret: string;
         };
+        /** @description An image of a product. */
+        AdminImage: {
+            /** @description What the image shows, for screen readers; empty if it adds nothing to the text. */
+            alt: string;
+            /**
+             * Format: int32
+             * @description The height of the upload, in pixels.
+             */
+            height: number;
+            media: string;
+            /** @description Its files, from the narrowest. */
+            sizes: components["schemas"]["MediaSize"][];
+            /**
+             * Format: int32
+             * @description The width of the upload, in pixels.
+             */
+            width: number;
+        };
         /** @description One signing key. */
         AdminKey: {
             /** @description Its name in the key set and in every token. */
@@ -894,6 +1038,26 @@ export interface components {
              * @description Shoppers who wait in it, as of the last tick.
              */
             waiting: number;
+        };
+        /** @description A stored image. */
+        AdminMedia: {
+            /**
+             * Format: int32
+             * @description The height of the upload, in pixels.
+             */
+            height: number;
+            /**
+             * @description The name by which products refer to it.
+             * @example 5a3c1b…
+             */
+            media: string;
+            /** @description Its files, from the narrowest. */
+            sizes: components["schemas"]["MediaSize"][];
+            /**
+             * Format: int32
+             * @description The width of the upload, in pixels.
+             */
+            width: number;
         };
         /** @description An operator. */
         AdminOperator: {
@@ -959,6 +1123,61 @@ export interface components {
              */
             next: string | null;
             orders: components["schemas"]["AdminOrder"][];
+        };
+        /** @description A product, with its variants. */
+        AdminProduct: {
+            /** @description Whether it is offered for new sales no more. */
+            archived: boolean;
+            /** @description In the order of display. */
+            attributes: components["schemas"]["Attribute"][];
+            /** Format: date-time */
+            created_at: string;
+            description: string;
+            /** Format: uuid */
+            id: string;
+            /** @description In the order of display. */
+            images: components["schemas"]["AdminImage"][];
+            name: string;
+            /** Format: date-time */
+            updated_at: string;
+            /** @description In the order of display. */
+            variants: components["schemas"]["AdminVariant"][];
+            /**
+             * Format: int32
+             * @description Raised by each change. A change names the version that it is based on.
+             */
+            version: number;
+        };
+        /** @description A product in a list. */
+        AdminProductSummary: {
+            /** @description Whether it is offered for new sales no more. */
+            archived: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** @description The SKU of its first variant, if it has one. */
+            first_sku: string | null;
+            /** Format: uuid */
+            id: string;
+            image: components["schemas"]["AdminImage"] | null;
+            name: string;
+            /** Format: date-time */
+            updated_at: string;
+            /**
+             * Format: int64
+             * @description The number of its variants.
+             */
+            variants: number;
+            /** Format: int32 */
+            version: number;
+        };
+        /** @description Products, the newest first. */
+        AdminProducts: {
+            /**
+             * Format: uuid
+             * @description The value of `before` for the next page, if there is one.
+             */
+            next: string | null;
+            products: components["schemas"]["AdminProductSummary"][];
         };
         /** @description A sale, with its stock, its lines and its settings. */
         AdminSale: components["schemas"]["SaleCard"] & {
@@ -1077,6 +1296,26 @@ export interface components {
         AdminTokens: {
             tokens: components["schemas"]["AdminToken"][];
         };
+        /** @description A variant of a product. */
+        AdminVariant: {
+            /** @description In the order of display. */
+            attributes: components["schemas"]["Attribute"][];
+            /** @description ISO 4217 code. */
+            currency: string;
+            /** @description Its Global Trade Item Number, if it has one. */
+            gtin: string | null;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: int64
+             * @description The list price of one unit in the currency's minor unit.
+             */
+            price_minor: number;
+            /** @description Stock keeping unit: unique in the shop. */
+            sku: string;
+            /** @description What distinguishes it from the product's other variants. */
+            title: string;
+        };
         /** @description A webhook. */
         AdminWebhook: {
             /** Format: date-time */
@@ -1118,6 +1357,13 @@ export interface components {
         AdmitNow: {
             /** Format: int32 */
             count: number;
+        };
+        /** @description An attribute, such as `Material: leather`. */
+        Attribute: {
+            /** @example Material */
+            name: string;
+            /** @example leather */
+            value: string;
         };
         /** @description A change that an operator has made. */
         AuditEntry: {
@@ -1171,6 +1417,23 @@ export interface components {
             new: string;
             old: string;
         };
+        /** @description The changes of a product. Fields that are left out stay as they are. */
+        ChangeProduct: {
+            /** @description All attributes, in the order of display. */
+            attributes?: components["schemas"]["Attribute"][];
+            description?: string;
+            /** @description All images, in the order of display. */
+            images?: components["schemas"]["ImageFields"][];
+            name?: string;
+            /** @description All variants, in the order of display. Those that are missing are deleted. */
+            variants?: components["schemas"]["VariantFields"][];
+            /**
+             * Format: int32
+             * @description The version that the change is based on. If the product has another one by now, nothing is
+             *     changed.
+             */
+            version: number;
+        };
         /** @description The changes of a sale. Fields that are left out stay as they are. */
         ChangeSale: {
             /** @description When it ends; only while it is scheduled. Null: only when an operator closes it. */
@@ -1215,6 +1478,19 @@ export interface components {
          * @example #2743d2
          */
         Colour: string;
+        /** @description A new product. */
+        CreateProduct: {
+            /** @description In the order of display; at most 30. */
+            attributes?: components["schemas"]["Attribute"][];
+            /** @description A sentence or two about it. */
+            description?: string;
+            /** @description In the order of display; at most 12. */
+            images?: components["schemas"]["ImageFields"][];
+            /** @example Running shoe */
+            name: string;
+            /** @description In the order of display; at most 200. */
+            variants?: components["schemas"]["VariantFields"][];
+        };
         /** @description A new sale. */
         CreateSale: {
             /**
@@ -1405,6 +1681,44 @@ export interface components {
             removed: number;
         };
         /**
+         * Format: binary
+         * @description The bytes of an image, for the OpenAPI document.
+         */
+        ImageBytes: string;
+        /** @description An image, as it is written. */
+        ImageFields: {
+            /** @description What the image shows, for screen readers; empty if it adds nothing to the text. */
+            alt?: string;
+            /** @description `media` of an uploaded image. */
+            media: string;
+        };
+        /** @description An error of an imported table. */
+        ImportError: {
+            /** @description The column, if the error is in one. */
+            column: string | null;
+            detail: string;
+            /**
+             * Format: int64
+             * @description The line of the file at which the row begins, from 1.
+             */
+            line: number;
+        };
+        /** @description What an import has changed, or would change. */
+        ImportReport: {
+            /** @description Whether nothing was written. */
+            dry_run: boolean;
+            /** @description The number of all errors. */
+            error_count: number;
+            /** @description The first hundred errors, by line. With one, nothing is written. */
+            errors: components["schemas"]["ImportError"][];
+            products_changed: number;
+            products_created: number;
+            /** @description Rows of the table. */
+            rows: number;
+            variants_changed: number;
+            variants_created: number;
+        };
+        /**
          * @description New invitations, each for one place in the lane on any device. They are not shown again, and not
          *     stored, except for a day with an `Idempotency-Key`.
          */
@@ -1475,6 +1789,19 @@ export interface components {
         } | {
             /** @enum {string} */
             type: "beat";
+        };
+        /** @description A file of an image. */
+        MediaSize: {
+            /**
+             * @description Its path on the public address.
+             * @example /media/5a3c1b…-320.jpg
+             */
+            path: string;
+            /**
+             * Format: int32
+             * @description In pixels.
+             */
+            width: number;
         };
         /** @description A minute of the sale. */
         MinuteReport: {
@@ -1836,6 +2163,11 @@ export interface components {
          * @enum {string}
          */
         Status: "scheduled" | "open" | "paused" | "sold_out" | "closed";
+        /**
+         * Format: binary
+         * @description The bytes of an image, for the OpenAPI document.
+         */
+        StoredImage: string;
         /** @description The theme of a sale's pages: colours and texts. A missing field has the default. */
         Theme: {
             /** @description Buttons and links. */
@@ -1855,6 +2187,42 @@ export interface components {
             totp_secret: string;
             /** @description The secret as a URL, for a link or a QR code. */
             totp_url: string;
+        };
+        /** @description A variant, as it is written. */
+        VariantFields: {
+            /** @description In the order of display; at most 30. */
+            attributes?: components["schemas"]["Attribute"][];
+            /**
+             * @description ISO 4217 code.
+             * @example EUR
+             */
+            currency: string;
+            /**
+             * @description Its Global Trade Item Number (EAN, UPC), if it has one: 8, 12, 13 or 14 digits.
+             * @example 4006381333931
+             */
+            gtin?: string | null;
+            /**
+             * Format: uuid
+             * @description The id of an existing variant of the product, which this one replaces. By default the
+             *     variant with the same SKU, or a new one.
+             */
+            id?: string;
+            /**
+             * Format: int64
+             * @description The list price of one unit in the currency's minor unit.
+             */
+            price_minor: number;
+            /**
+             * @description Stock keeping unit: unique in the shop. Letters, digits and `._/+-`.
+             * @example SHOE-42
+             */
+            sku: string;
+            /**
+             * @description What distinguishes it from the product's other variants.
+             * @example EU 42
+             */
+            title?: string;
         };
         /**
          * @description How long tickets of the sale's own line waited, in seconds: from joining, or from the opening if
@@ -2333,6 +2701,104 @@ export interface operations {
             };
         };
     };
+    upload_image: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "image/jpeg": components["schemas"]["ImageBytes"];
+                "image/png": components["schemas"]["ImageBytes"];
+                "image/webp": components["schemas"]["ImageBytes"];
+            };
+        };
+        responses: {
+            /** @description The image. It is deleted if no product uses it for a day. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminMedia"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No storage for images is configured. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body does not have the content type that is documented. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The image is damaged, too large, or of another type. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_operators: {
         parameters: {
             query?: never;
@@ -2754,6 +3220,702 @@ export interface operations {
                 };
             };
             /** @description There is no such operator. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_products: {
+        parameters: {
+            query?: {
+                /** @description A part of the name, or the beginning of a SKU. */
+                search?: string;
+                /** @description Only archived products, or only others. */
+                archived?: boolean;
+                /** @description Only products that were created before this one. */
+                before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of at most 50 products. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminProducts"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The text to search for is too long. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_product: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateProduct"];
+            };
+        };
+        responses: {
+            /** @description The product. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminProduct"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A SKU is taken, or there are 10,000 products already. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body does not have the content type that is documented. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    product_table: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The products. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_products: {
+        parameters: {
+            query?: {
+                /** @description Whether only to check the table: nothing is written, and errors are part of the report. */
+                dry_run?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description What was changed; of a dry run, what would be, or the errors. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportReport"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There would be more than 10,000 products. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body does not have the content type that is documented. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A row is wrong: `errors` has the lines. Nothing was changed. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_product: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The product. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminProduct"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such product. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_product: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The product is deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such product. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_product: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeProduct"];
+            };
+        };
+        responses: {
+            /** @description The product. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminProduct"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such product. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The product has another version by now, or a SKU is taken. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body does not have the content type that is documented. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    archive_product: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The product. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminProduct"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such product. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unarchive_product: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The product. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminProduct"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such product. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5599,6 +6761,73 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_image: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `{media}-{width}.{extension}`, as the product has it. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image. May be cached. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": components["schemas"]["StoredImage"];
+                    "image/webp": components["schemas"]["StoredImage"];
+                };
+            };
+            /** @description The image has the entity tag that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such image. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,93 @@
+//! Why an image is not stored or shown, and the mapping to HTTP.
+
+use fairline_media::{NotPrepared, Rejected, StoreFailed};
+use fairline_server::Problem;
+use tracing::error;
+
+use crate::{db::StoreError, error::CommonError, problem_types};
+
+/// Why a request about an image was rejected or failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MediaError {
+    #[error("no storage for images is configured")]
+    NoMedia,
+    #[error("the request body is not an image")]
+    UnsupportedImage,
+    #[error(transparent)]
+    Rejected(Rejected),
+    #[error("too many images are uploaded at the same time")]
+    TooManyUploads,
+    #[error("there is no such image")]
+    UnknownImage,
+    #[error(transparent)]
+    Storage(#[from] StoreFailed),
+    #[error("an internal error occurred")]
+    Failed,
+    #[error(transparent)]
+    Common(CommonError),
+}
+
+impl From<NotPrepared> for MediaError {
+    fn from(not_prepared: NotPrepared) -> Self {
+        match not_prepared {
+            NotPrepared::Busy => Self::TooManyUploads,
+            NotPrepared::Rejected(rejected) => Self::Rejected(rejected),
+        }
+    }
+}
+
+impl From<StoreError> for MediaError {
+    fn from(error: StoreError) -> Self {
+        Self::Common(error.into())
+    }
+}
+
+impl From<MediaError> for Problem {
+    fn from(error: MediaError) -> Self {
+        match error {
+            MediaError::NoMedia => Self::new(&problem_types::NO_MEDIA)
+                .detail("Start the controllers with `FAIRLINE_MEDIA_URL`; see docs/operations.md."),
+            MediaError::UnsupportedImage => Self::new(&problem_types::UNSUPPORTED_IMAGE)
+                .detail("Send a JPEG, PNG or WebP image with the header `Content-Type: image/jpeg`, `image/png` or `image/webp`."),
+            MediaError::Rejected(rejected) => {
+                Self::new(&problem_types::IMAGE_REJECTED).detail(format!("It was not stored: {rejected}."))
+            }
+            MediaError::TooManyUploads => {
+                Self::unavailable("Other images are being prepared. Try again in a few seconds.")
+            }
+            MediaError::UnknownImage => {
+                Self::new(&problem_types::UNKNOWN_IMAGE).detail("It was deleted, or the path is wrong.")
+            }
+            MediaError::Storage(_) => {
+                error!(detail = %format!("{error}."), "media storage failed");
+                Self::unavailable("The storage of images does not answer. Try again.")
+            }
+            MediaError::Failed => {
+                error!(detail = %format!("{error}."), "admin request failed");
+                Self::new(&fairline_server::problem_types::INTERNAL)
+                    .detail("The request failed and was logged. Try again.")
+            }
+            MediaError::Common(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
+
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(MediaError {
+            NoMedia,
+            UnsupportedImage,
+            Rejected(Rejected::Damaged),
+            TooManyUploads,
+            UnknownImage,
+            Storage(StoreFailed("no answer within 10 s".to_owned())),
+            Failed,
+            Common(CommonError::Store(StoreError::Corrupt("a row".to_owned()))),
+        }))
+    }
+}

@@ -1,0 +1,14 @@
+//! Products with their variants as CSV, for spreadsheets: export and import.
+//!
+//! - [`format`] is the table: its columns and its cells. [`plan`] decides what an import changes.
+//!   Both are pure.
+//! - A row is a variant; the fields of its product are repeated, or given in one row.
+
+pub(crate) mod error;
+mod format;
+mod plan;
+pub(super) mod routes;
+pub(crate) mod service;
+mod store;
+
+pub(crate) use format::read;

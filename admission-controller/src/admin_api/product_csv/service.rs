@@ -1,0 +1,172 @@
+//! Exports products page by page, and imports them in one transaction.
+
+use axum::body::Bytes;
+use fairline_sale::decimals;
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    error::TableError,
+    format::{COLUMNS, Errors, ImportError, Row, attributes_text, read, written},
+    plan::{Plan, plan},
+    store::{ExportRow, Named, count_products, known, write},
+};
+use crate::{
+    admin_api::products::{error::ProductError, fields::PRODUCTS_MAX},
+    db::{By, Store, StoreError},
+};
+
+/// Products that are read from the database at once.
+const PRODUCTS_AT_ONCE: i64 = 20;
+
+/// What the routes of the table need.
+#[derive(Clone)]
+pub(crate) struct ProductTable {
+    pub(crate) store: Store,
+}
+
+/// What an import has changed, or would change.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImportReport {
+    /// Whether nothing was written.
+    dry_run: bool,
+    /// Rows of the table.
+    rows: usize,
+    products_created: usize,
+    products_changed: usize,
+    variants_created: usize,
+    variants_changed: usize,
+    /// The first hundred errors, by line. With one, nothing is written.
+    errors: Vec<ImportError>,
+    /// The number of all errors.
+    error_count: usize,
+}
+
+impl ImportReport {
+    fn new(dry_run: bool, rows: usize, planned: Result<&Plan, Errors>) -> Self {
+        let nothing = Plan::default();
+        let (plan, errors) = match planned {
+            Ok(plan) => (plan, Errors::default()),
+            Err(errors) => (&nothing, errors),
+        };
+        Self {
+            dry_run,
+            rows,
+            products_created: plan.new_products.len(),
+            products_changed: plan.changed_products.len(),
+            variants_created: plan.new_variants.len(),
+            variants_changed: plan.changed_variants.len(),
+            errors: errors.listed,
+            error_count: errors.count,
+        }
+    }
+}
+
+impl ProductTable {
+    /// The first line of the table.
+    pub(super) fn header() -> Vec<u8> {
+        written([COLUMNS])
+    }
+
+    /// The next lines of the table after a product, and the last product on them, if there is one.
+    pub(super) async fn page(&self, after: Uuid) -> Result<(Vec<u8>, Option<Uuid>), StoreError> {
+        let rows = self.store.export_products(after, PRODUCTS_AT_ONCE).await?;
+        // An empty page is the last.
+        let next = rows.last().map(|row| row.product_id);
+        let lines: Vec<[String; COLUMNS.len()]> = rows.into_iter().map(cells).collect();
+        Ok((written(lines.iter().map(|line| line.each_ref().map(String::as_str))), next))
+    }
+
+    /// Imports a table: all of it, or nothing.
+    pub(super) async fn import(&self, by: &By, table: Bytes, dry_run: bool) -> Result<ImportReport, TableError> {
+        let rows = spawn_blocking(move || read(&table)).await.map_err(|_| TableError::Failed)?;
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(errors) => return rejected(dry_run, 0, errors),
+        };
+        let mut transaction = self.store.begin_import(by).await?;
+        let known = known(&mut transaction, &named(&rows)).await?;
+        let plan = match plan(&rows, &known) {
+            Ok(plan) => plan,
+            Err(errors) => return rejected(dry_run, rows.len(), errors),
+        };
+        let products = count_products(&mut transaction).await?;
+        if products.saturating_add(i64::try_from(plan.new_products.len()).unwrap_or(i64::MAX)) > PRODUCTS_MAX {
+            return Err(ProductError::TooManyProducts { most: PRODUCTS_MAX }.into());
+        }
+        // A dry run writes, too, so that the database checks the rows as well.
+        write(&mut transaction, &plan).await?;
+        if dry_run {
+            transaction.rollback().await.map_err(StoreError::from)?;
+        } else {
+            transaction.commit().await.map_err(StoreError::from)?;
+        }
+        Ok(ImportReport::new(dry_run, rows.len(), Ok(&plan)))
+    }
+}
+
+/// Of a dry run, errors are the result.
+fn rejected(dry_run: bool, rows: usize, errors: Errors) -> Result<ImportReport, TableError> {
+    if dry_run {
+        return Ok(ImportReport::new(dry_run, rows, Err(errors)));
+    }
+    let count = errors.count;
+    let errors = serde_json::to_value(errors.listed).unwrap_or_default();
+    Err(TableError::Rejected { count, errors })
+}
+
+/// What the rows name.
+fn named(rows: &[Row]) -> Named<'_> {
+    let all = |column: &'static str| rows.iter().filter_map(move |row| row.filled(column));
+    Named {
+        skus: all("sku").collect(),
+        ids: all("product_id").filter_map(|id| Uuid::try_parse(id).ok()).collect(),
+        names: all("product").collect(),
+    }
+}
+
+fn cells(row: ExportRow) -> [String; COLUMNS.len()] {
+    let currency = row.currency.unwrap_or_default();
+    [
+        row.product_id.to_string(),
+        row.product,
+        row.description,
+        attributes_text(&row.product_attributes),
+        if row.archived { "yes" } else { "no" }.to_owned(),
+        row.sku.unwrap_or_default(),
+        row.title.unwrap_or_default(),
+        row.attributes.map(|attributes| attributes_text(&attributes)).unwrap_or_default(),
+        row.price_minor.map(|price_minor| amount(price_minor, &currency)).unwrap_or_default(),
+        currency,
+        row.gtin.unwrap_or_default(),
+    ]
+}
+
+/// An amount as an import reads it: `49.00`.
+fn amount(minor: i64, currency: &str) -> String {
+    let digits = decimals(currency);
+    let unit = 10_i64.pow(digits);
+    match digits {
+        0 => minor.to_string(),
+        _ => format!("{}.{:0width$}", minor / unit, minor % unit, width = digits as usize),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_sale::minor_units;
+
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_back() {
+        for (minor, currency, text) in
+            [(4900, "EUR", "49.00"), (5, "EUR", "0.05"), (500, "JPY", "500"), (1500, "KWD", "1.500")]
+        {
+            assert_eq!(amount(minor, currency), text);
+            assert_eq!(minor_units(text, currency), Some(minor));
+        }
+    }
+}

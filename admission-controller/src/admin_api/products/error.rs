@@ -1,0 +1,76 @@
+//! Why a product is not shown or written, and the mapping to HTTP.
+
+use fairline_server::Problem;
+
+use crate::{db::StoreError, error::CommonError, problem_types};
+
+/// Why a request about a product was rejected or failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProductError {
+    #[error("the field `{field}` must {must}")]
+    WrongPart { field: String, must: &'static str },
+    #[error("there is no such product")]
+    UnknownProduct,
+    #[error("there are {most} products already")]
+    TooManyProducts { most: i64 },
+    #[error("the product has version {version} by now")]
+    ProductChanged { version: i32 },
+    /// Without the SKU, if another request has taken it at the same moment.
+    #[error("a variant of another product has the SKU")]
+    SkuTaken { sku: Option<String> },
+    #[error(transparent)]
+    Common(#[from] CommonError),
+}
+
+impl From<StoreError> for ProductError {
+    fn from(error: StoreError) -> Self {
+        if error.is_refused_by("variants_sku_is_unique") {
+            Self::SkuTaken { sku: None }
+        } else {
+            Self::Common(error.into())
+        }
+    }
+}
+
+impl From<ProductError> for Problem {
+    fn from(error: ProductError) -> Self {
+        match error {
+            ProductError::WrongPart { field, must } => Self::new(&fairline_server::problem_types::INVALID_BODY)
+                .detail(format!("The field `{field}` must {must}."))
+                .with("field", field),
+            ProductError::UnknownProduct => Self::new(&problem_types::UNKNOWN_PRODUCT)
+                .detail("Check the id; `GET /api/admin/products` lists the products."),
+            ProductError::TooManyProducts { most } => Self::new(&problem_types::TOO_MANY_PRODUCTS)
+                .detail(format!("There are already {most}, which is the maximum. Delete products that no sale uses.")),
+            ProductError::ProductChanged { version } => Self::new(&problem_types::PRODUCT_CHANGED)
+                .detail(format!("It has version {version} by now. Nothing was changed; load it again."))
+                .with("version", version),
+            ProductError::SkuTaken { sku: Some(sku) } => Self::new(&problem_types::SKU_TAKEN)
+                .detail(format!("A variant of another product has the SKU {sku}. Nothing was changed."))
+                .with("sku", sku),
+            ProductError::SkuTaken { sku: None } => Self::new(&problem_types::SKU_TAKEN)
+                .detail("A variant of another product has one of the SKUs. Nothing was changed."),
+            ProductError::Common(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
+
+    use super::*;
+    use crate::error::tests::refused;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        let errors = every_variant!(ProductError {
+            WrongPart { field: "variants[0].sku".to_owned(), must: "differ from those of the other variants" },
+            UnknownProduct,
+            TooManyProducts { most: 10_000 },
+            ProductChanged { version: 2 },
+            SkuTaken { sku: Some("SHOE-42".to_owned()) },
+            Common(CommonError::WrongField { field: "name", must: "have 1 to 120 characters" }),
+        });
+        problems(errors.into_iter().chain(["variants_sku_is_unique", "variants_price_has_a_bound"].map(refused)))
+    }
+}

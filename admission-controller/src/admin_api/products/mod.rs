@@ -1,0 +1,8 @@
+//! The catalogue: products and their variants.
+
+pub(crate) mod error;
+pub(crate) mod fields;
+pub(super) mod routes;
+pub(crate) mod service;
+mod store;
+mod view;

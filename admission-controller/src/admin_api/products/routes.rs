@@ -1,0 +1,148 @@
+//! The routes of products.
+
+use axum::{Extension, extract::State, http::StatusCode};
+use fairline_server::{LongJson, Path, Problem, ProblemBody, Query};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    fields::{ChangeProduct, CreateProduct, PRODUCT_BYTES_MAX},
+    service::{PAGE, Products, id_of},
+    view::{AdminProduct, AdminProductSummary},
+};
+use crate::{admin_api::AdminState, auth::operator::Operator};
+
+pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::new()
+        .routes(routes!(create_product, list_products))
+        .routes(routes!(show_product, change_product, delete_product))
+        .routes(routes!(archive_product))
+        .routes(routes!(unarchive_product))
+}
+
+/// Products, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+struct AdminProducts {
+    products: Vec<AdminProductSummary>,
+    /// The value of `before` for the next page, if there is one.
+    #[schema(required)]
+    next: Option<Uuid>,
+}
+
+/// Selects products.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Listing {
+    /// A part of the name, or the beginning of a SKU.
+    search: Option<String>,
+    /// Only archived products, or only others.
+    archived: Option<bool>,
+    /// Only products that were created before this one.
+    before: Option<Uuid>,
+}
+
+/// Create a product.
+#[utoipa::path(post, path = "/api/admin/products", request_body = CreateProduct, security(("admin" = [])), responses(
+    (status = 201, description = "The product.", body = AdminProduct),
+    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
+    (status = 409, description = "A SKU is taken, or there are 10,000 products already.", body = ProblemBody),
+    (status = 422, description = "A field is wrong.", body = ProblemBody),
+))]
+async fn create_product(
+    State(products): State<Products>,
+    Extension(operator): Extension<Operator>,
+    LongJson(new): LongJson<CreateProduct, PRODUCT_BYTES_MAX>,
+) -> Result<(StatusCode, axum::Json<AdminProduct>), Problem> {
+    Ok((StatusCode::CREATED, axum::Json(products.create(&operator.by(), new).await?)))
+}
+
+/// List the products, the newest first.
+#[utoipa::path(get, path = "/api/admin/products", params(Listing), security(("admin" = [])), responses(
+    (status = 200, description = "A page of at most 50 products.", body = AdminProducts),
+    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
+    (status = 422, description = "The text to search for is too long.", body = ProblemBody),
+))]
+async fn list_products(
+    State(products): State<Products>,
+    Query(Listing { search, archived, before }): Query<Listing>,
+) -> Result<axum::Json<AdminProducts>, Problem> {
+    let products = products.list(search.as_deref(), archived, before).await?;
+    let next = products.last().map(|product| product.id).filter(|_| products.len() == PAGE);
+    Ok(axum::Json(AdminProducts { products, next }))
+}
+
+/// Show a product.
+#[utoipa::path(get, path = "/api/admin/products/{id}", params(("id" = String, Path)), security(("admin" = [])), responses(
+    (status = 200, description = "The product.", body = AdminProduct),
+    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
+    (status = 404, description = "There is no such product.", body = ProblemBody),
+))]
+async fn show_product(
+    State(products): State<Products>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<AdminProduct>, Problem> {
+    Ok(axum::Json(products.show(id_of(&id)?).await?))
+}
+
+/// Change a product. Lists that are given replace the existing ones.
+#[utoipa::path(patch, path = "/api/admin/products/{id}", params(("id" = String, Path)), request_body = ChangeProduct,
+    security(("admin" = [])), responses(
+    (status = 200, description = "The product.", body = AdminProduct),
+    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
+    (status = 404, description = "There is no such product.", body = ProblemBody),
+    (status = 409, description = "The product has another version by now, or a SKU is taken.", body = ProblemBody),
+    (status = 422, description = "A field is wrong.", body = ProblemBody),
+))]
+async fn change_product(
+    State(products): State<Products>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+    LongJson(change): LongJson<ChangeProduct, PRODUCT_BYTES_MAX>,
+) -> Result<axum::Json<AdminProduct>, Problem> {
+    Ok(axum::Json(products.change(&operator.by(), id_of(&id)?, change).await?))
+}
+
+/// Archive a product: it is offered for new sales no more.
+#[utoipa::path(post, path = "/api/admin/products/{id}/archive", params(("id" = String, Path)), security(("admin" = [])), responses(
+    (status = 200, description = "The product.", body = AdminProduct),
+    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
+    (status = 404, description = "There is no such product.", body = ProblemBody),
+))]
+async fn archive_product(
+    State(products): State<Products>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<AdminProduct>, Problem> {
+    Ok(axum::Json(products.archive(&operator.by(), id_of(&id)?, true).await?))
+}
+
+/// Take a product back from the archive.
+#[utoipa::path(post, path = "/api/admin/products/{id}/unarchive", params(("id" = String, Path)), security(("admin" = [])), responses(
+    (status = 200, description = "The product.", body = AdminProduct),
+    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
+    (status = 404, description = "There is no such product.", body = ProblemBody),
+))]
+async fn unarchive_product(
+    State(products): State<Products>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<AdminProduct>, Problem> {
+    Ok(axum::Json(products.archive(&operator.by(), id_of(&id)?, false).await?))
+}
+
+/// Delete a product with its variants.
+#[utoipa::path(delete, path = "/api/admin/products/{id}", params(("id" = String, Path)), security(("admin" = [])), responses(
+    (status = 204, description = "The product is deleted."),
+    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
+    (status = 404, description = "There is no such product.", body = ProblemBody),
+))]
+async fn delete_product(
+    State(products): State<Products>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    products.delete(&operator.by(), id_of(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

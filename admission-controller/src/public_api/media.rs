@@ -1,0 +1,74 @@
+//! The images of products. Their path needs no cookie and sets none, so that a CDN can keep them.
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use fairline_media::{MediaName, MediaStore};
+use fairline_server::{Path, Problem, ProblemBody};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::admin_api::media::error::MediaError;
+
+pub(crate) fn routes(files: Option<MediaStore>) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(show_image)).with_state(files)
+}
+
+/// The bytes of an image, for the OpenAPI document.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct StoredImage(Vec<u8>);
+
+/// Read an image. What a path names never changes.
+#[utoipa::path(get, path = "/media/{name}", params(
+    ("name" = String, Path, description = "`{media}-{width}.{extension}`, as the product has it.")), responses(
+    (status = 200, description = "The image. May be cached.", content(
+        (StoredImage = "image/jpeg"), (StoredImage = "image/webp"))),
+    (status = 304, description = "The image has the entity tag that the caller has."),
+    (status = 404, description = "There is no such image.", body = ProblemBody),
+))]
+async fn show_image(
+    State(files): State<Option<MediaStore>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let name: MediaName = name.parse().map_err(|_| MediaError::UnknownImage)?;
+    let files = files.ok_or(MediaError::UnknownImage)?;
+    let tag = format!("\"{}-{}\"", name.hash, name.width);
+    let cached = [
+        // A day, and not a year: an image that had to be removed is gone from caches after it.
+        (header::CACHE_CONTROL, "public, max-age=86400, immutable"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
+    ];
+    if headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| names(tags.as_bytes(), &tag)) {
+        return Ok((StatusCode::NOT_MODIFIED, cached, [(header::ETAG, tag)]).into_response());
+    }
+    let bytes = files.get(name).await.map_err(MediaError::from)?.ok_or(MediaError::UnknownImage)?;
+    let kind = [(header::CONTENT_TYPE, name.format.content_type().to_owned()), (header::ETAG, tag)];
+    Ok((cached, kind, Body::from(bytes)).into_response())
+}
+
+/// Whether an `If-None-Match` has this entity tag, also as a weak one.
+fn names(tags: &[u8], tag: &str) -> bool {
+    let Ok(tags) = std::str::from_utf8(tags) else { return false };
+    tags.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entity_tags_are_compared_weakly() {
+        for (tags, is_named) in
+            [("\"a\"", true), ("\"b\", W/\"a\"", true), ("*", true), ("\"b\"", false), ("a", false), ("", false)]
+        {
+            assert_eq!(names(tags.as_bytes(), "\"a\""), is_named, "{tags}");
+        }
+        assert!(!names(b"\xff", "\"a\""));
+    }
+}

@@ -1,0 +1,170 @@
+//! `fairline product`: the catalogue, from a terminal.
+
+mod words;
+
+use std::{
+    fs,
+    io::{self, Read as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Subcommand};
+use hyper::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    failure::Failure,
+    sale::admin::{Admin, Where},
+};
+
+/// The path of products in the admin API.
+const PRODUCTS: &str = "/products";
+/// The path of the table of products.
+const TABLE: &str = "/products.csv";
+/// Stands for standard input or output.
+const STANDARD: &str = "-";
+
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    place: Where,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List products, the newest first: all, or those that match a text.
+    List {
+        /// A part of the name, or the beginning of a SKU.
+        #[arg(value_name = "TEXT")]
+        search: Option<String>,
+        /// List archived products instead.
+        #[arg(long)]
+        archived: bool,
+    },
+    /// Show one product with its variants.
+    Show {
+        /// Its id, a part of its name, or the beginning of a SKU.
+        product: String,
+    },
+    /// Import products from CSV: all rows, or none if one is wrong. A row updates the variant with
+    /// its SKU, or adds one. Exit code 1 if a row is wrong.
+    Import {
+        /// The file; `-` is standard input.
+        file: PathBuf,
+        /// Only check the file, and report what would change.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Export all products as CSV.
+    Export {
+        /// The file; `-` is standard output.
+        #[arg(default_value = STANDARD)]
+        file: PathBuf,
+    },
+}
+
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
+    let admin = Admin::find(settings.place)?;
+    match settings.command {
+        Command::List { search, archived } => {
+            let products = all(&admin, search.as_deref(), archived).await?;
+            match json {
+                true => println!("{}", json!({ "products": products })),
+                false => print!("{}", words::of_products(&products)),
+            }
+        }
+        Command::Show { product } => {
+            let product = find(&admin, &product).await?;
+            if json { println!("{product}") } else { print!("{}", words::of_product(&product)) }
+        }
+        Command::Import { file, dry_run } => return import(&admin, file, dry_run, json).await,
+        Command::Export { file } => export(&admin, file, json).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fetches products page by page, the newest first.
+async fn all(admin: &Admin, search: Option<&str>, archived: bool) -> Result<Vec<Value>, Failure> {
+    let search = search.map(|text| format!("&search={}", escaped(text))).unwrap_or_default();
+    let query = format!("{PRODUCTS}?archived={archived}{search}");
+    let (mut products, mut path) = (Vec::new(), query.clone());
+    loop {
+        let mut page = admin.ask(Method::GET, &path, None).await?;
+        products.extend(page["products"].as_array_mut().map(std::mem::take).unwrap_or_default());
+        let Some(next) = page["next"].as_str() else { return Ok(products) };
+        path = format!("{query}&before={next}");
+    }
+}
+
+/// Finds a product by its id, its name or a SKU.
+async fn find(admin: &Admin, product: &str) -> Result<Value, Failure> {
+    let show = async |id: &str| admin.ask(Method::GET, &format!("{PRODUCTS}/{id}"), None).await;
+    if Uuid::parse_str(product).is_ok() {
+        return show(product).await;
+    }
+    let page = admin.ask(Method::GET, &format!("{PRODUCTS}?search={}", escaped(product)), None).await?;
+    let found = page["products"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_exact = |one: &&Value| one["name"].as_str() == Some(product) || one["first_sku"].as_str() == Some(product);
+    let exact: Vec<&Value> = found.iter().filter(is_exact).collect();
+    let one = match (exact.as_slice(), found) {
+        ([one], _) => *one,
+        ([], [one]) => one,
+        (_, []) => {
+            let sentence = "`fairline product list` lists all products.";
+            return Err(Failure::new(format!("There is no product `{product}`; {sentence}")));
+        }
+        _ => {
+            let listed = words::of_products(found);
+            return Err(Failure::new(format!("Several products match `{product}`: use the id.\n{listed}")));
+        }
+    };
+    show(one["id"].as_str().unwrap_or_default()).await
+}
+
+async fn import(admin: &Admin, file: PathBuf, dry_run: bool, json: bool) -> Result<ExitCode, Failure> {
+    let unreadable = |error: io::Error| Failure::new(format!("Could not read {}: {error}.", file.display()));
+    let table = if file.as_os_str() == STANDARD {
+        let mut table = Vec::new();
+        io::stdin().read_to_end(&mut table).map(|_| table)
+    } else {
+        fs::read(&file)
+    };
+    let table = table.map_err(unreadable)?;
+    // A dry run lists the errors by line.
+    let mut report = admin.send_table(&format!("{TABLE}?dry_run=true"), table.clone()).await?;
+    let is_wrong = report["error_count"].as_u64() != Some(0);
+    if !is_wrong && !dry_run {
+        report = admin.send_table(TABLE, table).await?;
+    }
+    if json {
+        println!("{report}")
+    } else {
+        print!("{}", words::of_import(&report))
+    }
+    Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn export(admin: &Admin, file: PathBuf, json: bool) -> Result<(), Failure> {
+    let table = admin.download(TABLE).await?;
+    let unwritten = |error: io::Error| Failure::new(format!("Could not write {}: {error}.", file.display()));
+    if file.as_os_str() == STANDARD {
+        return io::stdout().write_all(&table).map_err(unwritten);
+    }
+    fs::write(&file, &table).map_err(unwritten)?;
+    match json {
+        true => println!("{}", json!({ "file": file, "bytes": table.len() })),
+        false => println!("{} ({} bytes)", file.display(), table.len()),
+    }
+    Ok(())
+}
+
+/// Percent-encodes a text for a query.
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}

@@ -1,0 +1,22 @@
+//! Images of products: checked, resized, and stored under the hash of their content.
+//!
+//! - [`prepare`] decodes an uploaded image within limits, and encodes it anew in a few widths:
+//!   nothing of the uploaded bytes is kept, so neither are places, cameras or hidden files.
+//! - [`Workshop`] runs that on a few threads, and rejects more work than it can queue.
+//! - [`MediaStore`] keeps the results in a folder or in S3-compatible storage. A [`MediaName`]
+//!   never gets other content, so it can be cached for ever; it names no file outside the store.
+//!
+//! Contains no concept of a product, and calls no database.
+
+mod name;
+mod prepare;
+mod s3;
+mod store;
+mod workshop;
+
+pub use self::{
+    name::{MediaFormat, MediaHash, MediaName, NotAName},
+    prepare::{BYTES_MAX, PIXELS_MAX, Prepared, Rejected, Rendition, SIDE_MAX, UploadType, WIDTHS, prepare},
+    store::{InvalidUrl, MediaStore, StoreFailed},
+    workshop::{NotPrepared, Workshop},
+};
