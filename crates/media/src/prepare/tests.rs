@@ -221,7 +221,7 @@ fn a_long_upload_is_rejected() {
 
 #[test]
 fn a_decompression_bomb_is_decoded_within_its_bounds_or_rejected() {
-    // 36 megapixels of one colour take 110 kB as a PNG.
+    // 36 megapixels of one colour take half a megabyte as a PNG.
     let white: RgbImage = ImageBuffer::from_pixel(6000, 6000, Rgb([255, 255, 255]));
     let bomb = png(&DynamicImage::ImageRgb8(white));
     assert!(bomb.len() < 1_000_000, "{}", bomb.len());
