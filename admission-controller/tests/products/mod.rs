@@ -194,7 +194,7 @@ async fn invalid_products_are_rejected_with_the_field() {
     for unknown in [json!({ "name": "A", "price": 1 }), json!({ "name": null }), json!({})] {
         assert_eq!(controller.admin("POST", PRODUCTS, Some(&unknown)).await.0, 422, "{unknown}");
     }
-    let large = json!({ "name": "A", "description": "a".repeat(520_000) });
+    let large = json!({ "name": "A", "description": "a".repeat(530_000) });
     assert_eq!(controller.admin("POST", PRODUCTS, Some(&large)).await.0, 413);
     let (status, problem) =
         controller.admin("POST", PRODUCTS, Some(&json!({ "name": "A", "variants": [variant("TAKEN")] }))).await;

@@ -145,14 +145,19 @@ impl Store {
         if notifying.is_empty() {
             return Ok(());
         }
+        // LIMIT keeps the joins inside: for many events, the plan would scan the tables.
         let concerned: Vec<Recipient> = sqlx::query_as(
             "WITH published AS ( \
                 SELECT * FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS published (ordered, reminder, nth) \
              ), concerned AS ( \
-                SELECT nth, account_id, name, slug, quantity, amount_minor, holds.currency, expires_at FROM published \
-                JOIN holds ON holds.id = ordered JOIN sales ON sales.id = sale_id WHERE account_id IS NOT NULL UNION ALL \
-                SELECT nth, account_id, name, slug, 0, 0, currency, now() FROM published JOIN reminders ON reminders.id = reminder \
-                JOIN lines ON lines.id = line_id JOIN sales ON sales.id = sale_id \
+                SELECT nth, of_order.* FROM published, LATERAL ( \
+                    SELECT account_id, name, slug, quantity, amount_minor, holds.currency, expires_at \
+                    FROM holds JOIN sales ON sales.id = sale_id WHERE holds.id = ordered AND account_id IS NOT NULL LIMIT 1 \
+                ) AS of_order UNION ALL \
+                SELECT nth, of_reminder.* FROM published, LATERAL ( \
+                    SELECT account_id, name, slug, 0, 0, currency, now() FROM reminders JOIN lines ON lines.id = line_id \
+                    JOIN sales ON sales.id = sale_id WHERE reminders.id = reminder LIMIT 1 \
+                ) AS of_reminder \
              ) \
              SELECT concerned.*, address, way FROM concerned, LATERAL ( \
                 SELECT address, '' AS way FROM accounts WHERE id = account_id AND address IS NOT NULL UNION ALL \

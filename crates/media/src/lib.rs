@@ -15,8 +15,8 @@ mod store;
 mod workshop;
 
 pub use self::{
-    name::{MediaFormat, MediaHash, MediaName, NotAName},
-    prepare::{BYTES_MAX, PIXELS_MAX, Prepared, Rejected, Rendition, SIDE_MAX, UploadType, WIDTHS, prepare},
+    name::{MediaFormat, MediaHash, MediaName, NotAName, WIDTHS},
+    prepare::{BYTES_MAX, PIXELS_MAX, Prepared, Rejected, Rendition, SIDE_MAX, UploadType, prepare},
     store::{InvalidUrl, MediaStore, StoreFailed},
     workshop::{NotPrepared, Workshop},
 };

@@ -4,7 +4,8 @@ use std::{fmt, str::FromStr};
 
 use strum::{EnumString, IntoStaticStr};
 
-use crate::prepare::WIDTHS;
+/// The widths of stored images, in pixels. A narrower upload is never enlarged.
+pub const WIDTHS: [u32; 3] = [320, 640, 1280];
 
 /// The hash of an uploaded image: SHA-256, in hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

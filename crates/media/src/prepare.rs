@@ -10,7 +10,7 @@ use image::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::name::{MediaFormat, MediaHash, MediaName};
+use crate::name::{MediaFormat, MediaHash, MediaName, WIDTHS};
 
 /// The longest upload, in bytes.
 pub const BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -18,8 +18,6 @@ pub const BYTES_MAX: usize = 10 * 1024 * 1024;
 pub const PIXELS_MAX: u64 = 40_000_000;
 /// The maximum width and height of an upload, in pixels.
 pub const SIDE_MAX: u32 = 16_384;
-/// The widths of stored images, in pixels. A narrower upload is never enlarged.
-pub const WIDTHS: [u32; 3] = [320, 640, 1280];
 
 /// Memory for a decoded upload, in bytes: 40 megapixels with four channels, and some.
 const DECODED_BYTES_MAX: u64 = 192 * 1024 * 1024;
