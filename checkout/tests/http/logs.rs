@@ -102,7 +102,7 @@ async fn nothing_personal_is_logged_even_at_debug() {
         ("the ticket", ticket),
         ("the e-mail address", email),
         ("its name", "lovelace"),
-        ("the code", &format!("{code} is your code")),
+        ("the code", &format!("{code} is your sign-in code")),
         ("the access token", &access),
         ("the refresh token", &refresh),
         ("the network address", visitors_address),

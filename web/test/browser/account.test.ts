@@ -68,14 +68,14 @@ test("a sale for accounts asks to sign in, sells one item to each account, and c
   await panel.getByLabel(/Email/).fill("ada@example.org");
   await there.page.keyboard.press("Enter");
   await panel.getByLabel("Code", { exact: true }).waitFor();
-  const next = await until("another code", async () => (await notifications("ada@example.org")).filter((one) => one.subject.includes("is your code"))[1]);
+  const next = await until("another code", async () => (await notifications("ada@example.org")).filter((one) => one.subject.includes("is your sign-in code"))[1]);
   await panel.getByLabel("Code", { exact: true }).fill(next.subject.slice(0, 6));
   await there.page.keyboard.press("Enter");
   await panel.getByText("Signed in with").waitFor();
   await there.button("Join the line").click();
   await there.heading("It’s your turn").waitFor();
   await there.button("Go to checkout").click();
-  await there.page.getByRole("alert").filter({ hasText: "0 more units of this sale" }).waitFor();
+  await there.page.getByRole("alert").filter({ hasText: "leaves 0 more for this account" }).waitFor();
 
   await panel.getByRole("button", { name: "Sign out" }).click();
   await panel.getByLabel(/Email/).waitFor();
@@ -92,7 +92,7 @@ test("a shopper who asks for it is notified that the turn is near", LIMIT, async
   await account.getByLabel(/Email/).fill("bob@example.org");
   await at.page.keyboard.press("Enter");
   await account.getByLabel("Code", { exact: true }).waitFor();
-  await account.getByLabel("Code", { exact: true }).fill((await notification("bob@example.org", /is your code/)).subject.slice(0, 6));
+  await account.getByLabel("Code", { exact: true }).fill((await notification("bob@example.org", /is your sign-in code/)).subject.slice(0, 6));
   await at.page.keyboard.press("Enter");
   const remind = account.getByRole("button", { name: "Notify me when my turn is near" });
   await remind.click();

@@ -36,7 +36,7 @@ test("the first operator is set up, signs in and adds others, whose roles limit 
   await form.getByLabel("Password").fill(PASSWORD);
   await form.getByLabel("Code").fill("000000");
   await form.getByRole("button", { name: "Sign in" }).click();
-  await page.locator("#sign-in [role=alert]").filter({ hasText: /code is wrong/ }).waitFor();
+  await page.locator("#sign-in [role=alert]").filter({ hasText: /Invalid name, password or code/ }).waitFor();
   await form.getByLabel("Code").fill(totp(secret));
   await form.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("heading", { name: "Sales" }).waitFor();
