@@ -14,8 +14,8 @@
 //! ([`ledger`]), and the loops of a controller ([`controller`]) and of a node ([`node`]).
 //!
 //! [`world`] stops every task at each call, lock and commit; [`scheduler`] chooses the next event;
-//! [`promises`] and the [`order`] are checked after each step; [`story`] finds the shortest way to
-//! break one, and [`kept`] is its text.
+//! [`promises`] and the order of admissions are checked after each step; [`story`] finds the
+//! shortest way to break one, and [`kept`] is its text.
 //! Everything follows from a seed.
 
 pub mod bugs;
