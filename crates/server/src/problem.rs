@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::problem_types;
 
-/// A type of problem: a row of docs/problems.md. [`problem_types!`](crate::problem_types) defines
+/// A type of problem: a row of docs/problems.md. [`problem_types!`](macro@crate::problem_types) defines
 /// all of them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ProblemType {

@@ -2,7 +2,7 @@
 //! checkout, outbox, Redis stream, webhook.
 //!
 //! - [`context`]: the propagated W3C trace context.
-//! - [`current`]: the trace of the running task.
+//! - [`current()`]: the trace of the running task.
 //! - [`Operation`]: one span. When it ends it is logged and, if [`export`] was started, sent to a
 //!   collector over OTLP. All failed spans are reported, and a share of the successful ones.
 
