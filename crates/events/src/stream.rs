@@ -16,7 +16,8 @@ use fred::{
 use crate::event::Event;
 
 const APPEND: &str = include_str!("append.lua");
-/// `KEYS[1]`: the stream. ARGV: a group, and the milliseconds after which a silent consumer is gone.
+/// `KEYS[1]`: the stream. ARGV: a group, and the milliseconds after which a silent consumer is
+/// gone.
 const FORGET_CONSUMERS: &str = r"
     local forgotten = 0
     if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::problem_types;
 
-/// A type of problem: a row of docs/problems.md. [`problem_types!`](macro@crate::problem_types) defines
-/// all of them.
+/// A type of problem: a row of docs/problems.md. [`problem_types!`](macro@crate::problem_types)
+/// defines all of them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ProblemType {
     /// The last part of the `type`. Never changes once released.

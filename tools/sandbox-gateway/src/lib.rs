@@ -23,7 +23,7 @@
 //! | `tok_action` | the shopper has to authenticate, and has done so after 3 seconds |
 //! | `tok_no_action` | the shopper has to authenticate, and never does |
 //! | `tok_createDispute` | succeeds, and the bank opens a dispute at the capture |
-//! | `tok_dispute_early` | the same, but the response to the capture takes 2 seconds, so webhooks arrive first |
+//! | `tok_dispute_early` | the same; webhooks arrive 2 s before the response to the capture |
 //!
 //! Evidence `winning_evidence` wins a dispute, `losing_evidence` loses it. Refunds may be created
 //! directly (`POST /v1/refunds`), in full or in part; amounts below Stripe's minimum are rejected.
