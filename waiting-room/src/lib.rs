@@ -158,6 +158,7 @@ impl Service {
         let connections = Connections {
             event_loop,
             slots: Arc::new(Semaphore::new(settings.sockets_max)),
+            slots_max: settings.sockets_max,
             move_over,
             shutdown: shutdown.clone(),
         };

@@ -6,7 +6,7 @@ use fairline_server::StartError;
 use sqlx::{
     Connection as _, Error, Row as _,
     migrate::{MigrateError, Migrator},
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::PgConnectOptions,
 };
 use uuid::Uuid;
 
@@ -148,13 +148,15 @@ async fn check(raw: &mut sqlx::PgConnection, shared: &Shared) -> Result<String, 
 }
 
 /// Whether every migration has been applied, as it is.
-async fn is_up_to_date(pool: &sqlx::PgPool, migrator: &Migrator) -> bool {
+async fn is_up_to_date(raw: &mut sqlx::PgConnection, migrator: &Migrator) -> Result<bool, Error> {
+    let known = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
+    if !bounded(CONNECT, known.fetch_one(&mut *raw)).await? {
+        return Ok(false);
+    }
     let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success");
-    let applied: Result<Vec<(i64, Vec<u8>)>, Error> = bounded(CONNECT, applied.fetch_all(pool)).await;
-    applied.is_ok_and(|applied| {
-        let is_applied = |version, checksum: &[u8]| applied.iter().any(|(v, c)| *v == version && c == checksum);
-        migrator.iter().all(|migration| is_applied(migration.version, &migration.checksum))
-    })
+    let applied: Vec<(i64, Vec<u8>)> = bounded(CONNECT, applied.fetch_all(raw)).await?;
+    let is_applied = |version, checksum: &[u8]| applied.iter().any(|(v, c)| *v == version && c == checksum);
+    Ok(migrator.iter().all(|migration| is_applied(migration.version, &migration.checksum)))
 }
 
 /// Migrates a schema. Pending migrations have no deadline. If none is pending, a service whose link
@@ -167,18 +169,32 @@ pub async fn migrate(postgres_url: &str, migrator: &Migrator) -> Result<(), Star
     let nonce = Uuid::new_v4().simple().to_string();
     let options = address(postgres_url)?.application_name("fairline-migrate").extra_float_digits(None);
     let options = options.options([("statement_timeout", "0"), ("fairline.session", &nonce)]);
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT).connect_lazy_with(options);
-    let kept = sqlx::query_scalar("SELECT coalesce(current_setting('fairline.session', true), '')");
-    let kept: Result<String, Error> = bounded(CONNECT, kept.fetch_one(&pool)).await;
-    let migrated = match kept {
-        Ok(kept) if kept == nonce && is_up_to_date(&pool, migrator).await => Ok(()),
-        Ok(kept) if kept == nonce => migrator.run(&pool).await.map_err(|error| reason(&error)),
-        Err(error) if !refuses_parameters(&error) => Err(error.to_string()),
-        // The migration lock belongs to a session.
-        _ => Err("a pooler that shares sessions stands before it; give the address of Postgres itself".to_owned()),
-    };
-    pool.close().await;
+    let migrated = migrate_in_session(&options, &nonce, migrator).await;
     migrated.map_err(|error| StartError::new(format!("The database could not be migrated: {error}.")))
+}
+
+/// The connection is dropped, never closed: a silent link answers no farewell.
+async fn migrate_in_session(options: &PgConnectOptions, nonce: &str, migrator: &Migrator) -> Result<(), String> {
+    let opened = bounded(CONNECT, async {
+        let mut raw = sqlx::PgConnection::connect_with(options).await?;
+        let kept = sqlx::query_scalar("SELECT coalesce(current_setting('fairline.session', true), '')");
+        let kept: String = kept.fetch_one(&mut raw).await?;
+        Ok((raw, kept))
+    });
+    let mut raw = match opened.await {
+        Ok((raw, kept)) if kept == nonce => raw,
+        Err(error) if !refuses_parameters(&error) => return Err(error.to_string()),
+        // The migration lock belongs to a session.
+        _ => {
+            return Err(
+                "a pooler that shares sessions stands before it; give the address of Postgres itself".to_owned()
+            );
+        }
+    };
+    if is_up_to_date(&mut raw, migrator).await.map_err(|error| error.to_string())? {
+        return Ok(());
+    }
+    migrator.run_direct(None, &mut raw, false).await.map_err(|error| reason(&error))
 }
 
 /// Why a migration failed, with an action where sqlx's message has none.

@@ -216,3 +216,25 @@ async fn a_schema_that_is_up_to_date_is_not_migrated() {
     let pending = timeout(Duration::from_millis(500), fairline_postgres::migrate(&url, &migrator));
     assert!(pending.await.is_err());
 }
+
+#[tokio::test]
+async fn a_migration_whose_link_falls_silent_fails() {
+    let url = database().await;
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let migrator = Migrator::new(migrations).await.expect("the migrations");
+    fairline_postgres::migrate(&url, &migrator).await.expect("migrated");
+    let (proxy, through) = Proxy::before(&url).expect("a proxy");
+    // The check of what has been applied waits for this lock when the link falls silent.
+    let mut other = sqlx::PgConnection::connect(&url).await.expect("a connection");
+    other.execute("BEGIN; LOCK TABLE _sqlx_migrations IN ACCESS EXCLUSIVE MODE").await.expect("locked");
+    let migrating = tokio::spawn(async move { fairline_postgres::migrate(&through, &migrator).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'fairline-migrate' \
+                 AND wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut other).await.expect("counted") == 0 {
+        tokio::task::yield_now().await;
+    }
+    proxy.freeze_established();
+    let migrated = timeout(BACK_WITHIN, migrating).await.expect("it has a deadline").expect("no panic");
+    let error = migrated.expect_err("the link is silent").to_string();
+    assert!(error.contains("no answer in time"), "{error}");
+}

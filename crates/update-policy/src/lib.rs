@@ -12,5 +12,5 @@ mod message;
 mod policy;
 
 pub use forecast::{Flow, Forecast, WaitOutlook, Within};
-pub use message::{LineMessage, Outcome, PageMessage, Wait, reconnect_within_ms};
+pub use message::{HEARTBEAT_S, LineMessage, Outcome, PageMessage, Wait, reconnect_within_ms};
 pub use policy::{EndedWait, Inputs, SentState, differs_in_counts_only};

@@ -63,7 +63,8 @@ pub enum LineMessage {
         /// Why.
         outcome: Outcome,
     },
-    /// The connection is alive. Only over WebSockets: after the first messages, and in silence.
+    /// The connection is alive. Over WebSockets and event streams: after the first messages, and in
+    /// silence.
     Heartbeat {
         /// Maximum seconds until the next message. A page without one has lost its connection.
         next_in_s: u32,
@@ -82,7 +83,16 @@ impl LineMessage {
     pub fn kind(&self) -> &'static str {
         self.into()
     }
+
+    /// The heartbeat of a node that holds the connections of so many pages.
+    pub fn heartbeat(pages: usize) -> Self {
+        Self::Heartbeat { next_in_s: HEARTBEAT_S, reconnect_within_ms: reconnect_within_ms(pages) }
+    }
 }
+
+/// Interval at which a page receives at least one message, in seconds: a half-open connection looks
+/// like a quiet one, and browsers hide pings and comments from pages.
+pub const HEARTBEAT_S: u32 = 20;
 
 /// Pages whose return a healthy node takes in per second, by a wide margin.
 const RETURNS_PER_S: usize = 4_000;

@@ -150,15 +150,17 @@ impl Books {
     /// # Errors
     /// When the database is away.
     pub async fn stock(&self) -> Result<Stock, sqlx::Error> {
-        sqlx::query_as(STOCK).bind(self.sale).fetch_one(&self.pool).await
+        let stock = sqlx::query_as(STOCK).bind(self.sale);
+        // A stopped database gives no response.
+        let stock = timeout(ANSWER_WITHIN, stock.fetch_one(&self.pool)).await;
+        stock.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     /// Reads the stock twice a second until it is dropped.
     pub async fn sample(url: String, sale: Uuid, seen: Arc<Mutex<Vec<(i64, Stock)>>>) {
         let Ok(books) = Books::open(&url, sale) else { return };
         loop {
-            // A stopped database gives no response.
-            if let Ok(Ok(stock)) = timeout(ANSWER_WITHIN, books.stock()).await {
+            if let Ok(stock) = books.stock().await {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((now_us(), stock));
             }
             sleep(LOOK_EVERY).await;

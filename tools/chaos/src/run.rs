@@ -367,11 +367,14 @@ impl Running<'_> {
         true
     }
 
-    /// When a ticket was first admitted anew, and some shopper heard of the line, after a moment.
+    /// When a ticket was first admitted after a moment, and a shopper received a message of the
+    /// line. While no unit is free, no admission is due.
     async fn flows_after(&mut self, moment_us: i64) -> Option<i64> {
         let heard_us = self.watch.heard_after(moment_us)?;
-        let admitted_us = self.books.admitted_after(moment_us).await.ok()??;
-        Some(admitted_us.max(heard_us))
+        match self.books.admitted_after(moment_us).await.ok()? {
+            Some(admitted_us) => Some(admitted_us.max(heard_us)),
+            None => (self.books.stock().await.ok()?.free() == 0).then_some(heard_us),
+        }
     }
 
     /// Starts services again that have ended by themselves, as whatever runs them would.

@@ -5,10 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     extract::{Request, State},
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{
-        IntoResponse as _, Response,
-        sse::{KeepAlive, Sse},
-    },
+    response::{IntoResponse as _, Response, sse::Sse},
 };
 use fairline_line::store::LineStore;
 use fairline_sale::SaleCard;
@@ -178,7 +175,7 @@ async fn events(entry: &LineEntry, slot: Slot, entering: EntryRequest<'_>) -> Re
     let Entered { tab, cookie, .. } = entry.enter(entering).await?;
     // Disables nginx's response buffering, which would delay events.
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
-    let events = Sse::new(slot.events(tab)).keep_alive(KeepAlive::default());
+    let events = Sse::new(slot.events(tab));
     Ok((ticket_headers(cookie), unbuffered, events).into_response())
 }
 

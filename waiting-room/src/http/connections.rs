@@ -22,6 +22,8 @@ pub(crate) struct Connections {
     pub(crate) event_loop: EventLoopHandle,
     /// Free connection slots.
     pub(crate) slots: Arc<Semaphore>,
+    /// All connection slots.
+    pub(crate) slots_max: usize,
     /// How long a stopping node takes to move its clients to other nodes.
     pub(crate) move_over: Duration,
     pub(crate) shutdown: Shutdown,
@@ -44,15 +46,18 @@ impl Connections {
 impl Slot {
     /// The messages to a tab as an event stream.
     pub(super) fn events(self, tab: Tab) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
-        let Self { connections: Connections { move_over, shutdown, .. }, permit } = self;
-        let events = stream::unfold((Session::new(tab), OpenStream::new(permit)), |(mut session, open)| async move {
-            if session.is_over() {
-                return None;
+        let Self { connections: Connections { slots, slots_max, move_over, shutdown, .. }, permit } = self;
+        let events = stream::unfold((Session::new(tab), OpenStream::new(permit)), move |(mut session, open)| {
+            let slots = slots.clone();
+            async move {
+                if session.is_over() {
+                    return None;
+                }
+                let message = session.next_or_heartbeat(|| slots_max - slots.available_permits()).await;
+                let json = serde_json::to_string(&message).expect("messages are strings, numbers and dates");
+                metrics::counter!("line_bytes_sent_total", "transport" => "events").increment(json.len() as u64);
+                Some((Ok(Event::default().data(json)), (session, open)))
             }
-            let message = session.next().await;
-            let json = serde_json::to_string(&message).expect("messages are strings, numbers and dates");
-            metrics::counter!("line_bytes_sent_total", "transport" => "events").increment(json.len() as u64);
-            Some((Ok(Event::default().data(json)), (session, open)))
         });
         // A node that stops spreads the ends of its streams over time, so that other nodes can
         // accept the reconnections.

@@ -3,16 +3,13 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 
-use fairline_update_policy::SentState;
+use fairline_update_policy::{HEARTBEAT_S, SentState};
 use mio::{Registry, Token, event::Source as _, net::TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::{line::room::Tab, websocket::frame};
 
-/// Interval at which a page receives at least one message: a half-open connection looks like a
-/// quiet one, and browsers hide pings from pages.
-pub(crate) const HEARTBEAT_S: u32 = 20;
 /// A socket without traffic for this long is pinged.
 const PING_AFTER_S: u32 = 50;
 /// A page that has sent nothing for this long is pinged even if it is sent messages: proxies accept

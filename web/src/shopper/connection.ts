@@ -28,8 +28,6 @@ const FIRST_WORD_MS = 8_000;
  * and it has closed the link by then if the machine was asleep and answered no pings.
  */
 const TRUST_MS = 60_000;
-/** An event stream sends something every 15 seconds, if only a comment. */
-const EVENTS_EVERY_MS = 15_000;
 /** How late a heartbeat may be. */
 const LATE_MS = 8_000;
 /** A timer this late means that the page was asleep: what arrived meanwhile is still queued. */
@@ -137,7 +135,6 @@ export class LineConnection {
     const { transport } = this.#ladder;
     let silent = true;
     this.#listen(transport, {
-      alive: () => { if (!silent) this.#alive(); },
       received: (json) => {
         if (silent) this.#ladder.worked();
         silent = false;
@@ -163,7 +160,6 @@ export class LineConnection {
    */
   #inquire(): void {
     this.#listen("polling", {
-      alive: () => undefined,
       received: (json) => { this.#receive(json); },
       ended: (end) => {
         if (end.kind !== "asked") this.#end(end);
@@ -176,7 +172,7 @@ export class LineConnection {
   #listen(transport: Transport, listener: Listener): void {
     this.#drop();
     this.#receivedAt = Date.now();
-    this.#silenceMs = transport === "events" ? EVENTS_EVERY_MS + LATE_MS : undefined;
+    this.#silenceMs = undefined;
     // In the query, since a page cannot set headers of a WebSocket.
     const query = new URLSearchParams({ ...QUERY[this.#entry], ...this.#credentials, traceparent: TRACEPARENT });
     this.#link = this.#environment.openLink(transport, `${this.#path}?${String(query)}`, listener);
@@ -192,7 +188,7 @@ export class LineConnection {
     this.#link = undefined;
   }
 
-  /** Something arrived. The next message has to arrive in time, where its time is known. */
+  /** A message arrived. The next message has to arrive in time, where its time is known. */
   #alive(): void {
     clearTimeout(this.#timer);
     this.#receivedAt = Date.now();

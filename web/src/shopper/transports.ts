@@ -17,8 +17,6 @@ export type End =
 export type Loss = Extract<End, { kind: "failed" | "closed" }>;
 
 export interface Listener {
-  /** Something arrived, even if no complete message. */
-  alive(): void;
   /** Text of one message. */
   received(json: string): void;
   /** Called once, as the last call. */
@@ -68,7 +66,7 @@ function openSocket(path: string, listener: Listener): Link {
   };
 }
 
-type Reader = (response: Response, listener: Pick<Listener, "alive" | "received">) => Promise<End>;
+type Reader = (response: Response, received: Listener["received"]) => Promise<End>;
 
 /** `fetch` instead of `EventSource`: it shows why it failed, and does not retry by itself. */
 function openFetch(path: string, accept: string, listener: Listener, read: Reader): Link {
@@ -84,30 +82,24 @@ function openFetch(path: string, accept: string, listener: Listener, read: Reade
     if (!response.ok) return readFailure(response);
     // A captive portal answers everything with its own page.
     if (!response.headers.get("content-type")?.startsWith(accept)) return { kind: "failed", atLeastMs: undefined };
-    return read(response, {
-      alive() {
-        if (!signal.aborted) listener.alive();
-      },
-      received(json) {
-        if (!signal.aborted) listener.received(json);
-      },
+    return read(response, (json) => {
+      if (!signal.aborted) listener.received(json);
     });
   };
   listen().then(end, () => { end({ kind: "failed", atLeastMs: undefined }); });
   return { send: () => false, close: () => { abort.abort(); } };
 }
 
-const readEvents: Reader = async (response, listener) => {
+const readEvents: Reader = async (response, received) => {
   const pieces = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   const events = new EventStream();
   for (let piece = await pieces?.read(); piece && !piece.done; piece = await pieces?.read()) {
-    listener.alive();
-    events.push(piece.value).forEach((json) => { listener.received(json); });
+    events.push(piece.value).forEach(received);
   }
   return { kind: "failed", atLeastMs: undefined };
 };
 
-const readSnapshot: Reader = async (response, { received }) => {
+const readSnapshot: Reader = async (response, received) => {
   const snapshot = (await response.json()) as LineSnapshot;
   snapshot.messages.forEach((message) => { received(JSON.stringify(message)); });
   return { kind: "asked", nextInMs: snapshot.poll_after_ms };

@@ -39,7 +39,7 @@ use crate::{
     },
     websocket::{
         frame::{self, PARTIAL_BYTES_MAX},
-        idle_connection::{CloseReason, HEARTBEAT_S, IdleConnection},
+        idle_connection::{CloseReason, IdleConnection},
         slab::Slab,
     },
 };
@@ -158,9 +158,8 @@ struct EventLoop {
     sale_frame: Option<(Arc<SaleCard>, Vec<u8>)>,
 }
 
-fn heartbeat(reconnect_within_ms: u32) -> Vec<u8> {
-    let message = LineMessage::Heartbeat { next_in_s: HEARTBEAT_S, reconnect_within_ms };
-    let json = serde_json::to_vec(&message).expect("a number is JSON");
+fn heartbeat(pages: usize) -> Vec<u8> {
+    let json = serde_json::to_vec(&LineMessage::heartbeat(pages)).expect("a number is JSON");
     let mut frame = Vec::new();
     frame::text(&json, &mut frame);
     frame
@@ -284,7 +283,7 @@ impl EventLoop {
     fn renew_heartbeat(&mut self) {
         let within_ms = reconnect_within_ms(self.sockets.len());
         if within_ms != self.reconnect_within_ms {
-            (self.reconnect_within_ms, self.heartbeat) = (within_ms, heartbeat(within_ms));
+            (self.reconnect_within_ms, self.heartbeat) = (within_ms, heartbeat(self.sockets.len()));
         }
     }
 
