@@ -2,14 +2,14 @@
 
 use std::{env, fs, path::Path};
 
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, Command, CommandFactory as _, Id};
 
 use crate::CommandLine;
 
 const INTRODUCTION: &str = "# Commands and settings
 
-What `--help` prints for the command line `fairline` and for each service, in one page. `--json` works with every command of `fairline`.
-A setting of a service is an option or an environment variable (in capitals in the tables below); the option wins.
+What `--help` prints for the command line `fairline` and for each service, in one page. The subcommands of a command accept its options,
+too. An option with a name in capitals may be given as that environment variable instead; the option wins.
 
 Generated from the programs' definitions: change the comments there, and run `make generate`.
 ";
@@ -48,8 +48,8 @@ fn row(arg: &Arg) -> String {
     format!("| {short}`{arg}`{variable} | {} | {help}{values} |\n", default(arg))
 }
 
-/// The section of a command, and those of its subcommands.
-fn sections(command: &Command, depth: usize) -> String {
+/// The section of a command, and those of its subcommands. They accept the arguments `above`, too.
+fn sections(command: &Command, above: &[Id]) -> String {
     let name = |command: &Command| command.get_bin_name().unwrap_or(command.get_name()).to_owned();
     let about = |command: &Command| command.get_long_about().or(command.get_about()).map(sentences).unwrap_or_default();
     let subcommands: Vec<&Command> =
@@ -57,11 +57,12 @@ fn sections(command: &Command, depth: usize) -> String {
     let rows: String = command
         .get_arguments()
         .filter(|arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str()))
-        .filter(|arg| depth == 0 || !arg.is_global_set())
+        .filter(|arg| !above.contains(arg.get_id()))
         .map(row)
         .collect();
     let usage = command.clone().render_usage();
-    let mut text = format!("\n##{} {}\n\n{}\n", "#".repeat(depth.min(1)), name(command), about(command));
+    let level = if name(command).contains(' ') { "###" } else { "##" };
+    let mut text = format!("\n{level} {}\n\n{}\n", name(command), about(command));
     text += &format!("\n```text\n{usage}\n```\n");
     if !subcommands.is_empty() {
         text += "\n| command | what it does |\n|---|---|\n";
@@ -73,7 +74,9 @@ fn sections(command: &Command, depth: usize) -> String {
     if !rows.is_empty() {
         text += &format!("\n| option | default | meaning |\n|---|---|---|\n{rows}");
     }
-    text + &subcommands.into_iter().map(|subcommand| sections(subcommand, depth + 1)).collect::<String>()
+    let inherited = command.get_arguments().filter(|arg| arg.is_global_set()).map(|arg| arg.get_id().clone());
+    let inherited: Vec<Id> = above.iter().cloned().chain(inherited).collect();
+    text + &subcommands.into_iter().map(|subcommand| sections(subcommand, &inherited)).collect::<String>()
 }
 
 fn document() -> String {
@@ -85,7 +88,7 @@ fn document() -> String {
     ];
     let text = programs.map(|mut program| {
         program.build();
-        sections(&program, 0)
+        sections(&program, &[])
     });
     INTRODUCTION.to_owned() + &text.concat()
 }
