@@ -32,6 +32,7 @@ fn default(arg: &Arg) -> String {
 }
 
 fn row(arg: &Arg) -> String {
+    let name = arg.to_string().replace('|', "\\|");
     let short = arg.get_short().map(|short| format!("`-{short}`, ")).unwrap_or_default();
     let variable = arg.get_env().map(|name| format!("<br>`{}`", name.display())).unwrap_or_default();
     let help = arg.get_long_help().or(arg.get_help()).map(sentences).unwrap_or_default();
@@ -45,7 +46,7 @@ fn row(arg: &Arg) -> String {
         })
         .collect();
     let values = if values.is_empty() { String::new() } else { format!(" Values: {}.", values.join(", ")) };
-    format!("| {short}`{arg}`{variable} | {} | {help}{values} |\n", default(arg))
+    format!("| {short}`{name}`{variable} | {} | {help}{values} |\n", default(arg))
 }
 
 /// The section of a command, and those of its subcommands. They accept the arguments `above`, too.
