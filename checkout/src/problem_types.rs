@@ -6,7 +6,7 @@ fairline_server::problem_types! {
         merchant: "Send the shopper's account with the redemption.",
     }
     ACCOUNT_OVER_LIMIT = UNPROCESSABLE_ENTITY "account-over-limit" "The sale's limit per account is reached" {
-        shopper: "Choose at most `left` units.",
+        shopper: "Choose at most `left` units; at 0 the limit is reached.",
     }
     BAD_ID_TOKEN = UNAUTHORIZED "bad-id-token" "The ID token is not accepted" {
         shopper: "Sign in at the shop again.",
@@ -92,7 +92,7 @@ fairline_server::problem_types! {
         shopper: "Wait for the opening, unless the sale was closed. Nothing was charged.",
     }
     SHOPPER_OVER_LIMIT = UNPROCESSABLE_ENTITY "shopper-over-limit" "The sale's limit per shopper is reached" {
-        shopper: "Choose at most `left` units.",
+        shopper: "Choose at most `left` units; at 0 the limit is reached.",
     }
     SIGNED_OUT = UNAUTHORIZED "signed-out" "The session has ended" {
         shopper: "Sign in again.",

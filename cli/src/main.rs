@@ -86,6 +86,8 @@ async fn main() -> ExitCode {
 }
 
 #[cfg(test)]
+mod command_reference;
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -98,7 +98,7 @@ fn assert_committed(service: &str, served: &str) {
         fs::write(&path, &served).expect("written");
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == served, "docs/openapi/{service}.json is stale: `make openapi` renews it");
+    assert!(committed == served, "docs/openapi/{service}.json is stale: `make generate` renews it");
 }
 
 /// The processes that work under `folder`.

@@ -24,7 +24,7 @@ and, in most cases, `detail`. The `type` is `/problems/` and the name in the fir
 answers `GET` of that path with its row of this table as text, and the proxy routes it to a waiting room. Programs compare the `type`;
 its name and status stay the same, titles and details may change.
 
-Generated from the services' tables (`problem_types.rs`): change them there, and run `make openapi`.
+Generated from the services' tables (`problem_types.rs`): change them there, and run `make generate`.
 
 | Type | Status | Title | Answered by | Shopper | Merchant | Operator |
 |---|---|---|---|---|---|---|
@@ -76,7 +76,7 @@ fn problems_md_is_up_to_date() {
         fs::write(&path, &generated).expect("written");
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == generated, "docs/problems.md is stale: `make openapi` renews it");
+    assert!(committed == generated, "docs/problems.md is stale: `make generate` renews it");
 }
 
 /// All source files below a folder, as one text.

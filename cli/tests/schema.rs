@@ -23,7 +23,7 @@ fn schema_sql_is_up_to_date() {
         fs::write(SNAPSHOT, &schema).expect("written");
     }
     let snapshot = fs::read_to_string(SNAPSHOT).unwrap_or_default();
-    assert!(schema == snapshot, "cli/{SNAPSHOT} is stale: `make openapi` renews it\n{schema}");
+    assert!(schema == snapshot, "cli/{SNAPSHOT} is stale: `make generate` renews it\n{schema}");
 }
 
 /// A dump without comments and session settings, which depend on the version of pg_dump. The

@@ -1,5 +1,5 @@
 // Generates src/shared/openapi/ from docs/openapi: `node scripts/generate-api.mjs`. With `--check`
-// it fails if a file is stale. `make openapi` renews the documents first.
+// it fails if a file is stale. `make generate` renews the documents first.
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import openapiTS, { astToString } from "openapi-typescript";

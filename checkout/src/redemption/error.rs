@@ -28,9 +28,9 @@ pub(crate) enum RedemptionError {
     #[error("the sale is for accounts only")]
     NoAccount,
     #[error("the account may buy {left} more units")]
-    OverAllowance { left: i32 },
+    OverAllowance { left: i32, limit: i32 },
     #[error("the shopper may buy {left} more units")]
-    OverShopperLimit { left: i32 },
+    OverShopperLimit { left: i32, limit: i32 },
     #[error("the public keys of admission tokens have not been loaded yet")]
     NoKeys,
     /// Another transaction had locked it.
@@ -69,6 +69,16 @@ impl From<QueueFull> for RedemptionError {
     }
 }
 
+fn over_limit(left: i32, limit: i32) -> String {
+    if left == 0 {
+        format!("You have reached the limit of {limit} for this sale. Nothing was charged.")
+    } else {
+        format!(
+            "You can buy {left} more: the limit of this sale is {limit}. Choose a smaller quantity; your turn is still valid."
+        )
+    }
+}
+
 impl From<RedemptionError> for Problem {
     fn from(error: RedemptionError) -> Self {
         match error {
@@ -91,21 +101,14 @@ impl From<RedemptionError> for Problem {
             RedemptionError::NoAccount => {
                 Self::new(&problem_types::ACCOUNT_NEEDED).detail("Sign in, and try again. Your turn is still valid.")
             }
-            RedemptionError::OverAllowance { left } => Self::new(&problem_types::ACCOUNT_OVER_LIMIT)
-                .detail(format!("The limit leaves {left} more for this account. Your turn is still valid."))
+            RedemptionError::OverAllowance { left, limit } => Self::new(&problem_types::ACCOUNT_OVER_LIMIT)
+                .detail(over_limit(left, limit))
                 .with("field", "quantity")
                 .with("left", left),
-            RedemptionError::OverShopperLimit { left } => {
-                let detail = if left == 0 {
-                    "You have already bought or reserved the maximum of this sale. Nothing was charged.".to_owned()
-                } else {
-                    format!("You can buy {left} more in this sale. Choose a smaller quantity; your turn is still valid.")
-                };
-                Self::new(&problem_types::SHOPPER_OVER_LIMIT)
-                    .detail(detail)
-                    .with("field", "quantity")
-                    .with("left", left)
-            }
+            RedemptionError::OverShopperLimit { left, limit } => Self::new(&problem_types::SHOPPER_OVER_LIMIT)
+                .detail(over_limit(left, limit))
+                .with("field", "quantity")
+                .with("left", left),
             RedemptionError::NoKeys => {
                 warn!("redeem token failed: admission token keys are not loaded yet");
                 Self::unavailable("Checkout is still starting. Nothing was changed; try again.")
@@ -143,9 +146,9 @@ pub(crate) mod tests {
                 QuantityOverLimit { promised: 2 },
                 SoldOut,
                 NoAccount,
-                OverAllowance { left: 3 },
-                OverShopperLimit { left: 0 },
-                OverShopperLimit { left: 3 },
+                OverAllowance { left: 3, limit: 4 },
+                OverShopperLimit { left: 0, limit: 2 },
+                OverShopperLimit { left: 3, limit: 4 },
                 NoKeys,
                 Locked,
                 Overloaded,

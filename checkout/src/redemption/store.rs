@@ -235,16 +235,16 @@ fn reason(
         let order = orders.get(admission).cloned().ok_or_else(missing)?;
         return Ok(RedemptionError::TokenUsed(Box::new(order)));
     }
-    let left = row.per_account_limit.map(|limit| (limit - row.has).max(0));
+    let allowance = row.per_account_limit.map(|limit| (limit, (limit - row.has).max(0)));
     let shopper_left = (row.per_shopper_limit - row.visitor_has).max(0);
     Ok(if !row.sale_is_open {
         CommonError::SaleNotOpen.into()
-    } else if left.is_some() && account.is_none() {
+    } else if allowance.is_some() && account.is_none() {
         RedemptionError::NoAccount
-    } else if let Some(left) = left.filter(|left| left < quantity) {
-        RedemptionError::OverAllowance { left }
+    } else if let Some((limit, left)) = allowance.filter(|(_, left)| left < quantity) {
+        RedemptionError::OverAllowance { left, limit }
     } else if shopper_left < row.quantity.min(*quantity) {
-        RedemptionError::OverShopperLimit { left: shopper_left }
+        RedemptionError::OverShopperLimit { left: shopper_left, limit: row.per_shopper_limit }
     } else if row.quantity < *quantity {
         RedemptionError::QuantityOverLimit { promised: row.quantity }
     } else if row.state == AdmissionState::Lapsed.as_str() || row.run_out {

@@ -75,7 +75,7 @@ test("a sale for accounts asks to sign in, sells one item to each account, and c
   await there.button("Join the line").click();
   await there.heading("It’s your turn").waitFor();
   await there.button("Go to checkout").click();
-  await there.page.getByRole("alert").filter({ hasText: "leaves 0 more for this account" }).waitFor();
+  await there.page.getByRole("alert").filter({ hasText: "You have reached the limit of 1 for this sale" }).waitFor();
 
   await panel.getByRole("button", { name: "Sign out" }).click();
   await panel.getByLabel(/Email/).waitFor();
