@@ -5,8 +5,8 @@
 //! gracefully, or reset. A fault applies to existing links, or to new ones, too. A lost NAT entry
 //! is therefore `freeze_established`: existing links are silent, new ones work.
 //!
-//! Several processes may use one proxy. A fault can apply to the links of one of them: the owner of a
-//! link is found by its port, among the open files of the process.
+//! Several processes may use one proxy. A fault can apply to the links of one of them: the owner of
+//! a link is found by its port, among the open files of the process.
 //!
 //! Limits: the number of links, and the bytes held back for each. All proxies of a process share
 //! one thread, which sleeps while there is no traffic. A link keeps its source address, so limits
@@ -109,7 +109,7 @@ struct Inner {
 pub struct Proxy {
     inner: Arc<Inner>,
     address: SocketAddr,
-    /// The process whose links faults apply to; all if there is none.
+    /// The process whose links faults apply to; by default those of all.
     only: Option<u32>,
 }
 
