@@ -225,9 +225,6 @@ pub const CONTROLS: &[Control] = &[
         what: "found here: after a restore Redis keeps tokens that the restored database does not know",
         breaks: "not settled",
         bugs: &[Bug::RestoreKeepsTurns],
-        patches: &[(
-            "    if tonumber(args.epoch) - known_epoch >= RESTORED_EPOCHS then call('UNLINK', keys[TURNS], keys[CLAIMS]) end\n",
-            "",
-        )],
+        patches: &[("known_epoch >= RESTORED_EPOCHS", "known_epoch < 0")],
     },
 ];
