@@ -1,5 +1,7 @@
 //! Recovery of a line after a loss of Redis, or of the newest part of Postgres.
 
+mod fail_over;
+
 use std::time::Duration;
 
 use fairline_line::{change::Turn, store::LineStore, ticket::Ticket};

@@ -4,6 +4,9 @@
 //! constant writes never is. A task for each client therefore probes Redis twice a second and
 //! reconnects when there is no reply.
 //!
+//! While fred reconnects to one master of a cluster, it serves no other: its task neither sends nor
+//! accepts commands until every master that `CLUSTER SLOTS` lists is connected.
+//!
 //! ```no_run
 //! use fred::interfaces::KeysInterface as _;
 //!

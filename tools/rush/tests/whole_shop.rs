@@ -3,6 +3,7 @@
 //! Real processes, real sockets, SIGKILL. One shop at a time, each some twenty seconds. And
 //! `fairline rush` as the command that it is.
 
+mod combined;
 mod growth;
 mod shop;
 mod silent_links;

@@ -33,6 +33,10 @@ pub enum Bug {
     ClaimsIgnored,
     /// A ticket that waits is passed, and recorded as removed.
     PassedAsRemoved,
+    /// A restored line is raised only above the ordinals that the copy and Redis know.
+    RestoreWithoutMargin,
+    /// A restored line is not deleted from Redis.
+    RestoreKeepsTurns,
 }
 
 /// Some bugs.
@@ -208,5 +212,19 @@ pub const CONTROLS: &[Control] = &[
         breaks: "passed",
         bugs: &[Bug::PassedAsRemoved],
         patches: &[],
+    },
+    Control {
+        name: "restore-without-margin",
+        what: "found here: after a restore ordinals are given again that neither the copy nor Redis knows",
+        breaks: "two holders",
+        bugs: &[Bug::RestoreWithoutMargin],
+        patches: &[],
+    },
+    Control {
+        name: "restore-keeps-turns",
+        what: "found here: after a restore Redis keeps tokens that the restored database does not know",
+        breaks: "not settled",
+        bugs: &[Bug::RestoreKeepsTurns],
+        patches: &[("known_epoch >= RESTORED_EPOCHS", "known_epoch < 0")],
     },
 ];

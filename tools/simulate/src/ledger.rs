@@ -78,11 +78,18 @@ struct Transaction {
 #[derive(Clone)]
 pub struct Backup(Tables);
 
+impl Backup {
+    /// The epoch of the sale's own line.
+    pub(crate) fn epoch(&self) -> i32 {
+        self.0.lines[0].epoch
+    }
+}
+
 /// The ledger.
 pub struct Ledger {
     /// The committed rows.
     pub tables: Tables,
-    bugs: Bugs,
+    pub(crate) bugs: Bugs,
     verifiers: Vec<Verifier>,
     transaction: Option<Transaction>,
     next: u64,

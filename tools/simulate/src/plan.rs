@@ -37,10 +37,20 @@ pub(crate) enum Theme {
     Closing,
     /// Redis crashes again and again, faster than an epoch settles.
     Crashes,
+    /// The database is restored from a copy that lacks an epoch, beside a Redis that keeps its
+    /// data, or has lost some or all.
+    Restores,
 }
 
-const THEMES: [Theme; 6] =
-    [Theme::Apart, Theme::Revocations, Theme::Outages, Theme::LateCalls, Theme::Closing, Theme::Crashes];
+const THEMES: [Theme; 7] = [
+    Theme::Apart,
+    Theme::Revocations,
+    Theme::Outages,
+    Theme::LateCalls,
+    Theme::Closing,
+    Theme::Crashes,
+    Theme::Restores,
+];
 
 /// Kinds of events whose frequency depends on the seed.
 #[derive(Debug, Clone, Copy)]
@@ -168,6 +178,15 @@ impl Plan {
             Theme::LateCalls => &[(Kind::Calls, 8), (Kind::Arrives, 8), (Kind::Revoke, 8), (Kind::MoreStock, 1)],
             Theme::Closing => &[(Kind::PauseProcess, 1), (Kind::Prefer, 4), (Kind::MoreStock, 1)],
             Theme::Crashes => &[(Kind::Restart, 1), (Kind::MoreStock, 1)],
+            // The faults follow each other: see `World::restore_fault`. Shoppers join all the time.
+            Theme::Restores => &[
+                (Kind::Close, 2),
+                (Kind::Leave, 2),
+                (Kind::Rejoin, 8),
+                (Kind::Redeem, 4),
+                (Kind::Pay, 4),
+                (Kind::MoreStock, 1),
+            ],
         };
         OPERATORS_DO.iter().chain(&FAULTS).for_each(|&kind| self.weights[kind as usize] = 0);
         [Kind::Close, Kind::Leave].iter().for_each(|&kind| self.weights[kind as usize] = 1);
@@ -189,8 +208,18 @@ impl Plan {
                 (terms.draws, terms.opens_after_ms) = (false, 1500);
             }
             Theme::Crashes => (self.setting.stops_often, self.faults_one_in, self.operators_one_in) = (false, 60, 400),
+            Theme::Restores => {
+                (self.quiets, self.claims_one_in) = (4, 8);
+                (self.faults_one_in, self.operators_one_in) = (30, 60);
+                (terms.draws, terms.opens_after_ms, terms.claim_window_s) = (false, 0, 8);
+            }
         }
         self
+    }
+
+    /// Whether ticks get further while less time passes, as with most themes.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.theme.is_some_and(|theme| theme != Theme::Restores)
     }
 
     /// Number of events.

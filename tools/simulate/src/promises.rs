@@ -206,7 +206,7 @@ impl World {
 
     /// Whether the primary has the current epoch of the line, begun in this process; any other
     /// process rejects every call.
-    fn knows_line(&self, tables: &Tables) -> bool {
+    pub(crate) fn knows_line(&self, tables: &Tables) -> bool {
         let server = &self.servers[self.primary];
         let field = |name: &[u8]| text(server.read(&[b"HGET", &key("line"), name]));
         field(b"epoch") == Some(tables.lines[0].epoch.to_string()) && field(b"home") == Some(server.run_id())

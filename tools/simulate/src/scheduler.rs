@@ -38,11 +38,10 @@ impl World {
             return self.act(rng, plan);
         }
         let tasks = self.runnable();
-        // With a theme, ticks get further while less time passes.
-        if tasks.is_empty() || (plan.theme.is_none() && rng.once_in(14)) {
+        if tasks.is_empty() || (!plan.is_slow() && rng.once_in(14)) {
             let now = self.now.get();
             let next = self.next_wake().max(now + 1) - now;
-            return Event::Elapse(if rng.once_in(if plan.theme.is_none() { 12 } else { 40 }) {
+            return Event::Elapse(if rng.once_in(if plan.is_slow() { 40 } else { 12 }) {
                 300 + rng.below(2500)
             } else {
                 next
@@ -70,7 +69,7 @@ impl World {
         let shopper = rng.index(SHOPPERS);
         let own = &self.shoppers[shopper];
         let does = plan.choose(rng, &SHOPPERS_DO);
-        let idle = if plan.theme.is_none() { 60 } else { 5 };
+        let idle = if plan.is_slow() { 5 } else { 60 };
         match own {
             _ if own.over.is_some() && matches!(does, Some(Kind::Rejoin)) => Event::Rejoin(node, shopper),
             _ if own.ticket.is_none() => {
@@ -96,6 +95,9 @@ impl World {
         let calls = self.calling();
         let tail = 1 + rng.index(12);
         let lost = if rng.once_in(2) { 0 } else { tail };
+        if plan.theme == Some(Theme::Restores) {
+            return self.restore_fault(rng, tail);
+        }
         Some(match plan.choose(rng, &FAULTS)? {
             Kind::Calls if !calls.is_empty() => {
                 if plan.theme == Some(Theme::LateCalls) {
@@ -130,5 +132,21 @@ impl World {
             Kind::Restore => Fault::Backup,
             _ => return None,
         })
+    }
+
+    /// A copy of the database, losses of Redis, and the restore once there are tickets of an epoch
+    /// that the copy lacks: beside a Redis that has the line, or has lost it again.
+    fn restore_fault(&self, rng: &mut Rng, tail: usize) -> Option<Fault> {
+        let is_lost = !self.knows_line(&self.ledger().tables);
+        match self.is_copy_outdated() {
+            None => Some(Fault::Backup),
+            Some(false) if is_lost => None,
+            Some(true) if is_lost => rng.once_in(2).then_some(Fault::Restore),
+            Some(_) if rng.once_in(3) => Some(Fault::Restore),
+            Some(_) => {
+                let keeps = [Keeps::All, Keeps::AllBut(tail), Keeps::Nothing, Keeps::Nothing];
+                Some(Fault::Restart(keeps[rng.index(keeps.len())]))
+            }
+        }
     }
 }

@@ -422,6 +422,11 @@ impl World {
         self.processes[process].inside.borrow()
     }
 
+    /// Whether an epoch has begun since the copy of the database was taken, if there is a copy.
+    pub(crate) fn is_copy_outdated(&self) -> Option<bool> {
+        self.backup.as_ref().map(|backup| backup.epoch() < self.ledger().tables.lines[0].epoch)
+    }
+
     /// Whether the clock opens the sale at any moment.
     pub(crate) fn is_about_to_open(&self) -> bool {
         self.ledger().tables.row.stored_status() == Status::Scheduled

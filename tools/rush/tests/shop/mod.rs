@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use fairline_rush::{Report, Settings, send_crowd};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use fairline_shop::{CHECKOUTS, CONTROLLERS, GATEWAY, Opening, Shop, WAITING_ROOMS};
 
@@ -14,6 +14,18 @@ const RUSH_WITHIN: Duration = Duration::from_secs(180);
 struct Line {
     #[command(flatten)]
     settings: Settings,
+}
+
+/// Waits until more are admitted, and then until more is sold, than there were. Fails if no shopper
+/// is admitted within the time.
+pub async fn flows(shop: &Shop, what: &str, within: Duration) {
+    let begun = Instant::now();
+    let (admitted, sold) = (shop.count("admitted").await, shop.count("sold").await);
+    shop.until("admitted", admitted + 1).await;
+    let admits = begun.elapsed();
+    shop.until("sold", sold + 1).await;
+    println!("{what}: admissions after {admits:?}, purchases after {:?}", begun.elapsed());
+    assert!(admits < within, "{what}: no shopper was admitted for {admits:?}\n{}", shop.logs());
 }
 
 pub trait Rush {

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::shop::{CHECKOUTS, CONTROLLERS, Rush as _, Shop, WAITING_ROOMS};
+use crate::shop::{CHECKOUTS, CONTROLLERS, Rush as _, Shop, WAITING_ROOMS, flows};
 use fairline_rush::Report;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 const UNITS: u32 = 60;
 const CROWD: [&str; 6] = [
@@ -29,17 +29,6 @@ fn assert_kept(report: &Report, shop: &Shop) {
     println!("{report}");
 }
 
-/// Waits until more are admitted, and then until more is sold, than there were.
-async fn flows(shop: &Shop, what: &str) {
-    let begun = Instant::now();
-    let (admitted, sold) = (shop.count("admitted").await, shop.count("sold").await);
-    shop.until("admitted", admitted + 1).await;
-    let admits = begun.elapsed();
-    shop.until("sold", sold + 1).await;
-    println!("{what}: admissions after {admits:?}, purchases after {:?}", begun.elapsed());
-    assert!(admits < FLOWS_WITHIN, "{what}: no shopper was admitted for {admits:?}\n{}", shop.logs());
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_links_to_postgres_delay_a_sale_for_seconds_only() {
     let mut shop = Shop::open_behind_proxies(UNITS).await;
@@ -51,12 +40,12 @@ async fn silent_links_to_postgres_delay_a_sale_for_seconds_only() {
                 for name in names {
                     shop.link(name, "postgres").freeze_established();
                 }
-                flows(shop, what).await;
+                flows(shop, what, FLOWS_WITHIN).await;
             }
             for name in [CONTROLLERS, CHECKOUTS].concat() {
                 shop.link(name, "postgres").freeze_established();
             }
-            flows(shop, "all").await;
+            flows(shop, "all", FLOWS_WITHIN).await;
             shop.cap(25.0).await;
         })
         .await;
@@ -79,7 +68,7 @@ async fn a_sale_continues_after_redis_was_unreachable_for_twenty_seconds() {
             for name in &everywhere {
                 shop.link(name, "redis").heal();
             }
-            flows(shop, "redis").await;
+            flows(shop, "redis", FLOWS_WITHIN).await;
             shop.cap(25.0).await;
         })
         .await;

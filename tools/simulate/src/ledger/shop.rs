@@ -211,7 +211,8 @@ impl Ledger {
     pub fn raise(&mut self, line: usize, redis: &Home) {
         let row = &mut self.tables.lines[line];
         row.epoch = row.epoch.max(i32::try_from(redis.epoch).unwrap_or(0)) + EPOCHS_LEAPT;
-        row.granted = row.granted.max(i64::try_from(redis.granted).unwrap_or(0)) + MARGIN;
+        let margin = if self.bugs.has(Bug::RestoreWithoutMargin) { 0 } else { MARGIN };
+        row.granted = row.granted.max(i64::try_from(redis.granted).unwrap_or(0)) + margin;
         (row.home, row.restless) = (None, 0);
     }
 }

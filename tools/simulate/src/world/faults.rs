@@ -7,6 +7,7 @@ use fairline_line::store::LineStore;
 
 use super::{CONTROLLERS, NODES, UNSUBSCRIBED_MS, World, timeout};
 use crate::{
+    bugs::Bug,
     event::{Fault, Process},
     gate::Gate,
     sale::SALE,
@@ -82,6 +83,9 @@ impl World {
             let mut ledger = self.ledger();
             ledger.restore(&backup);
             ledger.raise(0, &home);
+        }
+        if self.ledger().bugs.has(Bug::RestoreKeepsTurns) {
+            return;
         }
         // The operator repeats the command until it succeeds.
         complete(&gate, &mut self.servers[server], now, line.delete(SALE)).expect("Redis answers");

@@ -215,6 +215,14 @@ impl TestWaitingRoom {
         self.publish_as(true, turns).await;
     }
 
+    /// Restores the database to before any admission: `fairline restore` deletes the line from
+    /// Redis, and the controller begins a much later epoch.
+    pub async fn restore(&mut self) {
+        self.store.delete(self.card.id).await.expect("deleted");
+        self.epoch += 1000;
+        self.begin(&[]).await;
+    }
+
     /// Begins a new epoch if Redis does not know the line, once Redis answers.
     pub async fn begin_if_lost(&mut self) {
         let lost = async || match self.store.revision(self.card.id).await {
