@@ -215,14 +215,14 @@ pub const CONTROLS: &[Control] = &[
     },
     Control {
         name: "restore-without-margin",
-        what: "found here: after a restore ordinals are given again that neither the copy nor Redis knows",
+        what: "after a restore ordinals are given again that neither the copy nor Redis knows",
         breaks: "two holders",
         bugs: &[Bug::RestoreWithoutMargin],
         patches: &[],
     },
     Control {
         name: "restore-keeps-turns",
-        what: "found here: after a restore Redis keeps tokens that the restored database does not know",
+        what: "after a restore Redis keeps tokens that the restored database does not know",
         breaks: "not settled",
         bugs: &[Bug::RestoreKeepsTurns],
         patches: &[("known_epoch >= RESTORED_EPOCHS", "known_epoch < 0")],

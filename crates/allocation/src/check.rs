@@ -1,0 +1,73 @@
+//! Checks rounds after the fact, without knowing how many units were free.
+//!
+//! A round shows what was free: an item that it promises had a free unit at all earlier promises of
+//! the round, too.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    line::{Line, Number},
+    supply::Promise,
+};
+
+/// A ticket that a promise has wronged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("ticket {} was promised item {}, but {wrong}", .by.number, .by.item)]
+pub struct Wronged {
+    /// The promise.
+    pub by: Promise,
+    /// Which ticket it wronged, and how.
+    pub wrong: Wrong,
+}
+
+/// How a ticket was wronged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    /// This earlier ticket wanted the item, and was still waiting.
+    #[error("ticket {0} was ahead, wanted it and was still waiting")]
+    PassedOver(Number),
+    /// The round had promised this ticket a less wanted item, although the item was free.
+    #[error("ticket {0}, which wanted it more, had just been promised another item")]
+    WorseItem(Number),
+    /// The ticket itself does not want the item.
+    #[error("does not want it")]
+    Unwanted,
+}
+
+impl Wronged {
+    /// The ticket.
+    #[must_use]
+    pub fn ticket(&self) -> Number {
+        match self.wrong {
+            Wrong::PassedOver(ticket) | Wrong::WorseItem(ticket) => ticket,
+            Wrong::Unwanted => self.by.number,
+        }
+    }
+}
+
+/// Takes the promises of a round to the tickets of a line, in order. The promised tickets leave the
+/// line. It is for the caller to check that they waited.
+///
+/// # Errors
+/// At the first promise that wronged a ticket, with the first ticket that it wronged.
+pub fn check(line: &mut Line, round: &[Promise]) -> Result<(), Wronged> {
+    // For each item, the first ticket of the round that wanted it more than the one it got.
+    let mut missed = BTreeMap::new();
+    for &by in round {
+        let Promise { number, item, .. } = by;
+        let passed_over = line.first_wanting(item).filter(|&first| first < number).map(Wrong::PassedOver);
+        let worse = missed.get(&item).copied().map(Wrong::WorseItem);
+        let request = line.leave(number);
+        let unwanted = request.filter(|request| !request.wishes.want(item) || !line.leads_to(item));
+        let wrongs = [passed_over, worse, unwanted.map(|_| Wrong::Unwanted)].into_iter().flatten();
+        if let Some(wronged) = wrongs.map(|wrong| Wronged { by, wrong }).min_by_key(Wronged::ticket) {
+            return Err(wronged);
+        }
+        let wanted = request.iter().flat_map(|request| request.wishes.items());
+        for preferred in wanted.take_while(|&wanted| wanted != item).filter(|&wanted| line.leads_to(wanted)) {
+            let first = missed.entry(preferred).or_insert(number);
+            *first = number.min(*first);
+        }
+    }
+    Ok(())
+}
