@@ -2,11 +2,16 @@
 
 mod common;
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
+    process::Stdio,
+};
 
 use serde_json::Value;
 
-use self::common::{fairline, start_demo};
+use self::common::{command, fairline, start_demo};
 
 #[test]
 fn a_sale_is_run_from_a_terminal() {
@@ -105,8 +110,7 @@ fn a_sale_is_run_from_a_terminal() {
     assert_eq!(said(&["webhooks", "remove", hook]), "removed\n");
     assert!(refused(&["rehearse", id, "--stop"]).contains("No rehearsal of this sale is running"));
 
-    let mut watching = Command::new(env!("CARGO_BIN_EXE_fairline"));
-    let watching = watching.args(["sale", "--demo", at, "watch", "brass-lamp-no-7"]).stdout(Stdio::piped()).spawn();
+    let watching = command(&["sale", "--demo", at, "watch", "brass-lamp-no-7"]).stdout(Stdio::piped()).spawn();
     let mut watching = watching.expect("fairline runs");
     let mut lines = BufReader::new(watching.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
     assert!(
