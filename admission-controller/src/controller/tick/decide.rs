@@ -165,8 +165,8 @@ async fn follow_the_clock<S: Locked>(sale: &mut S) -> Result<bool, StoreError> {
     if status == sale.stored_status() { Ok(true) } else { sale.set_status(status).await }
 }
 
-/// Takes what Redis knows into the records of the lines. Shoppers who have joined although they have
-/// reached the limit are taken out.
+/// Takes what Redis knows into the records of the lines. New shoppers who have reached the limit
+/// are taken out.
 async fn take_in<S: Locked>(sale: &mut S, open: Vec<OpenLine>) -> Result<Vec<TickLine>, StoreError> {
     let mut lines = Vec::with_capacity(open.len());
     for OpenLine { row, mut record, seen, .. } in open {

@@ -88,8 +88,8 @@ impl OpenLine {
         peeked.line == self.row.line() && peeked.publication == self.row.publication && peeked.query == self.query()
     }
 
-    /// The line after the commit of a tick that has begun epochs. The claims of the lines that Redis
-    /// knows are left for the next tick.
+    /// The line after the commit of a tick that has begun epochs. Claims are left for the next
+    /// tick.
     pub(super) fn committed(self) -> CommittedLine {
         let (line, publication, query) = (self.row.line(), self.row.publication, self.query());
         let drawn = self.seen.map_or(0, |seen| seen.drawn);
