@@ -20,10 +20,7 @@ use crate::{
         decision_metrics,
         error::TickError,
         interventions::Intervention,
-        ledger::{
-            InterventionStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked,
-            RecordStatements as _,
-        },
+        ledger::{Ledger, LimitStatements as _, LineStatements as _, Locked, RecordStatements as _},
         line::{LineRow, present},
         sale::{SaleRow, Ticked},
     },
@@ -99,10 +96,10 @@ impl<L: Ledger> Ticker<L> {
         for TickLine { row, record, .. } in &mut lines {
             sale.write_record(row, record).await?;
         }
-        let is_published = |line: &LineRow| {
-            known.published.get(&line.line()).is_some_and(|published| published.is_current(&sale, line))
+        let is_published = |TickLine { row, .. }: &TickLine| {
+            known.published.get(&row.line()).is_some_and(|published| published.is_current(&sale, row))
         };
-        let publishes = !settled && (has_news || !lines.iter().all(|line| is_published(&line.row)));
+        let publishes = !settled && (has_news || !lines.iter().all(is_published));
         if publishes {
             let mut rows: Vec<&mut LineRow> = lines.iter_mut().map(|line| &mut line.row).collect();
             sale.number_publications(&mut rows).await?;

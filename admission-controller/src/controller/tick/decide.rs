@@ -19,7 +19,7 @@ use crate::{
         agenda::Agenda,
         epochs,
         error::TickError,
-        ledger::{Ledger, LimitStatements as _, LineStatements as _, Locked, RecordStatements as _},
+        ledger::{Ledger, LineStatements as _, Locked, RecordStatements as _},
         lifecycle,
         line::LineRow,
         sale::{OPENS_SOON_S, SaleRow, Ticked},
