@@ -144,8 +144,9 @@ snapshots: programs $(NODE_WS) ## Renew the snapshots of texts in tests: TESTS='
 
 # The tests that compare the generated files write them instead. The OpenAPI documents are those
 # that a demo serves.
-generate: programs ## Renew generated files: docs/openapi, docs/problems.md, docs/commands.md, the chart's README, the schema's snapshot, and the types of the pages
+generate: programs ## Renew generated files: docs/openapi, docs/problems.md, docs/commands.md, the chart's README, the schema's snapshot, the names of the Lua library, and the types and currencies of the pages
 	@FAIRLINE_REGENERATE=1 $(CARGO) $(if $(NEXTEST),nextest run,test) --locked --package fairline --bin fairline --test demo --test problems --test schema $(if $(NEXTEST),,--) a_demo_serves_everything is_up_to_date
+	@FAIRLINE_REGENERATE=1 $(CARGO) $(if $(NEXTEST),nextest run,test) --locked --package fairline-line --package fairline-sale --lib $(if $(NEXTEST),,--) is_up_to_date
 	@npm --prefix web run --silent generate
 	@scripts/test-deploy.sh readme
 

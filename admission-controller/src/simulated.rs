@@ -23,7 +23,7 @@ pub use crate::{
         },
         line::LineRow,
         record::Recorder,
-        sale::{Running, Sale, SaleRow, Ticked},
+        sale::{Running, SaleRow, Ticked},
         turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, PastTurns, REPUBLISHED_AT_ONCE, TurnRow, Unpublished},
     },
     db::StoreError,

@@ -165,7 +165,6 @@ async fn serve_requests(
     let Shared { stores, callers, channels, idempotency, .. } = shared;
     let Stores { requests: store, redemptions, heartbeat } = stores;
     let (proxies, shutdown) = (settings.front.proxies(), shutdown.clone());
-    let rate_limit = |rate_per_s, burst| RateLimit::new(rate_per_s, burst, settings.front.proxies(), &shutdown);
     let stripe = Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
     let (gateway, circuit) = GuardedGateway::new(stripe);
     let keys = Keys::load(&settings.jwks, &shutdown).await?;
@@ -190,17 +189,7 @@ async fn serve_requests(
     let features = Features {
         catalogue,
         orders: Arc::new(Orders { store: store.clone(), callers: callers.clone(), shutdown: shutdown.clone() }),
-        accounts: Arc::new(Accounts {
-            store: store.clone(),
-            callers: callers.clone(),
-            issuer: issuer(settings)?,
-            channels,
-            codes: rate_limit(settings.code_rate_per_s, settings.code_burst)?,
-            phone_codes: rate_limit(settings.phone_code_rate_per_s, settings.phone_code_burst)?,
-            trusted_proxies: proxies.clone(),
-            secure_cookies: settings.secure_cookies,
-            shutdown: shutdown.clone(),
-        }),
+        accounts: Arc::new(accounts(settings, store.clone(), callers.clone(), channels, &shutdown)?),
         merchant_api: Arc::new(MerchantApi {
             store: store.clone(),
             callers: callers.clone(),
@@ -224,7 +213,8 @@ async fn serve_requests(
     sweeper::start_for_sales(&store, &payments, &shutdown);
     heartbeat::start(health.clone(), circuit, heartbeat.clone(), &shutdown);
 
-    let limit = rate_limit(settings.purchase_rate_per_s, settings.purchase_burst)?;
+    let limit =
+        RateLimit::new(settings.purchase_rate_per_s, settings.purchase_burst, settings.front.proxies(), &shutdown)?;
     // A client that signs in has no identity yet, only a network address.
     let known_or_from = move |parts: &request::Parts| {
         let mut names = callers.idempotency_scope(&parts.headers);
@@ -240,6 +230,27 @@ async fn serve_requests(
     };
     let routes = router::routes(features, layers);
     Ok(Service { routes, ready: readiness(keys, heartbeat), fast_reject: Some((redemptions, limit, health)) })
+}
+
+fn accounts(
+    settings: &Settings,
+    store: Store,
+    callers: Callers,
+    channels: Channels,
+    shutdown: &Shutdown,
+) -> Result<Accounts, StartError> {
+    let rate_limit = |rate_per_s, burst| RateLimit::new(rate_per_s, burst, settings.front.proxies(), shutdown);
+    Ok(Accounts {
+        store,
+        callers,
+        issuer: issuer(settings)?,
+        channels,
+        codes: rate_limit(settings.code_rate_per_s, settings.code_burst)?,
+        phone_codes: rate_limit(settings.phone_code_rate_per_s, settings.phone_code_burst)?,
+        trusted_proxies: settings.front.proxies(),
+        secure_cookies: settings.secure_cookies,
+        shutdown: shutdown.clone(),
+    })
 }
 
 /// Excludes the gateway: while it is down, shoppers keep their holds and payments wait.

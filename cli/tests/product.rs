@@ -1,43 +1,12 @@
 //! `fairline product`: the catalogue from a terminal, against a demo.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader, Write as _},
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-    process::{Child, Command, Output, Stdio},
-};
+mod common;
+
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, process::Stdio};
 
 use serde_json::Value;
 
-/// A demo that ends with the test.
-struct Demo(Child);
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
-        let _ = self.0.wait();
-    }
-}
-
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fairline"));
-    command.args(arguments).env_remove("FAIRLINE_ADMIN_URL").env_remove("FAIRLINE_ADMIN_TOKEN");
-    command
-}
-
-fn fairline(arguments: &[&str]) -> Output {
-    command(arguments).output().expect("fairline runs")
-}
-
-fn start_demo(folder: &Path) -> Demo {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fairline"));
-    let child = command.arg("demo").arg("--dir").arg(folder).args(["--port", "0"]).stdout(Stdio::piped()).spawn();
-    let mut demo = Demo(child.expect("fairline runs"));
-    let said = BufReader::new(demo.0.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
-    assert!(said.into_iter().any(|line| line.starts_with("Ctrl-C")), "the demo ended early");
-    demo
-}
+use self::common::{command, fairline, start_demo};
 
 #[test]
 fn the_catalogue_is_imported_shown_and_exported() {

@@ -1,39 +1,17 @@
 //! `fairline sale`: a whole sale from a terminal, against a demo.
 
+mod common;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
-    path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::Stdio,
 };
 
 use serde_json::Value;
 
-/// A demo that ends with the test.
-struct Demo(Child);
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
-        let _ = self.0.wait();
-    }
-}
-
-fn fairline(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fairline"));
-    command.args(arguments).env_remove("FAIRLINE_ADMIN_URL").env_remove("FAIRLINE_ADMIN_TOKEN");
-    command.output().expect("fairline runs")
-}
-
-fn start_demo(folder: &Path) -> Demo {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fairline"));
-    let child = command.arg("demo").arg("--dir").arg(folder).args(["--port", "0"]).stdout(Stdio::piped()).spawn();
-    let mut demo = Demo(child.expect("fairline runs"));
-    let said = BufReader::new(demo.0.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
-    assert!(said.into_iter().any(|line| line.starts_with("Ctrl-C")), "the demo ended early");
-    demo
-}
+use self::common::{command, fairline, start_demo};
 
 #[test]
 fn a_sale_is_run_from_a_terminal() {
@@ -132,8 +110,7 @@ fn a_sale_is_run_from_a_terminal() {
     assert_eq!(said(&["webhooks", "remove", hook]), "removed\n");
     assert!(refused(&["rehearse", id, "--stop"]).contains("No rehearsal of this sale is running"));
 
-    let mut watching = Command::new(env!("CARGO_BIN_EXE_fairline"));
-    let watching = watching.args(["sale", "--demo", at, "watch", "brass-lamp-no-7"]).stdout(Stdio::piped()).spawn();
+    let watching = command(&["sale", "--demo", at, "watch", "brass-lamp-no-7"]).stdout(Stdio::piped()).spawn();
     let mut watching = watching.expect("fairline runs");
     let mut lines = BufReader::new(watching.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
     assert!(

@@ -1,7 +1,8 @@
 //! The waiting room faces the internet: it gives shoppers a place in the line and sends them their
 //! turn.
 //!
-//! - `http`: the API, the pages, and entry to a line; `auth`: accounts that the shop asserts.
+//! - `http`: the API, the pages, and entry to a line; `auth`: tickets, and accounts
+//!   that the shop asserts.
 //! - `line`: the lines that this node follows, and the shoppers who are connected to it.
 //! - `websocket`, `stream`: transports to waiting pages. `fairline-update-policy` decides the
 //!   messages.
@@ -108,14 +109,7 @@ impl Service {
     /// # Errors
     /// When a setting is invalid, or Redis can't be reached.
     pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
-        let key: TicketKey = settings
-            .ticket_key
-            .expose()
-            .parse()
-            .map_err(|error| StartError::new(format!("The ticket key is invalid: {error}.")))?;
-        let account_key = settings.account_key.as_ref().map(|key| ShopAccountKey::new(key.expose())).transpose();
-        let account_key =
-            account_key.map_err(|error| StartError::new(format!("The account key is invalid: {error}.")))?;
+        let (tickets, accounts) = (ticket_auth(settings)?, accounts(settings)?);
         let unreachable = |error| StartError::new(format!("Redis can't be reached: {error}."));
         let store = LineStore::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
         let reader = ChangeReader::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
@@ -137,61 +131,90 @@ impl Service {
             is_full: AtomicBool::new(false),
         };
         follower.open_all().await.map_err(unreachable)?;
-        let rooms = follower.rooms.clone();
-        let tickets = Arc::new(TicketAuth {
-            key,
-            origins: settings.front.origins(&settings.allowed_origins, settings.secure_cookies)?,
-            secure_cookies: settings.secure_cookies,
-        });
-        let join_limit =
-            RateLimit::new(settings.join_rate_per_s, settings.join_burst, settings.front.proxies(), shutdown)?;
-        let entry = Arc::new(LineEntry {
-            rooms: rooms.clone(),
-            store: store.clone(),
-            joins: Joins::start(store.clone(), shutdown),
-            resumes: Resumes::start(store.clone(), shutdown),
-            tickets: tickets.clone(),
-            accounts: Accounts { key: account_key, required: settings.accounts_only },
-            join_limit,
-        });
-        let polls = Arc::new(Polls { absences: Absences::start(store.clone(), shutdown), grace: settings.grace() });
-        let connections = Connections {
-            event_loop,
-            slots: Arc::new(Semaphore::new(settings.sockets_max)),
-            slots_max: settings.sockets_max,
-            move_over,
-            shutdown: shutdown.clone(),
-        };
-        let state = AppState {
-            line_api: LineApi { entry: entry.clone(), polls: polls.clone(), connections },
-            pages: Pages {
-                rooms: rooms.clone(),
-                store: store.clone(),
-                tickets: tickets.clone(),
-                entry,
-                polls,
-                own_checkout: own_checkout(settings)?.into(),
-            },
-            rooms,
-            store: store.clone(),
-            tickets,
-        };
+        let parts = Parts { rooms: follower.rooms.clone(), store: store.clone(), tickets, accounts, event_loop };
+        let state = state(settings, parts, shutdown)?;
         follower.start(shutdown);
-
-        let (api, mut document) =
-            OpenApiRouter::with_openapi(Document::openapi()).merge(api::routes()).split_for_parts();
-        complete_document(&mut document);
-        let routes = api
-            .merge(pages::routes())
-            .layer(Extension(settings.front.proxies()))
-            .with_state(state)
-            .route("/openapi/waiting-room.json", get(move || async move { axum::Json(document) }));
         let ready: Readiness = Arc::new(move || {
             let store = store.clone();
             Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
         });
-        Ok(Self { routes, ready })
+        Ok(Self { routes: routes(settings, state), ready })
     }
+}
+
+/// What the features share.
+struct Parts {
+    rooms: Rooms,
+    store: LineStore,
+    tickets: Arc<TicketAuth>,
+    accounts: Accounts,
+    event_loop: EventLoopHandle,
+}
+
+fn ticket_auth(settings: &Settings) -> Result<Arc<TicketAuth>, StartError> {
+    let key: TicketKey = settings
+        .ticket_key
+        .expose()
+        .parse()
+        .map_err(|error| StartError::new(format!("The ticket key is invalid: {error}.")))?;
+    Ok(Arc::new(TicketAuth {
+        key,
+        origins: settings.front.origins(&settings.allowed_origins, settings.secure_cookies)?,
+        secure_cookies: settings.secure_cookies,
+    }))
+}
+
+fn accounts(settings: &Settings) -> Result<Accounts, StartError> {
+    let key = settings.account_key.as_ref().map(|key| ShopAccountKey::new(key.expose())).transpose();
+    let key = key.map_err(|error| StartError::new(format!("The account key is invalid: {error}.")))?;
+    Ok(Accounts { key, required: settings.accounts_only })
+}
+
+/// Starts the batches of calls to Redis, and composes the features.
+fn state(settings: &Settings, parts: Parts, shutdown: &Shutdown) -> Result<AppState, StartError> {
+    let Parts { rooms, store, tickets, accounts, event_loop } = parts;
+    let join_limit = RateLimit::new(settings.join_rate_per_s, settings.join_burst, settings.front.proxies(), shutdown)?;
+    let entry = Arc::new(LineEntry {
+        rooms: rooms.clone(),
+        store: store.clone(),
+        joins: Joins::start(store.clone(), shutdown),
+        resumes: Resumes::start(store.clone(), shutdown),
+        tickets: tickets.clone(),
+        accounts,
+        join_limit,
+    });
+    let polls = Arc::new(Polls { absences: Absences::start(store.clone(), shutdown), grace: settings.grace() });
+    let connections = Connections {
+        event_loop,
+        slots: Arc::new(Semaphore::new(settings.sockets_max)),
+        slots_max: settings.sockets_max,
+        move_over: Duration::from_secs(settings.drain_s),
+        shutdown: shutdown.clone(),
+    };
+    Ok(AppState {
+        line_api: LineApi { entry: entry.clone(), polls: polls.clone(), connections },
+        pages: Pages {
+            rooms: rooms.clone(),
+            store: store.clone(),
+            tickets: tickets.clone(),
+            entry,
+            polls,
+            own_checkout: own_checkout(settings)?.into(),
+        },
+        rooms,
+        store,
+        tickets,
+    })
+}
+
+/// All routes, with the OpenAPI document.
+fn routes(settings: &Settings, state: AppState) -> Router {
+    let (api, mut document) = OpenApiRouter::with_openapi(Document::openapi()).merge(api::routes()).split_for_parts();
+    complete_document(&mut document);
+    api.merge(pages::routes())
+        .layer(Extension(settings.front.proxies()))
+        .with_state(state)
+        .route("/openapi/waiting-room.json", get(move || async move { axum::Json(document) }))
 }
 
 /// The URL prefix of the shop's own checkout, up to the token; empty without one.

@@ -2,6 +2,9 @@
 //!
 //! Within a feature, routes call the service or the store, and the service calls the store. Each
 //! handler takes its feature's part of [`AdminState`].
+//!
+//! A feature may call other features, `controller`, `auth` and the crowds of rehearsals in `jobs`.
+//! Every route needs a signed-in caller, except sign-in and enrolment.
 
 mod audit;
 mod csv;

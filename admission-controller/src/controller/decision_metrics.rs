@@ -1,10 +1,10 @@
 //! The metrics and the log line of a decision. The console shows the last reason of each sale.
 
-use fairline_admission::{Decision, Lane, Observation};
+use fairline_admission::{Decision, Observation};
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use tracing::debug;
 
-use super::sale::{Sale, SaleRow};
+use super::{line::LineRow, sale::SaleRow};
 
 /// Describes the controller's metrics.
 pub(crate) fn describe() {
@@ -32,6 +32,8 @@ pub(crate) fn describe() {
 pub(crate) struct Decided<'a> {
     pub(crate) observation: &'a Observation<'a>,
     pub(crate) decision: &'a Decision,
+    /// The lines, and the shoppers who wait in each.
+    pub(crate) lines: &'a [(&'a LineRow, u64)],
     /// The tickets that are admitted.
     pub(crate) planned: usize,
     /// What limits admissions.
@@ -52,13 +54,13 @@ pub(crate) fn admitted(row: &SaleRow, admitted: u32) {
 
 /// Records a decision. The label `sale` has a value for each sale that this controller has served,
 /// and one for all rehearsals; `lane` is empty for a sale's own line.
-pub(crate) fn decision(sale: &Sale, decided: &Decided<'_>) {
-    let Decided { observation: seen, decision, planned, why } = *decided;
-    let slug = || label(&sale.row);
+pub(crate) fn decision(sale: &SaleRow, decided: &Decided<'_>) {
+    let Decided { observation: seen, decision, lines, planned, why } = *decided;
+    let slug = || label(sale);
     metrics::counter!("admissions_total", "sale" => slug()).increment(0);
     let reason = decision.reason.name();
     metrics::counter!("admission_decisions_total", "sale" => slug(), "reason" => reason).increment(1);
-    for (Lane { waiting, .. }, line) in seen.lanes.iter().zip(&sale.lines) {
+    for (line, waiting) in lines {
         let lane = line.lane.clone().unwrap_or_default();
         metrics::gauge!("admission_waiting_shoppers", "sale" => slug(), "lane" => lane).set(*waiting as f64);
     }
@@ -70,17 +72,17 @@ pub(crate) fn decision(sale: &Sale, decided: &Decided<'_>) {
     {
         metrics::gauge!("admission_stock_units", "sale" => slug(), "state" => state).set(units);
     }
-    let tickets: i64 = sale.lines.iter().map(|line| line.admitted).sum();
+    let tickets: i64 = lines.iter().map(|(line, _)| line.admitted).sum();
     if tickets > 0 {
         // As the console computes it.
-        metrics::gauge!("sale_conversion_ratio", "sale" => slug()).set(sale.row.orders as f64 / tickets as f64);
+        metrics::gauge!("sale_conversion_ratio", "sale" => slug()).set(sale.orders as f64 / tickets as f64);
     }
     let outlook = decision.outlook;
     metrics::gauge!("admission_wanted_units", "sale" => slug()).set(outlook.wanted);
     metrics::gauge!("admission_purchase_chance_ratio", "sale" => slug()).set(outlook.chance);
     metrics::gauge!("admission_surplus_chance_ratio", "sale" => slug()).set(outlook.surplus);
     debug!(
-        sale = %sale.row.sale(), ?stock, lanes = ?seen.lanes, inside, checkout = ?seen.checkout, ?outlook,
+        sale = %sale.sale(), ?stock, lanes = ?seen.lanes, inside, checkout = ?seen.checkout, ?outlook,
         decided = ?decision.by_lane, planned, reason, why, "ticked"
     );
 }

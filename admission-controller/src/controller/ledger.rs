@@ -3,7 +3,9 @@
 //!
 //! - [`Ledger`] hands out locked sales; [`Locked`] is one transaction on one of them.
 //! - Each method is one statement, or a few in one step. Decisions from their results stand in the
-//!   tick, in [`Sale`] and in the methods of its rows, which both ledgers share.
+//!   tick and in the methods of the rows, which both ledgers share.
+//! - The tick owns the rows of the lines. A statement takes the row of its line, and changes in it
+//!   what the rest of the transaction reads.
 //! - A transaction that is dropped without a commit is rolled back.
 
 use std::{
@@ -25,8 +27,9 @@ use time::OffsetDateTime;
 use super::{
     agenda::Agenda,
     interventions::Intervention,
+    line::LineRow,
     record::Recorder,
-    sale::{Running, Sale, Ticked},
+    sale::{Running, SaleRow, Ticked},
     turns::{PastTurns, Unpublished},
 };
 use crate::db::StoreError;
@@ -41,20 +44,20 @@ pub trait Ledger: Send + Sync + 'static {
     /// record are complete.
     async fn running(&self) -> Result<Vec<Running>, StoreError>;
 
-    /// Locks a sale. `None` if another controller has the lock; with `waits`, as soon as that
-    /// releases it.
-    async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<Self::Locked>, StoreError>;
+    /// Locks a sale, and gives it with its lines: its own first, then the lanes. `None` if another
+    /// controller has the lock; with `waits`, as soon as that releases it.
+    async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<(Self::Locked, Vec<LineRow>)>, StoreError>;
 }
 
-/// A locked sale: as it was when the lock was taken, with the changes of this transaction.
+/// A locked sale: its row as it was when the lock was taken, with the changes of this transaction.
 #[async_trait]
 pub trait Locked:
-    LineStatements + RecordStatements + InterventionStatements + LimitStatements + DerefMut<Target = Sale> + Send
+    LineStatements + RecordStatements + InterventionStatements + LimitStatements + DerefMut<Target = SaleRow> + Send
 {
     /// Reads the agenda and the stock, which is not locked. Only a late payment or a smaller stock
     /// takes free units meanwhile; then the schema rejects the promise, and the next tick decides
     /// again.
-    async fn agenda(&mut self, good_keys: &[String]) -> Result<Agenda, StoreError>;
+    async fn agenda(&mut self, lines: &[&LineRow], good_keys: &[String]) -> Result<Agenda, StoreError>;
 
     /// The visits under way, and the outcomes of visits since they were last taken in; and up to
     /// which time.
@@ -96,86 +99,96 @@ pub struct NotServed {
     pub lapsed: HashSet<Ordinal>,
 }
 
-/// The line at a position among the sale's.
+/// The statements of one line of the sale.
 #[async_trait]
 pub trait LineStatements {
     /// Takes in claims of pages: tokens that were received, and tokens that were given back, which
     /// lapse at once.
-    async fn take_claims(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError>;
+    async fn take_claims(&mut self, line: &LineRow, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError>;
 
     /// Which of these tickets, which Redis returned as next, are not to be admitted.
-    async fn not_to_be_served(&mut self, at: usize, tickets: &[Ordinal]) -> Result<NotServed, StoreError>;
+    async fn not_to_be_served(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError>;
 
     /// Makes admissions, and promises their units. A ticket that has one already is passed over.
     /// Gives the admitted ordinals, in order.
     async fn admit(
         &mut self,
-        at: usize,
+        line: &LineRow,
         tickets: &[(Ordinal, VisitorId, u32)],
         kid: &str,
     ) -> Result<Vec<Ordinal>, StoreError>;
 
     /// Writes how far a line has moved, and how many shoppers wait in it, if that has changed.
-    async fn note_moved(&mut self, at: usize, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError>;
+    async fn note_moved(&mut self, line: &mut LineRow, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError>;
 
-    /// Numbers the publications of this commit. No commit of any controller has the same numbers.
-    async fn number_publications(&mut self) -> Result<(), StoreError>;
+    /// Numbers the publications of this commit, of all lines of the sale. No commit of any
+    /// controller has the same numbers.
+    async fn number_publications(&mut self, lines: &mut [&mut LineRow]) -> Result<(), StoreError>;
 
     /// Admissions whose current state is not published in this epoch: live tokens first, then the
     /// oldest. And the turns of the tickets that are published again.
-    async fn unpublished(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError>;
+    async fn unpublished(&mut self, line: &LineRow, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError>;
 
     /// Begins a new epoch in a Redis that does not know the line. Its ordinals start above all
     /// granted ones, including those that only Redis knows, after a restore of the database. The
     /// cursor passes all earlier tickets, but none before a draw, since they are still in it.
-    async fn begin_epoch(&mut self, at: usize, redis: &Home) -> Result<(), StoreError>;
+    async fn begin_epoch(&mut self, line: &mut LineRow, redis: &Home) -> Result<(), StoreError>;
 
     /// Notes that these admissions are published, and with `begins` that Redis has begun the epoch:
     /// from now on shoppers present their tickets.
-    async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError>;
+    async fn note_published(
+        &mut self,
+        line: &mut LineRow,
+        published: &[Unpublished],
+        begins: bool,
+    ) -> Result<(), StoreError>;
 
     /// The next past turns that are published again, of the newest tickets first.
-    async fn past_turns(&mut self, at: usize) -> Result<PastTurns, StoreError>;
+    async fn past_turns(&mut self, line: &LineRow) -> Result<PastTurns, StoreError>;
 
     /// Notes that these turns are published again.
-    async fn note_republished(&mut self, at: usize, published: &PastTurns) -> Result<(), StoreError>;
+    async fn note_republished(&mut self, line: &mut LineRow, published: &PastTurns) -> Result<(), StoreError>;
 }
 
-/// The record of the line at a position among the sale's.
+/// The record of one line of the sale.
 #[async_trait]
 pub trait RecordStatements {
     /// Writes the entries of a tick.
-    async fn write_record(&mut self, at: usize, record: Recorder) -> Result<(), StoreError>;
+    async fn write_record(&mut self, line: &mut LineRow, record: &Recorder) -> Result<(), StoreError>;
 
     /// Takes over ended turns that are not in the record yet: lapsed and redeemed ones.
-    async fn take_over(&mut self, at: usize) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError>;
+    async fn take_over(&mut self, line: &LineRow) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError>;
 
     /// The seed of the draw that is due.
     async fn seed(&mut self) -> Result<[u8; 32], StoreError>;
 
     /// Notes that the draw is made.
-    async fn note_draw(&mut self, at: usize, pool: Ordinal, key: Hash) -> Result<(), StoreError>;
+    async fn note_draw(&mut self, line: &mut LineRow, pool: Ordinal, key: Hash) -> Result<(), StoreError>;
 }
 
-/// What operators do to tickets of the line at a position among the sale's.
+/// What operators do to tickets of one line of the sale.
 #[async_trait]
 pub trait InterventionStatements {
     /// Removed tickets whose removal is not in the record.
-    async fn unrecorded_removals(&mut self, at: usize) -> Result<Vec<Ordinal>, StoreError>;
+    async fn unrecorded_removals(&mut self, line: &LineRow) -> Result<Vec<Ordinal>, StoreError>;
 
     /// Removed tickets whose removal is not published in this epoch, and those among the tickets
     /// that are published again; and of each whether its shopper has reached the limit. Until then
     /// Redis returns them as waiting.
-    async fn unpublished_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError>;
+    async fn unpublished_removals(
+        &mut self,
+        line: &LineRow,
+        again: &[Ordinal],
+    ) -> Result<Vec<(Ordinal, bool)>, StoreError>;
 
     /// Tickets that are admitted before all others, in the order of the requests.
-    async fn preferred(&mut self, at: usize) -> Result<Vec<(Ordinal, VisitorId)>, StoreError>;
+    async fn preferred(&mut self, line: &LineRow) -> Result<Vec<(Ordinal, VisitorId)>, StoreError>;
 
     /// Notes that the interventions of these tickets are done.
-    async fn note_done(&mut self, at: usize, what: Intervention, tickets: &[Ordinal]) -> Result<(), StoreError>;
+    async fn note_done(&mut self, line: &LineRow, what: Intervention, tickets: &[Ordinal]) -> Result<(), StoreError>;
 
     /// Notes that the removal of these tickets is published.
-    async fn note_removals_published(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError>;
+    async fn note_removals_published(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<(), StoreError>;
 
     /// Notes how many extra admissions are still to be made.
     async fn note_at_once(&mut self, left: u32) -> Result<(), StoreError>;
@@ -189,14 +202,14 @@ pub trait LimitStatements {
     /// record as removed.
     async fn take_out_at_limit(
         &mut self,
-        at: usize,
+        line: &LineRow,
         tickets: &[(Ordinal, VisitorId)],
     ) -> Result<Vec<Ordinal>, StoreError>;
 
     /// Takes back the tokens of visitors who have just reached the limit with another turn; their
     /// units are free at once. This comes before the record takes over redeemed turns, which it is
     /// found by. Whether there were any.
-    async fn take_back_at_limit(&mut self) -> Result<bool, StoreError>;
+    async fn take_back_at_limit(&mut self, lines: &[&LineRow]) -> Result<bool, StoreError>;
 
     /// How many more units each of these visitors may have, if fewer than the sale's limit.
     async fn left_of_limit(&mut self, visitors: &[VisitorId]) -> Result<HashMap<VisitorId, u32>, StoreError>;

@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use super::{
     columns::{hash, ordinal, stored},
     line::LineRow,
-    sale::Sale,
+    sale::SaleRow,
 };
 
 /// Tickets that one query takes into the record, about: keeps a tick short.
@@ -225,26 +225,23 @@ impl LineRow {
         self.recorded_tickets = record.tickets.bounds().into_iter().map(stored).collect();
         record.status.as_stored().clone_into(&mut self.recorded_status);
     }
-}
 
-impl Sale {
-    /// Opens the record of the line at a position, at its end.
-    pub fn open_record(&self, at: usize) -> Recorder {
-        let line = &self.lines[at];
-        let bounds: Vec<Ordinal> = line.recorded_tickets.iter().copied().map(ordinal).collect();
+    /// Opens the record of the line, at its end.
+    pub fn open_record(&self, sale: &SaleRow) -> Recorder {
+        let bounds: Vec<Ordinal> = self.recorded_tickets.iter().copied().map(ordinal).collect();
         let mut recorder = Recorder {
-            line: line.line(),
-            kept: line.record_seq.is_some(),
-            now: self.row.now,
-            head: Head { seq: line.record_seq.map_or(0, ordinal), hash: hash(&line.record_hash) },
-            noted: line.noted(),
+            line: self.line(),
+            kept: self.record_seq.is_some(),
+            now: sale.now,
+            head: Head { seq: self.record_seq.map_or(0, ordinal), hash: hash(&self.record_hash) },
+            noted: self.noted(),
             tickets: Ranges::from_bounds(&bounds).unwrap_or_default(),
-            status: Status::from_stored(&line.recorded_status),
-            above: line.above(),
+            status: Status::from_stored(&self.recorded_status),
+            above: self.above(),
             parts: Vec::new(),
             settled: 0,
         };
-        recorder.begin(self.row.order(), self.row.commitment(), self.row.stored_status());
+        recorder.begin(sale.order(), sale.commitment(), sale.stored_status());
         recorder
     }
 }

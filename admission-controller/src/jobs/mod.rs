@@ -1,5 +1,7 @@
 //! Work in the background: samples of sales, deletion of old rows and unused images, crowds of
 //! rehearsals.
+//!
+//! No job decides about a sale. A failed one is logged, and the next round repeats it.
 
 mod media;
 pub(crate) mod rehearsals;

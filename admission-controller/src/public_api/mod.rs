@@ -1,5 +1,7 @@
 //! What is public: the records of sales, the keys that verify admission tokens, the images of
 //! products, and the console's page.
+//!
+//! Needs no sign-in, and changes nothing.
 
 pub(crate) mod console;
 pub(crate) mod key_set;

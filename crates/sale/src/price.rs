@@ -220,10 +220,9 @@ mod tests {
         );
     }
 
-    /// Checks the pages' copy of the table; `FAIRLINE_REGENERATE=1 cargo test -p fairline-sale`
-    /// rewrites it.
+    /// Checks the pages' copy of the table; `make openapi` renews it.
     #[test]
-    fn the_table_of_the_pages_is_generated_from_this_one() {
+    fn the_table_of_the_pages_is_up_to_date() {
         let rows: Vec<String> = MINOR_DIGITS.iter().map(|(code, digits)| format!("  {code}: {digits},\n")).collect();
         let table = format!(
             "/** Generated from crates/sale/src/price.rs by its test: decimals of a currency, if not two. */\n\
@@ -247,7 +246,7 @@ mod tests {
                 std::fs::write(&path, &text).expect("written");
             }
             let found = std::fs::read_to_string(&path).unwrap_or_default();
-            assert_eq!(found, text, "{file} is stale: FAIRLINE_REGENERATE=1 cargo test -p fairline-sale");
+            assert_eq!(found, text, "{file} is stale: `make openapi` renews it");
         }
     }
 

@@ -158,6 +158,11 @@ impl Ledger {
         self.transaction.as_ref().is_some_and(|own| own.moves)
     }
 
+    /// The position of a line among the sale's.
+    fn position(&self, line: &LineRow) -> usize {
+        self.tables.lines.iter().position(|known| known.id == line.id).expect("a line of the sale")
+    }
+
     /// Ends a session that has stood idle for too long.
     pub fn end_idle(&mut self, now_ms: u64) {
         self.transaction.take_if(|own| now_ms > own.used_ms + IDLE_MAX_MS);

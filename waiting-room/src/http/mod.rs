@@ -4,6 +4,9 @@
 //! - `entry`: admits a request to a line, by its ticket, account or invitation.
 //! - `connections`: slots for streams and WebSockets; `polls`: presence of clients that poll.
 //! - `api`, `pages`: the routes; `error`: their problem details.
+//!
+//! Calls every other folder, and none of them calls it. A request enters a line only through
+//! `entry`.
 
 pub(crate) mod api;
 pub(crate) mod connections;

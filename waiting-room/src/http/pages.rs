@@ -210,6 +210,52 @@ struct LinePage {
     outcome: String,
 }
 
+impl LinePage {
+    fn new(card: &SaleCard, ordinal: u64) -> Self {
+        Self {
+            assets: Assets::new(),
+            sale: card.into(),
+            turn: false,
+            claim_by_text: String::new(),
+            turn_ends_text: String::new(),
+            own_checkout: String::new(),
+            ordinal,
+            in_draw: None,
+            place: 0,
+            behind: 0,
+            recalled: 0,
+            wait_text: String::new(),
+            bounds_text: String::new(),
+            beyond_stock: false,
+            refresh_s: 3,
+            outcome: String::new(),
+        }
+    }
+
+    /// Shows what a message says.
+    fn show(&mut self, message: LineMessage, own_checkout: &str) {
+        match message {
+            LineMessage::Place { place, behind, recalled, wait, beyond_stock, .. } => {
+                (self.place, self.behind, self.recalled) = (place, behind, recalled);
+                self.wait_text = wait.map(|wait| range_text(wait.likely_s)).unwrap_or_default();
+                self.bounds_text = wait.map(|wait| range_text(wait.bounds_s)).unwrap_or_default();
+                self.beyond_stock = beyond_stock;
+                self.refresh_s = if place < 20 { 3 } else { 10 };
+            }
+            LineMessage::Draw { participants, .. } => self.in_draw = Some(participants),
+            LineMessage::Turn { expires_at, token, .. } => {
+                self.turn = true;
+                self.turn_ends_text = clock_text(expires_at);
+                if !own_checkout.is_empty() {
+                    self.own_checkout = format!("{own_checkout}{token}");
+                }
+            }
+            LineMessage::Over { outcome } => self.outcome = outcome.as_str().to_owned(),
+            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting { .. } => {}
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct ProblemPage {
@@ -374,55 +420,21 @@ async fn line(
     let entering = EntryRequest { room: room.clone(), headers: &headers, client, mode, credentials: &credentials };
     let Entered { tab, ticket, cookie } = pages.entry.enter(entering).await?;
     let mut session = Session::new(tab);
-    let mut template = LinePage {
-        assets: Assets::new(),
-        sale: room.card().as_ref().into(),
-        turn: false,
-        claim_by_text: String::new(),
-        turn_ends_text: String::new(),
-        own_checkout: String::new(),
-        ordinal: ticket.ordinal,
-        in_draw: None,
-        place: 0,
-        behind: 0,
-        recalled: 0,
-        wait_text: String::new(),
-        bounds_text: String::new(),
-        beyond_stock: false,
-        refresh_s: 3,
-        outcome: String::new(),
-    };
+    let mut template = LinePage::new(&room.card(), ticket.ordinal);
     let mut claimed = String::new();
     while let Some(message) = session.now() {
-        match message {
-            LineMessage::Place { place, behind, recalled, wait, beyond_stock, .. } => {
-                (template.place, template.behind, template.recalled) = (place, behind, recalled);
-                template.wait_text = wait.map(|wait| range_text(wait.likely_s)).unwrap_or_default();
-                template.bounds_text = wait.map(|wait| range_text(wait.bounds_s)).unwrap_or_default();
-                template.beyond_stock = beyond_stock;
-                template.refresh_s = if place < 20 { 3 } else { 10 };
+        if let LineMessage::Turn { claim_by, expires_at, .. } = &message {
+            let turn = expires_at.unix_timestamp();
+            if !loading.refreshed {
+                pages.store.claim(&ticket).await.map_err(RoomError::from)?;
             }
-            LineMessage::Draw { participants, .. } => template.in_draw = Some(participants),
-            LineMessage::Turn { claim_by, expires_at, token, .. } => {
-                template.turn = true;
-                if !pages.own_checkout.is_empty() {
-                    template.own_checkout = format!("{}{token}", pages.own_checkout);
-                }
-                let clock = format_description!("[hour]:[minute]:[second] UTC");
-                template.turn_ends_text = expires_at.format(clock).unwrap_or_default();
-                let turn = expires_at.unix_timestamp();
-                if !loading.refreshed {
-                    pages.store.claim(&ticket).await.map_err(RoomError::from)?;
-                }
-                if loading.refreshed && loading.claimed != Some(turn) {
-                    template.claim_by_text = claim_by.format(clock).unwrap_or_default();
-                } else {
-                    claimed = format!("&claimed={turn}");
-                }
+            if loading.refreshed && loading.claimed != Some(turn) {
+                template.claim_by_text = clock_text(*claim_by);
+            } else {
+                claimed = format!("&claimed={turn}");
             }
-            LineMessage::Over { outcome } => template.outcome = outcome.as_str().to_owned(),
-            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting { .. } => {}
         }
+        template.show(message, &pages.own_checkout);
     }
     if !session.is_over() {
         // A shopper remains present between two refreshes, and while one refresh is missed.
@@ -459,6 +471,10 @@ async fn leave(
 
 async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
     fairline_assets::serve(&file, &headers)
+}
+
+fn clock_text(at: OffsetDateTime) -> String {
+    at.format(format_description!("[hour]:[minute]:[second] UTC")).unwrap_or_default()
 }
 
 fn range_text((from_s, to_s): (u64, u64)) -> String {

@@ -5,7 +5,8 @@
 //! - `shoppers` holds the connected tickets; `grace` is how long a disconnected one keeps its
 //!   place.
 //! - `joins`, `resumes` and `absences` call Redis in `batches`.
-//! - `wake_up` notifies the WebSocket event loop of changes in a room.
+//! - `wake_up` notifies the WebSocket event loop of changes in a room. `wait_metrics` measure the
+//!   waits that pages showed.
 //!
 //! Calls Redis through `fairline-line`. Does not depend on HTTP, sockets or streams.
 
@@ -19,4 +20,5 @@ pub(crate) mod room_calls;
 pub(crate) mod rooms;
 pub(crate) mod shoppers;
 pub(crate) mod upkeep;
+pub(crate) mod wait_metrics;
 pub(crate) mod wake_up;

@@ -9,8 +9,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::wait_metrics;
-use crate::line::room::Tab;
+use crate::line::{room::Tab, wait_metrics};
 
 /// How often an otherwise idle stream checks its place.
 const BEAT: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@
 //! sales and none waits for another. Lock order: lines, admissions, stock.
 
 use std::{
+    collections::HashMap,
     ops::{Deref, DerefMut},
     time::Duration,
 };
@@ -15,6 +16,7 @@ use fairline_events::Kind;
 use fairline_postgres::Transaction;
 use fairline_sale::{SaleId, Status};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::lines_of;
 use crate::{
@@ -22,7 +24,8 @@ use crate::{
         agenda::Agenda,
         ledger::{Ledger, Locked},
         lifecycle,
-        sale::{OPENS_SOON_S, Running, Sale, SaleRow, Ticked},
+        line::LineRow,
+        sale::{OPENS_SOON_S, Running, SaleRow, Ticked},
     },
     db::{Store, StoreError, event_data},
 };
@@ -43,12 +46,12 @@ macro_rules! sale_rows {
 }
 pub(crate) use sale_rows;
 
-/// A sale with its lines, locked.
+/// A sale, locked with its lines.
 pub struct LockedSale {
     pub(super) transaction: Transaction,
-    pub(super) sale: Sale,
-    /// The admissions that this transaction has made, line by line.
-    pub(super) made: Vec<Made>,
+    pub(super) sale: SaleRow,
+    /// The admissions that this transaction has made, by the id of the line.
+    pub(super) made: HashMap<Uuid, Made>,
     /// The change of the promised units, and whether any are promised. The commit applies it, since
     /// the stock is locked last.
     pub(super) promised: i64,
@@ -66,15 +69,15 @@ pub(super) struct Made {
 }
 
 impl Deref for LockedSale {
-    type Target = Sale;
+    type Target = SaleRow;
 
-    fn deref(&self) -> &Sale {
+    fn deref(&self) -> &SaleRow {
         &self.sale
     }
 }
 
 impl DerefMut for LockedSale {
-    fn deref_mut(&mut self) -> &mut Sale {
+    fn deref_mut(&mut self) -> &mut SaleRow {
         &mut self.sale
     }
 }
@@ -92,7 +95,7 @@ impl Ledger for Store {
         Ok(running.bind(OPENS_SOON_S).fetch_all(&self.pool).await?)
     }
 
-    async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<LockedSale>, StoreError> {
+    async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<(LockedSale, Vec<LineRow>)>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let row = sqlx::query_as(if waits {
             sale_rows!("WHERE lines.id = $1 FOR UPDATE OF lines")
@@ -100,18 +103,17 @@ impl Ledger for Store {
             sale_rows!("WHERE lines.id = $1 FOR UPDATE OF lines SKIP LOCKED")
         });
         let row: Option<SaleRow> = row.bind(sale.0).fetch_optional(&mut *transaction).await?;
-        let Some(row) = row else { return Ok(None) };
-        let lines = lines_of(&mut *transaction, &[row.id]).await?;
-        let made = vec![Made::default(); lines.len()];
-        let sale = Sale { row, lines };
-        Ok(Some(LockedSale { transaction, sale, made, promised: 0, promises: false, event: None }))
+        let Some(sale) = row else { return Ok(None) };
+        let lines = lines_of(&mut *transaction, &[sale.id]).await?;
+        let made = HashMap::new();
+        Ok(Some((LockedSale { transaction, sale, made, promised: 0, promises: false, event: None }, lines)))
     }
 }
 
 #[async_trait]
 impl Locked for LockedSale {
-    async fn agenda(&mut self, good_keys: &[String]) -> Result<Agenda, StoreError> {
-        self.read_agenda(good_keys).await
+    async fn agenda(&mut self, lines: &[&LineRow], good_keys: &[String]) -> Result<Agenda, StoreError> {
+        self.read_agenda(lines, good_keys).await
     }
 
     async fn visits(&mut self) -> Result<(Visits, OffsetDateTime), StoreError> {
@@ -132,9 +134,9 @@ impl Locked for LockedSale {
                 event_data!(),
                 " FROM stocked WHERE $4 IS NOT NULL"
             ))
-            .bind(self.sale.row.id)
+            .bind(self.sale.id)
             .bind(self.promised)
-            .bind(self.promises && self.sale.row.is_yield())
+            .bind(self.promises && self.sale.is_yield())
             .bind(self.event.map(Kind::as_str))
             .execute(&mut *self.transaction)
             .await?;
@@ -144,16 +146,16 @@ impl Locked for LockedSale {
 
     async fn set_status(&mut self, to: Status) -> Result<bool, StoreError> {
         let moved = sqlx::query("UPDATE sales SET status = $3 WHERE id = $1 AND status = $2")
-            .bind(self.sale.row.id)
-            .bind(&self.sale.row.status)
+            .bind(self.sale.id)
+            .bind(&self.sale.status)
             .bind(to.as_stored())
             .execute(&mut *self.transaction)
             .await?;
         if moved.rows_affected() == 0 {
             return Ok(false);
         }
-        self.event = Some(lifecycle::event_of(self.sale.row.stored_status(), to));
-        to.as_stored().clone_into(&mut self.sale.row.status);
+        self.event = Some(lifecycle::event_of(self.sale.stored_status(), to));
+        to.as_stored().clone_into(&mut self.sale.status);
         Ok(true)
     }
 
@@ -165,11 +167,11 @@ impl Locked for LockedSale {
              OR (claimed_at IS NULL AND claim_by <= now() - make_interval(secs => $3))) RETURNING quantity) \
              SELECT count(*), coalesce(sum(quantity), 0) FROM lapsed",
         )
-        .bind(self.sale.row.id)
-        .bind(self.sale.row.stored_status() == Status::Closed)
+        .bind(self.sale.id)
+        .bind(self.sale.stored_status() == Status::Closed)
         .bind(claims_age.as_secs_f64())
-        .bind(self.sale.row.away_from)
-        .bind(self.sale.row.away_till)
+        .bind(self.sale.away_from)
+        .bind(self.sale.away_till)
         .fetch_one(&mut *self.transaction)
         .await?;
         self.promised -= units;
@@ -181,7 +183,7 @@ impl Locked for LockedSale {
             "UPDATE admissions SET kid = $3, published_state = NULL \
              WHERE sale_id = $1 AND state = 'promised' AND NOT kid = ANY($2)",
         )
-        .bind(self.sale.row.id)
+        .bind(self.sale.id)
         .bind(good)
         .bind(kid)
         .execute(&mut *self.transaction)
@@ -195,14 +197,14 @@ impl Locked for LockedSale {
             "UPDATE lines SET memory = coalesce($2::jsonb, memory), last_decision = $3, ticked_at = $4, \
              observed_at = coalesce($5, observed_at), settled = $6, away_from = $7, away_till = $8 WHERE id = $1",
         )
-        .bind(self.sale.row.id)
+        .bind(self.sale.id)
         .bind(memory)
         .bind(ticked.why)
-        .bind(self.sale.row.now)
+        .bind(self.sale.now)
         .bind(ticked.observed_till)
         .bind(ticked.settled)
-        .bind(self.sale.row.away_from)
-        .bind(self.sale.row.away_till)
+        .bind(self.sale.away_from)
+        .bind(self.sale.away_till)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())

@@ -33,7 +33,7 @@ struct Pool<'a> {
 pub(super) async fn make<L: Locked>(sale: &mut L, lines: &mut [TickLine], redis: &LineStore) -> Result<(), TickError> {
     let mut pools = Vec::with_capacity(lines.len());
     for line in lines {
-        let id = sale.lines[line.at].line();
+        let id = line.row.line();
         // A tick that could not commit the draw has closed the pool before: tickets that joined
         // since, and that the record has taken in, are part of the draw.
         let size = redis.close_pool(id).await?.max(line.record.recorded());
@@ -51,8 +51,8 @@ pub(super) async fn make<L: Locked>(sale: &mut L, lines: &mut [TickLine], redis:
         let seed = sale.seed().await?;
         for Pool { line, size } in pools {
             let key = line.record.draw(&seed, size);
-            sale.note_draw(line.at, size, key).await?;
-            info!(line = %sale.lines[line.at].line(), pool = size, "draw made");
+            sale.note_draw(&mut line.row, size, key).await?;
+            info!(line = %line.row.line(), pool = size, "draw made");
         }
     }
     Ok(())

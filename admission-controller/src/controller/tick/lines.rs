@@ -1,17 +1,27 @@
-//! One line of a sale during one tick. Its row stands in the locked sale, at the same position.
+//! One line of a sale during one tick: as it was locked, with what is planned for it, and as it was
+//! committed. Each owns the row of the line, or what is left of it.
 
 use fairline_line::{
-    store::{Home, Upcoming},
+    store::{Home, Upcoming, UpcomingQuery},
     ticket::Ordinal,
 };
 use fairline_sale::VisitorId;
 
-use crate::controller::record::{Kept, Recorder};
+use super::known::{KnownLine, PeekedLine};
+use crate::controller::{
+    line::LineRow,
+    record::{Kept, Recorder},
+    sale::SaleRow,
+};
+
+/// The query before a tick: claims, and what the record needs, but no tickets.
+fn peek_query(line: &LineRow, record: &Recorder) -> UpcomingQuery {
+    UpcomingQuery { cursor: line.cursor(), wanted: 0, reach: 0, record: record.wants() }
+}
 
 /// A line before the decision, with its record open.
 pub(super) struct OpenLine {
-    /// The position of the line among the sale's.
-    pub(super) at: usize,
+    pub(super) row: LineRow,
     pub(super) record: Recorder,
     /// What Redis knows of the line; `None` if it does not know the line of this epoch.
     pub(super) seen: Option<Upcoming>,
@@ -21,8 +31,7 @@ pub(super) struct OpenLine {
 
 /// A line that Redis knows, with what is planned for it.
 pub(super) struct TickLine {
-    /// The position of the line among the sale's.
-    pub(super) at: usize,
+    pub(super) row: LineRow,
     pub(super) record: Recorder,
     pub(super) seen: Upcoming,
     /// The place of ended turns in the record: before the admissions of this tick.
@@ -43,6 +52,16 @@ pub(super) struct TickLine {
     pub(super) lags: bool,
 }
 
+/// A line as it was committed, for its publication.
+pub(super) struct CommittedLine {
+    /// The line for the next tick. Its publication is the last one that may contain this commit.
+    pub(super) known: KnownLine,
+    /// The Redis process that a new epoch begins in, if one has begun.
+    pub(super) begins: Option<String>,
+    /// Tickets whose turns are published again.
+    pub(super) again: Vec<Ordinal>,
+}
+
 /// A ticket that is admitted: its ordinal, its holder, and the units that are promised.
 pub(super) type Admit = (Ordinal, VisitorId, u32);
 
@@ -54,14 +73,39 @@ pub(super) struct Served {
     pub(super) cursor: Ordinal,
 }
 
+impl OpenLine {
+    pub(super) fn new(sale: &SaleRow, row: LineRow) -> Self {
+        Self { record: row.open_record(sale), row, seen: None, lost_by: None }
+    }
+
+    /// The query for what Redis knows of the line.
+    pub(super) fn query(&self) -> UpcomingQuery {
+        peek_query(&self.row, &self.record)
+    }
+
+    /// Whether no tick has changed the line since it was read from Redis.
+    pub(super) fn is_as_peeked(&self, peeked: &PeekedLine) -> bool {
+        peeked.line == self.row.line() && peeked.publication == self.row.publication && peeked.query == self.query()
+    }
+
+    /// The line after the commit of a tick that has begun epochs. Claims are left for the next
+    /// tick.
+    pub(super) fn committed(self) -> CommittedLine {
+        let (line, publication, query) = (self.row.line(), self.row.publication, self.query());
+        let drawn = self.seen.map_or(0, |seen| seen.drawn);
+        let known = KnownLine { line, publication, query, seen: Upcoming { drawn, ..Upcoming::default() } };
+        CommittedLine { known, begins: self.lost_by.map(|redis| redis.run_id), again: Vec::new() }
+    }
+}
+
 impl TickLine {
-    pub(super) fn new(at: usize, mut record: Recorder, seen: Upcoming, cursor: Ordinal) -> Self {
+    pub(super) fn new(row: LineRow, mut record: Recorder, seen: Upcoming) -> Self {
         Self {
-            at,
             ended_at: record.keep_place(),
             record,
             seen,
-            cursor,
+            cursor: row.cursor(),
+            row,
             preferred: Vec::new(),
             preferred_at: None,
             served: Vec::new(),
@@ -71,9 +115,21 @@ impl TickLine {
         }
     }
 
-    /// Shoppers who have joined since the record was last written, with their ordinals.
-    pub(super) fn arrivals(seen: &Upcoming) -> Vec<(Ordinal, VisitorId)> {
-        let arrivals = seen.arrivals.iter();
-        arrivals.flat_map(|(first, visitors)| (*first..).zip(visitors.iter().copied())).collect()
+    /// The rows of some lines.
+    pub(super) fn rows(lines: &[Self]) -> Vec<&LineRow> {
+        lines.iter().map(|line| &line.row).collect()
     }
+
+    /// The line after the commit.
+    pub(super) fn committed(self) -> CommittedLine {
+        let (line, publication) = (self.row.line(), self.row.publication);
+        let known = KnownLine { line, publication, query: peek_query(&self.row, &self.record), seen: self.seen };
+        CommittedLine { known, begins: None, again: self.again }
+    }
+}
+
+/// Shoppers who have joined since the record was last written, with their ordinals.
+pub(super) fn arrivals(seen: &Upcoming) -> Vec<(Ordinal, VisitorId)> {
+    let arrivals = seen.arrivals.iter();
+    arrivals.flat_map(|(first, visitors)| (*first..).zip(visitors.iter().copied())).collect()
 }

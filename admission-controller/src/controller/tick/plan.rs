@@ -20,11 +20,8 @@ use crate::{
         epochs,
         error::TickError,
         interventions::Intervention,
-        ledger::{
-            InterventionStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked as _, NotServed,
-        },
+        ledger::{InterventionStatements as _, Ledger, LineStatements as _, Locked, NotServed},
         lifecycle,
-        line::LineRow,
     },
     db::StoreError,
 };
@@ -62,14 +59,14 @@ impl<L: Ledger> Ticker<L> {
         let mut plan = Plan { elapsed_s, ..Plan::default() };
         // Visits are also taken in during a pause, so that they don't count as those of a single
         // tick afterwards.
-        if matches!(sale.row.stored_status(), Status::Open | Status::Paused) {
+        if matches!(sale.stored_status(), Status::Open | Status::Paused) {
             let (visits, till) = sale.visits().await?;
             (plan.visits, plan.observed_till) = (visits, Some(till));
         }
-        let lacks_draw = |line: &TickLine| sale.lines[line.at].drawn().is_some_and(|(pool, _)| pool != line.seen.drawn);
-        plan.why = if sale.row.stored_status() != Status::Open || lifecycle::has_ended(sale.row.now, sale.row.ends_at) {
+        let lacks_draw = |line: &TickLine| line.row.drawn().is_some_and(|(pool, _)| pool != line.seen.drawn);
+        plan.why = if sale.stored_status() != Status::Open || lifecycle::has_ended(sale.now, sale.ends_at) {
             "the status: the sale is not open".to_owned()
-        } else if sale.lines.iter().any(|line| sale.row.draw_is_due(line)) {
+        } else if lines.iter().any(|line| sale.draw_is_due(&line.row)) {
             draw::make(sale, lines, &self.line).await?;
             "the draw, which is being made".to_owned()
         } else if lines.iter().any(lacks_draw) {
@@ -91,29 +88,14 @@ impl<L: Ledger> Ticker<L> {
         lines: &mut [TickLine],
         mut plan: Plan,
     ) -> Result<Plan, TickError> {
-        let units = sale.row.units_per_admission();
-        // Tickets that an operator prefers; in yield mode, too, only for free units.
-        let mut first = quantities(sale.row.free(), units);
-        let mut promised = 0;
-        for line in lines.iter_mut() {
-            let mut wanted = if agenda.interventions { sale.preferred(line.at).await? } else { Vec::new() };
-            wanted.retain(|&(ordinal, _)| line.record.knows(ordinal));
-            let allowed = self.within_limit(sale, line, &wanted).await?;
-            line.preferred = with_quantities(allowed, &mut first);
-            line.preferred_at = Some(line.record.keep_place());
-            promised += line.preferred.iter().map(|ticket| ticket.2).sum::<u32>();
-        }
+        let units = sale.units_per_admission();
+        let promised = plan_preferred(sale, agenda, lines).await?;
         let prior = sale.prior().await?;
-        let row = &sale.row;
-        let mut stock = row.stock();
+        let mut stock = sale.stock();
         stock.promised = stock.promised.saturating_add(promised);
-        let recovers = |line: &TickLine| epochs::recovers_until(&sale.lines[line.at], &line.seen, row.now).is_some();
-        // What the lanes leave is the own line's share.
-        let own = 1.0 - sale.lines.iter().filter_map(|line| line.share).sum::<f64>();
-        let share = |line: &LineRow| line.share.unwrap_or(own.max(0.0));
-        let lane = |line: &TickLine| Lane { waiting: line.seen.waiting, share: share(&sale.lines[line.at]) };
-        let lanes: Vec<Lane> = lines.iter().map(lane).collect();
-        let (terms, memory) = (row.terms(), row.memory());
+        let recovers = |line: &TickLine| epochs::recovers_until(&line.row, &line.seen, sale.now).is_some();
+        let lanes = lanes(lines);
+        let (terms, memory) = (sale.terms(), sale.memory());
         let observation = Observation {
             terms: &terms,
             stock,
@@ -128,7 +110,7 @@ impl<L: Ledger> Ticker<L> {
         };
         let decision = decide(&observation);
         // In yield mode more is promised than there is.
-        let mut quantities = quantities(if row.is_yield() { u32::MAX } else { stock.free() }, units);
+        let mut quantities = quantities(if sale.is_yield() { u32::MAX } else { stock.free() }, units);
         for (line, &wanted) in lines.iter_mut().zip(&decision.by_lane) {
             self.plan_next(sale, line, wanted, &mut quantities).await?;
         }
@@ -139,7 +121,9 @@ impl<L: Ledger> Ticker<L> {
         } else {
             decision.reason.to_string()
         };
-        let decided = Decided { observation: &observation, decision: &decision, planned, why: &plan.why };
+        let waiting: Vec<_> = lines.iter().map(|line| (&line.row, line.seen.waiting)).collect();
+        let decided =
+            Decided { observation: &observation, decision: &decision, lines: &waiting, planned, why: &plan.why };
         decision_metrics::decision(sale, &decided);
         (plan.decision, plan.at_once) = (Some(decision), agenda.at_once());
         Ok(plan)
@@ -154,7 +138,6 @@ impl<L: Ledger> Ticker<L> {
         wanted: u32,
         quantities: &mut impl Iterator<Item = u32>,
     ) -> Result<(), TickError> {
-        let (at, id) = (line.at, sale.lines[line.at].line());
         let mut missing = wanted as usize;
         // Redis learns of a commit afterwards, and returns the recalled tickets of an earlier query
         // once more.
@@ -168,7 +151,7 @@ impl<L: Ledger> Ticker<L> {
             let cursor = line.cursor;
             let wanted = (most + recalled.len()) as u64;
             let query = UpcomingQuery { cursor, wanted, reach: REACH, record: line.record.wants() };
-            let mut next = self.line.upcoming(id, &query).await?;
+            let mut next = self.line.upcoming(line.row.line(), &query).await?;
             line.record.take_in(&next);
             line.lags |= next.lags;
             let mut fresh: Vec<_> =
@@ -181,7 +164,7 @@ impl<L: Ledger> Ticker<L> {
             recalled
                 .extend(next.tickets.iter().take(usize::try_from(next.recalled).unwrap_or(0)).map(|ticket| ticket.0));
             let ordinals: Vec<Ordinal> = fresh.iter().map(|ticket| ticket.0).collect();
-            let NotServed { passed_over, unrecorded, lapsed } = sale.not_to_be_served(at, &ordinals).await?;
+            let NotServed { passed_over, unrecorded, lapsed } = sale.not_to_be_served(&line.row, &ordinals).await?;
             // This tick publishes the lapsed turn, and the next one goes on: until then the cursor
             // stays, with all behind that ticket.
             let barrier = fresh.iter().position(|ticket| lapsed.contains(&ticket.0));
@@ -192,11 +175,11 @@ impl<L: Ledger> Ticker<L> {
             }
             line.again.extend(&passed_over);
             line.record.removed(&unrecorded);
-            sale.note_done(at, Intervention::Remove, &unrecorded).await?;
+            sale.note_done(&line.row, Intervention::Remove, &unrecorded).await?;
             fresh.retain(|(ordinal, _)| {
                 !passed_over.contains(ordinal) && !line.preferred.iter().any(|ticket| ticket.0 == *ordinal)
             });
-            let tickets = with_quantities(self.within_limit(sale, line, &fresh).await?, quantities);
+            let tickets = with_quantities(within_limit(sale, line, &fresh).await?, quantities);
             missing -= tickets.len();
             line.cursor = next.cursor;
             let place = line.record.keep_place();
@@ -207,61 +190,53 @@ impl<L: Ledger> Ticker<L> {
         }
         Ok(())
     }
+}
 
-    /// The tickets whose shoppers may have more units of the sale, and how many. The others are
-    /// taken out.
-    async fn within_limit(
-        &self,
-        sale: &mut L::Locked,
-        line: &mut TickLine,
-        tickets: &[(Ordinal, VisitorId)],
-    ) -> Result<Vec<Admit>, StoreError> {
-        if tickets.is_empty() {
-            return Ok(Vec::new());
-        }
-        let visitors: Vec<VisitorId> = tickets.iter().map(|ticket| ticket.1).collect();
-        let left = sale.left_of_limit(&visitors).await?;
-        let units = |visitor: &VisitorId| left.get(visitor).copied().unwrap_or(u32::MAX);
-        let at_limit: Vec<_> = tickets.iter().filter(|ticket| units(&ticket.1) == 0).copied().collect();
-        let taken_out = sale.take_out_at_limit(line.at, &at_limit).await?;
-        line.takes_out |= !taken_out.is_empty();
-        line.record.removed(&taken_out);
-        let allowed = tickets.iter().map(|&(ordinal, visitor)| (ordinal, visitor, units(&visitor)));
-        Ok(allowed.filter(|ticket| ticket.2 > 0).collect())
+/// Plans the tickets that an operator prefers; in yield mode, too, only for free units. Gives the
+/// units that are promised to them.
+async fn plan_preferred<S: Locked>(sale: &mut S, agenda: &Agenda, lines: &mut [TickLine]) -> Result<u32, StoreError> {
+    let mut quantities = quantities(sale.free(), sale.units_per_admission());
+    let mut promised = 0;
+    for line in lines {
+        let mut wanted = if agenda.interventions { sale.preferred(&line.row).await? } else { Vec::new() };
+        wanted.retain(|&(ordinal, _)| line.record.knows(ordinal));
+        let allowed = within_limit(sale, line, &wanted).await?;
+        line.preferred = with_quantities(allowed, &mut quantities);
+        line.preferred_at = Some(line.record.keep_place());
+        promised += line.preferred.iter().map(|ticket| ticket.2).sum::<u32>();
     }
+    Ok(promised)
+}
 
-    /// Makes the planned admissions. Gives the number in order, and the number before all others.
-    pub(super) async fn admit(
-        &self,
-        sale: &mut L::Locked,
-        kid: &str,
-        lines: &mut [TickLine],
-    ) -> Result<(u32, u32), TickError> {
-        let (mut admitted, mut preferred) = (0, 0);
-        let count = |made: &[Ordinal]| u32::try_from(made.len()).unwrap_or(u32::MAX);
-        for line in lines.iter_mut().filter(|line| !line.preferred.is_empty()) {
-            let made = sale.admit(line.at, &line.preferred, kid).await?;
-            if let Some(place) = line.preferred_at {
-                line.record.preferred(place, &made);
-            }
-            // A ticket with a token has had its turn.
-            let served: Vec<Ordinal> = line.preferred.iter().map(|ticket| ticket.0).collect();
-            sale.note_done(line.at, Intervention::Prefer, &served).await?;
-            preferred += count(&made);
-        }
-        for line in lines {
-            let mut cursor = sale.lines[line.at].cursor();
-            for Served { place, tickets, cursor: next } in &line.served {
-                let made = sale.admit(line.at, tickets, kid).await?;
-                if !made.is_empty() || *next > cursor {
-                    line.record.admitted(*place, &made, *next);
-                }
-                admitted += count(&made);
-                cursor = *next;
-            }
-        }
-        Ok((admitted, preferred))
+/// The lines as the control law sees them. What the lanes leave is the own line's share.
+fn lanes(lines: &[TickLine]) -> Vec<Lane> {
+    let own = 1.0 - lines.iter().filter_map(|line| line.row.share).sum::<f64>();
+    let lane = |TickLine { row, seen, .. }: &TickLine| Lane {
+        waiting: seen.waiting,
+        share: row.share.unwrap_or(own.max(0.0)),
+    };
+    lines.iter().map(lane).collect()
+}
+
+/// The tickets whose shoppers may have more units of the sale, and how many. The others are taken
+/// out.
+async fn within_limit<S: Locked>(
+    sale: &mut S,
+    line: &mut TickLine,
+    tickets: &[(Ordinal, VisitorId)],
+) -> Result<Vec<Admit>, StoreError> {
+    if tickets.is_empty() {
+        return Ok(Vec::new());
     }
+    let visitors: Vec<VisitorId> = tickets.iter().map(|ticket| ticket.1).collect();
+    let left = sale.left_of_limit(&visitors).await?;
+    let units = |visitor: &VisitorId| left.get(visitor).copied().unwrap_or(u32::MAX);
+    let at_limit: Vec<_> = tickets.iter().filter(|ticket| units(&ticket.1) == 0).copied().collect();
+    let taken_out = sale.take_out_at_limit(&line.row, &at_limit).await?;
+    line.takes_out |= !taken_out.is_empty();
+    line.record.removed(&taken_out);
+    let allowed = tickets.iter().map(|&(ordinal, visitor)| (ordinal, visitor, units(&visitor)));
+    Ok(allowed.filter(|ticket| ticket.2 > 0).collect())
 }
 
 /// Gives each ticket the next quantity, but not more units than its shopper may have.

@@ -11,43 +11,52 @@ use fairline_line::{
 use fairline_sale::{AdmissionState, SaleId};
 
 use super::{
-    Committed, Known, Ticker, draw,
+    Known, Ticker, draw,
     known::{KnownLine, Published},
+    lines::CommittedLine,
 };
 use crate::controller::{
     error::TickError,
     ledger::{InterventionStatements as _, Ledger, LineStatements as _, Locked as _},
+    line::LineRow,
     turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, Unpublished},
 };
 
 /// How long one tick publishes past turns again after a loss; the next tick continues.
 const REPUBLISHES_FOR: Duration = Duration::from_millis(50);
 
+/// The turns of one publication.
+struct Turns {
+    turns: Vec<(Ordinal, Turn)>,
+    published: Vec<Unpublished>,
+    /// Whether a turn is missing, since its token has no valid key.
+    is_withheld: bool,
+}
+
 impl<L: Ledger> Ticker<L> {
     /// Publishes what was committed, in the order of commits: under the lock.
     pub(super) async fn publish(
         &self,
         sale: SaleId,
-        committed: &[Committed],
+        committed: &[CommittedLine],
         known: &mut Known,
     ) -> Result<(), TickError> {
         // The controller that begins an epoch publishes it and waits for the lock: unpublished, it
         // would be begun again.
-        let begins = committed.iter().any(|committed| committed.begins.is_some());
-        let Some(mut sale) = self.ledger.lock(sale, begins).await? else { return Ok(()) };
+        let begins = committed.iter().any(|line| line.begins.is_some());
+        let Some((mut sale, mut rows)) = self.ledger.lock(sale, begins).await? else { return Ok(()) };
         // A line that cannot be published delays no other.
         let mut failed = None;
         (known.published, known.published_at) = (HashMap::with_capacity(committed.len()), Some(self.clock.now()));
         for committed in committed {
-            let Some(at) = sale.lines.iter().position(|line| line.line() == committed.line.line) else { continue };
+            let Some(row) = rows.iter_mut().find(|row| row.line() == committed.known.line) else { continue };
             // A later commit publishes this, too.
-            if sale.lines[at].publication != committed.line.publication {
+            if row.publication != committed.known.publication {
                 continue;
             }
-            match self.publish_line(&mut sale, at, committed).await {
+            match self.publish_line(&mut sale, row, committed).await {
                 Ok(()) => {
-                    let line = &sale.lines[at];
-                    known.published.insert(line.line(), Published::of(&sale.row, line));
+                    known.published.insert(row.line(), Published::of(&sale, row));
                 }
                 Err(error @ TickError::Line(_)) => failed = Some(error),
                 Err(error) => return Err(error),
@@ -57,9 +66,14 @@ impl<L: Ledger> Ticker<L> {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn publish_line(&self, sale: &mut L::Locked, at: usize, committed: &Committed) -> Result<(), TickError> {
-        let drawn = sale.lines[at].drawn();
-        let KnownLine { line, publication: last, seen, .. } = &committed.line;
+    async fn publish_line(
+        &self,
+        sale: &mut L::Locked,
+        row: &mut LineRow,
+        committed: &CommittedLine,
+    ) -> Result<(), TickError> {
+        let drawn = row.drawn();
+        let KnownLine { line, publication: last, seen, .. } = &committed.known;
         if let Some((pool, key)) = drawn
             && pool != seen.drawn
         {
@@ -68,68 +82,72 @@ impl<L: Ledger> Ticker<L> {
         let (mut begins, mut claims) = (committed.begins.as_deref(), seen.claims.as_slice());
         let mut again = committed.again.as_slice();
         for number in last - PUBLICATIONS_A_TICK + 1..=*last {
-            let unpublished = sale.unpublished(at, again).await?;
+            let unpublished = sale.unpublished(row, again).await?;
             let is_full = i64::try_from(unpublished.len()).is_ok_and(|count| count == PUBLISHED_MAX);
-            let removed = sale.unpublished_removals(at, again).await?;
-            let (mut published, mut is_withheld) = (Vec::with_capacity(unpublished.len()), false);
-            let mut turns = Vec::with_capacity(unpublished.len() + removed.len());
-            for admission in unpublished {
-                // Only the newest turn of a ticket is published: an older one would overwrite it.
-                if !admission.superseded {
-                    let Some(turn) = self.turn(sale.row.sale(), &admission) else {
-                        is_withheld = true;
-                        continue;
-                    };
-                    turns.push((admission.ordinal(), turn));
-                }
-                published.push(admission);
-            }
-            let taken_out = |at_limit| if at_limit { Turn::Limit } else { Turn::Removed };
-            turns.extend(removed.iter().map(|&(ordinal, at_limit)| (ordinal, taken_out(at_limit))));
-            let line = &sale.lines[at];
-            let card = sale.row.card(line);
+            let removed = sale.unpublished_removals(row, again).await?;
+            let Turns { turns, published, is_withheld } = self.turns(sale.sale(), unpublished, &removed);
+            let card = sale.card(row);
             let publication = Publication {
                 number,
-                epoch: line.epoch(),
+                epoch: row.epoch(),
                 begins,
-                above: line.above(),
+                above: row.above(),
                 // A ticket that the cursor passed without its turn would have neither: the cursor
                 // of Redis stays.
-                cursor: if is_withheld && begins.is_none() { 0 } else { line.cursor() },
+                cursor: if is_withheld && begins.is_none() { 0 } else { row.cursor() },
                 drawn: drawn.map_or(0, |(pool, _)| pool),
-                recorded: line.noted(),
-                granted: line.granted(),
-                recall_window: Duration::from_secs(u64::try_from(sale.row.recall_window_s).unwrap_or(0)),
+                recorded: row.noted(),
+                granted: row.granted(),
+                recall_window: Duration::from_secs(u64::try_from(sale.recall_window_s).unwrap_or(0)),
                 card: &card,
                 handled_claims: claims,
                 turns: &turns,
             };
             self.line.publish(&publication).await?;
-            sale.note_published(at, &published, begins.is_some()).await?;
+            sale.note_published(row, &published, begins.is_some()).await?;
             let removed: Vec<Ordinal> = removed.iter().map(|removal| removal.0).collect();
-            sale.note_removals_published(at, &removed).await?;
+            sale.note_removals_published(row, &removed).await?;
             (begins, claims, again) = (None, &[], &[]);
             if !is_full {
                 break;
             }
         }
-        self.republish(sale, at).await
+        self.republish(sale, row).await
     }
 
     /// Publishes past turns to a Redis that has lost the line, a part at a time.
-    async fn republish(&self, sale: &mut L::Locked, at: usize) -> Result<(), TickError> {
+    async fn republish(&self, sale: &mut L::Locked, row: &mut LineRow) -> Result<(), TickError> {
         let started = self.clock.now();
-        while sale.lines[at].is_republishing() && self.clock.since(started) < REPUBLISHES_FOR {
-            let past = sale.past_turns(at).await?;
-            let row = &sale.lines[at];
+        while row.is_republishing() && self.clock.since(started) < REPUBLISHES_FOR {
+            let past = sale.past_turns(row).await?;
             let (line, number) = (row.line(), (row.epoch(), row.publication));
             let turns = [(Turn::Bought, &past.bought), (Turn::Expired, &past.expired), (Turn::Lapsed, &past.lapsed)];
             for (turn, ordinals) in turns.into_iter().filter(|(_, ordinals)| !ordinals.is_empty()) {
                 self.line.republish_turns(line, number, &turn, ordinals).await?;
             }
-            sale.note_republished(at, &past).await?;
+            sale.note_republished(row, &past).await?;
         }
         Ok(())
+    }
+
+    /// The turns of one publication, and the admissions that are published with it.
+    fn turns(&self, sale: SaleId, unpublished: Vec<Unpublished>, removed: &[(Ordinal, bool)]) -> Turns {
+        let mut turns = Vec::with_capacity(unpublished.len() + removed.len());
+        let (mut published, mut is_withheld) = (Vec::with_capacity(unpublished.len()), false);
+        for admission in unpublished {
+            // Only the newest turn of a ticket is published: an older one would overwrite it.
+            if !admission.superseded {
+                let Some(turn) = self.turn(sale, &admission) else {
+                    is_withheld = true;
+                    continue;
+                };
+                turns.push((admission.ordinal(), turn));
+            }
+            published.push(admission);
+        }
+        let taken_out = |at_limit| if at_limit { Turn::Limit } else { Turn::Removed };
+        turns.extend(removed.iter().map(|&(ordinal, at_limit)| (ordinal, taken_out(at_limit))));
+        Turns { turns, published, is_withheld }
     }
 
     /// What is published of an admission: nothing while its token's key is revoked or belongs to

@@ -129,13 +129,7 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(free) = free else { return Ok(Err(NotReserved::UnknownSale)) };
-        let before: Option<(Uuid, i32)> =
-            sqlx::query_as("SELECT id, quantity FROM holds WHERE sale_id = $1 AND reserved_as = $2")
-                .bind(sale.0)
-                .bind(reference)
-                .fetch_optional(&mut *transaction)
-                .await?;
-        if let Some((id, held)) = before {
+        if let Some((id, held)) = reservation(&mut transaction, sale, reference).await? {
             if held != quantity {
                 return Ok(Err(NotReserved::OtherReservation));
             }
@@ -151,30 +145,8 @@ impl Store {
         if left < quantity {
             return Ok(Err(NotReserved::TooFew { free: left.max(0) }));
         }
-        sqlx::query(
-            "UPDATE stock SET held = held + $2, \
-             overbook = CASE WHEN $3 THEN greatest(overbook, promised + held + sold + $2 - total) ELSE overbook END \
-             WHERE sale_id = $1",
-        )
-        .bind(sale.0)
-        .bind(quantity)
-        .bind(free.is_yield)
-        .execute(&mut *transaction)
-        .await?;
-        let id = OrderId(Uuid::now_v7());
-        let expires_at: OffsetDateTime = sqlx::query_scalar(
-            "INSERT INTO holds (id, reserved_as, sale_id, visitor, quantity, amount_minor, currency, expires_at) \
-             SELECT $1, $2, id, $3, $4, price_minor * $4, currency, now() + make_interval(secs => $5) FROM sales WHERE id = $6 \
-             RETURNING expires_at",
-        )
-        .bind(id.0)
-        .bind(reference)
-        .bind(&ANONYMOUS[..])
-        .bind(quantity)
-        .bind(f64::from(held_for_s))
-        .bind(sale.0)
-        .fetch_one(&mut *transaction)
-        .await?;
+        hold_units(&mut transaction, sale, quantity, free.is_yield).await?;
+        let (id, expires_at) = insert_reservation(&mut transaction, sale, quantity, reference, held_for_s).await?;
         let hold = HoldRow {
             sale_id: sale.0,
             visitor: ANONYMOUS.to_vec(),
@@ -200,6 +172,64 @@ impl Store {
         .fetch_all(&self.pool)
         .await?)
     }
+}
+
+/// The reservation with a reference, if there is one: its id and its quantity.
+async fn reservation(
+    connection: &mut PgConnection,
+    sale: SaleId,
+    reference: &str,
+) -> Result<Option<(Uuid, i32)>, StoreError> {
+    Ok(sqlx::query_as("SELECT id, quantity FROM holds WHERE sale_id = $1 AND reserved_as = $2")
+        .bind(sale.0)
+        .bind(reference)
+        .fetch_optional(connection)
+        .await?)
+}
+
+/// Takes free units of a stock.
+async fn hold_units(
+    connection: &mut PgConnection,
+    sale: SaleId,
+    quantity: i32,
+    is_yield: bool,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE stock SET held = held + $2, \
+         overbook = CASE WHEN $3 THEN greatest(overbook, promised + held + sold + $2 - total) ELSE overbook END \
+         WHERE sale_id = $1",
+    )
+    .bind(sale.0)
+    .bind(quantity)
+    .bind(is_yield)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Inserts a reservation. Gives its id, and when it lapses.
+async fn insert_reservation(
+    connection: &mut PgConnection,
+    sale: SaleId,
+    quantity: i32,
+    reference: &str,
+    held_for_s: i32,
+) -> Result<(OrderId, OffsetDateTime), StoreError> {
+    let id = OrderId(Uuid::now_v7());
+    let expires_at = sqlx::query_scalar(
+        "INSERT INTO holds (id, reserved_as, sale_id, visitor, quantity, amount_minor, currency, expires_at) \
+         SELECT $1, $2, id, $3, $4, price_minor * $4, currency, now() + make_interval(secs => $5) FROM sales WHERE id = $6 \
+         RETURNING expires_at",
+    )
+    .bind(id.0)
+    .bind(reference)
+    .bind(&ANONYMOUS[..])
+    .bind(quantity)
+    .bind(f64::from(held_for_s))
+    .bind(sale.0)
+    .fetch_one(connection)
+    .await?;
+    Ok((id, expires_at))
 }
 
 /// Turns a hold into an order that the merchant was paid for. The caller has locked the hold.

@@ -135,12 +135,15 @@ local function end_waits(keys, turns, cursor, drawn)
     if #departed > 0 then publish_presence(keys, 'departed', departed) end
 end
 
-local function publish_moved(keys, cursor, highest, turns, drawn)
+local function publish_moved(keys, cursor, highest, turns)
     local change = { kind = 'moved', cursor = cursor, highest = highest }
     if #turns > 0 then change.turns = turns end
     publish_change(keys, change)
-    note_passed(keys, cursor)
-    -- The batch of the next ordinal stays. Shuffled tickets can be in any batch.
+end
+
+-- Deletes the batches of joins that the cursor has passed. The batch of the next ordinal stays, and
+-- shuffled tickets can be in any batch.
+local function trim_arrivals(keys, cursor, drawn)
     local batch = call('XREVRANGE', keys[ARRIVALS], text(cursor + 1) .. '-0', '-', 'COUNT', 1)[1]
     if batch and cursor >= drawn then call('XTRIM', keys[ARRIVALS], 'MINID', batch[1]) end
 end
@@ -181,8 +184,8 @@ end
 
 -- Publishes what the controller has committed. One that arrives late, or twice, is rejected.
 -- begins_in: the process, if this begins an epoch, or empty; above: where its ordinals begin;
--- drawn:
---   how many tickets a draw has shuffled; history_from: the first change that the record lacks
+-- drawn: how many tickets a draw has shuffled;
+-- history_from: the first change that the record lacks
 local function publish(keys, args)
     local publication, epoch, known_epoch = tonumber(args.publication), tonumber(args.epoch), number(keys, 'epoch')
     if epoch < known_epoch or (epoch == known_epoch and publication <= number(keys, 'publication')) then return LATE end
@@ -200,7 +203,11 @@ local function publish(keys, args)
     delete_claims(keys, args.handled_claims)
     local turns = store_turns(keys, args.turns)
     end_waits(keys, args.turns, cursor, drawn)
-    if begins or moved or #turns > 0 then publish_moved(keys, cursor, highest, turns, drawn) end
+    if begins or moved or #turns > 0 then
+        publish_moved(keys, cursor, highest, turns)
+        note_passed(keys, cursor)
+        trim_arrivals(keys, cursor, drawn)
+    end
     call('XTRIM', keys[HISTORY], 'MINID', args.history_from)
     recall_returned(keys, cursor, drawn)
     store_card(keys, args.card)

@@ -6,18 +6,20 @@ mod record;
 mod tickets;
 
 use std::{
+    collections::HashMap,
     ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use admission_controller::simulated::{
-    Agenda, Locked, PUBLISHED_WITHIN, Running, Sale, StoreError, Ticked, granted_ahead, session_lost,
+    Agenda, LineRow, Locked, PUBLISHED_WITHIN, Running, SaleRow, StoreError, Ticked, granted_ahead, session_lost,
 };
 use async_trait::async_trait;
 use fairline_admission::{Prior, Visits};
 use fairline_sale::{SaleId, Status};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{Admission, Ledger, SessionLost, State, TickColumns};
 use crate::{
@@ -50,12 +52,12 @@ pub struct Postgres {
 
 /// A transaction on a locked sale.
 pub struct Session {
-    sale: Sale,
+    sale: SaleRow,
     id: u64,
     postgres: Postgres,
-    /// Admissions made in each line, and those of tickets that had none before.
-    made: Vec<i64>,
-    first: Vec<i64>,
+    /// Admissions made, by the id of the line, and those of tickets that had none before.
+    made: HashMap<Uuid, i64>,
+    first: HashMap<Uuid, i64>,
     promised: i32,
 }
 
@@ -66,15 +68,15 @@ impl Drop for Session {
 }
 
 impl Deref for Session {
-    type Target = Sale;
+    type Target = SaleRow;
 
-    fn deref(&self) -> &Sale {
+    fn deref(&self) -> &SaleRow {
         &self.sale
     }
 }
 
 impl DerefMut for Session {
-    fn deref_mut(&mut self) -> &mut Sale {
+    fn deref_mut(&mut self) -> &mut SaleRow {
         &mut self.sale
     }
 }
@@ -116,13 +118,13 @@ impl admission_controller::simulated::Ledger for Postgres {
         Ok(Vec::new())
     }
 
-    async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<Session>, StoreError> {
+    async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<(Session, Vec<LineRow>)>, StoreError> {
         debug_assert_eq!(sale, SALE, "there is one sale");
         self.gate.stop(Wait::Ready).await;
         let began = self.ledger().clock(self.now_ms());
         loop {
-            if let Some(session) = self.locked(began) {
-                return Ok(Some(session));
+            if let Some(locked) = self.locked(began) {
+                return Ok(Some(locked));
             }
             if !waits {
                 return Ok(None);
@@ -133,7 +135,7 @@ impl admission_controller::simulated::Ledger for Postgres {
 }
 
 impl Postgres {
-    fn locked(&self, began: OffsetDateTime) -> Option<Session> {
+    fn locked(&self, began: OffsetDateTime) -> Option<(Session, Vec<LineRow>)> {
         let now_ms = self.now_ms();
         let mut ledger = self.ledger();
         let id = ledger.begin(now_ms, began)?;
@@ -157,9 +159,8 @@ impl Postgres {
             lines.iter_mut().for_each(|line| line.epoch_began_at = line.epoch_began_at.min(row.now + PUBLISHED_WITHIN));
         }
         drop(ledger);
-        let none = vec![0; lines.len()];
-        let (made, first) = (none.clone(), none);
-        Some(Session { sale: Sale { row, lines }, id, postgres: self.clone(), made, first, promised: 0 })
+        let (made, first) = (HashMap::new(), HashMap::new());
+        Some((Session { sale: row, id, postgres: self.clone(), made, first, promised: 0 }, lines))
     }
 }
 
@@ -177,16 +178,16 @@ impl Session {
         let began = ledger.own(self.id, postgres.now_ms())?.began;
         Ok(does(self, &mut ledger, began))
     }
+}
 
-    /// Writes the row of a line.
-    fn keep_line(&self, ledger: &mut Ledger, at: usize) {
-        let records_late = ledger.bugs.has(Bug::NumbersReused);
-        if let Some(own) = &mut ledger.transaction {
-            let recorded = own.lines[at].publication;
-            own.lines[at] = self.sale.lines[at].clone();
-            if records_late {
-                own.lines[at].publication = recorded;
-            }
+/// Writes the row of a line.
+fn keep_line(ledger: &mut Ledger, line: &LineRow) {
+    let (at, records_late) = (ledger.position(line), ledger.bugs.has(Bug::NumbersReused));
+    if let Some(own) = &mut ledger.transaction {
+        let recorded = own.lines[at].publication;
+        own.lines[at] = line.clone();
+        if records_late {
+            own.lines[at].publication = recorded;
         }
     }
 }
@@ -203,11 +204,12 @@ fn ahead(restless: u32) -> i64 {
 
 #[async_trait]
 impl Locked for Session {
-    async fn agenda(&mut self, good_keys: &[String]) -> Result<Agenda, StoreError> {
+    async fn agenda(&mut self, lines: &[&LineRow], good_keys: &[String]) -> Result<Agenda, StoreError> {
+        let epochs: Vec<i32> = lines.iter().map(|line| line.epoch).collect();
         let good_keys = good_keys.to_vec();
         self.statement(|own, ledger, now| {
-            let closed = own.sale.row.stored_status() == Status::Closed;
-            let epoch = |at: usize| own.sale.lines[at].epoch;
+            let closed = own.sale.stored_status() == Status::Closed;
+            let epoch = |at: usize| epochs[at];
             let out = || ledger.seen().map(|(_, row)| row).filter(|row| row.state == State::Promised);
             let mut all = ledger.seen().map(|(_, row)| row);
             let unrecorded = all.any(|row| row.recorded != row.state);
@@ -234,7 +236,7 @@ impl Locked for Session {
                 failed: 0,
                 slow: 0,
             };
-            own.sale.row.take_stock(&agenda);
+            own.sale.take_stock(&agenda);
             agenda
         })
         .await
@@ -242,8 +244,8 @@ impl Locked for Session {
 
     // In guarantee mode visits decide nothing.
     async fn visits(&mut self) -> Result<(Visits, OffsetDateTime), StoreError> {
-        let till = self.sale.row.now - time::Duration::seconds(SETTLED_S);
-        let after = if self.sale.row.observed_at > self.sale.row.now { till } else { self.sale.row.observed_at };
+        let till = self.sale.now - time::Duration::seconds(SETTLED_S);
+        let after = if self.sale.observed_at > self.sale.now { till } else { self.sale.observed_at };
         Ok((Visits::default(), till.max(after)))
     }
 
@@ -256,7 +258,7 @@ impl Locked for Session {
         self.postgres.ledger().transaction.iter_mut().filter(|own| own.id == id).for_each(|own| own.moves = true);
         self.statement(move |own, ledger, _| {
             ledger.transaction.iter_mut().for_each(|own| own.moves = false);
-            let moves = ledger.tables.row.status == own.sale.row.status;
+            let moves = ledger.tables.row.status == own.sale.status;
             if let Some(transaction) = ledger.transaction.as_mut().filter(|_| moves) {
                 transaction.status = Some(to);
                 transaction.is_open = to == Status::Open;
@@ -264,7 +266,7 @@ impl Locked for Session {
             if !moves && !ledger.bugs.has(Bug::MovedAfterAnOperator) {
                 return false;
             }
-            to.as_stored().clone_into(&mut own.sale.row.status);
+            to.as_stored().clone_into(&mut own.sale.status);
             true
         })
         .await
@@ -272,8 +274,8 @@ impl Locked for Session {
 
     async fn lapse(&mut self, claims_age: Duration) -> Result<bool, StoreError> {
         self.statement(move |own, ledger, now| {
-            let closed = own.sale.row.stored_status() == Status::Closed;
-            let (from, till) = (own.sale.row.away_from, own.sale.row.away_till);
+            let closed = own.sale.stored_status() == Status::Closed;
+            let (from, till) = (own.sale.away_from, own.sale.away_till);
             let excuses = !ledger.bugs.has(Bug::OutagesCount);
             let ignores_claims = ledger.bugs.has(Bug::ClaimsIgnored);
             let lapsed = ledger.update(
@@ -310,7 +312,7 @@ impl Locked for Session {
         let memory = ticked.memory.and_then(|memory| serde_json::to_string(memory).ok());
         let (why, observed_till, settled) = (ticked.why.to_owned(), ticked.observed_till, ticked.settled);
         self.statement(move |own, ledger, _| {
-            let row = &own.sale.row;
+            let row = &own.sale;
             let noted = TickColumns {
                 memory: memory.unwrap_or_else(|| row.memory.clone()),
                 last_decision: Some(why),

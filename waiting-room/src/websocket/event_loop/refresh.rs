@@ -8,8 +8,7 @@ use fairline_update_policy::{Inputs, LineMessage};
 
 use super::{BATCH, EventLoop, FRONT, Recipients, TICK, TICKS_A_ROUND};
 use crate::{
-    line::{room::RoomSnapshot, wake_up::Pending},
-    stream::wait_metrics,
+    line::{room::RoomSnapshot, wait_metrics, wake_up::Pending},
     websocket::{
         frame,
         idle_connection::{CloseReason, KeepAlive},

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::{
     controller::{
         agenda::{Agenda, SILENT},
+        line::LineRow,
         postgres::LockedSale,
     },
     db::StoreError,
@@ -40,19 +41,20 @@ impl LockedSale {
     /// See [`Locked::agenda`](crate::controller::ledger::Locked::agenda).
     pub(in crate::controller::postgres) async fn read_agenda(
         &mut self,
+        lines: &[&LineRow],
         good_keys: &[String],
     ) -> Result<Agenda, StoreError> {
-        let (lines, epochs): (Vec<Uuid>, Vec<i32>) = self.sale.lines.iter().map(|line| (line.id, line.epoch)).unzip();
+        let (lines, epochs): (Vec<Uuid>, Vec<i32>) = lines.iter().map(|line| (line.id, line.epoch)).unzip();
         let agenda: Agenda = sqlx::query_as(AGENDA)
-            .bind(self.sale.row.id)
+            .bind(self.sale.id)
             .bind(lines)
             .bind(good_keys)
-            .bind(self.sale.row.stored_status() == Status::Closed)
-            .bind((SILENT + self.sale.row.away_for(SILENT)).as_secs_f64())
+            .bind(self.sale.stored_status() == Status::Closed)
+            .bind((SILENT + self.sale.away_for(SILENT)).as_secs_f64())
             .bind(epochs)
             .fetch_one(&mut *self.transaction)
             .await?;
-        self.sale.row.take_stock(&agenda);
+        self.sale.take_stock(&agenda);
         Ok(agenda)
     }
 }

@@ -5,7 +5,10 @@ use fairline_line::ticket::Ordinal;
 use fairline_sale::VisitorId;
 
 use crate::{
-    controller::{columns::ordinal, interventions::Intervention, ledger::InterventionStatements, postgres::LockedSale},
+    controller::{
+        columns::ordinal, interventions::Intervention, ledger::InterventionStatements, line::LineRow,
+        postgres::LockedSale,
+    },
     db::StoreError,
 };
 
@@ -14,26 +17,30 @@ const AT_ONCE: i64 = 500;
 
 #[async_trait]
 impl InterventionStatements for LockedSale {
-    async fn unrecorded_removals(&mut self, at: usize) -> Result<Vec<Ordinal>, StoreError> {
+    async fn unrecorded_removals(&mut self, line: &LineRow) -> Result<Vec<Ordinal>, StoreError> {
         let numbers: Vec<i64> = sqlx::query_scalar(
             "SELECT ordinal FROM interventions WHERE line_id = $1 AND kind = 'removed' AND NOT done ORDER BY at LIMIT $2",
         )
-        .bind(self.sale.lines[at].id)
+        .bind(line.id)
         .bind(AT_ONCE)
         .fetch_all(&mut *self.transaction)
         .await?;
         Ok(numbers.into_iter().map(ordinal).collect())
     }
 
-    async fn unpublished_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError> {
+    async fn unpublished_removals(
+        &mut self,
+        line: &LineRow,
+        again: &[Ordinal],
+    ) -> Result<Vec<(Ordinal, bool)>, StoreError> {
         let again: Vec<i64> = again.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         let removals: Vec<(i64, bool)> = sqlx::query_as(
             "(SELECT ordinal, reason = 'limit' FROM interventions \
               WHERE line_id = $1 AND kind = 'removed' AND published_epoch < $2 LIMIT $3) UNION \
              SELECT ordinal, reason = 'limit' FROM interventions WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($4)",
         )
-        .bind(self.sale.lines[at].id)
-        .bind(self.sale.lines[at].epoch)
+        .bind(line.id)
+        .bind(line.epoch)
         .bind(AT_ONCE)
         .bind(again)
         .fetch_all(&mut *self.transaction)
@@ -41,11 +48,11 @@ impl InterventionStatements for LockedSale {
         Ok(removals.into_iter().map(|(number, at_limit)| (ordinal(number), at_limit)).collect())
     }
 
-    async fn preferred(&mut self, at: usize) -> Result<Vec<(Ordinal, VisitorId)>, StoreError> {
+    async fn preferred(&mut self, line: &LineRow) -> Result<Vec<(Ordinal, VisitorId)>, StoreError> {
         let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
             "SELECT ordinal, visitor FROM interventions WHERE line_id = $1 AND kind = 'preferred' AND NOT done ORDER BY at LIMIT $2",
         )
-        .bind(self.sale.lines[at].id)
+        .bind(line.id)
         .bind(AT_ONCE)
         .fetch_all(&mut *self.transaction)
         .await?;
@@ -54,7 +61,7 @@ impl InterventionStatements for LockedSale {
         Ok(rows.into_iter().map(|(number, bytes)| (ordinal(number), visitor(bytes))).collect())
     }
 
-    async fn note_done(&mut self, at: usize, what: Intervention, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn note_done(&mut self, line: &LineRow, what: Intervention, tickets: &[Ordinal]) -> Result<(), StoreError> {
         if tickets.is_empty() {
             return Ok(());
         }
@@ -63,7 +70,7 @@ impl InterventionStatements for LockedSale {
             "UPDATE interventions SET done = true, published = published OR kind = 'preferred' \
              WHERE line_id = $1 AND kind = $2 AND ordinal = ANY($3)",
         )
-        .bind(self.sale.lines[at].id)
+        .bind(line.id)
         .bind(what.as_str())
         .bind(numbers)
         .execute(&mut *self.transaction)
@@ -71,7 +78,7 @@ impl InterventionStatements for LockedSale {
         Ok(())
     }
 
-    async fn note_removals_published(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn note_removals_published(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<(), StoreError> {
         if tickets.is_empty() {
             return Ok(());
         }
@@ -80,9 +87,9 @@ impl InterventionStatements for LockedSale {
             "UPDATE interventions SET published = true, published_epoch = $3 \
              WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
         )
-        .bind(self.sale.lines[at].id)
+        .bind(line.id)
         .bind(numbers)
-        .bind(self.sale.lines[at].epoch)
+        .bind(line.epoch)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
@@ -90,7 +97,7 @@ impl InterventionStatements for LockedSale {
 
     async fn note_at_once(&mut self, left: u32) -> Result<(), StoreError> {
         sqlx::query("UPDATE lines SET admit_now = $2 WHERE id = $1")
-            .bind(self.sale.row.id)
+            .bind(self.sale.id)
             .bind(i32::try_from(left).unwrap_or(i32::MAX))
             .execute(&mut *self.transaction)
             .await?;

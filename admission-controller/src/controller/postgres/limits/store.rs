@@ -11,6 +11,7 @@ use crate::{
     controller::{
         columns::{count, ordinal},
         ledger::LimitStatements,
+        line::LineRow,
         postgres::LockedSale,
     },
     db::StoreError,
@@ -23,7 +24,7 @@ const AT_ONCE: i64 = 500;
 impl LimitStatements for LockedSale {
     async fn take_out_at_limit(
         &mut self,
-        at: usize,
+        line: &LineRow,
         tickets: &[(Ordinal, VisitorId)],
     ) -> Result<Vec<Ordinal>, StoreError> {
         let (ordinals, visitors): (Vec<i64>, Vec<Vec<u8>>) = tickets
@@ -39,8 +40,8 @@ impl LimitStatements for LockedSale {
              JOIN shopper_allowances AS has ON has.sale_id = $2 AND has.visitor = ticket.visitor AND has.units >= has.most \
              ON CONFLICT (line_id, ordinal, kind) DO UPDATE SET done = true WHERE NOT known.done RETURNING ordinal",
         )
-        .bind(self.sale.lines[at].id)
-        .bind(self.sale.row.id)
+        .bind(line.id)
+        .bind(self.sale.id)
         .bind(ordinals)
         .bind(visitors)
         .fetch_all(&mut *self.transaction)
@@ -48,8 +49,8 @@ impl LimitStatements for LockedSale {
         Ok(taken_out.into_iter().map(ordinal).collect())
     }
 
-    async fn take_back_at_limit(&mut self) -> Result<bool, StoreError> {
-        let lines: Vec<_> = self.sale.lines.iter().map(|line| line.id).collect();
+    async fn take_back_at_limit(&mut self, lines: &[&LineRow]) -> Result<bool, StoreError> {
+        let lines: Vec<_> = lines.iter().map(|line| line.id).collect();
         let units: i64 = sqlx::query_scalar(
             "WITH full_now AS ( \
                 SELECT DISTINCT used.visitor FROM admissions AS used \
@@ -65,7 +66,7 @@ impl LimitStatements for LockedSale {
              ) \
              SELECT coalesce(sum(quantity), 0) FROM lapsed",
         )
-        .bind(self.sale.row.id)
+        .bind(self.sale.id)
         .bind(lines)
         .bind(AT_ONCE)
         .fetch_one(&mut *self.transaction)
@@ -80,7 +81,7 @@ impl LimitStatements for LockedSale {
             "SELECT visitor, greatest(most - units, 0) FROM shopper_allowances \
              WHERE sale_id = $1 AND visitor = ANY($2) AND units > 0",
         )
-        .bind(self.sale.row.id)
+        .bind(self.sale.id)
         .bind(visitors)
         .fetch_all(&mut *self.transaction)
         .await?;

@@ -53,7 +53,7 @@ pub(crate) async fn lines_of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) 
 
 #[async_trait]
 impl LineStatements for LockedSale {
-    async fn take_claims(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
+    async fn take_claims(&mut self, line: &LineRow, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
         let ordinals = |wanted: Claim| -> Vec<i64> {
             let given = claims.iter().filter(|(_, claim)| *claim == wanted);
             given.filter_map(|(ordinal, _)| i64::try_from(*ordinal).ok()).collect()
@@ -64,7 +64,7 @@ impl LineStatements for LockedSale {
                 "UPDATE admissions SET claimed_at = now() WHERE line_id = $1 AND ordinal = ANY($2) \
                  AND state = 'promised' AND claimed_at IS NULL",
             )
-            .bind(self.sale.lines[at].id)
+            .bind(line.id)
             .bind(claimed)
             .execute(&mut *self.transaction)
             .await?;
@@ -75,7 +75,7 @@ impl LineStatements for LockedSale {
                  AND ordinal = ANY($2) AND state = 'promised' RETURNING quantity) \
                  SELECT coalesce(sum(quantity), 0) FROM lapsed",
             )
-            .bind(self.sale.lines[at].id)
+            .bind(line.id)
             .bind(left)
             .fetch_one(&mut *self.transaction)
             .await?;
@@ -84,7 +84,7 @@ impl LineStatements for LockedSale {
         Ok(())
     }
 
-    async fn not_to_be_served(&mut self, at: usize, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
+    async fn not_to_be_served(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
         let numbers: Vec<i64> = tickets.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         let found: Vec<(i64, bool, bool)> = sqlx::query_as(
             "SELECT ordinal, false, false FROM admissions WHERE line_id = $1 AND state <> 'lapsed' AND ordinal = ANY($2) \
@@ -93,7 +93,7 @@ impl LineStatements for LockedSale {
              UNION ALL SELECT ordinal, NOT done, false FROM interventions \
              WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
         )
-        .bind(self.sale.lines[at].id)
+        .bind(line.id)
         .bind(numbers)
         .fetch_all(&mut *self.transaction)
         .await?;
@@ -104,7 +104,7 @@ impl LineStatements for LockedSale {
 
     async fn admit(
         &mut self,
-        at: usize,
+        line: &LineRow,
         tickets: &[(Ordinal, VisitorId, u32)],
         kid: &str,
     ) -> Result<Vec<Ordinal>, StoreError> {
@@ -127,33 +127,34 @@ impl LineStatements for LockedSale {
              (SELECT FROM admissions AS earlier WHERE earlier.line_id = $10 AND earlier.ordinal = made.ordinal AND state = 'lapsed')) \
              FROM made",
         )
-        .bind(self.sale.row.id)
-        .bind(self.sale.lines[at].epoch)
+        .bind(self.sale.id)
+        .bind(line.epoch)
         .bind(ids)
         .bind(ordinals)
         .bind(visitors)
         .bind(quantities)
         .bind(kid)
-        .bind(f64::from(self.sale.row.claim_window_s))
-        .bind(f64::from(self.sale.row.token_ttl_s))
-        .bind(self.sale.lines[at].id)
+        .bind(f64::from(self.sale.claim_window_s))
+        .bind(f64::from(self.sale.token_ttl_s))
+        .bind(line.id)
         .fetch_one(&mut *self.transaction)
         .await?;
-        self.made[at].admissions += i64::try_from(made.len()).unwrap_or(i64::MAX);
-        self.made[at].first += first;
+        let of_line = self.made.entry(line.id).or_default();
+        of_line.admissions += i64::try_from(made.len()).unwrap_or(i64::MAX);
+        of_line.first += first;
         self.promised += units;
         self.promises |= units > 0;
         let made: HashSet<Ordinal> = made.into_iter().map(ordinal).collect();
         Ok(tickets.iter().map(|ticket| ticket.0).filter(|ordinal| made.contains(ordinal)).collect())
     }
 
-    async fn note_moved(&mut self, at: usize, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
-        let is_settled = self.sale.row.now - self.sale.lines[at].epoch_began_at > epochs::SETTLED;
-        let (line, made) = (&mut self.sale.lines[at], self.made[at]);
+    async fn note_moved(&mut self, line: &mut LineRow, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
+        let is_settled = self.sale.now - line.epoch_began_at > epochs::SETTLED;
+        let made = self.made.get(&line.id).copied().unwrap_or_default();
         let before = line.clone();
         let granted_ahead = epochs::granted_ahead(if is_settled { 0 } else { line.restless() });
         let moved = Moved { cursor, granted_ahead, admitted: made.admissions, first: made.first };
-        line.move_on(&moved, seen, self.sale.row.now);
+        line.move_on(&moved, seen, self.sale.now);
         if *line == before {
             return Ok(());
         }
@@ -176,37 +177,36 @@ impl LineStatements for LockedSale {
         Ok(())
     }
 
-    async fn number_publications(&mut self) -> Result<(), StoreError> {
+    async fn number_publications(&mut self, lines: &mut [&mut LineRow]) -> Result<(), StoreError> {
         let numbers: Vec<(Uuid, i64)> = sqlx::query_as(
             "UPDATE lines SET publication = publication + $2 WHERE sale_id = $1 RETURNING id, publication",
         )
-        .bind(self.sale.row.id)
+        .bind(self.sale.id)
         .bind(PUBLICATIONS_A_TICK)
         .fetch_all(&mut *self.transaction)
         .await?;
         let numbers: HashMap<Uuid, i64> = numbers.into_iter().collect();
-        for line in &mut self.sale.lines {
+        for line in lines {
             line.publication = numbers.get(&line.id).copied().unwrap_or(line.publication);
         }
         Ok(())
     }
 
-    async fn unpublished(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError> {
+    async fn unpublished(&mut self, line: &LineRow, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError> {
         let again: Vec<i64> = again.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         Ok(sqlx::query_as(UNPUBLISHED)
-            .bind(self.sale.lines[at].id)
+            .bind(line.id)
             .bind(PUBLISHED_MAX)
-            .bind(self.sale.lines[at].epoch)
+            .bind(line.epoch)
             .bind(again)
             .fetch_all(&mut *self.transaction)
             .await?)
     }
 
-    async fn begin_epoch(&mut self, at: usize, redis: &Home) -> Result<(), StoreError> {
-        let before_draw = self.sale.row.draw_is_due(&self.sale.lines[at]);
-        let line = &mut self.sale.lines[at];
-        line.restless = line.restless_with_another(self.sale.row.now);
-        line.lose(self.sale.row.now);
+    async fn begin_epoch(&mut self, line: &mut LineRow, redis: &Home) -> Result<(), StoreError> {
+        let before_draw = self.sale.draw_is_due(line);
+        line.restless = line.restless_with_another(self.sale.now);
+        line.lose(self.sale.now);
         (line.epoch, line.above) = sqlx::query_as(
             "UPDATE lines SET epoch = greatest(epoch, $4) + 1, above = greatest(granted, $5), \
              cursor = CASE WHEN $3 THEN cursor ELSE greatest(granted, $5) END, highest_ordinal = greatest(granted, $5), \
@@ -231,7 +231,12 @@ impl LineStatements for LockedSale {
         Ok(())
     }
 
-    async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError> {
+    async fn note_published(
+        &mut self,
+        line: &mut LineRow,
+        published: &[Unpublished],
+        begins: bool,
+    ) -> Result<(), StoreError> {
         if !published.is_empty() {
             let ids: Vec<Uuid> = published.iter().map(|admission| admission.id).collect();
             let states: Vec<String> = published.iter().map(|admission| admission.state.clone()).collect();
@@ -242,7 +247,7 @@ impl LineStatements for LockedSale {
             )
             .bind(ids)
             .bind(states)
-            .bind(self.sale.lines[at].epoch)
+            .bind(line.epoch)
             .execute(&mut *self.transaction)
             .await?;
         }
@@ -251,15 +256,15 @@ impl LineStatements for LockedSale {
              epoch_began_at = CASE WHEN $3 THEN clock_timestamp() ELSE epoch_began_at END \
              WHERE id = $1 AND ($3 OR published_status IS DISTINCT FROM $2)",
         )
-        .bind(self.sale.lines[at].id)
-        .bind(&self.sale.row.status)
+        .bind(line.id)
+        .bind(&self.sale.status)
         .bind(begins)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
     }
 
-    async fn past_turns(&mut self, at: usize) -> Result<PastTurns, StoreError> {
+    async fn past_turns(&mut self, line: &LineRow) -> Result<PastTurns, StoreError> {
         let rows: Vec<TurnRow> = sqlx::query_as(
             "SELECT ordinal, state, claimed, excused FROM ( \
              (SELECT ordinal, state, claimed_at IS NOT NULL AS claimed, excused, number FROM admissions \
@@ -268,18 +273,18 @@ impl LineStatements for LockedSale {
               WHERE line_id = $1 AND state = 'lapsed' AND ordinal < $2 ORDER BY ordinal DESC LIMIT $3)) AS turns \
              ORDER BY ordinal DESC, number DESC LIMIT $3",
         )
-        .bind(self.sale.lines[at].id)
-        .bind(self.sale.lines[at].republish_below)
+        .bind(line.id)
+        .bind(line.republish_below)
         .bind(REPUBLISHED_AT_ONCE)
         .fetch_all(&mut *self.transaction)
         .await?;
         Ok(PastTurns::of(&rows))
     }
 
-    async fn note_republished(&mut self, at: usize, published: &PastTurns) -> Result<(), StoreError> {
-        self.sale.lines[at].republish_below = published.below();
+    async fn note_republished(&mut self, line: &mut LineRow, published: &PastTurns) -> Result<(), StoreError> {
+        line.republish_below = published.below();
         sqlx::query("UPDATE lines SET republish_below = $2 WHERE id = $1")
-            .bind(self.sale.lines[at].id)
+            .bind(line.id)
             .bind(published.below())
             .execute(&mut *self.transaction)
             .await?;

@@ -9,6 +9,7 @@ use crate::{
     controller::{
         columns::{hash, ordinal, stored},
         ledger::RecordStatements,
+        line::LineRow,
         postgres::LockedSale,
         record::Recorder,
     },
@@ -20,16 +21,15 @@ const OVER_MAX: i64 = 2000;
 
 #[async_trait]
 impl RecordStatements for LockedSale {
-    async fn write_record(&mut self, at: usize, record: Recorder) -> Result<(), StoreError> {
-        if !self.sale.lines[at].is_record_changed(&record) {
+    async fn write_record(&mut self, line: &mut LineRow, record: &Recorder) -> Result<(), StoreError> {
+        if !line.is_record_changed(record) {
             return Ok(());
         }
         let (entries, head) = record.entries();
         let seqs: Vec<i64> = entries.iter().map(|entry| stored(entry.head.seq)).collect();
         let hashes: Vec<Vec<u8>> = entries.iter().map(|entry| entry.head.hash.0.to_vec()).collect();
         let bodies: Vec<&str> = entries.iter().map(|entry| entry.body.as_str()).collect();
-        let line = &mut self.sale.lines[at];
-        line.keep_record(&record, head);
+        line.keep_record(record, head);
         sqlx::query(
             "WITH written AS (INSERT INTO record_entries (line_id, seq, hash, body) \
              SELECT $1, seq, hash, body FROM unnest($8::bigint[], $9::bytea[], $10::text[]) AS entry (seq, hash, body)) \
@@ -51,14 +51,14 @@ impl RecordStatements for LockedSale {
         Ok(())
     }
 
-    async fn take_over(&mut self, at: usize) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError> {
+    async fn take_over(&mut self, line: &LineRow) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError> {
         let over: Vec<(i64, String)> = sqlx::query_as(
             // An array: with a join, the planner would expect many rows and read all admissions.
             "UPDATE admissions SET recorded_state = state WHERE id = ANY (ARRAY( \
              SELECT id FROM admissions WHERE line_id = $1 AND recorded_state <> state \
              ORDER BY issued_at, ordinal LIMIT $2 FOR UPDATE)) RETURNING ordinal, state",
         )
-        .bind(self.sale.lines[at].id)
+        .bind(line.id)
         .bind(OVER_MAX)
         .fetch_all(&mut *self.transaction)
         .await?;
@@ -73,15 +73,15 @@ impl RecordStatements for LockedSale {
 
     async fn seed(&mut self) -> Result<[u8; 32], StoreError> {
         let seed: Vec<u8> = sqlx::query_scalar("SELECT seed FROM sales WHERE id = $1 AND seed IS NOT NULL")
-            .bind(self.sale.row.id)
+            .bind(self.sale.id)
             .fetch_one(&mut *self.transaction)
             .await?;
         Ok(hash(&seed).0)
     }
 
-    async fn note_draw(&mut self, at: usize, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
+    async fn note_draw(&mut self, line: &mut LineRow, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
         sqlx::query("UPDATE lines SET drawn = $2, draw_key = $3 WHERE id = $1 AND drawn IS NULL")
-            .bind(self.sale.lines[at].id)
+            .bind(line.id)
             .bind(stored(pool))
             .bind(key.0.to_vec())
             .execute(&mut *self.transaction)

@@ -60,13 +60,13 @@ impl LockedSale {
     pub(in crate::controller::postgres) async fn read_visits(
         &mut self,
     ) -> Result<(Visits, OffsetDateTime), StoreError> {
-        let now = self.sale.row.now;
+        let now = self.sale.now;
         let till = now - time::Duration::seconds_f64(SETTLED_S);
         // After a clock was set back, nothing is taken in until it has caught up.
-        let after = if self.sale.row.observed_at > now { till } else { self.sale.row.observed_at };
+        let after = if self.sale.observed_at > now { till } else { self.sale.observed_at };
         let till = till.max(after);
         let counts: Vec<Count> = sqlx::query_as(COUNT_VISITS)
-            .bind(self.sale.row.id)
+            .bind(self.sale.id)
             .bind(BIN_STARTS_S)
             .bind(i32::try_from(QUANTITIES).unwrap_or(i32::MAX))
             .bind(after)
@@ -97,12 +97,12 @@ impl LockedSale {
     /// See [`Locked::prior`](crate::controller::ledger::Locked::prior).
     pub(in crate::controller::postgres) async fn read_prior(&mut self) -> Result<Prior, StoreError> {
         let read = |prior: &str| serde_json::from_str(prior).ok();
-        if let Some(prior) = self.sale.row.prior.as_deref().and_then(read) {
+        if let Some(prior) = self.sale.prior.as_deref().and_then(read) {
             return Ok(prior);
         }
         let earlier: Option<(Option<String>, String)> =
             sqlx::query_as("SELECT prior::text, memory::text FROM lines WHERE id = $1")
-                .bind(self.sale.row.prior_sale)
+                .bind(self.sale.prior_sale)
                 .fetch_optional(&mut *self.transaction)
                 .await?;
         let prior = earlier.map_or_else(Prior::cautious, |(prior, memory)| {
@@ -111,7 +111,7 @@ impl LockedSale {
         });
         if let Ok(text) = serde_json::to_string(&prior) {
             let keep = sqlx::query("UPDATE lines SET prior = $2::jsonb WHERE id = $1");
-            keep.bind(self.sale.row.id).bind(text).execute(&mut *self.transaction).await?;
+            keep.bind(self.sale.id).bind(text).execute(&mut *self.transaction).await?;
         }
         Ok(prior)
     }

@@ -1,5 +1,7 @@
 //! The statements of a sale's lines.
 
+use std::collections::HashMap;
+
 use admission_controller::simulated::{
     LineRow, LineStatements, Moved, NotServed, PUBLICATIONS_A_TICK, PUBLISHED_MAX, PUBLISHED_WITHIN, PastTurns,
     REPUBLISHED_AT_ONCE, SETTLED, StoreError, TurnRow, Unpublished,
@@ -14,18 +16,19 @@ use uuid::Uuid;
 
 use super::{
     super::{Admission, Intervened, State},
-    Session, ahead, stored, sum,
+    Session, ahead, keep_line, stored, sum,
 };
 use crate::bugs::Bug;
 
 #[async_trait]
 impl LineStatements for Session {
-    async fn take_claims(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
+    async fn take_claims(&mut self, line: &LineRow, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
         let ordinals = |wanted: Claim| -> Vec<Ordinal> {
             claims.iter().filter(|claim| claim.1 == wanted).map(|claim| claim.0).collect()
         };
         let (claimed, left) = (ordinals(Claim::Claimed), ordinals(Claim::Left));
         self.statement(move |own, ledger, now| {
+            let at = ledger.position(line);
             let is_out = |row: &Admission| row.line == at && row.state == State::Promised;
             ledger.update(
                 |row| is_out(row) && claimed.contains(&row.ordinal) && row.claimed_at.is_none(),
@@ -37,9 +40,10 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn not_to_be_served(&mut self, at: usize, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
+    async fn not_to_be_served(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
         let tickets = tickets.to_vec();
         self.statement(move |_, ledger, _| {
+            let at = ledger.position(line);
             let own = ledger.seen().map(|(_, row)| row);
             let own: Vec<_> = own.filter(|row| row.line == at && tickets.contains(&row.ordinal)).collect();
             let had = own.iter().filter(|row| row.state != State::Lapsed).map(|row| row.ordinal);
@@ -62,7 +66,7 @@ impl LineStatements for Session {
 
     async fn admit(
         &mut self,
-        at: usize,
+        line: &LineRow,
         tickets: &[(Ordinal, VisitorId, u32)],
         kid: &str,
     ) -> Result<Vec<Ordinal>, StoreError> {
@@ -71,9 +75,10 @@ impl LineStatements for Session {
         }
         let (tickets, kid) = (tickets.to_vec(), kid.to_owned());
         self.statement(move |own, ledger, _| {
+            let at = ledger.position(line);
             let now = ledger.clock(own.postgres.now_ms());
             let after = |seconds: i32| now + time::Duration::seconds(seconds.into());
-            let (claim_by, expires_at) = (after(own.sale.row.claim_window_s), after(own.sale.row.token_ttl_s));
+            let (claim_by, expires_at) = (after(own.sale.claim_window_s), after(own.sale.token_ttl_s));
             let mut made = Vec::new();
             for (ordinal, visitor, quantity) in tickets {
                 let of_ticket = |row: &Admission| row.line == at && row.ordinal == ordinal;
@@ -107,8 +112,8 @@ impl LineStatements for Session {
                 if let Some(transaction) = &mut ledger.transaction {
                     transaction.made.push(row);
                 }
-                own.made[at] += 1;
-                own.first[at] += i64::from(!lapsed);
+                *own.made.entry(line.id).or_default() += 1;
+                *own.first.entry(line.id).or_default() += i64::from(!lapsed);
                 own.promised += i32::try_from(quantity).unwrap_or(0);
                 made.push(ordinal);
             }
@@ -117,40 +122,41 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn note_moved(&mut self, at: usize, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
+    async fn note_moved(&mut self, line: &mut LineRow, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
         let seen = seen.clone();
         self.statement(move |own, ledger, _| {
-            let line = &mut own.sale.lines[at];
-            let is_settled = own.sale.row.now - line.epoch_began_at > SETTLED;
+            let made = |of: &HashMap<Uuid, i64>| of.get(&line.id).copied().unwrap_or(0);
+            let (admitted, first) = (made(&own.made), made(&own.first));
+            let is_settled = own.sale.now - line.epoch_began_at > SETTLED;
             let granted_ahead = ahead(if is_settled { 0 } else { line.restless() });
-            let moved = Moved { cursor, granted_ahead, admitted: own.made[at], first: own.first[at] };
-            line.move_on(&moved, &seen, own.sale.row.now);
-            own.keep_line(ledger, at);
+            let moved = Moved { cursor, granted_ahead, admitted, first };
+            line.move_on(&moved, &seen, own.sale.now);
+            keep_line(ledger, line);
         })
         .await
     }
 
-    async fn number_publications(&mut self) -> Result<(), StoreError> {
-        self.statement(|own, ledger, _| {
-            let noted: Vec<i64> = ledger.tables.lines.iter().map(|line| line.publication).collect();
-            for (at, noted) in noted.into_iter().enumerate() {
-                own.sale.lines[at].publication = noted + PUBLICATIONS_A_TICK;
+    async fn number_publications(&mut self, lines: &mut [&mut LineRow]) -> Result<(), StoreError> {
+        self.statement(|_, ledger, _| {
+            for line in lines {
+                let at = ledger.position(line);
+                line.publication = ledger.tables.lines[at].publication + PUBLICATIONS_A_TICK;
                 if ledger.bugs.has(Bug::NumbersReused) {
                     ledger.unrecorded_numbers.insert(at, PUBLICATIONS_A_TICK);
                     continue;
                 }
                 if let Some(transaction) = &mut ledger.transaction {
-                    transaction.lines[at].publication = noted + PUBLICATIONS_A_TICK;
+                    transaction.lines[at].publication = line.publication;
                 }
             }
         })
         .await
     }
 
-    async fn unpublished(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError> {
+    async fn unpublished(&mut self, line: &LineRow, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError> {
         let again = again.to_vec();
-        self.statement(move |own, ledger, _| {
-            let epoch = own.sale.lines[at].epoch;
+        self.statement(move |_, ledger, _| {
+            let (at, epoch) = (ledger.position(line), line.epoch);
             let bug = ledger.bugs.has(Bug::OldTurnsRepublished);
             let by_clock = ledger.bugs.has(Bug::NewestByClock);
             let counts = |row: &Admission| !row.excused || ledger.bugs.has(Bug::RevocationsCount);
@@ -195,13 +201,12 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn begin_epoch(&mut self, at: usize, redis: &Home) -> Result<(), StoreError> {
+    async fn begin_epoch(&mut self, line: &mut LineRow, redis: &Home) -> Result<(), StoreError> {
         let redis = redis.clone();
         self.statement(move |own, ledger, _| {
-            let before_draw = own.sale.row.draw_is_due(&own.sale.lines[at]);
-            let now = own.sale.row.now;
+            let before_draw = own.sale.draw_is_due(line);
+            let now = own.sale.now;
             let clock = ledger.clock(own.postgres.now_ms());
-            let line: &mut LineRow = &mut own.sale.lines[at];
             line.restless = line.restless_with_another(now);
             line.lose(now);
             line.republish_below = (line.epoch > 0).then_some(i64::MAX);
@@ -214,38 +219,42 @@ impl LineStatements for Session {
             line.granted = line.above + ahead(line.restless());
             line.home = Some(redis.run_id.clone());
             line.epoch_began_at = clock + PUBLISHED_WITHIN;
-            own.keep_line(ledger, at);
+            keep_line(ledger, line);
         })
         .await
     }
 
-    async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError> {
+    async fn note_published(
+        &mut self,
+        line: &mut LineRow,
+        published: &[Unpublished],
+        begins: bool,
+    ) -> Result<(), StoreError> {
         let published: Vec<(Uuid, State)> =
             published.iter().map(|row| (row.id, State::try_from(row.state.as_str()).expect("a state"))).collect();
         self.statement(move |own, ledger, _| {
-            let epoch = own.sale.lines[at].epoch;
+            let epoch = line.epoch;
             for (id, state) in published {
                 ledger.update(|row| row.id == id, |row| (row.published, row.published_epoch) = (Some(state), epoch));
             }
             let clock = ledger.clock(own.postgres.now_ms());
-            let line = &mut own.sale.lines[at];
-            line.published_status = Some(own.sale.row.status.clone());
+            line.published_status = Some(own.sale.status.clone());
             if begins {
                 line.epoch_began_at = clock;
             }
-            own.keep_line(ledger, at);
-            let publication = own.sale.lines[at].publication;
+            keep_line(ledger, line);
+            let at = ledger.position(line);
             if let Some(transaction) = &mut ledger.transaction {
-                transaction.lines[at].publication = publication;
+                transaction.lines[at].publication = line.publication;
                 transaction.publishes = true;
             }
         })
         .await
     }
 
-    async fn past_turns(&mut self, at: usize) -> Result<PastTurns, StoreError> {
-        self.statement(move |own, ledger, _| {
-            let below = own.sale.lines[at].republish_below.unwrap_or(0);
+    async fn past_turns(&mut self, line: &LineRow) -> Result<PastTurns, StoreError> {
+        self.statement(move |_, ledger, _| {
+            let (at, below) = (ledger.position(line), line.republish_below.unwrap_or(0));
             let counts = ledger.bugs.has(Bug::RevocationsCount);
             let is_below = |row: &Admission| row.line == at && stored(row.ordinal) < below;
             let mut rows: Vec<(usize, &Admission)> = ledger.seen().filter(|(_, row)| is_below(row)).collect();
@@ -262,11 +271,11 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn note_republished(&mut self, at: usize, over: &PastTurns) -> Result<(), StoreError> {
+    async fn note_republished(&mut self, line: &mut LineRow, over: &PastTurns) -> Result<(), StoreError> {
         let below = over.below();
-        self.statement(move |own, ledger, _| {
-            own.sale.lines[at].republish_below = below;
-            own.keep_line(ledger, at);
+        self.statement(move |_, ledger, _| {
+            line.republish_below = below;
+            keep_line(ledger, line);
         })
         .await
     }

@@ -1,36 +1,37 @@
 //! The statements of the public record.
 
-use admission_controller::simulated::{RecordStatements, Recorder, StoreError};
+use admission_controller::simulated::{LineRow, RecordStatements, Recorder, StoreError};
 use async_trait::async_trait;
 use fairline_line::ticket::Ordinal;
 use fairline_record::Hash;
 
 use super::{
     super::{Admission, State},
-    OVER_MAX, Session, stored,
+    OVER_MAX, Session, keep_line, stored,
 };
 use crate::sale::SEED;
 
 #[async_trait]
 impl RecordStatements for Session {
-    async fn write_record(&mut self, at: usize, record: Recorder) -> Result<(), StoreError> {
-        if !self.sale.lines[at].is_record_changed(&record) {
+    async fn write_record(&mut self, line: &mut LineRow, record: &Recorder) -> Result<(), StoreError> {
+        if !line.is_record_changed(record) {
             return Ok(());
         }
-        self.statement(move |own, ledger, _| {
-            let (entries, head) = record.entries();
-            own.sale.lines[at].keep_record(&record, head);
+        self.statement(move |_, ledger, _| {
+            let (at, (entries, head)) = (ledger.position(line), record.entries());
+            line.keep_record(record, head);
             let entries = entries.iter().filter_map(|entry| entry.to_line().ok());
             if let Some(transaction) = &mut ledger.transaction {
                 transaction.entries.extend(entries.map(|entry| (at, entry)));
             }
-            own.keep_line(ledger, at);
+            keep_line(ledger, line);
         })
         .await
     }
 
-    async fn take_over(&mut self, at: usize) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError> {
+    async fn take_over(&mut self, line: &LineRow) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError> {
         self.statement(move |_, ledger, _| {
+            let at = ledger.position(line);
             let news = ledger.seen().filter(|(_, row)| row.line == at && row.recorded != row.state);
             let mut news: Vec<_> = news.map(|(index, row)| (row.issued_at, row.ordinal, index)).collect();
             news.sort_unstable();
@@ -51,13 +52,12 @@ impl RecordStatements for Session {
         Ok(SEED)
     }
 
-    async fn note_draw(&mut self, at: usize, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
-        self.statement(move |own, ledger, _| {
-            let line = &mut own.sale.lines[at];
+    async fn note_draw(&mut self, line: &mut LineRow, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
+        self.statement(move |_, ledger, _| {
             if line.drawn.is_none() {
                 (line.drawn, line.draw_key) = (Some(stored(pool)), Some(key.0.to_vec()));
             }
-            own.keep_line(ledger, at);
+            keep_line(ledger, line);
         })
         .await
     }

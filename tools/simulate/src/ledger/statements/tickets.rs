@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use admission_controller::simulated::{Intervention, InterventionStatements, LimitStatements, StoreError};
+use admission_controller::simulated::{Intervention, InterventionStatements, LimitStatements, LineRow, StoreError};
 use async_trait::async_trait;
 use fairline_line::ticket::Ordinal;
 use fairline_sale::VisitorId;
@@ -27,18 +27,23 @@ fn at_limit(tables: &Tables, visitor: VisitorId) -> bool {
 
 #[async_trait]
 impl InterventionStatements for Session {
-    async fn unrecorded_removals(&mut self, at: usize) -> Result<Vec<Ordinal>, StoreError> {
+    async fn unrecorded_removals(&mut self, line: &LineRow) -> Result<Vec<Ordinal>, StoreError> {
         self.statement(move |_, ledger, _| {
+            let at = ledger.position(line);
             let wanted = interventions(ledger).iter().filter(|row| row.line == at && row.removed && !row.done);
             wanted.map(|row| row.ordinal).collect()
         })
         .await
     }
 
-    async fn unpublished_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError> {
+    async fn unpublished_removals(
+        &mut self,
+        line: &LineRow,
+        again: &[Ordinal],
+    ) -> Result<Vec<(Ordinal, bool)>, StoreError> {
         let again = again.to_vec();
-        self.statement(move |own, ledger, _| {
-            let epoch = own.sale.lines[at].epoch;
+        self.statement(move |_, ledger, _| {
+            let (at, epoch) = (ledger.position(line), line.epoch);
             let unpublished = |row: &&Intervened| {
                 row.line == at && row.removed && (row.published_epoch < epoch || again.contains(&row.ordinal))
             };
@@ -47,17 +52,19 @@ impl InterventionStatements for Session {
         .await
     }
 
-    async fn preferred(&mut self, at: usize) -> Result<Vec<(Ordinal, VisitorId)>, StoreError> {
+    async fn preferred(&mut self, line: &LineRow) -> Result<Vec<(Ordinal, VisitorId)>, StoreError> {
         self.statement(move |_, ledger, _| {
+            let at = ledger.position(line);
             let wanted = interventions(ledger).iter().filter(|row| row.line == at && !row.removed && !row.done);
             wanted.map(|row| (row.ordinal, row.visitor)).collect()
         })
         .await
     }
 
-    async fn note_done(&mut self, at: usize, what: Intervention, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn note_done(&mut self, line: &LineRow, what: Intervention, tickets: &[Ordinal]) -> Result<(), StoreError> {
         let tickets = tickets.to_vec();
         self.statement(move |_, ledger, _| {
+            let at = ledger.position(line);
             for row in interventions(ledger) {
                 let is_of_kind = row.removed == (what == Intervention::Remove);
                 row.done |= row.line == at && is_of_kind && tickets.contains(&row.ordinal);
@@ -66,10 +73,10 @@ impl InterventionStatements for Session {
         .await
     }
 
-    async fn note_removals_published(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn note_removals_published(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<(), StoreError> {
         let tickets = tickets.to_vec();
-        self.statement(move |own, ledger, _| {
-            let epoch = own.sale.lines[at].epoch;
+        self.statement(move |_, ledger, _| {
+            let (at, epoch) = (ledger.position(line), line.epoch);
             for row in interventions(ledger) {
                 if row.line == at && row.removed && tickets.contains(&row.ordinal) {
                     row.published_epoch = epoch;
@@ -93,7 +100,7 @@ impl InterventionStatements for Session {
 impl LimitStatements for Session {
     async fn take_out_at_limit(
         &mut self,
-        at: usize,
+        line: &LineRow,
         tickets: &[(Ordinal, VisitorId)],
     ) -> Result<Vec<Ordinal>, StoreError> {
         if tickets.is_empty() {
@@ -101,6 +108,7 @@ impl LimitStatements for Session {
         }
         let tickets = tickets.to_vec();
         self.statement(move |_, ledger, _| {
+            let at = ledger.position(line);
             let out: Vec<_> = tickets.into_iter().filter(|&(_, visitor)| at_limit(&ledger.tables, visitor)).collect();
             let mut taken_out = Vec::new();
             for (ordinal, visitor) in out {
@@ -130,7 +138,7 @@ impl LimitStatements for Session {
         .await
     }
 
-    async fn take_back_at_limit(&mut self) -> Result<bool, StoreError> {
+    async fn take_back_at_limit(&mut self, _: &[&LineRow]) -> Result<bool, StoreError> {
         self.statement(|own, ledger, _| {
             let news = ledger.seen().map(|(_, row)| row);
             let news = news.filter(|row| row.state == State::Redeemed && row.recorded != row.state);
