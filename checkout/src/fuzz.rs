@@ -13,10 +13,11 @@ use fairline_payment_gateway::{self as gateway, Step, webhook};
 use fairline_redemption::{bearer, holds_ticket_of};
 use fairline_sale::VisitorId;
 use fairline_server::Secret;
+use jsonwebtoken::DecodingKey;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    accounts::{account::AccountKey, routes as users},
+    accounts::{account::AccountKey, oidc, routes as users},
     auth::caller::{Holders, idempotency_scope},
     forward_auth::AuthRequest,
     merchant_api,
@@ -39,11 +40,16 @@ pub const TARGETS: &[Target] = &[
     ("payment-body", body::<Pay>),
     ("merchant-redeem-body", body::<merchant_api::Redeem>),
     ("merchant-confirm-body", body::<merchant_api::Confirm>),
+    ("merchant-refund-body", body::<merchant_api::Refund>),
     ("merchant-reserve-body", body::<merchant_api::Reserve>),
     ("sign-in-body", body::<users::LogIn>),
     ("sign-in-code-body", body::<users::EnterCode>),
     ("refresh-body", body::<users::Refresh>),
     ("subscription-body", body::<users::Subscribe>),
+    ("unsubscribe-body", body::<users::Unsubscribe>),
+    ("id-token", id_token),
+    ("id-token-claims", id_token_claims),
+    ("issuer-answer", issuer_answer),
     ("email-address", email_address),
     ("push-subscription", push_subscription),
     ("web-address", address),
@@ -51,6 +57,13 @@ pub const TARGETS: &[Target] = &[
 
 /// The time at which the corpus was signed.
 const NOW_UNIX_S: i64 = 1_800_000_000;
+
+/// ID tokens of `{"sub":"ada"}` with signatures of zeros: EdDSA, ES256, RS256.
+const UNSIGNED_ID_TOKENS: [&str; 3] = [
+    "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhZGEifQ.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZGEifQ.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.AAAA",
+];
 
 static TICKETS: LazyLock<TicketKey> = LazyLock::new(|| "5a".repeat(32).parse().expect("64 digits"));
 static ACCOUNTS: LazyLock<AccountKey> =
@@ -101,6 +114,39 @@ fn access_token(bytes: &[u8]) {
     let _ = ACCOUNTS.account_of(token, NOW_UNIX_S);
 }
 
+fn id_token(bytes: &[u8]) {
+    static KEY: LazyLock<DecodingKey> = LazyLock::new(|| {
+        DecodingKey::from_ed_components("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").expect("base64url")
+    });
+    let Ok(token) = std::str::from_utf8(bytes) else { return };
+    let Ok(header) = oidc::header_of(token) else { return };
+    let validation = oidc::validation(header.alg, "https://id.example", "fairline");
+    assert!(
+        oidc::validated(token, &KEY, &validation).is_err(),
+        "no input is signed with a key that has signed nothing"
+    );
+}
+
+fn id_token_claims(bytes: &[u8]) {
+    let Ok(claims) = serde_json::from_slice::<oidc::Claims>(bytes) else { return };
+    if let Ok(vouched) = claims.vouched() {
+        assert!((1..=255).contains(&vouched.subject.len()), "a subject has a bound");
+    }
+}
+
+/// The discovery document, or the keys, which verify one token of each family of algorithms.
+fn issuer_answer(bytes: &[u8]) {
+    body::<oidc::Discovery>(bytes);
+    let Ok(keys) = oidc::Known::of_json(bytes) else { return };
+    for kid in [None, Some("first")] {
+        let Some(key) = keys.key(kid) else { continue };
+        for token in UNSIGNED_ID_TOKENS {
+            let header = oidc::header_of(token).expect("a header of the corpus");
+            let _ = oidc::validated(token, &key, &oidc::validation(header.alg, "https://id.example", "fairline"));
+        }
+    }
+}
+
 fn forward_auth(bytes: &[u8]) {
     let (uri, rest) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len()));
     let Ok(uri) = Uri::try_from(uri) else { return };
@@ -109,6 +155,7 @@ fn forward_auth(bytes: &[u8]) {
         HeaderName::from_static("x-forwarded-uri"),
         header::AUTHORIZATION,
         header::COOKIE,
+        HeaderName::from_static("x-fairline-sale"),
     ];
     let _ = AuthRequest::of(&Method::GET, &uri, &headers(&names, rest.strip_prefix(b"\n").unwrap_or(rest)));
 }
