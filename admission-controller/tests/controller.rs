@@ -8,6 +8,7 @@ mod limits;
 mod operators;
 mod orders;
 mod products;
+mod readiness;
 mod record;
 mod recovery;
 mod test_controller;

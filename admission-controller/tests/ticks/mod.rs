@@ -170,6 +170,8 @@ async fn a_controller_whose_postgres_is_read_only_is_not_ready() {
                WHERE datname = current_database() AND application_name LIKE 'admission-controller%'";
     sqlx::raw_sql(end).execute(&mut *owner).await.expect("ended");
     controller.until("the controller not to be ready", async || ready().await == 503).await;
+    let (_, reason) = controller.read("/health/ready").await;
+    assert!(reason.contains("read-only"), "{reason}");
     alter(&mut owner, "RESET default_transaction_read_only").await;
     controller.until("readiness to return", async || ready().await == 200).await;
 }
