@@ -111,7 +111,7 @@ test("a hidden tab that becomes visible in time keeps its turn, and with reduced
   await visitor.close();
 });
 
-/** Reports each display of a page to its server, and whether it came from the back/forward cache. */
+/** Reports each display of a page to its server, and whether its cache restored it. */
 function reportDisplays(): void {
   addEventListener("pageshow", ({ persisted }) => {
     const [navigation] = performance.getEntriesByType("navigation") as (PerformanceEntry & { notRestoredReasons?: unknown })[];
@@ -121,8 +121,8 @@ function reportDisplays(): void {
 }
 
 /**
- * Everything is observed at the server, since Playwright loses track of a page that the cache restores.
- * Chromium caches no page with `no-store`, and none with a WebSocket: the proxy takes both away.
+ * Everything is observed at the server, since Playwright loses track of a page that the cache
+ * restores. Chromium caches no page with `no-store` or a WebSocket: the proxy takes both away.
  */
 test("a page that the browser restores from its back/forward cache reconnects", LIMIT, async () => {
   const sale = await demo.create();
@@ -157,7 +157,7 @@ test("a page that the browser restores from its back/forward cache reconnects", 
   await proxy.stop();
 });
 
-/** Safari also caches pages with an open WebSocket. No Chromium does, so this event is synthetic. */
+/** Safari also caches pages with an open WebSocket, Chromium does not, so this event is synthetic. */
 test("a page that was cached with an open WebSocket reconnects", LIMIT, async () => {
   const sale = await demo.create();
   const { visitor, at } = await visit(sale);

@@ -1,4 +1,4 @@
-/** An HTTP proxy in front of the demo that can reject requests to a line with 503, and change others. */
+/** An HTTP proxy in front of the demo: it can reject requests to a line, and change others. */
 
 import { once } from "node:events";
 import { createServer, request, type IncomingMessage, type OutgoingHttpHeaders, type Server, type ServerResponse } from "node:http";

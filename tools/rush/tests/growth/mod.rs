@@ -31,7 +31,7 @@ use log::{Executed, Log, RoundTrip, nodes, rows};
 const ROWS: u32 = 50_000;
 /// Rows of each table that retention finds due.
 const DUE: u32 = 100;
-/// One row in so many belongs to the open sale (`fixture.sql`).
+/// The part of the rows that belongs to the open sale (`fixture.sql`): one in 50.
 const OF_OPEN_SALE: u32 = 50;
 /// Pages of 8 kB that any statement may read: a descent of three pages for each of some sixty
 /// look-ups.

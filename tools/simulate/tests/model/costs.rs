@@ -15,8 +15,7 @@ use fairline_simulate::{
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
-/// The costs of repeating the first, the middle and the last join, once so many batches have
-/// joined.
+/// The costs of repeating the first, the middle and the last of a number of joins.
 fn costs_of_repetitions(library: &str, batches: u64) -> [u64; 3] {
     let (gate, mut server) = (Gate::default(), Server::new(1, library));
     let store = LineStore::over(Arc::new(gate.clone()));
