@@ -157,7 +157,7 @@ test("a page that the browser restores from its back/forward cache reconnects", 
   await proxy.stop();
 });
 
-/** Safari also caches pages with an open WebSocket, Chromium does not, so this event is synthetic. */
+/** Safari also caches pages with an open WebSocket, Chromium none: this event is synthetic. */
 test("a page that was cached with an open WebSocket reconnects", LIMIT, async () => {
   const sale = await demo.create();
   const { visitor, at } = await visit(sale);
