@@ -3,7 +3,7 @@
 //! Within a feature, routes call the service or the store, and the service calls the store. Each
 //! handler takes its feature's part of [`AdminState`].
 
-mod audit;
+pub(crate) mod audit;
 mod csv;
 pub(crate) mod keys;
 pub(crate) mod lanes;
