@@ -3,17 +3,19 @@
 //!
 //! A target panics when a parser panics, or when its answer contradicts what the parser promises.
 
+use axum::{extract::Query, http::Uri};
 use serde::de::DeserializeOwned;
 
 use crate::{
     admin_api::{
-        lanes, operators, product_csv,
+        audit, lanes, live, operators, orders, product_csv, products,
         products::fields::{ChangeProduct, CreateProduct},
-        rehearsals,
+        rehearsals, sales,
         sales::{change::ChangeSale, create::CreateSale},
         ticket_actions, tokens, webhooks,
     },
     auth::{credentials::SessionKey, routes as sessions},
+    public_api::record,
 };
 
 /// A name, and a function that takes any bytes.
@@ -41,11 +43,26 @@ pub const TARGETS: &[Target] = &[
     ("add-token-body", body::<tokens::routes::AddToken>),
     ("add-webhook-body", body::<webhooks::routes::AddWebhook>),
     ("rehearse-body", body::<rehearsals::routes::Rehearse>),
+    ("refund-order-body", body::<orders::routes::RefundOrder>),
+    ("cancel-order-body", body::<orders::routes::CancelOrder>),
+    ("audit-query", query::<audit::routes::Reading>),
+    ("live-query", query::<live::routes::Subject>),
+    ("samples-query", query::<live::routes::After>),
+    ("sales-query", query::<sales::routes::Listing>),
+    ("orders-query", query::<orders::routes::Reading>),
+    ("products-query", query::<products::routes::Listing>),
+    ("import-query", query::<product_csv::routes::Importing>),
+    ("record-query", query::<record::routes::Reading>),
     ("operator-session", operator_session),
 ];
 
 fn body<T: DeserializeOwned>(bytes: &[u8]) {
     let _ = serde_json::from_slice::<T>(bytes);
+}
+
+fn query<T: DeserializeOwned>(bytes: &[u8]) {
+    let Ok(uri) = Uri::try_from([b"/?", bytes].concat()) else { return };
+    let _ = Query::<T>::try_from_uri(&uri);
 }
 
 fn create_sale(bytes: &[u8]) {

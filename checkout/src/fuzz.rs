@@ -13,10 +13,11 @@ use fairline_payment_gateway::{self as gateway, Step, webhook};
 use fairline_redemption::{bearer, holds_ticket_of};
 use fairline_sale::VisitorId;
 use fairline_server::Secret;
+use jsonwebtoken::DecodingKey;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    accounts::{account::AccountKey, routes as users},
+    accounts::{account::AccountKey, oidc, routes as users},
     auth::caller::{Holders, idempotency_scope},
     forward_auth::AuthRequest,
     merchant_api,
@@ -39,11 +40,16 @@ pub const TARGETS: &[Target] = &[
     ("payment-body", body::<Pay>),
     ("merchant-redeem-body", body::<merchant_api::Redeem>),
     ("merchant-confirm-body", body::<merchant_api::Confirm>),
+    ("merchant-refund-body", body::<merchant_api::Refund>),
     ("merchant-reserve-body", body::<merchant_api::Reserve>),
     ("sign-in-body", body::<users::LogIn>),
     ("sign-in-code-body", body::<users::EnterCode>),
     ("refresh-body", body::<users::Refresh>),
     ("subscription-body", body::<users::Subscribe>),
+    ("unsubscribe-body", body::<users::Unsubscribe>),
+    ("id-token", id_token),
+    ("id-token-claims", id_token_claims),
+    ("issuer-answer", issuer_answer),
     ("email-address", email_address),
     ("push-subscription", push_subscription),
     ("web-address", address),
@@ -101,6 +107,38 @@ fn access_token(bytes: &[u8]) {
     let _ = ACCOUNTS.account_of(token, NOW_UNIX_S);
 }
 
+fn id_token(bytes: &[u8]) {
+    static KEY: LazyLock<DecodingKey> = LazyLock::new(|| {
+        DecodingKey::from_ed_components("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").expect("base64url")
+    });
+    let Ok(token) = std::str::from_utf8(bytes) else { return };
+    let Ok(header) = oidc::header_of(token) else { return };
+    let validation = oidc::validation(header.alg, "https://id.example", "fairline");
+    assert!(
+        oidc::validated(token, &KEY, &validation).is_err(),
+        "no input is signed with a key that has signed nothing"
+    );
+}
+
+fn id_token_claims(bytes: &[u8]) {
+    let Ok(claims) = serde_json::from_slice::<oidc::Claims>(bytes) else { return };
+    if let Ok(vouched) = claims.vouched() {
+        assert!((1..=255).contains(&vouched.subject.len()), "a subject has a bound");
+    }
+}
+
+/// The first line is an ID token; the rest is the discovery document, or keys that verify the
+/// token.
+fn issuer_answer(bytes: &[u8]) {
+    let (token, json) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0));
+    body::<oidc::Discovery>(json);
+    let (Ok(token), Ok(keys)) = (std::str::from_utf8(token), oidc::Known::of_json(json)) else { return };
+    for key in [keys.key(None), keys.key(Some("first"))].into_iter().flatten() {
+        let Ok(header) = oidc::header_of(token) else { return };
+        let _ = oidc::validated(token, &key, &oidc::validation(header.alg, "https://id.example", "fairline"));
+    }
+}
+
 fn forward_auth(bytes: &[u8]) {
     let (uri, rest) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len()));
     let Ok(uri) = Uri::try_from(uri) else { return };
@@ -109,6 +147,7 @@ fn forward_auth(bytes: &[u8]) {
         HeaderName::from_static("x-forwarded-uri"),
         header::AUTHORIZATION,
         header::COOKIE,
+        HeaderName::from_static("x-fairline-sale"),
     ];
     let _ = AuthRequest::of(&Method::GET, &uri, &headers(&names, rest.strip_prefix(b"\n").unwrap_or(rest)));
 }

@@ -33,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     ("shop-account", shop_account),
     ("line-query", query::<EntryQuery>),
     ("join-form", query::<pages::Joining>),
+    ("line-page-query", query::<pages::Loading>),
     ("user-agent", user_agent),
 ];
 

@@ -6,7 +6,7 @@
 //! A feature may call other features, `controller`, `auth` and the crowds of rehearsals in `jobs`.
 //! Every route needs a signed-in caller, except sign-in and enrolment.
 
-mod audit;
+pub(crate) mod audit;
 mod csv;
 pub(crate) mod keys;
 pub(crate) mod lanes;

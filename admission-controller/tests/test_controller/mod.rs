@@ -48,15 +48,18 @@ impl TestController {
     }
 
     pub async fn open_at(redis_url: &str) -> Self {
-        let postgres_url = testing::database_url();
-        admission_controller::migrate(&postgres_url).await.expect("migrated");
+        Self::open_on(redis_url, &testing::database_url()).await
+    }
+
+    pub async fn open_on(redis_url: &str, postgres_url: &str) -> Self {
+        admission_controller::migrate(postgres_url).await.expect("migrated");
         let mut controller = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             line: LineStore::connect(redis_url).await.expect("a Redis"),
-            pool: PgPool::connect(&postgres_url).await.expect("a Postgres"),
+            pool: PgPool::connect(postgres_url).await.expect("a Postgres"),
             shutdown: Shutdown::new(),
             keys: vec![new_key()],
-            postgres_url,
+            postgres_url: postgres_url.to_owned(),
             redis_url: redis_url.to_owned(),
         };
         controller.address = controller.another_controller(&controller.shutdown).await;

@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use fairline_line::change::Turn;
-use fairline_private_servers::testing;
+use fairline_line::{change::Turn, store::LineStore};
+use fairline_private_servers::testing::{self, Carry, Link, Own, Proxy};
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
 use futures_util::future::join_all;
@@ -170,6 +170,8 @@ async fn a_controller_whose_postgres_is_read_only_is_not_ready() {
                WHERE datname = current_database() AND application_name LIKE 'admission-controller%'";
     sqlx::raw_sql(end).execute(&mut *owner).await.expect("ended");
     controller.until("the controller not to be ready", async || ready().await == 503).await;
+    let (_, reason) = controller.read("/health/ready").await;
+    assert!(reason.contains("read-only"), "{reason}");
     alter(&mut owner, "RESET default_transaction_read_only").await;
     controller.until("readiness to return", async || ready().await == 200).await;
 }
@@ -200,6 +202,37 @@ async fn the_stock_is_locked_last_so_no_redemption_meets_a_deadlock() {
             controller.turn(&vip[0]).await == Turn::Bought && controller.show(sale).await["promised"] == json!(0)
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_publication_that_arrives_late_undoes_no_purchase_in_yield_mode() {
+    let redis = Own::redis().expect("a Redis of its own");
+    let direct = redis.server.url();
+    let (proxy, through) = Proxy::before(&direct).expect("a proxy");
+    let mut controller = TestController::open_at(&through).await;
+    controller.line = LineStore::connect(&direct).await.expect("a Redis");
+    let sale = controller
+        .sale(json!({ "total": 1, "mode": "yield", "risk": 0.01, "claim_window_s": 600, "token_ttl_s": 600 }))
+        .await;
+    // The admission waits for the table; meanwhile the calls that follow it are held back.
+    let mut reader = controller.pool.begin().await.expect("begun");
+    sqlx::query("LOCK TABLE admissions IN SHARE MODE").execute(&mut *reader).await.expect("locked");
+    let ticket = controller.join(sale, 1).await[0];
+    controller.until("the admission to wait", async || a_tick_waits(&controller).await).await;
+    proxy.set_new(None);
+    proxy.set_established(Link { there: Carry::Later, back: Carry::All });
+    reader.rollback().await.expect("let go");
+
+    let second = Shutdown::new();
+    controller.controller_at(&direct, &second).await;
+    controller.admitted(&ticket).await;
+    controller.buy(&ticket).await;
+    controller.until("the purchase", async || controller.turn(&ticket).await == Turn::Bought).await;
+    proxy.set_established(Link::default());
+    let is_rejected = || redis.server.ask("INFO errorstats").is_ok_and(|stats| stats.contains("errorstat_LATE:"));
+    controller.until("the late publication to be rejected", async || is_rejected()).await;
+    assert_eq!(controller.turn(&ticket).await, Turn::Bought);
+    second.trigger();
 }
 
 #[tokio::test]

@@ -8,7 +8,11 @@ use fairline_notification_channels::Address;
 use fairline_server::StartError;
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind, jwk::JwkSet};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, Header, Validation,
+    errors::ErrorKind,
+    jwk::{AlgorithmParameters, Jwk, JwkSet},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{sync::Mutex, time::Instant};
 
@@ -27,6 +31,9 @@ const ALGORITHMS: [Algorithm; 5] =
 /// The longest subject (OpenID Connect Core 1.0, section 2).
 const SUBJECT_BYTES_MAX: usize = 255;
 
+/// The length of a public key of Ed25519.
+const ED25519_KEY_BYTES: usize = 32;
+
 /// The subject of a validated ID token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Vouched {
@@ -35,23 +42,76 @@ pub(crate) struct Vouched {
     pub(crate) address: Option<Address>,
 }
 
+/// The claims of an ID token.
 #[derive(Deserialize)]
-struct Claims {
+pub(crate) struct Claims {
     sub: String,
     email: Option<String>,
     #[serde(default)]
     email_verified: bool,
 }
 
+impl Claims {
+    pub(crate) fn vouched(self) -> Result<Vouched, AccountError> {
+        let Self { sub, email, email_verified } = self;
+        if !(1..=SUBJECT_BYTES_MAX).contains(&sub.len()) {
+            return Err(bad("its subject is empty or too long"));
+        }
+        let address = email.filter(|_| email_verified).and_then(|email| Address::email(&email));
+        Ok(Vouched { subject: sub, address })
+    }
+}
+
+fn bad(reason: &str) -> AccountError {
+    AccountError::BadIdToken(reason.to_owned())
+}
+
+/// The header of an ID token.
+pub(crate) fn header_of(id_token: &str) -> Result<Header, AccountError> {
+    let header = jsonwebtoken::decode_header(id_token).map_err(|_| bad("it is not a signed token"))?;
+    // Never trust the header alone: with `none`, or a public key used as an HMAC secret,
+    // any client could sign.
+    if !ALGORITHMS.contains(&header.alg) {
+        return Err(bad("it is not signed with a key that the issuer publishes"));
+    }
+    Ok(header)
+}
+
+/// What an ID token is validated against.
+pub(crate) fn validation(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.set_issuer(&[issuer]);
+    validation.set_audience(&[audience]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation.validate_nbf = true;
+    validation.leeway = LEEWAY_S;
+    validation
+}
+
+/// Validates an ID token with a key: the signature, the issuer, the audience and the expiry.
+pub(crate) fn validated(id_token: &str, key: &DecodingKey, validation: &Validation) -> Result<Vouched, AccountError> {
+    let claims = jsonwebtoken::decode::<Claims>(id_token, key, validation).map_err(|error| {
+        bad(match error.kind() {
+            ErrorKind::ExpiredSignature => "it has expired",
+            ErrorKind::ImmatureSignature => "it is not valid yet",
+            ErrorKind::InvalidAudience => "it is for another audience",
+            ErrorKind::InvalidIssuer => "it comes from another issuer",
+            _ => "its signature or its claims are wrong",
+        })
+    })?;
+    claims.claims.vouched()
+}
+
+/// The issuer's discovery document.
 #[derive(Deserialize)]
-struct Discovery {
+pub(crate) struct Discovery {
     issuer: String,
     jwks_uri: String,
 }
 
 /// What is known of the issuer's keys.
 #[derive(Default)]
-struct Known {
+pub(crate) struct Known {
     keys: Option<JwkSet>,
     fetched_at: Option<Instant>,
     tried_at: Option<Instant>,
@@ -60,15 +120,28 @@ struct Known {
 }
 
 impl Known {
-    fn key(&self, kid: Option<&str>) -> Option<DecodingKey> {
+    /// The keys of an issuer's answer.
+    pub(crate) fn of_json(bytes: &[u8]) -> serde_json::Result<Self> {
+        Ok(Self { keys: Some(serde_json::from_slice(bytes)?), ..Self::default() })
+    }
+
+    pub(crate) fn key(&self, kid: Option<&str>) -> Option<DecodingKey> {
         let keys = self.keys.as_ref()?;
         let jwk = match kid {
             Some(kid) => keys.find(kid),
             // Without a key id, the set must hold exactly one key.
             None => keys.keys.first().filter(|_| keys.keys.len() == 1),
         };
-        DecodingKey::from_jwk(jwk?).ok()
+        jwk.and_then(usable)
     }
+}
+
+/// The key that a JWK describes. `jsonwebtoken` 11 panics when it verifies with a shorter key of
+/// Ed25519.
+fn usable(jwk: &Jwk) -> Option<DecodingKey> {
+    let key = DecodingKey::from_jwk(jwk).ok()?;
+    let is_whole = key.try_get_as_bytes().is_ok_and(|bytes| bytes.len() == ED25519_KEY_BYTES);
+    (is_whole || !matches!(jwk.algorithm, AlgorithmParameters::OctetKeyPair(_))).then_some(key)
 }
 
 /// The issuer.
@@ -95,39 +168,10 @@ impl Issuer {
 
     /// Validates an ID token: the signature, the issuer, the audience and the expiry.
     pub(crate) async fn vouch(&self, id_token: &str) -> Result<Vouched, AccountError> {
-        let bad = |reason: &str| AccountError::BadIdToken(reason.to_owned());
-        let header = jsonwebtoken::decode_header(id_token).map_err(|_| bad("it is not a signed token"))?;
-        // Never trust the header alone: with `none`, or a public key used as an HMAC secret,
-        // any client could sign.
-        if !ALGORITHMS.contains(&header.alg) {
-            return Err(bad("it is not signed with a key that the issuer publishes"));
-        }
-        let key = self
-            .key(header.kid.as_deref())
-            .await?
-            .ok_or_else(|| bad("it is signed with a key that the issuer does not publish"))?;
-        let mut validation = Validation::new(header.alg);
-        validation.set_issuer(&[&self.name]);
-        validation.set_audience(&[&self.audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        validation.validate_nbf = true;
-        validation.leeway = LEEWAY_S;
-        let claims = jsonwebtoken::decode::<Claims>(id_token, &key, &validation);
-        let claims = claims.map_err(|error| {
-            bad(match error.kind() {
-                ErrorKind::ExpiredSignature => "it has expired",
-                ErrorKind::ImmatureSignature => "it is not valid yet",
-                ErrorKind::InvalidAudience => "it is for another audience",
-                ErrorKind::InvalidIssuer => "it comes from another issuer",
-                _ => "its signature or its claims are wrong",
-            })
-        })?;
-        let Claims { sub, email, email_verified } = claims.claims;
-        if !(1..=SUBJECT_BYTES_MAX).contains(&sub.len()) {
-            return Err(bad("its subject is empty or too long"));
-        }
-        let address = email.filter(|_| email_verified).and_then(|email| Address::email(&email));
-        Ok(Vouched { subject: sub, address })
+        let header = header_of(id_token)?;
+        let key = self.key(header.kid.as_deref()).await?;
+        let key = key.ok_or_else(|| bad("it is signed with a key that the issuer does not publish"))?;
+        validated(id_token, &key, &validation(header.alg, &self.name, &self.audience))
     }
 
     /// A key of the issuer. An unknown key, or an old key set, triggers a fetch.
@@ -173,5 +217,20 @@ impl Issuer {
             return Err(format!("{address} answered {}", answered.status));
         }
         serde_json::from_slice(&answered.body).map_err(|error| format!("parse {address} failed: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_the_wrong_length_is_not_used() {
+        let set = |x: &str| {
+            let json = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"first","x":"{x}"}}]}}"#);
+            Known::of_json(json.as_bytes()).expect("a key set")
+        };
+        assert!(set("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").key(Some("first")).is_some());
+        assert!(set("11qYAYKxCrfVS_7TyWQHOg").key(Some("first")).is_none());
     }
 }

@@ -108,7 +108,7 @@ struct SubscriptionKeys {
 /// A push subscription to remove.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Unsubscribe {
+pub(crate) struct Unsubscribe {
     endpoint: String,
 }
 

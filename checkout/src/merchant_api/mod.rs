@@ -113,7 +113,7 @@ pub(crate) struct Confirm {
 /// The amount and the reason of a refund.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Refund {
+pub(crate) struct Refund {
     /// In the currency's minor unit; default: the whole rest.
     #[schema(minimum = 1)]
     amount_minor: Option<i64>,

@@ -149,6 +149,7 @@ async fn without_redis_the_catalogue_comes_from_postgres_and_without_postgres_it
     .expect("no panic");
     test.hold(sale).await;
     shows(&test, &id, "remaining", json!(1)).await;
+    assert_eq!(call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 200);
 
     test.pool.close().await;
     let _servers = spawn_blocking(move || {

@@ -21,6 +21,7 @@ mod people;
 mod plumbing;
 mod pools;
 mod purchase;
+mod readiness;
 mod redemption;
 mod retention;
 mod roles;

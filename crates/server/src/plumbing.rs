@@ -109,11 +109,57 @@ fn handed_over(request: &Request) -> Option<TraceContext> {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use std::future::pending;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use axum::{
+        body::{Body, to_bytes},
+        http::StatusCode,
+    };
+    use tower::ServiceExt as _;
 
     use super::*;
 
     const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_with_a_stalled_loop_is_not_ready_until_it_runs_again() {
+        let (shutdown, has_stalled) = (Shutdown::new(), AtomicBool::new(false));
+        shutdown.keep("sweeper", Duration::from_secs(5), move |stop| {
+            let stalls = !has_stalled.swap(true, Ordering::AcqRel);
+            async move {
+                if stalls {
+                    pending::<()>().await;
+                }
+                let mut rounds = stop.rounds(Duration::from_secs(1));
+                while rounds.next().await {}
+            }
+        });
+        let routes = plumbing_routes(Router::new(), Arc::new(|| Box::pin(async { Ok(()) })), &shutdown);
+        let ready = async || {
+            let request = Request::get("/health/ready").body(Body::empty()).expect("a request");
+            let response = routes.clone().oneshot(request).await.expect("a router never fails");
+            let status = response.status();
+            let body = to_bytes(response.into_body(), 4096).await.expect("a short body");
+            (status, String::from_utf8_lossy(&body).into_owned())
+        };
+        let until = async |status: StatusCode| {
+            let begun = Instant::now();
+            loop {
+                let answer = ready().await;
+                if answer.0 == status {
+                    return answer.1;
+                }
+                assert!(begun.elapsed() < Duration::from_secs(60), "not {status}: {answer:?}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        until(StatusCode::OK).await;
+        let reason = until(StatusCode::SERVICE_UNAVAILABLE).await;
+        assert!(reason.contains("`sweeper`"), "{reason}");
+        until(StatusCode::OK).await;
+        shutdown.trigger();
+    }
 
     #[test]
     fn a_trace_comes_in_the_header_or_in_the_query() {

@@ -5,7 +5,11 @@
 //! - Values are converted as in Redis:
 //!   <https://redis.io/docs/latest/develop/interact/programmability/lua-api/>.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
 
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value};
 
@@ -20,6 +24,7 @@ pub struct Library {
     body: Function,
     functions: Rc<RefCell<HashMap<String, Registered>>>,
     redis: Rc<RefCell<Redis>>,
+    work: Rc<Cell<u64>>,
 }
 
 struct Registered {
@@ -71,6 +76,14 @@ fn to_lua(lua: &Lua, reply: Reply) -> mlua::Result<Value> {
             Value::Table(array)
         }
     })
+}
+
+/// How many elements a reply has, nested ones included.
+fn elements(reply: &Reply) -> u64 {
+    match reply {
+        Reply::Array(replies) => replies.iter().map(|reply| 1 + elements(reply)).sum(),
+        _ => 0,
+    }
 }
 
 fn from_lua(value: &Value) -> Answer {
@@ -149,6 +162,8 @@ impl Library {
         let registered = Rc::<RefCell<HashMap<String, Registered>>>::default();
         let api = lua.create_table()?;
         let server = redis.clone();
+        let work = Rc::<Cell<u64>>::default();
+        let counted = work.clone();
         let call = move |lua: &Lua, args: MultiValue| {
             let (mut bytes, mut ends) = (Vec::with_capacity(128), Vec::with_capacity(args.len()));
             for arg in &args {
@@ -158,6 +173,7 @@ impl Library {
             let mut from = 0;
             let args: Vec<&[u8]> = ends.iter().map(|&to| &bytes[std::mem::replace(&mut from, to)..to]).collect();
             let answer = server.borrow_mut().command(&args);
+            counted.set(counted.get() + 1 + answer.as_ref().map_or(0, elements));
             to_lua(lua, answer.map_err(|error| outside(format!("{FROM_COMMAND}{error}")))?)
         };
         api.set("call", lua.create_function(call)?)?;
@@ -213,7 +229,7 @@ impl Library {
             source.split_once('\n').filter(|(first, _)| first.starts_with("#!")).map_or(source, |(_, body)| body);
         let body = lua.load(format!("\n{body}")).set_name("line").into_function()?;
         body.call::<()>(())?;
-        Ok(Self { lua, body, functions: registered, redis: redis.clone() })
+        Ok(Self { lua, body, functions: registered, redis: redis.clone(), work })
     }
 
     /// Loads the same library again for a new process; it forgets the state of the last one.
@@ -222,6 +238,11 @@ impl Library {
     /// When Redis would refuse it.
     pub fn reload(&self) -> Result<(), String> {
         self.body.call::<()>(()).map_err(|error| error.to_string())
+    }
+
+    /// Commands that functions executed since the last call, and elements of their replies.
+    pub fn take_work(&self) -> u64 {
+        self.work.take()
     }
 
     /// Calls a function.

@@ -176,6 +176,11 @@ impl Server {
         self.redis.borrow_mut().take_published()
     }
 
+    /// Commands that functions executed since the last call, and elements of their replies.
+    pub fn take_work(&mut self) -> u64 {
+        self.library.take_work()
+    }
+
     /// Reads without the library, for checks.
     #[must_use]
     pub fn read(&self, args: &[&[u8]]) -> Reply {

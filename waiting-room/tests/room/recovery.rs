@@ -69,6 +69,28 @@ async fn places_survive_a_killed_redis() {
 }
 
 #[tokio::test]
+async fn a_node_without_redis_is_not_ready_until_it_is_back() {
+    let (proxy, through) = testing::Proxy::before(&testing::redis_url()).expect("a proxy");
+    let room = TestWaitingRoom::open_at(&through, |_| {}).await;
+    let ready = async || room.get("/health/ready", &[]).await;
+    room.until("readiness", async || ready().await.status == StatusCode::OK).await;
+    for is_silent in [false, true] {
+        if is_silent {
+            proxy.swallow();
+        } else {
+            proxy.set_new(None);
+            proxy.reset();
+        }
+        room.until("the node not to be ready", async || ready().await.status != StatusCode::OK).await;
+        let answer = ready().await;
+        assert_eq!((answer.status, answer.slug()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+        assert!(answer.text.contains("Redis does not answer"), "silent: {is_silent}: {}", answer.text);
+        proxy.heal();
+        room.until("readiness to return", async || ready().await.status == StatusCode::OK).await;
+    }
+}
+
+#[tokio::test]
 async fn a_node_whose_redis_is_a_replica_is_not_ready() {
     let servers = testing::Servers::start().expect("a Redis of its own");
     let room = TestWaitingRoom::open_at(&servers.redis.url(), |_| {}).await;

@@ -1,6 +1,9 @@
 //! Rejected requests, limits and full nodes.
 
 use axum::http::StatusCode;
+use fairline_line::store::Joining;
+use fairline_private_servers::testing::Own;
+use fairline_sale::VisitorId;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::support::TestWaitingRoom;
@@ -75,4 +78,17 @@ async fn a_full_node_rejects_sockets_and_no_place_is_lost() {
     let cookie = shopper.cookie.clone();
     drop(shopper);
     room.until("the socket to be free", async || room.connect("", &[("cookie", &cookie)]).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_join_without_a_granted_ordinal_is_rejected_after_one_call() {
+    let redis = Own::redis().expect("a Redis of its own");
+    let room = TestWaitingRoom::open_at(&redis.server.url(), |_| {}).await;
+    let thousand = [Joining { visitor: VisitorId([1; 16]), account: None }; 1000];
+    for batch in 0..100_u64 {
+        room.store.join(room.card.id, batch.to_be_bytes(), &thousand).await.expect("joined");
+    }
+    let rejected = room.connect("", &[]).await.expect_err("all ordinals are given");
+    assert_eq!(rejected.status, StatusCode::SERVICE_UNAVAILABLE, "{}", rejected.text);
+    assert_eq!(room.errors("NOORDINAL").await, 1, "a retry would be as useless");
 }

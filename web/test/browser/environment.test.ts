@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { chromium, type BrowserContextOptions, type Page } from "playwright-core";
 import type { AdminSale } from "../../src/shared/api";
 import { OPTIONS, PHONE, photograph, setVisibility, Visitor } from "./browser";
+import { HttpProxy } from "./http-proxy";
 import { Nginx } from "./nginx";
 import { place, ScriptedLine } from "./scripted-line";
 import { browser, demo, LIMIT, visit } from "./setup";
@@ -110,7 +111,54 @@ test("a hidden tab that becomes visible in time keeps its turn, and with reduced
   await visitor.close();
 });
 
-test("a page from the back/forward cache reconnects", LIMIT, async () => {
+/** Reports each display of a page to its server, and whether its cache restored it. */
+function reportDisplays(): void {
+  addEventListener("pageshow", ({ persisted }) => {
+    const [navigation] = performance.getEntriesByType("navigation") as (PerformanceEntry & { notRestoredReasons?: unknown })[];
+    const reasons = JSON.stringify(navigation?.notRestoredReasons ?? null);
+    void fetch(`/displayed?${String(new URLSearchParams({ path: location.pathname, persisted: String(persisted), reasons }))}`);
+  });
+}
+
+/**
+ * Everything is observed at the server, since Playwright loses track of a page that the cache
+ * restores. Chromium caches no page with `no-store` or a WebSocket: the proxy takes both away.
+ */
+test("a page that the browser restores from its back/forward cache reconnects", LIMIT, async () => {
+  const sale = await demo.create();
+  const displays: URLSearchParams[] = [];
+  const proxy = await HttpProxy.start(demo.url, {
+    answers: ({ url, headers }, response) => {
+      const { pathname, searchParams } = new URL(url ?? "/", "http://localhost");
+      if (pathname === "/displayed") displays.push(searchParams);
+      else if (pathname !== "/elsewhere" && headers.accept !== "text/event-stream") return false;
+      response.writeHead(200, { "content-type": "text/html", "cache-control": "no-cache" }).end("<!doctype html><title>Elsewhere</title>");
+      return true;
+    },
+    headers: { "cache-control": "no-cache" },
+    refusesSockets: true,
+  });
+  const cachingBrowser = await chromium.launch({ ...OPTIONS, ignoreDefaultArgs: ["--disable-back-forward-cache"] });
+  const visitor = await Visitor.open(cachingBrowser, { viewport: PHONE });
+  await visitor.context.addInitScript(reportDisplays);
+  const path = `/sales/${sale.slug}`;
+  const at = new ShopperPage(await visitor.openTab(proxy.url + path));
+  await at.join();
+  await at.page.goto(`${proxy.url}/elsewhere`);
+  const before = proxy.refusedSockets;
+  // The answer may be lost with the page.
+  at.page.evaluate(() => { history.back(); }).catch(() => undefined);
+  const restored = await until("the page to be displayed again", () => displays.filter((display) => display.get("path") === path)[1]);
+  assert.equal(restored.get("persisted"), "true", `not restored: ${restored.get("reasons") ?? ""}`);
+  // It tries the best transport first, as a page that is new.
+  await until("the page to reconnect", () => (proxy.refusedSockets > before ? true : undefined));
+  await visitor.close(/WebSocket connection/, /ERR_/);
+  await cachingBrowser.close();
+  await proxy.stop();
+});
+
+/** Safari also caches pages with an open WebSocket, Chromium none: this event is synthetic. */
+test("a page that was cached with an open WebSocket reconnects", LIMIT, async () => {
   const sale = await demo.create();
   const { visitor, at } = await visit(sale);
   const line = await ScriptedLine.install(at.page, sale, place({ place: 7 }));

@@ -1,30 +1,45 @@
-/** An HTTP proxy in front of the demo that can reject requests to a line with 503. */
+/** An HTTP proxy in front of the demo: it can reject requests to a line, and change others. */
 
 import { once } from "node:events";
-import { createServer, request, type IncomingMessage, type Server } from "node:http";
+import { createServer, request, type IncomingMessage, type OutgoingHttpHeaders, type Server, type ServerResponse } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 
 const LINE = /\/line(\?|$)/;
 
+/** What a test changes. */
+export interface Changes {
+  /** Answers a request in place of the demo, or returns `false`. */
+  answers?: (incoming: IncomingMessage, response: ServerResponse) => boolean;
+  /** Headers in place of the demo's. */
+  headers?: OutgoingHttpHeaders;
+  /** Refuses WebSockets, like a network that blocks them. */
+  refusesSockets?: boolean;
+}
+
 export class HttpProxy {
   /** While set, requests to a line are rejected with this `Retry-After`. */
   retryAfterS: number | undefined;
   readonly rejected: { atMs: number; upgrade: boolean }[] = [];
+  /** WebSockets that were refused. */
+  refusedSockets = 0;
+  readonly #changes: Changes;
   readonly #target: URL;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  private constructor(targetUrl: string) {
+  private constructor(targetUrl: string, changes: Changes) {
+    this.#changes = changes;
     this.#target = new URL(targetUrl);
     this.#server = createServer((incoming, response) => {
       if (this.#rejects(incoming)) {
         response.writeHead(503, { "content-type": "application/problem+json", "retry-after": String(this.retryAfterS) }).end("{}");
         return;
       }
+      if (changes.answers?.(incoming, response)) return;
       const { method, url: path, headers } = incoming;
       const forwarded = request({ host: this.#target.hostname, port: this.#target.port, method, path, headers }, (answer) => {
-        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        response.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...changes.headers });
         answer.pipe(response);
       });
       forwarded.on("error", () => response.destroy());
@@ -37,8 +52,8 @@ export class HttpProxy {
     });
   }
 
-  static async start(targetUrl: string): Promise<HttpProxy> {
-    const proxy = new HttpProxy(targetUrl);
+  static async start(targetUrl: string, changes: Changes = {}): Promise<HttpProxy> {
+    const proxy = new HttpProxy(targetUrl, changes);
     proxy.#server.listen(0, "127.0.0.1");
     await once(proxy.#server, "listening");
     return proxy;
@@ -69,6 +84,11 @@ export class HttpProxy {
     socket.on("error", () => undefined);
     if (this.#rejects(incoming, true)) {
       socket.end(`HTTP/1.1 503 Service Unavailable\r\nRetry-After: ${this.retryAfterS ?? 0}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+      return;
+    }
+    if (this.#changes.refusesSockets) {
+      this.refusedSockets += 1;
+      socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
       return;
     }
     const upstream = connect(Number(this.#target.port), this.#target.hostname, () => {

@@ -1,4 +1,4 @@
 //! The audit log, for reading.
 
-pub(super) mod routes;
+pub(crate) mod routes;
 mod store;

@@ -28,7 +28,7 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 /// Selects entries.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Reading {
+pub(crate) struct Reading {
     /// Only entries before this one.
     before: Option<i64>,
     /// Only changes of this sale and of its rehearsals.

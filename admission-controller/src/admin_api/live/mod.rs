@@ -2,7 +2,7 @@
 
 mod console;
 pub(crate) mod error;
-pub(super) mod routes;
+pub(crate) mod routes;
 pub(crate) mod service;
 mod store;
 pub(crate) mod update;

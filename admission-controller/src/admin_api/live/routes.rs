@@ -32,7 +32,7 @@ struct Samples {
 /// Selects samples.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct After {
+pub(crate) struct After {
     /// Only samples after this time.
     #[serde(default, with = "time::serde::rfc3339::option")]
     #[param(value_type = Option<String>)]
@@ -42,7 +42,7 @@ struct After {
 /// Selects what is shown.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Subject {
+pub(crate) struct Subject {
     /// One sale; all by default.
     sale: Option<SaleId>,
 }

@@ -22,7 +22,7 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 /// Selects orders.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Reading {
+pub(crate) struct Reading {
     /// An order's id, a ticket's number, an e-mail address, a phone number, or the reference of the
     /// payment gateway or of the merchant.
     search: Option<String>,
@@ -130,7 +130,7 @@ struct AdminOrders {
 /// The amount to refund, and the reason.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct RefundOrder {
+pub(crate) struct RefundOrder {
     /// In the currency's minor unit; by default all that is left.
     amount_minor: Option<i64>,
     /// For the audit log; at most 500 characters.
@@ -140,7 +140,7 @@ struct RefundOrder {
 /// The reason of a cancellation.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CancelOrder {
+pub(crate) struct CancelOrder {
     /// For the audit log; at most 500 characters.
     reason: String,
 }

@@ -7,7 +7,7 @@
 pub(crate) mod error;
 mod format;
 mod plan;
-pub(super) mod routes;
+pub(crate) mod routes;
 pub(crate) mod service;
 mod store;
 

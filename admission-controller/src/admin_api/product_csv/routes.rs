@@ -32,7 +32,7 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 /// How to import.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Importing {
+pub(crate) struct Importing {
     /// Whether only to check the table: nothing is written, and errors are part of the report.
     dry_run: Option<bool>,
 }

@@ -34,7 +34,7 @@ struct AdminProducts {
 /// Selects products.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Listing {
+pub(crate) struct Listing {
     /// A part of the name, or the beginning of a SKU.
     search: Option<String>,
     /// Only archived products, or only others.

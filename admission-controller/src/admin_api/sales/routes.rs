@@ -32,7 +32,7 @@ struct AdminSales {
 /// Selects sales.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Listing {
+pub(crate) struct Listing {
     /// Only sales that were created before this one.
     before: Option<SaleId>,
     /// Only the sale with this slug.

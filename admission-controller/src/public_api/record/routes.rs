@@ -43,7 +43,7 @@ pub(crate) fn routes(store: Store) -> OpenApiRouter {
 /// Selects entries.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Reading {
+pub(crate) struct Reading {
     /// Only entries after this one.
     after: Option<u64>,
 }

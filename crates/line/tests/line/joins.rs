@@ -1,7 +1,6 @@
 //! Joining, accounts and granted ordinals.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use fairline_line::store::{Account, Joining, LineError};
 
@@ -47,33 +46,6 @@ async fn a_repeated_join_has_the_answer_of_the_first() {
     store.leave(&first[0]).await.expect("left");
     store.join(sale, [4; 8], &[named(20, true)]).await.expect("joined");
     assert_eq!(store.join(sale, [3; 8], &batch).await, Ok(first));
-}
-
-#[tokio::test]
-async fn a_repeated_join_costs_the_same_however_many_have_joined() {
-    let mut line = Line::published().await;
-    line.granted = 100_000;
-    line.publish(&[], &[]).await;
-    let (store, sale) = (line.store.clone(), line.card.id);
-    for thousand in 0..20u64 {
-        let one = [joining(1)];
-        let joins = (0..1000).map(|n| store.join(sale, (thousand * 1000 + n).to_be_bytes(), &one));
-        for joined in futures_util::future::join_all(joins).await {
-            joined.expect("joined");
-        }
-    }
-    let (mut first, mut repeated) = (Duration::ZERO, Duration::ZERO);
-    for n in 0..100u64 {
-        let id = (1 << 50 | n).to_be_bytes();
-        let started = std::time::Instant::now();
-        let joined = store.join(sale, id, &[joining(1)]).await.expect("joined");
-        first += started.elapsed();
-        let started = std::time::Instant::now();
-        assert_eq!(store.join(sale, id, &[joining(1)]).await, Ok(joined));
-        repeated += started.elapsed();
-    }
-    // A scan of 20,000 batches takes a hundred times as long as a join.
-    assert!(repeated < 10 * first, "{first:?} for 100 joins, {repeated:?} for their repetitions");
 }
 
 #[tokio::test]

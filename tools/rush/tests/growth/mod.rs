@@ -31,10 +31,19 @@ use log::{Executed, Log, RoundTrip, nodes, rows};
 const ROWS: u32 = 50_000;
 /// Rows of each table that retention finds due.
 const DUE: u32 = 100;
-/// Pages of 8 kB that any statement may read, and as many more for each row that it changes or
-/// gives.
-const PAGES: f64 = 1200.0;
+/// The part of the rows that belongs to the open sale (`fixture.sql`): one in 50.
+const OF_OPEN_SALE: u32 = 50;
+/// Pages of 8 kB that any statement may read: a descent of three pages for each of some sixty
+/// look-ups.
+const PAGES: f64 = 200.0;
+/// As many more for each row that it changes or gives: three in each of up to eight indexes, and
+/// the row.
 const PAGES_PER_ROW: f64 = 30.0;
+/// Parts of statements that read rows of the open sale, and pages for each such row.
+const COSTLY: [(&str, f64); 1] = [
+    // A checkout that has started counts every order of the running sales once; they are scattered.
+    ("AS is_accurate", 1.2),
+];
 /// Tables that do not grow with the business, or not by themselves.
 const SMALL: [&str; 12] = [
     "api_tokens",
@@ -50,10 +59,19 @@ const SMALL: [&str; 12] = [
     "variants",
     "webhooks",
 ];
-/// Round trips to Postgres in one transaction of a tick, at most, whatever the sale.
-const TRIPS: usize = 16;
+/// Round trips in a transaction of a tick, on average. One in which nothing happens has eight:
+/// BEGIN, the lock, the lines, the agenda, visits, the prior, the note and COMMIT; one that
+/// publishes as many.
+const TRIPS: usize = 10;
+/// The same, at most: also limits, a query with its two look-ups, claims, lapses (two), turns that
+/// ended (two), removals, an admission, the cursor, the record (two), the number and the stock.
+const TRIPS_MAX: usize = 24;
 const WITHIN: Duration = Duration::from_secs(240);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+fn fixture_rows() -> u32 {
+    env::var("FAIRLINE_FIXTURE_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(ROWS)
+}
 
 async fn database(servers: &mut Servers) -> PgPool {
     let pool =
@@ -64,8 +82,8 @@ async fn database(servers: &mut Servers) -> PgPool {
     let migrated = Command::new(programs().join("fairline")).args(["migrate", "--postgres-url", &url]).status().await;
     assert!(migrated.expect("fairline runs").success());
     let pool = pool(url).await;
-    let rows = env::var("FAIRLINE_FIXTURE_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(ROWS);
-    let fixture = include_str!("fixture.sql").replace(":rows", &rows.to_string()).replace(":due", &DUE.to_string());
+    let fixture = include_str!("fixture.sql").replace(":rows", &fixture_rows().to_string());
+    let fixture = fixture.replace(":due", &DUE.to_string());
     raw_sql(sqlx::AssertSqlSafe(fixture)).execute(&pool).await.expect("the fixture");
     raw_sql("VACUUM ANALYZE").execute(&pool).await.expect("statistics");
     pool
@@ -90,19 +108,38 @@ async fn grown(pool: &PgPool) -> HashSet<String> {
     tables.into_iter().filter(|table| !SMALL.contains(&table.0.as_str())).map(|table| table.0).collect()
 }
 
+/// The pages that an execution read, and those that it was allowed to.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    pages: f64,
+    allowed: f64,
+}
+
+impl Cost {
+    fn of(executed: &Executed) -> Self {
+        let plan = &executed.plan;
+        let number = |field: &str| plan[field].as_f64().unwrap_or(0.0);
+        let changed: f64 = nodes(plan)
+            .into_iter()
+            .filter(|node| node["Node Type"] == "ModifyTable")
+            .flat_map(|node| node["Plans"].as_array().into_iter().flatten())
+            .map(rows)
+            .sum();
+        let costly = COSTLY.iter().find(|(part, _)| executed.text.contains(part)).map_or(0.0, |(_, pages)| *pages);
+        Self {
+            pages: number("Shared Hit Blocks") + number("Shared Read Blocks"),
+            allowed: PAGES + costly * f64::from(fixture_rows() / OF_OPEN_SALE) + PAGES_PER_ROW * (changed + rows(plan)),
+        }
+    }
+
+    fn part(self) -> f64 {
+        if self.allowed > 0.0 { self.pages / self.allowed } else { 0.0 }
+    }
+}
+
 /// What is wrong with how a statement was done.
 fn fault(executed: &Executed, grown: &HashSet<String>) -> Option<String> {
-    let plan = &executed.plan;
-    let number = |field: &str| plan[field].as_f64().unwrap_or(0.0);
-    let pages = number("Shared Hit Blocks") + number("Shared Read Blocks");
-    let changed: f64 = nodes(plan)
-        .into_iter()
-        .filter(|node| node["Node Type"] == "ModifyTable")
-        .flat_map(|node| node["Plans"].as_array().into_iter().flatten())
-        .map(rows)
-        .sum();
-    let allowed = PAGES + PAGES_PER_ROW * (changed + rows(plan));
-    let scanned = nodes(plan).into_iter().find(|node| {
+    let scanned = nodes(&executed.plan).into_iter().find(|node| {
         node["Node Type"] == "Seq Scan"
             && node["Actual Loops"].as_f64().is_some_and(|loops| loops > 0.0)
             && node["Relation Name"].as_str().is_some_and(|table| grown.contains(table))
@@ -110,7 +147,19 @@ fn fault(executed: &Executed, grown: &HashSet<String>) -> Option<String> {
     if let Some(node) = scanned {
         return Some(format!("it scans the table {}", node["Relation Name"]));
     }
-    (pages > allowed).then(|| format!("it reads {pages} pages, and may read {allowed}"))
+    let cost = Cost::of(executed);
+    (cost.pages > cost.allowed).then(|| format!("it reads {} pages, and may read {}", cost.pages, cost.allowed))
+}
+
+/// The costliest execution of each statement, those nearest to their bound first.
+fn table_of(worst: &BTreeMap<&str, (usize, Cost)>) -> String {
+    let mut table = String::from("pages, allowed, times, statement\n");
+    let mut by_part: Vec<_> = worst.iter().collect();
+    by_part.sort_by(|a, b| b.1.1.part().total_cmp(&a.1.1.part()));
+    for (text, (times, Cost { pages, allowed })) in by_part {
+        let _ = writeln!(table, "{pages:>6} {allowed:>6} {times:>6} {}", text.chars().take(110).collect::<String>());
+    }
+    table
 }
 
 /// Whether a statement is one of a service, in a shop of the test.
@@ -118,11 +167,19 @@ fn is_ours(program: &str) -> bool {
     ["checkout", "admission-controller"].iter().any(|name| program.starts_with(name))
 }
 
-/// Round trips that belong to each sale whose lock was taken, and how many transactions they were
-/// in.
-fn by_sale(trips: &[RoundTrip], sales: &[(&'static str, Uuid)]) -> BTreeMap<&'static str, (usize, usize)> {
+/// Round trips in the transactions of a sale.
+#[derive(Debug, Clone, Copy, Default)]
+struct Trips {
+    all: usize,
+    transactions: usize,
+    /// In one transaction.
+    most: usize,
+}
+
+/// Round trips of each sale whose lock was taken.
+fn by_sale(trips: &[RoundTrip], sales: &[(&'static str, Uuid)]) -> BTreeMap<&'static str, Trips> {
     let mut open: BTreeMap<u64, (usize, Option<&'static str>)> = BTreeMap::new();
-    let mut counted = BTreeMap::new();
+    let mut counted = BTreeMap::<_, Trips>::new();
     for trip in trips.iter().filter(|trip| trip.program.starts_with("admission-controller")) {
         if trip.text.starts_with("BEGIN") {
             open.insert(trip.session, (0, None));
@@ -135,9 +192,12 @@ fn by_sale(trips: &[RoundTrip], sales: &[(&'static str, Uuid)]) -> BTreeMap<&'st
         if trip.text.starts_with("COMMIT") || trip.text.starts_with("ROLLBACK") {
             let (count, sale) = open.remove(&trip.session).expect("it is open");
             if let Some(sale) = sale {
-                let of_sale: &mut (usize, usize) = counted.entry(sale).or_default();
-                of_sale.0 += count;
-                of_sale.1 += 1;
+                let of_sale = counted.entry(sale).or_default();
+                *of_sale = Trips {
+                    all: of_sale.all + count,
+                    transactions: of_sale.transactions + 1,
+                    most: of_sale.most.max(count),
+                };
             }
         }
     }
@@ -253,32 +313,25 @@ async fn no_loop_reads_old_rows() {
     drop(consoles);
 
     let mut faults: BTreeMap<String, (usize, String)> = BTreeMap::new();
-    let mut worst: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
+    let mut worst: BTreeMap<&str, (usize, Cost)> = BTreeMap::new();
     for one in executed.iter().filter(|one| is_ours(&one.program)) {
-        let pages = one.plan["Shared Hit Blocks"].as_f64().unwrap_or(0.0)
-            + one.plan["Shared Read Blocks"].as_f64().unwrap_or(0.0);
-        let known = worst.entry(&one.text).or_default();
-        *known = (known.0 + 1, known.1.max(pages));
+        let (cost, known) = (Cost::of(one), worst.entry(&one.text).or_default());
+        *known = (known.0 + 1, if cost.part() >= known.1.part() { cost } else { known.1 });
         if let Some(fault) = fault(one, &grown) {
             let plan = serde_json::to_string_pretty(&one.plan).expect("JSON");
             faults.entry(one.text.clone()).or_insert_with(|| (0, format!("{}: {fault}\n{plan}", one.program))).0 += 1;
         }
     }
-    let mut table = String::from("pages at most, times, statement\n");
-    let mut by_pages: Vec<_> = worst.iter().collect();
-    by_pages.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
-    for (text, (times, pages)) in by_pages {
-        let _ = writeln!(table, "{pages:>6} {times:>6} {}", text.chars().take(110).collect::<String>());
-    }
+    let table = table_of(&worst);
     println!("{table}");
     let counted = by_sale(&trips, &sales);
-    println!("round trips and transactions, by sale: {counted:?}");
+    println!("{counted:?}");
     for (name, _) in &sales {
-        let (trips, transactions) = counted.get(name).copied().unwrap_or_default();
+        let Trips { all, transactions, most } = counted.get(name).copied().unwrap_or_default();
         // A sale with nothing to do rests.
         assert!(
-            trips <= TRIPS * transactions && (transactions > 10 || *name != "busy"),
-            "{name}: {trips} round trips in {transactions} transactions"
+            all <= TRIPS * transactions && most <= TRIPS_MAX && (transactions > 10 || *name != "busy"),
+            "{name}: {TRIPS} round trips a transaction are allowed, and {TRIPS_MAX} in one: {counted:?}"
         );
     }
     let control = "SELECT count(*) FROM orders WHERE quantity > 5";
@@ -292,6 +345,11 @@ async fn no_loop_reads_old_rows() {
     assert!(worst.len() > 60, "the loops ran: {table}");
     let costly: Vec<String> =
         faults.iter().map(|(text, (times, fault))| format!("{times} times\n{text}\n{fault}\n")).collect();
-    assert!(costly.is_empty(), "{} statements exceed their bound:\n{}", costly.len(), costly.join("\n"));
+    assert!(
+        costly.is_empty(),
+        "{} statements exceed their bound. Give them an index; or a row in COSTLY, if they must read so much.\n{table}\n{}",
+        costly.len(),
+        costly.join("\n")
+    );
     forgotten(&pool).await;
 }

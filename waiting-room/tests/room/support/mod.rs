@@ -151,17 +151,25 @@ impl TestWaitingRoom {
 
     /// Calls of functions so far, of all clients of this test's Redis.
     pub async fn calls(&self) -> u64 {
+        self.counted("commandstats", "cmdstat_fcall:calls=").await
+    }
+
+    /// Errors with this code so far, of all clients of this test's Redis.
+    pub async fn errors(&self, code: &str) -> u64 {
+        self.counted("errorstats", &format!("errorstat_{code}:count=")).await
+    }
+
+    async fn counted(&self, section: &str, field: &str) -> u64 {
         let address = self.redis_url.trim_start_matches("redis://").trim_end_matches('/');
         let mut stream = BufReader::new(TcpStream::connect(address).await.expect("a Redis"));
-        stream.write_all(b"INFO commandstats\r\n").await.expect("sent");
+        stream.write_all(format!("INFO {section}\r\n").as_bytes()).await.expect("sent");
         let mut line = String::new();
         stream.read_line(&mut line).await.expect("a length");
         let mut answer = vec![0; line[1..].trim().parse().expect("a number")];
         stream.read_exact(&mut answer).await.expect("an answer");
         let answer = String::from_utf8(answer).expect("text");
-        let calls =
-            answer.lines().find_map(|line| line.strip_prefix("cmdstat_fcall:calls=")?.split(',').next()?.parse().ok());
-        calls.unwrap_or(0)
+        let count = answer.lines().find_map(|line| line.strip_prefix(field)?.split(',').next()?.parse().ok());
+        count.unwrap_or(0)
     }
 
     /// A second node on the same line, which is killed by dropping its runtime.
