@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use crate::{
     accounts::{account::AccountKey, routes as users},
     auth::caller::{Holders, idempotency_scope},
-    forward_auth::AuthRequest,
-    merchant_api,
+    forward_auth::request::AuthRequest,
+    merchant_api::request as merchant_api,
     payments::routes::Pay,
     redemption::routes::Purchase,
 };
