@@ -1,6 +1,6 @@
 //! The statements of a sale's lines.
 
-use admission_controller::simulated::{
+use admission_controller::testing::{
     LineRow, LineStatements, Moved, NotServed, PUBLICATIONS_A_TICK, PUBLISHED_MAX, PUBLISHED_WITHIN, PastTurns,
     REPUBLISHED_AT_ONCE, SETTLED, StoreError, TurnRow, Unpublished,
 };

@@ -1,7 +1,9 @@
-//! Fuzz targets: the parsers of checkout that face the network, each as a function that `make fuzz`
-//! calls with arbitrary bytes.
+//! What tools call in this service, behind the feature `testing`. The service uses none of it.
 //!
-//! A target panics if its parser panics or breaks its contract.
+//! - `tools/fuzz` calls [`TARGETS`]: the parsers that face the network, each as a function of
+//!   arbitrary bytes that panics if its parser panics or breaks its contract.
+//! - `tools/bench-redeem` calls [`DirectRedemption`]: redemption without HTTP, signatures and
+//!   tickets.
 
 use std::sync::LazyLock;
 
@@ -11,17 +13,19 @@ use fairline_line::ticket::TicketKey;
 use fairline_notification_channels::{Address, Subscription};
 use fairline_payment_gateway::{self as gateway, Step, webhook};
 use fairline_redemption::{bearer, holds_ticket_of};
-use fairline_sale::VisitorId;
-use fairline_server::Secret;
+use fairline_sale::{SaleId, VisitorId};
+use fairline_server::{Secret, Shutdown, StartError};
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::{
     accounts::{account::AccountKey, routes as users},
     auth::caller::{Holders, idempotency_scope},
+    db::Store,
     forward_auth::request::AuthRequest,
     merchant_api::request as merchant_api,
     payments::routes::Pay,
-    redemption::routes::Purchase,
+    redemption::{batcher::RedemptionBatcher, outcome::Redemption, routes::Purchase},
 };
 
 /// A name, and a function that accepts arbitrary bytes.
@@ -131,4 +135,29 @@ fn push_subscription(bytes: &[u8]) {
 fn address(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = web_address(text);
+}
+
+/// A redemption batcher that trusts its caller.
+#[derive(Clone)]
+pub struct DirectRedemption(RedemptionBatcher);
+
+impl DirectRedemption {
+    /// Opens a batcher on a database.
+    ///
+    /// # Errors
+    /// Returns an error if the URL is invalid.
+    pub fn open(postgres_url: &str, shutdown: &Shutdown) -> Result<Self, StartError> {
+        Ok(Self(RedemptionBatcher::open(Store::of_redemptions(postgres_url)?, shutdown)))
+    }
+
+    /// Redeems one unit of an admission. Returns the id of the order, or the reason for a
+    /// rejection.
+    ///
+    /// # Errors
+    /// Returns an error if the admission was not redeemed.
+    pub async fn redeem(&self, admission: Uuid, kid: String, sale: SaleId, visitor: VisitorId) -> Result<Uuid, String> {
+        let redeemed =
+            self.0.redeem(Redemption { admission, kid, sale, visitor, account: None, quantity: 1, trace: None }).await;
+        redeemed.map(|order| order.id.0).map_err(|reason| format!("{reason:?}"))
+    }
 }
