@@ -147,7 +147,7 @@ fn change_product(bytes: &[u8]) {
 }
 
 fn product_table(bytes: &[u8]) {
-    if let Ok(rows) = product_csv::read(bytes) {
+    if let Ok(rows) = product_csv::format::read(bytes) {
         assert!(rows.len() <= 20_000, "the number of rows is bounded");
     }
 }

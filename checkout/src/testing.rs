@@ -5,13 +5,14 @@
 //! - `tools/bench-redeem` calls [`DirectRedemption`]: redemption without HTTP, signatures and
 //!   tickets.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use fairline_http_client::web_address;
 use fairline_line::ticket::TicketKey;
 use fairline_notification_channels::{Address, Subscription};
 use fairline_payment_gateway::{self as gateway, Step, webhook};
+use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
 use fairline_redemption::{bearer, holds_ticket_of};
 use fairline_sale::{SaleId, VisitorId};
 use fairline_server::{Secret, Shutdown, StartError};
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{
+    REDEMPTION_CONNECTIONS,
     accounts::{account::AccountKey, routes as users},
     auth::caller::{Holders, idempotency_scope},
     db::Store,
@@ -137,6 +139,9 @@ fn address(bytes: &[u8]) {
     let _ = web_address(text);
 }
 
+/// Statement timeout of redemptions that are measured.
+const STATEMENT: Duration = Duration::from_secs(5);
+
 /// A redemption batcher that trusts its caller.
 #[derive(Clone)]
 pub struct DirectRedemption(RedemptionBatcher);
@@ -147,7 +152,11 @@ impl DirectRedemption {
     /// # Errors
     /// Returns an error if the URL is invalid.
     pub fn open(postgres_url: &str, shutdown: &Shutdown) -> Result<Self, StartError> {
-        Ok(Self(RedemptionBatcher::open(Store::of_redemptions(postgres_url)?, shutdown)))
+        let (connections, statement) = (REDEMPTION_CONNECTIONS, STATEMENT);
+        let options = PoolOptions { name: "checkout-redemptions", connections, statement };
+        let pool = PgPool::new(postgres_url, &PostgresSettings::default(), options)?;
+        let store = Store { payments: pool.clone(), background: pool.clone(), pool };
+        Ok(Self(RedemptionBatcher::open(store, shutdown)))
     }
 
     /// Redeems one unit of an admission. Returns the id of the order, or the reason for a
