@@ -22,6 +22,11 @@ pub(crate) enum CommonError {
     Store(#[from] StoreError),
 }
 
+/// A rejection in the OpenAPI document.
+#[derive(utoipa::IntoResponses)]
+#[response(status = 404, description = "There is no such sale.")]
+pub(crate) struct UnknownSale;
+
 /// Checks a field of a request.
 pub(crate) fn check_field(field: &'static str, ok: bool, must: &'static str) -> Result<(), CommonError> {
     if ok { Ok(()) } else { Err(CommonError::WrongField { field, must }) }

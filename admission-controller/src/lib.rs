@@ -18,16 +18,14 @@ pub mod auth;
 mod controller;
 mod db;
 mod error;
-#[doc(hidden)]
-pub mod fuzz;
 mod jobs;
 mod openapi;
 pub mod problem_types;
 mod public_api;
 mod router;
 mod settings;
-#[doc(hidden)]
-pub mod simulated;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use app::{Service, run};
 pub use controller::{

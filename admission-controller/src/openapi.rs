@@ -1,10 +1,11 @@
 //! The OpenAPI document: its title, and how callers authenticate.
 
+use fairline_server::{list_problem, operations};
 use utoipa::{
     Modify,
     openapi::{
         OpenApi,
-        path::Operation,
+        path::HttpMethod,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
@@ -45,21 +46,20 @@ impl Modify for Security {
     }
 }
 
-/// Declares that every operation accepts an operator's session instead of a token.
-pub(crate) fn accept_sessions(document: &mut OpenApi) {
-    for item in document.paths.paths.values_mut() {
-        let reads = item.get.iter_mut().map(|operation| (operation, false));
-        let changes = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        let changes = changes.into_iter().flatten().map(|operation| (operation, true));
-        reads.chain(changes).for_each(|(operation, changes)| accept_session(operation, changes));
-    }
-}
-
-fn accept_session(operation: &mut Operation, changes: bool) {
+/// Declares that every operation which takes a token also accepts an operator's session, and lists
+/// the problems of the layer that authenticates.
+pub(crate) fn list_credentials(document: &mut OpenApi) {
     const NO_SCOPES: [&str; 0] = [];
-    let Some(security) = &mut operation.security else { return };
-    if security.contains(&SecurityRequirement::new("admin", NO_SCOPES)) {
-        let session = SecurityRequirement::new("session", NO_SCOPES);
+    for (method, operation) in operations(document) {
+        let Some(security) = &mut operation.security else { continue };
+        if !security.contains(&SecurityRequirement::new("admin", NO_SCOPES)) {
+            continue;
+        }
+        let (changes, session) = (method != HttpMethod::Get, SecurityRequirement::new("session", NO_SCOPES));
         security.push(if changes { session.add("csrf", NO_SCOPES) } else { session });
+        list_problem(operation, "401", "The caller is not signed in.");
+        if changes {
+            list_problem(operation, "403", "The caller is a viewer, or the session was sent without its `csrf`.");
+        }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn routes(
         .merge(record::routes::routes(records).route_layer(limit.layer()))
         .merge(admin_api::routes(admin, shutdown).layer(Extension(proxies)).route_layer(limit.layer()))
         .split_for_parts();
-    openapi::accept_sessions(&mut document);
+    openapi::list_credentials(&mut document);
     complete_document(&mut document);
     routes
         .merge(console::routes())

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 pub use fairline_postgres::StoreError;
-use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
+use fairline_postgres::{PgPool, PoolOptions};
 use fairline_sale::SaleId;
 use fairline_server::StartError;
 
@@ -62,14 +62,6 @@ impl Stores {
 }
 
 impl Store {
-    /// A store for a redemption batcher without the rest of checkout.
-    pub(crate) fn of_redemptions(postgres_url: &str) -> Result<Self, StartError> {
-        let connections = crate::REDEMPTION_CONNECTIONS;
-        let options = PoolOptions { name: "checkout-redemptions", connections, statement: BACKGROUND };
-        let pool = PgPool::new(postgres_url, &PostgresSettings::default(), options)?;
-        Ok(Self { payments: pool.clone(), background: pool.clone(), pool })
-    }
-
     pub(crate) async fn sale_exists(&self, sale: SaleId) -> Result<bool, StoreError> {
         let exists = sqlx::query_scalar("SELECT EXISTS (SELECT FROM sales WHERE id = $1)").bind(sale.0);
         Ok(exists.fetch_one(&self.pool).await?)

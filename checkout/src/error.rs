@@ -24,6 +24,11 @@ pub(crate) enum CommonError {
     Store(#[from] StoreError),
 }
 
+/// A rejection in the OpenAPI document.
+#[derive(utoipa::IntoResponses)]
+#[response(status = 404, description = "There is no such order, or it belongs to another shopper.")]
+pub(crate) struct UnknownOrder;
+
 impl From<CommonError> for Problem {
     fn from(error: CommonError) -> Self {
         match error {
@@ -88,7 +93,7 @@ mod tests {
             accounts::error::tests::examples(),
             auth::error::tests::examples(),
             catalogue::error::tests::examples(),
-            forward_auth::tests::examples(),
+            forward_auth::error::tests::examples(),
             merchant_api::error::tests::examples(),
             payments::error::tests::examples(),
             redemption::error::tests::examples(),

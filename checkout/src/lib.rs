@@ -21,8 +21,6 @@ mod db;
 mod error;
 mod events;
 mod forward_auth;
-#[doc(hidden)]
-pub mod fuzz;
 mod http;
 mod jobs;
 mod merchant_api;
@@ -32,10 +30,10 @@ mod orders;
 mod payments;
 pub mod problem_types;
 mod redemption;
-#[doc(hidden)]
-pub mod redemption_bench;
 mod router;
 mod settings;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod webhooks;
 
 pub use app::{Service, run};

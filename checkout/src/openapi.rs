@@ -1,10 +1,12 @@
 //! The OpenAPI document: its title, and how callers authenticate.
 
+use fairline_server::{list_problem, operations};
 use utoipa::{
     Modify,
     openapi::{
         OpenApi,
-        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+        path::HttpMethod,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
 
@@ -43,5 +45,24 @@ impl Modify for Security {
         ));
         components.add_security_scheme("account", SecurityScheme::Http(account.build()));
         components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Cookie(ticket)));
+    }
+}
+
+/// Lists the problems of callers who are not who an operation needs.
+pub(crate) fn list_rejections(document: &mut OpenApi) {
+    const NO_SCOPES: [&str; 0] = [];
+    let merchant = vec![SecurityRequirement::new("merchant", NO_SCOPES)];
+    let account = vec![SecurityRequirement::new("account", NO_SCOPES)];
+    for (method, operation) in operations(document) {
+        if operation.security.as_ref() == Some(&merchant) {
+            list_problem(operation, "401", "No merchant key, or a wrong one.");
+        }
+        if operation.security.as_ref() == Some(&account) {
+            list_problem(operation, "401", "Not signed in.");
+            list_problem(operation, "404", "Accounts are not offered here.");
+        }
+        if method != HttpMethod::Get {
+            list_problem(operation, "403", "The request comes from another site's page.");
+        }
     }
 }

@@ -10,7 +10,7 @@ use axum::{
     response::Response,
     routing::get,
 };
-use fairline_idempotency::Idempotency;
+use fairline_idempotency::{Idempotency, list_key};
 use fairline_server::{Origins, Problem, RateLimit, complete_document};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,10 +19,10 @@ use crate::{
     accounts::{self, service::Accounts},
     auth::error::AuthError,
     catalogue::{self, Catalogue},
-    forward_auth::{self, ForwardAuth},
+    forward_auth::{self, service::ForwardAuth},
     jobs::heartbeat::{self, stats::Health},
-    merchant_api::{self, MerchantApi},
-    openapi::Document,
+    merchant_api::{self, service::MerchantApi},
+    openapi::{self, Document},
     orders::{self, service::Orders},
     payments::{self, gateway_events, service::Payments},
     redemption::{
@@ -59,32 +59,25 @@ pub(crate) fn routes(features: Features, layers: Layers) -> Router {
     let Layers { limit, health, idempotency, sign_in_idempotency, origins } = layers;
     let purchase_layers =
         PurchaseLayers { limit: limit.clone(), idempotency: idempotency.clone(), health: health.clone() };
-    let idempotent = from_fn_with_state(idempotency, fairline_idempotency::idempotent);
-    let idempotent_sign_in = from_fn_with_state(sign_in_idempotency, fairline_idempotency::idempotent);
+    let mut purchasing = redemption::routes::purchasing();
+    list_key(purchasing.get_openapi_mut());
     let paying = payments::routes::paying()
         .route_layer(from_fn_with_state(health, heartbeat::count_payment))
         .merge(payments::routes::undoing());
+    let signing_in = sign_in_idempotency.before(accounts::routes::signing_in());
     let (routes, mut document) = OpenApiRouter::with_openapi(Document::openapi())
-        .merge(
-            redemption::routes::purchasing()
-                .route_layer(from_fn_with_state(purchase_layers, pass))
-                .with_state(redemptions),
-        )
-        .merge(paying.route_layer(idempotent.clone()).route_layer(limit.layer()).with_state(payments.clone()))
-        .merge(
-            accounts::routes::signing_in()
-                .route_layer(idempotent_sign_in)
-                .route_layer(limit.layer())
-                .with_state(accounts.clone()),
-        )
+        .merge(purchasing.route_layer(from_fn_with_state(purchase_layers, pass)).with_state(redemptions))
+        .merge(idempotency.clone().before(paying).route_layer(limit.layer()).with_state(payments.clone()))
+        .merge(signing_in.route_layer(limit.layer()).with_state(accounts.clone()))
         .merge(accounts::routes::signed_in().with_state(accounts))
-        .merge(merchant_api::routes().route_layer(idempotent).with_state(merchant_api))
+        .merge(idempotency.before(merchant_api::routes::routes()).with_state(merchant_api))
         .merge(orders::routes::routes().with_state(orders))
         .merge(payments::routes::reading().with_state(payments.clone()))
         .merge(catalogue::routes().with_state(catalogue))
-        .merge(forward_auth::routes().with_state(forward_auth))
+        .merge(forward_auth::routes::routes().with_state(forward_auth))
         .merge(gateway_events::routes::routes().with_state(payments))
         .split_for_parts();
+    openapi::list_rejections(&mut document);
     complete_document(&mut document);
     routes
         .route_layer(from_fn_with_state(origins, own_pages))
@@ -94,7 +87,8 @@ pub(crate) fn routes(features: Features, layers: Layers) -> Router {
 /// A layer that rejects changes which pages of other sites request with a browser's cookies.
 async fn own_pages(State(origins): State<Origins>, request: Request, next: Next) -> Result<Response, Problem> {
     // Forward auth repeats the method and the headers of a shopper's request, but changes nothing.
-    let changes = !matches!(*request.method(), Method::GET | Method::HEAD) && !forward_auth::is_check(request.uri());
+    let changes =
+        !matches!(*request.method(), Method::GET | Method::HEAD) && !forward_auth::routes::is_check(request.uri());
     if changes && origins.is_foreign(request.headers()) {
         return Err(AuthError::ForeignOrigin.into());
     }

@@ -10,14 +10,13 @@
 //! Calls Redis only. Has no database and no key that signs admissions.
 
 mod auth;
-#[doc(hidden)]
-pub mod fuzz;
 mod http;
 mod line;
 pub mod problem_types;
 mod settings;
-pub mod simulated;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod websocket;
 
 use std::{

@@ -29,8 +29,8 @@ use axum::{
     http::request::Parts,
     middleware::{from_fn, from_fn_with_state},
 };
-use fairline_idempotency::{Idempotency, idempotent};
-use fairline_server::Shutdown;
+use fairline_idempotency::Idempotency;
+use fairline_server::{Shutdown, list_problem, operations};
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use self::state::AdminState;
@@ -49,16 +49,17 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
     };
     let idempotency = Idempotency::new(Store::from_ref(&state).pool, idempotency_scope, shutdown)
         .with_body_bytes_max(products::fields::PRODUCT_BYTES_MAX);
-    let idempotency = from_fn_with_state(idempotency, idempotent);
     let owners = OpenApiRouter::new()
         .merge(keys::routes::owner_routes())
         .merge(operators::routes::routes())
         .merge(tokens::routes::routes())
-        .merge(webhooks::routes::owner_routes())
-        // The role is checked first: a former owner must not receive a stored response.
-        .route_layer(idempotency.clone())
-        .route_layer(from_fn(middleware::owners_only));
-    OpenApiRouter::new()
+        .merge(webhooks::routes::owner_routes());
+    // The role is checked first: a former owner must not receive a stored response.
+    let mut owners = idempotency.clone().before(owners).route_layer(from_fn(middleware::owners_only));
+    for (_, operation) in operations(owners.get_openapi_mut()) {
+        list_problem(operation, "403", "The caller is not an owner.");
+    }
+    let others = OpenApiRouter::new()
         .merge(sales::routes::routes())
         .merge(audit::routes::routes())
         .merge(lanes::routes::routes())
@@ -70,8 +71,9 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
         .merge(auth::routes::routes().with_state(auth.clone()))
         .merge(ticket_actions::routes::routes())
         .merge(keys::routes::routes())
-        .merge(webhooks::routes::routes())
-        .route_layer(idempotency)
+        .merge(webhooks::routes::routes());
+    idempotency
+        .before(others)
         .merge(media::routes::routes())
         .merge(product_csv::routes::routes())
         .merge(owners)

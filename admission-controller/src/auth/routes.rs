@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use fairline_server::{ClientAddress, Json, Problem, ProblemBody};
+use fairline_server::{ClientAddress, Json, Problem};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -70,9 +70,9 @@ pub(crate) struct ChangePassword {
 /// Sign in. The response sets the session cookie.
 #[utoipa::path(post, path = "/api/admin/session", request_body = SignIn, responses(
     (status = 200, description = "The session; its cookie is HttpOnly and SameSite=Strict.", body = Session),
-    (status = 401, description = "The name, the password or the code is wrong, or the code was used already.", body = ProblemBody),
-    (status = 429, description = "Too many attempts with this name have failed from this address.", body = ProblemBody),
-    (status = 503, description = "Too many operators sign in at this moment.", body = ProblemBody),
+    (status = 401, description = "The name, the password or the code is wrong, or the code was used already."),
+    (status = 429, description = "Too many attempts with this name have failed from this address."),
+    (status = 503, description = "Too many operators sign in at this moment."),
 ))]
 async fn sign_in(
     State(auth): State<Auth>,
@@ -90,7 +90,7 @@ async fn sign_in(
 /// The session that the cookie belongs to.
 #[utoipa::path(get, path = "/api/admin/session", security(("session" = [])), responses(
     (status = 200, description = "The session.", body = Session),
-    (status = 401, description = "There is no session, or it has ended.", body = ProblemBody),
+    (status = 401, description = "There is no session, or it has ended."),
 ))]
 async fn show_session(State(auth): State<Auth>, headers: HeaderMap) -> Result<axum::Json<Session>, Problem> {
     Ok(axum::Json(auth.show_session(&headers).await?.into()))
@@ -109,9 +109,9 @@ async fn sign_out(State(auth): State<Auth>, headers: HeaderMap) -> Result<Respon
 #[utoipa::path(post, path = "/api/admin/session/password", request_body = ChangePassword,
     security(("session" = [], "csrf" = [])), responses(
     (status = 204, description = "The password is changed: sign in again."),
-    (status = 401, description = "The old password is wrong.", body = ProblemBody),
-    (status = 422, description = "The new password is too short.", body = ProblemBody),
-    (status = 429, description = "The old password was wrong too often.", body = ProblemBody),
+    (status = 401, description = "The old password is wrong."),
+    (status = 422, description = "The new password is too short."),
+    (status = 429, description = "The old password was wrong too often."),
 ))]
 async fn change_password(
     State(auth): State<Auth>,

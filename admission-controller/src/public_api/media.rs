@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use fairline_media::{MediaName, MediaStore};
-use fairline_server::{Path, Problem, ProblemBody};
+use fairline_server::{Path, Problem};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::admin_api::media::error::MediaError;
@@ -28,7 +28,7 @@ struct StoredImage(Vec<u8>);
     (status = 200, description = "The image. May be cached.", content(
         (StoredImage = "image/jpeg"), (StoredImage = "image/webp"))),
     (status = 304, description = "The image has the entity tag that the caller has."),
-    (status = 404, description = "There is no such image.", body = ProblemBody),
+    (status = 404, description = "There is no such image."),
 ))]
 async fn show_image(
     State(files): State<Option<MediaStore>>,

@@ -10,7 +10,7 @@ use axum::{
 use fairline_idempotency::Confidential;
 use fairline_notification_channels::{Address, Subscription};
 use fairline_sale::SaleId;
-use fairline_server::{Json, Path, Problem, ProblemBody, cookies_named};
+use fairline_server::{Json, Path, Problem, cookies_named};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -158,15 +158,14 @@ struct Profile {
 
 /// Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the
 /// merchant's own issuer. The response does not reveal whether an address has an account.
-#[utoipa::path(post, path = "/users/login", request_body = LogIn,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
+#[utoipa::path(post, path = "/users/login", request_body = LogIn, responses(
     (status = 200, description = "The ID token is valid: signed in.", body = Session),
     (status = 202, description = "A code was sent; submit it with `POST /users/login/code`.", body = CodeSent),
-    (status = 401, description = "The ID token is not accepted.", body = ProblemBody),
-    (status = 404, description = "Accounts are not offered here.", body = ProblemBody),
-    (status = 422, description = "Not exactly one way to sign in, an invalid address, or no channel for it.", body = ProblemBody),
-    (status = 429, description = "Too many requests from this network address, or codes to this recipient.", body = ProblemBody),
-    (status = 503, description = "The database or the issuer does not answer.", body = ProblemBody),
+    (status = 401, description = "The ID token is not accepted."),
+    (status = 404, description = "Accounts are not offered here."),
+    (status = 422, description = "Not exactly one way to sign in, an invalid address, or no channel for it."),
+    (status = 429, description = "Too many requests from this network address, or codes to this recipient."),
+    (status = 503, description = "The database or the issuer does not answer."),
 ))]
 async fn log_in(
     State(accounts): State<Arc<Accounts>>,
@@ -220,11 +219,8 @@ async fn send_code(accounts: &Accounts, address: &Address, field: &'static str) 
 /// Submit a code and sign in. A code allows five attempts within ten minutes, and is valid once.
 #[utoipa::path(post, path = "/users/login/code", request_body = EnterCode, responses(
     (status = 200, description = "Signed in.", body = Session),
-    (status = 401, description = "The code is wrong, was used, or has expired.", body = ProblemBody),
-    (status = 404, description = "Accounts are not offered here.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
-    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
-    (status = 503, description = "The database does not answer.", body = ProblemBody),
+    (status = 401, description = "The code is wrong, was used, or has expired."),
+    (status = 404, description = "Accounts are not offered here."),
 ))]
 async fn enter_code(
     State(accounts): State<Arc<Accounts>>,
@@ -238,10 +234,9 @@ async fn enter_code(
 /// Exchange a refresh token for the next two tokens. A token that is used twice ends its session.
 #[utoipa::path(post, path = "/users/login/refresh", request_body = Refresh, responses(
     (status = 200, description = "Still signed in.", body = Session),
-    (status = 401, description = "The session has ended: sign in again.", body = ProblemBody),
-    (status = 404, description = "Accounts are not offered here.", body = ProblemBody),
-    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
-    (status = 503, description = "The database does not answer; the token is still valid.", body = ProblemBody),
+    (status = 401, description = "The session has ended: sign in again."),
+    (status = 404, description = "Accounts are not offered here."),
+    (status = 503, description = "The database does not answer; the token is still valid."),
 ))]
 async fn refresh(
     State(accounts): State<Arc<Accounts>>,
@@ -265,8 +260,6 @@ async fn refresh(
 /// Sign out: ends the session of the refresh token. The access token expires by itself.
 #[utoipa::path(post, path = "/users/logout", request_body = Refresh, responses(
     (status = 204, description = "Signed out, now or before."),
-    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
-    (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn log_out(
     State(accounts): State<Arc<Accounts>>,
@@ -282,9 +275,7 @@ async fn log_out(
 /// The profile of the account.
 #[utoipa::path(get, path = "/users/profile", security(("account" = [])), responses(
     (status = 200, description = "The account.", body = Profile),
-    (status = 401, description = "Not signed in, or the account was erased.", body = ProblemBody),
-    (status = 404, description = "Accounts are not offered here.", body = ProblemBody),
-    (status = 503, description = "The database does not answer.", body = ProblemBody),
+    (status = 401, description = "Not signed in, or the account was erased."),
 ))]
 async fn show_profile(
     State(accounts): State<Arc<Accounts>>,
@@ -299,10 +290,8 @@ async fn show_profile(
 /// Erase the account: its address, its sessions, and the link to its orders. It can't be undone.
 #[utoipa::path(delete, path = "/users/profile", security(("account" = [])), responses(
     (status = 204, description = "Erased."),
-    (status = 401, description = "Not signed in.", body = ProblemBody),
-    (status = 404, description = "Accounts are not offered here.", body = ProblemBody),
-    (status = 409, description = "An order is still open. Nothing was erased.", body = ProblemBody),
-    (status = 503, description = "The database does not answer; nothing was erased.", body = ProblemBody),
+    (status = 409, description = "An order is still open. Nothing was erased."),
+    (status = 503, description = "The database does not answer; nothing was erased."),
 ))]
 async fn forget_profile(
     State(accounts): State<Arc<Accounts>>,
@@ -313,14 +302,12 @@ async fn forget_profile(
 }
 
 /// Be notified by e-mail, SMS or Web Push when your turn in a line is near.
-#[utoipa::path(post, path = "/users/reminders/{line}", params(("line" = String, Path, description = "The sale, or its lane."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
+#[utoipa::path(post, path = "/users/reminders/{line}", params(("line" = String, Path, description = "The sale, or its lane.")),
     security(("account" = [], "ticket" = [])), responses(
     (status = 204, description = "A notification will be sent."),
-    (status = 401, description = "Not signed in.", body = ProblemBody),
-    (status = 404, description = "Accounts are not offered here, or the request has no ticket for this line.", body = ProblemBody),
-    (status = 409, description = "The account has no address, or a draw decides the order of the line.", body = ProblemBody),
-    (status = 503, description = "The database does not answer.", body = ProblemBody),
+    (status = 401, description = "Not signed in."),
+    (status = 404, description = "Accounts are not offered here, or the request has no ticket for this line."),
+    (status = 409, description = "The account has no address, or a draw decides the order of the line."),
 ))]
 async fn remind(
     State(accounts): State<Arc<Accounts>>,
@@ -338,7 +325,7 @@ async fn remind(
 /// The public key for push subscriptions.
 #[utoipa::path(get, path = "/users/push", responses(
     (status = 200, description = "The public key.", body = PushKey),
-    (status = 404, description = "Web Push is not configured.", body = ProblemBody),
+    (status = 404, description = "Web Push is not configured."),
 ))]
 async fn show_push_key(State(accounts): State<Arc<Accounts>>) -> Result<axum::Json<PushKey>, Problem> {
     let (push, _) = accounts.channels.push().ok_or(AccountError::NoPush)?;
@@ -347,14 +334,10 @@ async fn show_push_key(State(accounts): State<Arc<Accounts>>) -> Result<axum::Js
 
 /// Subscribe this browser to the notifications of the account. An account keeps its newest five
 /// browsers.
-#[utoipa::path(post, path = "/users/push", request_body = Subscribe, security(("account" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
+#[utoipa::path(post, path = "/users/push", request_body = Subscribe, security(("account" = [])), responses(
     (status = 204, description = "The browser is subscribed."),
-    (status = 401, description = "Not signed in.", body = ProblemBody),
-    (status = 404, description = "Web Push is not configured.", body = ProblemBody),
-    (status = 422, description = "Not a subscription, or not at a permitted push service.", body = ProblemBody),
-    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
-    (status = 503, description = "The database does not answer.", body = ProblemBody),
+    (status = 404, description = "Web Push is not configured."),
+    (status = 422, description = "Not a subscription, or not at a permitted push service."),
 ))]
 async fn subscribe(
     State(accounts): State<Arc<Accounts>>,
@@ -375,9 +358,6 @@ async fn subscribe(
 /// Unsubscribe this browser.
 #[utoipa::path(delete, path = "/users/push", request_body = Unsubscribe, security(("account" = [])), responses(
     (status = 204, description = "The browser is not subscribed."),
-    (status = 401, description = "Not signed in.", body = ProblemBody),
-    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
-    (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn unsubscribe(
     State(accounts): State<Arc<Accounts>>,

@@ -26,7 +26,7 @@ use axum::{
 };
 use fairline_redis::Cache;
 use fairline_sale::SaleId;
-use fairline_server::{Path, Problem, ProblemBody, Shutdown};
+use fairline_server::{Path, Problem, Shutdown};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
@@ -187,7 +187,7 @@ pub(crate) fn routes() -> OpenApiRouter<Catalogue> {
     (status = 200, description = "Sales that run, are scheduled, or ended within a week, the newest first.", body = Products,
         headers(("ETag" = String, description = "Changes with the list."))),
     (status = 304, description = "The client has the current list."),
-    (status = 503, description = "The catalogue is not loaded yet.", body = ProblemBody),
+    (status = 503, description = "The catalogue is not loaded yet."),
 ))]
 async fn list_products(State(catalogue): State<Catalogue>, headers: HeaderMap) -> Result<Response, Problem> {
     Ok(catalogue.shown()?.all.answer(&headers))
@@ -199,8 +199,8 @@ async fn list_products(State(catalogue): State<Catalogue>, headers: HeaderMap) -
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the product that the client has.")), responses(
     (status = 200, description = "The product.", body = Product, headers(("ETag" = String, description = "Changes with the product."))),
     (status = 304, description = "The client has the current product."),
-    (status = 404, description = "There is no such product.", body = ProblemBody),
-    (status = 503, description = "The catalogue is not loaded yet.", body = ProblemBody),
+    (status = 404, description = "There is no such product."),
+    (status = 503, description = "The catalogue is not loaded yet."),
 ))]
 async fn show_product(
     State(catalogue): State<Catalogue>,

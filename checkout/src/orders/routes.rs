@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::IntoResponse};
-use fairline_server::{Path, Problem, ProblemBody};
+use fairline_server::{Path, Problem};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -12,6 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::caller::{Caller, Holders},
+    error::UnknownOrder,
     http::{NO_STORE, order_id},
     orders::{
         order::{Order, OrderId},
@@ -65,8 +66,7 @@ pub(crate) struct Forgotten {
     params(("id" = String, Path, description = "The order; or the signed-in account. With the merchant key, any account.")),
     security(("ticket" = []), ("account" = []), ("merchant" = [])), responses(
     (status = 200, description = "The order; or the newest 100 orders of the account.", body = OneOrAll),
-    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
-    (status = 503, description = "The database does not answer.", body = ProblemBody),
+    UnknownOrder,
 ))]
 async fn show_order(
     State(orders): State<Arc<Orders>>,
@@ -85,7 +85,6 @@ async fn show_order(
 /// List the shopper's orders, the newest first.
 #[utoipa::path(get, path = "/api/orders", security(("ticket" = [])), responses(
     (status = 200, description = "The newest 100 orders of this browser's tickets.", body = OrderList),
-    (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn list_orders(State(orders): State<Arc<Orders>>, holders: Holders) -> Result<impl IntoResponse, Problem> {
     Ok((NO_STORE, axum::Json(OrderList { orders: orders.orders(&holders).await? })))
@@ -95,8 +94,7 @@ async fn list_orders(State(orders): State<Arc<Orders>>, holders: Holders) -> Res
 #[utoipa::path(get, path = "/orders/{id}/status", params(("id" = String, Path, description = "The order.")),
     security(("ticket" = []), ("merchant" = [])), responses(
     (status = 200, description = "The status of the order.", body = OrderStatusView),
-    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
-    (status = 503, description = "The database does not answer.", body = ProblemBody),
+    UnknownOrder,
 ))]
 async fn show_order_status(
     State(orders): State<Arc<Orders>>,
@@ -111,7 +109,7 @@ async fn show_order_status(
 /// this browser; units and amounts are kept for accounting. It can't be undone.
 #[utoipa::path(delete, path = "/api/orders", security(("ticket" = [])), responses(
     (status = 200, description = "The number of anonymised orders of this browser's tickets.", body = Forgotten),
-    (status = 503, description = "The database does not answer; nothing was anonymised.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was anonymised."),
 ))]
 async fn forget_orders(State(orders): State<Arc<Orders>>, holders: Holders) -> Result<impl IntoResponse, Problem> {
     Ok((NO_STORE, axum::Json(Forgotten { forgotten: orders.forget(holders).await? })))

@@ -7,7 +7,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use fairline_server::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::caller::{Caller, Holders},
+    error::UnknownOrder,
     http::{NO_STORE, order_id},
     orders::{
         order::{Order, OrderId},
@@ -92,23 +93,17 @@ struct PaymentStatus {
 
 /// Pay for an order. A repeated request charges once.
 #[utoipa::path(post, path = "/api/orders/{id}/payment", request_body = Pay,
-    params(("id" = String, Path, description = "The order."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
+    params(("id" = String, Path, description = "The order.")),
     security(("ticket" = [])), responses(
     (status = 200, description = "Paid; or paid too late, and refunded.", body = Order),
     (status = 202, description = "A payment is pending: read the status of the order.", body = Order),
-    (status = 400, description = "The Idempotency-Key is invalid.", body = ProblemBody),
-    (status = 402, description = "Declined. There is still time to pay.", body = ProblemBody),
-    (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
-    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
+    (status = 402, description = "Declined. There is still time to pay."),
+    UnknownOrder,
     (status = 409, description = "The hold has expired; or the payment gateway rejects the payment with any card (`payment-rejected`, with its \
-        `code`); or the first request with this Idempotency-Key is still being processed.", body = ProblemBody),
-    (status = 413, description = "The body is too large.", body = ProblemBody),
-    (status = 415, description = "The Content-Type is not JSON.", body = ProblemBody),
-    (status = 422, description = "A field is wrong; or the Idempotency-Key was used with another body before.", body = ProblemBody),
+        `code`)."),
     (status = 429, description = "Too many requests from this address; or too many payments of this order have failed (`too-many-attempts`), and it \
-        can't be paid any more.", body = ProblemBody),
-    (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
+        can't be paid any more."),
+    (status = 503, description = "The database does not answer; nothing was lost."),
 ))]
 async fn pay(
     State(payments): State<Arc<Payments>>,
@@ -124,15 +119,12 @@ async fn pay(
 /// Give an order back before it expires. Its units go to the next in line, and a pending payment is
 /// withdrawn. May be repeated.
 #[utoipa::path(post, path = "/api/orders/{id}/cancel",
-    params(("id" = String, Path, description = "The order."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
+    params(("id" = String, Path, description = "The order.")),
     security(("ticket" = []), ("merchant" = [])), responses(
     (status = 200, description = "The order was given back.", body = Order),
-    (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
-    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
-    (status = 409, description = "It is paid for, the bank has approved its payment, or it has expired.", body = ProblemBody),
-    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
-    (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
+    UnknownOrder,
+    (status = 409, description = "It is paid for, the bank has approved its payment, or it has expired."),
+    (status = 503, description = "The database does not answer; nothing was lost."),
 ))]
 async fn give_back(
     State(payments): State<Arc<Payments>>,
@@ -147,11 +139,9 @@ async fn give_back(
 #[utoipa::path(delete, path = "/api/orders/{id}/payment", params(("id" = String, Path, description = "The order.")),
     security(("ticket" = []), ("merchant" = [])), responses(
     (status = 200, description = "No payment is pending: the order as it is.", body = Order),
-    (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
-    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
-    (status = 409, description = "The bank has approved it: it is being completed, or the order is paid.", body = ProblemBody),
-    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
-    (status = 503, description = "The database does not answer; nothing was changed.", body = ProblemBody),
+    UnknownOrder,
+    (status = 409, description = "The bank has approved it: it is being completed, or the order is paid."),
+    (status = 503, description = "The database does not answer; nothing was changed."),
 ))]
 async fn withdraw(
     State(payments): State<Arc<Payments>>,
@@ -166,8 +156,7 @@ async fn withdraw(
     params(("id" = String, Path, description = "The payment; or an order, for its newest payment.")),
     security(("ticket" = []), ("merchant" = [])), responses(
     (status = 200, description = "The status of the payment.", body = PaymentStatus),
-    (status = 404, description = "There is no such payment, or it belongs to another shopper.", body = ProblemBody),
-    (status = 503, description = "The database does not answer.", body = ProblemBody),
+    (status = 404, description = "There is no such payment, or it belongs to another shopper."),
 ))]
 async fn show_payment_status(
     State(payments): State<Arc<Payments>>,

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU16, sync::Arc};
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
-use fairline_server::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -31,25 +31,18 @@ pub(crate) struct Purchase {
 
 /// Redeem an admission token: its units are held until they are paid for or the hold expires.
 #[utoipa::path(post, path = "/api/flash-sales/{id}/purchase", request_body = Purchase,
-    params(("id" = String, Path, description = "The sale."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
+    params(("id" = String, Path, description = "The sale.")),
     security(("admission" = [])), responses(
     (status = 201, description = "The units are held.", body = Order),
-    (status = 400, description = "The Idempotency-Key is invalid.", body = ProblemBody),
     (status = 401, description = "No token, or it is not genuine or belongs to another shopper; or the sale is for accounts, and the client is not \
-        signed in.", body = ProblemBody),
-    (status = 403, description = "The token is for another sale, or the request comes from another site's page.", body = ProblemBody),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "The token was used before (`order` contains its order), or the sale is not open; or the first \
-        request with this Idempotency-Key is still being processed.", body = ProblemBody),
-    (status = 410, description = "The token has expired.", body = ProblemBody),
-    (status = 413, description = "The body is too large.", body = ProblemBody),
-    (status = 415, description = "The Content-Type is not JSON.", body = ProblemBody),
+        signed in."),
+    (status = 403, description = "The token is for another sale, or the request comes from another site's page."),
+    (status = 404, description = "There is no such sale."),
+    (status = 409, description = "The token was used before (`order` contains its order), or the sale is not open."),
+    (status = 410, description = "The token has expired."),
     (status = 422, description = "A field is wrong, or the quantity exceeds the promise or the limit of the account or of \
-        the shopper (`shopper-over-limit`: `left` has the rest); or the Idempotency-Key was used \
-        with another body before.", body = ProblemBody),
-    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
-    (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
+        the shopper (`shopper-over-limit`: `left` has the rest)."),
+    (status = 503, description = "The database does not answer; nothing was lost."),
 ))]
 async fn purchase(
     State(redemptions): State<Arc<Redemptions>>,

@@ -15,13 +15,19 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
-    middleware::Next,
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
 use fairline_postgres::{PgPool, StoreError};
-use fairline_server::{BODY_BYTES_MAX, Problem, Shutdown};
+use fairline_server::{BODY_BYTES_MAX, Problem, Shutdown, list_problem, operations};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
+use utoipa::openapi::{
+    OpenApi,
+    path::{HttpMethod, ParameterBuilder, ParameterIn},
+    schema::{Object, Type},
+};
+use utoipa_axum::router::OpenApiRouter;
 
 use store::{KeyedRequest, Known, Scope, Store};
 
@@ -60,12 +66,13 @@ impl IntoResponseParts for Confidential {
 /// ```no_run
 /// use std::time::Duration;
 ///
-/// use axum::{Router, http::request::Parts, middleware::from_fn_with_state, routing::post};
-/// use fairline_idempotency::{Idempotency, idempotent};
+/// use axum::{http::request::Parts, routing::post};
+/// use fairline_idempotency::Idempotency;
 /// use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
 /// use fairline_server::Shutdown;
+/// use utoipa_axum::router::OpenApiRouter;
 ///
-/// # fn routes() -> Result<Router, Box<dyn std::error::Error>> {
+/// # fn routes() -> Result<OpenApiRouter, Box<dyn std::error::Error>> {
 /// let statement = Duration::from_secs(2);
 /// let options = PoolOptions { name: "example", connections: 4, statement };
 /// let pool = PgPool::new("postgres://localhost/fairline", &PostgresSettings::default(), options)?;
@@ -74,9 +81,9 @@ impl IntoResponseParts for Confidential {
 ///     bearer.map(|bearer| bearer.as_bytes().to_vec()).into_iter().collect()
 /// };
 /// let idempotency = Idempotency::new(pool, caller, &Shutdown::new());
-/// let routes = Router::new().route("/orders", post(|| async { "an order" }));
+/// let routes = OpenApiRouter::new().route("/orders", post(|| async { "an order" }));
 /// # Ok(
-/// routes.route_layer(from_fn_with_state(idempotency, idempotent))
+/// idempotency.before(routes)
 /// # )
 /// # }
 /// ```
@@ -110,6 +117,12 @@ impl Idempotency {
     pub fn with_body_bytes_max(mut self, body_bytes_max: usize) -> Self {
         self.body_bytes_max = body_bytes_max;
         self
+    }
+
+    /// Puts the layer before these routes, and lists the header in their document.
+    pub fn before<S: Clone + Send + Sync + 'static>(self, mut routes: OpenApiRouter<S>) -> OpenApiRouter<S> {
+        list_key(routes.get_openapi_mut());
+        routes.route_layer(from_fn_with_state(self, idempotent))
     }
 
     /// Deletes expired responses.
@@ -158,6 +171,27 @@ impl Idempotency {
         match std::str::from_utf8(body) {
             Ok(body) if is_final => self.store.keep(request_key, status.as_u16(), body).await,
             _ => self.store.forget(request_key).await,
+        }
+    }
+}
+
+/// Lists the header, and the layer's problems, at each `POST` operation of a document.
+pub fn list_key(document: &mut OpenApi) {
+    let key = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is \
+             being processed, or if its response contained a secret; with 422 if its body was another.",
+        ))
+        .schema(Some(Object::with_type(Type::String)))
+        .build();
+    for (_, operation) in operations(document).filter(|(method, _)| *method == HttpMethod::Post) {
+        operation.parameters.get_or_insert_default().push(key.clone().into());
+        list_problem(operation, "409", "The first request with this Idempotency-Key has no response to repeat.");
+        // An operation with a body has a 422 of its own.
+        if operation.request_body.is_none() {
+            list_problem(operation, "422", "The Idempotency-Key was used with another body before.");
         }
     }
 }

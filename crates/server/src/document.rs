@@ -1,14 +1,20 @@
 //! OpenAPI documents: the parts that all services share.
 
-use utoipa::openapi::{
-    Content, ContentBuilder, OpenApi, Ref, RefOr, Response, Server,
-    path::{HttpMethod, Operation, OperationBuilder, PathItem},
-    schema::{Object, Schema, Type},
-    security::SecurityRequirement,
+use utoipa::{
+    PartialSchema as _,
+    openapi::{
+        Content, ContentBuilder, OpenApi, Ref, RefOr, Response, Server,
+        path::{HttpMethod, Operation, OperationBuilder, PathItem},
+        schema::{Object, Type},
+        security::SecurityRequirement,
+    },
 };
 
+use crate::problem::ProblemBody;
+
 const PROBLEM_JSON: &str = "application/problem+json";
-const PROBLEM: &str = "#/components/schemas/Problem";
+/// The name of the schema of a problem.
+const PROBLEM: &str = "Problem";
 
 /// Problems that any operation may return.
 const ALWAYS: [(&str, &str); 3] = [
@@ -20,7 +26,7 @@ const ALWAYS: [(&str, &str); 3] = [
 const WITH_BODY: [(&str, &str); 3] = [
     ("413", "The request body is too large."),
     ("415", "The request body does not have the content type that is documented."),
-    ("422", "The request body is not valid."),
+    ("422", "The request body is not valid: `detail` names the field."),
 ];
 
 /// Path, operation id, summary and response description of the routes that every service has.
@@ -31,17 +37,35 @@ const PLUMBING: [(&str, &str, &str, &str); 3] = [
 ];
 
 /// Completes a document: declares the server, the routes of health and metrics, and which
-/// operations are public; gives problems the content type `application/problem+json`; and lists at
-/// each operation the problems of the layers and extractors of this crate.
+/// operations are public; lists at each operation the problems of the layers and extractors of this
+/// crate; and gives each error without a body that of a problem.
 pub fn complete_document(document: &mut OpenApi) {
     document.servers.get_or_insert_with(|| vec![Server::new("/")]);
+    document.components.get_or_insert_default().schemas.insert(PROBLEM.to_owned(), ProblemBody::schema());
     for (path, id, summary, answer) in PLUMBING {
         document.paths.paths.insert(path.to_owned(), plumbing(id, summary, answer));
     }
-    for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        operations.into_iter().flatten().for_each(complete);
-    }
+    operations(document).for_each(|(_, operation)| complete(operation));
+}
+
+/// The operations of a document, with their methods.
+pub fn operations(document: &mut OpenApi) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
+    document.paths.paths.values_mut().flat_map(|item| {
+        let operations = [
+            (HttpMethod::Get, &mut item.get),
+            (HttpMethod::Put, &mut item.put),
+            (HttpMethod::Post, &mut item.post),
+            (HttpMethod::Delete, &mut item.delete),
+            (HttpMethod::Patch, &mut item.patch),
+        ];
+        operations.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+    })
+}
+
+/// Lists a problem at an operation, unless the operation describes that status itself.
+/// [`complete_document`] adds the body.
+pub fn list_problem(operation: &mut Operation, status: &str, description: &str) {
+    operation.responses.responses.entry(status.to_owned()).or_insert_with(|| Response::new(description).into());
 }
 
 fn plumbing(id: &str, summary: &str, answer: &str) -> PathItem {
@@ -53,27 +77,40 @@ fn plumbing(id: &str, summary: &str, answer: &str) -> PathItem {
 
 fn complete(operation: &mut Operation) {
     operation.security.get_or_insert_with(|| vec![SecurityRequirement::default()]);
-    let responses = &mut operation.responses.responses;
-    for response in responses.values_mut() {
-        let RefOr::T(response) = response else { continue };
-        let content = std::mem::take(&mut response.content);
-        let named = |(kind, content): (String, RefOr<Content>)| {
-            if is_problem(&content) { (PROBLEM_JSON.to_owned(), content) } else { (kind, content) }
-        };
-        response.content = content.into_iter().map(named).collect();
-    }
     let with_body = if operation.request_body.is_some() { &WITH_BODY[..] } else { &[] };
     for (status, description) in ALWAYS.iter().chain(with_body) {
-        responses.entry((*status).to_owned()).or_insert_with(|| problem(description).into());
+        list_problem(operation, status, description);
+    }
+    let errors = operation.responses.responses.iter_mut().filter(|(status, _)| status.starts_with(['4', '5']));
+    for (_, response) in errors {
+        if let RefOr::T(response) = response
+            && response.content.is_empty()
+        {
+            let body = Content::new(Some(Ref::from_schema_name(PROBLEM)));
+            response.content.insert(PROBLEM_JSON.to_owned(), RefOr::T(body));
+        }
     }
 }
 
-fn is_problem(content: &RefOr<Content>) -> bool {
-    let RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) = content else { return false };
-    schema.ref_location == PROBLEM
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn problem(description: &str) -> Response {
-    let body = Content::new(Some(RefOr::<Schema>::Ref(Ref::new(PROBLEM))));
-    Response::builder().description(description).content(PROBLEM_JSON, body).build()
+    #[test]
+    fn an_operation_lists_the_problems_of_all_layers_and_keeps_its_own_descriptions() {
+        let operation =
+            OperationBuilder::new().response("200", Response::new("Done.")).response("503", Response::new("Full."));
+        let mut document = OpenApi::default();
+        document.paths.paths.insert("/things".to_owned(), PathItem::new(HttpMethod::Get, operation));
+        complete_document(&mut document);
+        let document = serde_json::to_value(&document).expect("a document is JSON");
+        let responses = &document["paths"]["/things"]["get"]["responses"];
+        for status in ["400", "429", "503"] {
+            let schema = &responses[status]["content"][PROBLEM_JSON]["schema"];
+            assert_eq!(schema["$ref"], "#/components/schemas/Problem", "{status}");
+        }
+        assert_eq!(responses["503"]["description"], "Full.");
+        assert!(responses["200"]["content"].is_null() && responses["422"].is_null(), "{responses}");
+        assert!(document["components"]["schemas"]["Problem"].is_object());
+    }
 }

@@ -31,7 +31,7 @@ pub use axum::http::StatusCode;
 pub use body::{BODY_BYTES_MAX, Json, LongJson, read as read_body};
 pub use command::program;
 pub use cookies::{cookies, cookies_named};
-pub use document::complete_document;
+pub use document::{complete_document, list_problem, operations};
 pub use files::raise_file_limit;
 pub use forwarded::ForwardedHeader;
 pub use front::FrontSettings;
@@ -40,7 +40,7 @@ pub use origin::Origins;
 pub use plumbing::{Readiness, plumbing_routes};
 #[doc(hidden)]
 pub use problem::NO_ACTION;
-pub use problem::{Problem, ProblemBody, ProblemType};
+pub use problem::{Problem, ProblemType};
 pub use rate_limit::{RateLimit, RateLimitLayer};
 pub use request::{Path, Query};
 pub use secret::Secret;

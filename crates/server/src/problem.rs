@@ -68,18 +68,18 @@ pub struct Problem {
 /// The body of a [`Problem`], for the OpenAPI documents.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]
-pub struct ProblemBody {
+pub(crate) struct ProblemBody {
     /// The type of problem, as a path on the service that answers: `GET` it for an explanation.
     #[serde(rename = "type")]
     #[schema(example = "/problems/unknown-sale")]
-    pub kind: String,
+    kind: String,
     /// The type of problem in a few words; the same for every occurrence.
-    pub title: String,
+    title: String,
     /// The HTTP status code.
-    pub status: u16,
+    status: u16,
     /// What happened here, and what to do.
     #[schema(nullable = false)]
-    pub detail: Option<String>,
+    detail: Option<String>,
 }
 
 /// A [`ProblemBody`] for serialisation, with its extension members.

@@ -3,7 +3,7 @@
 //! A *target* is a function that panics where a parser panics or breaks its promise. Its *corpus*
 //! is a folder of inputs, `corpus/TARGET/`. Inputs are mutated from the corpus by proptest
 //! strategies, so an input that fails is shrunk by proptest. This crate owns the mutations, the
-//! runs and the targets of the shared crates; each service lists its own in `fuzz.rs`.
+//! runs and the targets of the shared crates; each service lists its own in `testing.rs`.
 
 mod corpus;
 mod input;
@@ -19,6 +19,11 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets: of the shared crates, then of each service.
 #[must_use]
 pub fn targets() -> Vec<Target> {
-    [shared::TARGETS, waiting_room::fuzz::TARGETS, checkout::fuzz::TARGETS, admission_controller::fuzz::TARGETS]
-        .concat()
+    [
+        shared::TARGETS,
+        waiting_room::testing::TARGETS,
+        checkout::testing::TARGETS,
+        admission_controller::testing::TARGETS,
+    ]
+    .concat()
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use admission_controller::simulated::{Clock, Controller};
+use admission_controller::testing::{Clock, Controller};
 use fairline_line::store::LineStore;
 
 use crate::{

@@ -20,7 +20,7 @@ mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use admission_controller::simulated::LineRow;
+use admission_controller::testing::LineRow;
 use fairline_line::ticket::Ordinal;
 use fairline_record::verify::Verifier;
 use fairline_sale::Status;

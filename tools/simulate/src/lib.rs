@@ -6,8 +6,8 @@
 //!   Redis ([`redis`]);
 //! - the line's store, through [`fairline_line::port`], so that arguments and answers are the real
 //!   ones;
-//! - a node's room, shoppers, upkeep and update policy, through [`waiting_room::simulated`];
-//! - the controller's tick with the control law, through [`admission_controller::simulated`], and
+//! - a node's room, shoppers, upkeep and update policy, through [`waiting_room::testing`];
+//! - the controller's tick with the control law, through [`admission_controller::testing`], and
 //!   the verifier of the record.
 //!
 //! These are mirrors of the real code and must be changed with it: the ledger's statements

@@ -14,7 +14,7 @@ use fairline_line::{
     ticket::Ticket,
 };
 use fairline_sale::VisitorId;
-use waiting_room::simulated::{Node, Page};
+use waiting_room::testing::{Node, Page};
 
 use crate::{
     gate::{Gate, Now, Wait},

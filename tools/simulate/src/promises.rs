@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use fairline_line::{change::Turn, ticket::Ordinal};
 use fairline_record::draw::Draw;
-use waiting_room::simulated::Shown;
+use waiting_room::testing::Shown;
 
 use crate::{
     event::Event,

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use admission_controller::simulated::{LineRow, SaleRow, SigningKeys};
+use admission_controller::testing::{LineRow, SaleRow, SigningKeys};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
 use fairline_admission_token::{Claims, SigningKey};
 use fairline_record::draw;

@@ -9,7 +9,7 @@ use axum::{
 };
 use fairline_line::store::LineStore;
 use fairline_sale::SaleCard;
-use fairline_server::{ClientAddress, Problem, ProblemBody, Query};
+use fairline_server::{ClientAddress, Problem, Query};
 use fairline_update_policy::LineMessage;
 use hyper::upgrade::OnUpgrade;
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,7 @@ pub(crate) fn active(rooms: &Rooms) -> Vec<Arc<SaleCard>> {
 /// The status of a sale, and its remaining units.
 #[utoipa::path(get, path = "/api/flash-sales/{id}/status", params(("id" = String, Path)), responses(
     (status = 200, description = "The sale. May be cached for a second.", body = SaleCard),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
+    (status = 404, description = "There is no such sale."),
 ))]
 async fn sale_status(SaleRoom(room): SaleRoom) -> Response {
     ([(header::CACHE_CONTROL, "public, max-age=1")], axum::Json(room.card())).into_response()
@@ -123,11 +123,11 @@ struct LineSnapshot {
     (status = 200, description = "The line as it is now, or as a stream of events.",
         content((LineSnapshot = "application/json"), (LineMessage = "text/event-stream"))),
     (status = 403, description = "The request comes from a page of another site, or the line is a lane and there is no \
-        invitation to it.", body = ProblemBody),
-    (status = 404, description = "There is no such sale, or (with join=false) no ticket.", body = ProblemBody),
-    (status = 409, description = "The sale is over, and its line accepts no shoppers.", body = ProblemBody),
-    (status = 429, description = "Too many new tickets for one address.", body = ProblemBody),
-    (status = 503, description = "The line can't be reached, or this node is full. The place is kept.", body = ProblemBody),
+        invitation to it."),
+    (status = 404, description = "There is no such sale, or (with join=false) no ticket."),
+    (status = 409, description = "The sale is over, and its line accepts no shoppers."),
+    (status = 429, description = "Too many new tickets for one address."),
+    (status = 503, description = "The line can't be reached, or this node is full. The place is kept."),
 ))]
 async fn line(
     State(LineApi { entry, polls, connections }): State<LineApi>,
@@ -199,9 +199,9 @@ async fn upgrade(
 #[utoipa::path(post, path = "/api/flash-sales/{id}/line/claim", params(("id" = String, Path)),
     security(("ticket" = [])), responses(
     (status = 204, description = "The claim is recorded."),
-    (status = 403, description = "The request comes from a page of another site.", body = ProblemBody),
-    (status = 404, description = "There is no such sale, or no ticket.", body = ProblemBody),
-    (status = 503, description = "The line can't be reached.", body = ProblemBody),
+    (status = 403, description = "The request comes from a page of another site."),
+    (status = 404, description = "There is no such sale, or no ticket."),
+    (status = 503, description = "The line can't be reached."),
 ))]
 async fn claim_turn(State(line): State<LineStore>, HeldTicket(ticket): HeldTicket) -> Result<StatusCode, Problem> {
     line.claim(&ticket).await.map_err(RoomError::from)?;
@@ -212,9 +212,9 @@ async fn claim_turn(State(line): State<LineStore>, HeldTicket(ticket): HeldTicke
 #[utoipa::path(delete, path = "/api/flash-sales/{id}/line", params(("id" = String, Path)),
     security(("ticket" = [])), responses(
     (status = 204, description = "The place is given up. The ticket stays: `rejoin=true` exchanges it for a new one."),
-    (status = 403, description = "The request comes from a page of another site.", body = ProblemBody),
-    (status = 404, description = "There is no such sale, or no ticket.", body = ProblemBody),
-    (status = 503, description = "The line can't be reached.", body = ProblemBody),
+    (status = 403, description = "The request comes from a page of another site."),
+    (status = 404, description = "There is no such sale, or no ticket."),
+    (status = 503, description = "The line can't be reached."),
 ))]
 async fn leave_line(State(line): State<LineStore>, HeldTicket(ticket): HeldTicket) -> Result<StatusCode, Problem> {
     line.leave(&ticket).await.map_err(RoomError::from)?;

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use fairline_sale::SaleId;
-use fairline_server::{Problem, ProblemBody, Query};
+use fairline_server::{Problem, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -77,7 +77,6 @@ impl From<AuditRow> for AuditEntry {
 /// Show the audit log, the newest entries first.
 #[utoipa::path(get, path = "/api/admin/audit", params(Reading), security(("admin" = [])), responses(
     (status = 200, description = "A page of at most 100 entries.", body = AuditPage),
-    (status = 401, description = "No operator is signed in.", body = ProblemBody),
 ))]
 async fn show_audit(
     State(store): State<Store>,
@@ -93,7 +92,6 @@ async fn show_audit(
 /// Download the audit log as CSV: the newest 100,000 entries.
 #[utoipa::path(get, path = "/api/admin/audit.csv", params(Reading), security(("admin" = [])), responses(
     (status = 200, description = "The entries.", content_type = "text/csv", body = String),
-    (status = 401, description = "No operator is signed in.", body = ProblemBody),
 ))]
 async fn audit_table(State(store): State<Store>, Query(reading): Query<Reading>) -> Result<Response, Problem> {
     let (sale, mut before) = (reading.sale.map(|sale| sale.0), reading.before.unwrap_or(i64::MAX));

@@ -20,7 +20,6 @@ pub(in crate::admin_api) fn owner_routes() -> OpenApiRouter<AdminState> {
 /// List the signing keys.
 #[utoipa::path(get, path = "/api/admin/keys", security(("admin" = [])), responses(
     (status = 200, description = "The keys of the controller that answers.", body = AdminKeys),
-    (status = 401, description = "The caller is not signed in.", body = fairline_server::ProblemBody),
 ))]
 async fn list_keys(State(keys): State<SigningKeys>) -> Result<axum::Json<AdminKeys>, Problem> {
     Ok(axum::Json(keys.list().await?))
@@ -31,8 +30,7 @@ async fn list_keys(State(keys): State<SigningKeys>) -> Result<axum::Json<AdminKe
 /// be undone.
 #[utoipa::path(post, path = "/api/admin/keys/{kid}/revoke", params(("kid" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The keys.", body = AdminKeys),
-    (status = 401, description = "The caller is not signed in.", body = fairline_server::ProblemBody),
-    (status = 404, description = "There is no such key.", body = fairline_server::ProblemBody),
+    (status = 404, description = "There is no such key."),
 ))]
 async fn revoke_key(
     State(keys): State<SigningKeys>,

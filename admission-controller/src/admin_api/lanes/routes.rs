@@ -2,7 +2,7 @@
 
 use axum::{Extension, extract::State, http::StatusCode};
 use fairline_idempotency::Confidential;
-use fairline_server::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -11,6 +11,7 @@ use super::service::Lanes;
 use crate::{
     admin_api::{AdminState, sales::view::AdminSale},
     auth::operator::Operator,
+    error::UnknownSale,
 };
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
@@ -56,10 +57,9 @@ struct Invitations {
 #[utoipa::path(post, path = "/api/admin/sales/{id}/lanes", params(("id" = String, Path)), request_body = AddLane,
     security(("admin" = [])), responses(
     (status = 201, description = "The sale, with the lane.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
+    UnknownSale,
     (status = 409, description = "The name is taken, the sale has seven lanes already or has ended, the shares of its lanes \
-        would exceed 1, or its draw is made.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+        would exceed 1, or its draw is made."),
 ))]
 async fn add_lane(
     State(lanes): State<Lanes>,
@@ -75,9 +75,8 @@ async fn add_lane(
 #[utoipa::path(patch, path = "/api/admin/sales/{id}/lanes/{lane}", params(("id" = String, Path), ("lane" = String, Path)),
     request_body = ChangeLane, security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale, or no such lane.", body = ProblemBody),
-    (status = 409, description = "The shares of the lanes would exceed 1.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 404, description = "There is no such sale, or no such lane."),
+    (status = 409, description = "The shares of the lanes would exceed 1."),
 ))]
 async fn change_lane(
     State(lanes): State<Lanes>,
@@ -92,8 +91,7 @@ async fn change_lane(
 #[utoipa::path(post, path = "/api/admin/sales/{id}/lanes/{lane}/invitations", request_body = Invite,
     params(("id" = String, Path), ("lane" = String, Path)), security(("admin" = [])), responses(
     (status = 201, description = "The invitations.", body = Invitations),
-    (status = 404, description = "There is no such sale, or no such lane.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 404, description = "There is no such sale, or no such lane."),
 ))]
 async fn invite(
     State(lanes): State<Lanes>,

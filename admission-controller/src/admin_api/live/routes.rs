@@ -7,14 +7,14 @@ use axum::{
     response::Response,
 };
 use fairline_sale::SaleId;
-use fairline_server::{Path, Problem, ProblemBody, Query};
+use fairline_server::{Path, Problem, Query};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{console::Console, error::LiveError, service::Live, update::Sample};
-use crate::{admin_api::AdminState, auth::operator::Operator};
+use crate::{admin_api::AdminState, auth::operator::Operator, error::UnknownSale};
 
 /// Browsers send only answers to pings.
 const RECEIVED_BYTES_MAX: usize = 1024;
@@ -50,7 +50,7 @@ pub(crate) struct Subject {
 /// List the samples of a sale: at most 2,000, thinned out evenly if there are more.
 #[utoipa::path(get, path = "/api/admin/sales/{id}/samples", params(("id" = String, Path), After), security(("admin" = [])), responses(
     (status = 200, description = "The samples.", body = Samples),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
+    UnknownSale,
 ))]
 async fn samples(
     State(live): State<Live>,
@@ -69,9 +69,9 @@ async fn samples(
 /// may be outdated.
 #[utoipa::path(get, path = "/api/admin/live", params(Subject), security(("admin" = [])), responses(
     (status = 101, description = "The WebSocket is open. It is closed with 4401 when the session ends."),
-    (status = 403, description = "The page belongs to another site.", body = ProblemBody),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 503, description = "Fifty consoles are connected to this controller already.", body = ProblemBody),
+    (status = 403, description = "The page belongs to another site."),
+    UnknownSale,
+    (status = 503, description = "Fifty consoles are connected to this controller already."),
 ))]
 async fn live(
     State(live): State<Live>,

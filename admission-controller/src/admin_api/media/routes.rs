@@ -5,7 +5,7 @@ use axum::{
     http::{StatusCode, header},
 };
 use fairline_media::{Prepared, UploadType};
-use fairline_server::{Problem, ProblemBody};
+use fairline_server::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -49,9 +49,8 @@ impl From<Prepared> for AdminMedia {
 #[utoipa::path(post, path = "/api/admin/media", security(("admin" = [])),
     request_body(content((ImageBytes = "image/jpeg"), (ImageBytes = "image/png"), (ImageBytes = "image/webp"))), responses(
     (status = 201, description = "The image. It is deleted if no product uses it for a day.", body = AdminMedia),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 409, description = "No storage for images is configured.", body = ProblemBody),
-    (status = 422, description = "The image is damaged, too large, or of another type.", body = ProblemBody),
+    (status = 409, description = "No storage for images is configured."),
+    (status = 422, description = "The image is damaged, too large, or of another type."),
 ))]
 async fn upload_image(
     State(media): State<Media>,

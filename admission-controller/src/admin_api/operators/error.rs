@@ -19,6 +19,11 @@ pub(crate) enum OperatorError {
     Common(CommonError),
 }
 
+/// A rejection in the OpenAPI document.
+#[derive(utoipa::IntoResponses)]
+#[response(status = 404, description = "There is no such operator.")]
+pub(crate) struct UnknownOperator;
+
 impl From<StoreError> for OperatorError {
     fn from(error: StoreError) -> Self {
         if error.is_refused_by("operators_pkey") { Self::NameTaken } else { Self::Common(error.into()) }

@@ -2,14 +2,14 @@
 
 use axum::{Extension, extract::State, http::StatusCode};
 use fairline_idempotency::Confidential;
-use fairline_server::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    error::OperatorError,
+    error::{OperatorError, UnknownOperator},
     store::{NewOperator, OPERATORS_MAX},
 };
 use crate::{
@@ -145,7 +145,6 @@ fn totp_secret(name: &str, secret: &[u8]) -> TotpSecret {
 /// List the operators.
 #[utoipa::path(get, path = "/api/admin/operators", security(("admin" = [])), responses(
     (status = 200, description = "The operators.", body = AdminOperators),
-    (status = 403, description = "The caller is not an owner.", body = ProblemBody),
 ))]
 async fn list_operators(State(store): State<Store>) -> Result<axum::Json<AdminOperators>, Problem> {
     let operators = store.operators().await.map_err(OperatorError::from)?;
@@ -155,9 +154,7 @@ async fn list_operators(State(store): State<Store>) -> Result<axum::Json<AdminOp
 /// Add an operator. The first is added with the admin token.
 #[utoipa::path(post, path = "/api/admin/operators", request_body = AddOperator, security(("admin" = [])), responses(
     (status = 201, description = "The operator, and the secret for the authenticator app, or the enrolment code.", body = AddedOperator),
-    (status = 403, description = "The caller is not an owner.", body = ProblemBody),
-    (status = 409, description = "The name is taken, or there are 200 already.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 409, description = "The name is taken, or there are 200 already."),
 ))]
 async fn add_operator(
     State(store): State<Store>,
@@ -186,8 +183,7 @@ async fn add_operator(
 /// When it is used, the operator's sessions end.
 #[utoipa::path(post, path = "/api/admin/operators/{name}/enrolment", params(("name" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The code.", body = EnrolmentCode),
-    (status = 403, description = "The caller is not an owner.", body = ProblemBody),
-    (status = 404, description = "There is no such operator.", body = ProblemBody),
+    UnknownOperator,
 ))]
 async fn renew_enrolment(
     State(store): State<Store>,
@@ -206,9 +202,9 @@ async fn renew_enrolment(
 /// authenticator app.
 #[utoipa::path(post, path = "/api/admin/enrolment", request_body = Enrol, responses(
     (status = 200, description = "The secret for the authenticator app, shown only once. Sign in with it.", body = Enrolled),
-    (status = 401, description = "The code is unknown, was used or has expired.", body = ProblemBody),
-    (status = 422, description = "The password is too short.", body = ProblemBody),
-    (status = 503, description = "Too many operators enrol or sign in at this moment.", body = ProblemBody),
+    (status = 401, description = "The code is unknown, was used or has expired."),
+    (status = 422, description = "The password is too short."),
+    (status = 503, description = "Too many operators enrol or sign in at this moment."),
 ))]
 async fn enrol(
     State(store): State<Store>,
@@ -230,9 +226,8 @@ async fn enrol(
 #[utoipa::path(patch, path = "/api/admin/operators/{name}", params(("name" = String, Path)), request_body = ChangeOperator,
     security(("admin" = [])), responses(
     (status = 200, description = "The operator.", body = AdminOperator),
-    (status = 403, description = "The caller is not an owner.", body = ProblemBody),
-    (status = 404, description = "There is no such operator.", body = ProblemBody),
-    (status = 422, description = "The password is too short.", body = ProblemBody),
+    UnknownOperator,
+    (status = 422, description = "The password is too short."),
 ))]
 async fn change_operator(
     State(store): State<Store>,
@@ -253,8 +248,7 @@ async fn change_operator(
 /// end.
 #[utoipa::path(post, path = "/api/admin/operators/{name}/totp", params(("name" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The secret for the authenticator app.", body = TotpSecret),
-    (status = 403, description = "The caller is not an owner.", body = ProblemBody),
-    (status = 404, description = "There is no such operator.", body = ProblemBody),
+    UnknownOperator,
 ))]
 async fn renew_totp(
     State(store): State<Store>,
@@ -271,8 +265,7 @@ async fn renew_totp(
 /// Remove an operator. The audit log keeps the operator's entries.
 #[utoipa::path(delete, path = "/api/admin/operators/{name}", params(("name" = String, Path)), security(("admin" = [])), responses(
     (status = 204, description = "The operator is removed."),
-    (status = 403, description = "The caller is not an owner.", body = ProblemBody),
-    (status = 404, description = "There is no such operator.", body = ProblemBody),
+    UnknownOperator,
 ))]
 async fn remove_operator(
     State(store): State<Store>,

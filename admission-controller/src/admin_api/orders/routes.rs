@@ -2,7 +2,7 @@
 
 use axum::{Extension, extract::State, http::StatusCode};
 use fairline_sale::OrderStatus;
-use fairline_server::{Json, Path, Problem, ProblemBody, Query};
+use fairline_server::{Json, Path, Problem, Query};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
@@ -13,7 +13,7 @@ use super::{
     service::{Orders, PAGE},
     store::{OrderAction, OrderRow},
 };
-use crate::{admin_api::AdminState, auth::operator::Operator};
+use crate::{admin_api::AdminState, auth::operator::Operator, error::UnknownSale};
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new().routes(routes!(list_orders)).routes(routes!(refund_order)).routes(routes!(cancel_order))
@@ -148,8 +148,8 @@ pub(crate) struct CancelOrder {
 /// List or search the orders of a sale, the newest first.
 #[utoipa::path(get, path = "/api/admin/sales/{id}/orders", params(("id" = String, Path), Reading), security(("admin" = [])), responses(
     (status = 200, description = "Up to 50 orders.", body = AdminOrders),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 422, description = "The text to search for is too long.", body = ProblemBody),
+    UnknownSale,
+    (status = 422, description = "The text to search for is too long."),
 ))]
 async fn list_orders(
     State(orders): State<Orders>,
@@ -168,9 +168,8 @@ async fn list_orders(
 #[utoipa::path(post, path = "/api/admin/sales/{id}/orders/{order}/refund", request_body = RefundOrder,
     params(("id" = String, Path), ("order" = Uuid, Path)), security(("admin" = [])), responses(
     (status = 202, description = "The request is accepted.", body = AdminOrder),
-    (status = 404, description = "There is no such sale or order.", body = ProblemBody),
-    (status = 409, description = "The amount exceeds what is left of the payment, or another request has not ended.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 404, description = "There is no such sale or order."),
+    (status = 409, description = "The amount exceeds what is left of the payment, or another request has not ended."),
 ))]
 async fn refund_order(
     State(orders): State<Orders>,
@@ -188,9 +187,8 @@ async fn refund_order(
 #[utoipa::path(post, path = "/api/admin/sales/{id}/orders/{order}/cancel", request_body = CancelOrder,
     params(("id" = String, Path), ("order" = Uuid, Path)), security(("admin" = [])), responses(
     (status = 202, description = "The request is accepted.", body = AdminOrder),
-    (status = 404, description = "There is no such sale or order.", body = ProblemBody),
-    (status = 409, description = "The order is paid or has ended, or another request has not ended.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 404, description = "There is no such sale or order."),
+    (status = 409, description = "The order is paid or has ended, or another request has not ended."),
 ))]
 async fn cancel_order(
     State(orders): State<Orders>,

@@ -5,10 +5,8 @@
 //! - A row is a variant; the fields of its product are repeated, or given in one row.
 
 pub(crate) mod error;
-mod format;
+pub(crate) mod format;
 mod plan;
 pub(crate) mod routes;
 pub(crate) mod service;
 mod store;
-
-pub(crate) use format::read;

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse as _, Response},
 };
-use fairline_server::{Problem, ProblemBody, Query, read_body};
+use fairline_server::{Problem, Query, read_body};
 use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 use tracing::error;
@@ -40,7 +40,6 @@ pub(crate) struct Importing {
 /// Download all products as CSV, a row for each variant.
 #[utoipa::path(get, path = "/api/admin/products.csv", security(("admin" = [])), responses(
     (status = 200, description = "The products.", content_type = "text/csv", body = String),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
 ))]
 async fn product_table(State(table): State<ProductTable>) -> Response {
     let header = stream::iter([Ok::<_, StoreError>(Bytes::from(ProductTable::header()))]);
@@ -70,9 +69,8 @@ async fn product_table(State(table): State<ProductTable>) -> Response {
 #[utoipa::path(post, path = "/api/admin/products.csv", params(Importing), security(("admin" = [])),
     request_body(content = String, content_type = "text/csv"), responses(
     (status = 200, description = "What was changed; of a dry run, what would be, or the errors.", body = ImportReport),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 409, description = "There would be more than 10,000 products.", body = ProblemBody),
-    (status = 422, description = "A row is wrong: `errors` has the lines. Nothing was changed.", body = ProblemBody),
+    (status = 409, description = "There would be more than 10,000 products."),
+    (status = 422, description = "A row is wrong: `errors` has the lines. Nothing was changed."),
 ))]
 async fn import_products(
     State(table): State<ProductTable>,

@@ -22,6 +22,11 @@ pub(crate) enum ProductError {
     Common(#[from] CommonError),
 }
 
+/// A rejection in the OpenAPI document.
+#[derive(utoipa::IntoResponses)]
+#[response(status = 404, description = "There is no such product.")]
+pub(crate) struct UnknownProduct;
+
 impl From<StoreError> for ProductError {
     fn from(error: StoreError) -> Self {
         if error.is_refused_by("variants_sku_is_unique") {

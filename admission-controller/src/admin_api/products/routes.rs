@@ -1,13 +1,14 @@
 //! The routes of products.
 
 use axum::{Extension, extract::State, http::StatusCode};
-use fairline_server::{LongJson, Path, Problem, ProblemBody, Query};
+use fairline_server::{LongJson, Path, Problem, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
+    error::UnknownProduct,
     fields::{ChangeProduct, CreateProduct, PRODUCT_BYTES_MAX},
     service::{PAGE, Products, id_of},
     view::{AdminProduct, AdminProductSummary},
@@ -46,9 +47,7 @@ pub(crate) struct Listing {
 /// Create a product.
 #[utoipa::path(post, path = "/api/admin/products", request_body = CreateProduct, security(("admin" = [])), responses(
     (status = 201, description = "The product.", body = AdminProduct),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 409, description = "A SKU is taken, or there are 10,000 products already.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 409, description = "A SKU is taken, or there are 10,000 products already."),
 ))]
 async fn create_product(
     State(products): State<Products>,
@@ -61,8 +60,7 @@ async fn create_product(
 /// List the products, the newest first.
 #[utoipa::path(get, path = "/api/admin/products", params(Listing), security(("admin" = [])), responses(
     (status = 200, description = "A page of at most 50 products.", body = AdminProducts),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 422, description = "The text to search for is too long.", body = ProblemBody),
+    (status = 422, description = "The text to search for is too long."),
 ))]
 async fn list_products(
     State(products): State<Products>,
@@ -76,8 +74,7 @@ async fn list_products(
 /// Show a product.
 #[utoipa::path(get, path = "/api/admin/products/{id}", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 404, description = "There is no such product.", body = ProblemBody),
+    UnknownProduct,
 ))]
 async fn show_product(
     State(products): State<Products>,
@@ -90,10 +87,8 @@ async fn show_product(
 #[utoipa::path(patch, path = "/api/admin/products/{id}", params(("id" = String, Path)), request_body = ChangeProduct,
     security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 404, description = "There is no such product.", body = ProblemBody),
-    (status = 409, description = "The product has another version by now, or a SKU is taken.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    UnknownProduct,
+    (status = 409, description = "The product has another version by now, or a SKU is taken."),
 ))]
 async fn change_product(
     State(products): State<Products>,
@@ -107,8 +102,7 @@ async fn change_product(
 /// Archive a product: it is offered for new sales no more.
 #[utoipa::path(post, path = "/api/admin/products/{id}/archive", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 404, description = "There is no such product.", body = ProblemBody),
+    UnknownProduct,
 ))]
 async fn archive_product(
     State(products): State<Products>,
@@ -121,8 +115,7 @@ async fn archive_product(
 /// Take a product back from the archive.
 #[utoipa::path(post, path = "/api/admin/products/{id}/unarchive", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 404, description = "There is no such product.", body = ProblemBody),
+    UnknownProduct,
 ))]
 async fn unarchive_product(
     State(products): State<Products>,
@@ -135,8 +128,7 @@ async fn unarchive_product(
 /// Delete a product with its variants.
 #[utoipa::path(delete, path = "/api/admin/products/{id}", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 204, description = "The product is deleted."),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 404, description = "There is no such product.", body = ProblemBody),
+    UnknownProduct,
 ))]
 async fn delete_product(
     State(products): State<Products>,

@@ -1,14 +1,14 @@
 //! The routes of rehearsals.
 
 use axum::{Extension, extract::State, http::StatusCode};
-use fairline_server::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{error::RehearsalError, service::Rehearsals, view::Rehearsal};
-use crate::{admin_api::AdminState, auth::operator::Operator, jobs::rehearsals::Crowd};
+use crate::{admin_api::AdminState, auth::operator::Operator, error::UnknownSale, jobs::rehearsals::Crowd};
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new().routes(routes!(rehearse, list_rehearsals)).routes(routes!(stop_rehearsal))
@@ -49,9 +49,8 @@ struct RehearsalList {
 #[utoipa::path(post, path = "/api/admin/sales/{id}/rehearsals", params(("id" = String, Path)), request_body = Rehearse,
     security(("admin" = [])), responses(
     (status = 202, description = "The rehearsal has begun.", body = Rehearsal),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "Another rehearsal is running, or this controller is not set up for rehearsals.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    UnknownSale,
+    (status = 409, description = "Another rehearsal is running, or this controller is not set up for rehearsals."),
 ))]
 async fn rehearse(
     State(rehearsals): State<Rehearsals>,
@@ -67,7 +66,7 @@ async fn rehearse(
 /// List the rehearsals of a sale; for a copy, its own.
 #[utoipa::path(get, path = "/api/admin/sales/{id}/rehearsals", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The rehearsals.", body = RehearsalList),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
+    UnknownSale,
 ))]
 async fn list_rehearsals(
     State(rehearsals): State<Rehearsals>,
@@ -79,7 +78,7 @@ async fn list_rehearsals(
 /// Stop a rehearsal.
 #[utoipa::path(delete, path = "/api/admin/rehearsals/{id}", params(("id" = Uuid, Path)), security(("admin" = [])), responses(
     (status = 204, description = "It ends within a few seconds."),
-    (status = 404, description = "No such rehearsal is running.", body = ProblemBody),
+    (status = 404, description = "No such rehearsal is running."),
 ))]
 async fn stop_rehearsal(
     State(rehearsals): State<Rehearsals>,

@@ -2,13 +2,13 @@
 
 use axum::{Extension, extract::State, http::StatusCode};
 use fairline_sale::SaleId;
-use fairline_server::{Json, Path, Problem, ProblemBody, Query};
+use fairline_server::{Json, Path, Problem, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{change::ChangeSale, create::CreateSale, service::Sales, store::SALES_PAGE, view::AdminSale};
-use crate::{admin_api::AdminState, auth::operator::Operator, controller::lifecycle::Action};
+use crate::{admin_api::AdminState, auth::operator::Operator, controller::lifecycle::Action, error::UnknownSale};
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new()
@@ -42,9 +42,7 @@ pub(crate) struct Listing {
 /// Create a sale.
 #[utoipa::path(post, path = "/api/admin/sales", request_body = CreateSale, security(("admin" = [])), responses(
     (status = 201, description = "The sale.", body = AdminSale),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 409, description = "The slug is taken.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 409, description = "The slug is taken."),
 ))]
 async fn create_sale(
     State(sales): State<Sales>,
@@ -57,7 +55,6 @@ async fn create_sale(
 /// List the sales, the newest first.
 #[utoipa::path(get, path = "/api/admin/sales", params(Listing), security(("admin" = [])), responses(
     (status = 200, description = "A page of at most 200 sales.", body = AdminSales),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
 ))]
 async fn list_sales(
     State(sales): State<Sales>,
@@ -71,7 +68,7 @@ async fn list_sales(
 /// Show a sale.
 #[utoipa::path(get, path = "/api/admin/sales/{id}", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
+    UnknownSale,
 ))]
 async fn show_sale(State(sales): State<Sales>, Path(sale): Path<String>) -> Result<axum::Json<AdminSale>, Problem> {
     Ok(axum::Json(sales.show(&sale).await?))
@@ -81,9 +78,8 @@ async fn show_sale(State(sales): State<Sales>, Path(sale): Path<String>) -> Resu
 #[utoipa::path(patch, path = "/api/admin/sales/{id}", params(("id" = String, Path)), request_body = ChangeSale,
     security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "The stock is below the promised, held and sold units, or the sale has opened and its window can't change.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    UnknownSale,
+    (status = 409, description = "The stock is below the promised, held and sold units, or the sale has opened and its window can't change."),
 ))]
 async fn change_sale(
     State(sales): State<Sales>,
@@ -97,8 +93,8 @@ async fn change_sale(
 /// Open a scheduled sale now.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/open", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "The sale is not scheduled.", body = ProblemBody),
+    UnknownSale,
+    (status = 409, description = "The sale is not scheduled."),
 ))]
 async fn open_sale(
     State(sales): State<Sales>,
@@ -111,8 +107,8 @@ async fn open_sale(
 /// Pause admissions. Places are kept, and admitted shoppers may buy.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/pause", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "The sale is not open.", body = ProblemBody),
+    UnknownSale,
+    (status = 409, description = "The sale is not open."),
 ))]
 async fn pause_sale(
     State(sales): State<Sales>,
@@ -125,8 +121,8 @@ async fn pause_sale(
 /// Resume admissions.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/resume", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "The sale is not paused.", body = ProblemBody),
+    UnknownSale,
+    (status = 409, description = "The sale is not paused."),
 ))]
 async fn resume_sale(
     State(sales): State<Sales>,
@@ -139,8 +135,8 @@ async fn resume_sale(
 /// End a sale. Outstanding tokens can no longer be redeemed; holds can still be paid.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/close", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "The sale has ended already.", body = ProblemBody),
+    UnknownSale,
+    (status = 409, description = "The sale has ended already."),
 ))]
 async fn close_sale(
     State(sales): State<Sales>,

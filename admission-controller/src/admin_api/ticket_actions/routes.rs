@@ -2,7 +2,7 @@
 
 use axum::{Extension, extract::State, http::StatusCode};
 use fairline_sale::SaleId;
-use fairline_server::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -12,6 +12,7 @@ use crate::{
     admin_api::{AdminState, sales::view::AdminSale},
     auth::operator::Operator,
     controller::interventions::Intervention,
+    error::UnknownSale,
 };
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
@@ -64,9 +65,8 @@ struct RevokedTokens {
 #[utoipa::path(post, path = "/api/admin/sales/{id}/admit", params(("id" = String, Path)), request_body = AdmitNow,
     security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "The sale is not open.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    UnknownSale,
+    (status = 409, description = "The sale is not open."),
 ))]
 async fn admit_now(
     State(actions): State<TicketActions>,
@@ -82,9 +82,8 @@ async fn admit_now(
 #[utoipa::path(post, path = "/api/admin/sales/{id}/tickets/{ordinal}/remove", request_body = MoveTicket,
     params(("id" = String, Path), ("ordinal" = u64, Path)), security(("admin" = [])), responses(
     (status = 202, description = "The ticket is removed within a tick.", body = MovedTicket),
-    (status = 404, description = "There is no such sale, lane or ticket.", body = ProblemBody),
-    (status = 409, description = "The ticket is not waiting, or the sale has ended.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 404, description = "There is no such sale, lane or ticket."),
+    (status = 409, description = "The ticket is not waiting, or the sale has ended."),
 ))]
 async fn remove_ticket(
     State(actions): State<TicketActions>,
@@ -102,9 +101,8 @@ async fn remove_ticket(
 #[utoipa::path(post, path = "/api/admin/sales/{id}/tickets/{ordinal}/prefer", request_body = MoveTicket,
     params(("id" = String, Path), ("ordinal" = u64, Path)), security(("admin" = [])), responses(
     (status = 202, description = "The ticket is served next.", body = MovedTicket),
-    (status = 404, description = "There is no such sale, lane or ticket.", body = ProblemBody),
-    (status = 409, description = "The ticket is not waiting, or the sale has ended, is sold out, or its draw is due.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 404, description = "There is no such sale, lane or ticket."),
+    (status = 409, description = "The ticket is not waiting, or the sale has ended, is sold out, or its draw is due."),
 ))]
 async fn prefer_ticket(
     State(actions): State<TicketActions>,
@@ -123,8 +121,7 @@ async fn prefer_ticket(
 #[utoipa::path(post, path = "/api/admin/sales/{id}/revoke", params(("id" = String, Path)), request_body = RevokeTokens,
     security(("admin" = [])), responses(
     (status = 200, description = "The tokens are revoked: no checkout accepts them any more.", body = RevokedTokens),
-    (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    UnknownSale,
 ))]
 async fn revoke_tokens(
     State(actions): State<TicketActions>,

@@ -2,7 +2,7 @@
 
 use axum::{Extension, extract::State, http::StatusCode};
 use fairline_idempotency::Confidential;
-use fairline_server::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -81,7 +81,6 @@ struct AddedToken {
 /// List the API tokens.
 #[utoipa::path(get, path = "/api/admin/tokens", security(("admin" = [])), responses(
     (status = 200, description = "The tokens, without their secrets.", body = AdminTokens),
-    (status = 403, description = "The caller is not an owner.", body = ProblemBody),
 ))]
 async fn list_tokens(State(store): State<Store>) -> Result<axum::Json<AdminTokens>, Problem> {
     let tokens = store.tokens().await.map_err(ApiTokenError::from)?;
@@ -91,9 +90,7 @@ async fn list_tokens(State(store): State<Store>) -> Result<axum::Json<AdminToken
 /// Create an API token for a program, with a role.
 #[utoipa::path(post, path = "/api/admin/tokens", request_body = AddToken, security(("admin" = [])), responses(
     (status = 201, description = "The token, shown only once.", body = AddedToken),
-    (status = 403, description = "The caller is not an owner.", body = ProblemBody),
-    (status = 409, description = "The name is taken, or there are 200 already.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 409, description = "The name is taken, or there are 200 already."),
 ))]
 async fn add_token(
     State(store): State<Store>,
@@ -112,8 +109,7 @@ async fn add_token(
 /// Revoke an API token at once.
 #[utoipa::path(delete, path = "/api/admin/tokens/{name}", params(("name" = String, Path)), security(("admin" = [])), responses(
     (status = 204, description = "It is revoked."),
-    (status = 403, description = "The caller is not an owner.", body = ProblemBody),
-    (status = 404, description = "There is no such token.", body = ProblemBody),
+    (status = 404, description = "There is no such token."),
 ))]
 async fn revoke_token(
     State(store): State<Store>,

@@ -8,7 +8,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use fairline_events::Kind;
 use fairline_idempotency::Confidential;
-use fairline_server::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -139,7 +139,6 @@ async fn all(store: &Store) -> Result<AdminWebhooks, WebhookError> {
 /// List the webhooks.
 #[utoipa::path(get, path = "/api/admin/webhooks", security(("admin" = [])), responses(
     (status = 200, description = "The webhooks, the oldest first.", body = AdminWebhooks),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
 ))]
 async fn list_webhooks(State(store): State<Store>) -> Result<axum::Json<AdminWebhooks>, Problem> {
     Ok(axum::Json(all(&store).await?))
@@ -148,9 +147,7 @@ async fn list_webhooks(State(store): State<Store>) -> Result<axum::Json<AdminWeb
 /// Add a webhook. It receives the events from now on.
 #[utoipa::path(post, path = "/api/admin/webhooks", request_body = AddWebhook, security(("admin" = [])), responses(
     (status = 201, description = "The webhook, with its secret.", body = AddedWebhook),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 409, description = "There are 20 webhooks already.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 409, description = "There are 20 webhooks already."),
 ))]
 async fn add_webhook(
     State(store): State<Store>,
@@ -170,8 +167,7 @@ async fn add_webhook(
 /// Delete a webhook.
 #[utoipa::path(delete, path = "/api/admin/webhooks/{id}", params(("id" = Uuid, Path)), security(("admin" = [])), responses(
     (status = 204, description = "The webhook is deleted and receives no more events."),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 404, description = "There is no such webhook.", body = ProblemBody),
+    (status = 404, description = "There is no such webhook."),
 ))]
 async fn delete_webhook(
     State(store): State<Store>,
@@ -186,8 +182,7 @@ async fn delete_webhook(
 /// Enable a webhook again. Waiting events are delivered soon.
 #[utoipa::path(post, path = "/api/admin/webhooks/{id}/on", params(("id" = Uuid, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The webhooks.", body = AdminWebhooks),
-    (status = 401, description = "The caller is not signed in.", body = ProblemBody),
-    (status = 404, description = "There is no such webhook.", body = ProblemBody),
+    (status = 404, description = "There is no such webhook."),
 ))]
 async fn switch_on_webhook(
     State(store): State<Store>,

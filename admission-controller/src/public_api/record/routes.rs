@@ -51,8 +51,7 @@ pub(crate) struct Reading {
 /// Read the record of a sale: a chain of hashes, one entry a line, which `fairline verify` replays.
 #[utoipa::path(get, path = "/api/flash-sales/{id}/record", params(("id" = String, Path), Reading), responses(
     (status = 200, description = "The entries so far: see docs/verify.md.", content_type = "application/x-ndjson", body = String),
-    (status = 404, description = "There is no such sale, or it has no record.", body = fairline_server::ProblemBody),
-    (status = 503, description = "The database does not answer.", body = fairline_server::ProblemBody),
+    (status = 404, description = "There is no such sale, or it has no record."),
 ))]
 async fn sale_record(
     State(records): State<Records>,

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use fairline_payment_gateway::webhook::{Event, is_recent, signed_at};
-use fairline_server::{Problem, ProblemBody};
+use fairline_server::Problem;
 use tracing::info;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -55,9 +55,8 @@ impl Payments {
 #[utoipa::path(post, path = "/webhooks/stripe", request_body(content = String, content_type = "application/json"),
     params(("Stripe-Signature" = String, Header, description = "Stripe's signature.")), responses(
     (status = 200, description = "The event was accepted, is a repetition, or concerns no payment of this shop."),
-    (status = 400, description = "The signature is missing, wrong or too old, or the body is not an event.", body = ProblemBody),
-    (status = 413, description = "The body is too large.", body = ProblemBody),
-    (status = 503, description = "The database does not answer: send it again.", body = ProblemBody),
+    (status = 400, description = "The signature is missing, wrong or too old, or the body is not an event."),
+    (status = 503, description = "The database does not answer: send it again."),
 ))]
 async fn receive(
     State(payments): State<Arc<Payments>>,

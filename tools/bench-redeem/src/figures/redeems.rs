@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use checkout::redemption_bench::DirectRedemption;
+use checkout::testing::DirectRedemption;
 use fairline_figures::bench::pause;
 use fairline_server::Shutdown;
 use futures_util::{StreamExt as _, stream};

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use admission_controller::simulated::{
+use admission_controller::testing::{
     Agenda, LineRow, Locked, PUBLISHED_WITHIN, Running, SaleRow, StoreError, Ticked, granted_ahead, session_lost,
 };
 use async_trait::async_trait;
@@ -111,7 +111,7 @@ impl Postgres {
 }
 
 #[async_trait]
-impl admission_controller::simulated::Ledger for Postgres {
+impl admission_controller::testing::Ledger for Postgres {
     type Locked = Session;
 
     async fn running(&self) -> Result<Vec<Running>, StoreError> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use admission_controller::simulated::{LineRow, SaleRow};
+use admission_controller::testing::{LineRow, SaleRow};
 use fairline_line::ticket::Ordinal;
 pub use fairline_sale::AdmissionState as State;
 use fairline_sale::{Status, VisitorId};

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use fairline_line::ticket::Ordinal;
-use waiting_room::simulated::Shown;
+use waiting_room::testing::Shown;
 
 use crate::{
     ledger::Ledger,

@@ -3,7 +3,7 @@
 use fairline_line::{store::Account, ticket::Ticket};
 use fairline_sale::VisitorId;
 use uuid::Uuid;
-use waiting_room::simulated::Shown;
+use waiting_room::testing::Shown;
 
 use super::{LOOPS, PAGE_REQUESTS, World, is_node};
 use crate::{

@@ -2335,7 +2335,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No operator is signed in. */
+            /** @description The caller is not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2396,7 +2396,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No operator is signed in. */
+            /** @description The caller is not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2571,7 +2571,10 @@ export interface operations {
     revoke_key: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 kid: string;
             };
@@ -2606,8 +2609,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not an owner. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such key. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key was used with another body before. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2656,6 +2686,15 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2736,6 +2775,15 @@ export interface operations {
             };
             /** @description The caller is not signed in. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2826,6 +2874,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The caller is not an owner. */
             403: {
                 headers: {
@@ -2858,7 +2915,10 @@ export interface operations {
     add_operator: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2879,6 +2939,15 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2922,7 +2991,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2971,6 +3040,15 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3049,6 +3127,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The caller is not an owner. */
             403: {
                 headers: {
@@ -3117,7 +3204,10 @@ export interface operations {
     renew_enrolment: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 name: string;
             };
@@ -3143,6 +3233,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The caller is not an owner. */
             403: {
                 headers: {
@@ -3154,6 +3253,24 @@ export interface operations {
             };
             /** @description There is no such operator. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key was used with another body before. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3184,7 +3301,10 @@ export interface operations {
     renew_totp: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 name: string;
             };
@@ -3210,6 +3330,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The caller is not an owner. */
             403: {
                 headers: {
@@ -3221,6 +3350,24 @@ export interface operations {
             };
             /** @description There is no such operator. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key was used with another body before. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3323,7 +3470,10 @@ export interface operations {
     create_product: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3360,6 +3510,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A SKU is taken, or there are 10,000 products already. */
             409: {
                 headers: {
@@ -3387,7 +3546,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3508,6 +3667,15 @@ export interface operations {
             };
             /** @description The caller is not signed in. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3674,6 +3842,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such product. */
             404: {
                 headers: {
@@ -3745,6 +3922,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such product. */
             404: {
                 headers: {
@@ -3781,7 +3967,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3813,7 +3999,10 @@ export interface operations {
     archive_product: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -3848,8 +4037,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such product. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key was used with another body before. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3880,7 +4096,10 @@ export interface operations {
     unarchive_product: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -3915,8 +4134,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such product. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key was used with another body before. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3964,6 +4210,24 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4064,7 +4328,10 @@ export interface operations {
     create_sale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4101,6 +4368,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The slug is taken. */
             409: {
                 headers: {
@@ -4128,7 +4404,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4179,6 +4455,15 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4248,6 +4533,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such sale. */
             404: {
                 headers: {
@@ -4284,7 +4587,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4316,7 +4619,10 @@ export interface operations {
     admit_now: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -4339,6 +4645,24 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4382,7 +4706,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4414,7 +4738,10 @@ export interface operations {
     close_sale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -4440,6 +4767,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such sale. */
             404: {
                 headers: {
@@ -4451,6 +4796,15 @@ export interface operations {
             };
             /** @description The sale has ended already. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key was used with another body before. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4481,7 +4835,10 @@ export interface operations {
     add_lane: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -4504,6 +4861,24 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4547,7 +4922,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4610,6 +4985,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such sale, or no such lane. */
             404: {
                 headers: {
@@ -4646,7 +5039,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4678,7 +5071,10 @@ export interface operations {
     invite: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
                 lane: string;
@@ -4709,8 +5105,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such sale, or no such lane. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4736,7 +5159,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4768,7 +5191,10 @@ export interface operations {
     open_sale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -4794,6 +5220,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such sale. */
             404: {
                 headers: {
@@ -4805,6 +5249,15 @@ export interface operations {
             };
             /** @description The sale is not scheduled. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key was used with another body before. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4869,6 +5322,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such sale. */
             404: {
                 headers: {
@@ -4910,7 +5372,10 @@ export interface operations {
     cancel_order: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
                 order: string;
@@ -4934,6 +5399,24 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4977,7 +5460,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5009,7 +5492,10 @@ export interface operations {
     refund_order: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
                 order: string;
@@ -5033,6 +5519,24 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5076,7 +5580,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5108,7 +5612,10 @@ export interface operations {
     pause_sale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -5134,6 +5641,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such sale. */
             404: {
                 headers: {
@@ -5145,6 +5670,15 @@ export interface operations {
             };
             /** @description The sale is not open. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key was used with another body before. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5201,6 +5735,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such sale. */
             404: {
                 headers: {
@@ -5233,7 +5776,10 @@ export interface operations {
     rehearse: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -5256,6 +5802,24 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5299,7 +5863,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5350,6 +5914,15 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5415,6 +5988,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such sale. */
             404: {
                 headers: {
@@ -5447,7 +6029,10 @@ export interface operations {
     resume_sale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -5473,6 +6058,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such sale. */
             404: {
                 headers: {
@@ -5484,6 +6087,15 @@ export interface operations {
             };
             /** @description The sale is not paused. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key was used with another body before. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5514,7 +6126,10 @@ export interface operations {
     revoke_tokens: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -5544,8 +6159,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such sale. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5571,7 +6213,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5632,6 +6274,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such sale. */
             404: {
                 headers: {
@@ -5664,7 +6315,10 @@ export interface operations {
     prefer_ticket: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
                 ordinal: number;
@@ -5688,6 +6342,24 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5731,7 +6403,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5763,7 +6435,10 @@ export interface operations {
     remove_ticket: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
                 ordinal: number;
@@ -5787,6 +6462,24 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5830,7 +6523,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5973,7 +6666,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request body is not valid. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6050,7 +6743,10 @@ export interface operations {
     change_password: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6078,6 +6774,15 @@ export interface operations {
             };
             /** @description The old password is wrong. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6159,6 +6864,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The caller is not an owner. */
             403: {
                 headers: {
@@ -6191,7 +6905,10 @@ export interface operations {
     add_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6212,6 +6929,15 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6255,7 +6981,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6304,6 +7030,15 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6408,7 +7143,10 @@ export interface operations {
     add_webhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6445,6 +7183,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not an owner. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There are 20 webhooks already. */
             409: {
                 headers: {
@@ -6472,7 +7219,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6537,6 +7284,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not an owner. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such webhook. */
             404: {
                 headers: {
@@ -6569,7 +7325,10 @@ export interface operations {
     switch_on_webhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -6604,8 +7363,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The caller is not an owner. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such webhook. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key was used with another body before. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6683,7 +7469,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;

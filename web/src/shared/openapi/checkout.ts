@@ -921,8 +921,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats the stored response of the same key for 24 hours. */
-                "Idempotency-Key"?: string | null;
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -1047,8 +1047,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats the stored response of the same key for 24 hours. */
-                "Idempotency-Key"?: string | null;
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The sale. */
@@ -1071,7 +1071,7 @@ export interface operations {
                     "application/json": components["schemas"]["Order"];
                 };
             };
-            /** @description The Idempotency-Key is invalid. */
+            /** @description The path, the query or a header is not valid. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1107,7 +1107,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token was used before (`order` contains its order), or the sale is not open; or the first request with this Idempotency-Key is still being processed. */
+            /** @description The token was used before (`order` contains its order), or the sale is not open. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1125,7 +1125,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is too large. */
+            /** @description The request body is too large. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1134,7 +1134,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Content-Type is not JSON. */
+            /** @description The request body does not have the content type that is documented. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -1143,7 +1143,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong, or the quantity exceeds the promise or the limit of the account or of the shopper (`shopper-over-limit`: `left` has the rest); or the Idempotency-Key was used with another body before. */
+            /** @description A field is wrong, or the quantity exceeds the promise or the limit of the account or of the shopper (`shopper-over-limit`: `left` has the rest). */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1152,7 +1152,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. */
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1208,7 +1208,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1239,6 +1239,15 @@ export interface operations {
             };
             /** @description The path, the query or a header is not valid. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from another site's page. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1314,7 +1323,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1364,6 +1373,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The request comes from another site's page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such order or account. */
             404: {
                 headers: {
@@ -1406,8 +1424,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats the stored response of the same key for 24 hours. */
-                "Idempotency-Key"?: string | null;
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The order. */
@@ -1462,7 +1480,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. */
+            /** @description The Idempotency-Key was used with another body before. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1486,8 +1513,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats the stored response of the same key for 24 hours. */
-                "Idempotency-Key"?: string | null;
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The order. */
@@ -1521,6 +1548,15 @@ export interface operations {
             };
             /** @description No merchant key, or a wrong one. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from another site's page. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1564,7 +1600,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1582,7 +1618,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1597,8 +1633,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats the stored response of the same key for 24 hours. */
-                "Idempotency-Key"?: string | null;
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The order. */
@@ -1630,7 +1666,7 @@ export interface operations {
                     "application/json": components["schemas"]["Order"];
                 };
             };
-            /** @description The Idempotency-Key is invalid. */
+            /** @description The path, the query or a header is not valid. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1666,7 +1702,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The hold has expired; or the payment gateway rejects the payment with any card (`payment-rejected`, with its `code`); or the first request with this Idempotency-Key is still being processed. */
+            /** @description The hold has expired; or the payment gateway rejects the payment with any card (`payment-rejected`, with its `code`). */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1675,7 +1711,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is too large. */
+            /** @description The request body is too large. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1684,7 +1720,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Content-Type is not JSON. */
+            /** @description The request body does not have the content type that is documented. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -1693,7 +1729,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong; or the Idempotency-Key was used with another body before. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1779,7 +1815,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. */
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1803,8 +1839,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats the stored response of the same key for 24 hours. */
-                "Idempotency-Key"?: string | null;
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The order. */
@@ -1838,6 +1874,15 @@ export interface operations {
             };
             /** @description No merchant key, or a wrong one. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from another site's page. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1881,7 +1926,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2151,8 +2196,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats the stored response of the same key for 24 hours. */
-                "Idempotency-Key"?: string | null;
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -2183,6 +2228,15 @@ export interface operations {
             };
             /** @description No merchant key, or a wrong one. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from another site's page. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2226,7 +2280,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2300,7 +2354,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2406,7 +2460,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2465,7 +2519,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2610,8 +2664,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats the stored response of the same key for 24 hours. */
-                "Idempotency-Key"?: string | null;
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -2658,8 +2712,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The request comes from another site's page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Accounts are not offered here. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2717,7 +2789,10 @@ export interface operations {
     enter_code: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2754,8 +2829,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The request comes from another site's page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Accounts are not offered here. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2781,7 +2874,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2790,7 +2883,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. */
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2799,7 +2892,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2813,7 +2906,10 @@ export interface operations {
     refresh: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2850,8 +2946,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The request comes from another site's page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Accounts are not offered here. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2877,7 +2991,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request body is not valid. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2886,7 +3000,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. */
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2935,6 +3049,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The request comes from another site's page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The request body is too large. */
             413: {
                 headers: {
@@ -2953,7 +3076,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request body is not valid. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2962,7 +3085,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. */
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2971,7 +3094,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3036,7 +3159,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3074,6 +3197,15 @@ export interface operations {
             };
             /** @description Not signed in. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from another site's page. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3179,8 +3311,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats the stored response of the same key for 24 hours. */
-                "Idempotency-Key"?: string | null;
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -3216,8 +3348,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The request comes from another site's page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Web Push is not configured. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The first request with this Idempotency-Key has no response to repeat. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3252,7 +3402,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. */
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3261,7 +3411,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3310,6 +3460,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The request comes from another site's page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Accounts are not offered here. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The request body is too large. */
             413: {
                 headers: {
@@ -3328,7 +3496,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request body is not valid. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3337,7 +3505,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. */
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3346,7 +3514,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3361,8 +3529,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats the stored response of the same key for 24 hours. */
-                "Idempotency-Key"?: string | null;
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The sale, or its lane. */
@@ -3397,6 +3565,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The request comes from another site's page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Accounts are not offered here, or the request has no ticket for this line. */
             404: {
                 headers: {
@@ -3415,6 +3592,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The Idempotency-Key was used with another body before. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too many requests from this address. `Retry-After` says when to try again. */
             429: {
                 headers: {
@@ -3424,7 +3610,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer. */
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3467,7 +3653,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is too large. */
+            /** @description The request comes from another site's page. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body is too large. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3485,7 +3680,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request body is not valid. */
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use admission_controller::simulated::{
+use admission_controller::testing::{
     LineRow, LineStatements, Moved, NotServed, PUBLICATIONS_A_TICK, PUBLISHED_MAX, PUBLISHED_WITHIN, PastTurns,
     REPUBLISHED_AT_ONCE, SETTLED, StoreError, TurnRow, Unpublished,
 };

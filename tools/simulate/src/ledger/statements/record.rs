@@ -1,6 +1,6 @@
 //! The statements of the public record.
 
-use admission_controller::simulated::{LineRow, RecordStatements, Recorder, StoreError};
+use admission_controller::testing::{LineRow, RecordStatements, Recorder, StoreError};
 use async_trait::async_trait;
 use fairline_line::ticket::Ordinal;
 use fairline_record::Hash;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use admission_controller::simulated::{Intervention, InterventionStatements, LimitStatements, LineRow, StoreError};
+use admission_controller::testing::{Intervention, InterventionStatements, LimitStatements, LineRow, StoreError};
 use async_trait::async_trait;
 use fairline_line::ticket::Ordinal;
 use fairline_sale::VisitorId;

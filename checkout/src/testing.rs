@@ -1,28 +1,34 @@
-//! Fuzz targets: the parsers of checkout that face the network, each as a function that `make fuzz`
-//! calls with arbitrary bytes.
+//! What tools call in this service, behind the feature `testing`. The service uses none of it.
 //!
-//! A target panics if its parser panics or breaks its contract.
+//! - `tools/fuzz` calls [`TARGETS`]: the parsers that face the network, each as a function of
+//!   arbitrary bytes that panics if its parser panics or breaks its contract.
+//! - `tools/bench-redeem` calls [`DirectRedemption`]: redemption without HTTP, signatures and
+//!   tickets.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use fairline_http_client::web_address;
 use fairline_line::ticket::TicketKey;
 use fairline_notification_channels::{Address, Subscription};
 use fairline_payment_gateway::{self as gateway, Step, webhook};
+use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
 use fairline_redemption::{bearer, holds_ticket_of};
-use fairline_sale::VisitorId;
-use fairline_server::Secret;
+use fairline_sale::{SaleId, VisitorId};
+use fairline_server::{Secret, Shutdown, StartError};
 use jsonwebtoken::DecodingKey;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::{
+    REDEMPTION_CONNECTIONS,
     accounts::{account::AccountKey, oidc, routes as users},
     auth::caller::{Holders, idempotency_scope},
-    forward_auth::AuthRequest,
-    merchant_api,
+    db::Store,
+    forward_auth::request::AuthRequest,
+    merchant_api::request as merchant_api,
     payments::routes::Pay,
-    redemption::routes::Purchase,
+    redemption::{batcher::RedemptionBatcher, outcome::Redemption, routes::Purchase},
 };
 
 /// A name, and a function that accepts arbitrary bytes.
@@ -40,7 +46,7 @@ pub const TARGETS: &[Target] = &[
     ("payment-body", body::<Pay>),
     ("merchant-redeem-body", body::<merchant_api::Redeem>),
     ("merchant-confirm-body", body::<merchant_api::Confirm>),
-    ("merchant-refund-body", body::<merchant_api::Refund>),
+    ("merchant-refund-body", body::<merchant_api::request::Refund>),
     ("merchant-reserve-body", body::<merchant_api::Reserve>),
     ("sign-in-body", body::<users::LogIn>),
     ("sign-in-code-body", body::<users::EnterCode>),
@@ -170,4 +176,36 @@ fn push_subscription(bytes: &[u8]) {
 fn address(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = web_address(text);
+}
+
+/// Statement timeout of redemptions that are measured.
+const STATEMENT: Duration = Duration::from_secs(5);
+
+/// A redemption batcher that trusts its caller.
+#[derive(Clone)]
+pub struct DirectRedemption(RedemptionBatcher);
+
+impl DirectRedemption {
+    /// Opens a batcher on a database.
+    ///
+    /// # Errors
+    /// Returns an error if the URL is invalid.
+    pub fn open(postgres_url: &str, shutdown: &Shutdown) -> Result<Self, StartError> {
+        let (connections, statement) = (REDEMPTION_CONNECTIONS, STATEMENT);
+        let options = PoolOptions { name: "checkout-redemptions", connections, statement };
+        let pool = PgPool::new(postgres_url, &PostgresSettings::default(), options)?;
+        let store = Store { payments: pool.clone(), background: pool.clone(), pool };
+        Ok(Self(RedemptionBatcher::open(store, shutdown)))
+    }
+
+    /// Redeems one unit of an admission. Returns the id of the order, or the reason for a
+    /// rejection.
+    ///
+    /// # Errors
+    /// Returns an error if the admission was not redeemed.
+    pub async fn redeem(&self, admission: Uuid, kid: String, sale: SaleId, visitor: VisitorId) -> Result<Uuid, String> {
+        let redeemed =
+            self.0.redeem(Redemption { admission, kid, sale, visitor, account: None, quantity: 1, trace: None }).await;
+        redeemed.map(|order| order.id.0).map_err(|reason| format!("{reason:?}"))
+    }
 }

@@ -1,9 +1,16 @@
-//! The parsers of this service that face the network, each as a function that `make fuzz` calls
-//! with any bytes.
+//! What tools call in this service, behind the feature `testing`. The service uses none of it.
 //!
-//! A target panics when a parser panics, or when its answer contradicts what the parser promises.
+//! - `tools/simulate` runs a [`Controller`]: the real tick, over a ledger and a Redis of its own,
+//!   in virtual time.
+//! - `tools/fuzz` calls [`TARGETS`]: the parsers that face the network, each as a function of
+//!   arbitrary bytes that panics if its parser panics or breaks its contract.
+
+use std::{sync::Arc, time::Duration};
 
 use axum::{extract::Query, http::Uri};
+use fairline_admission_token::SigningKey;
+use fairline_line::store::LineStore;
+use fairline_sale::SaleId;
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -15,10 +22,82 @@ use crate::{
         ticket_actions, tokens, webhooks,
     },
     auth::{credentials::SessionKey, routes as sessions},
+    controller::{
+        keys::Keys,
+        schedule::{Next, TickNow, Ticks as _},
+        tick::{Known, Permits, Ticker},
+    },
     public_api::record,
 };
+pub use crate::{
+    controller::{
+        agenda::Agenda,
+        clock::Clock,
+        epochs::{Moved, PUBLISHED_WITHIN, SETTLED, granted_ahead},
+        interventions::Intervention,
+        ledger::{
+            InterventionStatements, Ledger, LimitStatements, LineStatements, Locked, NotServed, RecordStatements,
+        },
+        line::LineRow,
+        record::Recorder,
+        sale::{Running, SaleRow, Ticked},
+        turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, PastTurns, REPUBLISHED_AT_ONCE, TurnRow, Unpublished},
+    },
+    db::StoreError,
+};
 
-/// A name, and a function that takes any bytes.
+/// The signing keys, the preferred one first.
+#[derive(Clone)]
+pub struct SigningKeys(Arc<Keys>);
+
+impl SigningKeys {
+    /// Takes at least one key.
+    #[must_use]
+    pub fn new(keys: Vec<SigningKey>) -> Self {
+        Self(Arc::new(Keys::new(keys)))
+    }
+
+    /// The name of the key that signs, as long as none is revoked.
+    #[must_use]
+    pub fn preferred(&self) -> &str {
+        self.0.kids().next().unwrap_or_default()
+    }
+}
+
+/// A controller of one sale.
+pub struct Controller<L> {
+    ticker: Ticker<L>,
+    known: Known,
+}
+
+impl<L: Ledger> Controller<L> {
+    /// A controller that has just started.
+    pub fn new(ledger: L, line: LineStore, keys: SigningKeys, every: Duration, clock: Clock) -> Self {
+        let (permits, tick_now) = (Permits::new(1), TickNow::default());
+        let ticker = Ticker { ledger, line, keys: keys.0, every, clock, permits, tick_now };
+        Self { ticker, known: Known::default() }
+    }
+
+    /// Ticks the sale. Gives the time from the beginning of this tick to the next one, or `None`
+    /// without one.
+    ///
+    /// # Errors
+    /// Why the tick failed.
+    pub async fn tick(&mut self, sale: SaleId, requested: bool) -> Result<Option<Duration>, String> {
+        match self.ticker.tick(sale, requested, &mut self.known).await? {
+            Next::After(period) => Ok(Some(period)),
+            Next::Over => Ok(None),
+        }
+    }
+}
+
+/// The error of a statement whose session is gone.
+#[must_use]
+pub fn session_lost() -> StoreError {
+    sqlx::Error::WorkerCrashed.into()
+}
+
+/// A name, and a function that accepts arbitrary bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// The targets.
@@ -85,7 +164,7 @@ fn change_product(bytes: &[u8]) {
 }
 
 fn product_table(bytes: &[u8]) {
-    if let Ok(rows) = product_csv::read(bytes) {
+    if let Ok(rows) = product_csv::format::read(bytes) {
         assert!(rows.len() <= 20_000, "the number of rows is bounded");
     }
 }

@@ -1,0 +1,129 @@
+//! What the merchant's systems do: redeem a token, confirm, refund, erase, reserve, and read the
+//! stocks.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::FromRef;
+use fairline_server::{Problem, Shutdown};
+use tokio::time::timeout;
+
+use crate::{
+    accounts::store::Erased,
+    auth::caller::{Callers, MerchantKey},
+    db::{Store, StoreError},
+    error::CommonError,
+    merchant_api::{
+        error::MerchantApiError,
+        request::{Redeem, Reference, Refund, Reserve},
+        store::{Confirmed, NotReserved},
+        view::{Inventory, RefundStatus},
+    },
+    orders::order::{Order, OrderId},
+    payments::{refunds::store::Requested, service::Payments},
+    redemption::service::{Redemptions, TokenPurchase},
+};
+
+/// How long a refund request waits for the gateway.
+const REFUND_ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long units are reserved for the merchant at most, in seconds.
+const RESERVED_FOR_MAX_S: i32 = 7 * 24 * 3600;
+
+/// The state of the merchant API.
+pub(crate) struct MerchantApi {
+    pub(crate) store: Store,
+    pub(crate) callers: Callers,
+    pub(crate) redemptions: Arc<Redemptions>,
+    pub(crate) payments: Arc<Payments>,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl FromRef<Arc<MerchantApi>> for Callers {
+    fn from_ref(merchant_api: &Arc<MerchantApi>) -> Self {
+        merchant_api.callers.clone()
+    }
+}
+
+impl MerchantApi {
+    /// Runs a change of the database in a task that finishes even if the client disconnects.
+    async fn change<T, F>(&self, change: impl FnOnce(Store) -> F) -> Result<T, MerchantApiError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        Ok(self.shutdown.spawn(change(self.store.clone())).await??)
+    }
+
+    pub(super) async fn redeem(&self, key: MerchantKey, wanted: Redeem) -> Result<Order, Problem> {
+        let Redeem { sale_id, token, quantity, account } = wanted;
+        let account = account.map(|Reference(name)| name);
+        let purchase = TokenPurchase { sale: sale_id, token: &token, quantity };
+        self.redemptions.purchase_for_merchant(key, &purchase, account.as_deref()).await
+    }
+
+    pub(super) async fn confirm(
+        &self,
+        order: OrderId,
+        Reference(reference): Reference,
+    ) -> Result<Order, MerchantApiError> {
+        match self.change(move |store| async move { store.confirm(order, &reference).await }).await? {
+            Some(Confirmed::Sold(order)) => Ok(order),
+            Some(Confirmed::NotNow(order)) => Err(MerchantApiError::NotConfirmed(Box::new(order))),
+            None => Err(CommonError::UnknownOrder.into()),
+        }
+    }
+
+    pub(super) async fn refund(&self, order: OrderId, wanted: Refund) -> Result<RefundStatus, MerchantApiError> {
+        let Refund { amount_minor, reason: Reference(reason) } = wanted;
+        if amount_minor.is_some_and(|amount| amount < 1) {
+            return Err(MerchantApiError::WrongAmount);
+        }
+        let requested =
+            self.change(move |store| async move { store.request_refund(order, amount_minor, &reason).await });
+        match requested.await? {
+            Requested::Accepted(request) => {
+                let payments = self.payments.clone();
+                let done = self.shutdown.spawn(async move { payments.do_request(&request).await });
+                // A slower refund continues in the background.
+                if let Ok(done) = timeout(REFUND_ANSWER_WITHIN, done).await {
+                    done??;
+                }
+            }
+            Requested::UnknownOrder => return Err(CommonError::UnknownOrder.into()),
+            Requested::NotPaid => return Err(MerchantApiError::NotRefundable { left_minor: 0 }),
+            Requested::TooMuch { left_minor } => return Err(MerchantApiError::NotRefundable { left_minor }),
+            Requested::UnderWay => return Err(MerchantApiError::RefundUnderWay),
+        }
+        let newest = self.store.newest_request(order).await?.ok_or(CommonError::UnknownOrder)?;
+        let (status, error, requested_at) = newest;
+        Ok(RefundStatus { status, error, requested_at })
+    }
+
+    pub(super) async fn erase(&self, OrderId(id): OrderId) -> Result<u64, MerchantApiError> {
+        match self.change(move |store| async move { store.erase(id).await }).await? {
+            Erased::Orders(orders) => Ok(orders),
+            Erased::UnderWay => Err(CommonError::OrderUnderWay.into()),
+            Erased::Unknown => Err(CommonError::UnknownOrder.into()),
+        }
+    }
+
+    pub(super) async fn show_inventory(&self) -> Result<Inventory, MerchantApiError> {
+        Ok(Inventory { stocks: self.store.stocks().await? })
+    }
+
+    pub(super) async fn reserve(&self, wanted: Reserve) -> Result<Order, MerchantApiError> {
+        let Reserve { sale_id, quantity, reference: Reference(reference), held_for_s } = wanted;
+        if !(1..=RESERVED_FOR_MAX_S).contains(&held_for_s) {
+            return Err(MerchantApiError::HeldForTooLong { most_s: RESERVED_FOR_MAX_S });
+        }
+        let reserved = self.change(move |store| async move {
+            store.reserve(sale_id, quantity.get().into(), &reference, held_for_s).await
+        });
+        reserved.await?.map_err(|reason| match reason {
+            NotReserved::UnknownSale => CommonError::UnknownSale.into(),
+            NotReserved::SaleNotOpen => CommonError::SaleNotOpen.into(),
+            NotReserved::TooFew { free } => MerchantApiError::TooFewFree { free },
+            NotReserved::OtherReservation => MerchantApiError::OtherReservation,
+        })
+    }
+}
