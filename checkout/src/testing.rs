@@ -46,7 +46,7 @@ pub const TARGETS: &[Target] = &[
     ("payment-body", body::<Pay>),
     ("merchant-redeem-body", body::<merchant_api::Redeem>),
     ("merchant-confirm-body", body::<merchant_api::Confirm>),
-    ("merchant-refund-body", body::<merchant_api::request::Refund>),
+    ("merchant-refund-body", body::<merchant_api::Refund>),
     ("merchant-reserve-body", body::<merchant_api::Reserve>),
     ("sign-in-body", body::<users::LogIn>),
     ("sign-in-code-body", body::<users::EnterCode>),
