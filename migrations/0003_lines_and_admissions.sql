@@ -152,7 +152,7 @@ CREATE INDEX admissions_to_unlink ON admissions (issued_at)
     WHERE visitor <> '\x00000000000000000000000000000000' AND state <> 'promised';
 
 -- Tickets that an operator removed from a line, or had served before all others.
-CREATE TABLE interventions (
+CREATE TABLE ticket_actions (
     line_id    uuid NOT NULL REFERENCES lines (id),
     ordinal    bigint NOT NULL,
     kind       text NOT NULL,
@@ -166,13 +166,13 @@ CREATE TABLE interventions (
     published  boolean NOT NULL DEFAULT false,
     published_epoch integer NOT NULL DEFAULT 0,
     PRIMARY KEY (line_id, ordinal, kind),
-    CONSTRAINT interventions_kind_is_known CHECK (kind IN ('removed', 'preferred')),
-    CONSTRAINT interventions_reason_is_known CHECK (reason IN ('operator', 'limit')),
-    CONSTRAINT interventions_visitor_is_16_bytes CHECK (octet_length(visitor) = 16)
+    CONSTRAINT ticket_actions_kind_is_known CHECK (kind IN ('removed', 'preferred')),
+    CONSTRAINT ticket_actions_reason_is_known CHECK (reason IN ('operator', 'limit')),
+    CONSTRAINT ticket_actions_visitor_is_16_bytes CHECK (octet_length(visitor) = 16)
 );
-CREATE INDEX interventions_to_do ON interventions (line_id) WHERE NOT done OR NOT published;
-CREATE INDEX interventions_to_publish ON interventions (line_id, published_epoch) WHERE kind = 'removed';
-CREATE INDEX interventions_to_unlink ON interventions (at)
+CREATE INDEX ticket_actions_to_do ON ticket_actions (line_id) WHERE NOT done OR NOT published;
+CREATE INDEX ticket_actions_to_publish ON ticket_actions (line_id, published_epoch) WHERE kind = 'removed';
+CREATE INDEX ticket_actions_to_unlink ON ticket_actions (at)
     WHERE visitor <> '\x00000000000000000000000000000000' AND (kind = 'removed' OR done);
 
 -- The public record of each line: a chain of hashes.

@@ -297,20 +297,6 @@ CREATE TABLE public.installation (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     is_only boolean DEFAULT true NOT NULL
 );
-CREATE TABLE public.interventions (
-    CONSTRAINT interventions_kind_is_known CHECK ((kind = ANY (ARRAY['removed'::text, 'preferred'::text]))),
-    CONSTRAINT interventions_reason_is_known CHECK ((reason = ANY (ARRAY['operator'::text, 'limit'::text]))),
-    CONSTRAINT interventions_visitor_is_16_bytes CHECK ((octet_length(visitor) = 16)),
-    at timestamp with time zone DEFAULT now() NOT NULL,
-    done boolean DEFAULT false NOT NULL,
-    kind text NOT NULL,
-    line_id uuid NOT NULL,
-    ordinal bigint NOT NULL,
-    published boolean DEFAULT false NOT NULL,
-    published_epoch integer DEFAULT 0 NOT NULL,
-    reason text DEFAULT 'operator'::text NOT NULL,
-    visitor bytea NOT NULL
-);
 CREATE TABLE public.lines (
     CONSTRAINT lines_admit_now_is_not_negative CHECK ((admit_now >= 0)),
     CONSTRAINT lines_count_up CHECK (((joined >= 0) AND (admitted >= 0) AND (waiting >= 0) AND (present >= 0))),
@@ -668,6 +654,20 @@ CREATE TABLE public.stock (
     total integer NOT NULL
 )
 WITH (fillfactor='50');
+CREATE TABLE public.ticket_actions (
+    CONSTRAINT ticket_actions_kind_is_known CHECK ((kind = ANY (ARRAY['removed'::text, 'preferred'::text]))),
+    CONSTRAINT ticket_actions_reason_is_known CHECK ((reason = ANY (ARRAY['operator'::text, 'limit'::text]))),
+    CONSTRAINT ticket_actions_visitor_is_16_bytes CHECK ((octet_length(visitor) = 16)),
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    done boolean DEFAULT false NOT NULL,
+    kind text NOT NULL,
+    line_id uuid NOT NULL,
+    ordinal bigint NOT NULL,
+    published boolean DEFAULT false NOT NULL,
+    published_epoch integer DEFAULT 0 NOT NULL,
+    reason text DEFAULT 'operator'::text NOT NULL,
+    visitor bytea NOT NULL
+);
 CREATE TABLE public.variants (
     "position" integer NOT NULL,
     CONSTRAINT variants_attributes_are_a_list CHECK (public.is_attribute_list(attributes)),
@@ -728,8 +728,6 @@ ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (scope, key);
 ALTER TABLE ONLY public.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (is_only);
-ALTER TABLE ONLY public.interventions
-    ADD CONSTRAINT interventions_pkey PRIMARY KEY (line_id, ordinal, kind);
 ALTER TABLE ONLY public.lines
     ADD CONSTRAINT lines_lane_is_unique UNIQUE NULLS NOT DISTINCT (sale_id, lane);
 ALTER TABLE ONLY public.lines
@@ -790,6 +788,8 @@ ALTER TABLE ONLY public.sign_ins
     ADD CONSTRAINT sign_ins_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.stock
     ADD CONSTRAINT stock_pkey PRIMARY KEY (sale_id);
+ALTER TABLE ONLY public.ticket_actions
+    ADD CONSTRAINT ticket_actions_pkey PRIMARY KEY (line_id, ordinal, kind);
 ALTER TABLE ONLY public.variants
     ADD CONSTRAINT variants_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.variants
@@ -822,9 +822,6 @@ CREATE INDEX holds_redeemed ON public.holds USING btree (sale_id, created_at);
 CREATE INDEX holds_to_unlink ON public.holds USING btree (created_at) WHERE ((state <> ALL (ARRAY['promised'::text, 'held'::text])) AND ((visitor <> '\x00000000000000000000000000000000'::bytea) OR (account_id IS NOT NULL) OR (reserved_as <> ('forgotten '::text || (id)::text))));
 CREATE INDEX holds_to_warn ON public.holds USING btree (expires_at) WHERE ((account_id IS NOT NULL) AND (NOT warned) AND (state = ANY (ARRAY['promised'::text, 'held'::text])));
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (started_at);
-CREATE INDEX interventions_to_do ON public.interventions USING btree (line_id) WHERE ((NOT done) OR (NOT published));
-CREATE INDEX interventions_to_publish ON public.interventions USING btree (line_id, published_epoch) WHERE (kind = 'removed'::text);
-CREATE INDEX interventions_to_unlink ON public.interventions USING btree (at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND ((kind = 'removed'::text) OR done));
 CREATE INDEX lines_to_tick ON public.lines USING btree (id) WHERE ((id = sale_id) AND (NOT settled));
 CREATE INDEX media_unused ON public.media USING btree (unused_since) WHERE (unused_since IS NOT NULL);
 CREATE INDEX notifications_by_account ON public.notifications USING btree (account_id) WHERE (account_id IS NOT NULL);
@@ -870,6 +867,9 @@ CREATE INDEX sign_in_failures_by_age ON public.sign_in_failures USING btree (fai
 CREATE INDEX sign_ins_by_address ON public.sign_ins USING btree (address, created_at);
 CREATE INDEX sign_ins_by_age ON public.sign_ins USING btree (created_at);
 CREATE INDEX stock_active ON public.stock USING btree (active_at);
+CREATE INDEX ticket_actions_to_do ON public.ticket_actions USING btree (line_id) WHERE ((NOT done) OR (NOT published));
+CREATE INDEX ticket_actions_to_publish ON public.ticket_actions USING btree (line_id, published_epoch) WHERE (kind = 'removed'::text);
+CREATE INDEX ticket_actions_to_unlink ON public.ticket_actions USING btree (at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND ((kind = 'removed'::text) OR done));
 CREATE INDEX variants_by_sku ON public.variants USING btree (lower(sku) text_pattern_ops);
 CREATE TRIGGER api_tokens_are_noted AFTER INSERT OR DELETE ON public.api_tokens FOR EACH ROW EXECUTE FUNCTION public.note_change('name', 'role', 'expires_at');
 CREATE TRIGGER audit_is_kept BEFORE DELETE OR UPDATE ON public.audit FOR EACH ROW EXECUTE FUNCTION public.refuse_to_change_the_audit();
@@ -907,8 +907,6 @@ ALTER TABLE ONLY public.enrolments
     ADD CONSTRAINT enrolments_operator_fkey FOREIGN KEY (operator) REFERENCES public.operators(name) ON DELETE CASCADE;
 ALTER TABLE ONLY public.holds
     ADD CONSTRAINT holds_admission_id_fkey FOREIGN KEY (admission_id) REFERENCES public.admissions(id);
-ALTER TABLE ONLY public.interventions
-    ADD CONSTRAINT interventions_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
 ALTER TABLE ONLY public.lines
     ADD CONSTRAINT lines_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
 ALTER TABLE ONLY public.operator_sessions
@@ -957,5 +955,7 @@ ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.stock
     ADD CONSTRAINT stock_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.ticket_actions
+    ADD CONSTRAINT ticket_actions_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
 ALTER TABLE ONLY public.variants
     ADD CONSTRAINT variants_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id) ON DELETE CASCADE;

@@ -24,9 +24,9 @@ use time::OffsetDateTime;
 
 use super::{
     agenda::Agenda,
-    interventions::Intervention,
     record::Recorder,
     sale::{Running, Sale, Ticked},
+    ticket_actions::TicketAction,
     turns::{PastTurns, Unpublished},
 };
 use crate::db::StoreError;
@@ -49,7 +49,7 @@ pub trait Ledger: Send + Sync + 'static {
 /// A locked sale: as it was when the lock was taken, with the changes of this transaction.
 #[async_trait]
 pub trait Locked:
-    LineStatements + RecordStatements + InterventionStatements + LimitStatements + DerefMut<Target = Sale> + Send
+    LineStatements + RecordStatements + TicketActionStatements + LimitStatements + DerefMut<Target = Sale> + Send
 {
     /// Reads the agenda and the stock, which is not locked. Only a late payment or a smaller stock
     /// takes free units meanwhile; then the schema rejects the promise, and the next tick decides
@@ -159,7 +159,7 @@ pub trait RecordStatements {
 
 /// What operators do to tickets of the line at a position among the sale's.
 #[async_trait]
-pub trait InterventionStatements {
+pub trait TicketActionStatements {
     /// Removed tickets whose removal is not in the record.
     async fn unrecorded_removals(&mut self, at: usize) -> Result<Vec<Ordinal>, StoreError>;
 
@@ -171,8 +171,8 @@ pub trait InterventionStatements {
     /// Tickets that are admitted before all others, in the order of the requests.
     async fn preferred(&mut self, at: usize) -> Result<Vec<(Ordinal, VisitorId)>, StoreError>;
 
-    /// Notes that the interventions of these tickets are done.
-    async fn note_done(&mut self, at: usize, what: Intervention, tickets: &[Ordinal]) -> Result<(), StoreError>;
+    /// Notes that the actions on these tickets are done.
+    async fn note_done(&mut self, at: usize, what: TicketAction, tickets: &[Ordinal]) -> Result<(), StoreError>;
 
     /// Notes that the removal of these tickets is published.
     async fn note_removals_published(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError>;

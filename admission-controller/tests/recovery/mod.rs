@@ -216,7 +216,7 @@ async fn no_removed_ticket_is_admitted_before_all_removals_are_published() {
     verified(&controller, sale, 0).await;
     let mut transaction = controller.pool.begin().await.expect("begun");
     for change in [
-        "INSERT INTO interventions (line_id, ordinal, kind, visitor) \
+        "INSERT INTO ticket_actions (line_id, ordinal, kind, visitor) \
          SELECT id, n, 'removed', decode(repeat('01', 16), 'hex') FROM lines, generate_series(1, 3000) AS n",
         "UPDATE sales SET opens_at = now()",
     ] {

@@ -187,7 +187,7 @@ pub(crate) fn account(holders: &Holders) -> Option<Uuid> {
 pub(crate) async fn unlink(connection: &mut PgConnection, holds: &[Uuid]) -> Result<(), StoreError> {
     for visitors in [
         "UPDATE admissions SET visitor = $2 WHERE id IN (SELECT admission_id FROM holds WHERE id = ANY ($1))",
-        "UPDATE interventions SET visitor = $2 WHERE visitor IN (SELECT visitor FROM holds WHERE id = ANY ($1)) AND (kind = 'removed' OR done)",
+        "UPDATE ticket_actions SET visitor = $2 WHERE visitor IN (SELECT visitor FROM holds WHERE id = ANY ($1)) AND (kind = 'removed' OR done)",
         "UPDATE holds SET visitor = $2, account_id = NULL, reserved_as = CASE WHEN reserved_as IS NOT NULL THEN 'forgotten ' || id END \
          WHERE id = ANY ($1)",
         "UPDATE orders SET visitor = $2, paid_as = CASE WHEN paid_as IS NOT NULL THEN 'forgotten' END WHERE id = ANY ($1)",

@@ -28,7 +28,7 @@ use time::OffsetDateTime;
 
 pub use self::{
     statements::Postgres,
-    tables::{Admission, Hold, Intervened, State, Tables},
+    tables::{Admission, Hold, State, Tables, TicketActionRow},
 };
 use self::{tables::units, witness::Witness};
 use crate::{
@@ -62,7 +62,7 @@ struct Transaction {
     noted: Option<TickColumns>,
     status: Option<Status>,
     admit_now: Option<u32>,
-    interventions: Vec<Intervened>,
+    ticket_actions: Vec<TicketActionRow>,
     admissions: BTreeMap<usize, Admission>,
     made: Vec<Admission>,
     entries: Vec<(usize, String)>,
@@ -175,7 +175,7 @@ impl Ledger {
             noted: None,
             status: None,
             admit_now: None,
-            interventions: self.tables.interventions.clone(),
+            ticket_actions: self.tables.ticket_actions.clone(),
             admissions: BTreeMap::new(),
             made: Vec::new(),
             entries: Vec::new(),
@@ -243,7 +243,7 @@ impl Ledger {
         }
         tables.admissions.extend(own.made);
         tables.lines = own.lines;
-        tables.interventions = own.interventions;
+        tables.ticket_actions = own.ticket_actions;
         tables.row.promised += promised;
         tables.admit_now = own.admit_now.unwrap_or(tables.admit_now);
         if let Some(status) = own.status {
@@ -295,7 +295,7 @@ impl Ledger {
         if let Some(twice) = taken.map(|row| (row.line, row.ordinal)).find(|&ticket| !live.insert(ticket)) {
             self.breaks(format!("two turns: ticket {twice:?} has them"));
         }
-        let out = self.tables.interventions.iter().filter(|row| row.removed).map(|row| (row.line, row.ordinal));
+        let out = self.tables.ticket_actions.iter().filter(|row| row.removed).map(|row| (row.line, row.ordinal));
         self.ever_out.extend(out);
     }
 
@@ -323,9 +323,9 @@ impl Ledger {
             row.published != Some(row.state)
                 || (row.state == State::Promised && row.published_epoch < self.tables.lines[row.line].epoch)
         };
-        let removals = |row: &&Intervened| row.removed && row.published_epoch < self.tables.lines[row.line].epoch;
+        let removals = |row: &&TicketActionRow| row.removed && row.published_epoch < self.tables.lines[row.line].epoch;
         !self.tables.admissions.iter().any(|row| unpublished(&row))
-            && !self.tables.interventions.iter().any(|row| removals(&row))
+            && !self.tables.ticket_actions.iter().any(|row| removals(&row))
             && !self.tables.lines.iter().any(LineRow::is_republishing)
     }
 

@@ -385,8 +385,8 @@ impl World {
             Event::Revoke => _ = self.ledger().revoke_tokens(),
             Event::RevokeKey => _ = self.ledger().revoke_key(keys().preferred()),
             Event::Move(action) => _ = self.ledger().act(*action),
-            Event::Remove(shopper) => self.intervene(*shopper, true),
-            Event::Prefer(shopper) => self.intervene(*shopper, false),
+            Event::Remove(shopper) => self.insert_ticket_action(*shopper, true),
+            Event::Prefer(shopper) => self.insert_ticket_action(*shopper, false),
             Event::Rejoin(process, shopper) => self.rejoin(*process, *shopper),
             Event::Fault(fault) => {
                 self.faults += 1;

@@ -11,7 +11,7 @@ use super::service::{Ticket, TicketActions};
 use crate::{
     admin_api::{AdminState, sales::view::AdminSale},
     auth::operator::Operator,
-    controller::interventions::Intervention,
+    controller::ticket_actions::TicketAction,
 };
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
@@ -94,7 +94,7 @@ async fn remove_ticket(
 ) -> Result<(StatusCode, axum::Json<MovedTicket>), Problem> {
     let by = operator.because(&wanted.reason)?;
     let ticket = Ticket { sale, lane: wanted.lane, ordinal };
-    actions.intervene(&by, &ticket, Intervention::Remove).await?;
+    actions.apply(&by, &ticket, TicketAction::Remove).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(MovedTicket { ordinal })))
 }
 
@@ -114,7 +114,7 @@ async fn prefer_ticket(
 ) -> Result<(StatusCode, axum::Json<MovedTicket>), Problem> {
     let by = operator.because(&wanted.reason)?;
     let ticket = Ticket { sale, lane: wanted.lane, ordinal };
-    actions.intervene(&by, &ticket, Intervention::Prefer).await?;
+    actions.apply(&by, &ticket, TicketAction::Prefer).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(MovedTicket { ordinal })))
 }
 

@@ -7,7 +7,7 @@ use tracing::warn;
 use super::error::TicketActionError;
 use crate::{
     admin_api::sales::{service::Sales, view::AdminSale},
-    controller::{interventions::Intervention, schedule::TickNow},
+    controller::{schedule::TickNow, ticket_actions::TicketAction},
     db::{By, Store},
     error::{CommonError, check_field},
 };
@@ -31,17 +31,12 @@ pub(super) struct Ticket {
 
 impl TicketActions {
     /// Removes or prefers a ticket.
-    pub(super) async fn intervene(
-        &self,
-        by: &By,
-        ticket: &Ticket,
-        what: Intervention,
-    ) -> Result<(), TicketActionError> {
+    pub(super) async fn apply(&self, by: &By, ticket: &Ticket, what: TicketAction) -> Result<(), TicketActionError> {
         let sale = self.sales.find(&ticket.sale).await?;
         let line = ticket.lane.unwrap_or_else(|| sale.row.sale());
         let known = sale.lines.iter().find(|known| known.line() == line).ok_or(CommonError::UnknownLane)?;
         let status = sale.row.shown_status();
-        let is_served = what == Intervention::Prefer;
+        let is_served = what == TicketAction::Prefer;
         if status == Status::Closed || (is_served && (status == Status::SoldOut || sale.row.draw_is_due(known))) {
             return Err(CommonError::IllegalTransition { status }.into());
         }
@@ -54,7 +49,7 @@ impl TicketActions {
                 return Err(TicketActionError::LineUnavailable);
             }
         };
-        if !self.store.intervene(by, &sale.row, what, (line, ticket.ordinal, visitor)).await? {
+        if !self.store.insert_ticket_action(by, &sale.row, what, (line, ticket.ordinal, visitor)).await? {
             return Err(TicketActionError::NotWaiting);
         }
         self.tick_now.sale(sale.row.sale());

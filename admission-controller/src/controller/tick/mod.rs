@@ -44,17 +44,17 @@ use super::{
     clock::Clock,
     decision_metrics, epochs,
     error::TickError,
-    interventions::Intervention,
     keys::Keys,
     ledger::{
-        InterventionStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked as _,
-        RecordStatements as _,
+        Ledger, LimitStatements as _, LineStatements as _, Locked as _, RecordStatements as _,
+        TicketActionStatements as _,
     },
     lifecycle,
     line::{LineRow, present},
     record::Recorder,
     sale::{OPENS_SOON_S, Running, Sale, SaleRow, Ticked},
     schedule::{Next, TickNow, Ticks},
+    ticket_actions::TicketAction,
 };
 use crate::db::StoreError;
 
@@ -325,11 +325,11 @@ impl<L: Ledger> Ticker<L> {
                 record.over(*ended_at, &lapsed, &redeemed);
             }
             // The removal of a ticket that the record does not know yet is recorded when it does.
-            if agenda.interventions || changed {
+            if agenda.ticket_actions || changed {
                 let mut unrecorded = sale.unrecorded_removals(*at).await?;
                 unrecorded.retain(|&ordinal| record.knows(ordinal));
                 record.removed(&unrecorded);
-                sale.note_done(*at, Intervention::Remove, &unrecorded).await?;
+                sale.note_done(*at, TicketAction::Remove, &unrecorded).await?;
             }
         }
         let (admitted, preferred) = self.admit(&mut sale, &plan.kid, &mut lines).await?;

@@ -19,12 +19,12 @@ use crate::{
         decision_metrics::{self, Decided},
         epochs,
         error::TickError,
-        interventions::Intervention,
         ledger::{
-            InterventionStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked as _, NotServed,
+            Ledger, LimitStatements as _, LineStatements as _, Locked as _, NotServed, TicketActionStatements as _,
         },
         lifecycle,
         line::LineRow,
+        ticket_actions::TicketAction,
     },
     db::StoreError,
 };
@@ -96,7 +96,7 @@ impl<L: Ledger> Ticker<L> {
         let mut first = quantities(sale.row.free(), units);
         let mut promised = 0;
         for line in lines.iter_mut() {
-            let mut wanted = if agenda.interventions { sale.preferred(line.at).await? } else { Vec::new() };
+            let mut wanted = if agenda.ticket_actions { sale.preferred(line.at).await? } else { Vec::new() };
             wanted.retain(|&(ordinal, _)| line.record.knows(ordinal));
             let allowed = self.within_limit(sale, line, &wanted).await?;
             line.preferred = with_quantities(allowed, &mut first);
@@ -192,7 +192,7 @@ impl<L: Ledger> Ticker<L> {
             }
             line.again.extend(&passed_over);
             line.record.removed(&unrecorded);
-            sale.note_done(at, Intervention::Remove, &unrecorded).await?;
+            sale.note_done(at, TicketAction::Remove, &unrecorded).await?;
             fresh.retain(|(ordinal, _)| {
                 !passed_over.contains(ordinal) && !line.preferred.iter().any(|ticket| ticket.0 == *ordinal)
             });
@@ -246,7 +246,7 @@ impl<L: Ledger> Ticker<L> {
             }
             // A ticket with a token has had its turn.
             let served: Vec<Ordinal> = line.preferred.iter().map(|ticket| ticket.0).collect();
-            sale.note_done(line.at, Intervention::Prefer, &served).await?;
+            sale.note_done(line.at, TicketAction::Prefer, &served).await?;
             preferred += count(&made);
         }
         for line in lines {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::controller::{
     error::TickError,
-    ledger::{InterventionStatements as _, Ledger, LineStatements as _, Locked as _},
+    ledger::{Ledger, LineStatements as _, Locked as _, TicketActionStatements as _},
     turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, Unpublished},
 };
 

@@ -37,8 +37,8 @@ const LEFT_BEHIND: [&str; 13] = [
         "SELECT made.ctid FROM lines JOIN admissions AS made ON line_id = lines.id AND state = 'lapsed' WHERE lines.sale_id = $1"
     ),
     some_of!(
-        "interventions",
-        "SELECT one.ctid FROM lines JOIN interventions AS one ON line_id = lines.id WHERE sale_id = $1"
+        "ticket_actions",
+        "SELECT one.ctid FROM lines JOIN ticket_actions AS one ON line_id = lines.id WHERE sale_id = $1"
     ),
     some_of!(
         "record_entries",

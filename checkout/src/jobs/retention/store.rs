@@ -79,8 +79,8 @@ const UNLINKED: [Rule; 5] = [
     ),
     rule!(
         Kept::AsOrders,
-        "UPDATE interventions SET visitor = '\\x00000000000000000000000000000000'",
-        "interventions",
+        "UPDATE ticket_actions SET visitor = '\\x00000000000000000000000000000000'",
+        "ticket_actions",
         "at",
         "AND visitor <> '\\x00000000000000000000000000000000' AND (kind = 'removed' OR done)"
     ),

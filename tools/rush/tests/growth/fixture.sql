@@ -105,7 +105,7 @@ INSERT INTO samples (sale_id, at, waiting, present, inside, total, promised, hel
     SELECT pg_temp.id('sale', sale), now() - CASE WHEN n <= :due THEN interval '100 days' - n * interval '1 millisecond' ELSE interval '15 seconds' + (n / 1200) * interval '10 seconds'
         + sale * interval '100 minutes' END, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0
     FROM (SELECT n, n % 1200 AS sale FROM generate_series(1, :rows) AS n) AS row;
-INSERT INTO interventions (line_id, ordinal, kind, visitor, at, done, published)
+INSERT INTO ticket_actions (line_id, ordinal, kind, visitor, at, done, published)
     SELECT pg_temp.id('sale', sale), n, 'removed', CASE WHEN at < now() - interval '365 days' AND n > :due THEN '\x00000000000000000000000000000000' ELSE pg_temp.visitor(n) END,
     at, true, true FROM (SELECT n, 1 + n % 9999 AS sale, CASE WHEN n <= :due THEN now() - interval '400 days' ELSE pg_temp.at(1 + n % 9999) END AS at FROM generate_series(1, :rows) AS n) AS row;
 INSERT INTO record_entries (line_id, seq, hash, body)

@@ -154,7 +154,7 @@ async fn forgotten(pool: &PgPool) {
         "SELECT count(*) FROM orders WHERE paid_at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
         "SELECT count(*) FROM holds WHERE created_at < now() - interval '366 days' AND (account_id IS NOT NULL OR visitor <> '\\x00000000000000000000000000000000')",
         "SELECT count(*) FROM admissions WHERE issued_at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
-        "SELECT count(*) FROM interventions WHERE at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
+        "SELECT count(*) FROM ticket_actions WHERE at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
         "SELECT count(*) FROM allowances WHERE changed_at < now() - interval '366 days'",
         "SELECT count(*) FROM shopper_allowances WHERE changed_at < now() - interval '366 days'",
         "SELECT count(*) FROM sign_ins WHERE created_at < now() - interval '2 days'",

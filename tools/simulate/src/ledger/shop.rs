@@ -5,7 +5,7 @@ use fairline_line::{store::Home, ticket::Ordinal};
 use fairline_sale::{Status, VisitorId};
 use uuid::Uuid;
 
-use super::{Hold, Intervened, Ledger, State, tables::units};
+use super::{Hold, Ledger, State, TicketActionRow, tables::units};
 use crate::bugs::Bug;
 
 /// Epochs that a line may have had since the backup that it was restored from.
@@ -160,19 +160,19 @@ impl Ledger {
         true
     }
 
-    /// `Store::intervene`: a ticket is removed or preferred, unless it has had its turn; whether
-    /// the lock was free.
-    pub fn intervene(&mut self, line: usize, ordinal: Ordinal, visitor: VisitorId, removed: bool) -> bool {
+    /// `Store::insert_ticket_action`: a ticket is removed or preferred, unless it has had its turn;
+    /// whether the lock was free.
+    pub fn insert_ticket_action(&mut self, line: usize, ordinal: Ordinal, visitor: VisitorId, removed: bool) -> bool {
         if self.transaction.is_some() {
             return false;
         }
         let has_turn =
             |row: &super::Admission| row.line == line && row.ordinal == ordinal && row.state != State::Lapsed;
         if !self.tables.admissions.iter().any(has_turn) {
-            let is_same = |row: &Intervened| row.line == line && row.ordinal == ordinal && row.removed == removed;
-            match self.tables.interventions.iter_mut().find(|row| is_same(row)) {
+            let is_same = |row: &TicketActionRow| row.line == line && row.ordinal == ordinal && row.removed == removed;
+            match self.tables.ticket_actions.iter_mut().find(|row| is_same(row)) {
                 Some(row) => (row.done, row.published_epoch) = (false, 0),
-                None => self.tables.interventions.push(Intervened {
+                None => self.tables.ticket_actions.push(TicketActionRow {
                     line,
                     ordinal,
                     visitor,

@@ -213,7 +213,7 @@ impl Locked for Session {
             let unrecorded = all.any(|row| row.recorded != row.state);
             let mut all = ledger.seen().map(|(_, row)| row);
             let row = &ledger.tables.row;
-            let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.interventions);
+            let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.ticket_actions);
             let agenda = Agenda {
                 total: row.total,
                 promised: row.promised,
@@ -226,7 +226,7 @@ impl Locked for Session {
                 unrecorded,
                 unpublished: all.any(|row| row.published != Some(row.state))
                     || out().any(|row| row.published_epoch < epoch(row.line)),
-                interventions: wanted.iter().any(|row| !row.done),
+                ticket_actions: wanted.iter().any(|row| !row.done),
                 unpublished_removals: wanted.iter().any(|row| row.removed && row.published_epoch < epoch(row.line)),
                 known: 0,
                 here: 0,

@@ -158,9 +158,9 @@ impl World {
     }
 
     /// An operator removes or prefers a waiting ticket.
-    pub(super) fn intervene(&mut self, shopper: usize, removed: bool) {
+    pub(super) fn insert_ticket_action(&mut self, shopper: usize, removed: bool) {
         if let Some(ticket) = self.shoppers[shopper].ticket {
-            self.ledger().intervene(0, ticket.ordinal, ticket.visitor, removed);
+            self.ledger().insert_ticket_action(0, ticket.ordinal, ticket.visitor, removed);
         }
     }
 

@@ -90,7 +90,7 @@ impl LineStatements for LockedSale {
             "SELECT ordinal, false, false FROM admissions WHERE line_id = $1 AND state <> 'lapsed' AND ordinal = ANY($2) \
              UNION ALL SELECT ordinal, false, true FROM admissions WHERE line_id = $1 AND state = 'lapsed' \
              AND published_state IS DISTINCT FROM state AND ordinal = ANY($2) \
-             UNION ALL SELECT ordinal, NOT done, false FROM interventions \
+             UNION ALL SELECT ordinal, NOT done, false FROM ticket_actions \
              WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
         )
         .bind(self.sale.lines[at].id)

@@ -13,7 +13,7 @@ use fairline_sale::VisitorId;
 use uuid::Uuid;
 
 use super::{
-    super::{Admission, Intervened, State},
+    super::{Admission, State, TicketActionRow},
     Session, ahead, stored, sum,
 };
 use crate::bugs::Bug;
@@ -44,8 +44,8 @@ impl LineStatements for Session {
             let own: Vec<_> = own.filter(|row| row.line == at && tickets.contains(&row.ordinal)).collect();
             let had = own.iter().filter(|row| row.state != State::Lapsed).map(|row| row.ordinal);
             let lapsed = own.iter().filter(|row| row.state == State::Lapsed && row.published != Some(row.state));
-            let removed = |row: &&Intervened| row.line == at && row.removed && tickets.contains(&row.ordinal);
-            let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.interventions);
+            let removed = |row: &&TicketActionRow| row.line == at && row.removed && tickets.contains(&row.ordinal);
+            let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.ticket_actions);
             let taken_out = wanted.iter().filter(removed);
             let records = !ledger.bugs.has(Bug::RemovalsNotRecorded);
             let unrecorded = taken_out.clone().filter(|row| records && !row.done).map(|row| row.ordinal);

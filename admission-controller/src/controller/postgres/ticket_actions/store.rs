@@ -1,11 +1,13 @@
-//! Interventions of operators, as a tick reads them and notes them as done.
+//! Actions of operators on tickets, as a tick reads them and notes them as done.
 
 use async_trait::async_trait;
 use fairline_line::ticket::Ordinal;
 use fairline_sale::VisitorId;
 
 use crate::{
-    controller::{columns::ordinal, interventions::Intervention, ledger::InterventionStatements, postgres::LockedSale},
+    controller::{
+        columns::ordinal, ledger::TicketActionStatements, postgres::LockedSale, ticket_actions::TicketAction,
+    },
     db::StoreError,
 };
 
@@ -13,10 +15,10 @@ use crate::{
 const AT_ONCE: i64 = 500;
 
 #[async_trait]
-impl InterventionStatements for LockedSale {
+impl TicketActionStatements for LockedSale {
     async fn unrecorded_removals(&mut self, at: usize) -> Result<Vec<Ordinal>, StoreError> {
         let numbers: Vec<i64> = sqlx::query_scalar(
-            "SELECT ordinal FROM interventions WHERE line_id = $1 AND kind = 'removed' AND NOT done ORDER BY at LIMIT $2",
+            "SELECT ordinal FROM ticket_actions WHERE line_id = $1 AND kind = 'removed' AND NOT done ORDER BY at LIMIT $2",
         )
         .bind(self.sale.lines[at].id)
         .bind(AT_ONCE)
@@ -28,9 +30,9 @@ impl InterventionStatements for LockedSale {
     async fn unpublished_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError> {
         let again: Vec<i64> = again.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         let removals: Vec<(i64, bool)> = sqlx::query_as(
-            "(SELECT ordinal, reason = 'limit' FROM interventions \
+            "(SELECT ordinal, reason = 'limit' FROM ticket_actions \
               WHERE line_id = $1 AND kind = 'removed' AND published_epoch < $2 LIMIT $3) UNION \
-             SELECT ordinal, reason = 'limit' FROM interventions WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($4)",
+             SELECT ordinal, reason = 'limit' FROM ticket_actions WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($4)",
         )
         .bind(self.sale.lines[at].id)
         .bind(self.sale.lines[at].epoch)
@@ -43,7 +45,7 @@ impl InterventionStatements for LockedSale {
 
     async fn preferred(&mut self, at: usize) -> Result<Vec<(Ordinal, VisitorId)>, StoreError> {
         let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-            "SELECT ordinal, visitor FROM interventions WHERE line_id = $1 AND kind = 'preferred' AND NOT done ORDER BY at LIMIT $2",
+            "SELECT ordinal, visitor FROM ticket_actions WHERE line_id = $1 AND kind = 'preferred' AND NOT done ORDER BY at LIMIT $2",
         )
         .bind(self.sale.lines[at].id)
         .bind(AT_ONCE)
@@ -54,13 +56,13 @@ impl InterventionStatements for LockedSale {
         Ok(rows.into_iter().map(|(number, bytes)| (ordinal(number), visitor(bytes))).collect())
     }
 
-    async fn note_done(&mut self, at: usize, what: Intervention, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn note_done(&mut self, at: usize, what: TicketAction, tickets: &[Ordinal]) -> Result<(), StoreError> {
         if tickets.is_empty() {
             return Ok(());
         }
         let numbers: Vec<i64> = tickets.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         sqlx::query(
-            "UPDATE interventions SET done = true, published = published OR kind = 'preferred' \
+            "UPDATE ticket_actions SET done = true, published = published OR kind = 'preferred' \
              WHERE line_id = $1 AND kind = $2 AND ordinal = ANY($3)",
         )
         .bind(self.sale.lines[at].id)
@@ -77,7 +79,7 @@ impl InterventionStatements for LockedSale {
         }
         let numbers: Vec<i64> = tickets.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         sqlx::query(
-            "UPDATE interventions SET published = true, published_epoch = $3 \
+            "UPDATE ticket_actions SET published = true, published_epoch = $3 \
              WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
         )
         .bind(self.sale.lines[at].id)

@@ -2,14 +2,14 @@
 
 /// What is done to a ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Intervention {
+pub enum TicketAction {
     /// It is removed from the line.
     Remove,
     /// It is served before all others.
     Prefer,
 }
 
-impl Intervention {
+impl TicketAction {
     /// Its kind in the database.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
