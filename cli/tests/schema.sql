@@ -229,9 +229,9 @@ ALTER TABLE public.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 CREATE UNLOGGED TABLE public.checkouts (
     CONSTRAINT checkouts_count_up CHECK (((answered >= failed) AND (answered >= slow) AND (failed >= 0) AND (slow >= 0))),
     answered integer NOT NULL,
-    beat_at timestamp with time zone NOT NULL,
     failed integer NOT NULL,
     gateway_down boolean DEFAULT false NOT NULL,
+    heartbeat_at timestamp with time zone NOT NULL,
     id uuid NOT NULL,
     slow integer NOT NULL
 )
@@ -513,8 +513,8 @@ CREATE TABLE public.refresh_tokens (
 CREATE TABLE public.rehearsals (
     CONSTRAINT rehearsals_end CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['running'::text, 'stopping'::text])))),
     CONSTRAINT rehearsals_state_is_known CHECK ((state = ANY (ARRAY['running'::text, 'stopping'::text, 'passed'::text, 'failed'::text, 'stopped'::text]))),
-    beat_at timestamp with time zone DEFAULT now() NOT NULL,
     ended_at timestamp with time zone,
+    heartbeat_at timestamp with time zone DEFAULT now() NOT NULL,
     id uuid NOT NULL,
     original_id uuid NOT NULL,
     progress text,

@@ -135,18 +135,18 @@ impl Shared {
 
 /// Ticks sales until shutdown.
 pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Shutdown) {
-    let mut beat = interval(READ_EVERY);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut timer = interval(READ_EVERY);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut watched: HashMap<SaleId, Watched> = HashMap::new();
     let mut listed_at = Instant::now();
     let mut failing = Failing::default();
     loop {
         tokio::select! {
-            _ = beat.tick() => {}
+            _ = timer.tick() => {}
             () = tick_now.0.1.notified() => {}
             () = shutdown.triggered() => return,
         }
-        fairline_server::beat();
+        fairline_server::report_alive();
         let Requested { all, sales } = std::mem::take(&mut *tick_now.lock());
         for (sale, watched) in &watched {
             if all || sales.contains(sale) {
@@ -157,7 +157,7 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
             Ok(Ok(running)) => {
                 // It also counts while no sale runs: only a controller that is down, or can't read,
                 // is silent.
-                metrics::counter!("admission_beats_total").increment(1);
+                metrics::counter!("admission_rounds_total").increment(1);
                 metrics::gauge!("admission_sales").set(running.len() as f64);
                 failing = Failing::default();
                 follow(&ticks, &mut watched, &running, &shutdown);

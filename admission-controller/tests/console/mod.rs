@@ -105,7 +105,7 @@ async fn a_console_receives_heartbeats_while_nothing_changes() {
     controller.act(sale, "close").await;
     let mut all = Socket::open(&controller, "/api/admin/live", "").await.expect("a socket");
     all.hears("sales", |message| message["sales"][0]["status"] == json!("closed")).await;
-    all.hears("beat", |_| true).await;
+    all.hears("heartbeat", |_| true).await;
 }
 
 #[tokio::test]
@@ -299,7 +299,7 @@ async fn a_rehearsal_can_be_stopped_and_ends_with_its_controller() {
     // one begins.
     let (dead, copy) = (uuid::Uuid::new_v4(), controller.sale(json!({})).await);
     sqlx::query(
-        "INSERT INTO rehearsals (id, sale_id, original_id, shoppers, beat_at) VALUES ($1, $2, $3, 5, now() - interval '1 minute')",
+        "INSERT INTO rehearsals (id, sale_id, original_id, shoppers, heartbeat_at) VALUES ($1, $2, $3, 5, now() - interval '1 minute')",
     )
     .bind(dead)
     .bind(copy.0)

@@ -71,7 +71,7 @@ impl Relay {
         let waiting: u64 = backlogs.iter().map(|backlog| backlog.last - backlog.relayed).sum();
         metrics::gauge!("checkout_events_waiting").set(waiting as f64);
         for backlog in backlogs {
-            fairline_server::beat();
+            fairline_server::report_alive();
             if let Err(error) = self.relay_sale(backlog).await {
                 metrics::counter!("checkout_relay_failures_total").increment(1);
                 warn!(sale = %backlog.sale, %error, "relay events failed; it will be retried");

@@ -47,8 +47,9 @@ async fn a_worker_serves_its_health_and_metrics_and_no_purchase() {
         let answer = call(test.checkout, "GET", path, &[], "").await.expect("an answer");
         assert_eq!(answer.status, 200, "{path}");
     }
-    let beats: i64 = sqlx::query_scalar("SELECT count(*) FROM checkouts").fetch_one(&test.pool).await.expect("beats");
-    assert_eq!(beats, 0, "controllers count only processes that serve");
+    let heartbeats: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM checkouts").fetch_one(&test.pool).await.expect("heartbeats");
+    assert_eq!(heartbeats, 0, "controllers count only processes that serve");
 
     let serving = test.one_more_as(Role::Serve).await;
     assert_eq!(test.purchase_at(serving, &shopper, 1).await.expect("an answer").status, 201);

@@ -47,4 +47,4 @@ pub use secret::Secret;
 pub use serve::{ServeLimits, serve};
 pub use shutdown::Shutdown;
 pub use start::StartError;
-pub use watchdog::{Rounds, beat, caught};
+pub use watchdog::{Rounds, caught, report_alive};

@@ -27,7 +27,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 struct Watched {
     name: &'static str,
-    beat_at: Mutex<Instant>,
+    heartbeat_at: Mutex<Instant>,
     is_well: AtomicBool,
 }
 
@@ -40,9 +40,9 @@ tokio::task_local! {
 }
 
 /// Reports progress of the calling loop. Does nothing outside of a watched loop.
-pub fn beat() {
+pub fn report_alive() {
     let _ = WATCHED.try_with(|watched| {
-        *watched.beat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *watched.heartbeat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         watched.is_well.store(true, Ordering::Release);
     });
 }
@@ -64,8 +64,8 @@ fn restarts(name: &'static str, why: &str) {
 }
 
 impl Watched {
-    fn beat_at(&self) -> Instant {
-        *self.beat_at.lock().unwrap_or_else(PoisonError::into_inner)
+    fn heartbeat_at(&self) -> Instant {
+        *self.heartbeat_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,15 +77,16 @@ impl Watchdogs {
     }
 
     fn watch(&self, name: &'static str) -> Arc<Watched> {
-        let watched = Arc::new(Watched { name, beat_at: Mutex::new(Instant::now()), is_well: AtomicBool::new(true) });
+        let watched =
+            Arc::new(Watched { name, heartbeat_at: Mutex::new(Instant::now()), is_well: AtomicBool::new(true) });
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(watched.clone());
         watched
     }
 }
 
 impl Shutdown {
-    /// Runs a loop until shutdown. It reports progress by [`Self::rounds`] or [`beat`]. If it does
-    /// not for `limit`, panics or ends, it is restarted. Shutdown waits for it, as for any
+    /// Runs a loop until shutdown. It reports progress by [`Self::rounds`] or [`report_alive`]. If
+    /// it does not for `limit`, panics or ends, it is restarted. Shutdown waits for it, as for any
     /// task.
     pub fn keep<F, L>(&self, name: &'static str, limit: Duration, start: F)
     where
@@ -95,11 +96,11 @@ impl Shutdown {
         let (shutdown, watched) = (self.clone(), self.watchdogs().watch(name));
         self.spawn(async move {
             while !shutdown.is_triggered() {
-                *watched.beat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                *watched.heartbeat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
                 let running = WATCHED.scope(watched.clone(), start(shutdown.clone()));
                 let mut task = tokio::spawn(fairline_telemetry::carried(running));
                 let why = loop {
-                    let stands_still_at = watched.beat_at() + limit;
+                    let stands_still_at = watched.heartbeat_at() + limit;
                     tokio::select! {
                         ended = &mut task => match ended {
                             Ok(()) => break "it ended".to_owned(),
@@ -112,7 +113,7 @@ impl Shutdown {
                                 let _ = task.await;
                                 return;
                             }
-                            if watched.beat_at().elapsed() >= limit {
+                            if watched.heartbeat_at().elapsed() >= limit {
                                 task.abort();
                                 let _ = tokio::time::timeout(limit, &mut task).await;
                                 break format!("it stood still for {} s", limit.as_secs());
@@ -153,7 +154,7 @@ impl Rounds {
             _ = self.interval.tick() => {}
             () = self.shutdown.triggered() => return false,
         }
-        beat();
+        report_alive();
         true
     }
 }

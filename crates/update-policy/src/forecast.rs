@@ -102,7 +102,8 @@ pub struct Flow {
     taken: f64,
     /// Seconds in which admissions were possible and none was made.
     idle_s: f64,
-    /// Since the last beat: admissions, recalls, departures less returns in time, and units taken.
+    /// Since the last update: admissions, recalls, departures less returns in time, and units
+    /// taken.
     admitted: f64,
     recalled: f64,
     departed: f64,

@@ -23,7 +23,7 @@ use crate::{
 
 /// How long a disconnected shopper keeps the place.
 pub const GRACE: Duration = Duration::from_secs(3);
-const BEAT_MS: u64 = 500;
+const CHECK_EVERY_MS: u64 = 500;
 const GONE_MS: u64 = 100;
 const ROLL_CALL_MS: u64 = 750;
 const ATTEMPTS: u32 = 3;
@@ -99,7 +99,7 @@ impl Shared {
     }
 
     /// Opens the room, and runs its upkeep.
-    pub async fn beat(self) {
+    pub async fn check_room(self) {
         let mut expected = Revision::default();
         loop {
             match self.room() {
@@ -115,7 +115,7 @@ impl Shared {
                     self.busy(-1);
                 }
             }
-            self.sleep(BEAT_MS).await;
+            self.sleep(CHECK_EVERY_MS).await;
         }
     }
 

@@ -168,7 +168,7 @@ impl World {
         if is_node(process) {
             own.inside = Rc::default();
             let shared = self.shared(process);
-            self.spawn(process, 0, Box::pin(shared.clone().beat()));
+            self.spawn(process, 0, Box::pin(shared.clone().check_room()));
             self.spawn(process, 1, Box::pin(shared.clone().follow()));
             self.spawn(process, 2, Box::pin(shared.clone().call_roll()));
             self.spawn(process, 3, Box::pin(shared.report_gone()));

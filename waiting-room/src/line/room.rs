@@ -341,7 +341,7 @@ impl Room {
     }
 
     /// Updates the flow estimate, `elapsed` after the last call.
-    pub(crate) fn beat(&self, elapsed: Duration) {
+    pub(crate) fn update_flow(&self, elapsed: Duration) {
         let mut line = self.write();
         let (waiting, status) = (line.view.waiting(), line.card.status);
         line.flow.passed(elapsed, waiting, status);

@@ -29,7 +29,7 @@ use crate::line::{
 };
 
 /// Interval between checks for new sales and missed changes, and between updates of the rates.
-const BEAT: Duration = Duration::from_millis(500);
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 /// Interval between checks of a resting room, which receives changes, too.
 const RESTING_CHECKED_EVERY: Duration = Duration::from_secs(30);
 /// Interval at which a node reports its connected shoppers; shorter if the grace period is short.
@@ -99,14 +99,14 @@ pub(crate) struct Follower {
 impl Follower {
     pub(crate) fn start(self, shutdown: &Shutdown) {
         let follower = Arc::new(self);
-        let [follows, beats, finds, answers, reports] = std::array::from_fn(|_| follower.clone());
+        let [follows, checks, finds, answers, reports] = std::array::from_fn(|_| follower.clone());
         shutdown.keep("changes", STALLED_AFTER, move |shutdown| {
             let follower = follows.clone();
             async move { follower.follow(&shutdown).await }
         });
         shutdown.keep("rooms", STALLED_AFTER, move |shutdown| {
-            let follower = beats.clone();
-            async move { follower.beat(&shutdown).await }
+            let follower = checks.clone();
+            async move { follower.check_rooms(&shutdown).await }
         });
         shutdown.keep("new-rooms", STALLED_AFTER, move |shutdown| {
             let follower = finds.clone();
@@ -127,9 +127,9 @@ impl Follower {
         let mut inbox = self.reader.inbox();
         let (mut changes, mut subscriptions) = (RoomCalls::default(), FuturesUnordered::new());
         loop {
-            fairline_server::beat();
+            fairline_server::report_alive();
             let event = tokio::select! {
-                event = timeout(BEAT, inbox.next()) => event,
+                event = timeout(CHECK_EVERY, inbox.next()) => event,
                 _ = changes.ended() => continue,
                 Some(()) = subscriptions.next() => continue,
                 () = shutdown.triggered() => return,
@@ -163,8 +163,8 @@ impl Follower {
     }
 
     /// Finds unreachable lines and missed changes, and updates the rates.
-    async fn beat(&self, shutdown: &Shutdown) {
-        let mut rounds = shutdown.rounds(BEAT);
+    async fn check_rooms(&self, shutdown: &Shutdown) {
+        let mut rounds = shutdown.rounds(CHECK_EVERY);
         let mut last = Instant::now();
         let mut seen: HashMap<SaleId, (Revision, Instant)> = HashMap::new();
         let mut checks = RoomCalls::default();
@@ -183,7 +183,7 @@ impl Follower {
             let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed();
             seen.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in self.rooms.all() {
-                room.beat(elapsed);
+                room.update_flow(elapsed);
                 let known = seen.get(&room.sale);
                 if known
                     .is_some_and(|(_, at)| room.is_in_touch() && room.rests() && at.elapsed() < RESTING_CHECKED_EVERY)
@@ -198,7 +198,7 @@ impl Follower {
 
     /// Opens the rooms of new sales, and closes those of sales that are over.
     async fn find(&self, shutdown: &Shutdown) {
-        let mut rounds = shutdown.rounds(BEAT);
+        let mut rounds = shutdown.rounds(CHECK_EVERY);
         let mut calls = RoomCalls::default();
         loop {
             tokio::select! {
@@ -314,15 +314,15 @@ impl Follower {
     /// Reports shoppers whose last tab has closed; at shutdown, all of them.
     async fn report_gone(&self, shutdown: &Shutdown) {
         let mut stopped_at = None;
-        let mut beat = interval(REPORT_GONE_EVERY);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut timer = interval(REPORT_GONE_EVERY);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut calls = RoomCalls::default();
         loop {
             tokio::select! {
-                _ = beat.tick() => {}
+                _ = timer.tick() => {}
                 _ = calls.ended() => continue,
             }
-            fairline_server::beat();
+            fairline_server::report_alive();
             let rooms = self.rooms.all();
             if shutdown.is_triggered() {
                 let since = stopped_at.get_or_insert_with(Instant::now).elapsed();

@@ -52,7 +52,7 @@ impl Upkeep {
     async fn learn_draw(&self, room: &Room) {
         match self.store.numbers(room.sale).await {
             Ok(numbers) => room.draw(numbers),
-            // The next beat finds the line unreachable and reloads it with the numbers.
+            // The next check finds the line unreachable and reloads it with the numbers.
             Err(error) => {
                 warn!(sale = %room.sale, %error, "read draw failed");
                 room.set_in_touch(false);
@@ -79,7 +79,7 @@ impl Upkeep {
     async fn present(&self, room: &Room, tickets: &[Ticket]) {
         for tickets in tickets.chunks(PRESENTED_AT_ONCE) {
             if let Err(error) = resume(&self.store, room, tickets).await {
-                // The next beat finds the line unreachable or changed, and presents all tickets
+                // The next check finds the line unreachable or changed, and presents all tickets
                 // again.
                 warn!(sale = %room.sale, %error, tickets = tickets.len(), "present tickets to the line failed");
                 room.set_in_touch(false);

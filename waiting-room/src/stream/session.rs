@@ -13,7 +13,7 @@ use super::wait_metrics;
 use crate::line::room::Tab;
 
 /// How often an otherwise idle stream checks its place.
-const BEAT: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// One tab of one shopper. Dropping it closes the tab.
 pub(crate) struct Session {
@@ -47,7 +47,7 @@ impl Session {
             tokio::select! {
                 _ = self.turn.changed() => {}
                 _ = self.in_touch.changed() => {}
-                () = sleep(BEAT), if !self.sent.over() => {}
+                () = sleep(CHECK_EVERY), if !self.sent.over() => {}
             }
         }
     }

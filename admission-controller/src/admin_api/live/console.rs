@@ -18,7 +18,7 @@ const READ_EVERY: Duration = Duration::from_millis(500);
 /// How often the session and the connection are checked.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// Without a change for this long, a console receives a heartbeat, so that silence means a fault.
-const BEAT_EVERY: Duration = Duration::from_secs(5);
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 /// A browser that accepts no message for this long is gone.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// The close code when a session has ended.
@@ -44,8 +44,8 @@ struct SentState {
 impl Console {
     pub(super) async fn run(self, mut socket: WebSocket) {
         let shutdown = self.live.consoles.shutdown.clone();
-        let mut beat = interval(READ_EVERY);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut timer = interval(READ_EVERY);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut sent, mut checked_at, mut sent_at) = (SentState::default(), Instant::now(), Instant::now());
         let close = loop {
             tokio::select! {
@@ -54,7 +54,7 @@ impl Console {
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                     Some(Ok(_)) => continue,
                 },
-                _ = beat.tick() => {}
+                _ = timer.tick() => {}
             }
             if checked_at.elapsed() >= CHECK_EVERY {
                 checked_at = Instant::now();
@@ -70,8 +70,8 @@ impl Console {
             let mut next = sent.clone();
             let Ok(mut updates) = self.updates(&mut next).await else { continue };
             sent = next;
-            if updates.is_empty() && sent_at.elapsed() >= BEAT_EVERY {
-                updates.extend(serde_json::to_string(&LiveUpdate::Beat));
+            if updates.is_empty() && sent_at.elapsed() >= HEARTBEAT_EVERY {
+                updates.extend(serde_json::to_string(&LiveUpdate::Heartbeat));
             }
             if !updates.is_empty() {
                 sent_at = Instant::now();

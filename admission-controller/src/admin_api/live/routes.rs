@@ -65,8 +65,8 @@ async fn samples(
 /// Open a WebSocket with live updates, as JSON: `{"type":"sales"}` whenever a sale changes; of one
 /// sale, `{"type":"stage"}` first (whether it can be rehearsed here), `{"type":"sale"}`,
 /// `{"type":"samples"}` with the new ones, and `{"type":"rehearsal"}`. After five seconds without a
-/// change, `{"type":"beat"}`: a client that receives nothing for much longer shows that its data
-/// may be outdated.
+/// change, `{"type":"heartbeat"}`: a client that receives nothing for much longer shows that its
+/// data may be outdated.
 #[utoipa::path(get, path = "/api/admin/live", params(Subject), security(("admin" = [])), responses(
     (status = 101, description = "The WebSocket is open. It is closed with 4401 when the session ends."),
     (status = 403, description = "The page belongs to another site.", body = ProblemBody),

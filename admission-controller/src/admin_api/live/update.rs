@@ -63,5 +63,5 @@ pub(crate) enum LiveUpdate {
         rehearsal: Rehearsal,
     },
     /// Nothing has changed.
-    Beat,
+    Heartbeat,
 }

@@ -21,7 +21,7 @@ pub(crate) struct RequestStats {
     pub(crate) slow: u32,
 }
 
-/// The outcomes of requests since the last beat.
+/// The outcomes of requests since the last heartbeat.
 #[derive(Debug, Default)]
 struct Counts {
     answered: AtomicU32,

@@ -20,7 +20,8 @@ const STARTED_KEEPS_HOLD_S: f64 = 120.0;
 /// The same while the gateway does not answer, which is not the shopper's fault. An older payment
 /// without a known authorisation is given up.
 pub(crate) const UNANSWERED_KEEPS_HOLD_S: f64 = 900.0;
-/// A report that the gateway is down is valid for this long after the last beat of its process.
+/// A report that the gateway is down is valid for this long after the last heartbeat of its
+/// process.
 const DOWN_VALID_FOR_S: f64 = 10.0;
 
 /// Whether no payment keeps an expired hold. An authorised payment keeps it until it ends, and a
@@ -31,7 +32,7 @@ macro_rules! no_payment_keeps_it {
         concat!(
             "NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id AND (state = 'authorised' \
              OR state = 'started' AND created_at > now() - make_interval(secs => CASE WHEN gateway_ref IS NULL \
-                OR EXISTS (SELECT FROM checkouts WHERE gateway_down AND beat_at > now() - make_interval(secs => ",
+                OR EXISTS (SELECT FROM checkouts WHERE gateway_down AND heartbeat_at > now() - make_interval(secs => ",
             $believed_seconds,
             ")) THEN ",
             $unanswered_seconds,

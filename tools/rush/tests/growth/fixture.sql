@@ -31,7 +31,7 @@ INSERT INTO sales (id, slug, name, price_minor, currency, rate_cap_per_s, token_
     FROM generate_series(0, 10000) AS n;
 INSERT INTO lines (id, sale_id, epoch, published_status, recorded_status, ticked_at, highest_ordinal, granted, cursor, joined)
     SELECT id, id, CASE status WHEN 'open' THEN 0 ELSE 1 END, status, status, least(coalesce(ends_at, now()), now()), 0, 0, 0, 0 FROM sales;
-INSERT INTO rehearsals (id, sale_id, original_id, shoppers, state, started_at, beat_at, ended_at, report)
+INSERT INTO rehearsals (id, sale_id, original_id, shoppers, state, started_at, heartbeat_at, ended_at, report)
     SELECT gen_random_uuid(), id, rehearsal_of, 1000, 'passed', opens_at, ends_at, ends_at, '{}' FROM sales WHERE rehearsal_of IS NOT NULL;
 INSERT INTO accounts (id, address, created_at, seen_at)
     SELECT pg_temp.id('account', n), 'a' || n || '@example.org', now() - interval '300 days', now() - (n % 360) * interval '1 day' FROM generate_series(1, :rows) AS n;

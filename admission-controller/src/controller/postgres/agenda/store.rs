@@ -33,7 +33,7 @@ const AGENDA: &str = "SELECT total, stock.promised, held, sold, admit_now, ARRAY
     CROSS JOIN LATERAL (SELECT count(*) AS known, count(*) FILTER (WHERE here) AS here, \
         coalesce(sum(answered) FILTER (WHERE here), 0) AS answered, \
         coalesce(sum(failed) FILTER (WHERE here), 0) AS failed, coalesce(sum(slow) FILTER (WHERE here), 0) AS slow \
-        FROM (SELECT *, beat_at > clock_timestamp() - make_interval(secs => $5) AS here FROM checkouts) AS heartbeats) AS heartbeats \
+        FROM (SELECT *, heartbeat_at > clock_timestamp() - make_interval(secs => $5) AS here FROM checkouts) AS heartbeats) AS heartbeats \
     WHERE stock.sale_id = $1";
 
 impl LockedSale {
