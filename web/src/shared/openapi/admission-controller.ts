@@ -118,11 +118,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Open a WebSocket with live updates, as JSON: `{"type":"sales"}` whenever a sale changes;
-         * of one sale, `{"type":"stage"}` first (whether it can be rehearsed here),
-         * `{"type":"sale"}`, `{"type":"samples"}` with the new ones, and `{"type":"rehearsal"}`.
-         * After five seconds without a change, `{"type":"heartbeat"}`: a client that receives
-         * nothing for much longer shows that its data may be outdated.
+         * Open a WebSocket with live updates, as JSON: `{"type":"sales"}` whenever a sale changes; of one
+         *     sale, `{"type":"stage"}` first (whether it can be rehearsed here), `{"type":"sale"}`,
+         *     `{"type":"samples"}` with the new ones, and `{"type":"rehearsal"}`. After five seconds without a
+         *     change, `{"type":"heartbeat"}`: a client that receives nothing for much longer shows that its
+         *     data may be outdated.
          */
         get: operations["live"];
         put?: never;
