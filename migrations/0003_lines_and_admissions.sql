@@ -143,10 +143,10 @@ CREATE INDEX admissions_promised_by_visitor ON admissions (visitor) WHERE state 
 CREATE INDEX admissions_claimed ON admissions (sale_id, claimed_at) WHERE claimed_at IS NOT NULL;
 CREATE INDEX admissions_left ON admissions (sale_id, left_at) WHERE left_at IS NOT NULL;
 -- What is to be published is nearly always to be recorded, too.
-CREATE INDEX admissions_to_tell ON admissions (line_id, issued_at)
+CREATE INDEX admissions_to_publish ON admissions (line_id, issued_at)
     WHERE published_state IS DISTINCT FROM state OR recorded_state <> state;
 -- After a new epoch, which rewrites no admission.
-CREATE INDEX admissions_live_to_tell ON admissions (line_id, published_epoch) WHERE state = 'promised';
+CREATE INDEX admissions_live_to_publish ON admissions (line_id, published_epoch) WHERE state = 'promised';
 -- For retention: rows that still name a visitor, by age.
 CREATE INDEX admissions_to_unlink ON admissions (issued_at)
     WHERE visitor <> '\x00000000000000000000000000000000' AND state <> 'promised';

@@ -152,8 +152,8 @@ fn needs(of: &Settings) -> Needs {
     let messages_per_s = shoppers * measured::MESSAGES_PER_S;
     let waits_s = of.sell_s as f64;
     let heartbeats = shoppers * waits_s / assumed::HEARTBEAT_EVERY_S;
-    let said = messages_per_s * waits_s * assumed::MESSAGE_BYTES + heartbeats * assumed::HEARTBEAT_BYTES;
-    let gigabytes_out = (shoppers * measured::PAGE_BYTES + said) / 1e9;
+    let sent = messages_per_s * waits_s * assumed::MESSAGE_BYTES + heartbeats * assumed::HEARTBEAT_BYTES;
+    let gigabytes_out = (shoppers * measured::PAGE_BYTES + sent) / 1e9;
     Needs {
         waiting_rooms,
         waiting_room_mb: (assumed::PROCESS_BYTES + each * (measured::ROOM_BYTES + assumed::KERNEL_BYTES)) / 1e6,

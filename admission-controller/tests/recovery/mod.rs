@@ -56,7 +56,7 @@ async fn a_second_turn_survives_a_loss_of_redis_and_delays_no_other() {
             controller.line.claim(ticket).await.expect("claimed");
         }
         controller
-            .until("both claims to be heard", async || {
+            .until("both claims to be handled", async || {
                 count(&controller, "SELECT count(*) FROM admissions WHERE claimed_at IS NOT NULL").await == 2
             })
             .await;

@@ -140,7 +140,7 @@ async fn authorised_without_an_answer(gateway: SocketAddr, test: &TestCheckout, 
         "amount=1234&currency=eur&payment_method_types[]=card&capture_method=manual&confirm=true&metadata[payment]={payment}\
          &payment_method_data[type]=card&payment_method_data[card][token]=tok_visa"
     );
-    post(gateway, "/v1/payment_intents", &format!("{payment}-unheard"), &form).await["id"]
+    post(gateway, "/v1/payment_intents", &format!("{payment}-unreported"), &form).await["id"]
         .as_str()
         .expect("an id")
         .to_owned()

@@ -36,8 +36,8 @@ pub(super) fn of_products(products: &[Value]) -> String {
 pub(super) fn of_product(product: &Value) -> String {
     let mut words = String::new();
     // Writing to text can't fail.
-    let mut line = |label: &str, said: &str| {
-        let _ = writeln!(words, "{label:<13}{said}");
+    let mut line = |label: &str, value: &str| {
+        let _ = writeln!(words, "{label:<13}{value}");
     };
     line("product", text(product, "name"));
     line("id", text(product, "id"));

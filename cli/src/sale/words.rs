@@ -21,8 +21,8 @@ pub(super) fn of_sale(sale: &Value) -> String {
     let account = sale["per_account_limit"].as_i64().map_or_else(String::new, |most| format!(", {most} per account"));
     let mut words = String::new();
     // Writing to text can't fail.
-    let mut line = |label: &str, said: String| {
-        let _ = writeln!(words, "{label:<10}{said}");
+    let mut line = |label: &str, value: String| {
+        let _ = writeln!(words, "{label:<10}{value}");
     };
     line("sale", format!("{} ({})", text(sale, "name"), text(sale, "slug")));
     line("id", text(sale, "id").to_owned());
@@ -52,8 +52,8 @@ pub(super) fn of_report(report: &Value) -> String {
         |field: &str| report["waits_s"][field].as_f64().map_or_else(|| "–".to_owned(), |s| format!("{s:.0} s"));
     let mut words = String::new();
     // Writing to text can't fail.
-    let mut line = |label: &str, said: String| {
-        let _ = writeln!(words, "{label:<10}{said}");
+    let mut line = |label: &str, value: String| {
+        let _ = writeln!(words, "{label:<10}{value}");
     };
     line("sale", format!("{} ({})", text(sale, "name"), text(sale, "slug")));
     line("funnel", steps.join(", "));

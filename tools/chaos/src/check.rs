@@ -233,15 +233,15 @@ fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
     let cut_off = evidence.faults.iter().filter(|injected| cuts_off(&injected.fault)).map(|injected| injected.began_us);
     let disconnected = events.iter().filter(|event| matches!(event.what, Happening::Disconnected));
     let begins = cut_off.chain(disconnected.map(|event| event.at_us));
-    let hears = |event: &&&Event| {
+    let is_message = |event: &&&Event| {
         matches!(
             event.what,
-            Happening::Heard | Happening::Place { .. } | Happening::Turn { .. } | Happening::Over { .. }
+            Happening::Received | Happening::Place { .. } | Happening::Turn { .. } | Happening::Over { .. }
         )
     };
     begins
         .map(|from| {
-            let till = events.iter().filter(hears).map(|event| event.at_us).find(|at_us| *at_us > from);
+            let till = events.iter().filter(is_message).map(|event| event.at_us).find(|at_us| *at_us > from);
             (from, till.unwrap_or(i64::MAX))
         })
         .collect()

@@ -107,7 +107,7 @@ pub struct Recovery {
     /// Whether servers had to agree on a new primary.
     pub is_fail_over: bool,
     /// From the end of the last fault (for fail-overs, from their beginning) until a ticket was
-    /// admitted anew and a shopper heard of the line; none, if no shopper waited.
+    /// admitted anew and a shopper received a message; none, if no shopper waited.
     pub flows_after_s: Option<f64>,
     /// Until every service said that it is ready.
     pub ready_after_s: f64,
@@ -367,11 +367,11 @@ impl Running<'_> {
         true
     }
 
-    /// When a ticket was first admitted anew, and some shopper heard of the line, after a moment.
+    /// When a ticket was first admitted anew, and some shopper received a message, after a moment.
     async fn flows_after(&mut self, moment_us: i64) -> Option<i64> {
-        let heard_us = self.watch.heard_after(moment_us)?;
+        let message_us = self.watch.message_after(moment_us)?;
         let admitted_us = self.books.admitted_after(moment_us).await.ok()??;
-        Some(admitted_us.max(heard_us))
+        Some(admitted_us.max(message_us))
     }
 
     /// Starts services again that have ended by themselves, as whatever runs them would.

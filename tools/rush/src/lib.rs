@@ -119,7 +119,7 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
     let seed = settings.seed.unwrap_or_else(|| Dice::new(now_us().cast_unsigned(), 0).below(1 << 32));
     let screen = Screen::new(Instant::now(), settings.quiet);
     let shoppers = counted(settings.shoppers, "shopper", "shoppers");
-    screen.say(&format!("{shoppers} for {} ({}), seed {seed}", card.name, counted(card.total, "unit", "units")));
+    screen.print(&format!("{shoppers} for {} ({}), seed {seed}", card.name, counted(card.total, "unit", "units")));
     let started = Instant::now();
     let guests = guests(settings).await?;
     let lane = guests.as_ref().map(|guests| guests.lane);
@@ -132,7 +132,7 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
 
     let ledger = match &database {
         Some(database) => {
-            screen.say("comparing with the database");
+            screen.print("comparing with the database");
             let ledger = database.settled_ledger(card.id, Duration::from_secs(settings.settle_s)).await;
             ledger.map(Some).map_err(|error| error.to_string())
         }

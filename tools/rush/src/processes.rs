@@ -225,7 +225,7 @@ pub(crate) async fn carry_part() -> Result<(), RushError> {
     let mut seconds = interval(PROGRESS_EVERY);
     let mut ignored = [0; 64];
     loop {
-        let said = tokio::select! {
+        let message = tokio::select! {
             record = records.recv() => match record {
                 Some(record) => FromPart::Record(Box::new(record)),
                 None => break,
@@ -240,19 +240,19 @@ pub(crate) async fn carry_part() -> Result<(), RushError> {
                 Ok(_) => continue,
             },
         };
-        say(&mut stdout, &said).await.map_err(failed)?;
+        write_message(&mut stdout, &message).await.map_err(failed)?;
     }
     while let Ok(event) = happened.try_recv() {
         events.push(event);
     }
     for last in [FromPart::Events(events), FromPart::Lost(crowd.history.lost())] {
-        say(&mut stdout, &last).await.map_err(failed)?;
+        write_message(&mut stdout, &last).await.map_err(failed)?;
     }
-    say(&mut stdout, &FromPart::Progress(crowd.tally.progress())).await.map_err(failed)
+    write_message(&mut stdout, &FromPart::Progress(crowd.tally.progress())).await.map_err(failed)
 }
 
-async fn say(stdout: &mut tokio::io::Stdout, said: &FromPart) -> std::io::Result<()> {
-    let line = serde_json::to_string(said).expect("records have no map with keys other than text");
+async fn write_message(stdout: &mut tokio::io::Stdout, message: &FromPart) -> std::io::Result<()> {
+    let line = serde_json::to_string(message).expect("records have no map with keys other than text");
     stdout.write_all(format!("{line}\n").as_bytes()).await?;
     stdout.flush().await
 }

@@ -14,7 +14,7 @@ use fairline_record::verify::{Fault, Verdict};
 use fairline_sale::{LineOrder, SaleMode};
 use serde::Serialize;
 
-use self::{database::what_the_database_says, shoppers::what_shoppers_saw};
+use self::{database::compare_with_database, shoppers::what_shoppers_saw};
 use crate::{count::counted, ledger::Ledger, messages::AdminSale, record::Record};
 
 /// Maximum sentences of one kind in a report.
@@ -184,7 +184,7 @@ impl Report {
     pub(crate) fn of(evidence: &Evidence<'_>) -> Report {
         let mut report = what_shoppers_saw(evidence);
         match &evidence.ledger {
-            Ok(Some(ledger)) => what_the_database_says(&mut report, evidence, ledger),
+            Ok(Some(ledger)) => compare_with_database(&mut report, evidence, ledger),
             Ok(None) => {}
             Err(error) => report.mismatches.push(format!("the database could not be read: {error}")),
         }

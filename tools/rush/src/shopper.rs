@@ -126,14 +126,14 @@ impl<'a> Shopper<'a> {
         self.connected(cookies);
         loop {
             let acts_at = self.acts_at;
-            let heard = tokio::select! {
-                heard = line.next() => heard,
+            let received = tokio::select! {
+                received = line.next() => received,
                 () = sleep_until(acts_at.unwrap_or_else(Instant::now)), if acts_at.is_some() => {
                     return self.act(&mut line).await;
                 }
             };
-            let step = match heard {
-                Ok(message) => self.hear(message, &mut line).await,
+            let step = match received {
+                Ok(message) => self.handle(message, &mut line).await,
                 Err(lost) => Some(self.lost(lost)),
             };
             if let Some(step) = step {
@@ -185,14 +185,16 @@ impl<'a> Shopper<'a> {
         }
     }
 
-    async fn hear(&mut self, message: LineMessage, line: &mut Line) -> Option<Step> {
+    async fn handle(&mut self, message: LineMessage, line: &mut Line) -> Option<Step> {
         self.backoff = Backoff::default();
         self.note(match &message {
             LineMessage::Place { ordinal } => Happening::Place { ordinal: *ordinal },
             LineMessage::Turn { token } => claims(token)
-                .map_or(Happening::Heard, |claims| Happening::Turn { admission: claims.jti, expires_s: claims.exp }),
+                .map_or(Happening::Received, |claims| Happening::Turn { admission: claims.jti, expires_s: claims.exp }),
             LineMessage::Over { outcome } => Happening::Over { outcome: format!("{outcome:?}") },
-            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting {} => Happening::Heard,
+            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting {} => {
+                Happening::Received
+            }
         });
         match message {
             LineMessage::Sale { sale } => {

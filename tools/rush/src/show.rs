@@ -19,7 +19,7 @@ impl Screen {
     }
 
     /// Prints a sentence on its own line.
-    pub(crate) fn say(&self, sentence: &str) {
+    pub(crate) fn print(&self, sentence: &str) {
         self.write(&format!("{sentence}\n"));
     }
 

@@ -69,7 +69,7 @@ pub struct Profile {
     goes_on: [f64; 3],
     times: [Time; 3],
     /// Probability of leaving explicitly, and the mean time until then at each step, in seconds.
-    says: f64,
+    leaves_explicitly: f64,
     leaves_after_s: [f64; 3],
     /// Whether a shopper can also leave explicitly in checkout.
     gives_back: bool,
@@ -95,7 +95,7 @@ impl Profile {
                 Time { median_s: between(6.0, 18.0), sigma: between(0.6, 1.0) },
                 Time { median_s: between(35.0, 80.0), sigma: between(0.5, 0.9) },
             ],
-            says: between(0.2, 0.7),
+            leaves_explicitly: between(0.2, 0.7),
             leaves_after_s: [5.0, between(10.0, 30.0), between(20.0, 60.0)],
             gives_back: true,
             payment_s: [1.0, between(1.5, 4.0)],
@@ -144,9 +144,9 @@ impl Profile {
             }
             let leaves_after_s = -self.leaves_after_s[at] * (1.0 - dice.random::<f64>()).ln();
             // A shopper who never saw the page can't leave explicitly.
-            let can_say = at > 0 && (at < 2 || self.gives_back);
-            let says = can_say && dice.random::<f64>() < self.says;
-            if says && leaves_after_s < self.limits_s[at] { Step::Leaves(leaves_after_s) } else { Step::FallsSilent }
+            let can_leave = at > 0 && (at < 2 || self.gives_back);
+            let leaves = can_leave && dice.random::<f64>() < self.leaves_explicitly;
+            if leaves && leaves_after_s < self.limits_s[at] { Step::Leaves(leaves_after_s) } else { Step::FallsSilent }
         });
         let [least_s, more_s] = self.payment_s;
         let payment_s = (least_s - more_s * (1.0 - dice.random::<f64>()).ln()).min(30.0);

@@ -16,7 +16,7 @@ use crate::{
     record::{Outcome, Record},
 };
 
-pub(super) fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: &Ledger) {
+pub(super) fn compare_with_database(report: &mut Report, evidence: &Evidence<'_>, ledger: &Ledger) {
     let records = evidence.records;
     let admissions: HashMap<Uuid, &Admission> = ledger.admissions.iter().map(|row| (row.id, row)).collect();
     let holds: HashMap<Uuid, Uuid> = ledger.holds.iter().map(|row| (row.id, row.admission_id)).collect();

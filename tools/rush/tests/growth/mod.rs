@@ -246,9 +246,9 @@ async fn no_loop_reads_old_rows() {
     while seldom(&executed) < 4 {
         assert!(Instant::now() < deadline, "only {} statements in time\n{}", executed.len(), shop.logs());
         sleep(LOOK_EVERY).await;
-        let (more, said) = log.read().await;
+        let (more, read) = log.read().await;
         executed.extend(more);
-        trips.extend(said);
+        trips.extend(read);
     }
     drop(consoles);
 

@@ -183,7 +183,7 @@ impl Pair {
         // Some come late, and some pair.
         self.publication += i64::try_from(self.rng.below(3)).expect("small") - i64::from(self.rng.once_in(9));
         let turns: Vec<(Ordinal, Turn)> = (0..self.rng.below(4)).map(|_| (self.ordinal(), self.turn())).collect();
-        let heard: Vec<(Ordinal, Claim)> = (0..self.rng.below(3))
+        let handled: Vec<(Ordinal, Claim)> = (0..self.rng.below(3))
             .map(|_| (self.ordinal(), if self.rng.once_in(2) { Claim::Claimed } else { Claim::Left }))
             .collect();
         self.card.status = if self.rng.once_in(12) { Status::Closed } else { Status::Open };
@@ -200,7 +200,7 @@ impl Pair {
             granted: self.granted,
             recall_window: RECALL_WINDOW,
             card: &card,
-            handled_claims: &heard,
+            handled_claims: &handled,
             turns: &turns,
         };
         let _ = both!(self, store => publish(&store, &publication, begins));

@@ -412,8 +412,8 @@ impl EventLoop {
             }
         }
         let Some(draining) = &self.draining else { return false };
-        let all_said = draining.left.is_empty();
-        all_said && (self.sockets.is_empty() || now >= draining.since + draining.over + LAST_CLOSE_TIMEOUT)
+        let all_sent = draining.left.is_empty();
+        all_sent && (self.sockets.is_empty() || now >= draining.since + draining.over + LAST_CLOSE_TIMEOUT)
     }
 
     /// Reports the figures as metrics.
