@@ -22,12 +22,12 @@ CREATE TABLE holds (
     created_at   timestamptz NOT NULL DEFAULT now(),
     expires_at   timestamptz NOT NULL,
     cancelled_at timestamptz,
-    -- The account was notified that the hold is about to lapse.
+    -- The account was notified that the hold is about to expire.
     warned       boolean NOT NULL DEFAULT false,
     -- The trace in which the hold began, as a W3C `traceparent`: the sweeper ends holds in the same
     -- trace.
     traceparent  text CHECK (length(traceparent) = 55),
-    CONSTRAINT holds_state_is_known CHECK (state IN ('promised', 'held', 'paid', 'lapsed', 'cancelled')),
+    CONSTRAINT holds_state_is_known CHECK (state IN ('promised', 'held', 'paid', 'expired', 'cancelled')),
     CONSTRAINT holds_quantity_is_positive CHECK (quantity > 0),
     -- Promise 2: an admission token is redeemed at most once.
     CONSTRAINT holds_one_per_admission UNIQUE (admission_id),
@@ -73,7 +73,7 @@ BEGIN
     INSERT INTO shopper_allowances (sale_id, visitor, units, most)
         SELECT made.sale_id, made.visitor, sum(made.quantity), per_shopper_limit FROM made
         JOIN sales ON sales.id = made.sale_id
-        WHERE made.admission_id IS NOT NULL AND made.state NOT IN ('lapsed', 'cancelled')
+        WHERE made.admission_id IS NOT NULL AND made.state NOT IN ('expired', 'cancelled')
         GROUP BY made.sale_id, made.visitor, per_shopper_limit ORDER BY made.sale_id, made.visitor
         ON CONFLICT (sale_id, visitor) DO UPDATE
         SET units = shopper_allowances.units + excluded.units, most = excluded.most, changed_at = now();
@@ -86,7 +86,7 @@ CREATE TRIGGER holds_keep_shopper_allowances AFTER INSERT ON holds
 -- Returned units, and units of a renewed hold.
 CREATE FUNCTION change_shopper_allowance() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NEW.state IN ('lapsed', 'cancelled') THEN
+    IF NEW.state IN ('expired', 'cancelled') THEN
         UPDATE shopper_allowances SET units = units - NEW.quantity, changed_at = now()
             WHERE sale_id = NEW.sale_id AND visitor = NEW.visitor;
     ELSE
@@ -100,7 +100,7 @@ END
 $$;
 CREATE TRIGGER holds_change_shopper_allowances AFTER UPDATE OF state ON holds
     FOR EACH ROW WHEN (NEW.admission_id IS NOT NULL
-        AND (OLD.state IN ('lapsed', 'cancelled')) <> (NEW.state IN ('lapsed', 'cancelled')))
+        AND (OLD.state IN ('expired', 'cancelled')) <> (NEW.state IN ('expired', 'cancelled')))
     EXECUTE FUNCTION change_shopper_allowance();
 
 -- Likewise for accounts, in sales with a limit per account.
@@ -119,10 +119,10 @@ CREATE FUNCTION keep_allowance() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     change integer := 0;
 BEGIN
-    IF TG_OP = 'UPDATE' AND OLD.state NOT IN ('lapsed', 'cancelled') THEN
+    IF TG_OP = 'UPDATE' AND OLD.state NOT IN ('expired', 'cancelled') THEN
         change := change - OLD.quantity;
     END IF;
-    IF NEW.state NOT IN ('lapsed', 'cancelled') THEN
+    IF NEW.state NOT IN ('expired', 'cancelled') THEN
         change := change + NEW.quantity;
     END IF;
     IF change > 0 THEN
@@ -274,7 +274,7 @@ CREATE UNLOGGED TABLE checkouts (
     failed       integer NOT NULL,
     slow         integer NOT NULL,
     -- The payment gateway does not answer this process. Other processes may not have called it
-    -- lately, and must not let holds lapse that wait for it.
+    -- lately, and must not let holds expire that wait for it.
     gateway_down boolean NOT NULL DEFAULT false,
     CONSTRAINT checkouts_count_up CHECK (answered >= failed AND answered >= slow AND failed >= 0 AND slow >= 0)
 ) WITH (fillfactor = 50);

@@ -23,7 +23,7 @@ fairline_server::problem_types! {
     FOREIGN_ORIGIN = FORBIDDEN "foreign-origin" "Origin not allowed" {
         operator: "Add the shop's origin to FAIRLINE_ALLOWED_ORIGINS, or set FAIRLINE_PUBLIC_ORIGINS if the proxy rewrites the Host header.",
     }
-    HOLD_LAPSED = CONFLICT "hold-lapsed" "The hold has expired" {
+    HOLD_EXPIRED = CONFLICT "hold-expired" "The hold has expired" {
         shopper: "Join the line again. Nothing was charged.",
     }
     NO_CHANNEL = UNPROCESSABLE_ENTITY "no-channel" "This way to sign in is not available" {

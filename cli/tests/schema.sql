@@ -2,7 +2,7 @@ CREATE FUNCTION public.change_shopper_allowance() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF NEW.state IN ('lapsed', 'cancelled') THEN
+    IF NEW.state IN ('expired', 'cancelled') THEN
         UPDATE shopper_allowances SET units = units - NEW.quantity, changed_at = now()
             WHERE sale_id = NEW.sale_id AND visitor = NEW.visitor;
     ELSE
@@ -53,10 +53,10 @@ CREATE FUNCTION public.keep_allowance() RETURNS trigger
 DECLARE
     change integer := 0;
 BEGIN
-    IF TG_OP = 'UPDATE' AND OLD.state NOT IN ('lapsed', 'cancelled') THEN
+    IF TG_OP = 'UPDATE' AND OLD.state NOT IN ('expired', 'cancelled') THEN
         change := change - OLD.quantity;
     END IF;
-    IF NEW.state NOT IN ('lapsed', 'cancelled') THEN
+    IF NEW.state NOT IN ('expired', 'cancelled') THEN
         change := change + NEW.quantity;
     END IF;
     IF change > 0 THEN
@@ -79,7 +79,7 @@ BEGIN
     INSERT INTO shopper_allowances (sale_id, visitor, units, most)
         SELECT made.sale_id, made.visitor, sum(made.quantity), per_shopper_limit FROM made
         JOIN sales ON sales.id = made.sale_id
-        WHERE made.admission_id IS NOT NULL AND made.state NOT IN ('lapsed', 'cancelled')
+        WHERE made.admission_id IS NOT NULL AND made.state NOT IN ('expired', 'cancelled')
         GROUP BY made.sale_id, made.visitor, per_shopper_limit ORDER BY made.sale_id, made.visitor
         ON CONFLICT (sale_id, visitor) DO UPDATE
         SET units = shopper_allowances.units + excluded.units, most = excluded.most, changed_at = now();
@@ -262,7 +262,7 @@ CREATE TABLE public.holds (
     CONSTRAINT holds_are_of_an_admission_or_the_shop CHECK (((admission_id IS NULL) = (reserved_as IS NOT NULL))),
     CONSTRAINT holds_quantity_is_positive CHECK ((quantity > 0)),
     CONSTRAINT holds_reference_has_a_bound CHECK (((octet_length(reserved_as) >= 1) AND (octet_length(reserved_as) <= 200))),
-    CONSTRAINT holds_state_is_known CHECK ((state = ANY (ARRAY['promised'::text, 'held'::text, 'paid'::text, 'lapsed'::text, 'cancelled'::text]))),
+    CONSTRAINT holds_state_is_known CHECK ((state = ANY (ARRAY['promised'::text, 'held'::text, 'paid'::text, 'expired'::text, 'cancelled'::text]))),
     CONSTRAINT holds_traceparent_check CHECK ((length(traceparent) = 55)),
     account_id uuid,
     admission_id uuid,
@@ -874,7 +874,7 @@ CREATE INDEX variants_by_sku ON public.variants USING btree (lower(sku) text_pat
 CREATE TRIGGER api_tokens_are_noted AFTER INSERT OR DELETE ON public.api_tokens FOR EACH ROW EXECUTE FUNCTION public.note_change('name', 'role', 'expires_at');
 CREATE TRIGGER audit_is_kept BEFORE DELETE OR UPDATE ON public.audit FOR EACH ROW EXECUTE FUNCTION public.refuse_to_change_the_audit();
 CREATE TRIGGER audit_is_not_emptied BEFORE TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_to_change_the_audit();
-CREATE TRIGGER holds_change_shopper_allowances AFTER UPDATE OF state ON public.holds FOR EACH ROW WHEN (((new.admission_id IS NOT NULL) AND ((old.state = ANY (ARRAY['lapsed'::text, 'cancelled'::text])) <> (new.state = ANY (ARRAY['lapsed'::text, 'cancelled'::text]))))) EXECUTE FUNCTION public.change_shopper_allowance();
+CREATE TRIGGER holds_change_shopper_allowances AFTER UPDATE OF state ON public.holds FOR EACH ROW WHEN (((new.admission_id IS NOT NULL) AND ((old.state = ANY (ARRAY['expired'::text, 'cancelled'::text])) <> (new.state = ANY (ARRAY['expired'::text, 'cancelled'::text]))))) EXECUTE FUNCTION public.change_shopper_allowance();
 CREATE TRIGGER holds_keep_allowances AFTER INSERT OR UPDATE OF state ON public.holds FOR EACH ROW WHEN ((new.account_id IS NOT NULL)) EXECUTE FUNCTION public.keep_allowance();
 CREATE TRIGGER holds_keep_shopper_allowances AFTER INSERT ON public.holds REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION public.keep_shopper_allowances();
 

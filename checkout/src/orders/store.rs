@@ -40,7 +40,7 @@ pub(crate) struct OrderRow {
     pub(crate) state: String,
     pub(crate) created_at: OffsetDateTime,
     pub(crate) expires_at: OffsetDateTime,
-    pub(crate) run_out: bool,
+    pub(crate) is_expired: bool,
     pub(crate) newest_payment: Option<String>,
     // Both are absent for a hold that was just made.
     #[sqlx(default)]
@@ -55,7 +55,7 @@ macro_rules! order_rows {
     ($rest:literal) => {
         concat!(
             "SELECT holds.id, holds.admission_id, holds.sale_id, holds.quantity, holds.amount_minor, holds.currency, holds.state, \
-             holds.created_at, holds.expires_at, holds.expires_at <= now() AS run_out, orders.paid_at, \
+             holds.created_at, holds.expires_at, holds.expires_at <= now() AS is_expired, orders.paid_at, \
              newest.state AS newest_payment, coalesce(newest.refunded_minor, 0) AS refunded_minor, newest.dispute \
              FROM holds LEFT JOIN orders ON orders.id = holds.id LEFT JOIN LATERAL ( \
                 SELECT payments.state, CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE payments.refunded_minor END \
@@ -70,7 +70,7 @@ pub(crate) use order_rows;
 impl OrderRow {
     pub(crate) fn status(&self) -> Result<OrderStatus, StoreError> {
         let payment = self.newest_payment.as_deref().map(PaymentState::try_from).transpose()?;
-        let status = order_status(self.state.as_str().try_into()?, self.run_out, payment);
+        let status = order_status(self.state.as_str().try_into()?, self.is_expired, payment);
         let is_refunded =
             status == OrderStatus::Paid && self.amount_minor > 0 && self.refunded_minor >= self.amount_minor;
         Ok(if is_refunded { OrderStatus::Refunded } else { status })

@@ -110,7 +110,7 @@ impl Payments {
                 Some(code) => PaymentError::Rejected { code },
                 None => PaymentError::Declined,
             }),
-            OrderStatus::Lapsed | OrderStatus::Cancelled => Err(PaymentError::HoldLapsed),
+            OrderStatus::Expired | OrderStatus::Cancelled => Err(PaymentError::HoldExpired),
         }
     }
 

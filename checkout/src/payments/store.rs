@@ -171,7 +171,7 @@ impl Store {
             }
             OrderStatus::PaymentPending => {
                 let waiting = waiting_payment(&mut transaction, order).await?;
-                return Ok(waiting.map_or(Begun::NotNow, |payment| Begun::Waits { payment, in_time: !row.run_out }));
+                return Ok(waiting.map_or(Begun::NotNow, |payment| Begun::Waits { payment, in_time: !row.is_expired }));
             }
             _ => return Ok(Begun::NotNow),
         }
@@ -249,7 +249,7 @@ impl Store {
             HoldState::Promised => {
                 shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
             }
-            HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
+            HoldState::Expired => renew_hold(&mut transaction, payment.order, &hold).await?,
             // Paid with another payment, or given back: this payment has nothing to buy.
             HoldState::Paid | HoldState::Cancelled => false,
         };
@@ -273,7 +273,7 @@ impl Store {
             HoldState::Promised => {
                 shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
             }
-            HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
+            HoldState::Expired => renew_hold(&mut transaction, payment.order, &hold).await?,
             HoldState::Paid | HoldState::Cancelled => false,
         };
         let event = if units_are_there { PaymentEvent::Capture } else { PaymentEvent::OweRefund };

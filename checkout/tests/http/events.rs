@@ -84,7 +84,7 @@ async fn released_units_are_published_with_the_reason() {
     let (_, order) = test.hold(sale).await;
     test.change("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
     let received = listener.receives_kinds(sale, &[Kind::InventoryReserved, Kind::InventoryReleased]).await;
-    assert_eq!((&received[1].data["order_id"], &received[1].data["reason"]), (&json!(order), &json!("lapsed")));
+    assert_eq!((&received[1].data["order_id"], &received[1].data["reason"]), (&json!(order), &json!("expired")));
 
     let sale = test.sale(1).await;
     test.change("UPDATE sales SET mode = 'yield' WHERE id = $1", sale.0).await;

@@ -34,7 +34,7 @@ async fn a_hold_is_given_back_once_and_its_unit_is_free_at_once() {
         assert_eq!(test.stock(sale).await, Stock { total: 3, promised: 1, held: 0, sold: 0 });
     }
     let late = test.pay(&shopper, order, "tok_visa").await;
-    assert_eq!((late.status, late.slug()), (409, "hold-lapsed"));
+    assert_eq!((late.status, late.slug()), (409, "hold-expired"));
     let again = test.purchase(&shopper, 1).await;
     assert_eq!((again.slug(), &again.body["order"]["status"]), ("token-used", &json!("cancelled")));
     let standing =
@@ -54,10 +54,10 @@ async fn paid_pending_and_expired_orders_are_not_given_back() {
     assert_eq!(test.pay(&asked, pending, "tok_no_action").await.status, 202);
     // The bank has approved it, and its money is about to be captured.
     test.change("UPDATE payments SET state = 'authorised', updated_at = now() WHERE hold_id = $1", pending).await;
-    let (late, lapsed) = test.hold(sale).await;
-    test.change("UPDATE holds SET expires_at = now() WHERE id = $1", lapsed).await;
+    let (late, expired) = test.hold(sale).await;
+    test.change("UPDATE holds SET expires_at = now() WHERE id = $1", expired).await;
     for (shopper, order, status) in
-        [(&payer, paid, "paid"), (&asked, pending, "payment_pending"), (&late, lapsed, "lapsed")]
+        [(&payer, paid, "paid"), (&asked, pending, "payment_pending"), (&late, expired, "expired")]
     {
         let answer = give_back(&test, shopper, order).await;
         assert_eq!(
@@ -135,10 +135,10 @@ async fn a_merchant_checkout_redeems_confirms_and_releases() {
     let (_, released) = test.hold(sale).await;
     assert_eq!(as_merchant(&test, "POST", &format!("/api/orders/{released}/cancel"), &Value::Null).await.status, 200);
     assert_eq!(confirm(released, "invoice 3").await.slug(), "not-confirmed");
-    let (late, lapsed) = test.hold(sale).await;
-    test.change("UPDATE holds SET expires_at = now() WHERE id = $1", lapsed).await;
-    test.order_becomes(&late, lapsed, "lapsed").await;
-    assert_eq!(confirm(lapsed, "invoice 4").await.body["status"], json!("paid"));
+    let (late, expired) = test.hold(sale).await;
+    test.change("UPDATE holds SET expires_at = now() WHERE id = $1", expired).await;
+    test.order_becomes(&late, expired, "expired").await;
+    assert_eq!(confirm(expired, "invoice 4").await.body["status"], json!("paid"));
     let (asked, pending) = test.hold(sale).await;
     assert_eq!(test.pay(&asked, pending, "tok_action").await.status, 202);
     assert_eq!(confirm(pending, "invoice 5").await.slug(), "not-confirmed", "it would be paid twice");

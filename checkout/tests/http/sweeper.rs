@@ -36,16 +36,16 @@ async fn a_sale_whose_holds_can_not_expire_delays_no_other() {
     for &hold in &holds[1..] {
         eventually(|| async {
             let state = state_of(&test, hold).await;
-            if state == "lapsed" { Ok(()) } else { Err(state) }
+            if state == "expired" { Ok(()) } else { Err(state) }
         })
         .await;
     }
     assert_eq!(state_of(&test, holds[0]).await, "held", "the control");
-    // Repaired, it lapses as the others did.
+    // Repaired, it expires as the others did.
     test.change("UPDATE stock SET held = 1 WHERE sale_id = $1", sales[0].0).await;
     eventually(|| async {
         let state = state_of(&test, holds[0]).await;
-        if state == "lapsed" { Ok(()) } else { Err(state) }
+        if state == "expired" { Ok(()) } else { Err(state) }
     })
     .await;
 }

@@ -435,10 +435,10 @@ impl TestCheckout {
              OR held + sold > total \
              UNION ALL SELECT format('account %s has %s of %s', account_id, units, most) FROM allowances WHERE units <> ( \
              SELECT coalesce(sum(quantity), 0) FROM holds WHERE holds.sale_id = allowances.sale_id \
-             AND holds.account_id = allowances.account_id AND state NOT IN ('lapsed', 'cancelled')) \
+             AND holds.account_id = allowances.account_id AND state NOT IN ('expired', 'cancelled')) \
              UNION ALL SELECT format('visitor %s has %s of %s', encode(visitor, 'hex'), units, most) FROM shopper_allowances, \
              LATERAL (SELECT coalesce(sum(quantity), 0) AS held FROM holds WHERE holds.sale_id = shopper_allowances.sale_id \
-             AND admission_id IS NOT NULL AND holds.visitor = shopper_allowances.visitor AND state NOT IN ('lapsed', 'cancelled')) AS rows \
+             AND admission_id IS NOT NULL AND holds.visitor = shopper_allowances.visitor AND state NOT IN ('expired', 'cancelled')) AS rows \
              WHERE units < rows.held OR units > rows.held AND NOT EXISTS ( \
              SELECT FROM holds WHERE holds.sale_id = shopper_allowances.sale_id AND visitor = decode(repeat('00', 16), 'hex')) \
              UNION ALL SELECT format('payment %s is %s', payments.id, payments.state) FROM payments \

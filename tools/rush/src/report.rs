@@ -102,8 +102,8 @@ pub struct Report {
     pub closed: u64,
     /// Shoppers whose token expired.
     pub expired: u64,
-    /// Shoppers whose hold lapsed.
-    pub lapsed: u64,
+    /// Shoppers whose hold expired.
+    pub hold_expired: u64,
     /// Shoppers who got a refund.
     pub refunded: u64,
     /// Shoppers who cancelled their orders.

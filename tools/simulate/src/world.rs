@@ -360,7 +360,7 @@ impl World {
                 let mut ledger = self.ledger();
                 ledger.observe(now + ms);
                 ledger.end_idle(now + ms);
-                ledger.lapse_holds(now + ms);
+                ledger.expire_holds(now + ms);
             }
             Event::Run(process, slot) => self.run(*process, *slot),
             Event::Join(process, shoppers) => self.join(*process, shoppers),

@@ -80,7 +80,7 @@ impl Store {
                 WHEN holds.state = 'paid' THEN 'paid' \
                 WHEN newest.state IN ('started', 'authorised') THEN 'payment_pending' \
                 WHEN newest.state IN ('refund_due', 'refunded') THEN 'refunded' \
-                WHEN holds.state IN ('promised', 'held') AND holds.expires_at <= now() THEN 'lapsed' \
+                WHEN holds.state IN ('promised', 'held') AND holds.expires_at <= now() THEN 'expired' \
                 ELSE holds.state END AS status, \
              holds.quantity, holds.amount_minor, holds.currency, coalesce(newest.refunded_minor, 0) AS refunded_minor, \
              coalesce(newest.disputed_minor, 0) AS disputed_minor, newest.dispute, coalesce(newest.gateway_ref, orders.paid_as) AS reference, \

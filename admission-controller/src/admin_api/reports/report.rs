@@ -50,7 +50,7 @@ pub(super) struct OrdersReport {
     /// Orders that a bank disputes or has disputed.
     pub(super) disputed: i64,
     /// Expired holds.
-    pub(super) lapsed: i64,
+    pub(super) expired: i64,
     /// Cancelled holds.
     pub(super) cancelled: i64,
 }
@@ -180,7 +180,7 @@ impl Report {
             ("orders refunded", self.orders.refunded),
             ("units refunded", self.orders.refunded_units),
             ("orders disputed", self.orders.disputed),
-            ("holds lapsed", self.orders.lapsed),
+            ("holds expired", self.orders.expired),
             ("holds cancelled", self.orders.cancelled),
             ("revenue (minor units)", self.revenue_minor),
             ("refunded (minor units)", self.refunded_minor),

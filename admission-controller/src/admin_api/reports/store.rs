@@ -28,7 +28,7 @@ pub struct Bought {
     pub units: i64,
     pub refunded: i64,
     pub refunded_units: i64,
-    pub lapsed: i64,
+    pub expired: i64,
     pub cancelled: i64,
     /// Orders that a bank disputes or has disputed.
     pub disputed: i64,
@@ -79,7 +79,7 @@ impl Store {
              count(*) FILTER (WHERE refunded) AS refunded, \
              coalesce(sum(quantity) FILTER (WHERE refunded), 0)::bigint AS refunded_units, \
              count(*) FILTER (WHERE disputed) AS disputed, \
-             (SELECT count(*) FROM holds WHERE sale_id = $1 AND state = 'lapsed' AND cancelled_at IS NULL) AS lapsed, \
+             (SELECT count(*) FROM holds WHERE sale_id = $1 AND state = 'expired' AND cancelled_at IS NULL) AS expired, \
              (SELECT count(*) FROM holds WHERE sale_id = $1 AND cancelled_at IS NOT NULL) AS cancelled, \
              coalesce(sum(greatest(amount_minor - back_minor - disputed_minor, 0)), 0)::bigint AS revenue_minor, \
              (SELECT coalesce(sum(back_minor), 0) FROM moved)::bigint AS refunded_minor, \

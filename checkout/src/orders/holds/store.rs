@@ -89,7 +89,7 @@ impl Store {
         let has_units = match state {
             HoldState::Held => true,
             HoldState::Promised => shift_hold(&mut transaction, order, &hold, state, HoldEvent::Secure).await?,
-            HoldState::Lapsed => renew_hold(&mut transaction, order, &hold).await?,
+            HoldState::Expired => renew_hold(&mut transaction, order, &hold).await?,
             HoldState::Paid | HoldState::Cancelled => false,
         };
         if !has_units {
@@ -320,7 +320,7 @@ pub(crate) async fn renew_hold(
     order: OrderId,
     hold: &HoldRow,
 ) -> Result<bool, StoreError> {
-    let state = hold_after(HoldState::Lapsed, HoldEvent::Renew)?;
+    let state = hold_after(HoldState::Expired, HoldEvent::Renew)?;
     let renewed: Option<OffsetDateTime> = sqlx::query_scalar(
         "WITH taken AS ( \
             UPDATE stock SET held = held + $3, \

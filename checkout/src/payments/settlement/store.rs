@@ -107,7 +107,7 @@ impl Store {
         match found.status {
             OrderStatus::Cancelled => return Ok(Some(GivenBack::Done(found, withdrawn))),
             OrderStatus::Held | OrderStatus::Promised => {}
-            OrderStatus::Lapsed if withdrawn.0.is_some() => {
+            OrderStatus::Expired if withdrawn.0.is_some() => {
                 transaction.commit().await?;
                 return Ok(Some(GivenBack::Done(found, withdrawn)));
             }

@@ -51,7 +51,7 @@ struct Withdrawal {
 /// What shoppers were notified of, by order.
 #[derive(Default)]
 struct Ends {
-    /// When a page first reported the order as lapsed, cancelled or refunded.
+    /// When a page first reported the order as expired, cancelled or refunded.
     gone_us: HashMap<Uuid, i64>,
     withdrawals: HashMap<Uuid, Vec<Withdrawal>>,
 }
@@ -64,7 +64,7 @@ impl Ends {
         for Event { at_us, what, .. } in events {
             match what {
                 Happening::Order { order, status }
-                    if ["lapsed", "cancelled", "refunded"].contains(&status.as_str()) =>
+                    if ["expired", "cancelled", "refunded"].contains(&status.as_str()) =>
                 {
                     ends.gone_us.entry(*order).or_insert(*at_us);
                 }

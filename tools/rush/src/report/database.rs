@@ -128,7 +128,7 @@ pub(super) fn compare_with_database(report: &mut Report, evidence: &Evidence<'_>
 /// Visitors who bought or hold more units than the limit.
 fn over_the_limit(ledger: &Ledger, limit: u32) -> u64 {
     let mut units: HashMap<&str, i64> = HashMap::new();
-    for hold in ledger.holds.iter().filter(|hold| !matches!(hold.state.as_str(), "lapsed" | "cancelled")) {
+    for hold in ledger.holds.iter().filter(|hold| !matches!(hold.state.as_str(), "expired" | "cancelled")) {
         *units.entry(hold.visitor.as_str()).or_default() += i64::from(hold.quantity);
     }
     units.values().filter(|units| limit > 0 && **units > i64::from(limit)).count() as u64

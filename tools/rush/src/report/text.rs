@@ -17,7 +17,7 @@ impl fmt::Display for Report {
             self.sold_out,
             self.closed,
             self.expired,
-            self.lapsed,
+            self.hold_expired,
             self.refunded,
             self.left,
             self.lids_closed,

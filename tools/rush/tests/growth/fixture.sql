@@ -47,7 +47,7 @@ INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity,
 INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, state, created_at, expires_at, account_id)
     SELECT pg_temp.id('hold', n), pg_temp.id('admission', n), pg_temp.id('sale', sale),
     CASE WHEN at < now() - interval '365 days' AND n > :due THEN '\x00000000000000000000000000000000' ELSE pg_temp.visitor(n) END,
-    1, 4900, 'EUR', CASE WHEN n % 7 = 0 AND n % 50 > 0 THEN 'lapsed' ELSE 'paid' END, at, at + interval '300 seconds',
+    1, 4900, 'EUR', CASE WHEN n % 7 = 0 AND n % 50 > 0 THEN 'expired' ELSE 'paid' END, at, at + interval '300 seconds',
     CASE WHEN at >= now() - interval '365 days' AND n % 2 = 0 THEN pg_temp.id('account', n) END
     FROM (SELECT n, pg_temp.sale(n) AS sale,
         CASE WHEN n <= :due THEN now() - interval '400 days' ELSE pg_temp.at(pg_temp.sale(n)) - (n % 3000) * interval '1 second' END AS at

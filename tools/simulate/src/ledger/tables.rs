@@ -61,10 +61,10 @@ pub struct Hold {
     pub quantity: u32,
     /// When it expires.
     pub until: OffsetDateTime,
-    /// It is neither paid nor lapsed.
+    /// It is neither paid nor expired.
     pub open: bool,
     /// Its units went back.
-    pub lapsed: bool,
+    pub expired: bool,
 }
 
 /// A ticket that was removed from the line, or is to be served before all others.

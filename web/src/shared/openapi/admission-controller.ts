@@ -1829,7 +1829,7 @@ export interface components {
          * @description The status of an order, as the shopper sees it.
          * @enum {string}
          */
-        OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded" | "cancelled";
+        OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "expired" | "refunded" | "cancelled";
         /** @description Orders and holds. */
         OrdersReport: {
             /**
@@ -1846,7 +1846,7 @@ export interface components {
              * Format: int64
              * @description Expired holds.
              */
-            lapsed: number;
+            expired: number;
             /** Format: int64 */
             paid: number;
             /**

@@ -628,7 +628,7 @@ export interface components {
          * @description The status of an order, as the shopper sees it.
          * @enum {string}
          */
-        OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded" | "cancelled";
+        OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "expired" | "refunded" | "cancelled";
         /** @description The status of an order. */
         OrderStatusView: {
             /**
