@@ -67,7 +67,7 @@ CREATE TABLE lines (
     -- The last period in which pages could not claim their turns, since Redis or all controllers
     -- were down.
     away_from        timestamptz,
-    away_till        timestamptz,
+    away_until        timestamptz,
     -- Of a sale's own line: the sale is closed, and Redis and the record have everything. It is not
     -- ticked again.
     settled          boolean NOT NULL DEFAULT false,

@@ -316,7 +316,7 @@ CREATE TABLE public.lines (
     admit_now integer DEFAULT 0 NOT NULL,
     admitted bigint DEFAULT 0 NOT NULL,
     away_from timestamp with time zone,
-    away_till timestamp with time zone,
+    away_until timestamp with time zone,
     cursor bigint DEFAULT 0 NOT NULL,
     draw_key bytea,
     drawn bigint,

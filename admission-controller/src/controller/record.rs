@@ -62,7 +62,7 @@ impl Recorder {
     }
 
     /// What the line is queried for before a draw: the tickets up to the last one in it.
-    pub(crate) fn wants_tickets_till(&self, pool: Ordinal) -> Option<RecordQuery> {
+    pub(crate) fn wants_tickets_up_to(&self, pool: Ordinal) -> Option<RecordQuery> {
         self.wants().map(|wanted| RecordQuery { up_to: Some(pool), history_after: None, ..wanted })
     }
 

@@ -253,7 +253,7 @@ impl Ledger {
         if let Some(noted) = own.noted {
             (tables.row.memory, tables.row.last_decision) = (noted.memory, noted.last_decision);
             (tables.row.ticked_at, tables.row.observed_at) = (noted.ticked_at, noted.observed_at);
-            (tables.row.away_from, tables.row.away_till) = noted.away;
+            (tables.row.away_from, tables.row.away_until) = noted.away;
             self.settled = noted.settled;
         }
         for (at, entry) in own.entries {

@@ -105,7 +105,7 @@ pub fn row(terms: &Terms) -> SaleRow {
         ticked_at: begin() - time::Duration::HOUR,
         observed_at: begin() - time::Duration::HOUR,
         away_from: None,
-        away_till: None,
+        away_until: None,
         last_decision: None,
         inside: 0,
         orders: 0,

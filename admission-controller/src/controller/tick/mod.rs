@@ -363,7 +363,7 @@ impl<L: Ledger> Ticker<L> {
         let removes = agenda.unpublished_removals || lines.iter().any(|line| line.takes_out || !line.again.is_empty());
         let stale = rest.is_none() && known.published_at.is_none_or(|at| self.clock.since(at) > PUBLISHED_AGAIN);
         let publishes = moved || removes || agenda.unpublished || agenda.unsigned || republishes || stale;
-        let ticked = Ticked { memory: memory.as_ref(), why: &plan.why, observed_till: plan.observed_till, settled };
+        let ticked = Ticked { memory: memory.as_ref(), why: &plan.why, observed_until: plan.observed_until, settled };
         sale.note(&ticked).await?;
         let mut done = Vec::with_capacity(lines.len());
         for TickLine { at, record, seen, again, .. } in lines {

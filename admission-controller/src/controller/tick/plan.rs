@@ -43,7 +43,7 @@ pub(super) struct Plan {
     pub(super) decision: Option<Decision>,
     /// Extra admissions that an operator has requested.
     pub(super) at_once: u32,
-    pub(super) observed_till: Option<OffsetDateTime>,
+    pub(super) observed_until: Option<OffsetDateTime>,
     /// What limits admissions.
     pub(super) why: String,
     visits: Visits,
@@ -64,7 +64,7 @@ impl<L: Ledger> Ticker<L> {
         // tick afterwards.
         if matches!(sale.row.stored_status(), Status::Open | Status::Paused) {
             let (visits, till) = sale.visits().await?;
-            (plan.visits, plan.observed_till) = (visits, Some(till));
+            (plan.visits, plan.observed_until) = (visits, Some(till));
         }
         let lacks_draw = |line: &TickLine| sale.lines[line.at].drawn().is_some_and(|(pool, _)| pool != line.seen.drawn);
         plan.why = if sale.row.stored_status() != Status::Open || lifecycle::has_ended(sale.row.now, sale.row.ends_at) {

@@ -273,7 +273,7 @@ impl Locked for Session {
     async fn lapse(&mut self, claims_age: Duration) -> Result<bool, StoreError> {
         self.statement(move |own, ledger, now| {
             let closed = own.sale.row.stored_status() == Status::Closed;
-            let (from, till) = (own.sale.row.away_from, own.sale.row.away_till);
+            let (from, till) = (own.sale.row.away_from, own.sale.row.away_until);
             let excuses = !ledger.bugs.has(Bug::OutagesCount);
             let ignores_claims = ledger.bugs.has(Bug::ClaimsIgnored);
             let lapsed = ledger.update(
@@ -308,15 +308,15 @@ impl Locked for Session {
 
     async fn note(&mut self, ticked: &Ticked<'_>) -> Result<(), StoreError> {
         let memory = ticked.memory.and_then(|memory| serde_json::to_string(memory).ok());
-        let (why, observed_till, settled) = (ticked.why.to_owned(), ticked.observed_till, ticked.settled);
+        let (why, observed_until, settled) = (ticked.why.to_owned(), ticked.observed_until, ticked.settled);
         self.statement(move |own, ledger, _| {
             let row = &own.sale.row;
             let noted = TickColumns {
                 memory: memory.unwrap_or_else(|| row.memory.clone()),
                 last_decision: Some(why),
                 ticked_at: row.now,
-                observed_at: observed_till.unwrap_or(row.observed_at),
-                away: (row.away_from, row.away_till),
+                observed_at: observed_until.unwrap_or(row.observed_at),
+                away: (row.away_from, row.away_until),
                 settled,
             };
             if let Some(transaction) = &mut ledger.transaction {
