@@ -11,7 +11,7 @@ use fairline_http_client::web_address;
 use fairline_idempotency::Idempotency;
 use fairline_line::ticket::TicketKey;
 use fairline_notification_channels::Channels;
-use fairline_payment_gateway::{GuardedGateway, Stripe};
+use fairline_payment_gateway::{ResilientGateway, Stripe};
 use fairline_redemption::{Checks, FastReject, ForgeryGuard, Keys, RefusalCache, Rejections};
 use fairline_redis::Cache;
 use fairline_server::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
@@ -167,7 +167,7 @@ async fn serve_requests(
     let (proxies, shutdown) = (settings.front.proxies(), shutdown.clone());
     let rate_limit = |rate_per_s, burst| RateLimit::new(rate_per_s, burst, settings.front.proxies(), &shutdown);
     let stripe = Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
-    let (gateway, circuit) = GuardedGateway::new(stripe);
+    let (gateway, circuit) = ResilientGateway::new(stripe);
     let keys = Keys::load(&settings.jwks, &shutdown).await?;
     let batcher = RedemptionBatcher::open(redemptions, &shutdown);
 

@@ -31,7 +31,7 @@ use uuid::Uuid;
 use crate::{
     CLOCK_SLACK_S,
     auth::{
-        caller::{Callers, Holders},
+        caller::{Callers, ShopperIdentity},
         error::AuthError,
     },
     error::CommonError,
@@ -248,12 +248,12 @@ impl ForwardAuth {
     async fn visit<'a>(
         &self,
         asked: &'a AuthRequest,
-        holders: &Holders,
+        shopper: &ShopperIdentity,
     ) -> Result<(Visit, &'a Candidate), ForwardAuthError> {
         use ForwardAuthError::{NoToken, Redemption};
         let mut refused = NoToken;
         for candidate in &asked.tokens {
-            match self.visit_by(&candidate.token, &asked.sales, holders).await {
+            match self.visit_by(&candidate.token, &asked.sales, shopper).await {
                 Ok(visit) => return Ok((visit, candidate)),
                 Err(error) if error.is_outage() => return Err(error),
                 Err(error) if matches!(refused, NoToken | Redemption(RedemptionError::BadToken)) => refused = error,
@@ -263,7 +263,12 @@ impl ForwardAuth {
         Err(refused)
     }
 
-    async fn visit_by(&self, token: &str, sales: &[String], holders: &Holders) -> Result<Visit, ForwardAuthError> {
+    async fn visit_by(
+        &self,
+        token: &str,
+        sales: &[String],
+        shopper: &ShopperIdentity,
+    ) -> Result<Visit, ForwardAuthError> {
         let Genuine { claims, kid } = match self.keys.verify(token) {
             Ok(genuine) => genuine,
             Err(NoClaims::Token(_)) => return Err(RedemptionError::BadToken.into()),
@@ -276,7 +281,7 @@ impl ForwardAuth {
         let visitor = claims.sub.parse().map_err(|_| RedemptionError::BadToken)?;
         // If the request carries tickets, the holder's must be among them. On another domain no
         // tickets arrive, and the token alone counts.
-        if holders.iter().next().is_some() && !holders.include(visitor) {
+        if shopper.iter().next().is_some() && !shopper.include(visitor) {
             return Err(RedemptionError::BadToken.into());
         }
         // An admitted shopper neither waits nor is turned away because the database is slow:
@@ -364,11 +369,15 @@ fn refused(error: ForwardAuthError) -> Response {
     (status = 403, description = "The token is for another sale.", body = ProblemBody),
     (status = 503, description = "No keys are loaded yet, or the database does not answer for an expired token.", body = ProblemBody),
 ))]
-async fn verify(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest, holders: Holders) -> Response {
+async fn verify(
+    State(forward_auth): State<Arc<ForwardAuth>>,
+    asked: AuthRequest,
+    shopper: ShopperIdentity,
+) -> Response {
     if asked.is_preflight {
         return pass_on();
     }
-    match forward_auth.visit(&asked, &holders).await {
+    match forward_auth.visit(&asked, &shopper).await {
         Ok(visit) => admitted(&visit, forward_auth.secure_cookies),
         Err(error) => refused(error),
     }
@@ -383,11 +392,11 @@ async fn verify(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest
     (status = 401, description = "Not admitted, and FAIRLINE_WAITING_ROOM_URL is not set.", body = ProblemBody),
     (status = 503, description = "As `/forward-auth/verify`.", body = ProblemBody),
 ))]
-async fn enter(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest, holders: Holders) -> Response {
+async fn enter(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest, shopper: ShopperIdentity) -> Response {
     if asked.is_preflight {
         return pass_on();
     }
-    match (forward_auth.visit(&asked, &holders).await, &forward_auth.waiting_room_url) {
+    match (forward_auth.visit(&asked, &shopper).await, &forward_auth.waiting_room_url) {
         (Ok(visit), _) => admitted(&visit, forward_auth.secure_cookies),
         (Err(error), Some(url)) if !error.is_outage() => (
             StatusCode::SEE_OTHER,

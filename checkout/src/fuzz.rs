@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     accounts::{account::AccountKey, routes as users},
-    auth::caller::{Holders, idempotency_scope},
+    auth::caller::{ShopperIdentity, idempotency_scope},
     forward_auth::AuthRequest,
     merchant_api,
     payments::routes::Pay,
@@ -88,8 +88,8 @@ fn gateway_answer(bytes: &[u8]) {
 
 fn caller_headers(bytes: &[u8]) {
     let headers = headers(&[header::COOKIE, header::AUTHORIZATION, header::COOKIE], bytes);
-    let holders = Holders::of(&headers, &TICKETS, Some(&ACCOUNTS));
-    for visitor in holders.iter() {
+    let shopper = ShopperIdentity::of(&headers, &TICKETS, Some(&ACCOUNTS));
+    for visitor in shopper.iter() {
         assert!(holds_ticket_of(&headers, &TICKETS, *visitor), "a ticket's holder holds it");
     }
     assert!(!holds_ticket_of(&headers, &TICKETS, VisitorId([0xff; 16])), "no ticket of the corpus has this holder");

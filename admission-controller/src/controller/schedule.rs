@@ -94,16 +94,16 @@ impl TickNow {
 }
 
 /// A sale's task, as the supervisor sees it.
-struct Watched {
+struct TickTask {
     version: String,
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
+    handle: JoinHandle<()>,
 }
 
-impl Drop for Watched {
+impl Drop for TickTask {
     /// A restarted supervisor starts the tasks again.
     fn drop(&mut self) {
-        self.task.abort();
+        self.handle.abort();
     }
 }
 
@@ -137,7 +137,7 @@ impl Shared {
 pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Shutdown) {
     let mut timer = interval(READ_EVERY);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut watched: HashMap<SaleId, Watched> = HashMap::new();
+    let mut tasks: HashMap<SaleId, TickTask> = HashMap::new();
     let mut listed_at = Instant::now();
     let mut failing = Failing::default();
     loop {
@@ -148,9 +148,9 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
         }
         fairline_server::report_alive();
         let Requested { all, sales } = std::mem::take(&mut *tick_now.lock());
-        for (sale, watched) in &watched {
+        for (sale, task) in &tasks {
             if all || sales.contains(sale) {
-                watched.shared.tick_now();
+                task.shared.tick_now();
             }
         }
         match timeout(READ_WITHIN, ticks.running()).await {
@@ -160,7 +160,7 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
                 metrics::counter!("admission_rounds_total").increment(1);
                 metrics::gauge!("admission_sales").set(running.len() as f64);
                 failing = Failing::default();
-                follow(&ticks, &mut watched, &running, &shutdown);
+                follow(&ticks, &mut tasks, &running, &shutdown);
             }
             Ok(Err(error)) => failing.log(|| warn!(%error, "read running sales failed")),
             Err(_) => failing.log(|| warn!("read running sales failed: no answer within {READ_WITHIN:?}")),
@@ -170,46 +170,43 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
             // If Redis is down, the ticks log it.
             if let Ok(listed) = ticks.listed().await {
                 let listed: HashSet<SaleId> = listed.into_iter().collect();
-                watched
-                    .iter()
-                    .filter(|(sale, _)| !listed.contains(sale))
-                    .for_each(|(_, watched)| watched.shared.tick_now());
+                tasks.iter().filter(|(sale, _)| !listed.contains(sale)).for_each(|(_, task)| task.shared.tick_now());
             }
         }
     }
 }
 
 /// Starts, wakes and ends tasks according to the running sales.
-fn follow<T: Ticks>(ticks: &Arc<T>, watched: &mut HashMap<SaleId, Watched>, running: &[Running], shutdown: &Shutdown) {
+fn follow<T: Ticks>(ticks: &Arc<T>, tasks: &mut HashMap<SaleId, TickTask>, running: &[Running], shutdown: &Shutdown) {
     let needed: HashSet<SaleId> = running.iter().map(|sale| SaleId(sale.id)).collect();
-    watched.retain(|sale, watched| {
+    tasks.retain(|sale, task| {
         let stays = needed.contains(sale);
         // Between two ticks, so that no tick is interrupted.
-        if !stays && watched.shared.lock().ticks_since.is_none() {
-            watched.task.abort();
+        if !stays && task.shared.lock().ticks_since.is_none() {
+            task.handle.abort();
         }
-        stays || !watched.task.is_finished()
+        stays || !task.handle.is_finished()
     });
     for Running { id, version, is_due } in running {
         let sale = SaleId(*id);
-        if let Some(known) = watched.get_mut(&sale) {
+        if let Some(known) = tasks.get_mut(&sale) {
             let hangs = known.shared.lock().ticks_since.is_some_and(|since| since.elapsed() > HANGS_AFTER);
-            if !hangs && !known.task.is_finished() {
+            if !hangs && !known.handle.is_finished() {
                 if known.version != *version || *is_due == Some(true) {
                     known.version.clone_from(version);
                     known.shared.tick_now();
                 }
                 continue;
             }
-            known.task.abort();
+            known.handle.abort();
             if !known.shared.lock().is_over {
                 metrics::counter!("admission_task_restarts_total").increment(1);
                 error!(%sale, hangs, "tick task failed; restarting it");
             }
         }
         let shared = Arc::new(Shared::default());
-        let task = shutdown.spawn(tick_one(ticks.clone(), sale, shared.clone(), shutdown.clone()));
-        watched.insert(sale, Watched { version: version.clone(), shared, task });
+        let handle = shutdown.spawn(tick_one(ticks.clone(), sale, shared.clone(), shutdown.clone()));
+        tasks.insert(sale, TickTask { version: version.clone(), shared, handle });
     }
 }
 

@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    auth::caller::{Caller, Holders},
+    auth::caller::{Caller, ShopperIdentity},
     http::{NO_STORE, order_id},
     orders::{
         order::{Order, OrderId},
@@ -113,10 +113,10 @@ struct PaymentStatus {
 async fn pay(
     State(payments): State<Arc<Payments>>,
     Path(order): Path<String>,
-    holders: Holders,
+    shopper: ShopperIdentity,
     Json(Pay { payment_method: PaymentMethod(method) }): Json<Pay>,
 ) -> Result<Response, Problem> {
-    let order = payments.pay(order_id(&order)?, &holders, method).await?;
+    let order = payments.pay(order_id(&order)?, &shopper, method).await?;
     let status = if order.status == OrderStatus::PaymentPending { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok((status, NO_STORE, axum::Json(order)).into_response())
 }

@@ -19,7 +19,7 @@ use tracing::{debug, error, warn};
 use uuid::Uuid;
 
 use crate::{
-    auth::caller::{Caller, Callers, Holders},
+    auth::caller::{Caller, Callers, ShopperIdentity},
     db::{Store, StoreError},
     error::CommonError,
     orders::{
@@ -89,17 +89,17 @@ impl Payments {
     pub(crate) async fn pay(
         self: &Arc<Self>,
         order: OrderId,
-        holders: &Holders,
+        shopper: &ShopperIdentity,
         payment_method: String,
     ) -> Result<Order, PaymentError> {
-        self.order(order, holders).await?;
+        self.order(order, shopper).await?;
         let (payments, started) = (self.clone(), Instant::now());
         // A separate task: it continues if the client disconnects or the gateway is slow.
         let payment = self.shutdown.spawn(async move { payments.begin_and_stay(order, &payment_method).await });
         if let Ok(ended) = timeout(ANSWER_WITHIN, payment).await {
             ended??;
         }
-        let mut order = self.order(order, holders).await?;
+        let mut order = self.order(order, shopper).await?;
         if order.status == OrderStatus::PaymentPending && self.circuit.is_open() {
             order.notice = Some(GATEWAY_DOWN);
         }
@@ -166,8 +166,8 @@ impl Payments {
         }
     }
 
-    async fn order(&self, order: OrderId, holders: &Holders) -> Result<Order, PaymentError> {
-        Ok(self.store.order(order, holders).await?.ok_or(CommonError::UnknownOrder)?)
+    async fn order(&self, order: OrderId, shopper: &ShopperIdentity) -> Result<Order, PaymentError> {
+        Ok(self.store.order(order, shopper).await?.ok_or(CommonError::UnknownOrder)?)
     }
 
     /// A payment, or the newest payment of an order, if the caller may see it.

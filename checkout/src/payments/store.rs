@@ -336,8 +336,8 @@ impl Store {
         )
         .bind(id)
         .bind(caller.is_merchant())
-        .bind(column(caller.holders()))
-        .bind(account(caller.holders()))
+        .bind(column(caller.shopper()))
+        .bind(account(caller.shopper()))
         .fetch_optional(&self.pool)
         .await?;
         let view = |row: Row| -> Result<PaymentView, StoreError> {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     accounts::account::{AccountId, Proof},
     auth::{
-        caller::{Caller, Callers, Holders, MerchantKey},
+        caller::{Caller, Callers, MerchantKey, ShopperIdentity},
         error::AuthError,
     },
     db::Store,
@@ -57,13 +57,13 @@ impl Redemptions {
         &self,
         sale: &str,
         token: &str,
-        holders: &Holders,
+        shopper: &ShopperIdentity,
         quantity: NonZeroU16,
     ) -> Result<Order, Problem> {
         let asked = sale.parse().map_err(|_| CommonError::UnknownSale);
         self.count(async {
             let purchase = TokenPurchase { sale: asked?, token, quantity };
-            self.redeem(&purchase, &Caller::Holders(holders.clone()), holders.account()).await
+            self.redeem(&purchase, &Caller::Shopper(shopper.clone()), shopper.account()).await
         })
         .await
     }
@@ -108,7 +108,7 @@ impl Redemptions {
         // forger, so this check comes before the expensive signature check.
         let named = named_holder(token).and_then(|holder| holder.parse().ok());
         let visitor = named
-            .filter(|visitor| caller.is_merchant() || caller.holders().include(*visitor))
+            .filter(|visitor| caller.is_merchant() || caller.shopper().include(*visitor))
             .ok_or(RedemptionError::BadToken)?;
         let verified = match self.keys.known(token) {
             Some(known) => Ok(known),

@@ -459,7 +459,7 @@ impl TestCheckout {
         )
         .fetch_all(&self.pool)
         .await
-        .expect("the books");
+        .expect("the reconciliation");
         assert!(wrong.is_empty(), "{wrong:#?}");
         let seen: Vec<(Uuid, i64, String, Value, OffsetDateTime)> =
             sqlx::query_as("SELECT sale_id, number, kind, data, happened_at FROM outbox")

@@ -23,8 +23,8 @@ use self::{
     money::{charged_after_the_end, charges_without_order},
 };
 use crate::{
-    books::{Admission, Charge, Payment, Stock},
     fault::Fault,
+    ledger_reader::{Admission, Charge, Payment, Stock},
 };
 
 /// A connected shopper receives a message of the line within this time.

@@ -30,8 +30,8 @@
 
 mod api;
 mod bounded;
-mod company;
 mod json;
+mod processor;
 mod webhook;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

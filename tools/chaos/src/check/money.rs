@@ -6,7 +6,7 @@ use fairline_rush::{Event, Happening};
 use uuid::Uuid;
 
 use super::{Evidence, SLACK_US};
-use crate::books::{Charge, Payment};
+use crate::ledger_reader::{Charge, Payment};
 
 /// A payment that began within the time of its hold may be authorised for this long.
 const BEGUN_KEEPS_US: i64 = 15 * 60 * 1_000_000;

@@ -130,19 +130,19 @@ WHERE holds.sale_id = $1";
 
 /// The database of the sale.
 #[derive(Debug)]
-pub struct Books {
+pub struct LedgerReader {
     pool: PgPool,
     sale: Uuid,
 }
 
-impl Books {
+impl LedgerReader {
     /// Connects.
     ///
     /// # Errors
     /// When the address is not valid.
-    pub fn open(url: &str, sale: Uuid) -> Result<Books, sqlx::Error> {
+    pub fn open(url: &str, sale: Uuid) -> Result<LedgerReader, sqlx::Error> {
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(2)).connect_lazy(url)?;
-        Ok(Books { pool, sale })
+        Ok(LedgerReader { pool, sale })
     }
 
     /// The stock.
@@ -155,10 +155,10 @@ impl Books {
 
     /// Reads the stock twice a second until it is dropped.
     pub async fn sample(url: String, sale: Uuid, seen: Arc<Mutex<Vec<(i64, Stock)>>>) {
-        let Ok(books) = Books::open(&url, sale) else { return };
+        let Ok(ledger) = LedgerReader::open(&url, sale) else { return };
         loop {
             // A stopped database gives no response.
-            if let Ok(Ok(stock)) = timeout(ANSWER_WITHIN, books.stock()).await {
+            if let Ok(Ok(stock)) = timeout(ANSWER_WITHIN, ledger.stock()).await {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((now_us(), stock));
             }
             sleep(LOOK_EVERY).await;

@@ -185,7 +185,7 @@ pub(crate) enum Outcome {
     Unknown,
     /// The payment method does not exist.
     UnknownMethod,
-    /// The amount is below the company's minimum.
+    /// The amount is below the processor's minimum.
     TooSmall,
     /// The refund exceeds what is left.
     TooMuch,
@@ -207,16 +207,16 @@ pub(crate) enum Delivery {
     Never,
 }
 
-/// The state of the company.
+/// The state of the processor.
 #[derive(Debug, Default)]
-pub(crate) struct Company {
+pub(crate) struct Processor {
     intents: Bounded<String, StoredIntent>,
     answers: Bounded<String, (Operation, Intent)>,
     hiccups: Bounded<String, ()>,
     broken: Bounded<String, ()>,
 }
 
-impl Company {
+impl Processor {
     /// Whether this key has had its response.
     pub(crate) fn knows(&self, key: &str) -> bool {
         self.answers.get(key).is_some() || self.broken.get(key).is_some()
@@ -393,7 +393,7 @@ impl Company {
             | Profile::Disputed
             | Profile::DisputedEarly => Status::RequiresCapture,
         };
-        // An id that no real company issues and that moves no money, so that stray ones can be
+        // An id that no real processor issues and that moves no money, so that stray ones can be
         // recognised and discarded.
         let id = format!("pi_sandbox_{}", Uuid::new_v4().simple());
         let currency = currency.to_owned();
@@ -450,7 +450,7 @@ impl Company {
     }
 }
 
-/// The company's minimum amount in a currency, in its own minor unit.
+/// The processor's minimum amount in a currency, in its own minor unit.
 fn minimum(currency: &str) -> u64 {
     match currency {
         "eur" | "usd" | "jpy" => 50,
