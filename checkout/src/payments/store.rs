@@ -295,10 +295,10 @@ impl Store {
     /// for its shopper or bank is read less often the older it is.
     pub(crate) async fn adopt_payments(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
         let rows: Vec<PaymentRow> = sqlx::query_as(payment_columns!(
-            "UPDATE payments SET updated_at = now(), adoptions = adoptions + 1 WHERE id IN ( \
+            "UPDATE payments SET updated_at = now(), recovery_attempts = recovery_attempts + 1 WHERE id IN ( \
                 SELECT payments.id FROM payments JOIN holds ON holds.id = hold_id \
                 WHERE payments.state IN ('started', 'authorised', 'refund_due') \
-                AND updated_at < now() - make_interval(secs => least($1 * power(2, least(adoptions, 10)), \
+                AND updated_at < now() - make_interval(secs => least($1 * power(2, least(recovery_attempts, 10)), \
                     CASE WHEN gateway_ref IS NULL THEN $3 ELSE $4 END)) \
                 AND (payments.state = 'authorised' OR gateway_ref IS NULL \
                     OR updated_at < now() - least((now() - payments.created_at) / 10, interval '1 hour')) \

@@ -173,8 +173,11 @@ async fn becomes(test: &TestCheckout, sale: SaleId, order: Uuid, hold: Hold) {
 /// this.
 async fn ends(test: &TestCheckout, order: Uuid, payment: &str, intent: &str, case: &str) {
     // Makes it old enough for the sweeper.
-    test.change("UPDATE payments SET updated_at = now() - interval '1 hour', adoptions = 0 WHERE hold_id = $1", order)
-        .await;
+    test.change(
+        "UPDATE payments SET updated_at = now() - interval '1 hour', recovery_attempts = 0 WHERE hold_id = $1",
+        order,
+    )
+    .await;
     eventually(|| async {
         let states = test.payments(order).await;
         if states == [payment] { Ok(()) } else { Err((case, states)) }
@@ -282,7 +285,8 @@ async fn a_captured_payment_survives_a_wrong_gateway_url_and_becomes_an_order() 
     eventually(|| async {
         // The process with the wrong URL sweeps, too, and each of its attempts would defer the next
         // one.
-        let due = "UPDATE payments SET updated_at = now() - interval '1 hour', adoptions = 0 WHERE hold_id = $1";
+        let due =
+            "UPDATE payments SET updated_at = now() - interval '1 hour', recovery_attempts = 0 WHERE hold_id = $1";
         test.change(due, order).await;
         let answer = test.order(&shopper, order).await;
         if answer.body["status"] == "paid" { Ok(()) } else { Err(answer.body) }

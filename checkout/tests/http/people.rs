@@ -147,7 +147,7 @@ async fn the_database_enforces_the_limit() {
     .await
     .expect_err("four of three");
     let constraint = refused.as_database_error().and_then(|error| error.constraint());
-    assert_eq!(constraint, Some("shopper_allowances_are_kept"), "{refused}");
+    assert_eq!(constraint, Some("shopper_allowances_within_limit"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -143,7 +143,7 @@ pub fn lines() -> Vec<LineRow> {
         epoch_began_at: begin() - time::Duration::HOUR,
         publication: 0,
         home: None,
-        restless: 0,
+        rapid_epochs: 0,
         republish_below: None,
         admitted: 0,
         waiting: 0,

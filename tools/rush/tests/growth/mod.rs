@@ -168,8 +168,8 @@ async fn forgotten(pool: &PgPool) {
         "SELECT count(*) FROM idempotency_keys WHERE started_at < now() - interval '2 days'",
         "SELECT count(*) FROM samples WHERE at < now() - interval '91 days'",
         "SELECT count(*) FROM sign_in_failures WHERE failed_at < now() - interval '90 minutes'",
-        "SELECT count(*) FROM record_entries JOIN sales ON sales.id = line_id WHERE rows_are = 'gone'",
-        "SELECT count(*) FROM admissions JOIN sales ON sales.id = sale_id WHERE rows_are = 'gone'",
+        "SELECT count(*) FROM record_entries JOIN sales ON sales.id = line_id WHERE retention_state = 'deleted'",
+        "SELECT count(*) FROM admissions JOIN sales ON sales.id = sale_id WHERE retention_state = 'deleted'",
     ] {
         assert_eq!(count(due).await, 0, "{due}");
     }
@@ -178,7 +178,7 @@ async fn forgotten(pool: &PgPool) {
         "SELECT count(*) FROM sessions",
         "SELECT count(*) FROM reminders",
         "SELECT count(*) FROM record_entries JOIN sales ON sales.id = line_id WHERE rehearsal_of IS NULL",
-        "SELECT count(*) FROM sales WHERE rows_are = 'gone'",
+        "SELECT count(*) FROM sales WHERE retention_state = 'deleted'",
         "SELECT count(*) FROM admissions JOIN sales ON sales.id = sale_id WHERE rehearsal_of IS NULL AND status = 'closed'",
     ] {
         assert!(count(kept).await > 10, "{kept}");

@@ -212,6 +212,6 @@ impl Ledger {
         let row = &mut self.tables.lines[line];
         row.epoch = row.epoch.max(i32::try_from(redis.epoch).unwrap_or(0)) + EPOCHS_LEAPT;
         row.granted = row.granted.max(i64::try_from(redis.granted).unwrap_or(0)) + MARGIN;
-        (row.home, row.restless) = (None, 0);
+        (row.home, row.rapid_epochs) = (None, 0);
     }
 }

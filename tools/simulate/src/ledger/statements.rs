@@ -147,10 +147,10 @@ impl Postgres {
             }
         }
         if ledger.bugs.has(Bug::NoFence) {
-            lines.iter_mut().for_each(|line| (line.home, line.restless) = (None, 0));
+            lines.iter_mut().for_each(|line| (line.home, line.rapid_epochs) = (None, 0));
         }
         if ledger.bugs.has(Bug::EpochsWithoutPause) {
-            lines.iter_mut().for_each(|line| line.restless = 0);
+            lines.iter_mut().for_each(|line| line.rapid_epochs = 0);
         }
         if ledger.bugs.has(Bug::EpochInTheFuture) {
             // As far ahead as an epoch may be dated that is about to be published.
@@ -197,8 +197,8 @@ fn is_over(row: &Admission, now: OffsetDateTime, claims_age: Duration) -> bool {
 }
 
 /// The number of ordinals granted ahead: a part of the controller's number.
-fn ahead(restless: u32) -> i64 {
-    (granted_ahead(restless) / GRANTED_PART).max(GRANTED_MIN)
+fn ahead(rapid_epochs: u32) -> i64 {
+    (granted_ahead(rapid_epochs) / GRANTED_PART).max(GRANTED_MIN)
 }
 
 #[async_trait]

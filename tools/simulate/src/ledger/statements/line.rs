@@ -122,7 +122,7 @@ impl LineStatements for Session {
         self.statement(move |own, ledger, _| {
             let line = &mut own.sale.lines[at];
             let is_settled = own.sale.row.now - line.epoch_began_at > SETTLED;
-            let granted_ahead = ahead(if is_settled { 0 } else { line.restless() });
+            let granted_ahead = ahead(if is_settled { 0 } else { line.rapid_epochs() });
             let moved = Moved { cursor, granted_ahead, admitted: own.made[at], first: own.first[at] };
             line.move_on(&moved, &seen, own.sale.row.now);
             own.keep_line(ledger, at);
@@ -202,7 +202,7 @@ impl LineStatements for Session {
             let now = own.sale.row.now;
             let clock = ledger.clock(own.postgres.now_ms());
             let line: &mut LineRow = &mut own.sale.lines[at];
-            line.restless = line.restless_with_another(now);
+            line.rapid_epochs = line.rapid_epochs_with_another(now);
             line.lose(now);
             line.republish_below = (line.epoch > 0).then_some(i64::MAX);
             line.epoch = line.epoch.max(i32::try_from(redis.epoch).unwrap_or(i32::MAX - 1)) + 1;
@@ -211,7 +211,7 @@ impl LineStatements for Session {
                 line.cursor = line.above;
             }
             line.highest_ordinal = line.above;
-            line.granted = line.above + ahead(line.restless());
+            line.granted = line.above + ahead(line.rapid_epochs());
             line.home = Some(redis.run_id.clone());
             line.epoch_began_at = clock + PUBLISHED_WITHIN;
             own.keep_line(ledger, at);
