@@ -183,7 +183,7 @@ CREATE TABLE rehearsals (
     report      jsonb,
     started_at  timestamptz NOT NULL DEFAULT now(),
     -- The controller that runs it renews this every second, so that its death is noticed.
-    heartbeat_at     timestamptz NOT NULL DEFAULT now(),
+    heartbeat_at timestamptz NOT NULL DEFAULT now(),
     ended_at    timestamptz,
     CONSTRAINT rehearsals_state_is_known CHECK (state IN ('running', 'stopping', 'passed', 'failed', 'stopped')),
     CONSTRAINT rehearsals_ended_at_matches_state CHECK ((ended_at IS NULL) = (state IN ('running', 'stopping')))

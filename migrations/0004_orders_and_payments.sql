@@ -269,7 +269,7 @@ CREATE INDEX gateway_events_by_age ON gateway_events (received_at);
 -- crash.
 CREATE UNLOGGED TABLE checkouts (
     id           uuid PRIMARY KEY,
-    heartbeat_at      timestamptz NOT NULL,
+    heartbeat_at timestamptz NOT NULL,
     answered     integer NOT NULL,
     failed       integer NOT NULL,
     slow         integer NOT NULL,

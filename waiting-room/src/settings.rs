@@ -58,7 +58,7 @@ pub struct Settings {
     /// Burst of new tickets for one client address.
     #[arg(long, env = "FAIRLINE_JOIN_BURST", default_value_t = 500)]
     pub join_burst: u32,
-    /// Maximum open lines (WebSockets and event streams) of this node.
+    /// Maximum open connections (WebSockets and event streams) of this node.
     #[arg(long, env = "FAIRLINE_SOCKETS_MAX", default_value_t = 18_000)]
     pub sockets_max: usize,
     /// Seconds over which a stopping node moves its connected shoppers to other nodes.

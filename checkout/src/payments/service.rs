@@ -130,7 +130,7 @@ impl Payments {
             Begun::NotNow => {}
             Begun::TooMany => return Err(PaymentError::TooManyAttempts),
             Begun::NoUnit => {
-                metrics::counter!("checkout_turned_away_total").increment(1);
+                metrics::counter!("checkout_payments_without_unit_total").increment(1);
                 return Err(PaymentError::NoUnitNow);
             }
         }

@@ -85,7 +85,7 @@ struct OpenStream {
 
 impl OpenStream {
     fn new(permit: OwnedSemaphorePermit) -> Self {
-        let open = metrics::gauge!("line_open", "transport" => "events");
+        let open = metrics::gauge!("line_connections", "transport" => "events");
         open.increment(1.0);
         Self { open, _permit: permit }
     }

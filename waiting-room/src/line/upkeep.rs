@@ -102,7 +102,7 @@ impl Upkeep {
             Err(error) => {
                 if room.is_in_touch() {
                     warn!(sale = %room.sale, %error, "line unreachable");
-                    metrics::counter!("line_losses_of_touch_total").increment(1);
+                    metrics::counter!("line_unreachable_total").increment(1);
                 }
                 room.set_in_touch(false);
                 Revision::default()

@@ -424,7 +424,7 @@ impl EventLoop {
         }
         let bytes = std::mem::take(&mut self.stats.bytes);
         metrics::counter!("line_bytes_sent_total", "transport" => "websocket").increment(bytes);
-        metrics::gauge!("line_open", "transport" => "websocket").set(self.sockets.len() as f64);
+        metrics::gauge!("line_connections", "transport" => "websocket").set(self.sockets.len() as f64);
     }
 }
 
