@@ -14,7 +14,7 @@ use fairline_notification_channels::Channels;
 use fairline_payment_gateway::{ResilientGateway, Stripe};
 use fairline_redemption::{Checks, FastReject, ForgeryGuard, Keys, RefusalCache, Rejections};
 use fairline_redis::Cache;
-use fairline_server::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
+use fairline_server::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, common_routes, serve};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -164,8 +164,8 @@ async fn serve_requests(
 ) -> Result<Service, StartError> {
     let Shared { stores, callers, channels, idempotency, .. } = shared;
     let Stores { requests: store, redemptions, heartbeat } = stores;
-    let (proxies, shutdown) = (settings.front.proxies(), shutdown.clone());
-    let rate_limit = |rate_per_s, burst| RateLimit::new(rate_per_s, burst, settings.front.proxies(), &shutdown);
+    let (proxies, shutdown) = (settings.proxy.proxies(), shutdown.clone());
+    let rate_limit = |rate_per_s, burst| RateLimit::new(rate_per_s, burst, settings.proxy.proxies(), &shutdown);
     let stripe = Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
     let (gateway, circuit) = ResilientGateway::new(stripe);
     let keys = Keys::load(&settings.jwks, &shutdown).await?;
@@ -236,7 +236,7 @@ async fn serve_requests(
         health: health.clone(),
         idempotency,
         sign_in_idempotency: Idempotency::new(store.pool.clone(), known_or_from, &shutdown),
-        origins: settings.front.origins(&settings.allowed_origins, settings.secure_cookies)?,
+        origins: settings.proxy.origins(&settings.allowed_origins, settings.secure_cookies)?,
     };
     let routes = router::routes(features, layers);
     Ok(Service { routes, ready: readiness(keys, heartbeat), fast_reject: Some((redemptions, limit, health)) })
@@ -268,7 +268,7 @@ fn issuer(settings: &Settings) -> Result<Option<Issuer>, StartError> {
 }
 
 fn sender(settings: &Settings) -> Result<Sender, StartError> {
-    let url = settings.pages_url.as_ref().or(settings.front.public_origins.first()).map_or("", String::as_str);
+    let url = settings.pages_url.as_ref().or(settings.proxy.public_origins.first()).map_or("", String::as_str);
     if !url.is_empty() && web_address(url).is_none() {
         return Err(StartError::new(format!("The pages URL `{url}` is not an http:// or https:// URL.")));
     }
@@ -298,7 +298,7 @@ fn waiting_room_url(settings: &Settings) -> Result<Option<HeaderValue>, StartErr
 /// Returns an error if checkout can't start.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
     let service = Service::start(&settings, &shutdown).await?;
-    let router = plumbing_routes(service.routes, service.ready, &shutdown);
+    let router = common_routes(service.routes, service.ready, &shutdown);
     match service.fast_reject {
         Some((redemptions, limit, health)) => {
             let checks = Checks {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::{Parser, ValueEnum};
 use fairline_notification_channels::ChannelSettings;
 use fairline_postgres::PostgresSettings;
-use fairline_server::{FrontSettings, LogSettings, Secret};
+use fairline_server::{LogSettings, ProxySettings, Secret};
 
 /// Default number of connections for redemptions: four for batches, and some for reads of admission
 /// states.
@@ -118,7 +118,7 @@ pub struct Settings {
     pub secure_cookies: bool,
     /// Proxies in front of checkout.
     #[command(flatten)]
-    pub front: FrontSettings,
+    pub proxy: ProxySettings,
     /// Purchases and payments of one address: rate per second.
     #[arg(long, env = "FAIRLINE_PURCHASE_RATE_PER_S", default_value_t = 20.0)]
     pub purchase_rate_per_s: f64,

@@ -227,10 +227,10 @@ fn as_values(of: &Settings, needs: &Needs) -> String {
 }
 
 fn in_words(of: &Settings, needs: &Needs) -> String {
-    let mut words = String::new();
+    let mut out = String::new();
     // Writing to text can't fail.
     let mut line = |what: &str, much: String| {
-        let _ = writeln!(words, "{what:<22}{much}");
+        let _ = writeln!(out, "{what:<22}{much}");
     };
     line(
         "waiting rooms",
@@ -270,7 +270,7 @@ fn in_words(of: &Settings, needs: &Needs) -> String {
         ),
     );
     line("first bottleneck", format!("Redis, if {} shoppers arrived in the same time", grouped(needs.shoppers_max)));
-    words
+    out
 }
 
 pub(crate) fn run(settings: &Settings, json: bool) -> ExitCode {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Parser};
-use fairline_server::{FrontSettings, LogSettings, Secret};
+use fairline_server::{LogSettings, ProxySettings, Secret};
 
 use crate::line::grace::Grace;
 
@@ -39,7 +39,7 @@ pub struct Settings {
     pub checkout_url: Option<String>,
     /// Proxies and origins.
     #[command(flatten)]
-    pub front: FrontSettings,
+    pub proxy: ProxySettings,
     /// Whether cookies are sent over HTTPS only. Disable it only for trials without TLS.
     #[arg(long, env = "FAIRLINE_SECURE_COOKIES", default_value_t = true, action = ArgAction::Set)]
     pub secure_cookies: bool,

@@ -1,7 +1,7 @@
 //! What is public: the records of sales, the keys that verify admission tokens, the images of
 //! products, and the console's page.
 
-pub(crate) mod console;
+pub(crate) mod console_page;
 pub(crate) mod key_set;
 pub(crate) mod media;
 pub(crate) mod record {

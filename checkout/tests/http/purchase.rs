@@ -234,7 +234,7 @@ async fn purchases_from_one_address_are_rate_limited() {
     let test = TestCheckout::open_with(|settings| {
         settings.purchase_rate_per_s = 0.01;
         settings.purchase_burst = 2;
-        settings.front.trusted_proxies = "127.0.0.1".parse().expect("an address");
+        settings.proxy.trusted_proxies = "127.0.0.1".parse().expect("an address");
     })
     .await;
     let sale = test.sale(5).await;

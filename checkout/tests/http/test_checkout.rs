@@ -10,7 +10,7 @@ use fairline_notification_channels::ChannelSettings;
 use fairline_postgres::PostgresSettings;
 use fairline_private_servers::testing::{database_url, redis_url};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_server::{FrontSettings, LogFormat, LogSettings, Secret, Shutdown};
+use fairline_server::{LogFormat, LogSettings, ProxySettings, Secret, Shutdown};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request};
 use hyper_util::{
@@ -214,7 +214,7 @@ impl TestCheckout {
             pages_url: Some("https://lamps.example/".to_owned()),
             waiting_room_url: None,
             secure_cookies: true,
-            front: FrontSettings::default(),
+            proxy: ProxySettings::default(),
             purchase_rate_per_s: 1_000_000.0,
             purchase_burst: 1_000_000,
             code_rate_per_s: 1.0,

@@ -14,7 +14,7 @@
 mod bitmap;
 pub mod change;
 pub mod invitation;
+pub mod places;
 pub mod port;
 pub mod store;
 pub mod ticket;
-pub mod view;

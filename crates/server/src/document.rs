@@ -36,7 +36,7 @@ const PLUMBING: [(&str, &str, &str, &str); 3] = [
 pub fn complete_document(document: &mut OpenApi) {
     document.servers.get_or_insert_with(|| vec![Server::new("/")]);
     for (path, id, summary, answer) in PLUMBING {
-        document.paths.paths.insert(path.to_owned(), plumbing(id, summary, answer));
+        document.paths.paths.insert(path.to_owned(), common_route(id, summary, answer));
     }
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
@@ -44,7 +44,7 @@ pub fn complete_document(document: &mut OpenApi) {
     }
 }
 
-fn plumbing(id: &str, summary: &str, answer: &str) -> PathItem {
+fn common_route(id: &str, summary: &str, answer: &str) -> PathItem {
     let text = ContentBuilder::new().schema(Some(Object::with_type(Type::String))).build();
     let answer = Response::builder().description(answer).content("text/plain", text).build();
     let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).response("200", answer);

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use fairline_line::{change::Turn, ticket::Ordinal, view::Place};
+use fairline_line::{change::Turn, places::Place, ticket::Ordinal};
 use fairline_sale::{SaleCard, Status};
 
 use crate::{

@@ -13,12 +13,12 @@ use crate::{
     clock::now_us,
     forge::{Forgery, out_of_a_real_one, out_of_nothing},
     history::Happening,
+    http::{Answer, NoAnswer, Target, request},
     messages::{Claims, Order, OrderStatus, Orders},
     plan::Behaviour,
     record::{Accepted, NOTES_MAX, Outcome, Paid, Redemption, Refusal},
     shopper::{Shopper, Step},
-    tally::Stage,
-    wire::{Answer, NoAnswer, Target, request},
+    stage_counts::Stage,
 };
 
 /// After this many declines a shopper stops paying and asks for the order's status.

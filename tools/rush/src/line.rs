@@ -23,9 +23,9 @@ use tokio_tungstenite::{
 use uuid::Uuid;
 
 use crate::{
+    http::{Answer, Caller, NoAnswer, Target, request, retry_after, set_cookies},
     messages::{LineMessage, Snapshot, message},
     plan::Transport,
-    wire::{Answer, Caller, NoAnswer, Target, request, retry_after, set_cookies},
 };
 
 /// A shopper closes a connection that is silent for longer, as the page does: servers send a

@@ -15,7 +15,7 @@ use fairline_sale::{LineOrder, SaleMode};
 use serde::Serialize;
 
 use self::{database::compare_with_database, shoppers::what_shoppers_saw};
-use crate::{count::counted, ledger::Ledger, messages::AdminSale, record::Record};
+use crate::{ledger::Ledger, messages::AdminSale, record::Record, statistics::counted};
 
 /// Maximum sentences of one kind in a report.
 const SENTENCES_MAX: usize = 20;
@@ -278,7 +278,7 @@ fn shorten(sentences: &mut Vec<String>) {
     }
 }
 
-fn tally<T: Ord + Clone>(items: impl Iterator<Item = impl std::ops::Deref<Target = T>>) -> BTreeMap<T, u64> {
+fn count_each<T: Ord + Clone>(items: impl Iterator<Item = impl std::ops::Deref<Target = T>>) -> BTreeMap<T, u64> {
     let mut counts = BTreeMap::new();
     for item in items {
         *counts.entry(item.clone()).or_default() += 1;

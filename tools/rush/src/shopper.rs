@@ -13,12 +13,12 @@ use crate::{
     clock::now_us,
     crowd::Crowd,
     history::{Diary, Happening},
+    http::{Caller, request},
     line::{Entered, Entrance, Line, Lost},
     messages::{Claims, LineMessage, Over, SaleCard, SaleStatus, claims},
     plan::{Behaviour, Plan},
     record::{NOTES_MAX, Outcome, Record, Turn},
-    tally::Stage,
-    wire::{Caller, request},
+    stage_counts::Stage,
 };
 
 /// What follows the end of a connection.
@@ -100,7 +100,7 @@ impl<'a> Shopper<'a> {
             match step {
                 Step::Done(outcome) => {
                     if outcome == Outcome::Paid && self.plan.behaviour == Behaviour::Again {
-                        self.tries_for_more().await;
+                        self.attempts_to_exceed_limit().await;
                     }
                     return outcome;
                 }
@@ -198,7 +198,7 @@ impl<'a> Shopper<'a> {
         });
         match message {
             LineMessage::Sale { sale } => {
-                self.crowd.tally.remaining(sale.remaining);
+                self.crowd.stage_counts.remaining(sale.remaining);
                 None
             }
             LineMessage::Place { ordinal } => {
@@ -351,7 +351,7 @@ impl<'a> Shopper<'a> {
     }
 
     pub(crate) fn moves_to(&mut self, stage: Stage) {
-        self.crowd.tally.moves(self.stage, stage);
+        self.crowd.stage_counts.moves(self.stage, stage);
         self.stage = stage;
     }
 

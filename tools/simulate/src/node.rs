@@ -1,4 +1,4 @@
-//! A node: the real room with its upkeep and update policy, driven by the loops of
+//! A node: the real room with its sync and update policy, driven by the loops of
 //! `waiting-room/src/line/{rooms,joins}.rs` and the requests of `http/entry.rs`.
 
 use std::{
@@ -50,7 +50,7 @@ pub struct Inside {
     pub inbox: VecDeque<(Revision, Change)>,
     /// The pages that are open here, by shopper.
     pub pages: BTreeMap<usize, Page>,
-    /// Upkeep in progress.
+    /// Calls of the room in progress.
     pub busy: u32,
     /// Shoppers whose tickets are being shown.
     pub showing: Vec<usize>,
@@ -98,7 +98,7 @@ impl Shared {
         inside.busy = inside.busy.saturating_add_signed(change);
     }
 
-    /// Opens the room, and runs its upkeep.
+    /// Opens the room, and runs its sync.
     pub async fn check_room(self) {
         let mut expected = Revision::default();
         loop {

@@ -9,9 +9,9 @@ use std::{
 
 use fairline_line::{
     change::{Change, Revision, Turn},
+    places::{LineView, Numbers, Place},
     store::Snapshot,
     ticket::{Ordinal, Ticket},
-    view::{LineView, Numbers, Place},
 };
 use fairline_sale::{LineOrder, SaleCard, SaleId, Status};
 use fairline_update_policy::{Flow, Forecast, differs_in_counts_only};

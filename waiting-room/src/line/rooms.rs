@@ -23,8 +23,8 @@ use tracing::{debug, warn};
 use crate::line::{
     room::Room,
     room_calls::RoomCalls,
+    room_sync::RoomSync,
     shoppers::Browser,
-    upkeep::Upkeep,
     wake_up::{LoopWaker, WakeUp},
 };
 
@@ -86,7 +86,7 @@ impl Rooms {
 /// Keeps the rooms up to date until shutdown.
 pub(crate) struct Follower {
     pub(crate) rooms: Rooms,
-    pub(crate) upkeep: Upkeep,
+    pub(crate) sync: RoomSync,
     pub(crate) reader: ChangeReader,
     /// Wakes the WebSocket event loop.
     pub(crate) waker: Arc<LoopWaker>,
@@ -151,7 +151,7 @@ impl Follower {
     /// Applies the changes that a room has received, including those that arrive meanwhile.
     async fn apply_received(&self, room: Arc<Room>) {
         while let Some((revision, change)) = room.next_received() {
-            self.upkeep.apply(&room, revision, change).await;
+            self.sync.apply(&room, revision, change).await;
         }
     }
 
@@ -191,7 +191,7 @@ impl Follower {
                     continue;
                 }
                 let expected = known.map(|(expected, _)| *expected).unwrap_or_default();
-                checks.start(room.sale, async move { self.upkeep.check(&room, expected).await });
+                checks.start(room.sale, async move { self.sync.check(&room, expected).await });
             }
         }
     }
@@ -209,7 +209,7 @@ impl Follower {
                 }
                 _ = calls.ended() => continue,
             }
-            match self.upkeep.store.sales(ROOMS_MAX).await {
+            match self.sync.store.sales(ROOMS_MAX).await {
                 Ok(listed) => self.follow_listed(&listed, &mut calls).await,
                 Err(error) => warn!(%error, "search for new sales failed"),
             }
@@ -222,7 +222,7 @@ impl Follower {
     /// When Redis does not list the sales.
     pub(crate) async fn open_all(&self) -> Result<(), LineError> {
         let mut calls = RoomCalls::default();
-        self.follow_listed(&self.upkeep.store.sales(ROOMS_MAX).await?, &mut calls).await;
+        self.follow_listed(&self.sync.store.sales(ROOMS_MAX).await?, &mut calls).await;
         while !calls.is_empty() {
             calls.ended().await;
         }
@@ -248,7 +248,7 @@ impl Follower {
         metrics::gauge!("waiting_room_sales").set(self.rooms.all().len() as f64);
         let mut left_out = 0;
         if listed.len() >= ROOMS_MAX as usize {
-            match self.upkeep.store.open_sales().await {
+            match self.sync.store.open_sales().await {
                 Ok(open) => left_out = open.saturating_sub(ROOMS_MAX.into()),
                 Err(error) => return warn!(%error, "count of open sales failed"),
             }
@@ -265,7 +265,7 @@ impl Follower {
     async fn open(&self, sale: SaleId) -> Result<(), LineError> {
         // Subscribe before reading the snapshot, so that no later change is missed.
         self.reader.follow(sale).await?;
-        match self.upkeep.store.snapshot(sale).await {
+        match self.sync.store.snapshot(sale).await {
             Ok(snapshot) => self.rooms.add(Room::new(snapshot, WakeUp::new(self.waker.clone()))),
             Err(LineError::NotPublished) => {}
             Err(error) => return Err(error),
@@ -291,7 +291,7 @@ impl Follower {
             let (rooms, now) = (self.rooms.all(), Instant::now());
             called.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in rooms {
-                let grace = self.upkeep.grace.of(&room.card(), Browser::Desktop);
+                let grace = self.sync.grace.of(&room.card(), Browser::Desktop);
                 let every = ROLL_CALL_EVERY.min(grace / 4).max(REPORT_GONE_EVERY);
                 // A shortened grace period takes effect at once.
                 let called = called.entry(room.sale).or_insert(now);
@@ -303,7 +303,7 @@ impl Follower {
                     continue;
                 }
                 calls.start(room.sale, async move {
-                    if let Err(error) = self.upkeep.answer_roll_call(&room, grace, every * 3).await {
+                    if let Err(error) = self.sync.answer_roll_call(&room, grace, every * 3).await {
                         debug!(sale = %room.sale, %error, "roll call failed");
                     }
                 });
@@ -334,7 +334,7 @@ impl Follower {
                 }
             }
             for room in rooms.into_iter().filter(|room| room.shoppers.has_gone()) {
-                calls.start(room.sale, async move { self.upkeep.report_gone(&room).await });
+                calls.start(room.sale, async move { self.sync.report_gone(&room).await });
             }
         }
     }

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{console::Console, error::LiveError, service::Live, update::Sample};
+use super::{connection::ConsoleConnection, error::LiveError, service::Live, update::Sample};
 use crate::{admin_api::AdminState, auth::operator::Operator};
 
 /// Browsers send only answers to pings.
@@ -91,7 +91,7 @@ async fn live(
     }
     let permit = live.consoles.connect()?;
     let shutdown = live.consoles.shutdown.clone();
-    let console = Console { live, operator, sale: subject.sale, _permit: permit };
+    let console = ConsoleConnection { live, operator, sale: subject.sale, _permit: permit };
     let upgrade = upgrade.max_message_size(RECEIVED_BYTES_MAX).max_frame_size(RECEIVED_BYTES_MAX);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let _ = shutdown.spawn(console.run(socket)).await;

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{
     fields::{ChangeProduct, CreateProduct, PRODUCT_BYTES_MAX},
+    responses::{AdminProduct, AdminProductSummary},
     service::{PAGE, Products, id_of},
-    view::{AdminProduct, AdminProductSummary},
 };
 use crate::{admin_api::AdminState, auth::operator::Operator};
 

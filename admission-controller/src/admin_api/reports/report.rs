@@ -5,7 +5,7 @@ use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 
-use crate::admin_api::{csv::Table, sales::view::AdminSale};
+use crate::admin_api::{csv::Table, sales::responses::AdminSale};
 
 /// The number of tickets that reached each step.
 #[derive(Debug, Serialize, ToSchema)]

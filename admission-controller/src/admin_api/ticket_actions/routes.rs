@@ -9,7 +9,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::service::{Ticket, TicketActions};
 use crate::{
-    admin_api::{AdminState, sales::view::AdminSale},
+    admin_api::{AdminState, sales::responses::AdminSale},
     auth::operator::Operator,
     controller::ticket_actions::TicketAction,
 };

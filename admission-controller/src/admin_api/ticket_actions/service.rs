@@ -6,7 +6,7 @@ use tracing::warn;
 
 use super::error::TicketActionError;
 use crate::{
-    admin_api::sales::{service::Sales, view::AdminSale},
+    admin_api::sales::{responses::AdminSale, service::Sales},
     controller::{schedule::TickNow, ticket_actions::TicketAction},
     db::{By, Store},
     error::{CommonError, check_field},

@@ -5,7 +5,7 @@ use super::{
     rates::{Rate, Rates},
 };
 use crate::{
-    tail::{Wanted, exact},
+    tail_probability::{Wanted, exact},
     visits::{BIN_STARTS_S, BINS, EVERY_STAGE, QUANTITIES, STAGES, Stage, Visits, bin_end_s},
 };
 

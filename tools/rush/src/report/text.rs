@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Report;
-use crate::count::counted;
+use crate::statistics::counted;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fairline_line::{ticket::Ordinal, view::Place};
+use fairline_line::{places::Place, ticket::Ordinal};
 use fairline_sale::{SaleCard, SaleId};
 use fairline_update_policy::{LineMessage, reconnect_within_ms};
 use mio::{Events, Poll, Token};

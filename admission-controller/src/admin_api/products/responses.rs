@@ -10,7 +10,7 @@ use super::{
     fields::Attribute,
     store::{ImageRow, Product, ProductSummary, VariantRow},
 };
-use crate::admin_api::media::view::{MediaSize, sizes};
+use crate::admin_api::media::responses::{MediaSize, sizes};
 
 /// A product, with its variants.
 #[derive(Debug, Serialize, ToSchema)]

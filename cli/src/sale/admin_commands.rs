@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{Named, POLL_INTERVAL, admin::Admin, find, path_of, words};
+use super::{Named, POLL_INTERVAL, admin::Admin, find, format, path_of};
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]
@@ -131,8 +131,8 @@ pub(super) enum Webhooks {
     },
 }
 
-fn print(answer: &Value, json: bool, words: impl FnOnce(&Value) -> String) {
-    if json { println!("{answer}") } else { print!("{}", words(answer)) }
+fn print(answer: &Value, json: bool, format: impl FnOnce(&Value) -> String) {
+    if json { println!("{answer}") } else { print!("{}", format(answer)) }
 }
 
 /// Sends a crowd to a copy of a sale, prints its progress, and returns the result.
@@ -170,7 +170,8 @@ pub(super) async fn rehearse(admin: &Admin, wanted: &Rehearse, json: bool) -> Re
 }
 
 pub(super) async fn lanes(admin: &Admin, command: Lanes, json: bool) -> Result<(), Failure> {
-    let show = |sale: &Value| print(&json!({ "lanes": sale["lanes"] }), json, |shown| words::of_lanes(&shown["lanes"]));
+    let show =
+        |sale: &Value| print(&json!({ "lanes": sale["lanes"] }), json, |shown| format::of_lanes(&shown["lanes"]));
     match command {
         Lanes::List(named) => show(&find(admin, &named).await?),
         Lanes::Add { named, lane, share } => {
@@ -184,7 +185,7 @@ pub(super) async fn lanes(admin: &Admin, command: Lanes, json: bool) -> Result<(
         Lanes::Invite { named, lane, count } => {
             let path = format!("{}/lanes/{lane}/invitations", path_of(&find(admin, &named).await?));
             let made = admin.ask(Method::POST, &path, Some(&json!({ "count": count }))).await?;
-            print(&made, json, |made| words::in_lines(&made["codes"]));
+            print(&made, json, |made| format::in_lines(&made["codes"]));
         }
     }
     Ok(())
@@ -198,13 +199,13 @@ pub(super) async fn audit(admin: &Admin, wanted: &Audit, json: bool) -> Result<(
     }
     asked.extend(wanted.before.map(|entry| format!("before={entry}")));
     let page = admin.ask(Method::GET, &format!("/audit?{}", asked.join("&")), None).await?;
-    print(&page, json, |page| words::of_audit(&page["entries"]));
+    print(&page, json, |page| format::of_audit(&page["entries"]));
     Ok(())
 }
 
 pub(super) async fn operators(admin: &Admin, json: bool) -> Result<(), Failure> {
     let listed = admin.ask(Method::GET, "/operators", None).await?;
-    print(&listed, json, |listed| words::of_people(&listed["operators"], "last_seen_at"));
+    print(&listed, json, |listed| format::of_people(&listed["operators"], "last_seen_at"));
     Ok(())
 }
 
@@ -212,7 +213,7 @@ pub(super) async fn tokens(admin: &Admin, command: Tokens, json: bool) -> Result
     match command {
         Tokens::List => {
             let listed = admin.ask(Method::GET, "/tokens", None).await?;
-            print(&listed, json, |listed| words::of_people(&listed["tokens"], "expires_at"));
+            print(&listed, json, |listed| format::of_people(&listed["tokens"], "expires_at"));
         }
         Tokens::Add { name, role, days } => {
             let new = json!({ "name": name, "role": role, "lasts_days": days });
@@ -231,7 +232,7 @@ pub(super) async fn webhooks(admin: &Admin, command: Webhooks, json: bool) -> Re
     match command {
         Webhooks::List => {
             let listed = admin.ask(Method::GET, "/webhooks", None).await?;
-            print(&listed, json, |listed| words::of_webhooks(&listed["webhooks"]));
+            print(&listed, json, |listed| format::of_webhooks(&listed["webhooks"]));
         }
         Webhooks::Add { url, kinds } => {
             let new = if kinds.is_empty() { json!({ "url": url }) } else { json!({ "url": url, "kinds": kinds }) };
@@ -244,7 +245,7 @@ pub(super) async fn webhooks(admin: &Admin, command: Webhooks, json: bool) -> Re
         }
         Webhooks::On { id } => {
             let listed = admin.ask(Method::POST, &format!("/webhooks/{id}/on"), None).await?;
-            print(&listed, json, |listed| words::of_webhooks(&listed["webhooks"]));
+            print(&listed, json, |listed| format::of_webhooks(&listed["webhooks"]));
         }
     }
     Ok(())

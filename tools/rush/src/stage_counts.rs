@@ -23,16 +23,16 @@ const UNKNOWN: u32 = u32::MAX;
 
 /// Counters that the shoppers of one process update.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct StageCounts {
     stages: [AtomicU32; STAGES],
     remaining: AtomicU32,
 }
 
-impl Tally {
-    pub(crate) fn new(shoppers: u32) -> Tally {
+impl StageCounts {
+    pub(crate) fn new(shoppers: u32) -> StageCounts {
         let stages: [AtomicU32; STAGES] = Default::default();
         stages[Stage::Coming as usize].store(shoppers, Relaxed);
-        Tally { stages, remaining: AtomicU32::new(UNKNOWN) }
+        StageCounts { stages, remaining: AtomicU32::new(UNKNOWN) }
     }
 
     pub(crate) fn moves(&self, from: Stage, to: Stage) {
@@ -105,14 +105,14 @@ mod tests {
 
     #[test]
     fn shoppers_move_and_never_vanish() {
-        let tally = Tally::new(3);
-        tally.moves(Stage::Coming, Stage::Waiting);
-        tally.moves(Stage::Coming, Stage::Waiting);
-        tally.moves(Stage::Waiting, Stage::Over);
-        tally.remaining(7);
-        let one = tally.progress();
+        let stage_counts = StageCounts::new(3);
+        stage_counts.moves(Stage::Coming, Stage::Waiting);
+        stage_counts.moves(Stage::Coming, Stage::Waiting);
+        stage_counts.moves(Stage::Waiting, Stage::Over);
+        stage_counts.remaining(7);
+        let one = stage_counts.progress();
         assert_eq!(one, Progress { coming: 1, waiting: 1, over: 1, remaining: Some(7), ..Progress::default() });
-        let both = one.plus(Tally::new(2).progress());
+        let both = one.plus(StageCounts::new(2).progress());
         assert_eq!(both.to_string(), "coming 3  waiting 1  admitted 0  in checkout 0  paid 0  gone 1  remaining 7");
     }
 }

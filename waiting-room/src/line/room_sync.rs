@@ -28,14 +28,14 @@ pub(crate) async fn resume(store: &LineStore, room: &Room, tickets: &[Ticket]) -
 
 /// A node's access to the line.
 #[derive(Clone)]
-pub(crate) struct Upkeep {
+pub(crate) struct RoomSync {
     pub(crate) store: LineStore,
     pub(crate) grace: Grace,
     /// The unique name of this node.
     pub(crate) node: String,
 }
 
-impl Upkeep {
+impl RoomSync {
     /// Applies a change of the line and does the work that follows from it.
     pub(crate) async fn apply(&self, room: &Room, at: Revision, change: Change) {
         let follow_up = room.apply(at, change);

@@ -34,10 +34,10 @@ pub(super) fn of_products(products: &[Value]) -> String {
 
 /// All facts of one product.
 pub(super) fn of_product(product: &Value) -> String {
-    let mut words = String::new();
+    let mut out = String::new();
     // Writing to text can't fail.
     let mut line = |label: &str, value: &str| {
-        let _ = writeln!(words, "{label:<13}{value}");
+        let _ = writeln!(out, "{label:<13}{value}");
     };
     line("product", text(product, "name"));
     line("id", text(product, "id"));
@@ -51,16 +51,16 @@ pub(super) fn of_product(product: &Value) -> String {
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         line("variant", &parts.join("  "));
     }
-    words
+    out
 }
 
 /// What an import has changed, or its errors.
 pub(super) fn of_import(report: &Value) -> String {
-    let mut words = String::new();
+    let mut out = String::new();
     for error in list(report, "errors") {
         let column = error["column"].as_str().map(|column| format!(", {column}")).unwrap_or_default();
         // Writing to text can't fail.
-        let _ = writeln!(words, "line {}{column}: {}", error["line"], text(error, "detail"));
+        let _ = writeln!(out, "line {}{column}: {}", error["line"], text(error, "detail"));
     }
     let errors = report["error_count"].as_u64().unwrap_or_default();
     let outcome = match (errors, report["dry_run"] == true) {
@@ -69,7 +69,7 @@ pub(super) fn of_import(report: &Value) -> String {
         _ => format!("{}: nothing was changed", count(report, "error_count", "error", "errors")),
     };
     let _ = writeln!(
-        words,
+        out,
         "{}; created {} and {}; changed {} and {}; {outcome}",
         count(report, "rows", "row", "rows"),
         count(report, "products_created", "product", "products"),
@@ -77,7 +77,7 @@ pub(super) fn of_import(report: &Value) -> String {
         count(report, "products_changed", "product", "products"),
         count(report, "variants_changed", "variant", "variants"),
     );
-    words
+    out
 }
 
 #[cfg(test)]

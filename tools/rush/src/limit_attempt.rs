@@ -17,7 +17,7 @@ const TRIES_FOR: Duration = Duration::from_secs(60);
 
 impl Shopper<'_> {
     /// Tries until there is an answer. Earlier purchases stay the outcome of the visit.
-    pub(crate) async fn tries_for_more(&mut self) {
+    pub(crate) async fn attempts_to_exceed_limit(&mut self) {
         let limit = self.crowd.job.per_shopper_limit;
         let has_all = self.record.paid.is_some_and(|paid| limit > 0 && paid.units >= limit);
         // An invitation has one turn, regardless of the limit.

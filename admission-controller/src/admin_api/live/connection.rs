@@ -24,7 +24,7 @@ const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// The close code when a session has ended.
 const SESSION_ENDED: u16 = 4401;
 
-pub(super) struct Console {
+pub(super) struct ConsoleConnection {
     pub(super) live: Live,
     pub(super) operator: Operator,
     /// The sale that is shown; all sales if it is `None`.
@@ -41,7 +41,7 @@ struct SentState {
     sampled_at: Option<OffsetDateTime>,
 }
 
-impl Console {
+impl ConsoleConnection {
     pub(super) async fn run(self, mut socket: WebSocket) {
         let shutdown = self.live.consoles.shutdown.clone();
         let mut timer = interval(READ_EVERY);

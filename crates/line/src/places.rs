@@ -31,7 +31,7 @@ impl Numbers {
 /// All arithmetic uses numbers: ordinals are translated on entry.
 ///
 /// ```
-/// use fairline_line::{change::Change, view::LineView};
+/// use fairline_line::{change::Change, places::LineView};
 ///
 /// let mut view = LineView::new(1, 0, 5, &[], []);
 /// assert_eq!(view.place(4).map(|place| place.ahead), Some(3));

@@ -28,7 +28,7 @@ const READY_WITHIN: Duration = Duration::from_secs(3);
 
 /// Adds `/health/live`, `/health/ready`, `/metrics` and `/problems/{slug}` to a service's routes,
 /// and times all requests.
-pub fn plumbing_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) -> Router {
+pub fn common_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) -> Router {
     let recorder = recorder(shutdown);
     let stopping = shutdown.clone();
     let ready = move || {

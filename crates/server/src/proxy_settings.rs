@@ -6,7 +6,7 @@ use crate::{Origins, StartError, TrustedProxies, forwarded::ForwardedHeader};
 
 /// The proxies in front of a service, and its public origins.
 #[derive(Debug, Clone, Default, Args)]
-pub struct FrontSettings {
+pub struct ProxySettings {
     /// Trusted proxies, which may report a client's address: addresses and networks,
     /// comma-separated.
     #[arg(long, env = "FAIRLINE_TRUSTED_PROXIES", default_value = "")]
@@ -21,7 +21,7 @@ pub struct FrontSettings {
     pub public_origins: Vec<String>,
 }
 
-impl FrontSettings {
+impl ProxySettings {
     /// The trusted proxies.
     #[must_use]
     pub fn proxies(&self) -> TrustedProxies {
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn secure_cookies_need_https() {
         let front =
-            |origin: &str| FrontSettings { public_origins: vec![origin.to_owned()], ..FrontSettings::default() };
+            |origin: &str| ProxySettings { public_origins: vec![origin.to_owned()], ..ProxySettings::default() };
         assert!(front("https://sale.example").origins(&[], true).is_ok());
         assert!(front("http://sale.example").origins(&[], false).is_ok());
         let error = front("http://sale.example").origins(&[], true).expect_err("no secure cookie over HTTP");

@@ -19,10 +19,10 @@ pub(super) fn of_sale(sale: &Value) -> String {
     let price = price_text(sale["price_minor"].as_i64().unwrap_or_default(), text(sale, "currency"));
     let inside = sale["inside_max"].as_i64().map_or_else(String::new, |most| format!(", up to {most} in checkout"));
     let account = sale["per_account_limit"].as_i64().map_or_else(String::new, |most| format!(", {most} per account"));
-    let mut words = String::new();
+    let mut out = String::new();
     // Writing to text can't fail.
     let mut line = |label: &str, value: String| {
-        let _ = writeln!(words, "{label:<10}{value}");
+        let _ = writeln!(out, "{label:<10}{value}");
     };
     line("sale", format!("{} ({})", text(sale, "name"), text(sale, "slug")));
     line("id", text(sale, "id").to_owned());
@@ -39,7 +39,7 @@ pub(super) fn of_sale(sale: &Value) -> String {
     line("ends", text(sale, "ends_at").to_owned());
     line("message", text(sale, "message").to_owned());
     line("limit", text(sale, "last_decision").to_owned());
-    words
+    out
 }
 
 /// The results of a sale.
@@ -50,10 +50,10 @@ pub(super) fn of_report(report: &Value) -> String {
         ["joined", "admitted", "claimed", "redeemed", "paid"].map(|step| format!("{} {step}", number(funnel, step)));
     let seconds =
         |field: &str| report["waits_s"][field].as_f64().map_or_else(|| "–".to_owned(), |s| format!("{s:.0} s"));
-    let mut words = String::new();
+    let mut out = String::new();
     // Writing to text can't fail.
     let mut line = |label: &str, value: String| {
-        let _ = writeln!(words, "{label:<10}{value}");
+        let _ = writeln!(out, "{label:<10}{value}");
     };
     line("sale", format!("{} ({})", text(sale, "name"), text(sale, "slug")));
     line("funnel", steps.join(", "));
@@ -71,14 +71,14 @@ pub(super) fn of_report(report: &Value) -> String {
     line("revenue", format!("{}, {refunded} refunded, {disputed} disputed", price("revenue_minor")));
     line("waits", format!("median {}, 99th percentile {}", seconds("p50"), seconds("p99")));
     line("fairness", text(&report["fairness"], "sentence").to_owned());
-    words
+    out
 }
 
 /// One order, on one line.
 pub(super) fn of_order(order: &Value) -> String {
     let currency = text(order, "currency");
     let money = |field: &str| price_text(order[field].as_i64().unwrap_or_default(), currency);
-    let mut words = format!(
+    let mut out = format!(
         "{}  {:<15} {:>3} × {:>12}",
         text(order, "id"),
         text(order, "status"),
@@ -86,25 +86,25 @@ pub(super) fn of_order(order: &Value) -> String {
         money("amount_minor")
     );
     if let Some(ordinal) = order["ordinal"].as_u64() {
-        words.push_str(&format!("  #{ordinal}"));
+        out.push_str(&format!("  #{ordinal}"));
     }
     if let Some(address) = order["address"].as_str() {
-        words.push_str(&format!("  {address}"));
+        out.push_str(&format!("  {address}"));
     }
     if order["refunded_minor"].as_i64() != Some(0) {
-        words.push_str(&format!("  {} refunded", money("refunded_minor")));
+        out.push_str(&format!("  {} refunded", money("refunded_minor")));
     }
     if let Some(dispute) = order["dispute"].as_str() {
-        words.push_str(&format!("  disputed: {dispute}"));
+        out.push_str(&format!("  disputed: {dispute}"));
     }
     let request = &order["request"];
     if let Some(kind) = request["kind"].as_str() {
-        words.push_str(&format!("  {kind} {}", text(request, "state")));
+        out.push_str(&format!("  {kind} {}", text(request, "state")));
         if let Some(error) = request["error"].as_str() {
-            words.push_str(&format!(": {error}"));
+            out.push_str(&format!(": {error}"));
         }
     }
-    words
+    out
 }
 
 /// The changing facts of a sale, on one line.

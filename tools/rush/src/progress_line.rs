@@ -5,17 +5,17 @@ use std::io::{IsTerminal as _, Write as _};
 
 use tokio::time::Instant;
 
-use crate::tally::Progress;
+use crate::stage_counts::Progress;
 
-pub(crate) struct Screen {
+pub(crate) struct ProgressLine {
     terminal: bool,
     quiet: bool,
     started: Instant,
 }
 
-impl Screen {
-    pub(crate) fn new(started: Instant, quiet: bool) -> Screen {
-        Screen { terminal: std::io::stderr().is_terminal(), quiet, started }
+impl ProgressLine {
+    pub(crate) fn new(started: Instant, quiet: bool) -> ProgressLine {
+        ProgressLine { terminal: std::io::stderr().is_terminal(), quiet, started }
     }
 
     /// Prints a sentence on its own line.
