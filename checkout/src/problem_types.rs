@@ -53,7 +53,7 @@ fairline_server::problem_types! {
     NOT_CONFIRMED = CONFLICT "not-confirmed" "The order can't be confirmed now" {
         merchant: "See `order`: it was paid another way, a payment is in progress, or its units are sold. Refund the shopper.",
     }
-    NOT_GIVEN_BACK = CONFLICT "not-given-back" "The order can't be cancelled now" {
+    NOT_CANCELLED = CONFLICT "not-cancelled" "The order can't be cancelled now" {
         shopper: "See `order`: it is paid, a payment is in progress, or it has expired.",
     }
     NOT_REFUNDABLE = CONFLICT "not-refundable" "The amount can't be refunded" {

@@ -29,8 +29,8 @@ async fn redeem(controller: &TestController, ticket: &Ticket, quantity: i32) {
     assert_eq!(done.rows_affected(), 1, "the token could be used");
 }
 
-/// What checkout does when a hold of a visitor is given back.
-async fn give_back(controller: &TestController, visitor: VisitorId) {
+/// What checkout does when a hold of a visitor is cancelled.
+async fn cancel_hold(controller: &TestController, visitor: VisitorId) {
     let done = sqlx::query(
         "WITH gone AS (UPDATE holds SET state = 'cancelled', cancelled_at = now() WHERE visitor = $1 AND state = 'held' \
          RETURNING sale_id, quantity) \
@@ -39,7 +39,7 @@ async fn give_back(controller: &TestController, visitor: VisitorId) {
     .bind(&visitor.0[..])
     .execute(&controller.pool)
     .await
-    .expect("given back");
+    .expect("cancelled");
     assert_eq!(done.rows_affected(), 1, "there was a hold");
 }
 
@@ -67,10 +67,10 @@ async fn a_shopper_at_the_limit_is_taken_out_at_once_and_returns_after_giving_un
     assert_eq!(controller.turn(&tickets[2]).await, Turn::Waiting, "others wait on");
     controller.until("the line to be shorter", async || controller.show(sale).await["waiting"] == json!(1)).await;
 
-    give_back(&controller, tickets[0].visitor).await;
+    cancel_hold(&controller, tickets[0].visitor).await;
     controller.admitted(&tickets[2]).await;
     redeem(&controller, &tickets[1], 1).await;
-    give_back(&controller, tickets[1].visitor).await;
+    cancel_hold(&controller, tickets[1].visitor).await;
     let back = join_again(&controller, sale, tickets[0].visitor).await;
     controller.admitted(&back).await;
     assert_eq!(controller.turn(&again).await, Turn::Limit, "that ticket stays out");

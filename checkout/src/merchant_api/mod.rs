@@ -262,7 +262,7 @@ impl MerchantApi {
 }
 
 /// Redeem the admission token that a shopper has brought to the merchant's own checkout. Its units
-/// are held until the merchant confirms the order or gives it back, or the hold expires. The
+/// are held until the merchant confirms the order or cancels it, or the hold expires. The
 /// merchant is responsible for checking that the shopper holds the token.
 #[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("merchant" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
@@ -364,7 +364,7 @@ async fn show_inventory(State(merchant_api): State<Arc<MerchantApi>>, _key: Merc
 }
 
 /// Reserve free units for the merchant itself, such as for its box office. Units that shoppers were
-/// promised are not available. The order is confirmed or given back like any other.
+/// promised are not available. The order is confirmed or cancelled like any other.
 #[utoipa::path(post, path = "/inventory/reserve", request_body = Reserve, security(("merchant" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
     (status = 201, description = "The units are held, now or before, under this reference.", body = Order),

@@ -25,7 +25,7 @@ pub enum HoldState {
     Paid,
     /// It expired, and its units were released.
     Expired,
-    /// It was given back before it expired.
+    /// It was cancelled before it expired.
     Cancelled,
 }
 
@@ -34,8 +34,8 @@ pub enum HoldState {
 pub enum HoldEvent {
     /// It expires.
     Expire,
-    /// The shopper or the merchant gives it back.
-    GiveBack,
+    /// The shopper or the merchant cancels it.
+    Cancel,
     /// A payment begins, and units are free.
     Secure,
     /// Its payment failed. In yield mode, units are held for payments only.
@@ -52,7 +52,7 @@ impl HoldState {
     pub fn after(self, event: HoldEvent) -> Option<Self> {
         match (self, event) {
             (Self::Promised | Self::Held, HoldEvent::Expire) => Some(Self::Expired),
-            (Self::Promised | Self::Held, HoldEvent::GiveBack) => Some(Self::Cancelled),
+            (Self::Promised | Self::Held, HoldEvent::Cancel) => Some(Self::Cancelled),
             (Self::Promised, HoldEvent::Secure) | (Self::Expired, HoldEvent::Renew) => Some(Self::Held),
             (Self::Held, HoldEvent::Release) => Some(Self::Promised),
             (Self::Held, HoldEvent::Pay) => Some(Self::Paid),
@@ -60,7 +60,7 @@ impl HoldState {
             | (Self::Held, HoldEvent::Secure | HoldEvent::Renew)
             | (
                 Self::Expired,
-                HoldEvent::Expire | HoldEvent::GiveBack | HoldEvent::Secure | HoldEvent::Release | HoldEvent::Pay,
+                HoldEvent::Expire | HoldEvent::Cancel | HoldEvent::Secure | HoldEvent::Release | HoldEvent::Pay,
             )
             | (Self::Paid | Self::Cancelled, _) => None,
         }
@@ -197,14 +197,8 @@ mod tests {
 
     use super::*;
 
-    const HOLD_EVENTS: [HoldEvent; 6] = [
-        HoldEvent::Expire,
-        HoldEvent::GiveBack,
-        HoldEvent::Secure,
-        HoldEvent::Release,
-        HoldEvent::Renew,
-        HoldEvent::Pay,
-    ];
+    const HOLD_EVENTS: [HoldEvent; 6] =
+        [HoldEvent::Expire, HoldEvent::Cancel, HoldEvent::Secure, HoldEvent::Release, HoldEvent::Renew, HoldEvent::Pay];
     const PAYMENT_EVENTS: [PaymentEvent; 6] = [
         PaymentEvent::Authorise,
         PaymentEvent::Decline,
@@ -268,10 +262,10 @@ mod tests {
         use {HoldEvent as HE, HoldState as H, PaymentEvent as PE, PaymentState as P};
         let holds = [
             (H::Promised, HE::Expire, H::Expired),
-            (H::Promised, HE::GiveBack, H::Cancelled),
+            (H::Promised, HE::Cancel, H::Cancelled),
             (H::Promised, HE::Secure, H::Held),
             (H::Held, HE::Expire, H::Expired),
-            (H::Held, HE::GiveBack, H::Cancelled),
+            (H::Held, HE::Cancel, H::Cancelled),
             (H::Held, HE::Release, H::Promised),
             (H::Held, HE::Pay, H::Paid),
             (H::Expired, HE::Renew, H::Held),
@@ -336,8 +330,8 @@ mod tests {
                 let Some(next) = state.after(event) else { continue };
                 prop_assert!(state != HoldState::Paid && state != HoldState::Cancelled);
                 units += match event {
-                    HoldEvent::Expire | HoldEvent::GiveBack if state == HoldState::Promised => 0,
-                    HoldEvent::Expire | HoldEvent::GiveBack | HoldEvent::Release => -1,
+                    HoldEvent::Expire | HoldEvent::Cancel if state == HoldState::Promised => 0,
+                    HoldEvent::Expire | HoldEvent::Cancel | HoldEvent::Release => -1,
                     HoldEvent::Secure | HoldEvent::Renew => 1,
                     HoldEvent::Pay => 0,
                 };

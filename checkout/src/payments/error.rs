@@ -20,8 +20,8 @@ pub(crate) enum PaymentError {
     HoldExpired,
     #[error("the payment can't be withdrawn now")]
     NotWithdrawn(Box<Order>),
-    #[error("the order can't be given back now")]
-    NotGivenBack(Box<Order>),
+    #[error("the order can't be cancelled now")]
+    NotCancelled(Box<Order>),
     #[error("there is no such payment")]
     UnknownPayment,
     #[error("the webhook is not signed by the payment gateway")]
@@ -53,7 +53,7 @@ impl From<PaymentError> for Problem {
             PaymentError::NotWithdrawn(order) => Self::new(&problem_types::NOT_WITHDRAWN)
                 .detail("The bank has approved it: it is complete, or will be in a moment. See `order`.")
                 .with("order", json!(order)),
-            PaymentError::NotGivenBack(order) => Self::new(&problem_types::NOT_GIVEN_BACK)
+            PaymentError::NotCancelled(order) => Self::new(&problem_types::NOT_CANCELLED)
                 .detail("It is paid, a payment is in progress, or it has expired. Reload the page to see its status.")
                 .with("order", json!(order)),
             PaymentError::UnknownPayment => Self::new(&problem_types::UNKNOWN_PAYMENT)
@@ -79,7 +79,7 @@ pub(crate) mod tests {
             TooManyAttempts,
             HoldExpired,
             NotWithdrawn(Box::new(Order::example())),
-            NotGivenBack(Box::new(Order::example())),
+            NotCancelled(Box::new(Order::example())),
             UnknownPayment,
             BadWebhook,
             Common(CommonError::UnknownOrder),

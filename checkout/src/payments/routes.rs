@@ -1,4 +1,4 @@
-//! HTTP routes of payments: pay, withdraw a payment, give an order back, read a payment.
+//! HTTP routes of payments: pay, withdraw a payment, cancel an order, read a payment.
 
 use std::sync::Arc;
 
@@ -29,9 +29,9 @@ pub(crate) fn paying() -> OpenApiRouter<Arc<Payments>> {
     OpenApiRouter::new().routes(routes!(pay))
 }
 
-/// Routes that undo: withdraw a payment, give an order back.
+/// Routes that undo: withdraw a payment, cancel an order.
 pub(crate) fn undoing() -> OpenApiRouter<Arc<Payments>> {
-    OpenApiRouter::new().routes(routes!(give_back)).routes(routes!(withdraw))
+    OpenApiRouter::new().routes(routes!(cancel_order)).routes(routes!(withdraw))
 }
 
 /// Read-only routes.
@@ -121,25 +121,25 @@ async fn pay(
     Ok((status, NO_STORE, axum::Json(order)).into_response())
 }
 
-/// Give an order back before it expires. Its units go to the next in line, and a pending payment is
+/// Cancel an order before it expires. Its units go to the next in line, and a pending payment is
 /// withdrawn. May be repeated.
 #[utoipa::path(post, path = "/api/orders/{id}/cancel",
     params(("id" = String, Path, description = "The order."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
     security(("ticket" = []), ("merchant" = [])), responses(
-    (status = 200, description = "The order was given back.", body = Order),
+    (status = 200, description = "The order was cancelled.", body = Order),
     (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
     (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
     (status = 409, description = "It is paid for, the bank has approved its payment, or it has expired.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
 ))]
-async fn give_back(
+async fn cancel_order(
     State(payments): State<Arc<Payments>>,
     Path(order): Path<String>,
     caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok((NO_STORE, axum::Json(payments.give_back(order_id(&order)?, caller).await?)))
+    Ok((NO_STORE, axum::Json(payments.cancel_order(order_id(&order)?, caller).await?)))
 }
 
 /// Withdraw a pending payment, whether or not the payment gateway answers. Nothing is charged, and

@@ -28,7 +28,7 @@ use crate::{
     },
     payments::{
         error::PaymentError,
-        settlement::store::{Ended, GivenBack, Withdrawn},
+        settlement::store::{Cancellation, Ended, Withdrawn},
         store::{Begun, Payment, PaymentView},
     },
 };
@@ -138,15 +138,15 @@ impl Payments {
     }
 
     /// Gives back an order that is not paid. Its payment ends, unless it is known to be authorised.
-    pub(crate) async fn give_back(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, PaymentError> {
+    pub(crate) async fn cancel_order(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, PaymentError> {
         let store = self.store.clone();
-        let given_back = self.shutdown.spawn(async move { store.give_back(order, &caller).await });
-        match given_back.await?? {
-            Some(GivenBack::Done(order, withdrawn)) => {
+        let cancelled = self.shutdown.spawn(async move { store.cancel_order(order, &caller).await });
+        match cancelled.await?? {
+            Some(Cancellation::Done(order, withdrawn)) => {
                 self.record_withdrawal(withdrawn);
                 Ok(order)
             }
-            Some(GivenBack::NotNow(order)) => Err(PaymentError::NotGivenBack(Box::new(order))),
+            Some(Cancellation::NotNow(order)) => Err(PaymentError::NotCancelled(Box::new(order))),
             None => Err(CommonError::UnknownOrder.into()),
         }
     }

@@ -250,7 +250,7 @@ impl Store {
                 shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
             }
             HoldState::Expired => renew_hold(&mut transaction, payment.order, &hold).await?,
-            // Paid with another payment, or given back: this payment has nothing to buy.
+            // Paid with another payment, or cancelled: this payment has nothing to buy.
             HoldState::Paid | HoldState::Cancelled => false,
         };
         transaction.commit().await?;

@@ -42,7 +42,7 @@ async fn a_declined_payment_keeps_the_hold_for_another_try() {
 
 /// A shopper who closes the bank's page has not paid, and may pay again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_waits_for_authentication_can_be_replaced_or_the_order_given_back() {
+async fn a_payment_that_waits_for_authentication_can_be_replaced_or_the_order_cancelled() {
     let test = TestCheckout::open().await;
     let sale = test.sale(5).await;
     let (shopper, order) = test.hold(sale).await;
@@ -60,8 +60,8 @@ async fn a_payment_that_waits_for_authentication_can_be_replaced_or_the_order_gi
     let (shopper, order) = test.hold(sale).await;
     assert_eq!(test.pay(&shopper, order, "tok_no_action").await.status, 202);
     let path = format!("/api/orders/{order}/cancel");
-    let given_back = call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer");
-    assert_eq!((given_back.status, &given_back.body["status"]), (200, &json!("cancelled")), "{given_back:?}");
+    let cancelled = call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer");
+    assert_eq!((cancelled.status, &cancelled.body["status"]), (200, &json!("cancelled")), "{cancelled:?}");
     test.gateway_shows(order, &["canceled"]).await;
     assert_eq!(test.stock(sale).await, Stock { total: 5, promised: 0, held: 0, sold: 1 });
     test.stock_is_reconciled().await;

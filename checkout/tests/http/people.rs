@@ -29,7 +29,7 @@ async fn expire_hold(test: &TestCheckout, order: Uuid) {
     .await;
 }
 
-async fn gives_back(test: &TestCheckout, shopper: &Shopper, order: Uuid) {
+async fn cancel(test: &TestCheckout, shopper: &Shopper, order: Uuid) {
     let path = format!("/api/orders/{order}/cancel");
     let answer = crate::test_checkout::call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await;
     assert_eq!(answer.expect("an answer").status, 200);
@@ -61,8 +61,8 @@ async fn another_turn_may_buy_the_rest_of_the_limit() {
     order_of(&test.purchase(&second, 1).await);
     let third = test.admit_again(&first, 3).await;
     refused_with(&test.purchase(&third, 1).await, 0);
-    // Units that were given back no longer count.
-    gives_back(&test, &first, order).await;
+    // Units of a cancelled order no longer count.
+    cancel(&test, &first, order).await;
     let order = order_of(&test.purchase(&third, 2).await);
     // Neither do expired ones.
     expire_hold(&test, order).await;

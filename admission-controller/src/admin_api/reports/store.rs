@@ -54,9 +54,9 @@ impl Store {
             "SELECT (SELECT coalesce(sum(joined), 0)::bigint FROM lines WHERE sale_id = $1) AS joined, \
              count(*) AS admitted, count(*) FILTER (WHERE claimed) AS claimed, count(*) FILTER (WHERE redeemed) AS redeemed, \
              (SELECT count(*) FROM orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND admission_id IS NOT NULL) AS paid, \
-             count(*) FILTER (WHERE gave_back) AS left \
+             count(*) FILTER (WHERE has_left) AS left \
              FROM (SELECT bool_or(claimed_at IS NOT NULL OR state = 'redeemed') AS claimed, bool_or(state = 'redeemed') AS redeemed, \
-                bool_or(left_at IS NOT NULL) AS gave_back FROM ( \
+                bool_or(left_at IS NOT NULL) AS has_left FROM ( \
                     SELECT * FROM admissions WHERE line_id = ANY (ARRAY (SELECT id FROM lines WHERE sale_id = $1)) AND state <> 'lapsed' \
                     UNION ALL \
                     SELECT * FROM admissions WHERE line_id = ANY (ARRAY (SELECT id FROM lines WHERE sale_id = $1)) AND state = 'lapsed' \

@@ -26,7 +26,7 @@ const ERROR_CHARS_MAX: usize = 300;
 pub(crate) enum RequestKind {
     /// Refund all or a part of it.
     Refund,
-    /// Give it back, with its pending payment.
+    /// Cancel it, with its pending payment.
     Cancel,
 }
 

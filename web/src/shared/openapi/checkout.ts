@@ -12,7 +12,7 @@ export interface paths {
         put?: never;
         /**
          * Redeem the admission token that a shopper has brought to the merchant's own checkout. Its units
-         *     are held until the merchant confirms the order or gives it back, or the hold expires. The
+         *     are held until the merchant confirms the order or cancels it, or the hold expires. The
          *     merchant is responsible for checking that the shopper holds the token.
          */
         post: operations["redeem"];
@@ -92,10 +92,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give an order back before it expires. Its units go to the next in line, and a pending payment is
+         * Cancel an order before it expires. Its units go to the next in line, and a pending payment is
          *     withdrawn. May be repeated.
          */
-        post: operations["give_back"];
+        post: operations["cancel_order"];
         delete?: never;
         options?: never;
         head?: never;
@@ -251,7 +251,7 @@ export interface paths {
         put?: never;
         /**
          * Reserve free units for the merchant itself, such as for its box office. Units that shoppers were
-         *     promised are not available. The order is confirmed or given back like any other.
+         *     promised are not available. The order is confirmed or cancelled like any other.
          */
         post: operations["reserve"];
         delete?: never;
@@ -1402,7 +1402,7 @@ export interface operations {
             };
         };
     };
-    give_back: {
+    cancel_order: {
         parameters: {
             query?: never;
             header?: {
@@ -1417,7 +1417,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The order was given back. */
+            /** @description The order was cancelled. */
             200: {
                 headers: {
                     [name: string]: unknown;
