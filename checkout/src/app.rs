@@ -27,9 +27,9 @@ use crate::{
         consumer::{self, NOTIFICATIONS, WEBHOOKS},
         relay::{self, Relay},
     },
-    forward_auth::{ForwardAuth, Visits},
+    forward_auth::{AdmissionCache, ForwardAuth},
     jobs::{
-        heartbeat::{self, stats::Health},
+        heartbeat::{self, stats::RequestCounter},
         sweeper,
     },
     merchant_api::MerchantApi,
@@ -54,7 +54,7 @@ pub struct Service {
     /// The readiness check.
     pub ready: Readiness,
     /// Fast reject, for a process that serves requests.
-    fast_reject: Option<(Arc<Redemptions>, RateLimit, Health)>,
+    fast_reject: Option<(Arc<Redemptions>, RateLimit, RequestCounter)>,
 }
 
 impl Service {
@@ -212,7 +212,7 @@ async fn serve_requests(
             callers: callers.clone(),
             keys: keys.clone(),
             batcher,
-            visits: Visits::default(),
+            visits: AdmissionCache::default(),
             waiting_room_url: waiting_room_url(settings)?,
             secure_cookies: settings.secure_cookies,
         }),
@@ -220,7 +220,7 @@ async fn serve_requests(
         payments: payments.clone(),
     };
 
-    let health = Health::default();
+    let health = RequestCounter::default();
     sweeper::start_for_sales(&store, &payments, &shutdown);
     heartbeat::start(health.clone(), circuit, heartbeat.clone(), &shutdown);
 

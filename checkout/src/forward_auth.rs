@@ -94,9 +94,9 @@ impl From<ForwardAuthError> for Problem {
 
 /// The states of admissions as of a moment ago.
 #[derive(Clone, Default)]
-pub(crate) struct Visits(Arc<Mutex<GenerationalCache<Uuid, (AdmissionUse, Instant), KNOWN_MAX>>>);
+pub(crate) struct AdmissionCache(Arc<Mutex<GenerationalCache<Uuid, (AdmissionUse, Instant), KNOWN_MAX>>>);
 
-impl Visits {
+impl AdmissionCache {
     fn of(&self, admission: Uuid) -> Option<AdmissionUse> {
         let visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         visits.get(&admission).filter(|(_, at)| at.elapsed() < CACHED_FOR).map(|(state, _)| state.clone())
@@ -205,7 +205,7 @@ pub(crate) struct ForwardAuth {
     pub(crate) callers: Callers,
     pub(crate) keys: Keys,
     pub(crate) batcher: RedemptionBatcher,
-    pub(crate) visits: Visits,
+    pub(crate) visits: AdmissionCache,
     pub(crate) waiting_room_url: Option<HeaderValue>,
     pub(crate) secure_cookies: bool,
 }

@@ -39,7 +39,7 @@ mod settings;
 mod webhooks;
 
 pub use app::{Service, run};
-pub use settings::{PAYMENT_CONNECTIONS, REDEMPTION_CONNECTIONS, REQUEST_CONNECTIONS, Role, Settings};
+pub use settings::{PAYMENT_CONNECTIONS, ProcessRole, REDEMPTION_CONNECTIONS, REQUEST_CONNECTIONS, Settings};
 
 /// Tolerated difference between this process's clock and a signer's, in seconds, where the database
 /// can't be asked. Elsewhere the database's clock decides.

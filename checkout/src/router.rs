@@ -20,7 +20,7 @@ use crate::{
     auth::error::AuthError,
     catalogue::{self, Catalogue},
     forward_auth::{self, ForwardAuth},
-    jobs::heartbeat::{self, stats::Health},
+    jobs::heartbeat::{self, stats::RequestCounter},
     merchant_api::{self, MerchantApi},
     openapi::Document,
     orders::{self, service::Orders},
@@ -46,7 +46,7 @@ pub(crate) struct Features {
 /// The layers that requests pass before a handler.
 pub(crate) struct Layers {
     pub(crate) limit: RateLimit,
-    pub(crate) health: Health,
+    pub(crate) health: RequestCounter,
     pub(crate) idempotency: Idempotency,
     /// Idempotency of requests whose caller has no identity yet.
     pub(crate) sign_in_idempotency: Idempotency,

@@ -17,7 +17,7 @@ pub const REQUEST_CONNECTIONS: u32 = 8;
 
 /// What a checkout process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
+pub enum ProcessRole {
     /// Both.
     All,
     /// Serves requests, expires holds, completes payments and reports its health to the
@@ -27,7 +27,7 @@ pub enum Role {
     Worker,
 }
 
-impl Role {
+impl ProcessRole {
     pub(crate) fn serves(self) -> bool {
         matches!(self, Self::All | Self::Serve)
     }
@@ -43,7 +43,7 @@ impl Role {
 pub struct Settings {
     /// What this process does.
     #[arg(long, value_enum, env = "FAIRLINE_ROLE", default_value = "all")]
-    pub role: Role,
+    pub role: ProcessRole,
     /// Address to listen on.
     #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8082")]
     pub listen: SocketAddr,

@@ -67,10 +67,10 @@ pub(crate) trait Ticks: Send + Sync + 'static {
 
 /// Requests to tick sales at once, after a change by an operator.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TickNow(Arc<(Mutex<Requested>, Notify)>);
+pub(crate) struct TickNow(Arc<(Mutex<RequestedTicks>, Notify)>);
 
 #[derive(Debug, Default)]
-struct Requested {
+struct RequestedTicks {
     all: bool,
     sales: HashSet<SaleId>,
 }
@@ -88,7 +88,7 @@ impl TickNow {
         self.0.1.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Requested> {
+    fn lock(&self) -> MutexGuard<'_, RequestedTicks> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -139,7 +139,7 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tasks: HashMap<SaleId, TickTask> = HashMap::new();
     let mut listed_at = Instant::now();
-    let mut failing = Failing::default();
+    let mut failing = FailureLog::default();
     loop {
         tokio::select! {
             _ = timer.tick() => {}
@@ -147,7 +147,7 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
             () = shutdown.triggered() => return,
         }
         fairline_server::report_alive();
-        let Requested { all, sales } = std::mem::take(&mut *tick_now.lock());
+        let RequestedTicks { all, sales } = std::mem::take(&mut *tick_now.lock());
         for (sale, task) in &tasks {
             if all || sales.contains(sale) {
                 task.shared.tick_now();
@@ -159,7 +159,7 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
                 // is silent.
                 metrics::counter!("admission_rounds_total").increment(1);
                 metrics::gauge!("admission_sales").set(running.len() as f64);
-                failing = Failing::default();
+                failing = FailureLog::default();
                 follow(&ticks, &mut tasks, &running, &shutdown);
             }
             Ok(Err(error)) => failing.log(|| warn!(%error, "read running sales failed")),
@@ -213,7 +213,7 @@ fn follow<T: Ticks>(ticks: &Arc<T>, tasks: &mut HashMap<SaleId, TickTask>, runni
 /// Ticks one sale until it needs no more ticks, or until shutdown, which interrupts no tick.
 async fn tick_one<T: Ticks>(ticks: Arc<T>, sale: SaleId, shared: Arc<Shared>, shutdown: Shutdown) {
     let mut known = T::Known::default();
-    let mut failing = Failing::default();
+    let mut failing = FailureLog::default();
     loop {
         let started = Instant::now();
         let requested = {
@@ -232,7 +232,7 @@ async fn tick_one<T: Ticks>(ticks: Arc<T>, sale: SaleId, shared: Arc<Shared>, sh
                 if failing.since.is_some() {
                     info!(%sale, "ticks succeed again");
                 }
-                failing = Failing::default();
+                failing = FailureLog::default();
                 started + period
             }
             Err(error) => {
@@ -251,13 +251,13 @@ async fn tick_one<T: Ticks>(ticks: Arc<T>, sale: SaleId, shared: Arc<Shared>, sh
 
 /// Repeated failures: the first is logged, and then one from time to time.
 #[derive(Default)]
-struct Failing {
+struct FailureLog {
     times: u32,
     since: Option<Instant>,
     logged_at: Option<Instant>,
 }
 
-impl Failing {
+impl FailureLog {
     fn log(&mut self, log: impl FnOnce()) {
         self.since.get_or_insert_with(Instant::now);
         self.times += 1;

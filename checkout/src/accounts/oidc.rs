@@ -51,7 +51,7 @@ struct Discovery {
 
 /// What is known of the issuer's keys.
 #[derive(Default)]
-struct Known {
+struct IssuerKeys {
     keys: Option<JwkSet>,
     fetched_at: Option<Instant>,
     tried_at: Option<Instant>,
@@ -59,7 +59,7 @@ struct Known {
     failure: Option<String>,
 }
 
-impl Known {
+impl IssuerKeys {
     fn key(&self, kid: Option<&str>) -> Option<DecodingKey> {
         let keys = self.keys.as_ref()?;
         let jwk = match kid {
@@ -77,7 +77,7 @@ pub(crate) struct Issuer {
     name: String,
     audience: String,
     client: HttpClient,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<IssuerKeys>>,
 }
 
 impl Issuer {

@@ -4,7 +4,7 @@ use std::{num::NonZeroU16, sync::Arc};
 
 use axum::extract::FromRef;
 use fairline_admission_token::{Genuine, TokenError, named_holder};
-use fairline_redemption::{ForgeryGuard, Keys, Known, NoClaims, RefusalCache};
+use fairline_redemption::{CachedRefusal, ForgeryGuard, Keys, NoClaims, RefusalCache};
 use fairline_sale::SaleId;
 use fairline_server::Problem;
 use tokio::time::Instant;
@@ -130,15 +130,15 @@ impl Redemptions {
         }
         let admission = claims.jti;
         match self.refusal_cache.get(admission) {
-            Known::Expired => return Err(RedemptionError::TokenExpired),
-            Known::Used(used) => return Err(RedemptionError::TokenUsed(Box::new(used.order.clone()))),
-            Known::Stale => {
+            CachedRefusal::Expired => return Err(RedemptionError::TokenExpired),
+            CachedRefusal::Used(used) => return Err(RedemptionError::TokenUsed(Box::new(used.order.clone()))),
+            CachedRefusal::Stale => {
                 if let AdmissionUse::Order { order, .. } = self.batcher.state(admission, visitor).await? {
                     self.remember_used(admission, &order);
                     return Err(RedemptionError::TokenUsed(order));
                 }
             }
-            Known::Nothing => {}
+            CachedRefusal::Nothing => {}
         }
         let quantity = quantity.get().into();
         let trace = fairline_telemetry::current();

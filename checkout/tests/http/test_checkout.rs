@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Debug, future::Future, net::SocketAddr, time::Duration};
 
-use checkout::{Role, Settings};
+use checkout::{ProcessRole, Settings};
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, Jwks, SigningKey};
 use fairline_events::schema;
 use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
@@ -191,7 +191,7 @@ impl TestCheckout {
         let shutdown = Shutdown::new();
         let (gateway_listener, gateway) = listener().await;
         let mut settings = Settings {
-            role: Role::All,
+            role: ProcessRole::All,
             listen: gateway,
             postgres_url: Secret::new(postgres_url),
             postgres: PostgresSettings::default(),
@@ -236,7 +236,7 @@ impl TestCheckout {
     }
 
     /// One more checkout process with a role.
-    pub(crate) async fn one_more_as(&self, role: Role) -> SocketAddr {
+    pub(crate) async fn one_more_as(&self, role: ProcessRole) -> SocketAddr {
         start_checkout(&Settings { role, ..self.settings.clone() }, &self.shutdown).await
     }
 

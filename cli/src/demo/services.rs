@@ -111,7 +111,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             log: log.clone(),
         },
         checkout: checkout::Settings {
-            role: checkout::Role::All,
+            role: checkout::ProcessRole::All,
             listen,
             postgres_url,
             postgres: PostgresSettings::default(),

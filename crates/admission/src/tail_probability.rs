@@ -31,7 +31,7 @@ const NODES: [(f64, f64); 7] = [
 
 /// The units that the visits in progress will want.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct DemandDistribution {
     /// Maximum: visits times the limit per shopper.
     pub(crate) most: f64,
     /// Mean.
@@ -42,7 +42,7 @@ pub(crate) struct Wanted {
     pub(crate) doubt: f64,
 }
 
-impl Wanted {
+impl DemandDistribution {
     /// The probability that at least `units` will be wanted.
     pub(crate) fn at_least(&self, units: f64) -> f64 {
         if units <= 0.0 {
@@ -83,7 +83,7 @@ impl Wanted {
 pub(crate) fn exact(
     groups: &[(f64, u32)],
     fresh: f64,
-    wanted: &dyn Fn(u32) -> Wanted,
+    wanted: &dyn Fn(u32) -> DemandDistribution,
     units: u32,
     fresh_max: u32,
 ) -> Vec<f64> {
@@ -261,8 +261,8 @@ mod tests {
 
     #[test]
     fn uncertainty_makes_a_surplus_likelier() {
-        let sure = Wanted { most: 100.0, mean: 50.0, variance: 25.0, doubt: 0.0 };
-        let unsure = Wanted { doubt: 100.0, ..sure };
+        let sure = DemandDistribution { most: 100.0, mean: 50.0, variance: 25.0, doubt: 0.0 };
+        let unsure = DemandDistribution { doubt: 100.0, ..sure };
         assert!(sure.at_least(65.0) < 0.01 && unsure.at_least(65.0) > 0.05);
         assert_eq!(unsure.at_least(0.0), 1.0);
         assert_eq!(unsure.at_least(101.0), 0.0);
@@ -301,7 +301,7 @@ mod tests {
             chances in prop::collection::vec(0.02f64..0.98, 0..40), fresh in 0.05f64..0.95, units in 1usize..40,
         ) {
             let groups: Vec<(f64, u32)> = chances.iter().map(|&chance| (chance, 1)).collect();
-            let ours = exact(&groups, fresh, &|_| Wanted::default(), units as u32, 5);
+            let ours = exact(&groups, fresh, &|_| DemandDistribution::default(), units as u32, 5);
             let mut all = chances;
             for surplus in ours {
                 let tail: f64 = poisson_binomial(&all).iter().skip(units).sum();
@@ -312,7 +312,7 @@ mod tests {
 
         #[test]
         fn more_units_are_less_likely(mean in 0.1f64..500.0, spread in 0.05f64..2.0, doubt in 0f64..1000.0) {
-            let wanted = Wanted { most: mean * 2.0, mean, variance: mean * spread, doubt };
+            let wanted = DemandDistribution { most: mean * 2.0, mean, variance: mean * spread, doubt };
             let mut last = 1.0;
             for units in 0..30 {
                 let tail = wanted.at_least(f64::from(units) * mean / 15.0);

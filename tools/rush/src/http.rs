@@ -145,15 +145,15 @@ pub(crate) fn set_cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &s
 
 /// The source of one shopper's connections.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Caller {
+pub(crate) struct Client {
     source: Ipv4Addr,
 }
 
-impl Caller {
+impl Client {
     /// The shopper `index`, whose own address is in 127.0.0.0/8 outside 127.0.0.0/16.
-    pub(crate) fn new(index: u32) -> Caller {
+    pub(crate) fn new(index: u32) -> Client {
         let [_, high, middle, low] = (index + 0x0001_0001).to_be_bytes();
-        Caller { source: Ipv4Addr::new(127, high, middle, low) }
+        Client { source: Ipv4Addr::new(127, high, middle, low) }
     }
 
     /// Opens a connection, from the shopper's own address if the service is on this machine.
@@ -259,8 +259,8 @@ mod tests {
 
     #[test]
     fn every_shopper_has_its_own_address() {
-        assert_eq!(Caller::new(0).source, Ipv4Addr::new(127, 1, 0, 1));
-        assert_eq!(Caller::new(65_536).source, Ipv4Addr::new(127, 2, 0, 1));
-        assert_eq!(Caller::new(999_999).source.octets()[0], 127);
+        assert_eq!(Client::new(0).source, Ipv4Addr::new(127, 1, 0, 1));
+        assert_eq!(Client::new(65_536).source, Ipv4Addr::new(127, 2, 0, 1));
+        assert_eq!(Client::new(999_999).source.octets()[0], 127);
     }
 }

@@ -55,7 +55,7 @@ use clock::now_us;
 use crowd::{Guests, Job};
 use database::Database;
 use history::HistoryFile;
-use http::{Caller, request};
+use http::{Client, request};
 use messages::{ActiveSales, AdminSale, SaleCard};
 use progress_line::ProgressLine;
 use report::Evidence;
@@ -211,7 +211,7 @@ async fn query_sale(settings: &Settings) -> Result<SaleCard, String> {
     let waiting_room = &settings.waiting_rooms[0];
     let get = async |path: &str| {
         let request = request(waiting_room, Method::GET, path, &[], None);
-        Caller::new(0).call(waiting_room, request).await.map_err(|error| format!("{waiting_room}: {error}"))
+        Client::new(0).call(waiting_room, request).await.map_err(|error| format!("{waiting_room}: {error}"))
     };
     if let Some(id) = settings.sale.as_deref().and_then(|sale| Uuid::parse_str(sale).ok()) {
         let answer = get(&format!("/api/flash-sales/{id}/status")).await?;
@@ -273,7 +273,7 @@ async fn ask_admin(
     loop {
         let path = format!("/api/admin/sales/{sale}");
         let request = request(admin, Method::GET, &path, &[(header::AUTHORIZATION, bearer.as_str())], None);
-        let shown = match Caller::new(0).call(admin, request).await {
+        let shown = match Client::new(0).call(admin, request).await {
             Ok(answer) if answer.status == StatusCode::OK => {
                 answer.read::<AdminSale>().ok_or_else(|| "its answer is not a sale".to_owned())
             }

@@ -23,7 +23,7 @@ use tokio_tungstenite::{
 use uuid::Uuid;
 
 use crate::{
-    http::{Answer, Caller, NoAnswer, Target, request, retry_after, set_cookies},
+    http::{Answer, Client, NoAnswer, Target, request, retry_after, set_cookies},
     messages::{LineMessage, Snapshot, message},
     plan::Transport,
 };
@@ -64,7 +64,7 @@ pub(crate) struct Entered {
 /// The line and the credentials of a shopper.
 #[derive(Debug, Clone)]
 pub(crate) struct Entrance {
-    pub(crate) caller: Caller,
+    pub(crate) caller: Client,
     pub(crate) waiting_room: Target,
     /// The sale's own line, or a lane.
     pub(crate) line: Uuid,

@@ -13,7 +13,7 @@ use crate::{
     clock::now_us,
     crowd::Crowd,
     history::{Diary, Happening},
-    http::{Caller, request},
+    http::{Client, request},
     line::{Entered, Entrance, Line, Lost},
     messages::{Claims, LineMessage, Over, SaleCard, SaleStatus, claims},
     plan::{Behaviour, Plan},
@@ -35,7 +35,7 @@ pub(crate) enum Step {
 pub(crate) struct Shopper<'a> {
     pub(crate) crowd: &'a Crowd,
     pub(crate) plan: Plan,
-    pub(crate) caller: Caller,
+    pub(crate) caller: Client,
     pub(crate) record: Record,
     pub(crate) backoff: Backoff,
     /// Like a page, a shopper pauses for at most twice the announced time to reconnect.
@@ -58,7 +58,7 @@ pub(crate) struct Shopper<'a> {
 impl<'a> Shopper<'a> {
     pub(crate) fn new(crowd: &'a Crowd, plan: Plan) -> Shopper<'a> {
         Shopper {
-            caller: Caller::new(plan.index),
+            caller: Client::new(plan.index),
             record: Record::new(plan.index, crowd.job.line(plan.index).0, plan.behaviour, plan.transport),
             backoff: Backoff::default(),
             pause_max: Duration::from_secs(5),

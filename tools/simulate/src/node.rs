@@ -10,7 +10,7 @@ use std::{
 
 use fairline_line::{
     change::{Change, Revision},
-    store::{Account, Joining, LineError, LineStore},
+    store::{Joining, LineAccount, LineError, LineStore},
     ticket::Ticket,
 };
 use fairline_sale::VisitorId;
@@ -43,7 +43,7 @@ pub enum Outcome {
 
 /// The state of a node.
 #[derive(Default)]
-pub struct Inside {
+pub struct NodeState {
     /// Its room, once it has one.
     pub room: Option<Node>,
     /// Changes that it has received and not applied.
@@ -66,7 +66,7 @@ pub struct Shared {
     /// Redis.
     pub line: LineStore,
     /// The state of the node.
-    pub inside: Rc<RefCell<Inside>>,
+    pub inside: Rc<RefCell<NodeState>>,
     /// Outcomes of requests.
     pub outcomes: Rc<RefCell<Vec<Outcome>>>,
     /// Its name.
@@ -81,7 +81,7 @@ pub struct Guest {
     /// The visitor id of a new ticket.
     pub visitor: VisitorId,
     /// The account, if there is one.
-    pub account: Option<Account>,
+    pub account: Option<LineAccount>,
 }
 
 impl Shared {

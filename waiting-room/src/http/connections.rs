@@ -12,7 +12,7 @@ use tracing::debug;
 use super::error::RoomError;
 use crate::{
     line::room::Tab,
-    stream::session::Session,
+    stream::session::StreamSession,
     websocket::{event_loop::EventLoopHandle, handshake},
 };
 
@@ -45,15 +45,16 @@ impl Slot {
     /// The messages to a tab as an event stream.
     pub(super) fn events(self, tab: Tab) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
         let Self { connections: Connections { move_over, shutdown, .. }, permit } = self;
-        let events = stream::unfold((Session::new(tab), OpenStream::new(permit)), |(mut session, open)| async move {
-            if session.is_over() {
-                return None;
-            }
-            let message = session.next().await;
-            let json = serde_json::to_string(&message).expect("messages are strings, numbers and dates");
-            metrics::counter!("line_bytes_sent_total", "transport" => "events").increment(json.len() as u64);
-            Some((Ok(Event::default().data(json)), (session, open)))
-        });
+        let events =
+            stream::unfold((StreamSession::new(tab), OpenStream::new(permit)), |(mut session, open)| async move {
+                if session.is_over() {
+                    return None;
+                }
+                let message = session.next().await;
+                let json = serde_json::to_string(&message).expect("messages are strings, numbers and dates");
+                metrics::counter!("line_bytes_sent_total", "transport" => "events").increment(json.len() as u64);
+                Some((Ok(Event::default().data(json)), (session, open)))
+            });
         // A node that stops spreads the ends of its streams over time, so that other nodes can
         // accept the reconnections.
         let leave_after = move_over.mul_f64(rand::random());

@@ -16,7 +16,7 @@ use crate::line::room::Tab;
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// One tab of one shopper. Dropping it closes the tab.
-pub(crate) struct Session {
+pub(crate) struct StreamSession {
     /// Wakes the session when the ticket's turn changes.
     turn: watch::Receiver<()>,
     /// Whether the line can be reached; also wakes the session on other shared changes.
@@ -26,7 +26,7 @@ pub(crate) struct Session {
     started: Instant,
 }
 
-impl Session {
+impl StreamSession {
     pub(crate) fn new(tab: Tab) -> Self {
         let turn = tab.room.shoppers.watch(tab.ordinal);
         let in_touch = tab.room.subscribe();

@@ -34,7 +34,7 @@ pub(super) struct ConsoleConnection {
 
 /// What a console has received.
 #[derive(Clone, Default)]
-struct SentState {
+struct SentUpdates {
     /// The last message about the sale or the sales.
     sales: String,
     rehearsal: String,
@@ -46,7 +46,7 @@ impl ConsoleConnection {
         let shutdown = self.live.consoles.shutdown.clone();
         let mut timer = interval(READ_EVERY);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut sent, mut checked_at, mut sent_at) = (SentState::default(), Instant::now(), Instant::now());
+        let (mut sent, mut checked_at, mut sent_at) = (SentUpdates::default(), Instant::now(), Instant::now());
         let close = loop {
             tokio::select! {
                 () = shutdown.triggered() => break close_code::AWAY,
@@ -86,7 +86,7 @@ impl ConsoleConnection {
     }
 
     /// What has changed since the last update.
-    async fn updates(&self, sent: &mut SentState) -> Result<Vec<String>, CommonError> {
+    async fn updates(&self, sent: &mut SentUpdates) -> Result<Vec<String>, CommonError> {
         let mut updates = Vec::new();
         let Some(sale) = self.sale else {
             let sales = self.live.sales.list(None, None).await?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 
-use crate::admin_api::{csv::Table, sales::responses::AdminSale};
+use crate::admin_api::{csv::CsvTable, sales::responses::AdminSale};
 
 /// The number of tickets that reached each step.
 #[derive(Debug, Serialize, ToSchema)]
@@ -160,8 +160,8 @@ impl Fairness {
 
 impl Report {
     /// The report as a table: names and values, then the minutes.
-    pub(super) fn table(&self) -> Table {
-        let mut table = Table::default();
+    pub(super) fn table(&self) -> CsvTable {
+        let mut table = CsvTable::default();
         let mut row = |what: &str, much: String| table.row([what, &much]);
         row("what", "value".to_owned());
         row("sale", self.sale.card.slug.clone());

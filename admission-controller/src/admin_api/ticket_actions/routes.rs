@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::service::{Ticket, TicketActions};
+use super::service::{TicketActions, TicketRef};
 use crate::{
     admin_api::{AdminState, sales::responses::AdminSale},
     auth::operator::Operator,
@@ -93,7 +93,7 @@ async fn remove_ticket(
     Json(wanted): Json<MoveTicket>,
 ) -> Result<(StatusCode, axum::Json<MovedTicket>), Problem> {
     let by = operator.because(&wanted.reason)?;
-    let ticket = Ticket { sale, lane: wanted.lane, ordinal };
+    let ticket = TicketRef { sale, lane: wanted.lane, ordinal };
     actions.apply(&by, &ticket, TicketAction::Remove).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(MovedTicket { ordinal })))
 }
@@ -113,7 +113,7 @@ async fn prefer_ticket(
     Json(wanted): Json<MoveTicket>,
 ) -> Result<(StatusCode, axum::Json<MovedTicket>), Problem> {
     let by = operator.because(&wanted.reason)?;
-    let ticket = Ticket { sale, lane: wanted.lane, ordinal };
+    let ticket = TicketRef { sale, lane: wanted.lane, ordinal };
     actions.apply(&by, &ticket, TicketAction::Prefer).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(MovedTicket { ordinal })))
 }

@@ -22,7 +22,7 @@ pub(crate) struct TicketActions {
 }
 
 /// A ticket, as a request names it.
-pub(super) struct Ticket {
+pub(super) struct TicketRef {
     pub(super) sale: String,
     /// The id of a lane; the sale's own line if it is `None`.
     pub(super) lane: Option<SaleId>,
@@ -31,7 +31,7 @@ pub(super) struct Ticket {
 
 impl TicketActions {
     /// Removes or prefers a ticket.
-    pub(super) async fn apply(&self, by: &By, ticket: &Ticket, what: TicketAction) -> Result<(), TicketActionError> {
+    pub(super) async fn apply(&self, by: &By, ticket: &TicketRef, what: TicketAction) -> Result<(), TicketActionError> {
         let sale = self.sales.find(&ticket.sale).await?;
         let line = ticket.lane.unwrap_or_else(|| sale.row.sale());
         let known = sale.lines.iter().find(|known| known.line() == line).ok_or(CommonError::UnknownLane)?;

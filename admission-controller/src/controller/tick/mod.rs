@@ -34,9 +34,9 @@ use fairline_sale::{SaleId, Status};
 use time::OffsetDateTime;
 use tracing::{debug, info};
 
-pub(crate) use self::{known::Known, permits::Permits};
+pub(crate) use self::{known::KnownSale, permits::Permits};
 use self::{
-    known::{KnownLine, Peek, PeekedLine, Rest},
+    known::{IdleState, KnownLine, Peek, PeekedLine},
     lines::{OpenLine, TickLine},
 };
 use super::{
@@ -72,10 +72,10 @@ const LISTED_MAX: u32 = 50_000;
 /// A sale without a change for this long rests.
 const RESTS_AFTER: Duration = Duration::from_secs(3);
 /// The rest of a sale that has not opened.
-const SCHEDULED: Rest = Rest { peek_every: Duration::from_secs(4), tick_every: Duration::from_secs(120) };
+const SCHEDULED: IdleState = IdleState { peek_every: Duration::from_secs(4), tick_every: Duration::from_secs(120) };
 /// The rest of a sale that is open and empty, where a shopper who joins is admitted within a
 /// second.
-const EMPTY: Rest = Rest { peek_every: Duration::from_millis(500), tick_every: Duration::from_secs(10) };
+const EMPTY: IdleState = IdleState { peek_every: Duration::from_millis(500), tick_every: Duration::from_secs(10) };
 
 /// The part of the period after which a controller returns that has found another one at work. At
 /// the same phase it would always find that again, though the other one may be unable to reach the
@@ -97,7 +97,7 @@ struct Done {
     lines: Vec<Committed>,
     /// Whether it must be published.
     publishes: bool,
-    rest: Option<Rest>,
+    rest: Option<IdleState>,
     settled: bool,
 }
 
@@ -107,7 +107,7 @@ impl Done {
     }
 
     /// Whether the lines are as the last tick has left them.
-    fn is_unchanged(&self, known: &Known) -> bool {
+    fn is_unchanged(&self, known: &KnownSale) -> bool {
         self.lines.len() == known.lines.len()
             && self.lines.iter().zip(&known.lines).all(|(now, before)| now.line.seen == before.seen)
     }
@@ -126,7 +126,7 @@ pub(crate) struct Ticker<L> {
 }
 
 impl<L: Ledger> Ticks for Ticker<L> {
-    type Known = Known;
+    type Known = KnownSale;
 
     async fn running(&self) -> Result<Vec<Running>, String> {
         self.ledger.running().await.map_err(|error| error.to_string())
@@ -136,11 +136,11 @@ impl<L: Ledger> Ticks for Ticker<L> {
         self.line.sales(LISTED_MAX).await.map_err(|error| error.to_string())
     }
 
-    async fn tick(&self, sale: SaleId, requested: bool, known: &mut Known) -> Result<Next, String> {
+    async fn tick(&self, sale: SaleId, requested: bool, known: &mut KnownSale) -> Result<Next, String> {
         let started = self.clock.now();
         let next = self.tick_once(sale, requested, known, started).await;
         if next.is_err() {
-            *known = Known::default();
+            *known = KnownSale::default();
         }
         known.has_failed = next.is_err();
         next.map_err(|error| error.to_string())
@@ -164,7 +164,7 @@ impl<L: Ledger> Ticker<L> {
         &self,
         id: SaleId,
         requested: bool,
-        known: &mut Known,
+        known: &mut KnownSale,
         started: Duration,
     ) -> Result<Next, TickError> {
         let peek = self.peek(id, known).await?;
@@ -206,7 +206,7 @@ impl<L: Ledger> Ticker<L> {
     ///
     /// # Errors
     /// When Redis does not answer.
-    async fn peek(&self, sale: SaleId, known: &Known) -> Result<Option<Peek>, TickError> {
+    async fn peek(&self, sale: SaleId, known: &KnownSale) -> Result<Option<Peek>, TickError> {
         let at = self.clock.now();
         if known.lines.is_empty() {
             return match self.line.revision(sale).await {
@@ -249,7 +249,7 @@ impl<L: Ledger> Ticker<L> {
         &self,
         mut sale: L::Locked,
         requested: bool,
-        known: &Known,
+        known: &KnownSale,
         peek: Option<Peek>,
     ) -> Result<Option<Done>, TickError> {
         if is_within(sale.row.ticked_at, sale.row.now, self.every / 2) && !requested {
@@ -422,7 +422,7 @@ impl<L: Ledger> Ticker<L> {
     /// The time for which the rate cap earns credit: since the last tick, but not before the sale
     /// opened. It is one period if the sale rested, since an empty line saves nothing up, or if a
     /// clock was set back.
-    fn elapsed_s(&self, row: &SaleRow, known: &Known) -> f64 {
+    fn elapsed_s(&self, row: &SaleRow, known: &KnownSale) -> f64 {
         let since = |moment: OffsetDateTime| (row.now - moment).as_seconds_f64();
         let elapsed_s = since(row.ticked_at);
         let elapsed_s = if elapsed_s < 0.0 { self.every.as_secs_f64() } else { elapsed_s };
@@ -432,7 +432,7 @@ impl<L: Ledger> Ticker<L> {
     }
 
     /// How a sale rests in which there is nothing to do.
-    fn rest(&self, sale: &Sale, agenda: &Agenda, lines: &[TickLine]) -> Option<Rest> {
+    fn rest(&self, sale: &Sale, agenda: &Agenda, lines: &[TickLine]) -> Option<IdleState> {
         let quiet = |TickLine { seen, .. }: &TickLine| seen.claims.is_empty() && seen.absent == 0 && !seen.lags;
         if !agenda.is_empty() || sale.lines.iter().any(LineRow::is_republishing) || !lines.iter().all(quiet) {
             return None;

@@ -37,7 +37,7 @@ const QUERIES_MAX: usize = 8;
 
 /// What is decided for a sale in one tick. Each [`TickLine`] has its own part.
 #[derive(Default)]
-pub(super) struct Plan {
+pub(super) struct TickPlan {
     /// The name of the key that signs the tokens.
     pub(super) kid: String,
     pub(super) decision: Option<Decision>,
@@ -58,8 +58,8 @@ impl<L: Ledger> Ticker<L> {
         agenda: &Agenda,
         lines: &mut [TickLine],
         elapsed_s: f64,
-    ) -> Result<Plan, TickError> {
-        let mut plan = Plan { elapsed_s, ..Plan::default() };
+    ) -> Result<TickPlan, TickError> {
+        let mut plan = TickPlan { elapsed_s, ..TickPlan::default() };
         // Visits are also taken in during a pause, so that they don't count as those of a single
         // tick afterwards.
         if matches!(sale.row.stored_status(), Status::Open | Status::Paused) {
@@ -89,8 +89,8 @@ impl<L: Ledger> Ticker<L> {
         sale: &mut L::Locked,
         agenda: &Agenda,
         lines: &mut [TickLine],
-        mut plan: Plan,
-    ) -> Result<Plan, TickError> {
+        mut plan: TickPlan,
+    ) -> Result<TickPlan, TickError> {
         let units = sale.row.units_per_admission();
         // Tickets that an operator prefers; in yield mode, too, only for free units.
         let mut first = quantities(sale.row.free(), units);

@@ -11,7 +11,7 @@ use fairline_line::{
 use fairline_sale::{AdmissionState, SaleId};
 
 use super::{
-    Committed, Known, Ticker, draw,
+    Committed, KnownSale, Ticker, draw,
     known::{KnownLine, Published},
 };
 use crate::controller::{
@@ -29,7 +29,7 @@ impl<L: Ledger> Ticker<L> {
         &self,
         sale: SaleId,
         committed: &[Committed],
-        known: &mut Known,
+        known: &mut KnownSale,
     ) -> Result<(), TickError> {
         // The controller that begins an epoch publishes it and waits for the lock: unpublished, it
         // would be begun again.

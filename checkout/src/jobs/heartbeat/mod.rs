@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     db::Store,
-    jobs::heartbeat::stats::{Health, RequestStats},
+    jobs::heartbeat::stats::{RequestCounter, RequestStats},
 };
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
@@ -31,14 +31,14 @@ const ROUNDS_SUMMED: usize = 5;
 
 /// A layer that counts the outcome of each payment. It ignores the duration: that depends on the
 /// payment gateway, and on banks that ask their customer first.
-pub(crate) async fn count_payment(State(health): State<Health>, request: Request, next: Next) -> Response {
+pub(crate) async fn count_payment(State(health): State<RequestCounter>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     health.record(response.status().is_server_error(), Duration::ZERO);
     response
 }
 
 /// Reports once a second until shutdown, and then deregisters this checkout.
-pub(crate) fn start(health: Health, circuit: CircuitState, store: Store, shutdown: &Shutdown) {
+pub(crate) fn start(health: RequestCounter, circuit: CircuitState, store: Store, shutdown: &Shutdown) {
     let id = Uuid::now_v7();
     shutdown.keep("heartbeat", STALLED_AFTER, move |stop| {
         let (health, circuit, store) = (health.clone(), circuit.clone(), store.clone());
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn each_request_outcome_is_counted_once() {
-        let health = Health::default();
+        let health = RequestCounter::default();
         health.record(false, Duration::from_millis(3));
         health.record(true, Duration::from_secs(3));
         let stats = health.take();

@@ -1,6 +1,6 @@
 //! Shoppers: what they do, and what their pages show.
 
-use fairline_line::{store::Account, ticket::Ticket};
+use fairline_line::{store::LineAccount, ticket::Ticket};
 use fairline_sale::VisitorId;
 use uuid::Uuid;
 use waiting_room::simulated::Shown;
@@ -16,7 +16,7 @@ use crate::{
 /// The state of a shopper.
 #[derive(Debug)]
 pub(crate) struct Shopper {
-    pub(crate) account: Option<Account>,
+    pub(crate) account: Option<LineAccount>,
     pub(crate) ticket: Option<Ticket>,
     pub(super) visitor: VisitorId,
     /// Where the page is open.
@@ -40,7 +40,7 @@ pub(crate) struct Shopper {
 }
 
 impl Shopper {
-    pub(super) fn new(visitor: VisitorId, account: Option<Account>) -> Self {
+    pub(super) fn new(visitor: VisitorId, account: Option<LineAccount>) -> Self {
         Self {
             account,
             ticket: None,

@@ -6,7 +6,7 @@ use std::{fmt::Debug, time::Duration};
 use fairline_line::{
     change::{LiveTurn, Revision, Turn},
     port::LIBRARY,
-    store::{Account, Claim, Joining, LineError, LineStore, Publication, RecordQuery, Upcoming, UpcomingQuery},
+    store::{Claim, Joining, LineAccount, LineError, LineStore, Publication, RecordQuery, Upcoming, UpcomingQuery},
     ticket::{Ordinal, Ticket},
 };
 use fairline_private_servers::testing;
@@ -154,7 +154,7 @@ impl Pair {
     fn batch(&mut self) -> ([u8; 8], Vec<Joining>) {
         let joining = |rng: &mut Rng, n: u64| Joining {
             visitor: visitor(n),
-            account: rng.once_in(3).then(|| Account { digest: [rng.below(4) as u8; 16], rejoins: rng.once_in(2) }),
+            account: rng.once_in(3).then(|| LineAccount { digest: [rng.below(4) as u8; 16], rejoins: rng.once_in(2) }),
         };
         let count = 1 + self.rng.below(5);
         let joins = (1..=count).map(|n| joining(&mut self.rng, self.highest + n)).collect();
@@ -268,7 +268,7 @@ impl Pair {
             15 => {
                 let ticket = self.ticket();
                 let _ = both!(self, store => store.claim(&ticket));
-                let account = Account { digest: [2; 16], rejoins: false };
+                let account = LineAccount { digest: [2; 16], rejoins: false };
                 let _ = both!(self, store => store.bind_account(&ticket, &account));
             }
             16 => {
