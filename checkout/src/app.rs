@@ -21,7 +21,6 @@ use crate::{
     Settings,
     accounts::{account::AccountKey, oidc::Issuer, service::Accounts},
     auth::caller::Callers,
-    catalogue::{self, Catalogue},
     db::{Store, Stores},
     events::{
         consumer::{self, NOTIFICATIONS, WEBHOOKS},
@@ -38,6 +37,7 @@ use crate::{
     payments::service::Payments,
     redemption::{batcher::RedemptionBatcher, error::RedemptionError, service::Redemptions},
     router::{self, Features, Layers},
+    sales::{self, SaleList},
     webhooks::Webhooks,
 };
 
@@ -64,12 +64,12 @@ impl Service {
     /// Returns an error if a setting is invalid or the key file can't be read.
     pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
         let shared = Shared::new(settings, shutdown).await?;
-        let catalogue = Catalogue::default();
-        // A worker refreshes the copy in Redis, from which the catalogues of all processes are
+        let sale_list = SaleList::default();
+        // A worker refreshes the copy in Redis, from which the lists of all processes are
         // read.
-        catalogue::start(&catalogue, &shared.stores.requests, &shared.cache, shutdown);
+        sales::start(&sale_list, &shared.stores.requests, &shared.cache, shutdown);
         let service = if settings.role.serves() {
-            serve_requests(settings, shared.clone(), catalogue.clone(), shutdown).await?
+            serve_requests(settings, shared.clone(), sale_list.clone(), shutdown).await?
         } else {
             let postgres = shared.stores.heartbeat.clone();
             let ready: Readiness = Arc::new(move || {
@@ -79,7 +79,7 @@ impl Service {
             Self { routes: Router::new(), ready, fast_reject: None }
         };
         if settings.role.is_worker() {
-            start_worker(settings, &shared, catalogue, shutdown);
+            start_worker(settings, &shared, sale_list, shutdown);
         }
         Ok(service)
     }
@@ -125,7 +125,7 @@ impl Shared {
 }
 
 /// Starts what no purchase waits for: events, notifications, webhooks and clean-up.
-fn start_worker(settings: &Settings, shared: &Shared, catalogue: Catalogue, shutdown: &Shutdown) {
+fn start_worker(settings: &Settings, shared: &Shared, sale_list: SaleList, shutdown: &Shutdown) {
     let store = &shared.stores.requests;
     let stream = shared.stream.clone();
     let mut groups = vec![WEBHOOKS];
@@ -149,7 +149,7 @@ fn start_worker(settings: &Settings, shared: &Shared, catalogue: Catalogue, shut
     webhooks.start();
     consumer::start(store, &stream, WEBHOOKS, shutdown, move |events| webhooks.clone().consume(events));
     // The relay waits for the consumers when a stream is full.
-    let relay = Relay { store: store.clone(), stream: stream.waiting_for(groups), catalogue };
+    let relay = Relay { store: store.clone(), stream: stream.waiting_for(groups), sale_list };
     relay::start(relay, shutdown);
     sweeper::start_others(store, &shared.idempotency, settings.orders_kept_days, shutdown);
 }
@@ -159,7 +159,7 @@ fn start_worker(settings: &Settings, shared: &Shared, catalogue: Catalogue, shut
 async fn serve_requests(
     settings: &Settings,
     shared: Shared,
-    catalogue: Catalogue,
+    sale_list: SaleList,
     shutdown: &Shutdown,
 ) -> Result<Service, StartError> {
     let Shared { stores, callers, channels, idempotency, .. } = shared;
@@ -188,7 +188,7 @@ async fn serve_requests(
         shutdown: shutdown.clone(),
     });
     let features = Features {
-        catalogue,
+        sale_list,
         orders: Arc::new(Orders { store: store.clone(), callers: callers.clone(), shutdown: shutdown.clone() }),
         accounts: Arc::new(Accounts {
             store: store.clone(),

@@ -123,9 +123,6 @@ fairline_server::problem_types! {
     UNKNOWN_PAYMENT = NOT_FOUND "unknown-payment" "No such payment" {
         merchant: "Check the id: no payment or order has it, or it belongs to another shopper.",
     }
-    UNKNOWN_PRODUCT = NOT_FOUND "unknown-product" "No such product" {
-        merchant: "`GET /products` lists the products.",
-    }
     UNKNOWN_SALE = NOT_FOUND "unknown-sale" "No such sale" {
         shopper: "Check the link.",
         merchant: "`GET /api/flash-sales/active` lists the current sales.",

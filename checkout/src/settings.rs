@@ -62,7 +62,8 @@ pub struct Settings {
     /// Maximum number of Postgres connections for all other requests, events and notifications.
     #[arg(long, env = "FAIRLINE_REQUEST_CONNECTIONS", default_value_t = REQUEST_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub request_connections: u32,
-    /// Redis URL, for outgoing events and the cache of the catalogue. No purchase waits for Redis.
+    /// Redis URL, for outgoing events and the cache of the list of sales. No purchase waits for
+    /// Redis.
     #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Secret,
     /// Public keys of admission tokens: the controller's http://…/.well-known/jwks.json, or a file.

@@ -3,7 +3,6 @@
 
 mod account_limits;
 mod accounts;
-mod catalogue;
 mod clocks;
 mod common_routes;
 mod crash;
@@ -24,6 +23,7 @@ mod purchase;
 mod redemption;
 mod retention;
 mod roles;
+mod sales;
 mod sweeper;
 mod test_checkout;
 mod web_push;

@@ -1,13 +1,13 @@
-//! A product of the catalogue.
+//! A sale in the public list.
 
 use fairline_sale::{SaleId, Status};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-/// What a sale offers.
+/// A sale, and what it offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub(crate) struct Product {
+pub(crate) struct ListedSale {
     /// The sale's id.
     pub(crate) id: SaleId,
     /// URL slug.

@@ -1,4 +1,4 @@
-//! The catalogue: public, fresh, and cheap to read.
+//! The list of sales: public, fresh, and cheap to read.
 
 use fairline_private_servers::testing::Servers;
 use fairline_server::Secret;
@@ -9,29 +9,29 @@ use uuid::Uuid;
 
 use crate::test_checkout::{Answer, TestCheckout, call, eventually};
 
-async fn product(test: &TestCheckout, id: &str) -> Answer {
+async fn listed_sale(test: &TestCheckout, id: &str) -> Answer {
     call(test.checkout, "GET", &format!("/products/{id}"), &[], "").await.expect("an answer")
 }
 
 async fn shows(test: &TestCheckout, id: &str, field: &str, value: Value) {
     eventually(|| async {
-        let shown = product(test, id).await.body;
+        let shown = listed_sale(test, id).await.body;
         if shown[field] == value { Ok(()) } else { Err(shown) }
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_shows_its_stock_and_its_tag_changes_with_it() {
+async fn a_sale_shows_its_stock_and_its_tag_changes_with_it() {
     let test = TestCheckout::open().await;
     let sale = test.sale(2).await;
     let id = sale.to_string();
     shows(&test, &id, "remaining", json!(2)).await;
-    let first = product(&test, &id).await;
+    let first = listed_sale(&test, &id).await;
     assert_eq!(first.headers["cache-control"], "public, max-age=1, stale-while-revalidate=5");
     assert_eq!((&first.body["status"], &first.body["price_minor"]), (&json!("open"), &json!(1234)));
     let slug = first.body["slug"].as_str().expect("a slug");
-    assert_eq!(product(&test, slug).await.body, first.body);
+    assert_eq!(listed_sale(&test, slug).await.body, first.body);
     let tag = first.headers["etag"].to_str().expect("text").to_owned();
     let again = call(test.checkout, "GET", &format!("/products/{id}"), &[("if-none-match", &tag)], "").await;
     let again = again.expect("an answer");
@@ -55,15 +55,15 @@ async fn a_product_shows_its_stock_and_its_tag_changes_with_it() {
         .await
         .expect("changed");
     eventually(|| async {
-        let shown = product(&test, &rehearsal.to_string()).await;
+        let shown = listed_sale(&test, &rehearsal.to_string()).await;
         if shown.status == 404 { Ok(()) } else { Err(shown.body) }
     })
     .await;
     let list = call(test.checkout, "GET", "/products", &[], "").await.expect("an answer");
-    assert_eq!(list.body["products"], json!([product(&test, &id).await.body]));
+    assert_eq!(list.body["products"], json!([listed_sale(&test, &id).await.body]));
     for unknown in [Uuid::new_v4().to_string(), "nothing".to_owned(), "%00".to_owned()] {
-        let answer = product(&test, &unknown).await;
-        assert_eq!((answer.status, answer.slug()), (404, "unknown-product"), "{unknown}");
+        let answer = listed_sale(&test, &unknown).await;
+        assert_eq!((answer.status, answer.slug()), (404, "unknown-sale"), "{unknown}");
     }
 }
 
@@ -78,7 +78,7 @@ async fn all_processes_share_a_warm_copy_that_events_refresh() {
 
     let installation: Uuid =
         sqlx::query_scalar("SELECT id FROM installation").fetch_one(&test.pool).await.expect("an installation");
-    let (key, redis) = (format!("fairline:products:{installation}"), redis(&test).await);
+    let (key, redis) = (format!("fairline:sale-list:{installation}"), redis(&test).await);
     let copy = || async {
         let copy: Option<String> = redis.get(&key).await.expect("an answer");
         copy.and_then(|copy| serde_json::from_str::<Value>(&copy).ok()).ok_or("no copy")
@@ -117,7 +117,7 @@ async fn redis(test: &TestCheckout) -> fred::clients::Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_databases_on_one_redis_have_separate_catalogues() {
+async fn two_databases_on_one_redis_have_separate_lists() {
     let (one, other) = (TestCheckout::open().await, TestCheckout::open().await);
     let (here, there) = (one.sale(1).await, other.sale(1).await);
     for (test, sale) in [(&one, here), (&other, there)] {
@@ -127,12 +127,12 @@ async fn two_databases_on_one_redis_have_separate_catalogues() {
     for (test, sale, others) in [(&one, here, there), (&other, there, here)] {
         test.admit(sale).await;
         shows(test, &sale.to_string(), "remaining", json!(0)).await;
-        assert_eq!(product(test, &others.to_string()).await.status, 404);
+        assert_eq!(listed_sale(test, &others.to_string()).await.status, 404);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_the_catalogue_comes_from_postgres_and_without_postgres_it_stays() {
+async fn without_redis_the_list_comes_from_postgres_and_without_postgres_it_stays() {
     let mut servers = spawn_blocking(|| Servers::start().expect("servers")).await.expect("no panic");
     let url = servers.postgres.create_database("shop").expect("a database");
     let redis_url = Secret::new(servers.redis.url());
@@ -158,5 +158,5 @@ async fn without_redis_the_catalogue_comes_from_postgres_and_without_postgres_it
     .await
     .expect("no panic");
     assert_eq!(call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 503);
-    assert_eq!(product(&test, &id).await.body["remaining"], json!(1));
+    assert_eq!(listed_sale(&test, &id).await.body["remaining"], json!(1));
 }

@@ -1,4 +1,4 @@
-//! The public catalogue.
+//! The public list of sales.
 
 use fairline_sale::{SaleId, Status, presented_status};
 use sqlx::FromRow;
@@ -6,15 +6,15 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    catalogue::product::Product,
     db::{Store, StoreError},
+    sales::listed_sale::ListedSale,
 };
 
-/// Products that are listed at most, the newest first.
-const PRODUCTS_MAX: i64 = 1000;
+/// Maximum number of listed sales, the newest first.
+const SALES_MAX: i64 = 1000;
 
 #[derive(FromRow)]
-struct ProductRow {
+struct SaleRow {
     id: Uuid,
     slug: String,
     name: String,
@@ -32,8 +32,8 @@ struct ProductRow {
     ends_at: Option<OffsetDateTime>,
 }
 
-impl From<ProductRow> for Product {
-    fn from(row: ProductRow) -> Self {
+impl From<SaleRow> for ListedSale {
+    fn from(row: SaleRow) -> Self {
         let stored = Status::from_stored(&row.status);
         Self {
             id: SaleId(row.id),
@@ -62,18 +62,18 @@ impl Store {
 
     /// Sales that run or are scheduled, and sales that ended within a week, the newest first.
     /// Rehearsals are not listed.
-    pub(crate) async fn products(&self) -> Result<Vec<Product>, StoreError> {
-        let rows: Vec<ProductRow> = sqlx::query_as(
+    pub(crate) async fn listed_sales(&self) -> Result<Vec<ListedSale>, StoreError> {
+        let rows: Vec<SaleRow> = sqlx::query_as(
             "SELECT id, slug, name, description, price_minor, currency, per_shopper_limit, per_account_limit, status, total, promised, held, sold, \
              opens_at, ends_at FROM (SELECT id AS shown FROM sales WHERE status <> 'closed' UNION \
                 SELECT sale_id FROM stock WHERE active_at > now() - interval '7 days') AS shown \
-             CROSS JOIN LATERAL (SELECT * FROM sales JOIN stock ON sale_id = id WHERE id = shown LIMIT 1) AS product \
+             CROSS JOIN LATERAL (SELECT * FROM sales JOIN stock ON sale_id = id WHERE id = shown LIMIT 1) AS sale \
              WHERE rehearsal_of IS NULL \
              ORDER BY opens_at DESC, id LIMIT $1",
         )
-        .bind(PRODUCTS_MAX)
+        .bind(SALES_MAX)
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().map(Product::from).collect())
+        Ok(rows.into_iter().map(ListedSale::from).collect())
     }
 }

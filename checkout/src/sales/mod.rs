@@ -1,14 +1,14 @@
-//! The public catalogue. A product is what a sale offers, and has the sale's id.
+//! The public list of sales, as `GET /products`: each sale sells one product, under the sale's id.
 //!
 //! - Memory answers every request. A task refreshes it from a copy in Redis that all processes
 //!   share.
 //! - The process that relays an event reads the database again within a second. No event reports an
 //!   admission; it shows when the copy expires, at most three seconds later.
-//! - The catalogue is warm before a sale opens, and a rush does not reach the database. Without
+//! - The list is warm before a sale opens, and a rush does not reach the database. Without
 //!   Redis, each process reads the database itself.
 
 pub(crate) mod error;
-pub(crate) mod product;
+pub(crate) mod listed_sale;
 pub(crate) mod store;
 
 use std::{
@@ -34,8 +34,8 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    catalogue::{error::CatalogueError, product::Product},
     db::{Store, StoreError},
+    sales::{error::SaleListError, listed_sale::ListedSale},
 };
 
 const FRESH_EVERY: Duration = Duration::from_millis(500);
@@ -47,10 +47,10 @@ const COPY_KEPT: Duration = Duration::from_secs(2);
 /// fetches a new one.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=1, stale-while-revalidate=5");
 
-/// Products of sales that run or are scheduled, or that ended within a week.
+/// Sales that run or are scheduled, or that ended within a week.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-struct Products {
-    products: Vec<Product>,
+struct ListedSales {
+    products: Vec<ListedSale>,
 }
 
 /// A body, and its entity tag.
@@ -87,35 +87,35 @@ impl Tagged {
     }
 }
 
-/// The catalogue as shown at one moment.
+/// The list as shown at one moment.
 #[derive(Debug)]
 struct Shown {
     all: Tagged,
-    each: Vec<(Product, Tagged)>,
+    each: Vec<(ListedSale, Tagged)>,
 }
 
 impl Shown {
-    fn new(products: Vec<Product>) -> Option<Self> {
-        let json = |product: &Product| serde_json::to_string(product).ok();
-        let each = products.iter().map(|product| Some((product.clone(), Tagged::new(json(product)?))));
+    fn new(products: Vec<ListedSale>) -> Option<Self> {
+        let json = |listed: &ListedSale| serde_json::to_string(listed).ok();
+        let each = products.iter().map(|listed| Some((listed.clone(), Tagged::new(json(listed)?))));
         let each = each.collect::<Option<Vec<_>>>()?;
-        let all = Tagged::new(serde_json::to_string(&Products { products }).ok()?);
+        let all = Tagged::new(serde_json::to_string(&ListedSales { products }).ok()?);
         Some(Self { all, each })
     }
 }
 
-/// The catalogue.
+/// The list of sales.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Catalogue {
+pub(crate) struct SaleList {
     shown: Arc<RwLock<Option<Arc<Shown>>>>,
     /// An event happened that the copy in Redis does not show yet.
     stale: Arc<AtomicBool>,
 }
 
-impl Catalogue {
-    fn shown(&self) -> Result<Arc<Shown>, CatalogueError> {
+impl SaleList {
+    fn shown(&self) -> Result<Arc<Shown>, SaleListError> {
         let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner).clone();
-        shown.ok_or(CatalogueError::NotLoaded)
+        shown.ok_or(SaleListError::NotLoaded)
     }
 
     /// Marks the copy as stale, so that the next round reads the database. A rush marks it
@@ -124,23 +124,23 @@ impl Catalogue {
         self.stale.store(true, Ordering::Release);
     }
 
-    fn show(&self, products: Vec<Product>) {
+    fn show(&self, products: Vec<ListedSale>) {
         if let Some(shown) = Shown::new(products) {
             *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(shown));
         }
     }
 }
 
-/// Keeps the catalogue fresh until the process ends.
-pub(crate) fn start(catalogue: &Catalogue, store: &Store, cache: &Cache, shutdown: &Shutdown) {
-    let (catalogue, store, cache) = (catalogue.clone(), store.clone(), cache.clone());
-    shutdown.keep("catalogue", STALLED_AFTER, move |stop| {
-        let (catalogue, store, cache) = (catalogue.clone(), store.clone(), cache.clone());
+/// Keeps the list fresh until the process ends.
+pub(crate) fn start(sale_list: &SaleList, store: &Store, cache: &Cache, shutdown: &Shutdown) {
+    let (sale_list, store, cache) = (sale_list.clone(), store.clone(), cache.clone());
+    shutdown.keep("sale-list", STALLED_AFTER, move |stop| {
+        let (sale_list, store, cache) = (sale_list.clone(), store.clone(), cache.clone());
         async move {
             let (mut rounds, mut copy) = (stop.rounds(FRESH_EVERY), None);
             while rounds.next().await {
-                if let Err(error) = refresh(&catalogue, &store, &cache, &mut copy).await {
-                    warn!(%error, "read catalogue failed; keeping the old one");
+                if let Err(error) = refresh(&sale_list, &store, &cache, &mut copy).await {
+                    warn!(%error, "read list of sales failed; keeping the old one");
                 }
             }
         }
@@ -150,67 +150,67 @@ pub(crate) fn start(catalogue: &Catalogue, store: &Store, cache: &Cache, shutdow
 /// `copy` is the Redis key of the copy, if it has been read. Each database has its own key, so that
 /// several may share a Redis.
 async fn refresh(
-    catalogue: &Catalogue,
+    sale_list: &SaleList,
     store: &Store,
     cache: &Cache,
     copy: &mut Option<String>,
 ) -> Result<(), StoreError> {
     let key = match copy {
         Some(key) => key,
-        None => copy.insert(format!("fairline:products:{}", store.installation().await?)),
+        None => copy.insert(format!("fairline:sale-list:{}", store.installation().await?)),
     };
-    if !catalogue.stale.swap(false, Ordering::AcqRel) {
-        let copy = cache.get(key).await.and_then(|json| serde_json::from_str::<Products>(&json).ok());
-        if let Some(Products { products }) = copy {
-            catalogue.show(products);
+    if !sale_list.stale.swap(false, Ordering::AcqRel) {
+        let copy = cache.get(key).await.and_then(|json| serde_json::from_str::<ListedSales>(&json).ok());
+        if let Some(ListedSales { products }) = copy {
+            sale_list.show(products);
             return Ok(());
         }
     }
     // Reads the database on behalf of all processes. If that fails, the copy stays stale.
-    let products = store.products().await.inspect_err(|_| catalogue.mark_stale())?;
-    let products = Products { products };
+    let products = store.listed_sales().await.inspect_err(|_| sale_list.mark_stale())?;
+    let products = ListedSales { products };
     if let Ok(json) = serde_json::to_string(&products) {
         cache.set(key, json, COPY_KEPT).await;
     }
-    catalogue.show(products.products);
+    sale_list.show(products.products);
     Ok(())
 }
 
-/// The routes of the catalogue.
-pub(crate) fn routes() -> OpenApiRouter<Catalogue> {
-    OpenApiRouter::new().routes(routes!(list_products)).routes(routes!(show_product))
+/// The routes of the list.
+pub(crate) fn routes() -> OpenApiRouter<SaleList> {
+    OpenApiRouter::new().routes(routes!(list_sales)).routes(routes!(show_sale))
 }
 
-/// List the products.
+/// List the sales.
 #[utoipa::path(get, path = "/products",
     params(("If-None-Match" = Option<String>, Header, description = "The ETag of the list that the client has.")), responses(
-    (status = 200, description = "Sales that run, are scheduled, or ended within a week, the newest first.", body = Products,
+    (status = 200, description = "Sales that run, are scheduled, or ended within a week, the newest first.", body = ListedSales,
         headers(("ETag" = String, description = "Changes with the list."))),
     (status = 304, description = "The client has the current list."),
-    (status = 503, description = "The catalogue is not loaded yet.", body = ProblemBody),
+    (status = 503, description = "The list of sales is not loaded yet.", body = ProblemBody),
 ))]
-async fn list_products(State(catalogue): State<Catalogue>, headers: HeaderMap) -> Result<Response, Problem> {
-    Ok(catalogue.shown()?.all.answer(&headers))
+async fn list_sales(State(sale_list): State<SaleList>, headers: HeaderMap) -> Result<Response, Problem> {
+    Ok(sale_list.shown()?.all.answer(&headers))
 }
 
-/// One product.
+/// One sale.
 #[utoipa::path(get, path = "/products/{id}",
     params(("id" = String, Path, description = "The id or the slug of the sale."),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of the product that the client has.")), responses(
-    (status = 200, description = "The product.", body = Product, headers(("ETag" = String, description = "Changes with the product."))),
-    (status = 304, description = "The client has the current product."),
-    (status = 404, description = "There is no such product.", body = ProblemBody),
-    (status = 503, description = "The catalogue is not loaded yet.", body = ProblemBody),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of the sale that the client has.")), responses(
+    (status = 200, description = "The sale.", body = ListedSale, headers(("ETag" = String, description = "Changes with the sale."))),
+    (status = 304, description = "The client has the current sale."),
+    (status = 404, description = "There is no such sale.", body = ProblemBody),
+    (status = 503, description = "The list of sales is not loaded yet.", body = ProblemBody),
 ))]
-async fn show_product(
-    State(catalogue): State<Catalogue>,
+async fn show_sale(
+    State(sale_list): State<SaleList>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let shown = catalogue.shown()?;
+    let shown = sale_list.shown()?;
     let sale: Option<SaleId> = id.parse().ok();
-    let product = shown.each.iter().find(|(product, _)| Some(product.id) == sale || product.slug == id);
-    Ok(product.ok_or(CatalogueError::UnknownProduct)?.1.answer(&headers))
+    let listed = shown.each.iter().find(|(listed, _)| Some(listed.id) == sale || listed.slug == id);
+    Ok(listed.ok_or(SaleListError::UnknownSale)?.1.answer(&headers))
 }
 
 #[cfg(test)]
