@@ -253,7 +253,7 @@ impl Follower {
                 Err(error) => return warn!(%error, "count of open sales failed"),
             }
         }
-        metrics::gauge!("waiting_room_sales_unserved").set(left_out as f64);
+        metrics::gauge!("waiting_room_sales_not_followed").set(left_out as f64);
         if left_out > 0 && !self.is_full.swap(true, Ordering::Relaxed) {
             warn!(left_out, most = ROOMS_MAX, "sale limit reached: some sales are not followed; close finished sales");
         } else if left_out == 0 {
