@@ -122,11 +122,11 @@ async fn a_revoked_token_does_not_pass_before_it_expires() {
 
     // A shopper who has paid sees the order until the token expires; one who has cancelled it has
     // left.
-    let ((payer, paid), (quitter, cancelled)) = (test.hold(sale).await, (kept.clone(), test.purchase(&kept, 1).await));
+    let ((payer, paid), (quitter, left)) = (test.hold(sale).await, (kept.clone(), test.purchase(&kept, 1).await));
     assert_eq!(test.pay(&payer, paid, "tok_visa").await.status, 200);
     let thanks = ask(&test, &path, &[("cookie", &in_cookie(&payer.token))]).await;
     assert_eq!((thanks.status, thanks.headers["x-fairline-order"].to_str().ok()), (200, Some(&*paid.to_string())));
-    let cancel = format!("/api/orders/{}/cancel", cancelled.body["id"].as_str().expect("an order"));
+    let cancel = format!("/api/orders/{}/cancel", left.body["id"].as_str().expect("an order"));
     let cancelled = call(test.checkout, "POST", &cancel, &[("cookie", &quitter.cookie)], "").await;
     assert_eq!(cancelled.expect("an answer").status, 200);
     becomes(&test, &path, &in_cookie(&quitter.token), 401).await;

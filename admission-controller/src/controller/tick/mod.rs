@@ -466,8 +466,8 @@ impl<L: Ledger> Ticker<L> {
             }
         }
         if sale.row.promised > 0 {
-            let till = sale.row.now + PRESENTED_WITHIN;
-            sale.row.was_away(till);
+            let until = sale.row.now + PRESENTED_WITHIN;
+            sale.row.was_away(until);
         }
         sale.note(&Ticked { why: "the new epoch of the line, which has just begun", ..Ticked::default() }).await?;
         let mut committed = Vec::with_capacity(lines.len());

@@ -63,8 +63,8 @@ impl<L: Ledger> Ticker<L> {
         // Visits are also taken in during a pause, so that they don't count as those of a single
         // tick afterwards.
         if matches!(sale.row.stored_status(), Status::Open | Status::Paused) {
-            let (visits, till) = sale.visits().await?;
-            (plan.visits, plan.observed_until) = (visits, Some(till));
+            let (visits, until) = sale.visits().await?;
+            (plan.visits, plan.observed_until) = (visits, Some(until));
         }
         let lacks_draw = |line: &TickLine| sale.lines[line.at].drawn().is_some_and(|(pool, _)| pool != line.seen.drawn);
         plan.why = if sale.row.stored_status() != Status::Open || lifecycle::has_ended(sale.row.now, sale.row.ends_at) {

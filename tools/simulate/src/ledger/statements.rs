@@ -242,9 +242,9 @@ impl Locked for Session {
 
     // In guarantee mode visits decide nothing.
     async fn visits(&mut self) -> Result<(Visits, OffsetDateTime), StoreError> {
-        let till = self.sale.row.now - time::Duration::seconds(SETTLED_S);
-        let after = if self.sale.row.observed_at > self.sale.row.now { till } else { self.sale.row.observed_at };
-        Ok((Visits::default(), till.max(after)))
+        let until = self.sale.row.now - time::Duration::seconds(SETTLED_S);
+        let after = if self.sale.row.observed_at > self.sale.row.now { until } else { self.sale.row.observed_at };
+        Ok((Visits::default(), until.max(after)))
     }
 
     async fn prior(&mut self) -> Result<Prior, StoreError> {
@@ -273,7 +273,7 @@ impl Locked for Session {
     async fn lapse(&mut self, claims_age: Duration) -> Result<bool, StoreError> {
         self.statement(move |own, ledger, now| {
             let closed = own.sale.row.stored_status() == Status::Closed;
-            let (from, till) = (own.sale.row.away_from, own.sale.row.away_until);
+            let (from, until) = (own.sale.row.away_from, own.sale.row.away_until);
             let excuses = !ledger.bugs.has(Bug::OutagesCount);
             let ignores_claims = ledger.bugs.has(Bug::ClaimsIgnored);
             let lapsed = ledger.update(
@@ -283,8 +283,8 @@ impl Locked for Session {
                 },
                 |row| {
                     row.state = State::Lapsed;
-                    let was_away =
-                        from.is_some_and(|from| row.claim_by > from) && till.is_some_and(|till| row.issued_at < till);
+                    let was_away = from.is_some_and(|from| row.claim_by > from)
+                        && until.is_some_and(|until| row.issued_at < until);
                     row.faultless = row.claimed_at.is_none() && was_away;
                     row.excused = excuses && row.faultless;
                 },
