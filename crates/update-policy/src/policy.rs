@@ -311,7 +311,7 @@ mod tests {
         Arc::new(SaleCard { total: 100, remaining: 60, status, ..SaleCard::example() })
     }
 
-    fn facts(card: &Arc<SaleCard>) -> Inputs<'_> {
+    fn inputs(card: &Arc<SaleCard>) -> Inputs<'_> {
         Inputs {
             ordinal: 7,
             card,
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn a_page_receives_every_change_once() {
         let (open, mut state) = (card(Status::Open), SentState::default());
-        let first = facts(&open);
+        let first = inputs(&open);
         assert_eq!(all(&mut state, &first), ["sale", "place"]);
         assert!(all(&mut state, &first).is_empty(), "nothing changed");
 
@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn before_a_draw_no_ticket_has_a_place() {
         let (open, mut state) = (card(Status::Scheduled), SentState::default());
-        let few = Inputs { in_draw: Some(4), ..facts(&open) };
+        let few = Inputs { in_draw: Some(4), ..inputs(&open) };
         assert_eq!(all(&mut state, &few), ["sale", "draw"]);
         assert_eq!(
             all(&mut state, &Inputs { in_draw: Some(5), now: s(1010.0), ..few }),
@@ -392,14 +392,14 @@ mod tests {
             "few are counted exactly"
         );
         let (open, mut state) = (card(Status::Scheduled), SentState::default());
-        let first = Inputs { in_draw: Some(300), ..facts(&open) };
+        let first = Inputs { in_draw: Some(300), ..inputs(&open) };
         assert_eq!(all(&mut state, &first), ["sale", "draw"]);
         let one_more = Inputs { in_draw: Some(301), now: s(1010.0), ..first.clone() };
         assert!(all(&mut state, &one_more).is_empty(), "one more of many is not sent");
         let many_more = Inputs { in_draw: Some(600), now: s(1001.0), ..first.clone() };
         assert!(all(&mut state, &many_more).is_empty(), "too early");
         assert_eq!(all(&mut state, &Inputs { now: s(1010.0), ..many_more }), ["draw"]);
-        let drawn = Inputs { now: s(1010.0), ..facts(&open) };
+        let drawn = Inputs { now: s(1010.0), ..inputs(&open) };
         assert_eq!(all(&mut state, &drawn), ["place"], "at once");
         assert!(all(&mut state, &drawn).is_empty());
         let departed = Inputs { place: None, ..first };
@@ -409,11 +409,11 @@ mod tests {
     #[test]
     fn changes_of_the_remaining_units_delay_no_place() {
         let (open, mut state) = (card(Status::Open), SentState::default());
-        all(&mut state, &Inputs { place: Some(at(100, 0)), ..facts(&open) });
+        all(&mut state, &Inputs { place: Some(at(100, 0)), ..inputs(&open) });
         for step in 1..40 {
             let card = Arc::new(SaleCard { remaining: 100 * (step % 2), ..SaleCard::clone(&open) });
             let place = Some(at(100 - 2 * u64::from(step), 0));
-            let moved = Inputs { card: &card, place, now: s(1000.0 + f64::from(step) * 61.0), ..facts(&open) };
+            let moved = Inputs { card: &card, place, now: s(1000.0 + f64::from(step) * 61.0), ..inputs(&open) };
             assert_eq!(all(&mut state, &moved).last(), Some(&"place"));
         }
     }
@@ -421,7 +421,7 @@ mod tests {
     #[test]
     fn an_unreachable_line_and_its_return_are_sent() {
         let (open, live) = (card(Status::Open), live());
-        for back in [facts(&open), Inputs { turn: &live, ..facts(&open) }] {
+        for back in [inputs(&open), Inputs { turn: &live, ..inputs(&open) }] {
             let mut state = SentState::default();
             all(&mut state, &back);
             let lost = Inputs { in_touch: false, ..back.clone() };
