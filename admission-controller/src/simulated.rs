@@ -10,7 +10,7 @@ use fairline_sale::SaleId;
 use crate::controller::{
     keys::Keys,
     schedule::{Next, TickNow, Ticks as _},
-    tick::{Known, Permits, Ticker},
+    tick::{KnownSale, Permits, Ticker},
 };
 pub use crate::{
     controller::{
@@ -50,7 +50,7 @@ impl SigningKeys {
 /// A controller of one sale.
 pub struct Controller<L> {
     ticker: Ticker<L>,
-    known: Known,
+    known: KnownSale,
 }
 
 impl<L: Ledger> Controller<L> {
@@ -58,7 +58,7 @@ impl<L: Ledger> Controller<L> {
     pub fn new(ledger: L, line: LineStore, keys: SigningKeys, every: Duration, clock: Clock) -> Self {
         let (permits, tick_now) = (Permits::new(1), TickNow::default());
         let ticker = Ticker { ledger, line, keys: keys.0, every, clock, permits, tick_now };
-        Self { ticker, known: Known::default() }
+        Self { ticker, known: KnownSale::default() }
     }
 
     /// Ticks the sale. Gives the time from the beginning of this tick to the next one, or `None`

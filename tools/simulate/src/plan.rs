@@ -17,10 +17,10 @@ const BUSY: usize = 420;
 /// Quiet times in one story.
 const QUIETS: usize = 3;
 
-/// Events before the only quiet time of a story with a fault_class that needs many.
+/// Events before the only quiet time of a story with a fault class that needs many.
 const LONG_BUSY: usize = 3000;
-/// One seed in this many has a fault_class.
-const THEMED_ONE_IN: u64 = 5;
+/// One seed in this many has a fault class.
+const FAULT_CLASS_ONE_IN: u64 = 5;
 
 /// A class of faults that a story is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,8 +132,8 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(rng: &mut Rng, seed: u64) -> Self {
         let plan = Self::at_random(rng);
-        let fault_class = FAULT_CLASSES[usize::try_from(seed / THEMED_ONE_IN).unwrap_or(0) % FAULT_CLASSES.len()];
-        if seed.is_multiple_of(THEMED_ONE_IN) { plan.about(fault_class) } else { plan }
+        let fault_class = FAULT_CLASSES[usize::try_from(seed / FAULT_CLASS_ONE_IN).unwrap_or(0) % FAULT_CLASSES.len()];
+        if seed.is_multiple_of(FAULT_CLASS_ONE_IN) { plan.about(fault_class) } else { plan }
     }
 
     fn at_random(rng: &mut Rng) -> Self {
@@ -166,7 +166,7 @@ impl Plan {
         }
     }
 
-    /// The plan with a fault_class, which selects the acts of operators and the faults.
+    /// The plan with a fault class, which selects the acts of operators and the faults.
     fn about(mut self, fault_class: FaultClass) -> Self {
         let weights: &[(EventKind, u32)] = match fault_class {
             FaultClass::Apart => {

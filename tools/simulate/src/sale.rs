@@ -110,7 +110,7 @@ pub fn row(terms: &Terms) -> SaleRow {
         inside: 0,
         orders: 0,
         rehearsal_of: None,
-        fault_class: serde_json::json!({}),
+        theme: serde_json::json!({}),
         time_zone: "UTC".to_owned(),
         now: begin(),
     }

@@ -19,7 +19,7 @@ impl World {
             return if stays_apart { Event::QuietApart } else { Event::Quiet };
         }
         let ticks = self.ledger().is_locked();
-        // With the fault_class, after the lock and before the statement that opens the sale.
+        // With the fault class, after the lock and before the statement that opens the sale.
         let opens = self.is_about_to_open() && (plan.fault_class != Some(FaultClass::Closing) || self.ledger().moves());
         if plan.closes && ticks && opens && (plan.fault_class.is_some() || rng.once_in(4)) {
             return Event::Move(Action::Close);
@@ -38,7 +38,7 @@ impl World {
             return self.act(rng, plan);
         }
         let tasks = self.runnable();
-        // With a fault_class, ticks get further while less time passes.
+        // With a fault class, ticks get further while less time passes.
         if tasks.is_empty() || (plan.fault_class.is_none() && rng.once_in(14)) {
             let now = self.now.get();
             let next = self.next_wake().max(now + 1) - now;

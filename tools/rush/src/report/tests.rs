@@ -218,7 +218,7 @@ fn the_record_alone_judges_the_order_of_a_draw() {
         preferred: 0,
         removed: 0,
         redeemed: 2,
-        hold_expired: 1,
+        lapsed: 1,
         losses: 0,
         pool: Some(4),
         story: Vec::new(),
