@@ -92,10 +92,10 @@ export default function ({ sale, endsAt }) {
   joining.add(joined.timings.duration);
   if (outcome === "waiting") {
     const socket = ws.connect(`${base.replace(/^http/, "ws")}/api/flash-sales/${sale}/line?join=false`, { jar: http.cookieJar() }, (line) => {
-      let heard = false;
+      let received = false;
       line.on("message", (text) => {
         const message = JSON.parse(text);
-        heard = true;
+        received = true;
         if (message.type === "turn") {
           line.send(JSON.stringify({ type: "claim" }));
           outcome = buy(sale, message) ? "bought" : "failed";
@@ -108,7 +108,7 @@ export default function ({ sale, endsAt }) {
       line.on("error", () => { outcome = outcome === "waiting" ? "cut_off" : outcome; });
       const leaves = (how) => () => { outcome = how; line.send(JSON.stringify({ type: "leave" })); line.close(); };
       // The last arrivals also have time to receive a message.
-      if (scenario.stay) line.setTimeout(() => leaves(heard ? "stayed" : "unheard")(), Math.max(5_000, endsAt - Date.now()));
+      if (scenario.stay) line.setTimeout(() => leaves(received ? "stayed" : "silent")(), Math.max(5_000, endsAt - Date.now()));
       else line.setTimeout(leaves("gave_up"), patience * 1000);
     });
     if (!check(socket, { "a socket": (answer) => answer && answer.status === 101 }) && outcome === "waiting") outcome = "no_socket";

@@ -33,7 +33,7 @@ CREATE TABLE enrolments (
     digest     bytea NOT NULL,
     expires_at timestamptz NOT NULL,
     CONSTRAINT enrolments_digest_is_32_bytes CHECK (octet_length(digest) = 32),
-    CONSTRAINT enrolments_are_different UNIQUE (digest)
+    CONSTRAINT enrolments_digest_is_unique UNIQUE (digest)
 );
 
 -- Failed attempts to sign in, by name and network: only the one who guesses has to wait.
@@ -58,7 +58,7 @@ CREATE TABLE api_tokens (
     CONSTRAINT api_tokens_name_is_plain CHECK (name ~ '^[a-z0-9][a-z0-9._@-]{0,62}$'),
     CONSTRAINT api_tokens_role_is_known CHECK (role IN ('viewer', 'operator', 'owner')),
     CONSTRAINT api_tokens_digest_is_32_bytes CHECK (octet_length(digest) = 32),
-    CONSTRAINT api_tokens_are_different UNIQUE (digest)
+    CONSTRAINT api_tokens_digest_is_unique UNIQUE (digest)
 );
 
 -- Signing keys that are no longer valid. Controllers get their keys from settings, and read here
@@ -81,21 +81,21 @@ CREATE TABLE audit (
     before  jsonb,
     after   jsonb,
     reason  text,
-    CONSTRAINT audit_reason_has_a_bound CHECK (char_length(reason) <= 500)
+    CONSTRAINT audit_reason_is_bounded CHECK (char_length(reason) <= 500)
 );
 CREATE INDEX audit_by_sale ON audit (sale_id, id) WHERE sale_id IS NOT NULL;
 
-CREATE FUNCTION refuse_to_change_the_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION reject_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'entries of the audit log are never changed' USING CONSTRAINT = 'audit_is_kept', ERRCODE = 'check_violation';
+    RAISE EXCEPTION 'entries of the audit log are never changed' USING CONSTRAINT = 'audit_is_append_only', ERRCODE = 'check_violation';
 END $$;
-CREATE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION refuse_to_change_the_audit();
-CREATE TRIGGER audit_is_not_emptied BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_the_audit();
+CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION reject_audit_change();
+CREATE TRIGGER audit_is_not_truncated BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION reject_audit_change();
 
 -- Writes what an operator's transaction changes to `audit`, in the same transaction. `fairline.who`
 -- names the operator; ticks and checkout do not set it. The arguments are the columns to log,
 -- without secrets. The tables of the other files have triggers that call it.
-CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     author text := nullif(current_setting('fairline.who', true), '');
     was jsonb;
@@ -128,8 +128,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER operators_are_noted AFTER INSERT OR UPDATE OF role OR DELETE ON operators FOR EACH ROW
-    EXECUTE FUNCTION note_change('name', 'role');
-CREATE TRIGGER api_tokens_are_noted AFTER INSERT OR DELETE ON api_tokens FOR EACH ROW
-    EXECUTE FUNCTION note_change('name', 'role', 'expires_at');
-CREATE TRIGGER keys_are_noted AFTER INSERT ON revoked_keys FOR EACH ROW EXECUTE FUNCTION note_change('kid');
+CREATE TRIGGER operators_audit AFTER INSERT OR UPDATE OF role OR DELETE ON operators FOR EACH ROW
+    EXECUTE FUNCTION audit_change('name', 'role');
+CREATE TRIGGER api_tokens_audit AFTER INSERT OR DELETE ON api_tokens FOR EACH ROW
+    EXECUTE FUNCTION audit_change('name', 'role', 'expires_at');
+CREATE TRIGGER revoked_keys_audit AFTER INSERT ON revoked_keys FOR EACH ROW EXECUTE FUNCTION audit_change('kid');

@@ -10,7 +10,7 @@
 CREATE TABLE installation (
     id      uuid NOT NULL DEFAULT gen_random_uuid(),
     is_only boolean PRIMARY KEY DEFAULT true,
-    CONSTRAINT installation_is_one CHECK (is_only)
+    CONSTRAINT installation_is_one_row CHECK (is_only)
 );
 INSERT INTO installation DEFAULT VALUES;
 
@@ -63,7 +63,7 @@ CREATE TABLE sales (
     rehearsal_of      uuid REFERENCES sales (id),
     -- Whether retention deletes the sale's orders, visits, record and samples. The sale itself, its
     -- lines and its stock stay.
-    rows_are          text NOT NULL DEFAULT 'kept',
+    retention_state   text NOT NULL DEFAULT 'kept',
 
     CONSTRAINT sales_slug_is_unique UNIQUE (slug),
     CONSTRAINT sales_slug_is_plain CHECK (slug ~ '^[a-z0-9](-?[a-z0-9]){0,62}$'),
@@ -75,7 +75,7 @@ CREATE TABLE sales (
     CONSTRAINT sales_rate_cap_is_positive CHECK (rate_cap_per_s > 0),
     CONSTRAINT sales_windows_are_positive CHECK (token_ttl_s > 0 AND claim_window_s > 0 AND hold_s > 0),
     CONSTRAINT sales_recall_window_is_positive CHECK (recall_window_s > 0),
-    CONSTRAINT sales_grace_is_a_window CHECK (grace_s BETWEEN 1 AND 86400),
+    CONSTRAINT sales_grace_is_in_range CHECK (grace_s BETWEEN 1 AND 86400),
     CONSTRAINT sales_end_after_they_open CHECK (ends_at IS NULL OR ends_at > opens_at),
     CONSTRAINT sales_time_zone_is_a_name CHECK (time_zone ~ '^[A-Za-z0-9_+/-]{1,64}$'),
     CONSTRAINT sales_line_order_is_known CHECK (line_order IN ('fifo', 'draw')),
@@ -84,19 +84,19 @@ CREATE TABLE sales (
     CONSTRAINT sales_mode_is_known CHECK (mode IN ('guarantee', 'yield')),
     CONSTRAINT sales_risk_is_a_share CHECK (risk > 0 AND risk <= 0.1),
     CONSTRAINT sales_inside_max_is_positive CHECK (inside_max > 0),
-    CONSTRAINT sales_are_like_another CHECK (prior_sale <> id),
-    CONSTRAINT sales_rehearse_another CHECK (rehearsal_of <> id),
-    CONSTRAINT sales_rows_are_known CHECK (rows_are IN ('kept', 'going', 'gone')),
-    CONSTRAINT sales_keep_rows_until_they_are_closed CHECK (rows_are = 'kept' OR status = 'closed')
+    CONSTRAINT sales_prior_sale_is_another CHECK (prior_sale <> id),
+    CONSTRAINT sales_rehearsal_of_is_another CHECK (rehearsal_of <> id),
+    CONSTRAINT sales_retention_state_is_known CHECK (retention_state IN ('kept', 'deleting', 'deleted')),
+    CONSTRAINT sales_deletion_requires_closed CHECK (retention_state = 'kept' OR status = 'closed')
 );
 CREATE INDEX sales_running ON sales (id) WHERE status <> 'closed';
 CREATE INDEX sales_by_age ON sales (created_at, id);
 CREATE INDEX sales_rehearsals ON sales (rehearsal_of) WHERE rehearsal_of IS NOT NULL;
-CREATE INDEX sales_rehearsed ON sales (created_at) WHERE rehearsal_of IS NOT NULL AND status = 'closed' AND rows_are = 'kept';
-CREATE INDEX sales_over ON sales (created_at) WHERE rehearsal_of IS NULL AND status = 'closed' AND rows_are = 'kept';
-CREATE INDEX sales_going ON sales (id) WHERE rows_are = 'going';
+CREATE INDEX sales_closed_rehearsals ON sales (created_at) WHERE rehearsal_of IS NOT NULL AND status = 'closed' AND retention_state = 'kept';
+CREATE INDEX sales_closed ON sales (created_at) WHERE rehearsal_of IS NULL AND status = 'closed' AND retention_state = 'kept';
+CREATE INDEX sales_deleting ON sales (id) WHERE retention_state = 'deleting';
 
-CREATE TRIGGER sales_are_noted AFTER INSERT OR UPDATE ON sales FOR EACH ROW EXECUTE FUNCTION note_change(
+CREATE TRIGGER sales_audit AFTER INSERT OR UPDATE ON sales FOR EACH ROW EXECUTE FUNCTION audit_change(
     'slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message',
     'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order',
     'mode', 'risk', 'inside_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
@@ -127,24 +127,24 @@ CREATE TABLE stock (
 CREATE INDEX stock_active ON stock (active_at);
 
 -- Only `total`: every purchase changes the other counters.
-CREATE TRIGGER stock_is_noted AFTER UPDATE OF total ON stock FOR EACH ROW EXECUTE FUNCTION note_change('total');
+CREATE TRIGGER stock_audit AFTER UPDATE OF total ON stock FOR EACH ROW EXECUTE FUNCTION audit_change('total');
 
 -- Triggers keep `active_at` and `orders`, whichever version of a service writes. Their conditions
 -- avoid nearly every call.
-CREATE FUNCTION note_activity() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION set_active_at() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.active_at := now();
     RETURN NEW;
 END $$;
-CREATE TRIGGER stock_notes_activity BEFORE UPDATE OF events ON stock FOR EACH ROW
-    WHEN (NEW.events > OLD.events AND OLD.active_at < now() - interval '10 minutes') EXECUTE FUNCTION note_activity();
-CREATE FUNCTION count_order() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TRIGGER stock_sets_active_at BEFORE UPDATE OF events ON stock FOR EACH ROW
+    WHEN (NEW.events > OLD.events AND OLD.active_at < now() - interval '10 minutes') EXECUTE FUNCTION set_active_at();
+CREATE FUNCTION increment_orders() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.orders := OLD.orders + 1;
     RETURN NEW;
 END $$;
-CREATE TRIGGER stock_counts_orders BEFORE UPDATE OF sold ON stock FOR EACH ROW
-    WHEN (NEW.sold > OLD.sold) EXECUTE FUNCTION count_order();
+CREATE TRIGGER stock_increments_orders BEFORE UPDATE OF sold ON stock FOR EACH ROW
+    WHEN (NEW.sold > OLD.sold) EXECUTE FUNCTION increment_orders();
 
 -- The state of each running sale, about once a second.
 CREATE TABLE samples (
@@ -183,10 +183,10 @@ CREATE TABLE rehearsals (
     report      jsonb,
     started_at  timestamptz NOT NULL DEFAULT now(),
     -- The controller that runs it renews this every second, so that its death is noticed.
-    beat_at     timestamptz NOT NULL DEFAULT now(),
+    heartbeat_at timestamptz NOT NULL DEFAULT now(),
     ended_at    timestamptz,
     CONSTRAINT rehearsals_state_is_known CHECK (state IN ('running', 'stopping', 'passed', 'failed', 'stopped')),
-    CONSTRAINT rehearsals_end CHECK ((ended_at IS NULL) = (state IN ('running', 'stopping')))
+    CONSTRAINT rehearsals_ended_at_matches_state CHECK ((ended_at IS NULL) = (state IN ('running', 'stopping')))
 );
 -- One at a time: simulated shoppers are as much load as real ones.
 CREATE UNIQUE INDEX rehearsals_one_runs ON rehearsals ((true)) WHERE ended_at IS NULL;

@@ -20,7 +20,7 @@ CREATE TABLE lines (
     -- The Redis process of the epoch, by its run_id; null before the first.
     home             text,
     -- Epochs begun in quick succession: the next ones come later, and grant less.
-    restless         integer NOT NULL DEFAULT 0,
+    rapid_epochs     integer NOT NULL DEFAULT 0,
     -- The ordinals of the epoch are above this.
     above            bigint NOT NULL DEFAULT 0,
     cursor           bigint NOT NULL DEFAULT 0,
@@ -67,7 +67,7 @@ CREATE TABLE lines (
     -- The last period in which pages could not claim their turns, since Redis or all controllers
     -- were down.
     away_from        timestamptz,
-    away_till        timestamptz,
+    away_until       timestamptz,
     -- Of a sale's own line: the sale is closed, and Redis and the record have everything. It is not
     -- ticked again.
     settled          boolean NOT NULL DEFAULT false,
@@ -83,22 +83,22 @@ CREATE TABLE lines (
     CONSTRAINT lines_lane_is_plain CHECK (lane ~ '^[a-z0-9](-?[a-z0-9]){0,31}$'),
     CONSTRAINT lines_own_line_is_no_lane CHECK ((id = sale_id) = (lane IS NULL)),
     CONSTRAINT lines_lanes_have_a_share CHECK ((lane IS NULL) = (share IS NULL)),
-    CONSTRAINT lines_share_is_a_part CHECK (share >= 0 AND share <= 1),
+    CONSTRAINT lines_share_is_a_fraction CHECK (share >= 0 AND share <= 1),
     CONSTRAINT lines_lanes_have_a_key CHECK ((lane IS NULL) = (invitation_key IS NULL)),
     CONSTRAINT lines_invitation_key_is_32_bytes CHECK (octet_length(invitation_key) = 32),
-    CONSTRAINT lines_move_forward CHECK (epoch >= 0 AND cursor >= 0 AND highest_ordinal >= cursor),
-    CONSTRAINT lines_grant_before_they_give CHECK (granted >= highest_ordinal),
-    CONSTRAINT lines_expect_shoppers CHECK (expected >= 0),
+    CONSTRAINT lines_cursor_is_in_range CHECK (epoch >= 0 AND cursor >= 0 AND highest_ordinal >= cursor),
+    CONSTRAINT lines_granted_covers_highest_ordinal CHECK (granted >= highest_ordinal),
+    CONSTRAINT lines_expected_is_not_negative CHECK (expected >= 0),
     CONSTRAINT lines_draw_has_a_key CHECK ((drawn IS NULL) = (draw_key IS NULL)),
     CONSTRAINT lines_draw_key_is_32_bytes CHECK (octet_length(draw_key) = 32),
     CONSTRAINT lines_record_hash_is_32_bytes CHECK (octet_length(record_hash) = 32),
     CONSTRAINT lines_admit_now_is_not_negative CHECK (admit_now >= 0),
-    CONSTRAINT lines_count_up CHECK (joined >= 0 AND admitted >= 0 AND waiting >= 0 AND present >= 0)
+    CONSTRAINT lines_counters_are_not_negative CHECK (joined >= 0 AND admitted >= 0 AND waiting >= 0 AND present >= 0)
 ) WITH (fillfactor = 50);
 CREATE INDEX lines_to_tick ON lines (id) WHERE id = sale_id AND NOT settled;
 
-CREATE TRIGGER lanes_are_noted AFTER INSERT OR UPDATE OF share, invitations ON lines FOR EACH ROW
-    WHEN (NEW.lane IS NOT NULL) EXECUTE FUNCTION note_change('lane', 'share', 'invitations');
+CREATE TRIGGER lanes_audit AFTER INSERT OR UPDATE OF share, invitations ON lines FOR EACH ROW
+    WHEN (NEW.lane IS NOT NULL) EXECUTE FUNCTION audit_change('lane', 'share', 'invitations');
 
 CREATE TABLE admissions (
     -- Also the token's `jti`.
@@ -143,16 +143,16 @@ CREATE INDEX admissions_promised_by_visitor ON admissions (visitor) WHERE state 
 CREATE INDEX admissions_claimed ON admissions (sale_id, claimed_at) WHERE claimed_at IS NOT NULL;
 CREATE INDEX admissions_left ON admissions (sale_id, left_at) WHERE left_at IS NOT NULL;
 -- What is to be published is nearly always to be recorded, too.
-CREATE INDEX admissions_to_tell ON admissions (line_id, issued_at)
+CREATE INDEX admissions_to_publish ON admissions (line_id, issued_at)
     WHERE published_state IS DISTINCT FROM state OR recorded_state <> state;
 -- After a new epoch, which rewrites no admission.
-CREATE INDEX admissions_live_to_tell ON admissions (line_id, published_epoch) WHERE state = 'promised';
+CREATE INDEX admissions_live_to_publish ON admissions (line_id, published_epoch) WHERE state = 'promised';
 -- For retention: rows that still name a visitor, by age.
-CREATE INDEX admissions_to_unlink ON admissions (issued_at)
+CREATE INDEX admissions_to_anonymise ON admissions (issued_at)
     WHERE visitor <> '\x00000000000000000000000000000000' AND state <> 'promised';
 
 -- Tickets that an operator removed from a line, or had served before all others.
-CREATE TABLE interventions (
+CREATE TABLE ticket_actions (
     line_id    uuid NOT NULL REFERENCES lines (id),
     ordinal    bigint NOT NULL,
     kind       text NOT NULL,
@@ -166,13 +166,13 @@ CREATE TABLE interventions (
     published  boolean NOT NULL DEFAULT false,
     published_epoch integer NOT NULL DEFAULT 0,
     PRIMARY KEY (line_id, ordinal, kind),
-    CONSTRAINT interventions_kind_is_known CHECK (kind IN ('removed', 'preferred')),
-    CONSTRAINT interventions_reason_is_known CHECK (reason IN ('operator', 'limit')),
-    CONSTRAINT interventions_visitor_is_16_bytes CHECK (octet_length(visitor) = 16)
+    CONSTRAINT ticket_actions_kind_is_known CHECK (kind IN ('removed', 'preferred')),
+    CONSTRAINT ticket_actions_reason_is_known CHECK (reason IN ('operator', 'limit')),
+    CONSTRAINT ticket_actions_visitor_is_16_bytes CHECK (octet_length(visitor) = 16)
 );
-CREATE INDEX interventions_to_do ON interventions (line_id) WHERE NOT done OR NOT published;
-CREATE INDEX interventions_to_publish ON interventions (line_id, published_epoch) WHERE kind = 'removed';
-CREATE INDEX interventions_to_unlink ON interventions (at)
+CREATE INDEX ticket_actions_to_do ON ticket_actions (line_id) WHERE NOT done OR NOT published;
+CREATE INDEX ticket_actions_to_publish ON ticket_actions (line_id, published_epoch) WHERE kind = 'removed';
+CREATE INDEX ticket_actions_to_anonymise ON ticket_actions (at)
     WHERE visitor <> '\x00000000000000000000000000000000' AND (kind = 'removed' OR done);
 
 -- The public record of each line: a chain of hashes.
@@ -183,17 +183,17 @@ CREATE TABLE record_entries (
     -- The exact text that was hashed.
     body    text NOT NULL,
     PRIMARY KEY (line_id, seq),
-    CONSTRAINT record_entries_count_from_one CHECK (seq > 0),
+    CONSTRAINT record_entries_seq_is_positive CHECK (seq > 0),
     CONSTRAINT record_entries_hash_is_32_bytes CHECK (octet_length(hash) = 32)
 );
 
 -- Entries are never changed, and deleted only with their sale, by retention.
-CREATE FUNCTION refuse_to_change_the_record() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION reject_record_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP = 'DELETE' AND EXISTS (SELECT FROM lines JOIN sales ON sales.id = sale_id WHERE lines.id = OLD.line_id AND rows_are = 'going') THEN
+    IF TG_OP = 'DELETE' AND EXISTS (SELECT FROM lines JOIN sales ON sales.id = sale_id WHERE lines.id = OLD.line_id AND retention_state = 'deleting') THEN
         RETURN OLD;
     END IF;
-    RAISE EXCEPTION 'entries of a record are never changed' USING CONSTRAINT = 'record_entries_are_kept', ERRCODE = 'check_violation';
+    RAISE EXCEPTION 'entries of a record are never changed' USING CONSTRAINT = 'record_entries_are_append_only', ERRCODE = 'check_violation';
 END $$;
-CREATE TRIGGER record_entries_are_kept BEFORE UPDATE OR DELETE ON record_entries
-    FOR EACH ROW EXECUTE FUNCTION refuse_to_change_the_record();
+CREATE TRIGGER record_entries_are_append_only BEFORE UPDATE OR DELETE ON record_entries
+    FOR EACH ROW EXECUTE FUNCTION reject_record_change();

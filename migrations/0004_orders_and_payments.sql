@@ -22,18 +22,18 @@ CREATE TABLE holds (
     created_at   timestamptz NOT NULL DEFAULT now(),
     expires_at   timestamptz NOT NULL,
     cancelled_at timestamptz,
-    -- The account was notified that the hold is about to lapse.
+    -- The account was notified that the hold is about to expire.
     warned       boolean NOT NULL DEFAULT false,
     -- The trace in which the hold began, as a W3C `traceparent`: the sweeper ends holds in the same
     -- trace.
     traceparent  text CHECK (length(traceparent) = 55),
-    CONSTRAINT holds_state_is_known CHECK (state IN ('promised', 'held', 'paid', 'lapsed', 'cancelled')),
+    CONSTRAINT holds_state_is_known CHECK (state IN ('promised', 'held', 'paid', 'expired', 'cancelled')),
     CONSTRAINT holds_quantity_is_positive CHECK (quantity > 0),
     -- Promise 2: an admission token is redeemed at most once.
     CONSTRAINT holds_one_per_admission UNIQUE (admission_id),
-    CONSTRAINT holds_are_of_an_admission_or_the_shop CHECK ((admission_id IS NULL) = (reserved_as IS NOT NULL)),
-    CONSTRAINT holds_reference_has_a_bound CHECK (octet_length(reserved_as) BETWEEN 1 AND 200),
-    CONSTRAINT holds_are_cancelled_at_a_moment CHECK ((state = 'cancelled') = (cancelled_at IS NOT NULL))
+    CONSTRAINT holds_have_an_admission_or_a_reference CHECK ((admission_id IS NULL) = (reserved_as IS NOT NULL)),
+    CONSTRAINT holds_reference_is_bounded CHECK (octet_length(reserved_as) BETWEEN 1 AND 200),
+    CONSTRAINT holds_cancelled_at_matches_state CHECK ((state = 'cancelled') = (cancelled_at IS NOT NULL))
 );
 -- The same reference is the same reservation.
 CREATE UNIQUE INDEX holds_one_per_reference ON holds (sale_id, reserved_as) WHERE reserved_as IS NOT NULL;
@@ -41,10 +41,10 @@ CREATE INDEX holds_by_visitor ON holds (visitor);
 CREATE INDEX holds_by_account ON holds (account_id, created_at) WHERE account_id IS NOT NULL;
 CREATE INDEX holds_open ON holds (sale_id, expires_at) WHERE state IN ('promised', 'held');
 CREATE INDEX holds_to_warn ON holds (expires_at) WHERE account_id IS NOT NULL AND NOT warned AND state IN ('promised', 'held');
-CREATE INDEX holds_redeemed ON holds (sale_id, created_at);
+CREATE INDEX holds_by_age ON holds (sale_id, created_at);
 CREATE INDEX holds_cancelled ON holds (sale_id, cancelled_at) WHERE cancelled_at IS NOT NULL;
 -- For retention: rows that still name a person, by age.
-CREATE INDEX holds_to_unlink ON holds (created_at)
+CREATE INDEX holds_to_anonymise ON holds (created_at)
     WHERE state NOT IN ('promised', 'held') AND (visitor <> '\x00000000000000000000000000000000'
     OR account_id IS NOT NULL OR reserved_as <> 'forgotten ' || id::text);
 
@@ -61,32 +61,32 @@ CREATE TABLE shopper_allowances (
     changed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (sale_id, visitor),
     -- Promise 8: a shopper never has more of a sale than its limit.
-    CONSTRAINT shopper_allowances_are_kept CHECK (units BETWEEN 0 AND most)
+    CONSTRAINT shopper_allowances_within_limit CHECK (units BETWEEN 0 AND most)
 ) WITH (fillfactor = 90);
 -- For retention. Not BRIN, which keeps the age of deleted rows: once their pages are used again, a
 -- search for old rows reads all.
 CREATE INDEX shopper_allowances_due ON shopper_allowances (changed_at);
 
 -- One statement for all that one statement redeems.
-CREATE FUNCTION keep_shopper_allowances() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION insert_shopper_allowances() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO shopper_allowances (sale_id, visitor, units, most)
         SELECT made.sale_id, made.visitor, sum(made.quantity), per_shopper_limit FROM made
         JOIN sales ON sales.id = made.sale_id
-        WHERE made.admission_id IS NOT NULL AND made.state NOT IN ('lapsed', 'cancelled')
+        WHERE made.admission_id IS NOT NULL AND made.state NOT IN ('expired', 'cancelled')
         GROUP BY made.sale_id, made.visitor, per_shopper_limit ORDER BY made.sale_id, made.visitor
         ON CONFLICT (sale_id, visitor) DO UPDATE
         SET units = shopper_allowances.units + excluded.units, most = excluded.most, changed_at = now();
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER holds_keep_shopper_allowances AFTER INSERT ON holds
-    REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION keep_shopper_allowances();
+CREATE TRIGGER holds_insert_shopper_allowances AFTER INSERT ON holds
+    REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION insert_shopper_allowances();
 
 -- Returned units, and units of a renewed hold.
 CREATE FUNCTION change_shopper_allowance() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NEW.state IN ('lapsed', 'cancelled') THEN
+    IF NEW.state IN ('expired', 'cancelled') THEN
         UPDATE shopper_allowances SET units = units - NEW.quantity, changed_at = now()
             WHERE sale_id = NEW.sale_id AND visitor = NEW.visitor;
     ELSE
@@ -100,7 +100,7 @@ END
 $$;
 CREATE TRIGGER holds_change_shopper_allowances AFTER UPDATE OF state ON holds
     FOR EACH ROW WHEN (NEW.admission_id IS NOT NULL
-        AND (OLD.state IN ('lapsed', 'cancelled')) <> (NEW.state IN ('lapsed', 'cancelled')))
+        AND (OLD.state IN ('expired', 'cancelled')) <> (NEW.state IN ('expired', 'cancelled')))
     EXECUTE FUNCTION change_shopper_allowance();
 
 -- Likewise for accounts, in sales with a limit per account.
@@ -111,18 +111,18 @@ CREATE TABLE allowances (
     most       integer NOT NULL,
     changed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (sale_id, account_id),
-    CONSTRAINT allowances_are_kept CHECK (units BETWEEN 0 AND most)
+    CONSTRAINT allowances_within_limit CHECK (units BETWEEN 0 AND most)
 );
 CREATE INDEX allowances_by_age ON allowances (changed_at);
 
-CREATE FUNCTION keep_allowance() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION update_allowance() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     change integer := 0;
 BEGIN
-    IF TG_OP = 'UPDATE' AND OLD.state NOT IN ('lapsed', 'cancelled') THEN
+    IF TG_OP = 'UPDATE' AND OLD.state NOT IN ('expired', 'cancelled') THEN
         change := change - OLD.quantity;
     END IF;
-    IF NEW.state NOT IN ('lapsed', 'cancelled') THEN
+    IF NEW.state NOT IN ('expired', 'cancelled') THEN
         change := change + NEW.quantity;
     END IF;
     IF change > 0 THEN
@@ -138,8 +138,8 @@ BEGIN
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER holds_keep_allowances AFTER INSERT OR UPDATE OF state ON holds
-    FOR EACH ROW WHEN (NEW.account_id IS NOT NULL) EXECUTE FUNCTION keep_allowance();
+CREATE TRIGGER holds_update_allowances AFTER INSERT OR UPDATE OF state ON holds
+    FOR EACH ROW WHEN (NEW.account_id IS NOT NULL) EXECUTE FUNCTION update_allowance();
 
 CREATE TABLE payments (
     id             uuid PRIMARY KEY,
@@ -163,7 +163,7 @@ CREATE TABLE payments (
     dispute        text,
     -- How often the sweeper resumed it: a payment that never ends is resumed less and less often,
     -- so that it does not delay others.
-    adoptions      integer NOT NULL DEFAULT 0,
+    recovery_attempts integer NOT NULL DEFAULT 0,
     -- When the gateway is next asked about an ended payment: an intent that could still be
     -- confirmed, a refund or a dispute. Null: nothing to settle.
     settle_at      timestamptz,
@@ -174,12 +174,12 @@ CREATE TABLE payments (
     CONSTRAINT payments_state_is_known CHECK (state IN
         ('started', 'authorised', 'captured', 'declined', 'voided', 'refund_due', 'refunded')),
     -- Money can always be found at the gateway.
-    CONSTRAINT payments_with_money_have_a_reference
+    CONSTRAINT payments_authorised_have_a_reference
         CHECK (state NOT IN ('authorised', 'captured', 'refund_due', 'refunded') OR gateway_ref IS NOT NULL),
-    CONSTRAINT payments_rejection_has_a_bound CHECK (octet_length(rejected_as) BETWEEN 1 AND 100),
-    CONSTRAINT payments_give_back_no_more_than_they_took
+    CONSTRAINT payments_rejection_is_bounded CHECK (octet_length(rejected_as) BETWEEN 1 AND 100),
+    CONSTRAINT payments_refunds_are_within_amount
         CHECK (refunded_minor BETWEEN 0 AND amount_minor AND disputed_minor BETWEEN 0 AND amount_minor),
-    CONSTRAINT payments_dispute_has_a_bound CHECK (octet_length(dispute) BETWEEN 1 AND 60)
+    CONSTRAINT payments_dispute_is_bounded CHECK (octet_length(dispute) BETWEEN 1 AND 60)
 );
 -- A hold has one payment at a time, and at most one that succeeded.
 CREATE UNIQUE INDEX payments_one_live_per_hold ON payments (hold_id) WHERE state IN ('started', 'authorised', 'captured');
@@ -188,21 +188,21 @@ CREATE INDEX payments_by_hold ON payments (hold_id, created_at);
 CREATE INDEX payments_by_reference ON payments (gateway_ref) WHERE gateway_ref IS NOT NULL;
 CREATE INDEX payments_unfinished ON payments (updated_at) WHERE state IN ('started', 'authorised', 'refund_due');
 CREATE INDEX payments_to_settle ON payments (settle_at) WHERE settle_at IS NOT NULL;
-CREATE INDEX payments_begun ON payments (created_at);
-CREATE INDEX payments_in_vain ON payments (updated_at) WHERE state IN ('declined', 'voided');
+CREATE INDEX payments_by_age ON payments (created_at);
+CREATE INDEX payments_failed ON payments (updated_at) WHERE state IN ('declined', 'voided');
 -- For retention: rows that still have a payment method, by age.
-CREATE INDEX payments_to_unlink ON payments (created_at)
+CREATE INDEX payments_to_anonymise ON payments (created_at)
     WHERE payment_method <> '' AND state NOT IN ('started', 'authorised', 'refund_due');
 
 -- The client secret is useless after the authentication, and is deleted whichever process moves the
 -- payment on.
-CREATE FUNCTION forget_the_client_secret() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION clear_client_secret() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.client_secret := NULL;
     RETURN NEW;
 END $$;
-CREATE TRIGGER payments_forget_the_client_secret BEFORE UPDATE OF state ON payments FOR EACH ROW
-    WHEN (NEW.client_secret IS NOT NULL AND NEW.state <> 'started') EXECUTE FUNCTION forget_the_client_secret();
+CREATE TRIGGER payments_clear_client_secret BEFORE UPDATE OF state ON payments FOR EACH ROW
+    WHEN (NEW.client_secret IS NOT NULL AND NEW.state <> 'started') EXECUTE FUNCTION clear_client_secret();
 
 CREATE TABLE orders (
     id           uuid PRIMARY KEY REFERENCES holds (id),
@@ -216,14 +216,14 @@ CREATE TABLE orders (
     currency     text NOT NULL,
     paid_at      timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT orders_one_per_payment UNIQUE (payment_id),
-    CONSTRAINT orders_are_paid_once CHECK ((payment_id IS NULL) = (paid_as IS NOT NULL)),
-    CONSTRAINT orders_reference_has_a_bound CHECK (octet_length(paid_as) BETWEEN 1 AND 200)
+    CONSTRAINT orders_have_a_payment_or_a_reference CHECK ((payment_id IS NULL) = (paid_as IS NOT NULL)),
+    CONSTRAINT orders_reference_is_bounded CHECK (octet_length(paid_as) BETWEEN 1 AND 200)
 );
 CREATE INDEX orders_by_visitor ON orders (visitor);
 -- Counts the units of a sale's orders without a look at the table.
 CREATE INDEX orders_by_time ON orders (sale_id, paid_at) INCLUDE (quantity);
 -- For retention: rows that still name a person, by age.
-CREATE INDEX orders_to_unlink ON orders (paid_at)
+CREATE INDEX orders_to_anonymise ON orders (paid_at)
     WHERE visitor <> '\x00000000000000000000000000000000' OR paid_as <> 'forgotten';
 
 -- Requests of operators and merchants to refund or cancel an order. Checkout executes them, since
@@ -246,7 +246,7 @@ CREATE TABLE order_requests (
     CONSTRAINT order_requests_kind_is_known CHECK (kind IN ('refund', 'cancel')),
     CONSTRAINT order_requests_state_is_known CHECK (state IN ('requested', 'done', 'failed')),
     CONSTRAINT order_requests_amount_is_positive CHECK (amount_minor IS NULL OR amount_minor > 0 AND kind = 'refund'),
-    CONSTRAINT order_requests_reason_has_a_bound CHECK (char_length(reason) BETWEEN 1 AND 500)
+    CONSTRAINT order_requests_reason_is_bounded CHECK (char_length(reason) BETWEEN 1 AND 500)
 );
 -- One at a time, so that none is made twice by mistake.
 CREATE UNIQUE INDEX order_requests_one_at_a_time ON order_requests (order_id) WHERE state = 'requested';
@@ -254,14 +254,14 @@ CREATE INDEX order_requests_due ON order_requests (due_at) WHERE state = 'reques
 CREATE INDEX order_requests_by_order ON order_requests (order_id, created_at);
 CREATE INDEX order_requests_by_sale ON order_requests (sale_id);
 
-CREATE TRIGGER order_requests_are_noted AFTER INSERT ON order_requests FOR EACH ROW
-    EXECUTE FUNCTION note_change('kind', 'order_id', 'amount_minor');
+CREATE TRIGGER order_requests_audit AFTER INSERT ON order_requests FOR EACH ROW
+    EXECUTE FUNCTION audit_change('kind', 'order_id', 'amount_minor');
 
 -- Webhooks of the payment gateway that were processed, so that each has an effect once.
 CREATE TABLE gateway_events (
     id       text PRIMARY KEY,
     received_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT gateway_events_id_has_a_bound CHECK (octet_length(id) BETWEEN 1 AND 200)
+    CONSTRAINT gateway_events_id_is_bounded CHECK (octet_length(id) BETWEEN 1 AND 200)
 );
 CREATE INDEX gateway_events_by_age ON gateway_events (received_at);
 
@@ -269,12 +269,12 @@ CREATE INDEX gateway_events_by_age ON gateway_events (received_at);
 -- crash.
 CREATE UNLOGGED TABLE checkouts (
     id           uuid PRIMARY KEY,
-    beat_at      timestamptz NOT NULL,
+    heartbeat_at timestamptz NOT NULL,
     answered     integer NOT NULL,
     failed       integer NOT NULL,
     slow         integer NOT NULL,
     -- The payment gateway does not answer this process. Other processes may not have called it
-    -- lately, and must not let holds lapse that wait for it.
+    -- lately, and must not let holds expire that wait for it.
     gateway_down boolean NOT NULL DEFAULT false,
-    CONSTRAINT checkouts_count_up CHECK (answered >= failed AND answered >= slow AND failed >= 0 AND slow >= 0)
+    CONSTRAINT checkouts_counts_are_valid CHECK (answered >= failed AND answered >= slow AND failed >= 0 AND slow >= 0)
 ) WITH (fillfactor = 50);

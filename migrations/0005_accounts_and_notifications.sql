@@ -9,7 +9,7 @@ CREATE TABLE accounts (
     address    text,
     created_at timestamptz NOT NULL DEFAULT now(),
     seen_at    timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT accounts_address_has_a_bound CHECK (octet_length(address) BETWEEN 3 AND 254)
+    CONSTRAINT accounts_address_is_bounded CHECK (octet_length(address) BETWEEN 3 AND 254)
 );
 CREATE INDEX accounts_by_age ON accounts (seen_at);
 
@@ -20,7 +20,7 @@ CREATE TABLE sign_ins (
     attempts   integer NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     done_at    timestamptz,
-    CONSTRAINT sign_ins_address_has_a_bound CHECK (octet_length(address) BETWEEN 3 AND 254)
+    CONSTRAINT sign_ins_address_is_bounded CHECK (octet_length(address) BETWEEN 3 AND 254)
 );
 CREATE INDEX sign_ins_by_address ON sign_ins (address, created_at);
 CREATE INDEX sign_ins_by_age ON sign_ins (created_at);
@@ -61,8 +61,8 @@ CREATE TABLE notifications (
     -- The trace of its cause, as a W3C `traceparent`.
     traceparent text CHECK (length(traceparent) = 55),
     CONSTRAINT notifications_state_is_known CHECK (state IN ('waiting', 'sending', 'sent', 'unknown', 'given_up')),
-    CONSTRAINT notifications_not_ended_have_an_address CHECK ((state IN ('waiting', 'sending')) = (address IS NOT NULL)),
-    CONSTRAINT notifications_subject_has_a_bound CHECK (octet_length(subject) BETWEEN 1 AND 200)
+    CONSTRAINT notifications_pending_have_an_address CHECK ((state IN ('waiting', 'sending')) = (address IS NOT NULL)),
+    CONSTRAINT notifications_subject_is_bounded CHECK (octet_length(subject) BETWEEN 1 AND 200)
 );
 CREATE INDEX notifications_due ON notifications (due_at) WHERE state IN ('waiting', 'sending');
 CREATE INDEX notifications_by_account ON notifications (account_id) WHERE account_id IS NOT NULL;
@@ -90,6 +90,6 @@ CREATE TABLE push_subscriptions (
     p256dh     text NOT NULL,
     auth       text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT push_subscriptions_have_a_bound CHECK (octet_length(endpoint) <= 1000 AND octet_length(p256dh) = 87 AND octet_length(auth) = 22)
+    CONSTRAINT push_subscriptions_are_bounded CHECK (octet_length(endpoint) <= 1000 AND octet_length(p256dh) = 87 AND octet_length(auth) = 22)
 );
 CREATE INDEX push_subscriptions_by_account ON push_subscriptions (account_id);

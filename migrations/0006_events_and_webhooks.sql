@@ -11,7 +11,7 @@ CREATE TABLE outbox (
     data        json NOT NULL,
     happened_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (sale_id, number),
-    CONSTRAINT outbox_numbers_count_up CHECK (json_array_length(data) > 0 AND number >= json_array_length(data))
+    CONSTRAINT outbox_numbers_cover_events CHECK (json_array_length(data) > 0 AND number >= json_array_length(data))
 );
 CREATE INDEX outbox_by_age ON outbox (happened_at);
 
@@ -34,11 +34,11 @@ CREATE TABLE webhooks (
     last_error    text,
     -- When it was disabled, having failed for too long.
     off_at        timestamptz,
-    CONSTRAINT webhooks_url_has_a_bound CHECK (octet_length(url) BETWEEN 8 AND 2000),
+    CONSTRAINT webhooks_url_is_bounded CHECK (octet_length(url) BETWEEN 8 AND 2000),
     CONSTRAINT webhooks_secret_is_long CHECK (octet_length(secret) BETWEEN 24 AND 64)
 );
-CREATE TRIGGER webhooks_are_noted AFTER INSERT OR UPDATE OF off_at OR DELETE ON webhooks FOR EACH ROW
-    EXECUTE FUNCTION note_change('url', 'kinds', 'off_at');
+CREATE TRIGGER webhooks_audit AFTER INSERT OR UPDATE OF off_at OR DELETE ON webhooks FOR EACH ROW
+    EXECUTE FUNCTION audit_change('url', 'kinds', 'off_at');
 
 CREATE TABLE deliveries (
     webhook_id uuid NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,

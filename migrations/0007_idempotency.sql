@@ -13,7 +13,7 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (scope, key),
     CONSTRAINT idempotency_keys_scope_is_32_bytes CHECK (octet_length(scope) = 32),
     CONSTRAINT idempotency_keys_request_is_32_bytes CHECK (octet_length(request) = 32),
-    CONSTRAINT idempotency_keys_key_has_a_bound CHECK (octet_length(key) BETWEEN 1 AND 255),
-    CONSTRAINT idempotency_keys_have_a_body CHECK ((status IS NULL) = (body IS NULL))
+    CONSTRAINT idempotency_keys_key_is_bounded CHECK (octet_length(key) BETWEEN 1 AND 255),
+    CONSTRAINT idempotency_keys_body_matches_status CHECK ((status IS NULL) = (body IS NULL))
 );
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (started_at);

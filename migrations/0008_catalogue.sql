@@ -22,15 +22,15 @@ CREATE TABLE products (
     version     integer NOT NULL DEFAULT 1,
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT products_name_has_a_bound CHECK (char_length(name) BETWEEN 1 AND 120),
-    CONSTRAINT products_description_has_a_bound CHECK (char_length(description) <= 2000),
+    CONSTRAINT products_name_is_bounded CHECK (char_length(name) BETWEEN 1 AND 120),
+    CONSTRAINT products_description_is_bounded CHECK (char_length(description) <= 2000),
     CONSTRAINT products_attributes_are_a_list CHECK (is_attribute_list(attributes)),
     CONSTRAINT products_version_is_positive CHECK (version > 0)
 );
 CREATE INDEX products_by_age ON products (created_at, id);
 
-CREATE TRIGGER products_are_noted AFTER INSERT OR UPDATE OR DELETE ON products FOR EACH ROW
-    EXECUTE FUNCTION note_change('name', 'description', 'attributes', 'archived');
+CREATE TRIGGER products_audit AFTER INSERT OR UPDATE OR DELETE ON products FOR EACH ROW
+    EXECUTE FUNCTION audit_change('name', 'description', 'attributes', 'archived');
 
 -- What is sold of a product: a size, a colour.
 CREATE TABLE variants (
@@ -49,18 +49,18 @@ CREATE TABLE variants (
     CONSTRAINT variants_sku_is_unique UNIQUE (sku) DEFERRABLE,
     CONSTRAINT variants_sku_is_plain CHECK (sku ~ '^[A-Za-z0-9][A-Za-z0-9._/+-]{0,63}$'),
     CONSTRAINT variants_position_is_unique UNIQUE (product_id, position) DEFERRABLE,
-    CONSTRAINT variants_position_has_a_bound CHECK (position BETWEEN 0 AND 199),
-    CONSTRAINT variants_title_has_a_bound CHECK (char_length(title) <= 120),
+    CONSTRAINT variants_position_is_bounded CHECK (position BETWEEN 0 AND 199),
+    CONSTRAINT variants_title_is_bounded CHECK (char_length(title) <= 120),
     CONSTRAINT variants_attributes_are_a_list CHECK (is_attribute_list(attributes)),
-    CONSTRAINT variants_price_has_a_bound CHECK (price_minor BETWEEN 1 AND 1000000000),
+    CONSTRAINT variants_price_is_bounded CHECK (price_minor BETWEEN 1 AND 1000000000),
     CONSTRAINT variants_currency_is_iso CHECK (currency ~ '^[A-Z]{3}$'),
-    CONSTRAINT variants_gtin_is_one CHECK (gtin ~ '^([0-9]{8}|[0-9]{12,14})$')
+    CONSTRAINT variants_gtin_is_valid CHECK (gtin ~ '^([0-9]{8}|[0-9]{12,14})$')
 );
 -- For a search by the beginning of a SKU in any case.
 CREATE INDEX variants_by_sku ON variants (lower(sku) text_pattern_ops);
 
-CREATE TRIGGER variants_are_noted AFTER INSERT OR UPDATE OR DELETE ON variants FOR EACH ROW
-    EXECUTE FUNCTION note_change('sku', 'title', 'attributes', 'price_minor', 'currency', 'gtin');
+CREATE TRIGGER variants_audit AFTER INSERT OR UPDATE OR DELETE ON variants FOR EACH ROW
+    EXECUTE FUNCTION audit_change('sku', 'title', 'attributes', 'price_minor', 'currency', 'gtin');
 
 -- Images whose files are in the media storage.
 CREATE TABLE media (
@@ -80,8 +80,8 @@ CREATE TABLE media (
     unused_since timestamptz DEFAULT now(),
     CONSTRAINT media_hash_is_32_bytes CHECK (octet_length(hash) = 32),
     CONSTRAINT media_format_is_known CHECK (format IN ('jpg', 'webp')),
-    CONSTRAINT media_has_a_size CHECK (width > 0 AND height > 0 AND cardinality(widths) BETWEEN 1 AND 3),
-    CONSTRAINT media_uses_are_counted CHECK (uses >= 0 AND (uses = 0) = (unused_since IS NOT NULL))
+    CONSTRAINT media_size_is_positive CHECK (width > 0 AND height > 0 AND cardinality(widths) BETWEEN 1 AND 3),
+    CONSTRAINT media_uses_are_consistent CHECK (uses >= 0 AND (uses = 0) = (unused_since IS NOT NULL))
 );
 CREATE INDEX media_unused ON media (unused_since) WHERE unused_since IS NOT NULL;
 
@@ -92,13 +92,13 @@ CREATE TABLE product_images (
     -- For screen readers; empty for an image that adds nothing to the text.
     alt        text NOT NULL,
     PRIMARY KEY (product_id, position),
-    CONSTRAINT product_images_are_different UNIQUE (product_id, media),
-    CONSTRAINT product_images_position_has_a_bound CHECK (position BETWEEN 0 AND 11),
-    CONSTRAINT product_images_alt_has_a_bound CHECK (char_length(alt) <= 250)
+    CONSTRAINT product_images_media_is_unique UNIQUE (product_id, media),
+    CONSTRAINT product_images_position_is_bounded CHECK (position BETWEEN 0 AND 11),
+    CONSTRAINT product_images_alt_is_bounded CHECK (char_length(alt) <= 250)
 );
 CREATE INDEX product_images_by_media ON product_images (media);
 
-CREATE FUNCTION count_media_use() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION update_media_uses() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         UPDATE media SET uses = uses + 1, unused_since = NULL WHERE hash = NEW.media;
@@ -107,10 +107,10 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER product_images_are_counted AFTER INSERT OR DELETE ON product_images FOR EACH ROW EXECUTE FUNCTION count_media_use();
-CREATE FUNCTION refuse_other_media() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE TRIGGER product_images_update_media_uses AFTER INSERT OR DELETE ON product_images FOR EACH ROW EXECUTE FUNCTION update_media_uses();
+CREATE FUNCTION reject_media_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'an image of a product is never exchanged' USING CONSTRAINT = 'product_images_keep_their_media', ERRCODE = 'check_violation';
+    RAISE EXCEPTION 'an image of a product is never exchanged' USING CONSTRAINT = 'product_images_media_is_immutable', ERRCODE = 'check_violation';
 END $$;
-CREATE TRIGGER product_images_keep_their_media BEFORE UPDATE OF media ON product_images FOR EACH ROW
-    WHEN (NEW.media <> OLD.media) EXECUTE FUNCTION refuse_other_media();
+CREATE TRIGGER product_images_media_is_immutable BEFORE UPDATE OF media ON product_images FOR EACH ROW
+    WHEN (NEW.media <> OLD.media) EXECUTE FUNCTION reject_media_change();

@@ -113,7 +113,7 @@ look_for_chromium() {
 }
 
 install_missing() {
-    as_root_or_say "sudo apt-get install -y ${missing[*]}"
+    as_root_or_explain "sudo apt-get install -y ${missing[*]}"
     ((${#problems[@]} == 0)) || return 0
     refresh_packages
     echo "… installing ${missing[*]}"
@@ -154,7 +154,7 @@ refresh_packages() {
     [[ -z ${refreshed:-} ]] || return 0
     refreshed=yes
     mkdir -p target
-    as_root_or_say "sudo apt-get update"
+    as_root_or_explain "sudo apt-get update"
     ((${#problems[@]} == 0)) || return 0
     echo "… refreshing the list of packages"
     as_root apt-get update >>$log 2>&1 || echo "  The list of packages could not be refreshed; see $log." >&2
@@ -165,7 +165,7 @@ as_root() {
 }
 
 # Notes the command as one for a person to run, unless we can be root.
-as_root_or_say() {
+as_root_or_explain() {
     if ((EUID != 0)) && ! { has sudo && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; }; then
         problems+=("Something is to be installed, and that takes root. Run this, and try again: $1")
     fi

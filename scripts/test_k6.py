@@ -11,14 +11,14 @@ SCENARIOS = {"normal": (10_000, 300, 300), "peak": (100_000, 120, 500), "stress"
 def main():
     for name, (shoppers, seconds, p95_ms) in SCENARIOS.items():
         asked = [sys.argv[1], "inspect", "--env", f"SCENARIO={name}", "--env", "SALE=any", "k6/rush.js"]
-        said = json.loads(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
-        assert said["scenarios"].keys() == {name}, said["scenarios"]
-        scenario = said["scenarios"][name]
+        output = json.loads(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
+        assert output["scenarios"].keys() == {name}, output["scenarios"]
+        scenario = output["scenarios"][name]
         period = {"executor": "constant-arrival-rate", "rate": shoppers, "preAllocatedVUs": shoppers}
         assert period.items() <= scenario.items(), scenario
         assert in_seconds(scenario["timeUnit"]) == in_seconds(scenario["duration"]) == seconds, scenario
         thresholds = {"http_req_failed": ["rate<0.01"], "shopper_failed": ["rate<0.01"], **{metric: [f"p(95)<{p95_ms}"] for metric in ["http_req_duration", "ws_connecting"]}}
-        assert said["thresholds"] == thresholds, said["thresholds"]
+        assert output["thresholds"] == thresholds, output["thresholds"]
     print(f"✓ k6: {', '.join(SCENARIOS)} are what they are to be")
 
 

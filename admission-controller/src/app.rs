@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::Router;
 use fairline_line::store::LineStore;
 use fairline_media::{MediaStore, Workshop};
-use fairline_server::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
+use fairline_server::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, common_routes, serve};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -110,7 +110,7 @@ impl Service {
             store: store.clone(),
             sales: sales.clone(),
             auth: auth.clone(),
-            origins: settings.front.origins(&[], settings.secure_cookies)?,
+            origins: settings.proxy.origins(&[], settings.secure_cookies)?,
             consoles: Consoles::new(shutdown),
             has_stage: stage.is_some(),
         };
@@ -134,7 +134,7 @@ impl Service {
             sales,
             store,
         };
-        let proxies = settings.front.proxies();
+        let proxies = settings.proxy.proxies();
         let limit = RateLimit::new(RATE_PER_S, BURST, proxies.clone(), shutdown)?;
         let media_limit = RateLimit::new(MEDIA_RATE_PER_S, MEDIA_BURST, proxies.clone(), shutdown)?;
         let public = Public { keys: PublicKeys { store: services, keys }, files, media_limit };
@@ -165,7 +165,7 @@ fn readiness(store: Store, line: LineStore) -> Readiness {
 /// Returns an error if the controller can't start.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
     let service = Service::start(&settings, &shutdown).await?;
-    let router = plumbing_routes(service.routes, service.ready, &shutdown);
+    let router = common_routes(service.routes, service.ready, &shutdown);
     decision_metrics::describe();
     serve(listener, router, ServeLimits::default(), &shutdown).await;
     shutdown.finished(DRAIN).await;

@@ -11,7 +11,7 @@ use crate::{
     db::Store,
     openapi,
     public_api::{
-        console,
+        console_page,
         key_set::{self, PublicKeys},
         media, record,
     },
@@ -42,6 +42,6 @@ pub(crate) fn routes(
     openapi::list_credentials(&mut document);
     complete_document(&mut document);
     routes
-        .merge(console::routes())
+        .merge(console_page::routes())
         .route("/openapi/admission-controller.json", get(move || async move { axum::Json(document) }))
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use fairline_postgres::PostgresSettings;
-use fairline_server::{FrontSettings, LogSettings, Secret};
+use fairline_server::{LogSettings, ProxySettings, Secret};
 
 /// The default number of connections for ticks.
 pub const TICK_CONNECTIONS: u32 = 12;
@@ -72,7 +72,7 @@ pub struct Settings {
     pub migrate: bool,
     /// Proxies in front of the controller.
     #[command(flatten)]
-    pub front: FrontSettings,
+    pub proxy: ProxySettings,
     /// Logging.
     #[command(flatten)]
     pub log: LogSettings,

@@ -25,7 +25,7 @@ use crate::{
     controller::{
         keys::Keys,
         schedule::{Next, TickNow, Ticks as _},
-        tick::{Known, Permits, Ticker},
+        tick::{KnownSale, Permits, Ticker},
     },
     public_api::record,
 };
@@ -34,13 +34,13 @@ pub use crate::{
         agenda::Agenda,
         clock::Clock,
         epochs::{Moved, PUBLISHED_WITHIN, SETTLED, granted_ahead},
-        interventions::Intervention,
         ledger::{
-            InterventionStatements, Ledger, LimitStatements, LineStatements, Locked, NotServed, RecordStatements,
+            Ledger, LimitStatements, LineStatements, Locked, NotServed, RecordStatements, TicketActionStatements,
         },
         line::LineRow,
         record::Recorder,
         sale::{Running, SaleRow, Ticked},
+        ticket_actions::TicketAction,
         turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, PastTurns, REPUBLISHED_AT_ONCE, TurnRow, Unpublished},
     },
     db::StoreError,
@@ -67,7 +67,7 @@ impl SigningKeys {
 /// A controller of one sale.
 pub struct Controller<L> {
     ticker: Ticker<L>,
-    known: Known,
+    known: KnownSale,
 }
 
 impl<L: Ledger> Controller<L> {
@@ -75,7 +75,7 @@ impl<L: Ledger> Controller<L> {
     pub fn new(ledger: L, line: LineStore, keys: SigningKeys, every: Duration, clock: Clock) -> Self {
         let (permits, tick_now) = (Permits::new(1), TickNow::default());
         let ticker = Ticker { ledger, line, keys: keys.0, every, clock, permits, tick_now };
-        Self { ticker, known: Known::default() }
+        Self { ticker, known: KnownSale::default() }
     }
 
     /// Ticks the sale. Gives the time from the beginning of this tick to the next one, or `None`

@@ -399,7 +399,7 @@ async fn a_full_or_unhealthy_checkout_slows_admissions() {
     controller.admitted(&tickets[3]).await;
     assert_eq!(controller.admissions(sale).await.len(), 4);
 
-    let heartbeat = "INSERT INTO checkouts (id, beat_at, answered, failed, slow) VALUES (gen_random_uuid(), now() + $1, 100, $2, $3)";
+    let heartbeat = "INSERT INTO checkouts (id, heartbeat_at, answered, failed, slow) VALUES (gen_random_uuid(), now() + $1, 100, $2, $3)";
     for (ahead_s, failed, slow, words) in
         [(600.0, 50, 0, "failed too often"), (600.0, 0, 30, "was slow"), (-20.0, 0, 0, "could not be reached")]
     {
@@ -419,8 +419,8 @@ async fn a_full_or_unhealthy_checkout_slows_admissions() {
 async fn missing_heartbeats_do_not_count_during_an_outage_of_the_database() {
     let controller = TestController::open().await;
     let sale = controller.sale(json!({ "total": 1000, "rate_cap_per_s": 20.0 })).await;
-    let outage = "INSERT INTO checkouts (id, beat_at, answered, failed, slow) VALUES (gen_random_uuid(), now() - interval '20 s', 0, 0, 0); \
-                  UPDATE lines SET away_from = now() - interval '20 s', away_till = now()";
+    let outage = "INSERT INTO checkouts (id, heartbeat_at, answered, failed, slow) VALUES (gen_random_uuid(), now() - interval '20 s', 0, 0, 0); \
+                  UPDATE lines SET away_from = now() - interval '20 s', away_until = now()";
     sqlx::raw_sql(outage).execute(&controller.pool).await.expect("noted");
     let tickets = controller.join(sale, 900).await;
     // For an unreachable checkout, only 0.2 shoppers per second would be admitted.

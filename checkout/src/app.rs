@@ -11,25 +11,24 @@ use fairline_http_client::web_address;
 use fairline_idempotency::Idempotency;
 use fairline_line::ticket::TicketKey;
 use fairline_notification_channels::Channels;
-use fairline_payment_gateway::{GuardedGateway, Stripe};
+use fairline_payment_gateway::{ResilientGateway, Stripe};
 use fairline_redemption::{Checks, FastReject, ForgeryGuard, Keys, RefusalCache, Rejections};
 use fairline_redis::Cache;
-use fairline_server::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
+use fairline_server::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, common_routes, serve};
 use tokio::net::TcpListener;
 
 use crate::{
     Settings,
     accounts::{account::AccountKey, oidc::Issuer, service::Accounts},
     auth::caller::Callers,
-    catalogue::{self, Catalogue},
     db::{Store, Stores},
     events::{
         consumer::{self, NOTIFICATIONS, WEBHOOKS},
         relay::{self, Relay},
     },
-    forward_auth::service::{ForwardAuth, Visits},
+    forward_auth::service::{AdmissionCache, ForwardAuth},
     jobs::{
-        heartbeat::{self, stats::Health},
+        heartbeat::{self, stats::RequestCounter},
         sweeper,
     },
     merchant_api::service::MerchantApi,
@@ -38,6 +37,7 @@ use crate::{
     payments::service::Payments,
     redemption::{batcher::RedemptionBatcher, error::RedemptionError, service::Redemptions},
     router::{self, Features, Layers},
+    sales::{self, SaleList},
     webhooks::Webhooks,
 };
 
@@ -54,7 +54,7 @@ pub struct Service {
     /// The readiness check.
     pub ready: Readiness,
     /// Fast reject, for a process that serves requests.
-    fast_reject: Option<(Arc<Redemptions>, RateLimit, Health)>,
+    fast_reject: Option<(Arc<Redemptions>, RateLimit, RequestCounter)>,
 }
 
 impl Service {
@@ -64,12 +64,12 @@ impl Service {
     /// Returns an error if a setting is invalid or the key file can't be read.
     pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
         let shared = Shared::new(settings, shutdown).await?;
-        let catalogue = Catalogue::default();
-        // A worker refreshes the copy in Redis, from which the catalogues of all processes are
+        let sale_list = SaleList::default();
+        // A worker refreshes the copy in Redis, from which the lists of all processes are
         // read.
-        catalogue::start(&catalogue, &shared.stores.requests, &shared.cache, shutdown);
+        sales::start(&sale_list, &shared.stores.requests, &shared.cache, shutdown);
         let service = if settings.role.serves() {
-            serve_requests(settings, shared.clone(), catalogue.clone(), shutdown).await?
+            serve_requests(settings, shared.clone(), sale_list.clone(), shutdown).await?
         } else {
             let postgres = shared.stores.heartbeat.clone();
             let ready: Readiness = Arc::new(move || {
@@ -79,7 +79,7 @@ impl Service {
             Self { routes: Router::new(), ready, fast_reject: None }
         };
         if settings.role.is_worker() {
-            start_worker(settings, &shared, catalogue, shutdown);
+            start_worker(settings, &shared, sale_list, shutdown);
         }
         Ok(service)
     }
@@ -125,7 +125,7 @@ impl Shared {
 }
 
 /// Starts what no purchase waits for: events, notifications, webhooks and clean-up.
-fn start_worker(settings: &Settings, shared: &Shared, catalogue: Catalogue, shutdown: &Shutdown) {
+fn start_worker(settings: &Settings, shared: &Shared, sale_list: SaleList, shutdown: &Shutdown) {
     let store = &shared.stores.requests;
     let stream = shared.stream.clone();
     let mut groups = vec![WEBHOOKS];
@@ -149,7 +149,7 @@ fn start_worker(settings: &Settings, shared: &Shared, catalogue: Catalogue, shut
     webhooks.start();
     consumer::start(store, &stream, WEBHOOKS, shutdown, move |events| webhooks.clone().consume(events));
     // The relay waits for the consumers when a stream is full.
-    let relay = Relay { store: store.clone(), stream: stream.waiting_for(groups), catalogue };
+    let relay = Relay { store: store.clone(), stream: stream.waiting_for(groups), sale_list };
     relay::start(relay, shutdown);
     sweeper::start_others(store, &shared.idempotency, settings.orders_kept_days, shutdown);
 }
@@ -159,14 +159,14 @@ fn start_worker(settings: &Settings, shared: &Shared, catalogue: Catalogue, shut
 async fn serve_requests(
     settings: &Settings,
     shared: Shared,
-    catalogue: Catalogue,
+    sale_list: SaleList,
     shutdown: &Shutdown,
 ) -> Result<Service, StartError> {
     let Shared { stores, callers, channels, idempotency, .. } = shared;
     let Stores { requests: store, redemptions, heartbeat } = stores;
-    let (proxies, shutdown) = (settings.front.proxies(), shutdown.clone());
+    let (proxies, shutdown) = (settings.proxy.proxies(), shutdown.clone());
     let stripe = Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
-    let (gateway, circuit) = GuardedGateway::new(stripe);
+    let (gateway, circuit) = ResilientGateway::new(stripe);
     let keys = Keys::load(&settings.jwks, &shutdown).await?;
     let batcher = RedemptionBatcher::open(redemptions, &shutdown);
 
@@ -187,7 +187,7 @@ async fn serve_requests(
         shutdown: shutdown.clone(),
     });
     let features = Features {
-        catalogue,
+        sale_list,
         orders: Arc::new(Orders { store: store.clone(), callers: callers.clone(), shutdown: shutdown.clone() }),
         accounts: Arc::new(accounts(settings, store.clone(), callers.clone(), channels, &shutdown)?),
         merchant_api: Arc::new(MerchantApi {
@@ -201,7 +201,7 @@ async fn serve_requests(
             callers: callers.clone(),
             keys: keys.clone(),
             batcher,
-            visits: Visits::default(),
+            visits: AdmissionCache::default(),
             waiting_room_url: waiting_room_url(settings)?,
             secure_cookies: settings.secure_cookies,
         }),
@@ -209,12 +209,12 @@ async fn serve_requests(
         payments: payments.clone(),
     };
 
-    let health = Health::default();
+    let health = RequestCounter::default();
     sweeper::start_for_sales(&store, &payments, &shutdown);
     heartbeat::start(health.clone(), circuit, heartbeat.clone(), &shutdown);
 
     let limit =
-        RateLimit::new(settings.purchase_rate_per_s, settings.purchase_burst, settings.front.proxies(), &shutdown)?;
+        RateLimit::new(settings.purchase_rate_per_s, settings.purchase_burst, settings.proxy.proxies(), &shutdown)?;
     // A client that signs in has no identity yet, only a network address.
     let known_or_from = move |parts: &request::Parts| {
         let mut names = callers.idempotency_scope(&parts.headers);
@@ -226,7 +226,7 @@ async fn serve_requests(
         health: health.clone(),
         idempotency,
         sign_in_idempotency: Idempotency::new(store.pool.clone(), known_or_from, &shutdown),
-        origins: settings.front.origins(&settings.allowed_origins, settings.secure_cookies)?,
+        origins: settings.proxy.origins(&settings.allowed_origins, settings.secure_cookies)?,
     };
     let routes = router::routes(features, layers);
     Ok(Service { routes, ready: readiness(keys, heartbeat), fast_reject: Some((redemptions, limit, health)) })
@@ -239,7 +239,7 @@ fn accounts(
     channels: Channels,
     shutdown: &Shutdown,
 ) -> Result<Accounts, StartError> {
-    let rate_limit = |rate_per_s, burst| RateLimit::new(rate_per_s, burst, settings.front.proxies(), shutdown);
+    let rate_limit = |rate_per_s, burst| RateLimit::new(rate_per_s, burst, settings.proxy.proxies(), shutdown);
     Ok(Accounts {
         store,
         callers,
@@ -247,7 +247,7 @@ fn accounts(
         channels,
         codes: rate_limit(settings.code_rate_per_s, settings.code_burst)?,
         phone_codes: rate_limit(settings.phone_code_rate_per_s, settings.phone_code_burst)?,
-        trusted_proxies: settings.front.proxies(),
+        trusted_proxies: settings.proxy.proxies(),
         secure_cookies: settings.secure_cookies,
         shutdown: shutdown.clone(),
     })
@@ -279,7 +279,7 @@ fn issuer(settings: &Settings) -> Result<Option<Issuer>, StartError> {
 }
 
 fn sender(settings: &Settings) -> Result<Sender, StartError> {
-    let url = settings.pages_url.as_ref().or(settings.front.public_origins.first()).map_or("", String::as_str);
+    let url = settings.pages_url.as_ref().or(settings.proxy.public_origins.first()).map_or("", String::as_str);
     if !url.is_empty() && web_address(url).is_none() {
         return Err(StartError::new(format!("The pages URL `{url}` is not an http:// or https:// URL.")));
     }
@@ -309,7 +309,7 @@ fn waiting_room_url(settings: &Settings) -> Result<Option<HeaderValue>, StartErr
 /// Returns an error if checkout can't start.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
     let service = Service::start(&settings, &shutdown).await?;
-    let router = plumbing_routes(service.routes, service.ready, &shutdown);
+    let router = common_routes(service.routes, service.ready, &shutdown);
     match service.fast_reject {
         Some((redemptions, limit, health)) => {
             let checks = Checks {

@@ -61,7 +61,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::{accounts, auth, catalogue, forward_auth, merchant_api, payments, redemption};
+    use crate::{accounts, auth, forward_auth, merchant_api, payments, redemption, sales};
 
     /// An error of a task that has panicked.
     async fn panicked() -> JoinError {
@@ -92,7 +92,7 @@ mod tests {
             examples().await,
             accounts::error::tests::examples(),
             auth::error::tests::examples(),
-            catalogue::error::tests::examples(),
+            sales::error::tests::examples(),
             forward_auth::error::tests::examples(),
             merchant_api::error::tests::examples(),
             payments::error::tests::examples(),

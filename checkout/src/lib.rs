@@ -4,7 +4,7 @@
 //! - [`auth`]: caller identity. [`redemption`]: a token becomes a hold. [`orders`]: holds and
 //!   orders. [`payments`]: money, and the port to the payment gateway. [`accounts`]: sign-in.
 //!   [`notifications`]: e-mail, SMS, Web Push. [`events`]: outbox and streams. [`webhooks`]:
-//!   deliveries to other systems. [`catalogue`]: products. [`merchant_api`]: the API for the
+//!   deliveries to other systems. [`sales`]: the list of sales. [`merchant_api`]: the API for the
 //!   merchant's systems. [`forward_auth`]: checks for proxies. [`jobs`]: scheduled work.
 //! - Within a feature: routes call the service, the service calls `store.rs`. SQL stands in
 //!   `store.rs` and `db.rs` only.
@@ -16,7 +16,6 @@
 mod accounts;
 mod app;
 mod auth;
-mod catalogue;
 mod db;
 mod error;
 mod events;
@@ -31,13 +30,14 @@ mod payments;
 pub mod problem_types;
 mod redemption;
 mod router;
+mod sales;
 mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod webhooks;
 
 pub use app::{Service, run};
-pub use settings::{PAYMENT_CONNECTIONS, REDEMPTION_CONNECTIONS, REQUEST_CONNECTIONS, Role, Settings};
+pub use settings::{PAYMENT_CONNECTIONS, ProcessRole, REDEMPTION_CONNECTIONS, REQUEST_CONNECTIONS, Settings};
 
 /// Tolerated difference between this process's clock and a signer's, in seconds, where the database
 /// can't be asked. Elsewhere the database's clock decides.

@@ -23,7 +23,7 @@ fairline_server::problem_types! {
     FOREIGN_ORIGIN = FORBIDDEN "foreign-origin" "Origin not allowed" {
         operator: "Add the shop's origin to FAIRLINE_ALLOWED_ORIGINS, or set FAIRLINE_PUBLIC_ORIGINS if the proxy rewrites the Host header.",
     }
-    HOLD_LAPSED = CONFLICT "hold-lapsed" "The hold has expired" {
+    HOLD_EXPIRED = CONFLICT "hold-expired" "The hold has expired" {
         shopper: "Join the line again. Nothing was charged.",
     }
     NO_CHANNEL = UNPROCESSABLE_ENTITY "no-channel" "This way to sign in is not available" {
@@ -53,7 +53,7 @@ fairline_server::problem_types! {
     NOT_CONFIRMED = CONFLICT "not-confirmed" "The order can't be confirmed now" {
         merchant: "See `order`: it was paid another way, a payment is in progress, or its units are sold. Refund the shopper.",
     }
-    NOT_GIVEN_BACK = CONFLICT "not-given-back" "The order can't be cancelled now" {
+    NOT_CANCELLED = CONFLICT "not-cancelled" "The order can't be cancelled now" {
         shopper: "See `order`: it is paid, a payment is in progress, or it has expired.",
     }
     NOT_REFUNDABLE = CONFLICT "not-refundable" "The amount can't be refunded" {
@@ -122,9 +122,6 @@ fairline_server::problem_types! {
     }
     UNKNOWN_PAYMENT = NOT_FOUND "unknown-payment" "No such payment" {
         merchant: "Check the id: no payment or order has it, or it belongs to another shopper.",
-    }
-    UNKNOWN_PRODUCT = NOT_FOUND "unknown-product" "No such product" {
-        merchant: "`GET /products` lists the products.",
     }
     UNKNOWN_SALE = NOT_FOUND "unknown-sale" "No such sale" {
         shopper: "Check the link.",

@@ -18,9 +18,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     accounts::{self, service::Accounts},
     auth::error::AuthError,
-    catalogue::{self, Catalogue},
     forward_auth::{self, service::ForwardAuth},
-    jobs::heartbeat::{self, stats::Health},
+    jobs::heartbeat::{self, stats::RequestCounter},
     merchant_api::{self, service::MerchantApi},
     openapi::{self, Document},
     orders::{self, service::Orders},
@@ -30,6 +29,7 @@ use crate::{
         middleware::{PurchaseLayers, pass},
         service::Redemptions,
     },
+    sales::{self, SaleList},
 };
 
 /// The state of each feature.
@@ -38,7 +38,7 @@ pub(crate) struct Features {
     pub(crate) orders: Arc<Orders>,
     pub(crate) payments: Arc<Payments>,
     pub(crate) accounts: Arc<Accounts>,
-    pub(crate) catalogue: Catalogue,
+    pub(crate) sale_list: SaleList,
     pub(crate) merchant_api: Arc<MerchantApi>,
     pub(crate) forward_auth: Arc<ForwardAuth>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Features {
 /// The layers that requests pass before a handler.
 pub(crate) struct Layers {
     pub(crate) limit: RateLimit,
-    pub(crate) health: Health,
+    pub(crate) health: RequestCounter,
     pub(crate) idempotency: Idempotency,
     /// Idempotency of requests whose caller has no identity yet.
     pub(crate) sign_in_idempotency: Idempotency,
@@ -55,7 +55,7 @@ pub(crate) struct Layers {
 
 /// The routes, and the OpenAPI document that describes them.
 pub(crate) fn routes(features: Features, layers: Layers) -> Router {
-    let Features { redemptions, orders, payments, accounts, catalogue, merchant_api, forward_auth } = features;
+    let Features { redemptions, orders, payments, accounts, sale_list, merchant_api, forward_auth } = features;
     let Layers { limit, health, idempotency, sign_in_idempotency, origins } = layers;
     let purchase_layers =
         PurchaseLayers { limit: limit.clone(), idempotency: idempotency.clone(), health: health.clone() };
@@ -73,7 +73,7 @@ pub(crate) fn routes(features: Features, layers: Layers) -> Router {
         .merge(idempotency.before(merchant_api::routes::routes()).with_state(merchant_api))
         .merge(orders::routes::routes().with_state(orders))
         .merge(payments::routes::reading().with_state(payments.clone()))
-        .merge(catalogue::routes().with_state(catalogue))
+        .merge(sales::routes().with_state(sale_list))
         .merge(forward_auth::routes::routes().with_state(forward_auth))
         .merge(gateway_events::routes::routes().with_state(payments))
         .split_for_parts();

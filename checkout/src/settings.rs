@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::{Parser, ValueEnum};
 use fairline_notification_channels::ChannelSettings;
 use fairline_postgres::PostgresSettings;
-use fairline_server::{FrontSettings, LogSettings, Secret};
+use fairline_server::{LogSettings, ProxySettings, Secret};
 
 /// Default number of connections for redemptions: four for batches, and some for reads of admission
 /// states.
@@ -17,7 +17,7 @@ pub const REQUEST_CONNECTIONS: u32 = 8;
 
 /// What a checkout process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
+pub enum ProcessRole {
     /// Both.
     All,
     /// Serves requests, expires holds, completes payments and reports its health to the
@@ -27,7 +27,7 @@ pub enum Role {
     Worker,
 }
 
-impl Role {
+impl ProcessRole {
     pub(crate) fn serves(self) -> bool {
         matches!(self, Self::All | Self::Serve)
     }
@@ -43,7 +43,7 @@ impl Role {
 pub struct Settings {
     /// What this process does.
     #[arg(long, value_enum, env = "FAIRLINE_ROLE", default_value = "all")]
-    pub role: Role,
+    pub role: ProcessRole,
     /// Address to listen on.
     #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8082")]
     pub listen: SocketAddr,
@@ -62,7 +62,8 @@ pub struct Settings {
     /// Maximum number of Postgres connections for all other requests, events and notifications.
     #[arg(long, env = "FAIRLINE_REQUEST_CONNECTIONS", default_value_t = REQUEST_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub request_connections: u32,
-    /// Redis URL, for outgoing events and the cache of the catalogue. No purchase waits for Redis.
+    /// Redis URL, for outgoing events and the cache of the list of sales. No purchase waits for
+    /// Redis.
     #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Secret,
     /// Public keys of admission tokens: the controller's http://…/.well-known/jwks.json, or a file.
@@ -118,7 +119,7 @@ pub struct Settings {
     pub secure_cookies: bool,
     /// Proxies in front of checkout.
     #[command(flatten)]
-    pub front: FrontSettings,
+    pub proxy: ProxySettings,
     /// Purchases and payments of one address: rate per second.
     #[arg(long, env = "FAIRLINE_PURCHASE_RATE_PER_S", default_value_t = 20.0)]
     pub purchase_rate_per_s: f64,

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     REDEMPTION_CONNECTIONS,
     accounts::{account::AccountKey, oidc, routes as users},
-    auth::caller::{Holders, idempotency_scope},
+    auth::caller::{ShopperIdentity, idempotency_scope},
     db::Store,
     forward_auth::request::AuthRequest,
     merchant_api::request as merchant_api,
@@ -100,8 +100,8 @@ fn gateway_answer(bytes: &[u8]) {
 
 fn caller_headers(bytes: &[u8]) {
     let headers = headers(&[header::COOKIE, header::AUTHORIZATION, header::COOKIE], bytes);
-    let holders = Holders::of(&headers, &TICKETS, Some(&ACCOUNTS));
-    for visitor in holders.iter() {
+    let shopper = ShopperIdentity::of(&headers, &TICKETS, Some(&ACCOUNTS));
+    for visitor in shopper.iter() {
         assert!(holds_ticket_of(&headers, &TICKETS, *visitor), "a ticket's holder holds it");
     }
     assert!(!holds_ticket_of(&headers, &TICKETS, VisitorId([0xff; 16])), "no ticket of the corpus has this holder");
@@ -138,7 +138,7 @@ fn id_token_claims(bytes: &[u8]) {
 fn issuer_answer(bytes: &[u8]) {
     let (token, json) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0));
     body::<oidc::Discovery>(json);
-    let (Ok(token), Ok(keys)) = (std::str::from_utf8(token), oidc::Known::of_json(json)) else { return };
+    let (Ok(token), Ok(keys)) = (std::str::from_utf8(token), oidc::IssuerKeys::of_json(json)) else { return };
     for key in [keys.key(None), keys.key(Some("first"))].into_iter().flatten() {
         let Ok(header) = oidc::header_of(token) else { return };
         let _ = oidc::validated(token, &key, &oidc::validation(header.alg, "https://id.example", "fairline"));

@@ -152,8 +152,8 @@ fn needs(of: &Settings) -> Needs {
     let messages_per_s = shoppers * measured::MESSAGES_PER_S;
     let waits_s = of.sell_s as f64;
     let heartbeats = shoppers * waits_s / assumed::HEARTBEAT_EVERY_S;
-    let said = messages_per_s * waits_s * assumed::MESSAGE_BYTES + heartbeats * assumed::HEARTBEAT_BYTES;
-    let gigabytes_out = (shoppers * measured::PAGE_BYTES + said) / 1e9;
+    let sent = messages_per_s * waits_s * assumed::MESSAGE_BYTES + heartbeats * assumed::HEARTBEAT_BYTES;
+    let gigabytes_out = (shoppers * measured::PAGE_BYTES + sent) / 1e9;
     Needs {
         waiting_rooms,
         waiting_room_mb: (assumed::PROCESS_BYTES + each * (measured::ROOM_BYTES + assumed::KERNEL_BYTES)) / 1e6,
@@ -227,10 +227,10 @@ fn as_values(of: &Settings, needs: &Needs) -> String {
 }
 
 fn in_words(of: &Settings, needs: &Needs) -> String {
-    let mut words = String::new();
+    let mut out = String::new();
     // Writing to text can't fail.
     let mut line = |what: &str, much: String| {
-        let _ = writeln!(words, "{what:<22}{much}");
+        let _ = writeln!(out, "{what:<22}{much}");
     };
     line(
         "waiting rooms",
@@ -270,7 +270,7 @@ fn in_words(of: &Settings, needs: &Needs) -> String {
         ),
     );
     line("first bottleneck", format!("Redis, if {} shoppers arrived in the same time", grouped(needs.shoppers_max)));
-    words
+    out
 }
 
 pub(crate) fn run(settings: &Settings, json: bool) -> ExitCode {

@@ -1,6 +1,6 @@
 //! `fairline product`: the catalogue, from a terminal.
 
-mod words;
+mod format;
 
 use std::{
     fs,
@@ -75,12 +75,12 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
             let products = all(&admin, search.as_deref(), archived).await?;
             match json {
                 true => println!("{}", json!({ "products": products })),
-                false => print!("{}", words::of_products(&products)),
+                false => print!("{}", format::of_products(&products)),
             }
         }
         Command::Show { product } => {
             let product = find(&admin, &product).await?;
-            if json { println!("{product}") } else { print!("{}", words::of_product(&product)) }
+            if json { println!("{product}") } else { print!("{}", format::of_product(&product)) }
         }
         Command::Import { file, dry_run } => return import(&admin, file, dry_run, json).await,
         Command::Export { file } => export(&admin, file, json).await?,
@@ -119,7 +119,7 @@ async fn find(admin: &Admin, product: &str) -> Result<Value, Failure> {
             return Err(Failure::new(format!("There is no product `{product}`; {sentence}")));
         }
         _ => {
-            let listed = words::of_products(found);
+            let listed = format::of_products(found);
             return Err(Failure::new(format!("Several products match `{product}`: use the id.\n{listed}")));
         }
     };
@@ -144,7 +144,7 @@ async fn import(admin: &Admin, file: PathBuf, dry_run: bool, json: bool) -> Resu
     if json {
         println!("{report}")
     } else {
-        print!("{}", words::of_import(&report))
+        print!("{}", format::of_import(&report))
     }
     Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -1,10 +1,10 @@
 //! `fairline sale`: the console's functions, from a terminal.
 
 pub(crate) mod admin;
+mod admin_commands;
 mod arguments;
-mod console;
+mod format;
 mod orders;
-mod words;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -52,7 +52,7 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
     let Settings { place, command } = settings;
     let admin = Admin::find(place)?;
     let done = |answer: Value, word: &str| println!("{}", if json { answer.to_string() } else { word.to_owned() });
-    let show = |sale: &Value| if json { println!("{sale}") } else { print!("{}", words::of_sale(sale)) };
+    let show = |sale: &Value| if json { println!("{sale}") } else { print!("{}", format::of_sale(sale)) };
     match command {
         Command::Create(mut create) => {
             if let Some(prior) = create.prior_sale.take() {
@@ -67,7 +67,7 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
         }
         Command::List => {
             let sales = all(&admin).await?;
-            if json { println!("{}", json!({ "sales": sales })) } else { print!("{}", words::of_sales(&sales)) }
+            if json { println!("{}", json!({ "sales": sales })) } else { print!("{}", format::of_sales(&sales)) }
         }
         Command::Show(named) => show(&find(&admin, &named).await?),
         Command::Open(named) => show(&act(&admin, &named, "open").await?),
@@ -96,14 +96,14 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
         Command::Report(named) => {
             let path = path_of(&find(&admin, &named).await?);
             let report = admin.ask(Method::GET, &format!("{path}/report"), None).await?;
-            if json { println!("{report}") } else { print!("{}", words::of_report(&report)) }
+            if json { println!("{report}") } else { print!("{}", format::of_report(&report)) }
         }
-        Command::Rehearse(rehearse) => return console::rehearse(&admin, &rehearse, json).await,
-        Command::Lanes { command } => console::lanes(&admin, command, json).await?,
-        Command::Audit(audit) => console::audit(&admin, &audit, json).await?,
-        Command::Operators => console::operators(&admin, json).await?,
-        Command::Tokens { command } => console::tokens(&admin, command, json).await?,
-        Command::Webhooks { command } => console::webhooks(&admin, command, json).await?,
+        Command::Rehearse(rehearse) => return admin_commands::rehearse(&admin, &rehearse, json).await,
+        Command::Lanes { command } => admin_commands::lanes(&admin, command, json).await?,
+        Command::Audit(audit) => admin_commands::audit(&admin, &audit, json).await?,
+        Command::Operators => admin_commands::operators(&admin, json).await?,
+        Command::Tokens { command } => admin_commands::tokens(&admin, command, json).await?,
+        Command::Webhooks { command } => admin_commands::webhooks(&admin, command, json).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -154,7 +154,7 @@ async fn watch(admin: &Admin, named: &Named, json: bool) -> Result<(), Failure> 
     let mut shown = String::new();
     loop {
         let sale = admin.poll(&path).await?;
-        let line = if json { sale.to_string() } else { words::in_a_line(&sale) };
+        let line = if json { sale.to_string() } else { format::in_a_line(&sale) };
         if line != shown {
             println!("{line}");
             shown = line;

@@ -149,19 +149,19 @@ fn in_words(verdict: &Verdict) -> String {
         (LineOrder::Draw, None) => "a draw, which has not been made yet".to_owned(),
         (LineOrder::Draw, Some(pool)) => format!("a draw of {pool} tickets, made with the committed seed"),
     };
-    let mut words = format!(
+    let mut out = format!(
         "✓ The order was honest.\n  sale      {sale}\n  order     {order}\n  \
          tickets   {joined} issued · {turns} · {redeemed} used · {lapsed} lapsed\n"
     );
     // Writing to text can't fail.
     if *losses > 0 {
         let times = counted(*losses, "time", "times");
-        let _ = writeln!(words, "  losses    the line was lost and restored {times}");
+        let _ = writeln!(out, "  losses    the line was lost and restored {times}");
     }
-    let _ = writeln!(words, "  head      {}:{}", head.seq, head.hash);
+    let _ = writeln!(out, "  head      {}:{}", head.seq, head.hash);
     for (seq, at, what) in &verdict.story {
         let at = at.replace_nanosecond(0).unwrap_or(*at);
-        let _ = writeln!(words, "  ticket    {at}  {what}  (entry {seq})");
+        let _ = writeln!(out, "  ticket    {at}  {what}  (entry {seq})");
     }
-    words
+    out
 }

@@ -42,6 +42,6 @@ fn capacity_prints_json_and_reports_invalid_arguments() {
     let arguments = ["capacity", "--shoppers", "1", "--stock", "1", "--room-cores", "0"];
     let wrong = Command::new(env!("CARGO_BIN_EXE_fairline")).args(arguments).output().expect("fairline runs");
     assert!(!wrong.status.success());
-    let said = String::from_utf8_lossy(&wrong.stderr);
-    assert!(said.contains("it must be between 0.001 and 1000000"), "{said}");
+    let output = String::from_utf8_lossy(&wrong.stderr);
+    assert!(output.contains("it must be between 0.001 and 1000000"), "{output}");
 }

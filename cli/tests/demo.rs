@@ -19,17 +19,17 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// A demo on a free port, stopped when dropped.
 struct Demo {
     child: Child,
-    said: Vec<String>,
+    output: Vec<String>,
     ready: Value,
 }
 
 impl Demo {
     fn start(folder: &Path) -> Self {
         let child = command(folder, &["--port", "0"]).stdout(Stdio::piped()).spawn().expect("fairline runs");
-        let mut demo = Self { child, said: Vec::new(), ready: Value::Null };
+        let mut demo = Self { child, output: Vec::new(), ready: Value::Null };
         let mut lines = BufReader::new(demo.child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
-        while !demo.said.last().is_some_and(|line| line.starts_with("Ctrl-C")) {
-            demo.said.push(lines.next().unwrap_or_else(|| panic!("the demo ended early: {:?}", demo.said)));
+        while !demo.output.last().is_some_and(|line| line.starts_with("Ctrl-C")) {
+            demo.output.push(lines.next().unwrap_or_else(|| panic!("the demo ended early: {:?}", demo.output)));
         }
         let ready = fs::read_to_string(folder.join("demo.json")).expect("demo.json");
         demo.ready = serde_json::from_str(&ready).expect("JSON");
@@ -125,7 +125,7 @@ fn a_demo_serves_everything_on_one_port_and_leaves_nothing_behind() {
     let folder = passable();
     let demo = Demo::start(folder.path());
     let shop = demo.url("shop_url").to_owned();
-    assert!(demo.said.contains(&format!("  shop      {shop}")), "{:?}", demo.said);
+    assert!(demo.output.contains(&format!("  shop      {shop}")), "{:?}", demo.output);
 
     let slug = demo.url("slug");
     assert!(get(&shop).contains(&format!("/sales/{slug}")));
@@ -240,9 +240,9 @@ fn a_crowd_for_a_stopped_demo_is_reported() {
 fn a_crowd_buys_the_sale_out_and_the_demo_ends_with_its_report() {
     let folder = passable();
     let demo = command(folder.path(), &["--port", "0", "--crowd", "150"]).output().expect("fairline runs");
-    let said = String::from_utf8_lossy(&demo.stdout);
-    assert!(demo.status.success(), "{said}\n{}", String::from_utf8_lossy(&demo.stderr));
-    let report: Value = serde_json::from_str(said.lines().last().expect("a report")).expect("JSON");
+    let output = String::from_utf8_lossy(&demo.stdout);
+    assert!(demo.status.success(), "{output}\n{}", String::from_utf8_lossy(&demo.stderr));
+    let report: Value = serde_json::from_str(output.lines().last().expect("a report")).expect("JSON");
     assert_eq!(report["ok"], true, "{report}");
     assert_eq!((&report["stock"], &report["sold"]), (&100.into(), &100.into()), "{report}");
     assert_eq!(servers_in(folder.path()), 0);

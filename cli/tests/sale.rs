@@ -21,13 +21,13 @@ fn a_sale_is_run_from_a_terminal() {
     let no_demo = fairline(&["sale", "--demo", at, "list"]);
     assert!(!no_demo.status.success() && String::from_utf8_lossy(&no_demo.stderr).contains("No demo runs in"));
     let _demo = start_demo(folder.path());
-    let said = |arguments: &[&str]| {
+    let stdout_of = |arguments: &[&str]| {
         let output = fairline(&[&["sale", "--demo", at], arguments].concat());
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     };
     let json = |arguments: &[&str]| -> Value {
-        serde_json::from_str(&said(&[arguments, &["--json"]].concat())).expect("JSON")
+        serde_json::from_str(&stdout_of(&[arguments, &["--json"]].concat())).expect("JSON")
     };
     let refused = |arguments: &[&str]| {
         let output = fairline(&[&["sale", "--demo", at], arguments].concat());
@@ -35,7 +35,7 @@ fn a_sale_is_run_from_a_terminal() {
         String::from_utf8(output.stderr).expect("text")
     };
 
-    let created = said(&[
+    let created = stdout_of(&[
         "create",
         "Brass lamp No. 7",
         "--price",
@@ -52,7 +52,9 @@ fn a_sale_is_run_from_a_terminal() {
             && created.contains("€49.00, 1 per shopper, 2 per account"),
         "{created}"
     );
-    assert!(said(&["list"]).lines().any(|line| line.starts_with("brass-lamp-no-7  ") && line.contains("scheduled")));
+    assert!(
+        stdout_of(&["list"]).lines().any(|line| line.starts_with("brass-lamp-no-7  ") && line.contains("scheduled"))
+    );
     assert!(refused(&["create", "Brass lamp No. 7", "--price", "49", "--total", "5"]).contains("slug"));
     assert!(refused(&["create", "Lamp", "--price", "49.999", "--total", "5"]).contains("is not an amount in EUR"));
     assert!(refused(&["show", "nothing"]).contains("There is no sale `nothing`"));
@@ -82,12 +84,12 @@ fn a_sale_is_run_from_a_terminal() {
     assert_eq!((&copy["total"], &copy["grace_s"], &copy["theme"]), (&7.into(), &45.into(), &changed["theme"]));
     let moved = json(&["set", "brass-lamp-no-7-copy", "--opens-at", "2999-03-01T00:00:00Z"]);
     assert_eq!(moved["opens_at"], "2999-03-01T00:00:00Z");
-    assert!(said(&["lanes", "add", id, "vip", "--share", "0.25"]).starts_with("vip  share 0.25  0 waiting"));
+    assert!(stdout_of(&["lanes", "add", id, "vip", "--share", "0.25"]).starts_with("vip  share 0.25  0 waiting"));
     assert_eq!(json(&["lanes", "set", id, "vip", "--share", "0.5"])["lanes"][0]["share"], 0.5);
-    assert_eq!(said(&["lanes", "invite", id, "vip", "3"]).lines().count(), 3);
-    assert!(said(&["audit", id]).contains("admin token  invite  brass-lamp-no-7"));
-    assert_eq!(said(&["operators"]), "", "the admin token is no operator");
-    let bearer = said(&["tokens", "add", "ci", "--role", "viewer"]);
+    assert_eq!(stdout_of(&["lanes", "invite", id, "vip", "3"]).lines().count(), 3);
+    assert!(stdout_of(&["audit", id]).contains("admin token  invite  brass-lamp-no-7"));
+    assert_eq!(stdout_of(&["operators"]), "", "the admin token is no operator");
+    let bearer = stdout_of(&["tokens", "add", "ci", "--role", "viewer"]);
     let with_token = |arguments: &[&str]| {
         let address = json(&["show", id])["id"].clone();
         assert_eq!(address, id);
@@ -101,13 +103,13 @@ fn a_sale_is_run_from_a_terminal() {
     let error: Value = serde_json::from_slice(&may_not.stderr).expect("JSON");
     assert!(error["error"].as_str().is_some_and(|error| error.contains("This requires the role operator")), "{error}");
     assert_eq!(may_not.status.code(), Some(2));
-    assert!(said(&["tokens", "list"]).starts_with("ci  viewer  expires at "));
-    assert_eq!(said(&["tokens", "revoke", "ci"]), "revoked\n");
+    assert!(stdout_of(&["tokens", "list"]).starts_with("ci  viewer  expires at "));
+    assert_eq!(stdout_of(&["tokens", "revoke", "ci"]), "revoked\n");
     assert!(!with_token(&["show", id]).status.success());
-    assert!(said(&["webhooks", "add", "http://127.0.0.1:9/hook"]).starts_with("whsec_"));
+    assert!(stdout_of(&["webhooks", "add", "http://127.0.0.1:9/hook"]).starts_with("whsec_"));
     let hooks = json(&["webhooks", "list"]);
     let hook = hooks["webhooks"][0]["id"].as_str().expect("a webhook");
-    assert_eq!(said(&["webhooks", "remove", hook]), "removed\n");
+    assert_eq!(stdout_of(&["webhooks", "remove", hook]), "removed\n");
     assert!(refused(&["rehearse", id, "--stop"]).contains("No rehearsal of this sale is running"));
 
     let watching = command(&["sale", "--demo", at, "watch", "brass-lamp-no-7"]).stdout(Stdio::piped()).spawn();
@@ -120,7 +122,7 @@ fn a_sale_is_run_from_a_terminal() {
     assert!(refused(&["remove", "brass-lamp-no-7", "1", "--reason", "a test"]).contains("No such ticket"));
     assert!(refused(&["prefer", "brass-lamp-no-7", "1", "--reason", " "]).contains("reason"));
     assert_eq!(json(&["revoke", "brass-lamp-no-7", "--reason", "a test"])["revoked"], 0);
-    assert!(said(&["report", "brass-lamp-no-7"]).contains("funnel    0 joined, 0 admitted"));
+    assert!(stdout_of(&["report", "brass-lamp-no-7"]).contains("funnel    0 joined, 0 admitted"));
     assert_eq!(json(&["report", "brass-lamp-no-7"])["fairness"]["checked"], true);
     assert_eq!(json(&["close", "brass-lamp-no-7"])["status"], "closed");
     assert!(lines.last().is_some_and(|line| line.starts_with("closed")), "it ends with the sale");

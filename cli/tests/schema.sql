@@ -1,99 +1,4 @@
-CREATE FUNCTION public.change_shopper_allowance() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    IF NEW.state IN ('lapsed', 'cancelled') THEN
-        UPDATE shopper_allowances SET units = units - NEW.quantity, changed_at = now()
-            WHERE sale_id = NEW.sale_id AND visitor = NEW.visitor;
-    ELSE
-        INSERT INTO shopper_allowances (sale_id, visitor, units, most)
-            SELECT NEW.sale_id, NEW.visitor, NEW.quantity, per_shopper_limit FROM sales WHERE id = NEW.sale_id
-            ON CONFLICT (sale_id, visitor) DO UPDATE
-            SET units = shopper_allowances.units + excluded.units, most = excluded.most, changed_at = now();
-    END IF;
-    RETURN NULL;
-END
-$$;
-CREATE FUNCTION public.count_media_use() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    IF TG_OP = 'INSERT' THEN
-        UPDATE media SET uses = uses + 1, unused_since = NULL WHERE hash = NEW.media;
-    ELSE
-        UPDATE media SET uses = uses - 1, unused_since = CASE WHEN uses = 1 THEN now() END WHERE hash = OLD.media;
-    END IF;
-    RETURN NULL;
-END $$;
-CREATE FUNCTION public.count_order() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    NEW.orders := OLD.orders + 1;
-    RETURN NEW;
-END $$;
-CREATE FUNCTION public.forget_the_client_secret() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    NEW.client_secret := NULL;
-    RETURN NEW;
-END $$;
-CREATE FUNCTION public.is_attribute_list(list jsonb) RETURNS boolean
-    LANGUAGE sql IMMUTABLE
-    AS $$
-    SELECT CASE WHEN jsonb_typeof(list) = 'array' THEN jsonb_array_length(list) <= 30 AND NOT EXISTS (
-        SELECT FROM jsonb_array_elements(list) AS attribute
-        WHERE (char_length(attribute ->> 'name') BETWEEN 1 AND 60 AND char_length(attribute ->> 'value') BETWEEN 1 AND 200) IS NOT TRUE
-    ) ELSE false END
-$$;
-CREATE FUNCTION public.keep_allowance() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-DECLARE
-    change integer := 0;
-BEGIN
-    IF TG_OP = 'UPDATE' AND OLD.state NOT IN ('lapsed', 'cancelled') THEN
-        change := change - OLD.quantity;
-    END IF;
-    IF NEW.state NOT IN ('lapsed', 'cancelled') THEN
-        change := change + NEW.quantity;
-    END IF;
-    IF change > 0 THEN
-        INSERT INTO allowances (sale_id, account_id, units, most)
-            SELECT NEW.sale_id, NEW.account_id, change, per_account_limit FROM sales
-            WHERE id = NEW.sale_id AND per_account_limit IS NOT NULL
-            ON CONFLICT (sale_id, account_id) DO UPDATE
-            SET units = allowances.units + excluded.units, most = excluded.most, changed_at = now();
-    ELSIF change < 0 THEN
-        UPDATE allowances SET units = units + change, changed_at = now()
-            WHERE sale_id = NEW.sale_id AND account_id = NEW.account_id;
-    END IF;
-    RETURN NULL;
-END
-$$;
-CREATE FUNCTION public.keep_shopper_allowances() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    INSERT INTO shopper_allowances (sale_id, visitor, units, most)
-        SELECT made.sale_id, made.visitor, sum(made.quantity), per_shopper_limit FROM made
-        JOIN sales ON sales.id = made.sale_id
-        WHERE made.admission_id IS NOT NULL AND made.state NOT IN ('lapsed', 'cancelled')
-        GROUP BY made.sale_id, made.visitor, per_shopper_limit ORDER BY made.sale_id, made.visitor
-        ON CONFLICT (sale_id, visitor) DO UPDATE
-        SET units = shopper_allowances.units + excluded.units, most = excluded.most, changed_at = now();
-    RETURN NULL;
-END
-$$;
-CREATE FUNCTION public.note_activity() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    NEW.active_at := now();
-    RETURN NEW;
-END $$;
-CREATE FUNCTION public.note_change() RETURNS trigger
+CREATE FUNCTION public.audit_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 DECLARE
@@ -127,29 +32,124 @@ BEGIN
     );
     RETURN NULL;
 END $$;
-CREATE FUNCTION public.refuse_other_media() RETURNS trigger
+CREATE FUNCTION public.change_shopper_allowance() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    RAISE EXCEPTION 'an image of a product is never exchanged' USING CONSTRAINT = 'product_images_keep_their_media', ERRCODE = 'check_violation';
+    IF NEW.state IN ('expired', 'cancelled') THEN
+        UPDATE shopper_allowances SET units = units - NEW.quantity, changed_at = now()
+            WHERE sale_id = NEW.sale_id AND visitor = NEW.visitor;
+    ELSE
+        INSERT INTO shopper_allowances (sale_id, visitor, units, most)
+            SELECT NEW.sale_id, NEW.visitor, NEW.quantity, per_shopper_limit FROM sales WHERE id = NEW.sale_id
+            ON CONFLICT (sale_id, visitor) DO UPDATE
+            SET units = shopper_allowances.units + excluded.units, most = excluded.most, changed_at = now();
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE FUNCTION public.clear_client_secret() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.client_secret := NULL;
+    RETURN NEW;
 END $$;
-CREATE FUNCTION public.refuse_to_change_the_audit() RETURNS trigger
+CREATE FUNCTION public.increment_orders() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    RAISE EXCEPTION 'entries of the audit log are never changed' USING CONSTRAINT = 'audit_is_kept', ERRCODE = 'check_violation';
+    NEW.orders := OLD.orders + 1;
+    RETURN NEW;
 END $$;
-CREATE FUNCTION public.refuse_to_change_the_record() RETURNS trigger
+CREATE FUNCTION public.insert_shopper_allowances() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF TG_OP = 'DELETE' AND EXISTS (SELECT FROM lines JOIN sales ON sales.id = sale_id WHERE lines.id = OLD.line_id AND rows_are = 'going') THEN
+    INSERT INTO shopper_allowances (sale_id, visitor, units, most)
+        SELECT made.sale_id, made.visitor, sum(made.quantity), per_shopper_limit FROM made
+        JOIN sales ON sales.id = made.sale_id
+        WHERE made.admission_id IS NOT NULL AND made.state NOT IN ('expired', 'cancelled')
+        GROUP BY made.sale_id, made.visitor, per_shopper_limit ORDER BY made.sale_id, made.visitor
+        ON CONFLICT (sale_id, visitor) DO UPDATE
+        SET units = shopper_allowances.units + excluded.units, most = excluded.most, changed_at = now();
+    RETURN NULL;
+END
+$$;
+CREATE FUNCTION public.is_attribute_list(list jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT CASE WHEN jsonb_typeof(list) = 'array' THEN jsonb_array_length(list) <= 30 AND NOT EXISTS (
+        SELECT FROM jsonb_array_elements(list) AS attribute
+        WHERE (char_length(attribute ->> 'name') BETWEEN 1 AND 60 AND char_length(attribute ->> 'value') BETWEEN 1 AND 200) IS NOT TRUE
+    ) ELSE false END
+$$;
+CREATE FUNCTION public.reject_audit_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'entries of the audit log are never changed' USING CONSTRAINT = 'audit_is_append_only', ERRCODE = 'check_violation';
+END $$;
+CREATE FUNCTION public.reject_media_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'an image of a product is never exchanged' USING CONSTRAINT = 'product_images_media_is_immutable', ERRCODE = 'check_violation';
+END $$;
+CREATE FUNCTION public.reject_record_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND EXISTS (SELECT FROM lines JOIN sales ON sales.id = sale_id WHERE lines.id = OLD.line_id AND retention_state = 'deleting') THEN
         RETURN OLD;
     END IF;
-    RAISE EXCEPTION 'entries of a record are never changed' USING CONSTRAINT = 'record_entries_are_kept', ERRCODE = 'check_violation';
+    RAISE EXCEPTION 'entries of a record are never changed' USING CONSTRAINT = 'record_entries_are_append_only', ERRCODE = 'check_violation';
+END $$;
+CREATE FUNCTION public.set_active_at() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.active_at := now();
+    RETURN NEW;
+END $$;
+CREATE FUNCTION public.update_allowance() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    change integer := 0;
+BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.state NOT IN ('expired', 'cancelled') THEN
+        change := change - OLD.quantity;
+    END IF;
+    IF NEW.state NOT IN ('expired', 'cancelled') THEN
+        change := change + NEW.quantity;
+    END IF;
+    IF change > 0 THEN
+        INSERT INTO allowances (sale_id, account_id, units, most)
+            SELECT NEW.sale_id, NEW.account_id, change, per_account_limit FROM sales
+            WHERE id = NEW.sale_id AND per_account_limit IS NOT NULL
+            ON CONFLICT (sale_id, account_id) DO UPDATE
+            SET units = allowances.units + excluded.units, most = excluded.most, changed_at = now();
+    ELSIF change < 0 THEN
+        UPDATE allowances SET units = units + change, changed_at = now()
+            WHERE sale_id = NEW.sale_id AND account_id = NEW.account_id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE FUNCTION public.update_media_uses() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        UPDATE media SET uses = uses + 1, unused_since = NULL WHERE hash = NEW.media;
+    ELSE
+        UPDATE media SET uses = uses - 1, unused_since = CASE WHEN uses = 1 THEN now() END WHERE hash = OLD.media;
+    END IF;
+    RETURN NULL;
 END $$;
 CREATE TABLE public.accounts (
-    CONSTRAINT accounts_address_has_a_bound CHECK (((octet_length(address) >= 3) AND (octet_length(address) <= 254))),
+    CONSTRAINT accounts_address_is_bounded CHECK (((octet_length(address) >= 3) AND (octet_length(address) <= 254))),
     address text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     id uuid NOT NULL,
@@ -188,7 +188,7 @@ ALTER TABLE public.admissions ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTI
     CACHE 1
 );
 CREATE TABLE public.allowances (
-    CONSTRAINT allowances_are_kept CHECK (((units >= 0) AND (units <= most))),
+    CONSTRAINT allowances_within_limit CHECK (((units >= 0) AND (units <= most))),
     account_id uuid NOT NULL,
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     most integer NOT NULL,
@@ -207,7 +207,7 @@ CREATE TABLE public.api_tokens (
     role text NOT NULL
 );
 CREATE TABLE public.audit (
-    CONSTRAINT audit_reason_has_a_bound CHECK ((char_length(reason) <= 500)),
+    CONSTRAINT audit_reason_is_bounded CHECK ((char_length(reason) <= 500)),
     action text NOT NULL,
     after jsonb,
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
@@ -227,11 +227,11 @@ ALTER TABLE public.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 CREATE UNLOGGED TABLE public.checkouts (
-    CONSTRAINT checkouts_count_up CHECK (((answered >= failed) AND (answered >= slow) AND (failed >= 0) AND (slow >= 0))),
+    CONSTRAINT checkouts_counts_are_valid CHECK (((answered >= failed) AND (answered >= slow) AND (failed >= 0) AND (slow >= 0))),
     answered integer NOT NULL,
-    beat_at timestamp with time zone NOT NULL,
     failed integer NOT NULL,
     gateway_down boolean DEFAULT false NOT NULL,
+    heartbeat_at timestamp with time zone NOT NULL,
     id uuid NOT NULL,
     slow integer NOT NULL
 )
@@ -253,16 +253,16 @@ CREATE TABLE public.enrolments (
     operator text NOT NULL
 );
 CREATE TABLE public.gateway_events (
-    CONSTRAINT gateway_events_id_has_a_bound CHECK (((octet_length(id) >= 1) AND (octet_length(id) <= 200))),
+    CONSTRAINT gateway_events_id_is_bounded CHECK (((octet_length(id) >= 1) AND (octet_length(id) <= 200))),
     id text NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL
 );
 CREATE TABLE public.holds (
-    CONSTRAINT holds_are_cancelled_at_a_moment CHECK (((state = 'cancelled'::text) = (cancelled_at IS NOT NULL))),
-    CONSTRAINT holds_are_of_an_admission_or_the_shop CHECK (((admission_id IS NULL) = (reserved_as IS NOT NULL))),
+    CONSTRAINT holds_cancelled_at_matches_state CHECK (((state = 'cancelled'::text) = (cancelled_at IS NOT NULL))),
+    CONSTRAINT holds_have_an_admission_or_a_reference CHECK (((admission_id IS NULL) = (reserved_as IS NOT NULL))),
     CONSTRAINT holds_quantity_is_positive CHECK ((quantity > 0)),
-    CONSTRAINT holds_reference_has_a_bound CHECK (((octet_length(reserved_as) >= 1) AND (octet_length(reserved_as) <= 200))),
-    CONSTRAINT holds_state_is_known CHECK ((state = ANY (ARRAY['promised'::text, 'held'::text, 'paid'::text, 'lapsed'::text, 'cancelled'::text]))),
+    CONSTRAINT holds_reference_is_bounded CHECK (((octet_length(reserved_as) >= 1) AND (octet_length(reserved_as) <= 200))),
+    CONSTRAINT holds_state_is_known CHECK ((state = ANY (ARRAY['promised'::text, 'held'::text, 'paid'::text, 'expired'::text, 'cancelled'::text]))),
     CONSTRAINT holds_traceparent_check CHECK ((length(traceparent) = 55)),
     account_id uuid,
     admission_id uuid,
@@ -281,8 +281,8 @@ CREATE TABLE public.holds (
     warned boolean DEFAULT false NOT NULL
 );
 CREATE TABLE public.idempotency_keys (
-    CONSTRAINT idempotency_keys_have_a_body CHECK (((status IS NULL) = (body IS NULL))),
-    CONSTRAINT idempotency_keys_key_has_a_bound CHECK (((octet_length(key) >= 1) AND (octet_length(key) <= 255))),
+    CONSTRAINT idempotency_keys_body_matches_status CHECK (((status IS NULL) = (body IS NULL))),
+    CONSTRAINT idempotency_keys_key_is_bounded CHECK (((octet_length(key) >= 1) AND (octet_length(key) <= 255))),
     CONSTRAINT idempotency_keys_request_is_32_bytes CHECK ((octet_length(request) = 32)),
     CONSTRAINT idempotency_keys_scope_is_32_bytes CHECK ((octet_length(scope) = 32)),
     body text,
@@ -293,44 +293,30 @@ CREATE TABLE public.idempotency_keys (
     status integer
 );
 CREATE TABLE public.installation (
-    CONSTRAINT installation_is_one CHECK (is_only),
+    CONSTRAINT installation_is_one_row CHECK (is_only),
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     is_only boolean DEFAULT true NOT NULL
 );
-CREATE TABLE public.interventions (
-    CONSTRAINT interventions_kind_is_known CHECK ((kind = ANY (ARRAY['removed'::text, 'preferred'::text]))),
-    CONSTRAINT interventions_reason_is_known CHECK ((reason = ANY (ARRAY['operator'::text, 'limit'::text]))),
-    CONSTRAINT interventions_visitor_is_16_bytes CHECK ((octet_length(visitor) = 16)),
-    at timestamp with time zone DEFAULT now() NOT NULL,
-    done boolean DEFAULT false NOT NULL,
-    kind text NOT NULL,
-    line_id uuid NOT NULL,
-    ordinal bigint NOT NULL,
-    published boolean DEFAULT false NOT NULL,
-    published_epoch integer DEFAULT 0 NOT NULL,
-    reason text DEFAULT 'operator'::text NOT NULL,
-    visitor bytea NOT NULL
-);
 CREATE TABLE public.lines (
     CONSTRAINT lines_admit_now_is_not_negative CHECK ((admit_now >= 0)),
-    CONSTRAINT lines_count_up CHECK (((joined >= 0) AND (admitted >= 0) AND (waiting >= 0) AND (present >= 0))),
+    CONSTRAINT lines_counters_are_not_negative CHECK (((joined >= 0) AND (admitted >= 0) AND (waiting >= 0) AND (present >= 0))),
+    CONSTRAINT lines_cursor_is_in_range CHECK (((epoch >= 0) AND (cursor >= 0) AND (highest_ordinal >= cursor))),
     CONSTRAINT lines_draw_has_a_key CHECK (((drawn IS NULL) = (draw_key IS NULL))),
     CONSTRAINT lines_draw_key_is_32_bytes CHECK ((octet_length(draw_key) = 32)),
-    CONSTRAINT lines_expect_shoppers CHECK ((expected >= 0)),
-    CONSTRAINT lines_grant_before_they_give CHECK ((granted >= highest_ordinal)),
+    CONSTRAINT lines_expected_is_not_negative CHECK ((expected >= 0)),
+    CONSTRAINT lines_granted_covers_highest_ordinal CHECK ((granted >= highest_ordinal)),
     CONSTRAINT lines_invitation_key_is_32_bytes CHECK ((octet_length(invitation_key) = 32)),
     CONSTRAINT lines_lane_is_plain CHECK ((lane ~ '^[a-z0-9](-?[a-z0-9]){0,31}$'::text)),
     CONSTRAINT lines_lanes_have_a_key CHECK (((lane IS NULL) = (invitation_key IS NULL))),
     CONSTRAINT lines_lanes_have_a_share CHECK (((lane IS NULL) = (share IS NULL))),
-    CONSTRAINT lines_move_forward CHECK (((epoch >= 0) AND (cursor >= 0) AND (highest_ordinal >= cursor))),
     CONSTRAINT lines_own_line_is_no_lane CHECK (((id = sale_id) = (lane IS NULL))),
     CONSTRAINT lines_record_hash_is_32_bytes CHECK ((octet_length(record_hash) = 32)),
-    CONSTRAINT lines_share_is_a_part CHECK (((share >= (0)::double precision) AND (share <= (1)::double precision))),
+    CONSTRAINT lines_share_is_a_fraction CHECK (((share >= (0)::double precision) AND (share <= (1)::double precision))),
     above bigint DEFAULT 0 NOT NULL,
     admit_now integer DEFAULT 0 NOT NULL,
     admitted bigint DEFAULT 0 NOT NULL,
     away_from timestamp with time zone,
-    away_till timestamp with time zone,
+    away_until timestamp with time zone,
     cursor bigint DEFAULT 0 NOT NULL,
     draw_key bytea,
     drawn bigint,
@@ -352,6 +338,7 @@ CREATE TABLE public.lines (
     prior jsonb,
     publication bigint DEFAULT 0 NOT NULL,
     published_status text,
+    rapid_epochs integer DEFAULT 0 NOT NULL,
     record_hash bytea DEFAULT decode(repeat('00'::text, 32), 'hex'::text) NOT NULL,
     record_seq bigint DEFAULT 0,
     recorded_epoch integer DEFAULT 0 NOT NULL,
@@ -360,7 +347,6 @@ CREATE TABLE public.lines (
     recorded_tickets bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     recovers_until timestamp with time zone,
     republish_below bigint,
-    restless integer DEFAULT 0 NOT NULL,
     sale_id uuid NOT NULL,
     settled boolean DEFAULT false NOT NULL,
     share double precision,
@@ -370,9 +356,9 @@ CREATE TABLE public.lines (
 WITH (fillfactor='50');
 CREATE TABLE public.media (
     CONSTRAINT media_format_is_known CHECK ((format = ANY (ARRAY['jpg'::text, 'webp'::text]))),
-    CONSTRAINT media_has_a_size CHECK (((width > 0) AND (height > 0) AND ((cardinality(widths) >= 1) AND (cardinality(widths) <= 3)))),
     CONSTRAINT media_hash_is_32_bytes CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT media_uses_are_counted CHECK (((uses >= 0) AND ((uses = 0) = (unused_since IS NOT NULL)))),
+    CONSTRAINT media_size_is_positive CHECK (((width > 0) AND (height > 0) AND ((cardinality(widths) >= 1) AND (cardinality(widths) <= 3)))),
+    CONSTRAINT media_uses_are_consistent CHECK (((uses >= 0) AND ((uses = 0) = (unused_since IS NOT NULL)))),
     format text NOT NULL,
     hash bytea NOT NULL,
     height integer NOT NULL,
@@ -383,9 +369,9 @@ CREATE TABLE public.media (
     widths integer[] NOT NULL
 );
 CREATE TABLE public.notifications (
-    CONSTRAINT notifications_not_ended_have_an_address CHECK (((state = ANY (ARRAY['waiting'::text, 'sending'::text])) = (address IS NOT NULL))),
+    CONSTRAINT notifications_pending_have_an_address CHECK (((state = ANY (ARRAY['waiting'::text, 'sending'::text])) = (address IS NOT NULL))),
     CONSTRAINT notifications_state_is_known CHECK ((state = ANY (ARRAY['waiting'::text, 'sending'::text, 'sent'::text, 'unknown'::text, 'given_up'::text]))),
-    CONSTRAINT notifications_subject_has_a_bound CHECK (((octet_length(subject) >= 1) AND (octet_length(subject) <= 200))),
+    CONSTRAINT notifications_subject_is_bounded CHECK (((octet_length(subject) >= 1) AND (octet_length(subject) <= 200))),
     CONSTRAINT notifications_traceparent_check CHECK ((length(traceparent) = 55)),
     account_id uuid,
     address text,
@@ -420,7 +406,7 @@ CREATE TABLE public.operators (
 CREATE TABLE public.order_requests (
     CONSTRAINT order_requests_amount_is_positive CHECK (((amount_minor IS NULL) OR ((amount_minor > 0) AND (kind = 'refund'::text)))),
     CONSTRAINT order_requests_kind_is_known CHECK ((kind = ANY (ARRAY['refund'::text, 'cancel'::text]))),
-    CONSTRAINT order_requests_reason_has_a_bound CHECK (((char_length(reason) >= 1) AND (char_length(reason) <= 500))),
+    CONSTRAINT order_requests_reason_is_bounded CHECK (((char_length(reason) >= 1) AND (char_length(reason) <= 500))),
     CONSTRAINT order_requests_state_is_known CHECK ((state = ANY (ARRAY['requested'::text, 'done'::text, 'failed'::text]))),
     amount_minor bigint,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -435,8 +421,8 @@ CREATE TABLE public.order_requests (
     state text DEFAULT 'requested'::text NOT NULL
 );
 CREATE TABLE public.orders (
-    CONSTRAINT orders_are_paid_once CHECK (((payment_id IS NULL) = (paid_as IS NOT NULL))),
-    CONSTRAINT orders_reference_has_a_bound CHECK (((octet_length(paid_as) >= 1) AND (octet_length(paid_as) <= 200))),
+    CONSTRAINT orders_have_a_payment_or_a_reference CHECK (((payment_id IS NULL) = (paid_as IS NOT NULL))),
+    CONSTRAINT orders_reference_is_bounded CHECK (((octet_length(paid_as) >= 1) AND (octet_length(paid_as) <= 200))),
     amount_minor bigint NOT NULL,
     currency text NOT NULL,
     id uuid NOT NULL,
@@ -448,7 +434,7 @@ CREATE TABLE public.orders (
     visitor bytea NOT NULL
 );
 CREATE TABLE public.outbox (
-    CONSTRAINT outbox_numbers_count_up CHECK (((json_array_length(data) > 0) AND (number >= json_array_length(data)))),
+    CONSTRAINT outbox_numbers_cover_events CHECK (((json_array_length(data) > 0) AND (number >= json_array_length(data)))),
     data json NOT NULL,
     happened_at timestamp with time zone DEFAULT now() NOT NULL,
     kind text NOT NULL,
@@ -456,12 +442,11 @@ CREATE TABLE public.outbox (
     sale_id uuid NOT NULL
 );
 CREATE TABLE public.payments (
-    CONSTRAINT payments_dispute_has_a_bound CHECK (((octet_length(dispute) >= 1) AND (octet_length(dispute) <= 60))),
-    CONSTRAINT payments_give_back_no_more_than_they_took CHECK ((((refunded_minor >= 0) AND (refunded_minor <= amount_minor)) AND ((disputed_minor >= 0) AND (disputed_minor <= amount_minor)))),
-    CONSTRAINT payments_rejection_has_a_bound CHECK (((octet_length(rejected_as) >= 1) AND (octet_length(rejected_as) <= 100))),
+    CONSTRAINT payments_authorised_have_a_reference CHECK (((state <> ALL (ARRAY['authorised'::text, 'captured'::text, 'refund_due'::text, 'refunded'::text])) OR (gateway_ref IS NOT NULL))),
+    CONSTRAINT payments_dispute_is_bounded CHECK (((octet_length(dispute) >= 1) AND (octet_length(dispute) <= 60))),
+    CONSTRAINT payments_refunds_are_within_amount CHECK ((((refunded_minor >= 0) AND (refunded_minor <= amount_minor)) AND ((disputed_minor >= 0) AND (disputed_minor <= amount_minor)))),
+    CONSTRAINT payments_rejection_is_bounded CHECK (((octet_length(rejected_as) >= 1) AND (octet_length(rejected_as) <= 100))),
     CONSTRAINT payments_state_is_known CHECK ((state = ANY (ARRAY['started'::text, 'authorised'::text, 'captured'::text, 'declined'::text, 'voided'::text, 'refund_due'::text, 'refunded'::text]))),
-    CONSTRAINT payments_with_money_have_a_reference CHECK (((state <> ALL (ARRAY['authorised'::text, 'captured'::text, 'refund_due'::text, 'refunded'::text])) OR (gateway_ref IS NOT NULL))),
-    adoptions integer DEFAULT 0 NOT NULL,
     amount_minor bigint NOT NULL,
     client_secret text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -472,6 +457,7 @@ CREATE TABLE public.payments (
     hold_id uuid NOT NULL,
     id uuid NOT NULL,
     payment_method text NOT NULL,
+    recovery_attempts integer DEFAULT 0 NOT NULL,
     refunded_minor bigint DEFAULT 0 NOT NULL,
     rejected_as text,
     settle_at timestamp with time zone,
@@ -481,16 +467,16 @@ CREATE TABLE public.payments (
 );
 CREATE TABLE public.product_images (
     "position" integer NOT NULL,
-    CONSTRAINT product_images_alt_has_a_bound CHECK ((char_length(alt) <= 250)),
-    CONSTRAINT product_images_position_has_a_bound CHECK ((("position" >= 0) AND ("position" <= 11))),
+    CONSTRAINT product_images_alt_is_bounded CHECK ((char_length(alt) <= 250)),
+    CONSTRAINT product_images_position_is_bounded CHECK ((("position" >= 0) AND ("position" <= 11))),
     alt text NOT NULL,
     media bytea NOT NULL,
     product_id uuid NOT NULL
 );
 CREATE TABLE public.products (
     CONSTRAINT products_attributes_are_a_list CHECK (public.is_attribute_list(attributes)),
-    CONSTRAINT products_description_has_a_bound CHECK ((char_length(description) <= 2000)),
-    CONSTRAINT products_name_has_a_bound CHECK (((char_length(name) >= 1) AND (char_length(name) <= 120))),
+    CONSTRAINT products_description_is_bounded CHECK ((char_length(description) <= 2000)),
+    CONSTRAINT products_name_is_bounded CHECK (((char_length(name) >= 1) AND (char_length(name) <= 120))),
     CONSTRAINT products_version_is_positive CHECK ((version > 0)),
     archived boolean DEFAULT false NOT NULL,
     attributes jsonb DEFAULT '[]'::jsonb NOT NULL,
@@ -502,7 +488,7 @@ CREATE TABLE public.products (
     version integer DEFAULT 1 NOT NULL
 );
 CREATE TABLE public.push_subscriptions (
-    CONSTRAINT push_subscriptions_have_a_bound CHECK (((octet_length(endpoint) <= 1000) AND (octet_length(p256dh) = 87) AND (octet_length(auth) = 22))),
+    CONSTRAINT push_subscriptions_are_bounded CHECK (((octet_length(endpoint) <= 1000) AND (octet_length(p256dh) = 87) AND (octet_length(auth) = 22))),
     account_id uuid NOT NULL,
     auth text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -510,8 +496,8 @@ CREATE TABLE public.push_subscriptions (
     p256dh text NOT NULL
 );
 CREATE TABLE public.record_entries (
-    CONSTRAINT record_entries_count_from_one CHECK ((seq > 0)),
     CONSTRAINT record_entries_hash_is_32_bytes CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT record_entries_seq_is_positive CHECK ((seq > 0)),
     body text NOT NULL,
     hash bytea NOT NULL,
     line_id uuid NOT NULL,
@@ -525,10 +511,10 @@ CREATE TABLE public.refresh_tokens (
     used_at timestamp with time zone
 );
 CREATE TABLE public.rehearsals (
-    CONSTRAINT rehearsals_end CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['running'::text, 'stopping'::text])))),
+    CONSTRAINT rehearsals_ended_at_matches_state CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['running'::text, 'stopping'::text])))),
     CONSTRAINT rehearsals_state_is_known CHECK ((state = ANY (ARRAY['running'::text, 'stopping'::text, 'passed'::text, 'failed'::text, 'stopped'::text]))),
-    beat_at timestamp with time zone DEFAULT now() NOT NULL,
     ended_at timestamp with time zone,
+    heartbeat_at timestamp with time zone DEFAULT now() NOT NULL,
     id uuid NOT NULL,
     original_id uuid NOT NULL,
     progress text,
@@ -558,22 +544,22 @@ CREATE TABLE public.revoked_keys (
 );
 CREATE TABLE public.sales (
     CONSTRAINT sales_account_limit_is_positive CHECK ((per_account_limit > 0)),
-    CONSTRAINT sales_are_like_another CHECK ((prior_sale <> id)),
     CONSTRAINT sales_currency_is_iso CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT sales_deletion_requires_closed CHECK (((retention_state = 'kept'::text) OR (status = 'closed'::text))),
     CONSTRAINT sales_draws_have_a_seed CHECK (((line_order = 'draw'::text) = (seed IS NOT NULL))),
     CONSTRAINT sales_end_after_they_open CHECK (((ends_at IS NULL) OR (ends_at > opens_at))),
-    CONSTRAINT sales_grace_is_a_window CHECK (((grace_s >= 1) AND (grace_s <= 86400))),
+    CONSTRAINT sales_grace_is_in_range CHECK (((grace_s >= 1) AND (grace_s <= 86400))),
     CONSTRAINT sales_inside_max_is_positive CHECK ((inside_max > 0)),
-    CONSTRAINT sales_keep_rows_until_they_are_closed CHECK (((rows_are = 'kept'::text) OR (status = 'closed'::text))),
     CONSTRAINT sales_limit_is_positive CHECK ((per_shopper_limit > 0)),
     CONSTRAINT sales_line_order_is_known CHECK ((line_order = ANY (ARRAY['fifo'::text, 'draw'::text]))),
     CONSTRAINT sales_mode_is_known CHECK ((mode = ANY (ARRAY['guarantee'::text, 'yield'::text]))),
     CONSTRAINT sales_price_is_not_negative CHECK ((price_minor >= 0)),
+    CONSTRAINT sales_prior_sale_is_another CHECK ((prior_sale <> id)),
     CONSTRAINT sales_rate_cap_is_positive CHECK ((rate_cap_per_s > (0)::double precision)),
     CONSTRAINT sales_recall_window_is_positive CHECK ((recall_window_s > 0)),
-    CONSTRAINT sales_rehearse_another CHECK ((rehearsal_of <> id)),
+    CONSTRAINT sales_rehearsal_of_is_another CHECK ((rehearsal_of <> id)),
+    CONSTRAINT sales_retention_state_is_known CHECK ((retention_state = ANY (ARRAY['kept'::text, 'deleting'::text, 'deleted'::text]))),
     CONSTRAINT sales_risk_is_a_share CHECK (((risk > (0)::double precision) AND (risk <= (0.1)::double precision))),
-    CONSTRAINT sales_rows_are_known CHECK ((rows_are = ANY (ARRAY['kept'::text, 'going'::text, 'gone'::text]))),
     CONSTRAINT sales_seed_is_32_bytes CHECK ((octet_length(seed) = 32)),
     CONSTRAINT sales_slug_is_plain CHECK ((slug ~ '^[a-z0-9](-?[a-z0-9]){0,62}$'::text)),
     CONSTRAINT sales_status_is_known CHECK ((status = ANY (ARRAY['scheduled'::text, 'open'::text, 'paused'::text, 'closed'::text]))),
@@ -600,8 +586,8 @@ CREATE TABLE public.sales (
     rate_cap_per_s double precision NOT NULL,
     recall_window_s integer DEFAULT 1800 NOT NULL,
     rehearsal_of uuid,
+    retention_state text DEFAULT 'kept'::text NOT NULL,
     risk double precision DEFAULT 0.001 NOT NULL,
-    rows_are text DEFAULT 'kept'::text NOT NULL,
     seed bytea,
     slug text NOT NULL,
     status text DEFAULT 'scheduled'::text NOT NULL,
@@ -631,7 +617,7 @@ CREATE TABLE public.sessions (
     id uuid NOT NULL
 );
 CREATE TABLE public.shopper_allowances (
-    CONSTRAINT shopper_allowances_are_kept CHECK (((units >= 0) AND (units <= most))),
+    CONSTRAINT shopper_allowances_within_limit CHECK (((units >= 0) AND (units <= most))),
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     most integer NOT NULL,
     sale_id uuid NOT NULL,
@@ -646,7 +632,7 @@ CREATE TABLE public.sign_in_failures (
     failures integer NOT NULL
 );
 CREATE TABLE public.sign_ins (
-    CONSTRAINT sign_ins_address_has_a_bound CHECK (((octet_length(address) >= 3) AND (octet_length(address) <= 254))),
+    CONSTRAINT sign_ins_address_is_bounded CHECK (((octet_length(address) >= 3) AND (octet_length(address) <= 254))),
     address text NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -668,15 +654,29 @@ CREATE TABLE public.stock (
     total integer NOT NULL
 )
 WITH (fillfactor='50');
+CREATE TABLE public.ticket_actions (
+    CONSTRAINT ticket_actions_kind_is_known CHECK ((kind = ANY (ARRAY['removed'::text, 'preferred'::text]))),
+    CONSTRAINT ticket_actions_reason_is_known CHECK ((reason = ANY (ARRAY['operator'::text, 'limit'::text]))),
+    CONSTRAINT ticket_actions_visitor_is_16_bytes CHECK ((octet_length(visitor) = 16)),
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    done boolean DEFAULT false NOT NULL,
+    kind text NOT NULL,
+    line_id uuid NOT NULL,
+    ordinal bigint NOT NULL,
+    published boolean DEFAULT false NOT NULL,
+    published_epoch integer DEFAULT 0 NOT NULL,
+    reason text DEFAULT 'operator'::text NOT NULL,
+    visitor bytea NOT NULL
+);
 CREATE TABLE public.variants (
     "position" integer NOT NULL,
     CONSTRAINT variants_attributes_are_a_list CHECK (public.is_attribute_list(attributes)),
     CONSTRAINT variants_currency_is_iso CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT variants_gtin_is_one CHECK ((gtin ~ '^([0-9]{8}|[0-9]{12,14})$'::text)),
-    CONSTRAINT variants_position_has_a_bound CHECK ((("position" >= 0) AND ("position" <= 199))),
-    CONSTRAINT variants_price_has_a_bound CHECK (((price_minor >= 1) AND (price_minor <= 1000000000))),
+    CONSTRAINT variants_gtin_is_valid CHECK ((gtin ~ '^([0-9]{8}|[0-9]{12,14})$'::text)),
+    CONSTRAINT variants_position_is_bounded CHECK ((("position" >= 0) AND ("position" <= 199))),
+    CONSTRAINT variants_price_is_bounded CHECK (((price_minor >= 1) AND (price_minor <= 1000000000))),
     CONSTRAINT variants_sku_is_plain CHECK ((sku ~ '^[A-Za-z0-9][A-Za-z0-9._/+-]{0,63}$'::text)),
-    CONSTRAINT variants_title_has_a_bound CHECK ((char_length(title) <= 120)),
+    CONSTRAINT variants_title_is_bounded CHECK ((char_length(title) <= 120)),
     attributes jsonb DEFAULT '[]'::jsonb NOT NULL,
     currency text NOT NULL,
     gtin text,
@@ -688,7 +688,7 @@ CREATE TABLE public.variants (
 );
 CREATE TABLE public.webhooks (
     CONSTRAINT webhooks_secret_is_long CHECK (((octet_length(secret) >= 24) AND (octet_length(secret) <= 64))),
-    CONSTRAINT webhooks_url_has_a_bound CHECK (((octet_length(url) >= 8) AND (octet_length(url) <= 2000))),
+    CONSTRAINT webhooks_url_is_bounded CHECK (((octet_length(url) >= 8) AND (octet_length(url) <= 2000))),
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     failing_since timestamp with time zone,
     id uuid NOT NULL,
@@ -705,7 +705,7 @@ ALTER TABLE ONLY public.admissions
 ALTER TABLE ONLY public.allowances
     ADD CONSTRAINT allowances_pkey PRIMARY KEY (sale_id, account_id);
 ALTER TABLE ONLY public.api_tokens
-    ADD CONSTRAINT api_tokens_are_different UNIQUE (digest);
+    ADD CONSTRAINT api_tokens_digest_is_unique UNIQUE (digest);
 ALTER TABLE ONLY public.api_tokens
     ADD CONSTRAINT api_tokens_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY public.audit
@@ -715,7 +715,7 @@ ALTER TABLE ONLY public.checkouts
 ALTER TABLE ONLY public.deliveries
     ADD CONSTRAINT deliveries_pkey PRIMARY KEY (webhook_id, sale_id, number);
 ALTER TABLE ONLY public.enrolments
-    ADD CONSTRAINT enrolments_are_different UNIQUE (digest);
+    ADD CONSTRAINT enrolments_digest_is_unique UNIQUE (digest);
 ALTER TABLE ONLY public.enrolments
     ADD CONSTRAINT enrolments_pkey PRIMARY KEY (operator);
 ALTER TABLE ONLY public.gateway_events
@@ -728,8 +728,6 @@ ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (scope, key);
 ALTER TABLE ONLY public.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (is_only);
-ALTER TABLE ONLY public.interventions
-    ADD CONSTRAINT interventions_pkey PRIMARY KEY (line_id, ordinal, kind);
 ALTER TABLE ONLY public.lines
     ADD CONSTRAINT lines_lane_is_unique UNIQUE NULLS NOT DISTINCT (sale_id, lane);
 ALTER TABLE ONLY public.lines
@@ -753,7 +751,7 @@ ALTER TABLE ONLY public.outbox
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.product_images
-    ADD CONSTRAINT product_images_are_different UNIQUE (product_id, media);
+    ADD CONSTRAINT product_images_media_is_unique UNIQUE (product_id, media);
 ALTER TABLE ONLY public.product_images
     ADD CONSTRAINT product_images_pkey PRIMARY KEY (product_id, "position");
 ALTER TABLE ONLY public.products
@@ -790,6 +788,8 @@ ALTER TABLE ONLY public.sign_ins
     ADD CONSTRAINT sign_ins_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.stock
     ADD CONSTRAINT stock_pkey PRIMARY KEY (sale_id);
+ALTER TABLE ONLY public.ticket_actions
+    ADD CONSTRAINT ticket_actions_pkey PRIMARY KEY (line_id, ordinal, kind);
 ALTER TABLE ONLY public.variants
     ADD CONSTRAINT variants_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.variants
@@ -802,29 +802,26 @@ CREATE INDEX accounts_by_age ON public.accounts USING btree (seen_at);
 CREATE INDEX admissions_claimed ON public.admissions USING btree (sale_id, claimed_at) WHERE (claimed_at IS NOT NULL);
 CREATE INDEX admissions_lapsed ON public.admissions USING btree (line_id, ordinal) WHERE (state = 'lapsed'::text);
 CREATE INDEX admissions_left ON public.admissions USING btree (sale_id, left_at) WHERE (left_at IS NOT NULL);
-CREATE INDEX admissions_live_to_tell ON public.admissions USING btree (line_id, published_epoch) WHERE (state = 'promised'::text);
+CREATE INDEX admissions_live_to_publish ON public.admissions USING btree (line_id, published_epoch) WHERE (state = 'promised'::text);
 CREATE UNIQUE INDEX admissions_one_live_per_ticket ON public.admissions USING btree (line_id, ordinal) WHERE (state <> 'lapsed'::text);
 CREATE INDEX admissions_promised ON public.admissions USING btree (sale_id, expires_at) WHERE (state = 'promised'::text);
 CREATE INDEX admissions_promised_by_visitor ON public.admissions USING btree (visitor) WHERE (state = 'promised'::text);
-CREATE INDEX admissions_to_tell ON public.admissions USING btree (line_id, issued_at) WHERE ((published_state IS DISTINCT FROM state) OR (recorded_state <> state));
-CREATE INDEX admissions_to_unlink ON public.admissions USING btree (issued_at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND (state <> 'promised'::text));
+CREATE INDEX admissions_to_anonymise ON public.admissions USING btree (issued_at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND (state <> 'promised'::text));
+CREATE INDEX admissions_to_publish ON public.admissions USING btree (line_id, issued_at) WHERE ((published_state IS DISTINCT FROM state) OR (recorded_state <> state));
 CREATE INDEX allowances_by_age ON public.allowances USING btree (changed_at);
 CREATE INDEX audit_by_sale ON public.audit USING btree (sale_id, id) WHERE (sale_id IS NOT NULL);
 CREATE INDEX deliveries_done ON public.deliveries USING btree (due_at) WHERE (state <> 'waiting'::text);
 CREATE INDEX deliveries_due ON public.deliveries USING btree (webhook_id, due_at) WHERE (state = 'waiting'::text);
 CREATE INDEX gateway_events_by_age ON public.gateway_events USING btree (received_at);
 CREATE INDEX holds_by_account ON public.holds USING btree (account_id, created_at) WHERE (account_id IS NOT NULL);
+CREATE INDEX holds_by_age ON public.holds USING btree (sale_id, created_at);
 CREATE INDEX holds_by_visitor ON public.holds USING btree (visitor);
 CREATE INDEX holds_cancelled ON public.holds USING btree (sale_id, cancelled_at) WHERE (cancelled_at IS NOT NULL);
 CREATE UNIQUE INDEX holds_one_per_reference ON public.holds USING btree (sale_id, reserved_as) WHERE (reserved_as IS NOT NULL);
 CREATE INDEX holds_open ON public.holds USING btree (sale_id, expires_at) WHERE (state = ANY (ARRAY['promised'::text, 'held'::text]));
-CREATE INDEX holds_redeemed ON public.holds USING btree (sale_id, created_at);
-CREATE INDEX holds_to_unlink ON public.holds USING btree (created_at) WHERE ((state <> ALL (ARRAY['promised'::text, 'held'::text])) AND ((visitor <> '\x00000000000000000000000000000000'::bytea) OR (account_id IS NOT NULL) OR (reserved_as <> ('forgotten '::text || (id)::text))));
+CREATE INDEX holds_to_anonymise ON public.holds USING btree (created_at) WHERE ((state <> ALL (ARRAY['promised'::text, 'held'::text])) AND ((visitor <> '\x00000000000000000000000000000000'::bytea) OR (account_id IS NOT NULL) OR (reserved_as <> ('forgotten '::text || (id)::text))));
 CREATE INDEX holds_to_warn ON public.holds USING btree (expires_at) WHERE ((account_id IS NOT NULL) AND (NOT warned) AND (state = ANY (ARRAY['promised'::text, 'held'::text])));
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (started_at);
-CREATE INDEX interventions_to_do ON public.interventions USING btree (line_id) WHERE ((NOT done) OR (NOT published));
-CREATE INDEX interventions_to_publish ON public.interventions USING btree (line_id, published_epoch) WHERE (kind = 'removed'::text);
-CREATE INDEX interventions_to_unlink ON public.interventions USING btree (at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND ((kind = 'removed'::text) OR done));
 CREATE INDEX lines_to_tick ON public.lines USING btree (id) WHERE ((id = sale_id) AND (NOT settled));
 CREATE INDEX media_unused ON public.media USING btree (unused_since) WHERE (unused_since IS NOT NULL);
 CREATE INDEX notifications_by_account ON public.notifications USING btree (account_id) WHERE (account_id IS NOT NULL);
@@ -838,15 +835,15 @@ CREATE INDEX order_requests_due ON public.order_requests USING btree (due_at) WH
 CREATE UNIQUE INDEX order_requests_one_at_a_time ON public.order_requests USING btree (order_id) WHERE (state = 'requested'::text);
 CREATE INDEX orders_by_time ON public.orders USING btree (sale_id, paid_at) INCLUDE (quantity);
 CREATE INDEX orders_by_visitor ON public.orders USING btree (visitor);
-CREATE INDEX orders_to_unlink ON public.orders USING btree (paid_at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) OR (paid_as <> 'forgotten'::text));
+CREATE INDEX orders_to_anonymise ON public.orders USING btree (paid_at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) OR (paid_as <> 'forgotten'::text));
 CREATE INDEX outbox_by_age ON public.outbox USING btree (happened_at);
-CREATE INDEX payments_begun ON public.payments USING btree (created_at);
+CREATE INDEX payments_by_age ON public.payments USING btree (created_at);
 CREATE INDEX payments_by_hold ON public.payments USING btree (hold_id, created_at);
 CREATE INDEX payments_by_reference ON public.payments USING btree (gateway_ref) WHERE (gateway_ref IS NOT NULL);
-CREATE INDEX payments_in_vain ON public.payments USING btree (updated_at) WHERE (state = ANY (ARRAY['declined'::text, 'voided'::text]));
+CREATE INDEX payments_failed ON public.payments USING btree (updated_at) WHERE (state = ANY (ARRAY['declined'::text, 'voided'::text]));
 CREATE UNIQUE INDEX payments_one_live_per_hold ON public.payments USING btree (hold_id) WHERE (state = ANY (ARRAY['started'::text, 'authorised'::text, 'captured'::text]));
+CREATE INDEX payments_to_anonymise ON public.payments USING btree (created_at) WHERE ((payment_method <> ''::text) AND (state <> ALL (ARRAY['started'::text, 'authorised'::text, 'refund_due'::text])));
 CREATE INDEX payments_to_settle ON public.payments USING btree (settle_at) WHERE (settle_at IS NOT NULL);
-CREATE INDEX payments_to_unlink ON public.payments USING btree (created_at) WHERE ((payment_method <> ''::text) AND (state <> ALL (ARRAY['started'::text, 'authorised'::text, 'refund_due'::text])));
 CREATE INDEX payments_unfinished ON public.payments USING btree (updated_at) WHERE (state = ANY (ARRAY['started'::text, 'authorised'::text, 'refund_due'::text]));
 CREATE INDEX product_images_by_media ON public.product_images USING btree (media);
 CREATE INDEX products_by_age ON public.products USING btree (created_at, id);
@@ -858,10 +855,10 @@ CREATE INDEX rehearsals_by_original ON public.rehearsals USING btree (original_i
 CREATE UNIQUE INDEX rehearsals_one_runs ON public.rehearsals USING btree ((true)) WHERE (ended_at IS NULL);
 CREATE INDEX reminders_to_send ON public.reminders USING btree (line_id, epoch, ordinal) WHERE (sent_at IS NULL);
 CREATE INDEX sales_by_age ON public.sales USING btree (created_at, id);
-CREATE INDEX sales_going ON public.sales USING btree (id) WHERE (rows_are = 'going'::text);
-CREATE INDEX sales_over ON public.sales USING btree (created_at) WHERE ((rehearsal_of IS NULL) AND (status = 'closed'::text) AND (rows_are = 'kept'::text));
+CREATE INDEX sales_closed ON public.sales USING btree (created_at) WHERE ((rehearsal_of IS NULL) AND (status = 'closed'::text) AND (retention_state = 'kept'::text));
+CREATE INDEX sales_closed_rehearsals ON public.sales USING btree (created_at) WHERE ((rehearsal_of IS NOT NULL) AND (status = 'closed'::text) AND (retention_state = 'kept'::text));
+CREATE INDEX sales_deleting ON public.sales USING btree (id) WHERE (retention_state = 'deleting'::text);
 CREATE INDEX sales_rehearsals ON public.sales USING btree (rehearsal_of) WHERE (rehearsal_of IS NOT NULL);
-CREATE INDEX sales_rehearsed ON public.sales USING btree (created_at) WHERE ((rehearsal_of IS NOT NULL) AND (status = 'closed'::text) AND (rows_are = 'kept'::text));
 CREATE INDEX sales_running ON public.sales USING btree (id) WHERE (status <> 'closed'::text);
 CREATE INDEX samples_by_age ON public.samples USING btree (at);
 CREATE INDEX sessions_by_account ON public.sessions USING btree (account_id);
@@ -870,29 +867,32 @@ CREATE INDEX sign_in_failures_by_age ON public.sign_in_failures USING btree (fai
 CREATE INDEX sign_ins_by_address ON public.sign_ins USING btree (address, created_at);
 CREATE INDEX sign_ins_by_age ON public.sign_ins USING btree (created_at);
 CREATE INDEX stock_active ON public.stock USING btree (active_at);
+CREATE INDEX ticket_actions_to_anonymise ON public.ticket_actions USING btree (at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND ((kind = 'removed'::text) OR done));
+CREATE INDEX ticket_actions_to_do ON public.ticket_actions USING btree (line_id) WHERE ((NOT done) OR (NOT published));
+CREATE INDEX ticket_actions_to_publish ON public.ticket_actions USING btree (line_id, published_epoch) WHERE (kind = 'removed'::text);
 CREATE INDEX variants_by_sku ON public.variants USING btree (lower(sku) text_pattern_ops);
-CREATE TRIGGER api_tokens_are_noted AFTER INSERT OR DELETE ON public.api_tokens FOR EACH ROW EXECUTE FUNCTION public.note_change('name', 'role', 'expires_at');
-CREATE TRIGGER audit_is_kept BEFORE DELETE OR UPDATE ON public.audit FOR EACH ROW EXECUTE FUNCTION public.refuse_to_change_the_audit();
-CREATE TRIGGER audit_is_not_emptied BEFORE TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_to_change_the_audit();
-CREATE TRIGGER holds_change_shopper_allowances AFTER UPDATE OF state ON public.holds FOR EACH ROW WHEN (((new.admission_id IS NOT NULL) AND ((old.state = ANY (ARRAY['lapsed'::text, 'cancelled'::text])) <> (new.state = ANY (ARRAY['lapsed'::text, 'cancelled'::text]))))) EXECUTE FUNCTION public.change_shopper_allowance();
-CREATE TRIGGER holds_keep_allowances AFTER INSERT OR UPDATE OF state ON public.holds FOR EACH ROW WHEN ((new.account_id IS NOT NULL)) EXECUTE FUNCTION public.keep_allowance();
-CREATE TRIGGER holds_keep_shopper_allowances AFTER INSERT ON public.holds REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION public.keep_shopper_allowances();
+CREATE TRIGGER api_tokens_audit AFTER INSERT OR DELETE ON public.api_tokens FOR EACH ROW EXECUTE FUNCTION public.audit_change('name', 'role', 'expires_at');
+CREATE TRIGGER audit_is_append_only BEFORE DELETE OR UPDATE ON public.audit FOR EACH ROW EXECUTE FUNCTION public.reject_audit_change();
+CREATE TRIGGER audit_is_not_truncated BEFORE TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.reject_audit_change();
+CREATE TRIGGER holds_change_shopper_allowances AFTER UPDATE OF state ON public.holds FOR EACH ROW WHEN (((new.admission_id IS NOT NULL) AND ((old.state = ANY (ARRAY['expired'::text, 'cancelled'::text])) <> (new.state = ANY (ARRAY['expired'::text, 'cancelled'::text]))))) EXECUTE FUNCTION public.change_shopper_allowance();
+CREATE TRIGGER holds_insert_shopper_allowances AFTER INSERT ON public.holds REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION public.insert_shopper_allowances();
 
-CREATE TRIGGER keys_are_noted AFTER INSERT ON public.revoked_keys FOR EACH ROW EXECUTE FUNCTION public.note_change('kid');
-CREATE TRIGGER lanes_are_noted AFTER INSERT OR UPDATE OF share, invitations ON public.lines FOR EACH ROW WHEN ((new.lane IS NOT NULL)) EXECUTE FUNCTION public.note_change('lane', 'share', 'invitations');
-CREATE TRIGGER operators_are_noted AFTER INSERT OR DELETE OR UPDATE OF role ON public.operators FOR EACH ROW EXECUTE FUNCTION public.note_change('name', 'role');
-CREATE TRIGGER order_requests_are_noted AFTER INSERT ON public.order_requests FOR EACH ROW EXECUTE FUNCTION public.note_change('kind', 'order_id', 'amount_minor');
-CREATE TRIGGER payments_forget_the_client_secret BEFORE UPDATE OF state ON public.payments FOR EACH ROW WHEN (((new.client_secret IS NOT NULL) AND (new.state <> 'started'::text))) EXECUTE FUNCTION public.forget_the_client_secret();
-CREATE TRIGGER product_images_are_counted AFTER INSERT OR DELETE ON public.product_images FOR EACH ROW EXECUTE FUNCTION public.count_media_use();
-CREATE TRIGGER product_images_keep_their_media BEFORE UPDATE OF media ON public.product_images FOR EACH ROW WHEN ((new.media <> old.media)) EXECUTE FUNCTION public.refuse_other_media();
-CREATE TRIGGER products_are_noted AFTER INSERT OR DELETE OR UPDATE ON public.products FOR EACH ROW EXECUTE FUNCTION public.note_change('name', 'description', 'attributes', 'archived');
-CREATE TRIGGER record_entries_are_kept BEFORE DELETE OR UPDATE ON public.record_entries FOR EACH ROW EXECUTE FUNCTION public.refuse_to_change_the_record();
-CREATE TRIGGER sales_are_noted AFTER INSERT OR UPDATE ON public.sales FOR EACH ROW EXECUTE FUNCTION public.note_change('slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message', 'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order', 'mode', 'risk', 'inside_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
-CREATE TRIGGER stock_counts_orders BEFORE UPDATE OF sold ON public.stock FOR EACH ROW WHEN ((new.sold > old.sold)) EXECUTE FUNCTION public.count_order();
-CREATE TRIGGER stock_is_noted AFTER UPDATE OF total ON public.stock FOR EACH ROW EXECUTE FUNCTION public.note_change('total');
-CREATE TRIGGER stock_notes_activity BEFORE UPDATE OF events ON public.stock FOR EACH ROW WHEN (((new.events > old.events) AND (old.active_at < (now() - '00:10:00'::interval)))) EXECUTE FUNCTION public.note_activity();
-CREATE TRIGGER variants_are_noted AFTER INSERT OR DELETE OR UPDATE ON public.variants FOR EACH ROW EXECUTE FUNCTION public.note_change('sku', 'title', 'attributes', 'price_minor', 'currency', 'gtin');
-CREATE TRIGGER webhooks_are_noted AFTER INSERT OR DELETE OR UPDATE OF off_at ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.note_change('url', 'kinds', 'off_at');
+CREATE TRIGGER holds_update_allowances AFTER INSERT OR UPDATE OF state ON public.holds FOR EACH ROW WHEN ((new.account_id IS NOT NULL)) EXECUTE FUNCTION public.update_allowance();
+CREATE TRIGGER lanes_audit AFTER INSERT OR UPDATE OF share, invitations ON public.lines FOR EACH ROW WHEN ((new.lane IS NOT NULL)) EXECUTE FUNCTION public.audit_change('lane', 'share', 'invitations');
+CREATE TRIGGER operators_audit AFTER INSERT OR DELETE OR UPDATE OF role ON public.operators FOR EACH ROW EXECUTE FUNCTION public.audit_change('name', 'role');
+CREATE TRIGGER order_requests_audit AFTER INSERT ON public.order_requests FOR EACH ROW EXECUTE FUNCTION public.audit_change('kind', 'order_id', 'amount_minor');
+CREATE TRIGGER payments_clear_client_secret BEFORE UPDATE OF state ON public.payments FOR EACH ROW WHEN (((new.client_secret IS NOT NULL) AND (new.state <> 'started'::text))) EXECUTE FUNCTION public.clear_client_secret();
+CREATE TRIGGER product_images_media_is_immutable BEFORE UPDATE OF media ON public.product_images FOR EACH ROW WHEN ((new.media <> old.media)) EXECUTE FUNCTION public.reject_media_change();
+CREATE TRIGGER product_images_update_media_uses AFTER INSERT OR DELETE ON public.product_images FOR EACH ROW EXECUTE FUNCTION public.update_media_uses();
+CREATE TRIGGER products_audit AFTER INSERT OR DELETE OR UPDATE ON public.products FOR EACH ROW EXECUTE FUNCTION public.audit_change('name', 'description', 'attributes', 'archived');
+CREATE TRIGGER record_entries_are_append_only BEFORE DELETE OR UPDATE ON public.record_entries FOR EACH ROW EXECUTE FUNCTION public.reject_record_change();
+CREATE TRIGGER revoked_keys_audit AFTER INSERT ON public.revoked_keys FOR EACH ROW EXECUTE FUNCTION public.audit_change('kid');
+CREATE TRIGGER sales_audit AFTER INSERT OR UPDATE ON public.sales FOR EACH ROW EXECUTE FUNCTION public.audit_change('slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message', 'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order', 'mode', 'risk', 'inside_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
+CREATE TRIGGER stock_audit AFTER UPDATE OF total ON public.stock FOR EACH ROW EXECUTE FUNCTION public.audit_change('total');
+CREATE TRIGGER stock_increments_orders BEFORE UPDATE OF sold ON public.stock FOR EACH ROW WHEN ((new.sold > old.sold)) EXECUTE FUNCTION public.increment_orders();
+CREATE TRIGGER stock_sets_active_at BEFORE UPDATE OF events ON public.stock FOR EACH ROW WHEN (((new.events > old.events) AND (old.active_at < (now() - '00:10:00'::interval)))) EXECUTE FUNCTION public.set_active_at();
+CREATE TRIGGER variants_audit AFTER INSERT OR DELETE OR UPDATE ON public.variants FOR EACH ROW EXECUTE FUNCTION public.audit_change('sku', 'title', 'attributes', 'price_minor', 'currency', 'gtin');
+CREATE TRIGGER webhooks_audit AFTER INSERT OR DELETE OR UPDATE OF off_at ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.audit_change('url', 'kinds', 'off_at');
 ALTER TABLE ONLY public.admissions
     ADD CONSTRAINT admissions_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
 ALTER TABLE ONLY public.admissions
@@ -907,8 +907,6 @@ ALTER TABLE ONLY public.enrolments
     ADD CONSTRAINT enrolments_operator_fkey FOREIGN KEY (operator) REFERENCES public.operators(name) ON DELETE CASCADE;
 ALTER TABLE ONLY public.holds
     ADD CONSTRAINT holds_admission_id_fkey FOREIGN KEY (admission_id) REFERENCES public.admissions(id);
-ALTER TABLE ONLY public.interventions
-    ADD CONSTRAINT interventions_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
 ALTER TABLE ONLY public.lines
     ADD CONSTRAINT lines_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
 ALTER TABLE ONLY public.operator_sessions
@@ -957,5 +955,7 @@ ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.stock
     ADD CONSTRAINT stock_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.ticket_actions
+    ADD CONSTRAINT ticket_actions_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
 ALTER TABLE ONLY public.variants
     ADD CONSTRAINT variants_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id) ON DELETE CASCADE;

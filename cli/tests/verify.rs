@@ -55,10 +55,10 @@ fn verify(lines: &[String], arguments: &[&str]) -> (Option<i32>, String) {
     let mut verify = verify.spawn().expect("fairline runs");
     // It may end before it has read all of the input.
     let _ = verify.stdin.take().expect("piped").write_all((lines.join("\n") + "\n").as_bytes());
-    said(&verify.wait_with_output().expect("it ends"))
+    outcome_of(&verify.wait_with_output().expect("it ends"))
 }
 
-fn said(output: &Output) -> (Option<i32>, String) {
+fn outcome_of(output: &Output) -> (Option<i32>, String) {
     let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
     (output.status.code(), String::from_utf8(text).expect("text"))
 }
@@ -69,7 +69,7 @@ fn an_honest_record_verifies_from_a_file_with_the_story_of_a_ticket() {
     fs::write(file.path(), record(1).join("\n")).expect("written");
     let verify = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fairline"));
-        said(&command.arg("verify").arg(file.path()).args(arguments).output().expect("fairline runs"))
+        outcome_of(&command.arg("verify").arg(file.path()).args(arguments).output().expect("fairline runs"))
     };
     let (code, words) = verify(&[]);
     assert_eq!(code, Some(0), "{words}");
@@ -118,7 +118,7 @@ fn a_known_head_detects_a_truncated_or_rewritten_record() {
 fn an_unreadable_record_is_reported_without_a_verdict() {
     let verify = |record: &str, more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fairline"));
-        said(&command.args(["verify", record]).args(more).output().expect("fairline runs"))
+        outcome_of(&command.args(["verify", record]).args(more).output().expect("fairline runs"))
     };
     let nowhere = Path::new(env!("CARGO_MANIFEST_DIR")).join("nowhere");
     for (record, more, sentence) in [

@@ -30,8 +30,7 @@ use fairline_line::{
     ticket::TicketKey,
 };
 use fairline_server::{
-    RateLimit, Readiness, ServeLimits, Shutdown, StartError, complete_document, plumbing_routes, raise_file_limit,
-    serve,
+    RateLimit, Readiness, ServeLimits, Shutdown, StartError, common_routes, complete_document, raise_file_limit, serve,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use tracing::warn;
@@ -58,8 +57,8 @@ use crate::{
         absences::Absences,
         joins::Joins,
         resumes::Resumes,
+        room_sync::RoomSync,
         rooms::{Follower, Rooms},
-        upkeep::Upkeep,
     },
     websocket::event_loop::EventLoopHandle,
 };
@@ -119,7 +118,7 @@ impl Service {
 
         let follower = Follower {
             rooms: Rooms::default(),
-            upkeep: Upkeep {
+            sync: RoomSync {
                 store: store.clone(),
                 grace: settings.grace(),
                 node: format!("{:032x}", rand::random::<u128>()),
@@ -158,7 +157,7 @@ fn ticket_auth(settings: &Settings) -> Result<Arc<TicketAuth>, StartError> {
         .map_err(|error| StartError::new(format!("The ticket key is invalid: {error}.")))?;
     Ok(Arc::new(TicketAuth {
         key,
-        origins: settings.front.origins(&settings.allowed_origins, settings.secure_cookies)?,
+        origins: settings.proxy.origins(&settings.allowed_origins, settings.secure_cookies)?,
         secure_cookies: settings.secure_cookies,
     }))
 }
@@ -172,7 +171,7 @@ fn accounts(settings: &Settings) -> Result<Accounts, StartError> {
 /// Starts the batches of calls to Redis, and composes the features.
 fn state(settings: &Settings, parts: Parts, shutdown: &Shutdown) -> Result<AppState, StartError> {
     let Parts { rooms, store, tickets, accounts, event_loop } = parts;
-    let join_limit = RateLimit::new(settings.join_rate_per_s, settings.join_burst, settings.front.proxies(), shutdown)?;
+    let join_limit = RateLimit::new(settings.join_rate_per_s, settings.join_burst, settings.proxy.proxies(), shutdown)?;
     let entry = Arc::new(LineEntry {
         rooms: rooms.clone(),
         store: store.clone(),
@@ -211,7 +210,7 @@ fn routes(settings: &Settings, state: AppState) -> Router {
     let (api, mut document) = OpenApiRouter::with_openapi(Document::openapi()).merge(api::routes()).split_for_parts();
     complete_document(&mut document);
     api.merge(pages::routes())
-        .layer(Extension(settings.front.proxies()))
+        .layer(Extension(settings.proxy.proxies()))
         .with_state(state)
         .route("/openapi/waiting-room.json", get(move || async move { axum::Json(document) }))
 }
@@ -243,7 +242,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) 
         );
     }
     let service = Service::start(&settings, &shutdown).await?;
-    let router = plumbing_routes(service.routes, service.ready, &shutdown);
+    let router = common_routes(service.routes, service.ready, &shutdown);
     serve(listener, router, ServeLimits::default(), &shutdown).await;
     shutdown.finished(drain + DRAIN).await;
     Ok(())

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Parser};
-use fairline_server::{FrontSettings, LogSettings, Secret};
+use fairline_server::{LogSettings, ProxySettings, Secret};
 
 use crate::line::grace::Grace;
 
@@ -39,7 +39,7 @@ pub struct Settings {
     pub checkout_url: Option<String>,
     /// Proxies and origins.
     #[command(flatten)]
-    pub front: FrontSettings,
+    pub proxy: ProxySettings,
     /// Whether cookies are sent over HTTPS only. Disable it only for trials without TLS.
     #[arg(long, env = "FAIRLINE_SECURE_COOKIES", default_value_t = true, action = ArgAction::Set)]
     pub secure_cookies: bool,
@@ -58,7 +58,7 @@ pub struct Settings {
     /// Burst of new tickets for one client address.
     #[arg(long, env = "FAIRLINE_JOIN_BURST", default_value_t = 500)]
     pub join_burst: u32,
-    /// Maximum open lines (WebSockets and event streams) of this node.
+    /// Maximum open connections (WebSockets and event streams) of this node.
     #[arg(long, env = "FAIRLINE_SOCKETS_MAX", default_value_t = 18_000)]
     pub sockets_max: usize,
     /// Seconds over which a stopping node moves its connected shoppers to other nodes.

@@ -1,7 +1,7 @@
 //! What tools call in this service, behind the feature `testing`. The service uses none of it.
 //!
 //! - `tools/simulate` runs a [`Node`] with its [`Page`]s: the production room, its shoppers, the
-//!   upkeep and the update policy, without sockets, tasks or a clock.
+//!   sync and the update policy, without sockets, tasks or a clock.
 //! - `tools/fuzz` calls [`TARGETS`]: the parsers that face the network, each as a function of
 //!   arbitrary bytes that panics if its parser panics or breaks its contract.
 
@@ -30,8 +30,8 @@ use crate::{
     line::{
         grace::Grace,
         room::{Room, Tab},
+        room_sync::{self, RoomSync},
         shoppers::Browser,
-        upkeep::{self, Upkeep},
         wake_up::WakeUp,
     },
     websocket::{frame, handshake},
@@ -41,7 +41,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Node {
     room: Arc<Room>,
-    upkeep: Upkeep,
+    sync: RoomSync,
 }
 
 /// A page that is open at a node, and the messages that it received.
@@ -72,18 +72,18 @@ impl Node {
     #[must_use]
     pub fn open(store: LineStore, name: String, grace: Duration, snapshot: Snapshot) -> Self {
         let grace = Grace { desktop: grace, phone: grace };
-        let upkeep = Upkeep { store, grace, node: name };
-        Self { room: Arc::new(Room::new(snapshot, WakeUp::default())), upkeep }
+        let sync = RoomSync { store, grace, node: name };
+        Self { room: Arc::new(Room::new(snapshot, WakeUp::default())), sync }
     }
 
     /// Applies a change of the line and does the work that follows from it.
     pub async fn apply(&self, at: Revision, change: Change) {
-        self.upkeep.apply(&self.room, at, change).await;
+        self.sync.apply(&self.room, at, change).await;
     }
 
     /// The check of the line every half second. Returns the revision to expect at the next one.
     pub async fn check(&self, expected: Revision) -> Revision {
-        self.upkeep.check(&self.room, expected).await
+        self.sync.check(&self.room, expected).await
     }
 
     /// Reports the connected shoppers and calls the roll.
@@ -91,13 +91,13 @@ impl Node {
     /// # Errors
     /// When Redis does not answer.
     pub async fn answer_roll_call(&self, up_for: Duration) -> Result<(), LineError> {
-        let grace = self.upkeep.grace.of(&self.room.card(), Browser::Desktop);
-        self.upkeep.answer_roll_call(&self.room, grace, up_for).await
+        let grace = self.sync.grace.of(&self.room.card(), Browser::Desktop);
+        self.sync.answer_roll_call(&self.room, grace, up_for).await
     }
 
     /// Reports shoppers whose last page has closed.
     pub async fn report_gone(&self) {
-        self.upkeep.report_gone(&self.room).await;
+        self.sync.report_gone(&self.room).await;
     }
 
     /// Adds a ticket that this node issued.
@@ -122,7 +122,7 @@ impl Node {
     /// # Errors
     /// When Redis does not answer.
     pub async fn resume(&self, ticket: Ticket) -> Result<(), LineError> {
-        upkeep::resume(&self.upkeep.store, &self.room, &[ticket]).await
+        room_sync::resume(&self.sync.store, &self.room, &[ticket]).await
     }
 
     /// The turn of a connected ticket.

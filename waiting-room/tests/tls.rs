@@ -62,6 +62,6 @@ async fn redis_is_reached_over_tls_and_authenticated_by_its_certificate() {
         .await
         .expect("it does not wait for a Redis that it can't believe")
         .expect("the program");
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(refused.status.code() == Some(2) && said.contains("Redis can't be reached"), "{said}");
+    let output = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && output.contains("Redis can't be reached"), "{output}");
 }

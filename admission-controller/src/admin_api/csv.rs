@@ -9,9 +9,9 @@ use axum::{
 
 /// A table, row by row.
 #[derive(Debug, Default)]
-pub struct Table(String);
+pub struct CsvTable(String);
 
-impl Table {
+impl CsvTable {
     /// Adds a row.
     pub fn row<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
         for (nth, cell) in cells.into_iter().enumerate() {
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn csv_cells_are_quoted_where_needed() {
-        let mut table = Table::default();
+        let mut table = CsvTable::default();
         table.row(["a", "b,c", "say \"hi\"", "two\nlines"]);
         table.row(["-1.5", "=1+1", "", "@x"]);
         assert_eq!(table.0, "a,\"b,c\",\"say \"\"hi\"\"\",\"two\nlines\"\r\n-1.5,'=1+1,,'@x\r\n");

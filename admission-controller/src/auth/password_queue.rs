@@ -22,10 +22,10 @@ static QUEUED: Semaphore = Semaphore::const_new(32);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// A place in the queue and one among those that are hashed.
-pub(super) type Turn = (SemaphorePermit<'static>, SemaphorePermit<'static>);
+pub(super) type HashPermit = (SemaphorePermit<'static>, SemaphorePermit<'static>);
 
 /// Waits for a password's turn. Fails if the queue is full or the wait too long.
-pub(super) async fn turn() -> Result<Turn, AuthError> {
+pub(super) async fn turn() -> Result<HashPermit, AuthError> {
     let queued = QUEUED.try_acquire().map_err(|_| AuthError::TooManySignIns)?;
     match timeout(WAIT_MAX, HASHING.acquire()).await {
         Ok(Ok(hashing)) => Ok((queued, hashing)),
@@ -35,7 +35,7 @@ pub(super) async fn turn() -> Result<Turn, AuthError> {
 
 /// Whether a password matches a hash. The turn lasts until the work ends, even if the client
 /// disconnects.
-pub(super) async fn verify(turn: Turn, password: String, hash: String) -> bool {
+pub(super) async fn verify(turn: HashPermit, password: String, hash: String) -> bool {
     let verified = spawn_blocking(move || (verify_password(&password, &hash), drop(turn)).0);
     verified.await.unwrap_or(false)
 }

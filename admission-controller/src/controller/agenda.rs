@@ -34,8 +34,8 @@ pub struct Agenda {
     pub unrecorded: bool,
     /// The current state of admissions is not published.
     pub unpublished: bool,
-    /// Interventions of operators are not done yet.
-    pub interventions: bool,
+    /// Actions of operators on tickets are not done yet.
+    pub ticket_actions: bool,
     /// Removals are not published in this epoch.
     pub unpublished_removals: bool,
     pub known: i64,
@@ -71,7 +71,7 @@ impl Agenda {
             || self.unsigned
             || self.unrecorded
             || self.unpublished
-            || self.interventions
+            || self.ticket_actions
             || self.unpublished_removals)
     }
 }

@@ -20,9 +20,12 @@ pub(crate) fn describe() {
     describe_gauge!("admission_waiting_shoppers", "Waiting shoppers, by line.");
     describe_gauge!("admission_inside_shoppers", "Visits under way, from the token to the payment.");
     describe_gauge!("admission_stock_units", "Units of the stock, by state.");
-    describe_gauge!("admission_wanted_units", "Units that the visits under way are expected to want.");
-    describe_gauge!("admission_purchase_chance_ratio", "The learnt probability that a visit ends in an order.");
-    describe_gauge!("admission_surplus_chance_ratio", "The probability that a shopper who wants to pay finds no unit.");
+    describe_gauge!("admission_expected_purchase_units", "Units that the visits under way are expected to want.");
+    describe_gauge!("admission_purchase_probability_ratio", "The learnt probability that a visit ends in an order.");
+    describe_gauge!(
+        "admission_sell_out_probability_ratio",
+        "The probability that a shopper who wants to pay finds no unit."
+    );
     describe_gauge!("sale_conversion_ratio", "The share of admitted tickets with a paid order.");
     describe_gauge!("db_pool_connections", "Connections to Postgres, by state.");
     describe_gauge!("db_pool_connections_max", "The maximum number of connections to Postgres.");
@@ -78,9 +81,9 @@ pub(crate) fn decision(sale: &SaleRow, decided: &Decided<'_>) {
         metrics::gauge!("sale_conversion_ratio", "sale" => slug()).set(sale.orders as f64 / tickets as f64);
     }
     let outlook = decision.outlook;
-    metrics::gauge!("admission_wanted_units", "sale" => slug()).set(outlook.wanted);
-    metrics::gauge!("admission_purchase_chance_ratio", "sale" => slug()).set(outlook.chance);
-    metrics::gauge!("admission_surplus_chance_ratio", "sale" => slug()).set(outlook.surplus);
+    metrics::gauge!("admission_expected_purchase_units", "sale" => slug()).set(outlook.wanted);
+    metrics::gauge!("admission_purchase_probability_ratio", "sale" => slug()).set(outlook.chance);
+    metrics::gauge!("admission_sell_out_probability_ratio", "sale" => slug()).set(outlook.surplus);
     debug!(
         sale = %sale.sale(), ?stock, lanes = ?seen.lanes, inside, checkout = ?seen.checkout, ?outlook,
         decided = ?decision.by_lane, planned, reason, why, "ticked"

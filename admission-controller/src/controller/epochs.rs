@@ -77,12 +77,12 @@ pub(crate) fn waits(
     if was_reached && line.home.as_ref().is_some_and(|home| *home != redis.run_id) {
         return Some("the line lives in another Redis, which a controller has just reached");
     }
-    (since_began < pause(line.restless())).then_some("epochs of the line follow each other too fast")
+    (since_began < pause(line.rapid_epochs())).then_some("epochs of the line follow each other too fast")
 }
 
 /// The pause before the next epoch of a series.
-fn pause(restless: u32) -> Duration {
-    match restless.checked_sub(AT_ONCE + 1) {
+fn pause(rapid_epochs: u32) -> Duration {
+    match rapid_epochs.checked_sub(AT_ONCE + 1) {
         None => Duration::ZERO,
         Some(doublings) => (FIRST_PAUSE * 2_u32.pow(doublings.min(10))).min(LAST_PAUSE),
     }
@@ -111,8 +111,8 @@ pub fn recovers_until(line: &LineRow, seen: &Upcoming, now: OffsetDateTime) -> O
 }
 
 /// How many ordinals to grant ahead, after a number of epochs in short succession.
-pub fn granted_ahead(restless: u32) -> i64 {
-    (GRANTED_AHEAD >> restless.saturating_sub(1).min(20)).max(GRANTED_AHEAD_MIN)
+pub fn granted_ahead(rapid_epochs: u32) -> i64 {
+    (GRANTED_AHEAD >> rapid_epochs.saturating_sub(1).min(20)).max(GRANTED_AHEAD_MIN)
 }
 
 /// What a tick has changed in a line.
@@ -151,9 +151,9 @@ impl LineRow {
     }
 
     /// How many epochs have begun in short succession, with one that begins now.
-    pub fn restless_with_another(&self, now: OffsetDateTime) -> i32 {
+    pub fn rapid_epochs_with_another(&self, now: OffsetDateTime) -> i32 {
         let is_one_of_a_series = self.epoch > 0 && now - self.epoch_began_at < SETTLED;
-        if is_one_of_a_series { self.restless.saturating_add(1) } else { 0 }
+        if is_one_of_a_series { self.rapid_epochs.saturating_add(1) } else { 0 }
     }
 }
 
@@ -165,11 +165,12 @@ mod tests {
     fn a_time_in_the_future_is_not_recent() {
         let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let ago = |ms: i64| now - time::Duration::milliseconds(ms);
-        let line = |began_ms_ago: i64, restless: i32| LineRow::in_epoch(2, "first", ago(began_ms_ago), restless);
+        let line =
+            |began_ms_ago: i64, rapid_epochs: i32| LineRow::in_epoch(2, "first", ago(began_ms_ago), rapid_epochs);
         // In ms: how long ago the epoch began, and the last tick was.
-        let waits = |began: i64, ticked: i64, redis: &str, restless: i32| {
+        let waits = |began: i64, ticked: i64, redis: &str, rapid_epochs: i32| {
             let redis = Home { run_id: redis.to_owned(), epoch: 0, granted: 0 };
-            waits(&line(began, restless), &redis, ago(ticked), now)
+            waits(&line(began, rapid_epochs), &redis, ago(ticked), now)
         };
         let is_published_soon = Some("another controller has begun an epoch, and is about to publish it");
         let is_fenced = Some("the line lives in another Redis, which a controller has just reached");
@@ -218,15 +219,15 @@ mod tests {
 
     #[test]
     fn a_series_of_epochs_slows_down_and_uses_up_few_ordinals() {
-        let pauses: Vec<u64> = (0..12).map(|restless| pause(restless).as_millis() as u64).collect();
+        let pauses: Vec<u64> = (0..12).map(|rapid_epochs| pause(rapid_epochs).as_millis() as u64).collect();
         assert_eq!(pauses, [0, 0, 0, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
         assert_eq!((pause(u32::MAX), granted_ahead(u32::MAX)), (LAST_PAUSE, GRANTED_AHEAD_MIN));
         assert_eq!([0, 1, 2, 3].map(granted_ahead), [100_000, 100_000, 50_000, 25_000]);
         // A Redis that crashes repeatedly for a day: a line has 16 million ordinals.
         let (mut seconds, mut granted) = (0.0, 0);
-        for restless in 0.. {
-            seconds += 5.0 + pause(restless).as_secs_f64();
-            granted += granted_ahead(restless);
+        for rapid_epochs in 0.. {
+            seconds += 5.0 + pause(rapid_epochs).as_secs_f64();
+            granted += granted_ahead(rapid_epochs);
             if seconds > 86_400.0 {
                 break;
             }

@@ -26,10 +26,10 @@ use time::OffsetDateTime;
 
 use super::{
     agenda::Agenda,
-    interventions::Intervention,
     line::LineRow,
     record::Recorder,
     sale::{Running, SaleRow, Ticked},
+    ticket_actions::TicketAction,
     turns::{PastTurns, Unpublished},
 };
 use crate::db::StoreError;
@@ -52,7 +52,7 @@ pub trait Ledger: Send + Sync + 'static {
 /// A locked sale: its row as it was when the lock was taken, with the changes of this transaction.
 #[async_trait]
 pub trait Locked:
-    LineStatements + RecordStatements + InterventionStatements + LimitStatements + DerefMut<Target = SaleRow> + Send
+    LineStatements + RecordStatements + TicketActionStatements + LimitStatements + DerefMut<Target = SaleRow> + Send
 {
     /// Reads the agenda and the stock, which is not locked. Only a late payment or a smaller stock
     /// takes free units meanwhile; then the schema rejects the promise, and the next tick decides
@@ -168,7 +168,7 @@ pub trait RecordStatements {
 
 /// What operators do to tickets of one line of the sale.
 #[async_trait]
-pub trait InterventionStatements {
+pub trait TicketActionStatements {
     /// Removed tickets whose removal is not in the record.
     async fn unrecorded_removals(&mut self, line: &LineRow) -> Result<Vec<Ordinal>, StoreError>;
 
@@ -184,8 +184,8 @@ pub trait InterventionStatements {
     /// Tickets that are admitted before all others, in the order of the requests.
     async fn preferred(&mut self, line: &LineRow) -> Result<Vec<(Ordinal, VisitorId)>, StoreError>;
 
-    /// Notes that the interventions of these tickets are done.
-    async fn note_done(&mut self, line: &LineRow, what: Intervention, tickets: &[Ordinal]) -> Result<(), StoreError>;
+    /// Notes that the actions on these tickets are done.
+    async fn note_done(&mut self, line: &LineRow, what: TicketAction, tickets: &[Ordinal]) -> Result<(), StoreError>;
 
     /// Notes that the removal of these tickets is published.
     async fn note_removals_published(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<(), StoreError>;

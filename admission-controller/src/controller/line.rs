@@ -49,7 +49,7 @@ pub struct LineRow {
     /// The Redis process that the epoch lives in.
     pub home: Option<String>,
     /// Epochs that have begun in short succession.
-    pub restless: i32,
+    pub rapid_epochs: i32,
     /// Past turns of tickets below this one are still to be published again.
     pub republish_below: Option<i64>,
     /// Admitted tickets; a ticket that was admitted again counts once.
@@ -91,8 +91,8 @@ impl LineRow {
     }
 
     /// How many epochs have begun in short succession.
-    pub fn restless(&self) -> u32 {
-        count(self.restless)
+    pub fn rapid_epochs(&self) -> u32 {
+        count(self.rapid_epochs)
     }
 
     /// How many of the present shoppers had a ticket before this epoch, which begins above all
@@ -136,7 +136,7 @@ impl LineRow {
 #[cfg(test)]
 impl LineRow {
     /// A line in an epoch that began at a time, in a Redis process.
-    pub(crate) fn in_epoch(epoch: i32, home: &str, epoch_began_at: OffsetDateTime, restless: i32) -> Self {
+    pub(crate) fn in_epoch(epoch: i32, home: &str, epoch_began_at: OffsetDateTime, rapid_epochs: i32) -> Self {
         Self {
             id: Uuid::nil(),
             sale_id: Uuid::nil(),
@@ -161,7 +161,7 @@ impl LineRow {
             epoch_began_at,
             publication: 0,
             home: Some(home.to_owned()),
-            restless,
+            rapid_epochs,
             republish_below: None,
             admitted: 0,
             waiting: 0,

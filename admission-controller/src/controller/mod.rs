@@ -7,7 +7,7 @@
 //! - [`schedule`] ticks each sale in a task of its own; [`tick`] is what happens then.
 //! - [`ledger`] is the port to Postgres, [`postgres`] its implementation. The simulation has
 //!   another one.
-//! - [`sale`], [`line`](mod@line), [`turns`], [`agenda`] and [`interventions`] are rows, and what
+//! - [`sale`], [`line`](mod@line), [`turns`], [`agenda`] and [`ticket_actions`] are rows, and what
 //!   follows from them. They are pure, as are [`lifecycle`], [`epochs`] and [`record`].
 
 pub(crate) mod agenda;
@@ -16,7 +16,6 @@ pub(crate) mod columns;
 pub(crate) mod decision_metrics;
 pub(crate) mod epochs;
 mod error;
-pub(crate) mod interventions;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub mod lifecycle;
@@ -27,4 +26,5 @@ pub(crate) mod restore;
 pub(crate) mod sale;
 pub(crate) mod schedule;
 pub(crate) mod tick;
+pub(crate) mod ticket_actions;
 pub(crate) mod turns;

@@ -51,7 +51,7 @@ pub struct Recorder {
 
 /// A reserved place in the record, for events that are known later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Kept(usize);
+pub(crate) struct ReservedEntry(usize);
 
 impl Recorder {
     /// What the line is queried for; `None` if there is no record.
@@ -62,7 +62,7 @@ impl Recorder {
     }
 
     /// What the line is queried for before a draw: the tickets up to the last one in it.
-    pub(crate) fn wants_tickets_till(&self, pool: Ordinal) -> Option<RecordQuery> {
+    pub(crate) fn wants_tickets_up_to(&self, pool: Ordinal) -> Option<RecordQuery> {
         self.wants().map(|wanted| RecordQuery { up_to: Some(pool), history_after: None, ..wanted })
     }
 
@@ -72,14 +72,14 @@ impl Recorder {
     }
 
     /// Reserves a place for what is decided now and known later.
-    pub(crate) fn keep_place(&mut self) -> Kept {
+    pub(crate) fn keep_place(&mut self) -> ReservedEntry {
         self.parts.extend([Vec::new(), Vec::new()]);
-        Kept(self.parts.len() - 2)
+        ReservedEntry(self.parts.len() - 2)
     }
 
-    fn write_at(&mut self, place: Option<Kept>, event: Event) {
+    fn write_at(&mut self, place: Option<ReservedEntry>, event: Event) {
         let last = self.parts.len().saturating_sub(1);
-        let at = place.map_or(last, |Kept(at)| at.max(self.settled).min(last));
+        let at = place.map_or(last, |ReservedEntry(at)| at.max(self.settled).min(last));
         if self.kept {
             self.parts.resize_with(self.parts.len().max(1), Vec::new);
             self.parts[at].push(event);
@@ -90,7 +90,7 @@ impl Recorder {
         self.write_at(None, event);
     }
 
-    fn write_of(&mut self, place: Option<Kept>, ordinals: &[Ordinal], event: fn(Vec<Ordinal>) -> Event) {
+    fn write_of(&mut self, place: Option<ReservedEntry>, ordinals: &[Ordinal], event: fn(Vec<Ordinal>) -> Event) {
         for ordinals in ordinals.chunks(TICKETS_MAX) {
             self.write_at(place, event(ordinals.to_vec()));
         }
@@ -183,7 +183,7 @@ impl Recorder {
     }
 
     /// Adds admissions and the new cursor, in the place that was reserved when they were planned.
-    pub(crate) fn admitted(&mut self, place: Kept, ordinals: &[Ordinal], cursor: u64) {
+    pub(crate) fn admitted(&mut self, place: ReservedEntry, ordinals: &[Ordinal], cursor: u64) {
         self.write_at(Some(place), Event::Admitted { ordinals: ordinals.to_vec(), cursor });
     }
 
@@ -193,7 +193,7 @@ impl Recorder {
     }
 
     /// Adds tickets that an operator has preferred.
-    pub(crate) fn preferred(&mut self, place: Kept, ordinals: &[Ordinal]) {
+    pub(crate) fn preferred(&mut self, place: ReservedEntry, ordinals: &[Ordinal]) {
         self.write_of(Some(place), ordinals, |ordinals| Event::Preferred { ordinals });
     }
 
@@ -203,7 +203,7 @@ impl Recorder {
     }
 
     /// Adds ended turns, before the admissions of this tick.
-    pub(crate) fn over(&mut self, place: Kept, lapsed: &[Ordinal], redeemed: &[Ordinal]) {
+    pub(crate) fn over(&mut self, place: ReservedEntry, lapsed: &[Ordinal], redeemed: &[Ordinal]) {
         self.write_of(Some(place), lapsed, |ordinals| Event::Lapsed { ordinals });
         self.write_of(Some(place), redeemed, |ordinals| Event::Redeemed { ordinals });
     }

@@ -63,7 +63,7 @@ pub struct SaleRow {
     pub observed_at: OffsetDateTime,
     /// The last time during which pages could not claim their turns.
     pub away_from: Option<OffsetDateTime>,
-    pub away_till: Option<OffsetDateTime>,
+    pub away_until: Option<OffsetDateTime>,
     pub last_decision: Option<String>,
     /// Visits under way, and orders paid, as of the last sample.
     pub inside: i64,
@@ -154,16 +154,16 @@ impl SaleRow {
         (self.total, self.promised, self.held, self.sold) = (agenda.total, agenda.promised, agenda.held, agenda.sold);
     }
 
-    /// Notes that pages could not claim their turns from the last tick until `till`.
-    pub fn was_away(&mut self, till: OffsetDateTime) {
-        (self.away_from, self.away_till) = (Some(self.ticked_at), Some(till));
+    /// Notes that pages could not claim their turns from the last tick until `until`.
+    pub fn was_away(&mut self, until: OffsetDateTime) {
+        (self.away_from, self.away_until) = (Some(self.ticked_at), Some(until));
     }
 
     /// How long ago an outage of the database began that ended within `within`; zero without one.
     /// Checkouts could not send heartbeats during it.
     pub fn away_for(&self, within: Duration) -> Duration {
-        let Some((from, till)) = self.away_from.zip(self.away_till) else { return Duration::ZERO };
-        let is_recent = self.now - till < within;
+        let Some((from, until)) = self.away_from.zip(self.away_until) else { return Duration::ZERO };
+        let is_recent = self.now - until < within;
         if is_recent { (self.now - from).try_into().unwrap_or_default() } else { Duration::ZERO }
     }
 
@@ -260,7 +260,7 @@ pub struct Ticked<'a> {
     /// What limits admissions.
     pub why: &'a str,
     /// The time up to which visits have been taken in.
-    pub observed_till: Option<OffsetDateTime>,
+    pub observed_until: Option<OffsetDateTime>,
     /// Whether the sale is closed, and Redis and the record are complete.
     pub settled: bool,
 }

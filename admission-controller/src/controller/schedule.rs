@@ -67,10 +67,10 @@ pub(crate) trait Ticks: Send + Sync + 'static {
 
 /// Requests to tick sales at once, after a change by an operator.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TickNow(Arc<(Mutex<Requested>, Notify)>);
+pub(crate) struct TickNow(Arc<(Mutex<RequestedTicks>, Notify)>);
 
 #[derive(Debug, Default)]
-struct Requested {
+struct RequestedTicks {
     all: bool,
     sales: HashSet<SaleId>,
 }
@@ -88,22 +88,22 @@ impl TickNow {
         self.0.1.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Requested> {
+    fn lock(&self) -> MutexGuard<'_, RequestedTicks> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A sale's task, as the supervisor sees it.
-struct Watched {
+struct TickTask {
     version: String,
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
+    handle: JoinHandle<()>,
 }
 
-impl Drop for Watched {
+impl Drop for TickTask {
     /// A restarted supervisor starts the tasks again.
     fn drop(&mut self) {
-        self.task.abort();
+        self.handle.abort();
     }
 }
 
@@ -135,32 +135,32 @@ impl Shared {
 
 /// Ticks sales until shutdown.
 pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Shutdown) {
-    let mut beat = interval(READ_EVERY);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut watched: HashMap<SaleId, Watched> = HashMap::new();
+    let mut timer = interval(READ_EVERY);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tasks: HashMap<SaleId, TickTask> = HashMap::new();
     let mut listed_at = Instant::now();
-    let mut failing = Failing::default();
+    let mut failing = FailureLog::default();
     loop {
         tokio::select! {
-            _ = beat.tick() => {}
+            _ = timer.tick() => {}
             () = tick_now.0.1.notified() => {}
             () = shutdown.triggered() => return,
         }
-        fairline_server::beat();
-        let Requested { all, sales } = std::mem::take(&mut *tick_now.lock());
-        for (sale, watched) in &watched {
+        fairline_server::report_alive();
+        let RequestedTicks { all, sales } = std::mem::take(&mut *tick_now.lock());
+        for (sale, task) in &tasks {
             if all || sales.contains(sale) {
-                watched.shared.tick_now();
+                task.shared.tick_now();
             }
         }
         match timeout(READ_WITHIN, ticks.running()).await {
             Ok(Ok(running)) => {
                 // It also counts while no sale runs: only a controller that is down, or can't read,
                 // is silent.
-                metrics::counter!("admission_beats_total").increment(1);
+                metrics::counter!("admission_rounds_total").increment(1);
                 metrics::gauge!("admission_sales").set(running.len() as f64);
-                failing = Failing::default();
-                follow(&ticks, &mut watched, &running, &shutdown);
+                failing = FailureLog::default();
+                follow(&ticks, &mut tasks, &running, &shutdown);
             }
             Ok(Err(error)) => failing.log(|| warn!(%error, "read running sales failed")),
             Err(_) => failing.log(|| warn!("read running sales failed: no answer within {READ_WITHIN:?}")),
@@ -170,53 +170,50 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
             // If Redis is down, the ticks log it.
             if let Ok(listed) = ticks.listed().await {
                 let listed: HashSet<SaleId> = listed.into_iter().collect();
-                watched
-                    .iter()
-                    .filter(|(sale, _)| !listed.contains(sale))
-                    .for_each(|(_, watched)| watched.shared.tick_now());
+                tasks.iter().filter(|(sale, _)| !listed.contains(sale)).for_each(|(_, task)| task.shared.tick_now());
             }
         }
     }
 }
 
 /// Starts, wakes and ends tasks according to the running sales.
-fn follow<T: Ticks>(ticks: &Arc<T>, watched: &mut HashMap<SaleId, Watched>, running: &[Running], shutdown: &Shutdown) {
+fn follow<T: Ticks>(ticks: &Arc<T>, tasks: &mut HashMap<SaleId, TickTask>, running: &[Running], shutdown: &Shutdown) {
     let needed: HashSet<SaleId> = running.iter().map(|sale| SaleId(sale.id)).collect();
-    watched.retain(|sale, watched| {
+    tasks.retain(|sale, task| {
         let stays = needed.contains(sale);
         // Between two ticks, so that no tick is interrupted.
-        if !stays && watched.shared.lock().ticks_since.is_none() {
-            watched.task.abort();
+        if !stays && task.shared.lock().ticks_since.is_none() {
+            task.handle.abort();
         }
-        stays || !watched.task.is_finished()
+        stays || !task.handle.is_finished()
     });
     for Running { id, version, is_due } in running {
         let sale = SaleId(*id);
-        if let Some(known) = watched.get_mut(&sale) {
+        if let Some(known) = tasks.get_mut(&sale) {
             let hangs = known.shared.lock().ticks_since.is_some_and(|since| since.elapsed() > HANGS_AFTER);
-            if !hangs && !known.task.is_finished() {
+            if !hangs && !known.handle.is_finished() {
                 if known.version != *version || *is_due == Some(true) {
                     known.version.clone_from(version);
                     known.shared.tick_now();
                 }
                 continue;
             }
-            known.task.abort();
+            known.handle.abort();
             if !known.shared.lock().is_over {
                 metrics::counter!("admission_task_restarts_total").increment(1);
                 error!(%sale, hangs, "tick task failed; restarting it");
             }
         }
         let shared = Arc::new(Shared::default());
-        let task = shutdown.spawn(tick_one(ticks.clone(), sale, shared.clone(), shutdown.clone()));
-        watched.insert(sale, Watched { version: version.clone(), shared, task });
+        let handle = shutdown.spawn(tick_one(ticks.clone(), sale, shared.clone(), shutdown.clone()));
+        tasks.insert(sale, TickTask { version: version.clone(), shared, handle });
     }
 }
 
 /// Ticks one sale until it needs no more ticks, or until shutdown, which interrupts no tick.
 async fn tick_one<T: Ticks>(ticks: Arc<T>, sale: SaleId, shared: Arc<Shared>, shutdown: Shutdown) {
     let mut known = T::Known::default();
-    let mut failing = Failing::default();
+    let mut failing = FailureLog::default();
     loop {
         let started = Instant::now();
         let requested = {
@@ -235,7 +232,7 @@ async fn tick_one<T: Ticks>(ticks: Arc<T>, sale: SaleId, shared: Arc<Shared>, sh
                 if failing.since.is_some() {
                     info!(%sale, "ticks succeed again");
                 }
-                failing = Failing::default();
+                failing = FailureLog::default();
                 started + period
             }
             Err(error) => {
@@ -254,13 +251,13 @@ async fn tick_one<T: Ticks>(ticks: Arc<T>, sale: SaleId, shared: Arc<Shared>, sh
 
 /// Repeated failures: the first is logged, and then one from time to time.
 #[derive(Default)]
-struct Failing {
+struct FailureLog {
     times: u32,
     since: Option<Instant>,
     logged_at: Option<Instant>,
 }
 
-impl Failing {
+impl FailureLog {
     fn log(&mut self, log: impl FnOnce()) {
         self.since.get_or_insert_with(Instant::now);
         self.times += 1;

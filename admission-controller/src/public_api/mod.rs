@@ -3,7 +3,7 @@
 //!
 //! Needs no sign-in, and changes nothing.
 
-pub(crate) mod console;
+pub(crate) mod console_page;
 pub(crate) mod key_set;
 pub(crate) mod media;
 pub(crate) mod record {

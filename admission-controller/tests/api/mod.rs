@@ -200,7 +200,7 @@ async fn every_operation_needs_credentials_and_invalid_input_is_rejected() {
         ("/metrics", "# HELP admissions_total Admissions."),
         ("/metrics", "sale_conversion_ratio{sale=\"taken\"} 0"),
         ("/metrics", "db_pool_connections_max{pool=\"admission-controller\"}"),
-        ("/metrics", "admission_beats_total "),
+        ("/metrics", "admission_rounds_total "),
         ("/metrics", "admission_decisions_total{sale=\"taken\",reason=\""),
         ("/metrics", "admission_waiting_shoppers{sale=\"taken\",lane=\"\"}"),
         ("/metrics", "admission_stock_units{sale=\"taken\",state=\"promised\"}"),

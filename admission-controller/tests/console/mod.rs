@@ -32,7 +32,7 @@ impl Socket {
     }
 
     /// The next message of a type that satisfies a condition.
-    async fn hears(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    async fn receives(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let listening = async {
             loop {
                 let frame = self.0.read_u16().await.expect("a frame");
@@ -64,20 +64,21 @@ async fn a_console_receives_every_change_at_once() {
     let mut one = Socket::open(&controller, &format!("/api/admin/live?sale={sale}"), "origin: http://here\r\n")
         .await
         .expect("a socket");
-    all.hears("sales", |message| message["sales"][0]["id"] == json!(sale)).await;
-    one.hears("stage", |message| message["is_set"] == json!(false)).await;
-    one.hears("sale", |message| message["sale"]["status"] == json!("open")).await;
-    one.hears("samples", |_| true).await;
+    all.receives("sales", |message| message["sales"][0]["id"] == json!(sale)).await;
+    one.receives("stage", |message| message["is_set"] == json!(false)).await;
+    one.receives("sale", |message| message["sale"]["status"] == json!("open")).await;
+    one.receives("samples", |_| true).await;
     controller.act(sale, "pause").await;
-    one.hears("sale", |message| message["sale"]["status"] == json!("paused")).await;
-    all.hears("sales", |message| message["sales"][0]["status"] == json!("paused")).await;
+    one.receives("sale", |message| message["sale"]["status"] == json!("paused")).await;
+    all.receives("sales", |message| message["sales"][0]["status"] == json!("paused")).await;
 
     let tickets = controller.join(sale, 3).await;
-    one.hears("sale", |message| message["sale"]["waiting"] == json!(3) && message["sale"]["present"] == json!(3)).await;
+    one.receives("sale", |message| message["sale"]["waiting"] == json!(3) && message["sale"]["present"] == json!(3))
+        .await;
     controller.line.absent(sale, Duration::from_secs(60), false, &[tickets[2].ordinal]).await.expect("noted");
-    one.hears("sale", |message| message["sale"]["present"] == json!(2)).await;
+    one.receives("sale", |message| message["sale"]["present"] == json!(2)).await;
     controller.act(sale, "resume").await;
-    one.hears("samples", |message| {
+    one.receives("samples", |message| {
         message["samples"].as_array().is_some_and(|samples| {
             samples.iter().any(|sample| {
                 (&sample["joined"], &sample["admitted"], &sample["inside"], &sample["promised"])
@@ -104,8 +105,8 @@ async fn a_console_receives_heartbeats_while_nothing_changes() {
     let sale = controller.sale(json!({ "total": 2 })).await;
     controller.act(sale, "close").await;
     let mut all = Socket::open(&controller, "/api/admin/live", "").await.expect("a socket");
-    all.hears("sales", |message| message["sales"][0]["status"] == json!("closed")).await;
-    all.hears("beat", |_| true).await;
+    all.receives("sales", |message| message["sales"][0]["status"] == json!("closed")).await;
+    all.receives("heartbeat", |_| true).await;
 }
 
 #[tokio::test]
@@ -299,7 +300,7 @@ async fn a_rehearsal_can_be_stopped_and_ends_with_its_controller() {
     // one begins.
     let (dead, copy) = (uuid::Uuid::new_v4(), controller.sale(json!({})).await);
     sqlx::query(
-        "INSERT INTO rehearsals (id, sale_id, original_id, shoppers, beat_at) VALUES ($1, $2, $3, 5, now() - interval '1 minute')",
+        "INSERT INTO rehearsals (id, sale_id, original_id, shoppers, heartbeat_at) VALUES ($1, $2, $3, 5, now() - interval '1 minute')",
     )
     .bind(dead)
     .bind(copy.0)

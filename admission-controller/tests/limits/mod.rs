@@ -29,8 +29,8 @@ async fn redeem(controller: &TestController, ticket: &Ticket, quantity: i32) {
     assert_eq!(done.rows_affected(), 1, "the token could be used");
 }
 
-/// What checkout does when a hold of a visitor is given back.
-async fn give_back(controller: &TestController, visitor: VisitorId) {
+/// What checkout does when a hold of a visitor is cancelled.
+async fn cancel_hold(controller: &TestController, visitor: VisitorId) {
     let done = sqlx::query(
         "WITH gone AS (UPDATE holds SET state = 'cancelled', cancelled_at = now() WHERE visitor = $1 AND state = 'held' \
          RETURNING sale_id, quantity) \
@@ -39,7 +39,7 @@ async fn give_back(controller: &TestController, visitor: VisitorId) {
     .bind(&visitor.0[..])
     .execute(&controller.pool)
     .await
-    .expect("given back");
+    .expect("cancelled");
     assert_eq!(done.rows_affected(), 1, "there was a hold");
 }
 
@@ -49,7 +49,7 @@ async fn join_again(controller: &TestController, line: SaleId, visitor: VisitorI
     controller.line.join(line, batch, &[Joining { visitor, account: None }]).await.expect("joined").remove(0)
 }
 
-async fn hears_of_the_limit(controller: &TestController, ticket: &Ticket) {
+async fn reaches_the_limit(controller: &TestController, ticket: &Ticket) {
     controller.until("the limit to be published", async || controller.turn(ticket).await == Turn::Limit).await;
 }
 
@@ -63,14 +63,14 @@ async fn a_shopper_at_the_limit_is_taken_out_at_once_and_returns_after_giving_un
     controller.admitted(&tickets[1]).await;
     redeem(&controller, &tickets[0], 1).await;
     let again = join_again(&controller, sale, tickets[0].visitor).await;
-    hears_of_the_limit(&controller, &again).await;
+    reaches_the_limit(&controller, &again).await;
     assert_eq!(controller.turn(&tickets[2]).await, Turn::Waiting, "others wait on");
     controller.until("the line to be shorter", async || controller.show(sale).await["waiting"] == json!(1)).await;
 
-    give_back(&controller, tickets[0].visitor).await;
+    cancel_hold(&controller, tickets[0].visitor).await;
     controller.admitted(&tickets[2]).await;
     redeem(&controller, &tickets[1], 1).await;
-    give_back(&controller, tickets[1].visitor).await;
+    cancel_hold(&controller, tickets[1].visitor).await;
     let back = join_again(&controller, sale, tickets[0].visitor).await;
     controller.admitted(&back).await;
     assert_eq!(controller.turn(&again).await, Turn::Limit, "that ticket stays out");
@@ -88,7 +88,7 @@ async fn a_turn_promises_no_more_than_the_limit_leaves() {
     let again = join_again(&controller, sale, tickets[0].visitor).await;
     assert_eq!(controller.admitted(&again).await.quantity, 1);
     redeem(&controller, &again, 1).await;
-    hears_of_the_limit(&controller, &join_again(&controller, sale, tickets[0].visitor).await).await;
+    reaches_the_limit(&controller, &join_again(&controller, sale, tickets[0].visitor).await).await;
     assert_eq!(controller.show(sale).await["promised"], json!(0));
     verified(&controller, sale, 2).await;
 }
@@ -105,7 +105,7 @@ async fn the_limit_counts_a_shopper_in_the_line_and_in_a_lane_once() {
     assert_eq!(controller.show(sale).await["promised"], json!(2));
     // The other token is not valid any more; its unit goes to the next ticket.
     redeem(&controller, &invited, 1).await;
-    hears_of_the_limit(&controller, &own).await;
+    reaches_the_limit(&controller, &own).await;
     assert_eq!(controller.show(sale).await["promised"], json!(0));
     let states = async |line: SaleId| -> Vec<String> {
         sqlx::query_scalar("SELECT state FROM admissions WHERE line_id = $1")
@@ -131,7 +131,7 @@ async fn tickets_that_were_taken_out_are_published_again_after_a_loss_of_redis()
     controller.admitted(&bought).await;
     redeem(&controller, &bought, 1).await;
     let again = join_again(&controller, sale, bought.visitor).await;
-    hears_of_the_limit(&controller, &again).await;
+    reaches_the_limit(&controller, &again).await;
     let servers = spawn_blocking(move || {
         let mut servers = servers;
         servers.redis.kill().expect("killed");
@@ -141,7 +141,7 @@ async fn tickets_that_were_taken_out_are_published_again_after_a_loss_of_redis()
     .await
     .expect("no panic");
     controller.until("the line to be there", async || controller.line.revision(sale).await.is_ok()).await;
-    hears_of_the_limit(&controller, &again).await;
+    reaches_the_limit(&controller, &again).await;
     let known: Vec<Ordinal> = controller.admissions(sale).await;
     assert_eq!(known, [bought.ordinal]);
     drop(servers);

@@ -204,14 +204,14 @@ async fn invalid_products_are_rejected_with_the_field() {
 
     // The database checks the same.
     for (broken, constraint) in [
-        ("UPDATE products SET name = ''", "products_name_has_a_bound"),
+        ("UPDATE products SET name = ''", "products_name_is_bounded"),
         ("UPDATE products SET attributes = '{}'", "products_attributes_are_a_list"),
         ("UPDATE products SET attributes = '[{\"name\": \"a\"}]'", "products_attributes_are_a_list"),
         ("UPDATE products SET attributes = '[1]'", "products_attributes_are_a_list"),
-        ("UPDATE variants SET position = 200", "variants_position_has_a_bound"),
+        ("UPDATE variants SET position = 200", "variants_position_is_bounded"),
         ("UPDATE variants SET sku = '-'", "variants_sku_is_plain"),
-        ("UPDATE variants SET price_minor = 0", "variants_price_has_a_bound"),
-        ("UPDATE variants SET gtin = '1'", "variants_gtin_is_one"),
+        ("UPDATE variants SET price_minor = 0", "variants_price_is_bounded"),
+        ("UPDATE variants SET gtin = '1'", "variants_gtin_is_valid"),
     ] {
         let refused = sqlx::query(broken).execute(&controller.pool).await.expect_err(broken);
         let named = refused.as_database_error().and_then(|error| error.constraint()).map(str::to_owned);

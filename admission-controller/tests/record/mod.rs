@@ -132,7 +132,7 @@ async fn the_database_rejects_changes_of_a_record() {
     for change in ["UPDATE record_entries SET body = '{}'", "DELETE FROM record_entries"] {
         let refused = sqlx::query(change).execute(&controller.pool).await.expect_err(change);
         let constraint = refused.as_database_error().and_then(|error| error.constraint()).map(str::to_owned);
-        assert_eq!(constraint.as_deref(), Some("record_entries_are_kept"));
+        assert_eq!(constraint.as_deref(), Some("record_entries_are_append_only"));
     }
 }
 

@@ -58,7 +58,7 @@ async fn a_second_turn_survives_a_loss_of_redis_and_delays_no_other() {
             controller.line.claim(ticket).await.expect("claimed");
         }
         controller
-            .until("both claims to be heard", async || {
+            .until("both claims to be handled", async || {
                 count(&controller, "SELECT count(*) FROM admissions WHERE claimed_at IS NOT NULL").await == 2
             })
             .await;
@@ -218,7 +218,7 @@ async fn no_removed_ticket_is_admitted_before_all_removals_are_published() {
     verified(&controller, sale, 0).await;
     let mut transaction = controller.pool.begin().await.expect("begun");
     for change in [
-        "INSERT INTO interventions (line_id, ordinal, kind, visitor) \
+        "INSERT INTO ticket_actions (line_id, ordinal, kind, visitor) \
          SELECT id, n, 'removed', decode(repeat('01', 16), 'hex') FROM lines, generate_series(1, 3000) AS n",
         "UPDATE sales SET opens_at = now()",
     ] {

@@ -289,7 +289,7 @@ async fn a_turn_that_no_page_could_claim_does_not_count_as_missed() {
         // As if Redis had been down meanwhile: no tick from before the turn until after its
         // end.
         let away = sqlx::query(
-            "UPDATE lines SET ticked_at = now() - interval '3 s', away_from = NULL, away_till = NULL WHERE id = $1",
+            "UPDATE lines SET ticked_at = now() - interval '3 s', away_from = NULL, away_until = NULL WHERE id = $1",
         );
         away.bind(sale.0).execute(&controller.pool).await.expect("away");
         controller

@@ -111,7 +111,7 @@ pub(crate) struct Discovery {
 
 /// What is known of the issuer's keys.
 #[derive(Default)]
-pub(crate) struct Known {
+pub(crate) struct IssuerKeys {
     keys: Option<JwkSet>,
     fetched_at: Option<Instant>,
     tried_at: Option<Instant>,
@@ -119,7 +119,7 @@ pub(crate) struct Known {
     failure: Option<String>,
 }
 
-impl Known {
+impl IssuerKeys {
     /// The keys of an issuer's answer.
     pub(crate) fn of_json(bytes: &[u8]) -> serde_json::Result<Self> {
         Ok(Self { keys: Some(serde_json::from_slice(bytes)?), ..Self::default() })
@@ -150,7 +150,7 @@ pub(crate) struct Issuer {
     name: String,
     audience: String,
     client: HttpClient,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<IssuerKeys>>,
 }
 
 impl Issuer {
@@ -228,7 +228,7 @@ mod tests {
     fn a_key_of_the_wrong_length_is_not_used() {
         let set = |x: &str| {
             let json = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"first","x":"{x}"}}]}}"#);
-            Known::of_json(json.as_bytes()).expect("a key set")
+            IssuerKeys::of_json(json.as_bytes()).expect("a key set")
         };
         assert!(set("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").key(Some("first")).is_some());
         assert!(set("11qYAYKxCrfVS_7TyWQHOg").key(Some("first")).is_none());

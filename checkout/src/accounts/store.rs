@@ -26,7 +26,7 @@ const ATTEMPTS_MAX: i32 = 5;
 
 /// An account.
 #[derive(Debug, Clone, FromRow)]
-pub(crate) struct Profile {
+pub(crate) struct AccountRow {
     pub(crate) address: Option<String>,
     pub(crate) created_at: OffsetDateTime,
 }
@@ -162,7 +162,7 @@ impl Store {
     }
 
     /// An account, unless it was erased.
-    pub(crate) async fn profile(&self, account: AccountId) -> Result<Option<Profile>, StoreError> {
+    pub(crate) async fn profile(&self, account: AccountId) -> Result<Option<AccountRow>, StoreError> {
         let profile = sqlx::query_as("SELECT address, created_at FROM accounts WHERE id = $1").bind(account.0);
         Ok(profile.fetch_optional(&self.pool).await?)
     }

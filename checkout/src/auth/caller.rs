@@ -22,12 +22,12 @@ const ACCOUNT_HEADER: &str = "fairline-account";
 /// The visitors whose tickets a browser holds, and the account that it is signed in to. A visitor
 /// id is secret and unique across all lines: those of sales and of their lanes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Holders {
+pub(crate) struct ShopperIdentity {
     visitors: Vec<VisitorId>,
     account: Option<AccountId>,
 }
 
-impl Holders {
+impl ShopperIdentity {
     /// Reads the ticket cookies and the access token. Tickets and tokens that are not genuine are
     /// ignored.
     pub(crate) fn of(headers: &HeaderMap, key: &TicketKey, accounts: Option<&AccountKey>) -> Self {
@@ -64,7 +64,7 @@ pub(crate) enum Caller {
     /// The merchant's systems, authenticated by the merchant key.
     Merchant,
     /// A browser with these tickets.
-    Holders(Holders),
+    Shopper(ShopperIdentity),
 }
 
 impl Caller {
@@ -73,11 +73,11 @@ impl Caller {
     }
 
     /// The caller's tickets; the merchant has none.
-    pub(crate) fn holders(&self) -> &Holders {
-        const NONE: &Holders = &Holders { visitors: Vec::new(), account: None };
+    pub(crate) fn shopper(&self) -> &ShopperIdentity {
+        const NONE: &ShopperIdentity = &ShopperIdentity { visitors: Vec::new(), account: None };
         match self {
             Self::Merchant => NONE,
-            Self::Holders(holders) => holders,
+            Self::Shopper(shopper) => shopper,
         }
     }
 }
@@ -119,14 +119,14 @@ impl Callers {
         MerchantKey::of(headers, self.0.merchant.as_ref())
     }
 
-    pub(crate) fn holders(&self, headers: &HeaderMap) -> Holders {
-        Holders::of(headers, &self.0.tickets, self.accounts())
+    pub(crate) fn shopper(&self, headers: &HeaderMap) -> ShopperIdentity {
+        ShopperIdentity::of(headers, &self.0.tickets, self.accounts())
     }
 
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Caller {
         match self.merchant(headers) {
             Some(_) => Caller::Merchant,
-            None => Caller::Holders(self.holders(headers)),
+            None => Caller::Shopper(self.shopper(headers)),
         }
     }
 
@@ -165,16 +165,16 @@ pub(crate) fn idempotency_scope(
     if MerchantKey::of(headers, merchant).is_some() {
         return vec![b"merchant".to_vec()];
     }
-    let holders = Holders::of(headers, tickets, accounts);
+    let shopper = ShopperIdentity::of(headers, tickets, accounts);
     // A token belongs to one holder, and a ticket has many tokens.
     let admission = bearer(headers).and_then(|token| Some((token, named_holder(token)?.parse().ok()?)));
     if let Some((token, holder)) = admission {
-        return if holders.include(holder) { vec![[b"token", token.as_bytes()].concat()] } else { Vec::new() };
+        return if shopper.include(holder) { vec![[b"token", token.as_bytes()].concat()] } else { Vec::new() };
     }
-    let mut visitors: Vec<&VisitorId> = holders.iter().collect();
+    let mut visitors: Vec<&VisitorId> = shopper.iter().collect();
     visitors.sort_unstable_by_key(|visitor| visitor.0);
     let visitors = visitors.into_iter().map(|VisitorId(visitor)| [&b"visitor"[..], visitor].concat());
-    let account = holders.account().map(|AccountId(account)| [&b"account"[..], account.as_bytes()].concat());
+    let account = shopper.account().map(|AccountId(account)| [&b"account"[..], account.as_bytes()].concat());
     visitors.chain(account).collect()
 }
 
@@ -203,8 +203,8 @@ mod tests {
         for line in lines {
             headers.append(header::COOKIE, HeaderValue::from_str(&line).expect("a header"));
         }
-        let holders = Holders::of(&headers, &key, None);
-        assert_eq!(holders.visitors, [visitor(1), visitor(2)]);
-        assert!(holders.include(visitor(1)) && !holders.include(visitor(3)));
+        let shopper = ShopperIdentity::of(&headers, &key, None);
+        assert_eq!(shopper.visitors, [visitor(1), visitor(2)]);
+        assert!(shopper.include(visitor(1)) && !shopper.include(visitor(3)));
     }
 }

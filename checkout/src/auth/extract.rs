@@ -12,7 +12,7 @@ use fairline_server::Problem;
 use crate::{
     accounts::account::AccountId,
     auth::{
-        caller::{Caller, Callers, Holders, MerchantKey},
+        caller::{Caller, Callers, MerchantKey, ShopperIdentity},
         error::AuthError,
     },
 };
@@ -39,14 +39,14 @@ where
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Holders
+impl<S: Sync> FromRequestParts<S> for ShopperIdentity
 where
     Callers: FromRef<S>,
 {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        Ok(Callers::from_ref(state).holders(&parts.headers))
+        Ok(Callers::from_ref(state).shopper(&parts.headers))
     }
 }
 

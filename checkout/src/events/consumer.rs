@@ -88,7 +88,7 @@ where
         if consumed.get(&sale).is_some_and(|&number| number >= relayed) {
             continue;
         }
-        fairline_server::beat();
+        fairline_server::report_alive();
         let consumed_all = match consume_sale(member, sale, consume).await {
             Ok(()) if everywhere => {
                 stream.forget_consumers(sale, group, GONE_AFTER).await.map(drop).map_err(NotConsumed::from)

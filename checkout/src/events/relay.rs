@@ -13,9 +13,9 @@ use fairline_server::Shutdown;
 use tracing::{info, warn};
 
 use crate::{
-    catalogue::Catalogue,
     db::{Store, StoreError},
     events::store::Backlog,
+    sales::SaleList,
 };
 
 const EVERY: Duration = Duration::from_millis(200);
@@ -43,7 +43,7 @@ pub(crate) struct Relay {
     pub(crate) store: Store,
     pub(crate) stream: EventStream,
     /// Shows what the events have changed.
-    pub(crate) catalogue: Catalogue,
+    pub(crate) sale_list: SaleList,
 }
 
 /// Starts the relay; it ends with the process.
@@ -71,7 +71,7 @@ impl Relay {
         let waiting: u64 = backlogs.iter().map(|backlog| backlog.last - backlog.relayed).sum();
         metrics::gauge!("checkout_events_waiting").set(waiting as f64);
         for backlog in backlogs {
-            fairline_server::beat();
+            fairline_server::report_alive();
             if let Err(error) = self.relay_sale(backlog).await {
                 metrics::counter!("checkout_relay_failures_total").increment(1);
                 warn!(sale = %backlog.sale, %error, "relay events failed; it will be retried");
@@ -91,8 +91,8 @@ impl Relay {
                 is_first = false;
             }
             // Before the progress is stored: a process that relays the events again then also marks
-            // the catalogue again.
-            self.catalogue.mark_stale();
+            // the list of sales again.
+            self.sale_list.mark_stale();
             if there < after {
                 info!(%sale, from = there + 1, "stream lost events; relaying them again");
             } else {

@@ -12,7 +12,7 @@ use fairline_server::Problem;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    auth::caller::Holders,
+    auth::caller::ShopperIdentity,
     forward_auth::{
         error::ForwardAuthError,
         request::{AuthRequest, COOKIE, Candidate, SALE},
@@ -105,11 +105,15 @@ fn refused(error: ForwardAuthError) -> Response {
     (status = 403, description = "The token is for another sale."),
     (status = 503, description = "No keys are loaded yet, or the database does not answer for an expired token."),
 ))]
-async fn verify(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest, holders: Holders) -> Response {
+async fn verify(
+    State(forward_auth): State<Arc<ForwardAuth>>,
+    asked: AuthRequest,
+    shopper: ShopperIdentity,
+) -> Response {
     if asked.is_preflight {
         return pass_on();
     }
-    match forward_auth.visit(&asked, &holders).await {
+    match forward_auth.visit(&asked, &shopper).await {
         Ok(visit) => admitted(&visit, forward_auth.secure_cookies),
         Err(error) => refused(error),
     }
@@ -124,11 +128,11 @@ async fn verify(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest
     (status = 401, description = "Not admitted, and FAIRLINE_WAITING_ROOM_URL is not set."),
     (status = 503, description = "As `/forward-auth/verify`."),
 ))]
-async fn enter(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest, holders: Holders) -> Response {
+async fn enter(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest, shopper: ShopperIdentity) -> Response {
     if asked.is_preflight {
         return pass_on();
     }
-    match (forward_auth.visit(&asked, &holders).await, &forward_auth.waiting_room_url) {
+    match (forward_auth.visit(&asked, &shopper).await, &forward_auth.waiting_room_url) {
         (Ok(visit), _) => admitted(&visit, forward_auth.secure_cookies),
         (Err(error), Some(url)) if !error.is_outage() => (
             StatusCode::SEE_OTHER,

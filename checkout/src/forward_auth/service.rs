@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     CLOCK_SLACK_S,
-    auth::caller::{Callers, Holders},
+    auth::caller::{Callers, ShopperIdentity},
     forward_auth::{
         error::ForwardAuthError,
         request::{AuthRequest, Candidate},
@@ -34,9 +34,9 @@ const CACHED_FOR: Duration = Duration::from_secs(1);
 
 /// The states of admissions as of a moment ago.
 #[derive(Clone, Default)]
-pub(crate) struct Visits(Arc<Mutex<GenerationalCache<Uuid, (AdmissionUse, Instant), KNOWN_MAX>>>);
+pub(crate) struct AdmissionCache(Arc<Mutex<GenerationalCache<Uuid, (AdmissionUse, Instant), KNOWN_MAX>>>);
 
-impl Visits {
+impl AdmissionCache {
     fn of(&self, admission: Uuid) -> Option<AdmissionUse> {
         let visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         visits.get(&admission).filter(|(_, at)| at.elapsed() < CACHED_FOR).map(|(state, _)| state.clone())
@@ -52,7 +52,7 @@ pub(crate) struct ForwardAuth {
     pub(crate) callers: Callers,
     pub(crate) keys: Keys,
     pub(crate) batcher: RedemptionBatcher,
-    pub(crate) visits: Visits,
+    pub(crate) visits: AdmissionCache,
     pub(crate) waiting_room_url: Option<HeaderValue>,
     pub(crate) secure_cookies: bool,
 }
@@ -68,12 +68,12 @@ impl ForwardAuth {
     pub(super) async fn visit<'a>(
         &self,
         asked: &'a AuthRequest,
-        holders: &Holders,
+        shopper: &ShopperIdentity,
     ) -> Result<(Visit, &'a Candidate), ForwardAuthError> {
         use ForwardAuthError::{NoToken, Redemption};
         let mut refused = NoToken;
         for candidate in &asked.tokens {
-            match self.visit_by(&candidate.token, &asked.sales, holders).await {
+            match self.visit_by(&candidate.token, &asked.sales, shopper).await {
                 Ok(visit) => return Ok((visit, candidate)),
                 Err(error) if error.is_outage() => return Err(error),
                 Err(error) if matches!(refused, NoToken | Redemption(RedemptionError::BadToken)) => refused = error,
@@ -83,7 +83,12 @@ impl ForwardAuth {
         Err(refused)
     }
 
-    async fn visit_by(&self, token: &str, sales: &[String], holders: &Holders) -> Result<Visit, ForwardAuthError> {
+    async fn visit_by(
+        &self,
+        token: &str,
+        sales: &[String],
+        shopper: &ShopperIdentity,
+    ) -> Result<Visit, ForwardAuthError> {
         let Genuine { claims, kid } = match self.keys.verify(token) {
             Ok(genuine) => genuine,
             Err(NoClaims::Token(_)) => return Err(RedemptionError::BadToken.into()),
@@ -96,7 +101,7 @@ impl ForwardAuth {
         let visitor = claims.sub.parse().map_err(|_| RedemptionError::BadToken)?;
         // If the request carries tickets, the holder's must be among them. On another domain no
         // tickets arrive, and the token alone counts.
-        if holders.iter().next().is_some() && !holders.include(visitor) {
+        if shopper.iter().next().is_some() && !shopper.include(visitor) {
             return Err(RedemptionError::BadToken.into());
         }
         // An admitted shopper neither waits nor is turned away because the database is slow:

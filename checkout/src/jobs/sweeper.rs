@@ -44,11 +44,11 @@ const SALES_AT_ONCE: usize = 4;
 const SKIPPED_FOR_MAX: Duration = Duration::from_secs(60);
 
 /// Sales whose holds failed to expire: until when they are skipped, and for how long.
-type Failing = Arc<Mutex<HashMap<SaleId, (Instant, Duration)>>>;
+type SkippedSales = Arc<Mutex<HashMap<SaleId, (Instant, Duration)>>>;
 
 /// Starts the sweeps that every sale needs: expired holds and interrupted payments.
 pub(crate) fn start_for_sales(store: &Store, payments: &Arc<Payments>, shutdown: &Shutdown) {
-    let (holds, failing) = (store.clone(), Failing::default());
+    let (holds, failing) = (store.clone(), SkippedSales::default());
     sweep(shutdown, "holds", EVERY, move || {
         let (store, failing) = (holds.clone(), failing.clone());
         async move { expire_holds(&store, &failing).await }
@@ -126,7 +126,7 @@ where
 }
 
 /// A sale that fails or hangs does not delay the others.
-async fn expire_holds(store: &Store, failing: &Failing) -> Result<(), StoreError> {
+async fn expire_holds(store: &Store, failing: &SkippedSales) -> Result<(), StoreError> {
     let now = Instant::now();
     let mut sales = store.sales_with_expired_holds().await?;
     {
@@ -138,7 +138,7 @@ async fn expire_holds(store: &Store, failing: &Failing) -> Result<(), StoreError
     Ok(())
 }
 
-async fn expire_holds_of(store: &Store, failing: &Failing, sale: SaleId) {
+async fn expire_holds_of(store: &Store, failing: &SkippedSales, sale: SaleId) {
     let expired = store.expire_holds(sale).await;
     let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
     match expired {

@@ -19,7 +19,7 @@ use crate::{
         view::{Inventory, RefundStatus},
     },
     orders::order::{Order, OrderId},
-    payments::{refunds::store::Requested, service::Payments},
+    payments::{refunds::store::RefundOutcome, service::Payments},
     redemption::service::{Redemptions, TokenPurchase},
 };
 
@@ -81,7 +81,7 @@ impl MerchantApi {
         let requested =
             self.change(move |store| async move { store.request_refund(order, amount_minor, &reason).await });
         match requested.await? {
-            Requested::Accepted(request) => {
+            RefundOutcome::Accepted(request) => {
                 let payments = self.payments.clone();
                 let done = self.shutdown.spawn(async move { payments.do_request(&request).await });
                 // A slower refund continues in the background.
@@ -89,10 +89,10 @@ impl MerchantApi {
                     done??;
                 }
             }
-            Requested::UnknownOrder => return Err(CommonError::UnknownOrder.into()),
-            Requested::NotPaid => return Err(MerchantApiError::NotRefundable { left_minor: 0 }),
-            Requested::TooMuch { left_minor } => return Err(MerchantApiError::NotRefundable { left_minor }),
-            Requested::UnderWay => return Err(MerchantApiError::RefundUnderWay),
+            RefundOutcome::UnknownOrder => return Err(CommonError::UnknownOrder.into()),
+            RefundOutcome::NotPaid => return Err(MerchantApiError::NotRefundable { left_minor: 0 }),
+            RefundOutcome::TooMuch { left_minor } => return Err(MerchantApiError::NotRefundable { left_minor }),
+            RefundOutcome::UnderWay => return Err(MerchantApiError::RefundUnderWay),
         }
         let newest = self.store.newest_request(order).await?.ok_or(CommonError::UnknownOrder)?;
         let (status, error, requested_at) = newest;

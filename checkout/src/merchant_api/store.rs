@@ -96,7 +96,7 @@ impl Store {
         let has_units = match state {
             HoldState::Held => true,
             HoldState::Promised => shift_hold(&mut transaction, order, &hold, state, HoldEvent::Secure).await?,
-            HoldState::Lapsed => renew_hold(&mut transaction, order, &hold).await?,
+            HoldState::Expired => renew_hold(&mut transaction, order, &hold).await?,
             HoldState::Paid | HoldState::Cancelled => false,
         };
         if !has_units {

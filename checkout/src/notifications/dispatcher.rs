@@ -65,7 +65,7 @@ impl Notifications {
     /// Sends due notifications in groups until none is left or the process stops.
     async fn send_due(&self) -> Result<(), StoreError> {
         loop {
-            fairline_server::beat();
+            fairline_server::report_alive();
             let due = self.store.take_notifications(AT_ONCE).await?;
             let sent = due.iter().map(|notification| within(notification.trace, self.send(notification)));
             for recorded in join_all(sent).await {

@@ -56,8 +56,8 @@ pub(crate) enum Content {
     Code { sign_in: Uuid },
     /// An order was paid for.
     OrderConfirmed(Details),
-    /// A hold will soon lapse.
-    HoldAboutToLapse(Details),
+    /// A hold will soon expire.
+    HoldAboutToExpire(Details),
     /// A shopper will soon be admitted.
     TurnIsNear(Details),
     /// A payment that came too late was refunded.
@@ -105,7 +105,7 @@ macro_rules! template {
 }
 
 template!(OrderConfirmed, "notifications/order_confirmed.txt");
-template!(HoldAboutToLapse, "notifications/hold_about_to_lapse.txt");
+template!(HoldAboutToExpire, "notifications/hold_about_to_expire.txt");
 template!(TurnIsNear, "notifications/turn_is_near.txt");
 template!(Refunded, "notifications/refunded.txt");
 
@@ -127,8 +127,8 @@ impl Content {
             Self::OrderConfirmed(details) => {
                 (OrderConfirmed { sender, details, link: &to(details) }.render(), to(details))
             }
-            Self::HoldAboutToLapse(details) => {
-                (HoldAboutToLapse { sender, details, link: &to(details) }.render(), to(details))
+            Self::HoldAboutToExpire(details) => {
+                (HoldAboutToExpire { sender, details, link: &to(details) }.render(), to(details))
             }
             Self::TurnIsNear(details) => (TurnIsNear { sender, details, link: &to(details) }.render(), to(details)),
             Self::Refunded(details) => (Refunded { sender, details, link: &to(details) }.render(), to(details)),
@@ -174,7 +174,7 @@ mod tests {
         every_variant!(Content {
             Code { sign_in: SIGN_IN },
             OrderConfirmed(details.clone()),
-            HoldAboutToLapse(details.clone()),
+            HoldAboutToExpire(details.clone()),
             TurnIsNear(details.clone()),
             Refunded(details.clone()),
         })

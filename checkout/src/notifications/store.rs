@@ -24,7 +24,7 @@ const NEWS_RELEVANT_S: i32 = 2 * 24 * 3600;
 const WARNING_RELEVANT_S: i32 = 120;
 /// The longest stored reason, in characters.
 const REASON_CHARS_MAX: usize = 300;
-/// A hold is about to lapse when it has this many seconds left, or a third of its time.
+/// A hold is about to expire when it has this many seconds left, or a third of its time.
 const WARNED_BEFORE_S: f64 = 120.0;
 /// Holds and turns that one sweep warns of, at most.
 const WARNED_MAX: i64 = 200;
@@ -80,7 +80,7 @@ fn content_of(kind: Kind) -> Option<(ContentOf, i32)> {
     match kind {
         Kind::PurchaseCompleted => Some((Content::OrderConfirmed, NEWS_RELEVANT_S)),
         Kind::PaymentRefunded => Some((Content::Refunded, NEWS_RELEVANT_S)),
-        Kind::HoldAboutToLapse => Some((Content::HoldAboutToLapse, WARNING_RELEVANT_S)),
+        Kind::HoldAboutToExpire => Some((Content::HoldAboutToExpire, WARNING_RELEVANT_S)),
         Kind::TurnIsNear => Some((Content::TurnIsNear, WARNING_RELEVANT_S)),
         _ => None,
     }
@@ -252,8 +252,8 @@ impl Store {
         Ok(())
     }
 
-    /// Publishes an event for each hold with an account that is about to lapse, once. Returns their
-    /// number.
+    /// Publishes an event for each hold with an account that is about to expire, once. Returns
+    /// their number.
     pub(crate) async fn warn_of_expiring_holds(&self) -> Result<usize, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let warned: Vec<(Uuid, Uuid)> = sqlx::query_as(
@@ -267,7 +267,7 @@ impl Store {
         .bind(WARNED_MAX)
         .fetch_all(&mut *transaction)
         .await?;
-        publish_each(&mut transaction, Kind::HoldAboutToLapse, "order_id", &warned).await?;
+        publish_each(&mut transaction, Kind::HoldAboutToExpire, "order_id", &warned).await?;
         transaction.commit().await?;
         Ok(warned.len())
     }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    auth::caller::{Caller, Holders},
+    auth::caller::{Caller, ShopperIdentity},
     error::UnknownOrder,
     http::{NO_STORE, order_id},
     orders::{
@@ -86,8 +86,11 @@ async fn show_order(
 #[utoipa::path(get, path = "/api/orders", security(("ticket" = [])), responses(
     (status = 200, description = "The newest 100 orders of this browser's tickets.", body = OrderList),
 ))]
-async fn list_orders(State(orders): State<Arc<Orders>>, holders: Holders) -> Result<impl IntoResponse, Problem> {
-    Ok((NO_STORE, axum::Json(OrderList { orders: orders.orders(&holders).await? })))
+async fn list_orders(
+    State(orders): State<Arc<Orders>>,
+    shopper: ShopperIdentity,
+) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(OrderList { orders: orders.orders(&shopper).await? })))
 }
 
 /// The status of an order.
@@ -111,6 +114,9 @@ async fn show_order_status(
     (status = 200, description = "The number of anonymised orders of this browser's tickets.", body = Forgotten),
     (status = 503, description = "The database does not answer; nothing was anonymised."),
 ))]
-async fn forget_orders(State(orders): State<Arc<Orders>>, holders: Holders) -> Result<impl IntoResponse, Problem> {
-    Ok((NO_STORE, axum::Json(Forgotten { forgotten: orders.forget(holders).await? })))
+async fn forget_orders(
+    State(orders): State<Arc<Orders>>,
+    shopper: ShopperIdentity,
+) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(Forgotten { forgotten: orders.forget(shopper).await? })))
 }

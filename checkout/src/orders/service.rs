@@ -7,7 +7,7 @@ use fairline_server::Shutdown;
 
 use crate::{
     accounts::account::AccountId,
-    auth::caller::{Caller, Callers, Holders},
+    auth::caller::{Caller, Callers, ShopperIdentity},
     db::Store,
     error::CommonError,
     orders::order::{Order, OrderId},
@@ -33,8 +33,8 @@ pub(crate) enum Found {
 }
 
 impl Orders {
-    pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, CommonError> {
-        Ok(self.store.orders(holders).await?)
+    pub(crate) async fn orders(&self, shopper: &ShopperIdentity) -> Result<Vec<Order>, CommonError> {
+        Ok(self.store.orders(shopper).await?)
     }
 
     pub(crate) async fn order_for(&self, order: OrderId, caller: &Caller) -> Result<Order, CommonError> {
@@ -44,7 +44,7 @@ impl Orders {
     /// The order with an id, or the orders of the account with it.
     pub(crate) async fn find(&self, id: OrderId, caller: &Caller) -> Result<Found, CommonError> {
         let account = AccountId(id.0);
-        if caller.holders().account() == Some(account) {
+        if caller.shopper().account() == Some(account) {
             return Ok(Found::OrdersOfAccount(self.store.orders_of_account(account).await?));
         }
         if let Some(order) = self.store.order_for(id, caller).await? {
@@ -54,8 +54,8 @@ impl Orders {
         if orders.is_empty() { Err(CommonError::UnknownOrder) } else { Ok(Found::OrdersOfAccount(orders)) }
     }
 
-    pub(crate) async fn forget(&self, holders: Holders) -> Result<u64, CommonError> {
+    pub(crate) async fn forget(&self, shopper: ShopperIdentity) -> Result<u64, CommonError> {
         let store = self.store.clone();
-        Ok(self.shutdown.spawn(async move { store.forget(&holders).await }).await??)
+        Ok(self.shutdown.spawn(async move { store.forget(&shopper).await }).await??)
     }
 }

@@ -24,8 +24,8 @@ pub enum HoldState {
     /// Its units are sold.
     Paid,
     /// It expired, and its units were released.
-    Lapsed,
-    /// It was given back before it expired.
+    Expired,
+    /// It was cancelled before it expired.
     Cancelled,
 }
 
@@ -33,9 +33,9 @@ pub enum HoldState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldEvent {
     /// It expires.
-    RunOut,
-    /// The shopper or the merchant gives it back.
-    GiveBack,
+    Expire,
+    /// The shopper or the merchant cancels it.
+    Cancel,
     /// A payment begins, and units are free.
     Secure,
     /// Its payment failed. In yield mode, units are held for payments only.
@@ -51,16 +51,16 @@ impl HoldState {
     #[must_use]
     pub fn after(self, event: HoldEvent) -> Option<Self> {
         match (self, event) {
-            (Self::Promised | Self::Held, HoldEvent::RunOut) => Some(Self::Lapsed),
-            (Self::Promised | Self::Held, HoldEvent::GiveBack) => Some(Self::Cancelled),
-            (Self::Promised, HoldEvent::Secure) | (Self::Lapsed, HoldEvent::Renew) => Some(Self::Held),
+            (Self::Promised | Self::Held, HoldEvent::Expire) => Some(Self::Expired),
+            (Self::Promised | Self::Held, HoldEvent::Cancel) => Some(Self::Cancelled),
+            (Self::Promised, HoldEvent::Secure) | (Self::Expired, HoldEvent::Renew) => Some(Self::Held),
             (Self::Held, HoldEvent::Release) => Some(Self::Promised),
             (Self::Held, HoldEvent::Pay) => Some(Self::Paid),
             (Self::Promised, HoldEvent::Release | HoldEvent::Renew | HoldEvent::Pay)
             | (Self::Held, HoldEvent::Secure | HoldEvent::Renew)
             | (
-                Self::Lapsed,
-                HoldEvent::RunOut | HoldEvent::GiveBack | HoldEvent::Secure | HoldEvent::Release | HoldEvent::Pay,
+                Self::Expired,
+                HoldEvent::Expire | HoldEvent::Cancel | HoldEvent::Secure | HoldEvent::Release | HoldEvent::Pay,
             )
             | (Self::Paid | Self::Cancelled, _) => None,
         }
@@ -177,16 +177,16 @@ impl PaymentState {
 
 /// The status of an order, from its hold, whether the hold has expired, and its newest payment.
 #[must_use]
-pub fn order_status(hold: HoldState, run_out: bool, newest_payment: Option<PaymentState>) -> OrderStatus {
+pub fn order_status(hold: HoldState, is_expired: bool, newest_payment: Option<PaymentState>) -> OrderStatus {
     match (hold, newest_payment) {
         (HoldState::Paid, _) => OrderStatus::Paid,
         (_, Some(PaymentState::Started | PaymentState::Authorised)) => OrderStatus::PaymentPending,
         (_, Some(PaymentState::RefundDue | PaymentState::Refunded)) => OrderStatus::Refunded,
         // Its units will be released, whether or not the sweeper has run yet.
-        (HoldState::Promised | HoldState::Held, _) if run_out => OrderStatus::Lapsed,
+        (HoldState::Promised | HoldState::Held, _) if is_expired => OrderStatus::Expired,
         (HoldState::Promised, _) => OrderStatus::Promised,
         (HoldState::Held, _) => OrderStatus::Held,
-        (HoldState::Lapsed, _) => OrderStatus::Lapsed,
+        (HoldState::Expired, _) => OrderStatus::Expired,
         (HoldState::Cancelled, _) => OrderStatus::Cancelled,
     }
 }
@@ -197,14 +197,8 @@ mod tests {
 
     use super::*;
 
-    const HOLD_EVENTS: [HoldEvent; 6] = [
-        HoldEvent::RunOut,
-        HoldEvent::GiveBack,
-        HoldEvent::Secure,
-        HoldEvent::Release,
-        HoldEvent::Renew,
-        HoldEvent::Pay,
-    ];
+    const HOLD_EVENTS: [HoldEvent; 6] =
+        [HoldEvent::Expire, HoldEvent::Cancel, HoldEvent::Secure, HoldEvent::Release, HoldEvent::Renew, HoldEvent::Pay];
     const PAYMENT_EVENTS: [PaymentEvent; 6] = [
         PaymentEvent::Authorise,
         PaymentEvent::Decline,
@@ -238,28 +232,28 @@ mod tests {
     #[test]
     fn the_status_of_an_order_follows_its_hold_and_payment() {
         use {HoldState as H, OrderStatus as O, PaymentState as P};
-        for (hold, run_out, payment, status) in [
+        for (hold, is_expired, payment, status) in [
             (H::Held, false, None, O::Held),
             (H::Held, false, Some(P::Declined), O::Held),
             (H::Held, false, Some(P::Voided), O::Held),
-            (H::Held, true, None, O::Lapsed),
+            (H::Held, true, None, O::Expired),
             (H::Promised, false, None, O::Promised),
             (H::Promised, false, Some(P::Declined), O::Promised),
-            (H::Promised, true, Some(P::Voided), O::Lapsed),
-            (H::Held, true, Some(P::Declined), O::Lapsed),
+            (H::Promised, true, Some(P::Voided), O::Expired),
+            (H::Held, true, Some(P::Declined), O::Expired),
             (H::Held, true, Some(P::Started), O::PaymentPending),
             (H::Held, false, Some(P::Authorised), O::PaymentPending),
-            (H::Lapsed, true, Some(P::Authorised), O::PaymentPending),
-            (H::Lapsed, true, None, O::Lapsed),
-            (H::Lapsed, true, Some(P::Voided), O::Lapsed),
-            (H::Lapsed, true, Some(P::RefundDue), O::Refunded),
-            (H::Lapsed, true, Some(P::Refunded), O::Refunded),
+            (H::Expired, true, Some(P::Authorised), O::PaymentPending),
+            (H::Expired, true, None, O::Expired),
+            (H::Expired, true, Some(P::Voided), O::Expired),
+            (H::Expired, true, Some(P::RefundDue), O::Refunded),
+            (H::Expired, true, Some(P::Refunded), O::Refunded),
             (H::Paid, true, Some(P::Captured), O::Paid),
             (H::Cancelled, false, None, O::Cancelled),
             (H::Cancelled, true, Some(P::Declined), O::Cancelled),
             (H::Cancelled, true, Some(P::RefundDue), O::Refunded),
         ] {
-            assert_eq!(order_status(hold, run_out, payment), status, "{hold:?} {run_out} {payment:?}");
+            assert_eq!(order_status(hold, is_expired, payment), status, "{hold:?} {is_expired} {payment:?}");
         }
     }
 
@@ -267,14 +261,14 @@ mod tests {
     fn unlisted_transitions_are_rejected() {
         use {HoldEvent as HE, HoldState as H, PaymentEvent as PE, PaymentState as P};
         let holds = [
-            (H::Promised, HE::RunOut, H::Lapsed),
-            (H::Promised, HE::GiveBack, H::Cancelled),
+            (H::Promised, HE::Expire, H::Expired),
+            (H::Promised, HE::Cancel, H::Cancelled),
             (H::Promised, HE::Secure, H::Held),
-            (H::Held, HE::RunOut, H::Lapsed),
-            (H::Held, HE::GiveBack, H::Cancelled),
+            (H::Held, HE::Expire, H::Expired),
+            (H::Held, HE::Cancel, H::Cancelled),
             (H::Held, HE::Release, H::Promised),
             (H::Held, HE::Pay, H::Paid),
-            (H::Lapsed, HE::Renew, H::Held),
+            (H::Expired, HE::Renew, H::Held),
         ];
         for &state in H::VARIANTS {
             for event in HOLD_EVENTS {
@@ -336,8 +330,8 @@ mod tests {
                 let Some(next) = state.after(event) else { continue };
                 prop_assert!(state != HoldState::Paid && state != HoldState::Cancelled);
                 units += match event {
-                    HoldEvent::RunOut | HoldEvent::GiveBack if state == HoldState::Promised => 0,
-                    HoldEvent::RunOut | HoldEvent::GiveBack | HoldEvent::Release => -1,
+                    HoldEvent::Expire | HoldEvent::Cancel if state == HoldState::Promised => 0,
+                    HoldEvent::Expire | HoldEvent::Cancel | HoldEvent::Release => -1,
                     HoldEvent::Secure | HoldEvent::Renew => 1,
                     HoldEvent::Pay => 0,
                 };

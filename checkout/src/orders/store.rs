@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     accounts::account::AccountId,
-    auth::caller::{Caller, Holders},
+    auth::caller::{Caller, ShopperIdentity},
     db::{Store, StoreError},
     orders::{
         order::{Order, OrderId},
@@ -40,7 +40,7 @@ pub(crate) struct OrderRow {
     pub(crate) state: String,
     pub(crate) created_at: OffsetDateTime,
     pub(crate) expires_at: OffsetDateTime,
-    pub(crate) run_out: bool,
+    pub(crate) is_expired: bool,
     pub(crate) newest_payment: Option<String>,
     // Both are absent for a hold that was just made.
     #[sqlx(default)]
@@ -55,7 +55,7 @@ macro_rules! order_rows {
     ($rest:literal) => {
         concat!(
             "SELECT holds.id, holds.admission_id, holds.sale_id, holds.quantity, holds.amount_minor, holds.currency, holds.state, \
-             holds.created_at, holds.expires_at, holds.expires_at <= now() AS run_out, orders.paid_at, \
+             holds.created_at, holds.expires_at, holds.expires_at <= now() AS is_expired, orders.paid_at, \
              newest.state AS newest_payment, coalesce(newest.refunded_minor, 0) AS refunded_minor, newest.dispute \
              FROM holds LEFT JOIN orders ON orders.id = holds.id LEFT JOIN LATERAL ( \
                 SELECT payments.state, CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE payments.refunded_minor END \
@@ -70,7 +70,7 @@ pub(crate) use order_rows;
 impl OrderRow {
     pub(crate) fn status(&self) -> Result<OrderStatus, StoreError> {
         let payment = self.newest_payment.as_deref().map(PaymentState::try_from).transpose()?;
-        let status = order_status(self.state.as_str().try_into()?, self.run_out, payment);
+        let status = order_status(self.state.as_str().try_into()?, self.is_expired, payment);
         let is_refunded =
             status == OrderStatus::Paid && self.amount_minor > 0 && self.refunded_minor >= self.amount_minor;
         Ok(if is_refunded { OrderStatus::Refunded } else { status })
@@ -99,13 +99,13 @@ impl TryFrom<OrderRow> for Order {
 }
 
 impl Store {
-    /// An order, if it belongs to these holders.
-    pub(crate) async fn order(&self, order: OrderId, holders: &Holders) -> Result<Option<Order>, StoreError> {
+    /// An order, if it belongs to this caller.
+    pub(crate) async fn order(&self, order: OrderId, shopper: &ShopperIdentity) -> Result<Option<Order>, StoreError> {
         let row: Option<OrderRow> =
             sqlx::query_as(order_rows!("WHERE holds.id = $1 AND (holds.visitor = ANY($2) OR holds.account_id = $3)"))
                 .bind(order.0)
-                .bind(column(holders))
-                .bind(account(holders))
+                .bind(column(shopper))
+                .bind(account(shopper))
                 .fetch_optional(&self.pool)
                 .await?;
         row.map(Order::try_from).transpose()
@@ -116,14 +116,14 @@ impl Store {
         order_for(&mut *self.pool.acquire().await?, order, caller).await
     }
 
-    /// These holders' orders, the newest first.
-    pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, StoreError> {
+    /// The orders of a caller, the newest first.
+    pub(crate) async fn orders(&self, shopper: &ShopperIdentity) -> Result<Vec<Order>, StoreError> {
         let rows: Vec<OrderRow> = sqlx::query_as(order_rows!(
             "WHERE holds.visitor = ANY($1) OR holds.account_id = $3 ORDER BY holds.created_at DESC, holds.id LIMIT $2"
         ))
-        .bind(column(holders))
+        .bind(column(shopper))
         .bind(ORDERS_MAX)
-        .bind(account(holders))
+        .bind(account(shopper))
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(Order::try_from).collect()
@@ -141,15 +141,15 @@ impl Store {
         rows.into_iter().map(Order::try_from).collect()
     }
 
-    /// Anonymises the ended orders of these holders. Returns their number.
-    pub(crate) async fn forget(&self, holders: &Holders) -> Result<u64, StoreError> {
+    /// Anonymises the ended orders of a caller. Returns their number.
+    pub(crate) async fn forget(&self, shopper: &ShopperIdentity) -> Result<u64, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let ended: Vec<Uuid> = sqlx::query_scalar(
             "SELECT id FROM holds WHERE (visitor = ANY ($1) OR account_id = $2) AND state NOT IN ('promised', 'held') AND NOT EXISTS (SELECT FROM payments \
              WHERE hold_id = holds.id AND state IN ('started', 'authorised', 'refund_due'))",
         )
-        .bind(column(holders))
-        .bind(account(holders))
+        .bind(column(shopper))
+        .bind(account(shopper))
         .fetch_all(&mut *transaction)
         .await?;
         unlink(&mut transaction, &ended).await?;
@@ -168,26 +168,26 @@ pub(crate) async fn order_for(
         sqlx::query_as(order_rows!("WHERE holds.id = $1 AND ($2 OR holds.visitor = ANY($3) OR holds.account_id = $4)"))
             .bind(order.0)
             .bind(caller.is_merchant())
-            .bind(column(caller.holders()))
-            .bind(account(caller.holders()))
+            .bind(column(caller.shopper()))
+            .bind(account(caller.shopper()))
             .fetch_optional(connection)
             .await?;
     row.map(Order::try_from).transpose()
 }
 
-pub(crate) fn column(holders: &Holders) -> Vec<&[u8]> {
-    holders.iter().map(|VisitorId(visitor)| &visitor[..]).collect()
+pub(crate) fn column(shopper: &ShopperIdentity) -> Vec<&[u8]> {
+    shopper.iter().map(|VisitorId(visitor)| &visitor[..]).collect()
 }
 
-pub(crate) fn account(holders: &Holders) -> Option<Uuid> {
-    holders.account().map(|AccountId(id)| id)
+pub(crate) fn account(shopper: &ShopperIdentity) -> Option<Uuid> {
+    shopper.account().map(|AccountId(id)| id)
 }
 
 /// Anonymises holds, with their admissions, orders and payments.
 pub(crate) async fn unlink(connection: &mut PgConnection, holds: &[Uuid]) -> Result<(), StoreError> {
     for visitors in [
         "UPDATE admissions SET visitor = $2 WHERE id IN (SELECT admission_id FROM holds WHERE id = ANY ($1))",
-        "UPDATE interventions SET visitor = $2 WHERE visitor IN (SELECT visitor FROM holds WHERE id = ANY ($1)) AND (kind = 'removed' OR done)",
+        "UPDATE ticket_actions SET visitor = $2 WHERE visitor IN (SELECT visitor FROM holds WHERE id = ANY ($1)) AND (kind = 'removed' OR done)",
         "UPDATE holds SET visitor = $2, account_id = NULL, reserved_as = CASE WHEN reserved_as IS NOT NULL THEN 'forgotten ' || id END \
          WHERE id = ANY ($1)",
         "UPDATE orders SET visitor = $2, paid_as = CASE WHEN paid_as IS NOT NULL THEN 'forgotten' END WHERE id = ANY ($1)",

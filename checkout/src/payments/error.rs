@@ -17,11 +17,11 @@ pub(crate) enum PaymentError {
     #[error("too many payments of the order have failed")]
     TooManyAttempts,
     #[error("the hold has expired")]
-    HoldLapsed,
+    HoldExpired,
     #[error("the payment can't be withdrawn now")]
     NotWithdrawn(Box<Order>),
-    #[error("the order can't be given back now")]
-    NotGivenBack(Box<Order>),
+    #[error("the order can't be cancelled now")]
+    NotCancelled(Box<Order>),
     #[error("there is no such payment")]
     UnknownPayment,
     #[error("the webhook is not signed by the payment gateway")]
@@ -48,12 +48,12 @@ impl From<PaymentError> for Problem {
                 .with("code", code),
             PaymentError::TooManyAttempts => Self::new(&problem_types::TOO_MANY_ATTEMPTS)
                 .detail("This order can't be paid any more. Nothing was charged. Cancel it, or wait until it expires; then you can join the line again."),
-            PaymentError::HoldLapsed => Self::new(&problem_types::HOLD_LAPSED)
+            PaymentError::HoldExpired => Self::new(&problem_types::HOLD_EXPIRED)
                 .detail("Its units went to the next shopper in line. Nothing was charged. You can join the line again."),
             PaymentError::NotWithdrawn(order) => Self::new(&problem_types::NOT_WITHDRAWN)
                 .detail("The bank has approved it: it is complete, or will be in a moment. See `order`.")
                 .with("order", json!(order)),
-            PaymentError::NotGivenBack(order) => Self::new(&problem_types::NOT_GIVEN_BACK)
+            PaymentError::NotCancelled(order) => Self::new(&problem_types::NOT_CANCELLED)
                 .detail("It is paid, a payment is in progress, or it has expired. Reload the page to see its status.")
                 .with("order", json!(order)),
             PaymentError::UnknownPayment => Self::new(&problem_types::UNKNOWN_PAYMENT)
@@ -77,9 +77,9 @@ pub(crate) mod tests {
             Declined,
             Rejected { code: "amount_too_small".to_owned() },
             TooManyAttempts,
-            HoldLapsed,
+            HoldExpired,
             NotWithdrawn(Box::new(Order::example())),
-            NotGivenBack(Box::new(Order::example())),
+            NotCancelled(Box::new(Order::example())),
             UnknownPayment,
             BadWebhook,
             Common(CommonError::UnknownOrder),

@@ -1,4 +1,4 @@
-//! HTTP routes of payments: pay, withdraw a payment, give an order back, read a payment.
+//! HTTP routes of payments: pay, withdraw a payment, cancel an order, read a payment.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    auth::caller::{Caller, Holders},
+    auth::caller::{Caller, ShopperIdentity},
     error::UnknownOrder,
     http::{NO_STORE, order_id},
     orders::{
@@ -30,9 +30,9 @@ pub(crate) fn paying() -> OpenApiRouter<Arc<Payments>> {
     OpenApiRouter::new().routes(routes!(pay))
 }
 
-/// Routes that undo: withdraw a payment, give an order back.
+/// Routes that undo: withdraw a payment, cancel an order.
 pub(crate) fn undoing() -> OpenApiRouter<Arc<Payments>> {
-    OpenApiRouter::new().routes(routes!(give_back)).routes(routes!(withdraw))
+    OpenApiRouter::new().routes(routes!(cancel_order)).routes(routes!(withdraw))
 }
 
 /// Read-only routes.
@@ -108,15 +108,15 @@ struct PaymentStatus {
 async fn pay(
     State(payments): State<Arc<Payments>>,
     Path(order): Path<String>,
-    holders: Holders,
+    shopper: ShopperIdentity,
     Json(Pay { payment_method: PaymentMethod(method) }): Json<Pay>,
 ) -> Result<Response, Problem> {
-    let order = payments.pay(order_id(&order)?, &holders, method).await?;
+    let order = payments.pay(order_id(&order)?, &shopper, method).await?;
     let status = if order.status == OrderStatus::PaymentPending { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok((status, NO_STORE, axum::Json(order)).into_response())
 }
 
-/// Give an order back before it expires. Its units go to the next in line, and a pending payment is
+/// Cancel an order before it expires. Its units go to the next in line, and a pending payment is
 /// withdrawn. May be repeated.
 #[utoipa::path(post, path = "/api/orders/{id}/cancel",
     params(("id" = String, Path, description = "The order.")),
@@ -126,12 +126,12 @@ async fn pay(
     (status = 409, description = "It is paid for, the bank has approved its payment, or it has expired."),
     (status = 503, description = "The database does not answer; nothing was lost."),
 ))]
-async fn give_back(
+async fn cancel_order(
     State(payments): State<Arc<Payments>>,
     Path(order): Path<String>,
     caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok((NO_STORE, axum::Json(payments.give_back(order_id(&order)?, caller).await?)))
+    Ok((NO_STORE, axum::Json(payments.cancel_order(order_id(&order)?, caller).await?)))
 }
 
 /// Withdraw a pending payment, whether or not the payment gateway answers. Nothing is charged, and

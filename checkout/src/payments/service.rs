@@ -19,7 +19,7 @@ use tracing::{debug, error, warn};
 use uuid::Uuid;
 
 use crate::{
-    auth::caller::{Caller, Callers, Holders},
+    auth::caller::{Caller, Callers, ShopperIdentity},
     db::{Store, StoreError},
     error::CommonError,
     orders::{
@@ -28,7 +28,7 @@ use crate::{
     },
     payments::{
         error::PaymentError,
-        settlement::store::{Ended, GivenBack, Withdrawn},
+        settlement::store::{Cancellation, Ended, Withdrawn},
         store::{Begun, Payment, PaymentView},
     },
 };
@@ -89,17 +89,17 @@ impl Payments {
     pub(crate) async fn pay(
         self: &Arc<Self>,
         order: OrderId,
-        holders: &Holders,
+        shopper: &ShopperIdentity,
         payment_method: String,
     ) -> Result<Order, PaymentError> {
-        self.order(order, holders).await?;
+        self.order(order, shopper).await?;
         let (payments, started) = (self.clone(), Instant::now());
         // A separate task: it continues if the client disconnects or the gateway is slow.
         let payment = self.shutdown.spawn(async move { payments.begin_and_stay(order, &payment_method).await });
         if let Ok(ended) = timeout(ANSWER_WITHIN, payment).await {
             ended??;
         }
-        let mut order = self.order(order, holders).await?;
+        let mut order = self.order(order, shopper).await?;
         if order.status == OrderStatus::PaymentPending && self.circuit.is_open() {
             order.notice = Some(GATEWAY_DOWN);
         }
@@ -110,7 +110,7 @@ impl Payments {
                 Some(code) => PaymentError::Rejected { code },
                 None => PaymentError::Declined,
             }),
-            OrderStatus::Lapsed | OrderStatus::Cancelled => Err(PaymentError::HoldLapsed),
+            OrderStatus::Expired | OrderStatus::Cancelled => Err(PaymentError::HoldExpired),
         }
     }
 
@@ -130,7 +130,7 @@ impl Payments {
             Begun::NotNow => {}
             Begun::TooMany => return Err(PaymentError::TooManyAttempts),
             Begun::NoUnit => {
-                metrics::counter!("checkout_turned_away_total").increment(1);
+                metrics::counter!("checkout_payments_without_unit_total").increment(1);
                 return Err(PaymentError::NoUnitNow);
             }
         }
@@ -138,15 +138,15 @@ impl Payments {
     }
 
     /// Gives back an order that is not paid. Its payment ends, unless it is known to be authorised.
-    pub(crate) async fn give_back(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, PaymentError> {
+    pub(crate) async fn cancel_order(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, PaymentError> {
         let store = self.store.clone();
-        let given_back = self.shutdown.spawn(async move { store.give_back(order, &caller).await });
-        match given_back.await?? {
-            Some(GivenBack::Done(order, withdrawn)) => {
+        let cancelled = self.shutdown.spawn(async move { store.cancel_order(order, &caller).await });
+        match cancelled.await?? {
+            Some(Cancellation::Done(order, withdrawn)) => {
                 self.record_withdrawal(withdrawn);
                 Ok(order)
             }
-            Some(GivenBack::NotNow(order)) => Err(PaymentError::NotGivenBack(Box::new(order))),
+            Some(Cancellation::NotNow(order)) => Err(PaymentError::NotCancelled(Box::new(order))),
             None => Err(CommonError::UnknownOrder.into()),
         }
     }
@@ -166,8 +166,8 @@ impl Payments {
         }
     }
 
-    async fn order(&self, order: OrderId, holders: &Holders) -> Result<Order, PaymentError> {
-        Ok(self.store.order(order, holders).await?.ok_or(CommonError::UnknownOrder)?)
+    async fn order(&self, order: OrderId, shopper: &ShopperIdentity) -> Result<Order, PaymentError> {
+        Ok(self.store.order(order, shopper).await?.ok_or(CommonError::UnknownOrder)?)
     }
 
     /// A payment, or the newest payment of an order, if the caller may see it.

@@ -171,7 +171,7 @@ impl Store {
             }
             OrderStatus::PaymentPending => {
                 let waiting = waiting_payment(&mut transaction, order).await?;
-                return Ok(waiting.map_or(Begun::NotNow, |payment| Begun::Waits { payment, in_time: !row.run_out }));
+                return Ok(waiting.map_or(Begun::NotNow, |payment| Begun::Waits { payment, in_time: !row.is_expired }));
             }
             _ => return Ok(Begun::NotNow),
         }
@@ -249,8 +249,8 @@ impl Store {
             HoldState::Promised => {
                 shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
             }
-            HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
-            // Paid with another payment, or given back: this payment has nothing to buy.
+            HoldState::Expired => renew_hold(&mut transaction, payment.order, &hold).await?,
+            // Paid with another payment, or cancelled: this payment has nothing to buy.
             HoldState::Paid | HoldState::Cancelled => false,
         };
         transaction.commit().await?;
@@ -273,7 +273,7 @@ impl Store {
             HoldState::Promised => {
                 shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
             }
-            HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
+            HoldState::Expired => renew_hold(&mut transaction, payment.order, &hold).await?,
             HoldState::Paid | HoldState::Cancelled => false,
         };
         let event = if units_are_there { PaymentEvent::Capture } else { PaymentEvent::OweRefund };
@@ -295,10 +295,10 @@ impl Store {
     /// for its shopper or bank is read less often the older it is.
     pub(crate) async fn adopt_payments(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
         let rows: Vec<PaymentRow> = sqlx::query_as(payment_columns!(
-            "UPDATE payments SET updated_at = now(), adoptions = adoptions + 1 WHERE id IN ( \
+            "UPDATE payments SET updated_at = now(), recovery_attempts = recovery_attempts + 1 WHERE id IN ( \
                 SELECT payments.id FROM payments JOIN holds ON holds.id = hold_id \
                 WHERE payments.state IN ('started', 'authorised', 'refund_due') \
-                AND updated_at < now() - make_interval(secs => least($1 * power(2, least(adoptions, 10)), \
+                AND updated_at < now() - make_interval(secs => least($1 * power(2, least(recovery_attempts, 10)), \
                     CASE WHEN gateway_ref IS NULL THEN $3 ELSE $4 END)) \
                 AND (payments.state = 'authorised' OR gateway_ref IS NULL \
                     OR updated_at < now() - least((now() - payments.created_at) / 10, interval '1 hour')) \
@@ -336,8 +336,8 @@ impl Store {
         )
         .bind(id)
         .bind(caller.is_merchant())
-        .bind(column(caller.holders()))
-        .bind(account(caller.holders()))
+        .bind(column(caller.shopper()))
+        .bind(account(caller.shopper()))
         .fetch_optional(&self.pool)
         .await?;
         let view = |row: Row| -> Result<PaymentView, StoreError> {

@@ -44,7 +44,9 @@ pub(crate) enum RedemptionError {
 
 /// Whether a person would have exceeded a limit.
 pub(crate) fn is_over_a_limit(error: &StoreError) -> bool {
-    ["allowances_are_kept", "shopper_allowances_are_kept"].iter().any(|constraint| error.is_refused_by(constraint))
+    ["allowances_within_limit", "shopper_allowances_within_limit"]
+        .iter()
+        .any(|constraint| error.is_refused_by(constraint))
 }
 
 impl From<StoreError> for RedemptionError {
@@ -132,8 +134,8 @@ pub(crate) mod tests {
         let refused = [
             "stock_is_never_oversold",
             "stock_is_never_overpromised",
-            "allowances_are_kept",
-            "shopper_allowances_are_kept",
+            "allowances_within_limit",
+            "shopper_allowances_within_limit",
             "orders_one_per_payment",
         ]
         .map(|name| (name, RedemptionError::from(StoreError::Refused(name.to_owned()))));

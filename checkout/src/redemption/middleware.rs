@@ -11,14 +11,14 @@ use fairline_redemption::RateLimitChecked;
 use fairline_server::RateLimit;
 use tokio::time::Instant;
 
-use crate::jobs::heartbeat::stats::Health;
+use crate::jobs::heartbeat::stats::RequestCounter;
 
 /// What the layer needs.
 #[derive(Clone)]
 pub(crate) struct PurchaseLayers {
     pub(crate) limit: RateLimit,
     pub(crate) idempotency: Idempotency,
-    pub(crate) health: Health,
+    pub(crate) health: RequestCounter,
 }
 
 /// The layer.

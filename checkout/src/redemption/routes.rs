@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    auth::{caller::Holders, extract::BearerToken},
+    auth::{caller::ShopperIdentity, extract::BearerToken},
     http::NO_STORE,
     orders::order::Order,
     redemption::service::Redemptions,
@@ -48,9 +48,9 @@ async fn purchase(
     State(redemptions): State<Arc<Redemptions>>,
     Path(sale): Path<String>,
     BearerToken(token): BearerToken,
-    holders: Holders,
+    shopper: ShopperIdentity,
     Json(Purchase { quantity }): Json<Purchase>,
 ) -> Result<impl IntoResponse, Problem> {
-    let order = redemptions.purchase(&sale, &token, &holders, quantity).await?;
+    let order = redemptions.purchase(&sale, &token, &shopper, quantity).await?;
     Ok((StatusCode::CREATED, NO_STORE, axum::Json(order)))
 }

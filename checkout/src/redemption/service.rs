@@ -4,7 +4,7 @@ use std::{num::NonZeroU16, sync::Arc};
 
 use axum::extract::FromRef;
 use fairline_admission_token::{Genuine, TokenError, named_holder};
-use fairline_redemption::{ForgeryGuard, Keys, Known, NoClaims, RefusalCache};
+use fairline_redemption::{CachedRefusal, ForgeryGuard, Keys, NoClaims, RefusalCache};
 use fairline_sale::SaleId;
 use fairline_server::Problem;
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     accounts::account::{AccountId, Proof},
     auth::{
-        caller::{Caller, Callers, Holders, MerchantKey},
+        caller::{Caller, Callers, MerchantKey, ShopperIdentity},
         error::AuthError,
     },
     db::Store,
@@ -57,13 +57,13 @@ impl Redemptions {
         &self,
         sale: &str,
         token: &str,
-        holders: &Holders,
+        shopper: &ShopperIdentity,
         quantity: NonZeroU16,
     ) -> Result<Order, Problem> {
         let asked = sale.parse().map_err(|_| CommonError::UnknownSale);
         self.count(async {
             let purchase = TokenPurchase { sale: asked?, token, quantity };
-            self.redeem(&purchase, &Caller::Holders(holders.clone()), holders.account()).await
+            self.redeem(&purchase, &Caller::Shopper(shopper.clone()), shopper.account()).await
         })
         .await
     }
@@ -108,7 +108,7 @@ impl Redemptions {
         // forger, so this check comes before the expensive signature check.
         let named = named_holder(token).and_then(|holder| holder.parse().ok());
         let visitor = named
-            .filter(|visitor| caller.is_merchant() || caller.holders().include(*visitor))
+            .filter(|visitor| caller.is_merchant() || caller.shopper().include(*visitor))
             .ok_or(RedemptionError::BadToken)?;
         let verified = match self.keys.known(token) {
             Some(known) => Ok(known),
@@ -130,15 +130,15 @@ impl Redemptions {
         }
         let admission = claims.jti;
         match self.refusal_cache.get(admission) {
-            Known::Expired => return Err(RedemptionError::TokenExpired),
-            Known::Used(used) => return Err(RedemptionError::TokenUsed(Box::new(used.order.clone()))),
-            Known::Stale => {
+            CachedRefusal::Expired => return Err(RedemptionError::TokenExpired),
+            CachedRefusal::Used(used) => return Err(RedemptionError::TokenUsed(Box::new(used.order.clone()))),
+            CachedRefusal::Stale => {
                 if let AdmissionUse::Order { order, .. } = self.batcher.state(admission, visitor).await? {
                     self.remember_used(admission, &order);
                     return Err(RedemptionError::TokenUsed(order));
                 }
             }
-            Known::Nothing => {}
+            CachedRefusal::Nothing => {}
         }
         let quantity = quantity.get().into();
         let trace = fairline_telemetry::current();

@@ -61,7 +61,7 @@ const REDEEM: &str = "WITH free AS ( \
         FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id, taken.events \
     ) \
     SELECT id, admission_id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, \
-    false AS run_out, NULL::timestamptz AS paid_at, NULL AS newest_payment FROM made";
+    false AS is_expired, NULL::timestamptz AS paid_at, NULL AS newest_payment FROM made";
 
 /// An admission that was not redeemed, with the reasons.
 #[derive(FromRow)]
@@ -69,7 +69,7 @@ struct AdmissionRow {
     nth: i64,
     state: String,
     quantity: i32,
-    run_out: bool,
+    is_expired: bool,
     sale_is_open: bool,
     per_account_limit: Option<i32>,
     /// Units of the sale that the account has already.
@@ -145,7 +145,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let found: Vec<AdmissionRow> = sqlx::query_as(
-            "SELECT nth, admissions.state, quantity, expires_at <= now() AS run_out, status IN ('open', 'paused') AS sale_is_open, \
+            "SELECT nth, admissions.state, quantity, expires_at <= now() AS is_expired, status IN ('open', 'paused') AS sale_is_open, \
              per_account_limit, coalesce((SELECT units FROM allowances WHERE allowances.sale_id = wanted.sale \
              AND account_id = wanted.account), 0) AS has, per_shopper_limit, \
              coalesce((SELECT units FROM shopper_allowances WHERE shopper_allowances.sale_id = wanted.sale \
@@ -247,7 +247,7 @@ fn reason(
         RedemptionError::OverShopperLimit { left: shopper_left, limit: row.per_shopper_limit }
     } else if row.quantity < *quantity {
         RedemptionError::QuantityOverLimit { promised: row.quantity }
-    } else if row.state == AdmissionState::Lapsed.as_str() || row.run_out {
+    } else if row.state == AdmissionState::Lapsed.as_str() || row.is_expired {
         RedemptionError::TokenExpired
     } else {
         RedemptionError::Locked

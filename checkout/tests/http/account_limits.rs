@@ -54,7 +54,7 @@ async fn the_limit_per_account_holds_with_many_tokens() {
     assert_eq!(test.stock(sale).await, Stock { total: 100, promised: 27, held: 4, sold: 0 });
     test.stock_is_reconciled().await;
 
-    // Units that were given back or expired may be bought again; paid units count.
+    // Units that were cancelled or expired may be bought again; paid units count.
     let order = |n: usize| -> Uuid { text(&answers[held[n]], "id").parse().expect("an id") };
     let cancel = format!("/api/orders/{}/cancel", order(0));
     let given = call(test.checkout, "POST", &cancel, &[("fairline-account", &ada)], "").await.expect("an answer");

@@ -318,13 +318,13 @@ async fn without_a_key_there_are_no_accounts() {
 async fn codes_by_sms_are_limited_per_client_and_per_number() {
     let (notifications, address) = listener().await;
     let sandbox = NotificationSandbox::open(notifications, &Shutdown::new());
-    let (phones, company) = listener().await;
+    let (phones, provider) = listener().await;
     let routes = sandbox.routes();
     tokio::spawn(async move { axum::serve(phones, routes).await });
     let test = TestCheckout::open_with(|settings| {
         settings.channels.smtp_url = Some(Secret::new(format!("smtp://{address}")));
         settings.channels.mail_from = Some("Lamps <shop@lamps.example>".to_owned());
-        settings.channels.sms_url = Some(format!("http://{company}/sandbox/messages"));
+        settings.channels.sms_url = Some(format!("http://{provider}/sandbox/messages"));
         settings.channels.sms_key = Some(Secret::new("user:password"));
         settings.channels.sms_from = Some("Lamps".to_owned());
     })

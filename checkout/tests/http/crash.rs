@@ -38,9 +38,9 @@ enum Hold {
     /// It has expired, and the sweeper may run.
     RunOut,
     /// Its unit went back and is free.
-    LapsedUnitFree,
+    ExpiredUnitFree,
     /// Its unit went back and was promised to the next shopper.
-    LapsedUnitGone,
+    ExpiredUnitGone,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,35 +53,35 @@ async fn a_crash_after_any_step_ends_as_an_order_or_without_a_charge() {
         (C::Started, G::Nothing, H::RunOut, "captured", "succeeded", "paid"),
         // The gateway was not called, and is not any more: a hold is renewed for authorised money
         // only.
-        (C::Started, G::Nothing, H::LapsedUnitFree, "voided", "", "lapsed"),
-        (C::Started, G::Nothing, H::LapsedUnitGone, "voided", "", "lapsed"),
+        (C::Started, G::Nothing, H::ExpiredUnitFree, "voided", "", "expired"),
+        (C::Started, G::Nothing, H::ExpiredUnitGone, "voided", "", "expired"),
         // Between the gateway's answer and its commit.
         (C::Started, G::Authorised, H::Held, "captured", "succeeded", "paid"),
         (C::Started, G::Authorised, H::RunOut, "captured", "succeeded", "paid"),
-        (C::Started, G::Authorised, H::LapsedUnitFree, "voided", "canceled", "lapsed"),
-        (C::Started, G::Authorised, H::LapsedUnitGone, "voided", "canceled", "lapsed"),
+        (C::Started, G::Authorised, H::ExpiredUnitFree, "voided", "canceled", "expired"),
+        (C::Started, G::Authorised, H::ExpiredUnitGone, "voided", "canceled", "expired"),
         (C::Started, G::Declined, H::Held, "declined", "canceled", "held"),
-        (C::Started, G::Declined, H::LapsedUnitGone, "voided", "canceled", "lapsed"),
+        (C::Started, G::Declined, H::ExpiredUnitGone, "voided", "canceled", "expired"),
         (C::Started, G::Cancelled, H::Held, "voided", "canceled", "held"),
         // Between the commit of the authorisation and the capture or the void.
         (C::Authorised, G::Authorised, H::Held, "captured", "succeeded", "paid"),
         (C::Authorised, G::Authorised, H::RunOut, "captured", "succeeded", "paid"),
-        (C::Authorised, G::Authorised, H::LapsedUnitFree, "captured", "succeeded", "paid"),
-        (C::Authorised, G::Authorised, H::LapsedUnitGone, "voided", "canceled", "lapsed"),
+        (C::Authorised, G::Authorised, H::ExpiredUnitFree, "captured", "succeeded", "paid"),
+        (C::Authorised, G::Authorised, H::ExpiredUnitGone, "voided", "canceled", "expired"),
         // Between the capture and the commit of the order.
         (C::Authorised, G::Captured, H::Held, "captured", "succeeded", "paid"),
         (C::Authorised, G::Captured, H::RunOut, "captured", "succeeded", "paid"),
-        (C::Authorised, G::Captured, H::LapsedUnitFree, "captured", "succeeded", "paid"),
-        (C::Authorised, G::Captured, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
+        (C::Authorised, G::Captured, H::ExpiredUnitFree, "captured", "succeeded", "paid"),
+        (C::Authorised, G::Captured, H::ExpiredUnitGone, "refunded", "refunded", "refunded"),
         // Between the void and its commit. The shopper of the first still has the hold, and may
         // retry.
         (C::Authorised, G::Cancelled, H::Held, "voided", "canceled", "held"),
-        (C::Authorised, G::Cancelled, H::LapsedUnitGone, "voided", "canceled", "lapsed"),
+        (C::Authorised, G::Cancelled, H::ExpiredUnitGone, "voided", "canceled", "expired"),
         // Between the commit of a due refund and the refund, and between the refund and its commit.
-        (C::RefundDue, G::Captured, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
-        (C::RefundDue, G::Refunded, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
+        (C::RefundDue, G::Captured, H::ExpiredUnitGone, "refunded", "refunded", "refunded"),
+        (C::RefundDue, G::Refunded, H::ExpiredUnitGone, "refunded", "refunded", "refunded"),
         // The refund was made by hand first.
-        (C::RefundDue, G::RefundedByHand, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
+        (C::RefundDue, G::RefundedByHand, H::ExpiredUnitGone, "refunded", "refunded", "refunded"),
     ];
     for (committed, at_gateway, hold, payment, intent, order) in cases {
         let case = format!("{committed:?}, {at_gateway:?}, {hold:?}");
@@ -89,7 +89,7 @@ async fn a_crash_after_any_step_ends_as_an_order_or_without_a_charge() {
         let (shopper, id) = test.hold(sale).await;
         leave_behind(&test, id, method(at_gateway), committed, at_gateway).await;
         becomes(&test, sale, id, hold).await;
-        if hold == Hold::LapsedUnitGone {
+        if hold == Hold::ExpiredUnitGone {
             test.admit(sale).await;
         }
         ends(&test, id, payment, intent, &case).await;
@@ -97,7 +97,7 @@ async fn a_crash_after_any_step_ends_as_an_order_or_without_a_charge() {
         let (promised, held, sold) = match (order, hold) {
             ("paid", _) => (0, 0, 1),
             ("held", _) => (0, 1, 0),
-            (_, H::LapsedUnitFree) => (0, 0, 0),
+            (_, H::ExpiredUnitFree) => (0, 0, 0),
             _ => (1, 0, 0),
         };
         assert_eq!(test.stock(sale).await, Stock { total: 1, promised, held, sold }, "{case}");
@@ -112,13 +112,13 @@ async fn a_crash_in_yield_mode_ends_as_an_order_or_without_a_charge() {
     let test = TestCheckout::open().await;
     for (committed, at_gateway, hold, payment, intent, order) in [
         (C::Started, G::Nothing, H::Held, "captured", "succeeded", "paid"),
-        (C::Started, G::Nothing, H::LapsedUnitGone, "voided", "", "lapsed"),
+        (C::Started, G::Nothing, H::ExpiredUnitGone, "voided", "", "expired"),
         // The unit is free for others who pay, and the visit goes on.
         (C::Started, G::Declined, H::Held, "declined", "canceled", "promised"),
         (C::Authorised, G::Cancelled, H::Held, "voided", "canceled", "promised"),
         (C::Authorised, G::Authorised, H::RunOut, "captured", "succeeded", "paid"),
-        (C::Authorised, G::Captured, H::LapsedUnitFree, "captured", "succeeded", "paid"),
-        (C::Authorised, G::Captured, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
+        (C::Authorised, G::Captured, H::ExpiredUnitFree, "captured", "succeeded", "paid"),
+        (C::Authorised, G::Captured, H::ExpiredUnitGone, "refunded", "refunded", "refunded"),
     ] {
         let case = format!("{committed:?}, {at_gateway:?}, {hold:?}");
         let sale = test.sale(1).await;
@@ -128,7 +128,7 @@ async fn a_crash_in_yield_mode_ends_as_an_order_or_without_a_charge() {
         is_being_paid_for(&test, sale, id).await;
         leave_behind(&test, id, method(at_gateway), committed, at_gateway).await;
         becomes(&test, sale, id, hold).await;
-        if hold == Hold::LapsedUnitGone {
+        if hold == Hold::ExpiredUnitGone {
             let (_, other) = test.hold(sale).await;
             is_being_paid_for(&test, sale, other).await;
         }
@@ -161,9 +161,9 @@ async fn becomes(test: &TestCheckout, sale: SaleId, order: Uuid, hold: Hold) {
         Hold::RunOut => {
             test.change("UPDATE holds SET expires_at = now() - interval '1 hour' WHERE id = $1", order).await;
         }
-        Hold::LapsedUnitFree | Hold::LapsedUnitGone => {
-            let lapsed = "UPDATE holds SET state = 'lapsed', expires_at = now() - interval '1 hour' WHERE id = $1";
-            test.change(lapsed, order).await;
+        Hold::ExpiredUnitFree | Hold::ExpiredUnitGone => {
+            let expire = "UPDATE holds SET state = 'expired', expires_at = now() - interval '1 hour' WHERE id = $1";
+            test.change(expire, order).await;
             test.change("UPDATE stock SET held = held - 1 WHERE sale_id = $1", sale.0).await;
         }
     }
@@ -173,8 +173,11 @@ async fn becomes(test: &TestCheckout, sale: SaleId, order: Uuid, hold: Hold) {
 /// this.
 async fn ends(test: &TestCheckout, order: Uuid, payment: &str, intent: &str, case: &str) {
     // Makes it old enough for the sweeper.
-    test.change("UPDATE payments SET updated_at = now() - interval '1 hour', adoptions = 0 WHERE hold_id = $1", order)
-        .await;
+    test.change(
+        "UPDATE payments SET updated_at = now() - interval '1 hour', recovery_attempts = 0 WHERE hold_id = $1",
+        order,
+    )
+    .await;
     eventually(|| async {
         let states = test.payments(order).await;
         if states == [payment] { Ok(()) } else { Err((case, states)) }
@@ -282,7 +285,8 @@ async fn a_captured_payment_survives_a_wrong_gateway_url_and_becomes_an_order() 
     eventually(|| async {
         // The process with the wrong URL sweeps, too, and each of its attempts would defer the next
         // one.
-        let due = "UPDATE payments SET updated_at = now() - interval '1 hour', adoptions = 0 WHERE hold_id = $1";
+        let due =
+            "UPDATE payments SET updated_at = now() - interval '1 hour', recovery_attempts = 0 WHERE hold_id = $1";
         test.change(due, order).await;
         let answer = test.order(&shopper, order).await;
         if answer.body["status"] == "paid" { Ok(()) } else { Err(answer.body) }

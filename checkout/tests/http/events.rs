@@ -72,8 +72,8 @@ async fn a_purchase_is_published_from_the_reservation_to_the_last_unit() {
     assert!(received[0].data["hold_expires_at"].is_string());
     assert_eq!(received[1].data["order_id"], order);
     assert_eq!((&received[1].data["amount_minor"], &received[1].data["currency"]), (&json!(1234), &json!("EUR")));
-    let said: String = received.iter().map(Event::to_json).collect();
-    assert!(!said.contains(&shopper.claims.sub) && !said.contains(&shopper.token), "no person is named");
+    let texts: String = received.iter().map(Event::to_json).collect();
+    assert!(!texts.contains(&shopper.claims.sub) && !texts.contains(&shopper.token), "no person is named");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +84,7 @@ async fn released_units_are_published_with_the_reason() {
     let (_, order) = test.hold(sale).await;
     test.change("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
     let received = listener.receives_kinds(sale, &[Kind::InventoryReserved, Kind::InventoryReleased]).await;
-    assert_eq!((&received[1].data["order_id"], &received[1].data["reason"]), (&json!(order), &json!("lapsed")));
+    assert_eq!((&received[1].data["order_id"], &received[1].data["reason"]), (&json!(order), &json!("expired")));
 
     let sale = test.sale(1).await;
     test.change("UPDATE sales SET mode = 'yield' WHERE id = $1", sale.0).await;

@@ -47,16 +47,16 @@ async fn forward_auth_passes_while_the_visit_lasts() {
     for _ in 0..2 {
         let answer = ask(&test, &path, &[("cookie", &cookie)]).await;
         assert_eq!((answer.status, &answer.body), (200, &json!("")), "{answer:?}");
-        let said = |name: &str| answer.headers[name].to_str().expect("text").to_owned();
-        assert_eq!(said("x-fairline-sale"), sale.to_string());
-        assert_eq!(said("x-fairline-admission"), shopper.claims.jti.to_string());
+        let header = |name: &str| answer.headers[name].to_str().expect("text").to_owned();
+        assert_eq!(header("x-fairline-sale"), sale.to_string());
+        assert_eq!(header("x-fairline-admission"), shopper.claims.jti.to_string());
         assert_eq!(
-            (said("x-fairline-quantity"), said("x-fairline-expires")),
+            (header("x-fairline-quantity"), header("x-fairline-expires")),
             ("1".to_owned(), shopper.claims.exp.to_string())
         );
-        assert_eq!(said("cache-control"), "no-store");
+        assert_eq!(header("cache-control"), "no-store");
         assert!(!answer.headers.contains_key("set-cookie"));
-        assert_eq!(said("x-fairline-order"), "", "said, so that a proxy overwrites what a client sent");
+        assert_eq!(header("x-fairline-order"), "", "set, so that a proxy overwrites what a client sent");
     }
     assert_eq!(test.stock(sale).await.promised, 1, "nothing was used up");
     let bearer = format!("Bearer {}", shopper.token);
@@ -120,13 +120,13 @@ async fn a_revoked_token_does_not_pass_before_it_expires() {
     }
     assert_eq!(ask(&test, &path, &[("cookie", &in_cookie(&kept.token))]).await.status, 200);
 
-    // A shopper who has paid sees the order until the token expires; one who has given it back has
+    // A shopper who has paid sees the order until the token expires; one who has cancelled it has
     // left.
-    let ((payer, paid), (quitter, given_back)) = (test.hold(sale).await, (kept.clone(), test.purchase(&kept, 1).await));
+    let ((payer, paid), (quitter, left)) = (test.hold(sale).await, (kept.clone(), test.purchase(&kept, 1).await));
     assert_eq!(test.pay(&payer, paid, "tok_visa").await.status, 200);
     let thanks = ask(&test, &path, &[("cookie", &in_cookie(&payer.token))]).await;
     assert_eq!((thanks.status, thanks.headers["x-fairline-order"].to_str().ok()), (200, Some(&*paid.to_string())));
-    let cancel = format!("/api/orders/{}/cancel", given_back.body["id"].as_str().expect("an order"));
+    let cancel = format!("/api/orders/{}/cancel", left.body["id"].as_str().expect("an order"));
     let cancelled = call(test.checkout, "POST", &cancel, &[("cookie", &quitter.cookie)], "").await;
     assert_eq!(cancelled.expect("an answer").status, 200);
     becomes(&test, &path, &in_cookie(&quitter.token), 401).await;
@@ -245,7 +245,7 @@ async fn other_bearer_tokens_and_cookies_do_not_reject_a_shopper() {
     }
     let all_wrong = [("authorization", "Bearer shop.jwt.x"), ("cookie", &in_cookie(&other.token))];
     let answer = ask(&test, &format!("/forward-auth/verify?sale={sale}"), &all_wrong).await;
-    assert_eq!((answer.status, answer.slug()), (401, "token-expired"), "what is wrong with ours is said");
+    assert_eq!((answer.status, answer.slug()), (401, "token-expired"), "what is wrong with ours is reported");
 }
 
 const PREFLIGHT: [(&str, &str); 2] = [("origin", "https://app.example"), ("access-control-request-method", "PUT")];

@@ -3,8 +3,8 @@
 
 mod account_limits;
 mod accounts;
-mod catalogue;
 mod clocks;
+mod common_routes;
 mod crash;
 mod events;
 mod forward_auth;
@@ -18,13 +18,13 @@ mod oidc;
 mod outage;
 mod payment;
 mod people;
-mod plumbing;
 mod pools;
 mod purchase;
 mod readiness;
 mod redemption;
 mod retention;
 mod roles;
+mod sales;
 mod sweeper;
 mod test_checkout;
 mod web_push;

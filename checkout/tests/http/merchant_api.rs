@@ -1,4 +1,4 @@
-//! Holds that are given back, and the merchant API: a checkout of the shop's own, a box office.
+//! Holds that are cancelled, and the merchant API: a checkout of the shop's own, a box office.
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -12,7 +12,7 @@ async fn as_merchant(test: &TestCheckout, method: &str, path: &str, body: &Value
     call(test.checkout, method, path, &[("authorization", &key)], &body).await.expect("an answer")
 }
 
-async fn give_back(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Answer {
+async fn cancel(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Answer {
     let path = format!("/api/orders/{order}/cancel");
     call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer")
 }
@@ -22,30 +22,30 @@ fn id(answer: &Answer) -> Uuid {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hold_is_given_back_once_and_its_unit_is_free_at_once() {
+async fn a_hold_is_cancelled_once_and_its_unit_is_free_at_once() {
     let test = TestCheckout::open().await;
     let sale = test.sale(3).await;
     let (shopper, order) = test.hold(sale).await;
     let stranger = test.admit(sale).await;
-    assert_eq!(give_back(&test, &stranger, order).await.slug(), "unknown-order");
+    assert_eq!(cancel(&test, &stranger, order).await.slug(), "unknown-order");
     for _ in 0..2 {
-        let answer = give_back(&test, &shopper, order).await;
+        let answer = cancel(&test, &shopper, order).await;
         assert_eq!((answer.status, &answer.body["status"]), (200, &json!("cancelled")), "{answer:?}");
         assert_eq!(test.stock(sale).await, Stock { total: 3, promised: 1, held: 0, sold: 0 });
     }
     let late = test.pay(&shopper, order, "tok_visa").await;
-    assert_eq!((late.status, late.slug()), (409, "hold-lapsed"));
+    assert_eq!((late.status, late.slug()), (409, "hold-expired"));
     let again = test.purchase(&shopper, 1).await;
     assert_eq!((again.slug(), &again.body["order"]["status"]), ("token-used", &json!("cancelled")));
     let standing =
         call(test.checkout, "GET", &format!("/orders/{order}/status"), &[("cookie", &shopper.cookie)], "").await;
     assert_eq!(standing.expect("an answer").body["status"], json!("cancelled"));
-    assert_eq!(give_back(&test, &shopper, Uuid::new_v4()).await.status, 404);
+    assert_eq!(cancel(&test, &shopper, Uuid::new_v4()).await.status, 404);
     test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paid_pending_and_expired_orders_are_not_given_back() {
+async fn paid_pending_and_expired_orders_are_not_cancelled() {
     let test = TestCheckout::open().await;
     let sale = test.sale(5).await;
     let (payer, paid) = test.hold(sale).await;
@@ -54,15 +54,15 @@ async fn paid_pending_and_expired_orders_are_not_given_back() {
     assert_eq!(test.pay(&asked, pending, "tok_no_action").await.status, 202);
     // The bank has approved it, and its money is about to be captured.
     test.change("UPDATE payments SET state = 'authorised', updated_at = now() WHERE hold_id = $1", pending).await;
-    let (late, lapsed) = test.hold(sale).await;
-    test.change("UPDATE holds SET expires_at = now() WHERE id = $1", lapsed).await;
+    let (late, expired) = test.hold(sale).await;
+    test.change("UPDATE holds SET expires_at = now() WHERE id = $1", expired).await;
     for (shopper, order, status) in
-        [(&payer, paid, "paid"), (&asked, pending, "payment_pending"), (&late, lapsed, "lapsed")]
+        [(&payer, paid, "paid"), (&asked, pending, "payment_pending"), (&late, expired, "expired")]
     {
-        let answer = give_back(&test, shopper, order).await;
+        let answer = cancel(&test, shopper, order).await;
         assert_eq!(
             (answer.status, answer.slug(), &answer.body["order"]["status"]),
-            (409, "not-given-back", &json!(status))
+            (409, "not-cancelled", &json!(status))
         );
     }
     // In yield mode the promise goes back.
@@ -70,7 +70,7 @@ async fn paid_pending_and_expired_orders_are_not_given_back() {
     test.change("UPDATE sales SET mode = 'yield' WHERE id = $1", sale.0).await;
     let (shopper, order) = test.hold(sale).await;
     assert_eq!(test.stock(sale).await.promised, 1);
-    assert_eq!(give_back(&test, &shopper, order).await.status, 200);
+    assert_eq!(cancel(&test, &shopper, order).await.status, 200);
     assert_eq!(test.stock(sale).await, Stock { total: 1, promised: 0, held: 0, sold: 0 });
     test.stock_is_reconciled().await;
 }
@@ -135,10 +135,10 @@ async fn a_merchant_checkout_redeems_confirms_and_releases() {
     let (_, released) = test.hold(sale).await;
     assert_eq!(as_merchant(&test, "POST", &format!("/api/orders/{released}/cancel"), &Value::Null).await.status, 200);
     assert_eq!(confirm(released, "invoice 3").await.slug(), "not-confirmed");
-    let (late, lapsed) = test.hold(sale).await;
-    test.change("UPDATE holds SET expires_at = now() WHERE id = $1", lapsed).await;
-    test.order_becomes(&late, lapsed, "lapsed").await;
-    assert_eq!(confirm(lapsed, "invoice 4").await.body["status"], json!("paid"));
+    let (late, expired) = test.hold(sale).await;
+    test.change("UPDATE holds SET expires_at = now() WHERE id = $1", expired).await;
+    test.order_becomes(&late, expired, "expired").await;
+    assert_eq!(confirm(expired, "invoice 4").await.body["status"], json!("paid"));
     let (asked, pending) = test.hold(sale).await;
     assert_eq!(test.pay(&asked, pending, "tok_action").await.status, 202);
     assert_eq!(confirm(pending, "invoice 5").await.slug(), "not-confirmed", "it would be paid twice");

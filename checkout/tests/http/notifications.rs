@@ -209,11 +209,12 @@ async fn a_shopper_who_forgets_to_pay_is_warned_once() {
         notification.subject.starts_with("Pay by ") && notification.subject.ends_with(": The drop"),
         "{notification:?}"
     );
-    let warned: Vec<String> =
-        sqlx::query_scalar("SELECT json_array_elements(data)->>'order_id' FROM outbox WHERE kind = 'HoldAboutToLapse'")
-            .fetch_all(&test.pool)
-            .await
-            .expect("events");
+    let warned: Vec<String> = sqlx::query_scalar(
+        "SELECT json_array_elements(data)->>'order_id' FROM outbox WHERE kind = 'HoldAboutToExpire'",
+    )
+    .fetch_all(&test.pool)
+    .await
+    .expect("events");
     assert_eq!(warned, [order.to_string()], "neither who pays, nor who has time, and once");
     test.stock_is_reconciled().await;
 }
@@ -230,7 +231,7 @@ async fn an_event_that_is_consumed_too_late_sends_no_notification() {
         sqlx::query(
             "WITH numbered AS (UPDATE stock SET events = events + 1 WHERE sale_id = $1 RETURNING events) \
              INSERT INTO outbox (sale_id, number, kind, data, happened_at) \
-             SELECT $1, events, 'HoldAboutToLapse', json_build_array(json_build_object('order_id', $2)), now() - $3::interval FROM numbered",
+             SELECT $1, events, 'HoldAboutToExpire', json_build_array(json_build_object('order_id', $2)), now() - $3::interval FROM numbered",
         )
         .bind(sale.0)
         .bind(order)
@@ -418,7 +419,7 @@ async fn a_shopper_who_paid_too_late_is_notified_of_the_refund() {
     let mut transaction = test.pool.begin().await.expect("a transaction");
     for statement in [
         "DELETE FROM orders WHERE id = $1",
-        "UPDATE holds SET state = 'lapsed' WHERE id = $1",
+        "UPDATE holds SET state = 'expired' WHERE id = $1",
         "UPDATE stock SET sold = sold - 1, held = 1 WHERE sale_id = (SELECT sale_id FROM holds WHERE id = $1)",
         "UPDATE payments SET state = 'refund_due', updated_at = now() - interval '1 minute' WHERE hold_id = $1",
     ] {

@@ -42,7 +42,7 @@ async fn a_declined_payment_keeps_the_hold_for_another_try() {
 
 /// A shopper who closes the bank's page has not paid, and may pay again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_waits_for_authentication_can_be_replaced_or_the_order_given_back() {
+async fn a_payment_that_waits_for_authentication_can_be_replaced_or_the_order_cancelled() {
     let test = TestCheckout::open().await;
     let sale = test.sale(5).await;
     let (shopper, order) = test.hold(sale).await;
@@ -60,8 +60,8 @@ async fn a_payment_that_waits_for_authentication_can_be_replaced_or_the_order_gi
     let (shopper, order) = test.hold(sale).await;
     assert_eq!(test.pay(&shopper, order, "tok_no_action").await.status, 202);
     let path = format!("/api/orders/{order}/cancel");
-    let given_back = call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer");
-    assert_eq!((given_back.status, &given_back.body["status"]), (200, &json!("cancelled")), "{given_back:?}");
+    let cancelled = call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer");
+    assert_eq!((cancelled.status, &cancelled.body["status"]), (200, &json!("cancelled")), "{cancelled:?}");
     test.gateway_shows(order, &["canceled"]).await;
     assert_eq!(test.stock(sale).await, Stock { total: 5, promised: 0, held: 0, sold: 1 });
     test.stock_is_reconciled().await;
@@ -134,7 +134,7 @@ async fn in_yield_mode_a_unit_is_held_only_while_a_payment_runs() {
 
     // A visit that never pays expires like a hold, and its promise with it.
     test.change("UPDATE holds SET expires_at = now() WHERE id = $1", second_order).await;
-    test.order_becomes(&second, second_order, "lapsed").await;
+    test.order_becomes(&second, second_order, "expired").await;
     eventually(|| async {
         let stock = test.stock(sale).await;
         if stock == (Stock { total: 2, promised: 0, held: 0, sold: 2 }) { Ok(()) } else { Err(stock) }
@@ -262,15 +262,15 @@ async fn a_hold_expires_and_its_units_are_released() {
     let (other, kept) = test.hold(sale).await;
     test.change("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
     // Expired, whether or not the sweeper has run.
-    assert_eq!(test.order(&shopper, order).await.body["status"], "lapsed");
+    assert_eq!(test.order(&shopper, order).await.body["status"], "expired");
     let late = test.pay(&shopper, order, "tok_visa").await;
-    assert_eq!((late.status, late.slug()), (409, "hold-lapsed"));
+    assert_eq!((late.status, late.slug()), (409, "hold-expired"));
     eventually(|| async {
         let stock = test.stock(sale).await;
         if stock == (Stock { total: 5, promised: 0, held: 1, sold: 0 }) { Ok(()) } else { Err(stock) }
     })
     .await;
-    assert_eq!(test.order(&shopper, order).await.body["status"], "lapsed");
+    assert_eq!(test.order(&shopper, order).await.body["status"], "expired");
     assert_eq!(test.order(&other, kept).await.body["status"], "held");
     assert_eq!(test.payments(order).await, [""; 0]);
     test.stock_is_reconciled().await;
@@ -296,7 +296,7 @@ async fn while_the_gateway_is_down_the_hold_is_kept_and_paid_afterwards() {
         if stock.held == 0 { Ok(()) } else { Err(stock) }
     })
     .await;
-    assert_eq!(test.order(&control, control_order).await.body["status"], "lapsed");
+    assert_eq!(test.order(&control, control_order).await.body["status"], "expired");
     assert_eq!(test.stock(sale).await.held, 1);
     assert_eq!(test.order(&shopper, order).await.body["status"], "payment_pending");
 

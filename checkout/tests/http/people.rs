@@ -16,7 +16,7 @@ fn refused_with(answer: &Answer, left: i32) {
 }
 
 /// Lets a hold expire, and waits until its units are back.
-async fn lapses(test: &TestCheckout, order: Uuid) {
+async fn expire_hold(test: &TestCheckout, order: Uuid) {
     test.change("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
     eventually(|| async {
         let state: String = sqlx::query_scalar("SELECT state FROM holds WHERE id = $1")
@@ -24,12 +24,12 @@ async fn lapses(test: &TestCheckout, order: Uuid) {
             .fetch_one(&test.pool)
             .await
             .expect("a hold");
-        if state == "lapsed" { Ok(()) } else { Err(state) }
+        if state == "expired" { Ok(()) } else { Err(state) }
     })
     .await;
 }
 
-async fn gives_back(test: &TestCheckout, shopper: &Shopper, order: Uuid) {
+async fn cancel(test: &TestCheckout, shopper: &Shopper, order: Uuid) {
     let path = format!("/api/orders/{order}/cancel");
     let answer = crate::test_checkout::call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await;
     assert_eq!(answer.expect("an answer").status, 200);
@@ -61,11 +61,11 @@ async fn another_turn_may_buy_the_rest_of_the_limit() {
     order_of(&test.purchase(&second, 1).await);
     let third = test.admit_again(&first, 3).await;
     refused_with(&test.purchase(&third, 1).await, 0);
-    // Units that were given back no longer count.
-    gives_back(&test, &first, order).await;
+    // Units of a cancelled order no longer count.
+    cancel(&test, &first, order).await;
     let order = order_of(&test.purchase(&third, 2).await);
     // Neither do expired ones.
-    lapses(&test, order).await;
+    expire_hold(&test, order).await;
     let fourth = test.admit_again(&first, 3).await;
     order_of(&test.purchase(&fourth, 2).await);
     test.stock_is_reconciled().await;
@@ -107,7 +107,7 @@ async fn a_late_payment_does_not_renew_a_hold_beyond_the_limit() {
     let sale = test.sale(20).await;
     test.change("UPDATE sales SET per_shopper_limit = 1 WHERE id = $1", sale.0).await;
     let (shopper, late) = test.hold(sale).await;
-    lapses(&test, late).await;
+    expire_hold(&test, late).await;
     let again = test.admit_again(&shopper, 1).await;
     order_of(&test.purchase(&again, 1).await);
     // The shop reports that the expired one was paid for after all.
@@ -147,7 +147,7 @@ async fn the_database_enforces_the_limit() {
     .await
     .expect_err("four of three");
     let constraint = refused.as_database_error().and_then(|error| error.constraint());
-    assert_eq!(constraint, Some("shopper_allowances_are_kept"), "{refused}");
+    assert_eq!(constraint, Some("shopper_allowances_within_limit"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,9 +38,9 @@ async fn blocked_payments_delay_neither_redemptions_nor_the_heartbeat() {
         let answer = test.purchase(&shopper, 1).await;
         assert_eq!(answer.status, 201, "purchase {nth} after {:?}: {answer:?}", begun.elapsed());
     }
-    let beat = "SELECT max(beat_at) > clock_timestamp() - interval '3 s' FROM checkouts";
-    let beats: bool = sqlx::query_scalar(beat).fetch_one(&test.pool).await.expect("a checkout");
-    assert!(beats, "the controllers hear of this checkout");
+    let is_recent = "SELECT max(heartbeat_at) > clock_timestamp() - interval '3 s' FROM checkouts";
+    let is_alive: bool = sqlx::query_scalar(is_recent).fetch_one(&test.pool).await.expect("a checkout");
+    assert!(is_alive, "the controllers see this checkout's heartbeat");
     let ready = call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer");
     assert_eq!(ready.status, 200, "{ready:?}");
     lock.rollback().await.expect("let go");

@@ -234,7 +234,7 @@ async fn purchases_from_one_address_are_rate_limited() {
     let test = TestCheckout::open_with(|settings| {
         settings.purchase_rate_per_s = 0.01;
         settings.purchase_burst = 2;
-        settings.front.trusted_proxies = "127.0.0.1".parse().expect("an address");
+        settings.proxy.trusted_proxies = "127.0.0.1".parse().expect("an address");
     })
     .await;
     let sale = test.sale(5).await;
@@ -321,7 +321,7 @@ async fn orders_are_shown_to_their_shopper_only() {
 /// A page of another site can send the browser's cookies, but neither our origin nor JSON without a
 /// preflight.
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_other_sites_can_not_buy_pay_or_give_back() {
+async fn pages_of_other_sites_can_not_buy_pay_or_cancel() {
     let test = TestCheckout::open().await;
     let sale = test.sale(1).await;
     let (shopper, order) = test.hold(sale).await;

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use checkout::Role;
+use checkout::ProcessRole;
 use fairline_private_servers::testing::{Proxy, database_url};
 use fairline_server::Secret;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -53,11 +53,11 @@ async fn a_checkout_without_a_writable_postgres_is_not_ready_until_it_is_back() 
     let url = spawn_blocking(database_url).await.expect("a database");
     let (proxy, through) = Proxy::before(&url).expect("a proxy");
     let test = TestCheckout::open_on(&url, |settings| {
-        settings.role = Role::Serve;
+        settings.role = ProcessRole::Serve;
         settings.postgres_url = Secret::new(&through);
     })
     .await;
-    let processes = [("serve", test.checkout), ("worker", test.one_more_as(Role::Worker).await)];
+    let processes = [("serve", test.checkout), ("worker", test.one_more_as(ProcessRole::Worker).await)];
     all_are_ready(&processes).await;
 
     proxy.set_new(None);

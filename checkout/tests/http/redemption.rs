@@ -154,7 +154,7 @@ async fn redemptions_of_one_batch_have_separate_responses() {
         .bind(sale.0)
         .execute(&test.pool)
         .await
-        .expect("given back");
+        .expect("cancelled");
     // Two batches block the batcher, so that all others collect behind them.
     let mut lock = test.pool.begin().await.expect("a transaction");
     let locked = sqlx::query("SELECT FROM stock WHERE sale_id = $1 FOR UPDATE").bind(other.0);

@@ -17,7 +17,7 @@ async fn traces(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> (i64, i6
     let visitor: fairline_sale::VisitorId = shopper.claims.sub.parse().expect("a visitor");
     let of_visitor = sqlx::query_scalar(
         "SELECT (SELECT count(*) FROM admissions WHERE visitor = $1) + (SELECT count(*) FROM holds WHERE visitor = $1) \
-         + (SELECT count(*) FROM orders WHERE visitor = $1) + (SELECT count(*) FROM interventions WHERE visitor = $1)",
+         + (SELECT count(*) FROM orders WHERE visitor = $1) + (SELECT count(*) FROM ticket_actions WHERE visitor = $1)",
     );
     let of_order = sqlx::query_scalar("SELECT count(*) FROM payments WHERE hold_id = $1 AND payment_method <> ''");
     (
@@ -29,7 +29,7 @@ async fn traces(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> (i64, i6
 /// An operator has had a ticket served before all others.
 async fn prefer(test: &TestCheckout, shopper: &Shopper) {
     test.change(
-        "INSERT INTO interventions (line_id, ordinal, kind, visitor, done) \
+        "INSERT INTO ticket_actions (line_id, ordinal, kind, visitor, done) \
          SELECT line_id, ordinal, 'preferred', visitor, true FROM admissions WHERE id = $1",
         shopper.claims.jti,
     )
@@ -155,7 +155,7 @@ async fn old_orders_are_anonymised() {
         "UPDATE holds SET created_at = now() - interval '31 days' WHERE id = $1",
         "UPDATE orders SET paid_at = now() - interval '31 days' WHERE id = $1",
         "UPDATE payments SET created_at = now() - interval '31 days' WHERE hold_id = $1",
-        "UPDATE interventions SET at = now() - interval '31 days' WHERE visitor = (SELECT visitor FROM admissions \
+        "UPDATE ticket_actions SET at = now() - interval '31 days' WHERE visitor = (SELECT visitor FROM admissions \
          WHERE id = (SELECT admission_id FROM holds WHERE id = $1))",
     ] {
         test.change(table, order).await;

@@ -1,7 +1,7 @@
 //! The roles of a checkout process: `serve` and `worker` work together, and neither does the work
 //! of the other.
 
-use checkout::Role;
+use checkout::ProcessRole;
 
 use crate::test_checkout::{Stock, TestCheckout, call, eventually};
 
@@ -13,7 +13,7 @@ async fn relayed(test: &TestCheckout) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_serving_process_sells_and_relays_nothing_until_a_worker_joins() {
-    let test = TestCheckout::open_with(|settings| settings.role = Role::Serve).await;
+    let test = TestCheckout::open_with(|settings| settings.role = ProcessRole::Serve).await;
     let sale = test.sale(2).await;
     let (shopper, order) = test.hold(sale).await;
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.status, 200);
@@ -28,7 +28,7 @@ async fn a_serving_process_sells_and_relays_nothing_until_a_worker_joins() {
     .await;
     assert_eq!(relayed(&test).await, 0, "several rounds of a relay have passed");
 
-    test.one_more_as(Role::Worker).await;
+    test.one_more_as(ProcessRole::Worker).await;
     eventually(|| async {
         let number = relayed(&test).await;
         if number == 4 { Ok(()) } else { Err(number) }
@@ -39,7 +39,7 @@ async fn a_serving_process_sells_and_relays_nothing_until_a_worker_joins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_serves_its_health_and_metrics_and_no_purchase() {
-    let test = TestCheckout::open_with(|settings| settings.role = Role::Worker).await;
+    let test = TestCheckout::open_with(|settings| settings.role = ProcessRole::Worker).await;
     let sale = test.sale(1).await;
     let shopper = test.admit(sale).await;
     assert_eq!(test.purchase(&shopper, 1).await.status, 404);
@@ -47,10 +47,11 @@ async fn a_worker_serves_its_health_and_metrics_and_no_purchase() {
         let answer = call(test.checkout, "GET", path, &[], "").await.expect("an answer");
         assert_eq!(answer.status, 200, "{path}");
     }
-    let beats: i64 = sqlx::query_scalar("SELECT count(*) FROM checkouts").fetch_one(&test.pool).await.expect("beats");
-    assert_eq!(beats, 0, "controllers count only processes that serve");
+    let heartbeats: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM checkouts").fetch_one(&test.pool).await.expect("heartbeats");
+    assert_eq!(heartbeats, 0, "controllers count only processes that serve");
 
-    let serving = test.one_more_as(Role::Serve).await;
+    let serving = test.one_more_as(ProcessRole::Serve).await;
     assert_eq!(test.purchase_at(serving, &shopper, 1).await.expect("an answer").status, 201);
     eventually(|| async {
         let number = relayed(&test).await;

@@ -36,16 +36,16 @@ async fn a_sale_whose_holds_can_not_expire_delays_no_other() {
     for &hold in &holds[1..] {
         eventually(|| async {
             let state = state_of(&test, hold).await;
-            if state == "lapsed" { Ok(()) } else { Err(state) }
+            if state == "expired" { Ok(()) } else { Err(state) }
         })
         .await;
     }
     assert_eq!(state_of(&test, holds[0]).await, "held", "the control");
-    // Repaired, it lapses as the others did.
+    // Repaired, it expires as the others did.
     test.change("UPDATE stock SET held = 1 WHERE sale_id = $1", sales[0].0).await;
     eventually(|| async {
         let state = state_of(&test, holds[0]).await;
-        if state == "lapsed" { Ok(()) } else { Err(state) }
+        if state == "expired" { Ok(()) } else { Err(state) }
     })
     .await;
 }
@@ -139,7 +139,7 @@ async fn a_payment_that_never_ends_is_retried_less_and_less_often() {
     let payment = Uuid::new_v4();
     // The gateway does not know the payment and says so each time.
     sqlx::query(
-        "INSERT INTO payments (id, hold_id, payment_method, gateway_ref, state, amount_minor, currency, updated_at, adoptions) \
+        "INSERT INTO payments (id, hold_id, payment_method, gateway_ref, state, amount_minor, currency, updated_at, recovery_attempts) \
          VALUES ($1, $2, 'tok_visa', 'pi_gone', 'refund_due', 1234, 'EUR', now() - interval '11 seconds', 1)",
     )
     .bind(payment)
@@ -147,8 +147,8 @@ async fn a_payment_that_never_ends_is_retried_less_and_less_often() {
     .execute(&test.pool)
     .await
     .expect("left behind");
-    let adoptions = async || -> i32 {
-        sqlx::query_scalar("SELECT adoptions FROM payments WHERE id = $1")
+    let recovery_attempts = async || -> i32 {
+        sqlx::query_scalar("SELECT recovery_attempts FROM payments WHERE id = $1")
             .bind(payment)
             .fetch_one(&test.pool)
             .await
@@ -168,7 +168,7 @@ async fn a_payment_that_never_ends_is_retried_less_and_less_often() {
     .await
     .expect("left behind");
     eventually(|| async {
-        let tried: i32 = sqlx::query_scalar("SELECT adoptions FROM payments WHERE id = $1")
+        let tried: i32 = sqlx::query_scalar("SELECT recovery_attempts FROM payments WHERE id = $1")
             .bind(looked)
             .fetch_one(&test.pool)
             .await
@@ -176,10 +176,10 @@ async fn a_payment_that_never_ends_is_retried_less_and_less_often() {
         if tried > 0 { Ok(()) } else { Err(tried) }
     })
     .await;
-    assert_eq!(adoptions().await, 1);
+    assert_eq!(recovery_attempts().await, 1);
     test.change("UPDATE payments SET updated_at = now() - interval '21 seconds' WHERE id = $1", payment).await;
     eventually(|| async {
-        let tried = adoptions().await;
+        let tried = recovery_attempts().await;
         if tried == 2 { Ok(()) } else { Err(tried) }
     })
     .await;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Debug, future::Future, net::SocketAddr, time::Duration};
 
-use checkout::{Role, Settings};
+use checkout::{ProcessRole, Settings};
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, Jwks, SigningKey};
 use fairline_events::schema;
 use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
@@ -10,7 +10,7 @@ use fairline_notification_channels::ChannelSettings;
 use fairline_postgres::PostgresSettings;
 use fairline_private_servers::testing::{database_url, redis_url};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_server::{FrontSettings, LogFormat, LogSettings, Secret, Shutdown};
+use fairline_server::{LogFormat, LogSettings, ProxySettings, Secret, Shutdown};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request};
 use hyper_util::{
@@ -191,7 +191,7 @@ impl TestCheckout {
         let shutdown = Shutdown::new();
         let (gateway_listener, gateway) = listener().await;
         let mut settings = Settings {
-            role: Role::All,
+            role: ProcessRole::All,
             listen: gateway,
             postgres_url: Secret::new(postgres_url),
             postgres: PostgresSettings::default(),
@@ -214,7 +214,7 @@ impl TestCheckout {
             pages_url: Some("https://lamps.example/".to_owned()),
             waiting_room_url: None,
             secure_cookies: true,
-            front: FrontSettings::default(),
+            proxy: ProxySettings::default(),
             purchase_rate_per_s: 1_000_000.0,
             purchase_burst: 1_000_000,
             code_rate_per_s: 1.0,
@@ -236,7 +236,7 @@ impl TestCheckout {
     }
 
     /// One more checkout process with a role.
-    pub(crate) async fn one_more_as(&self, role: Role) -> SocketAddr {
+    pub(crate) async fn one_more_as(&self, role: ProcessRole) -> SocketAddr {
         start_checkout(&Settings { role, ..self.settings.clone() }, &self.shutdown).await
     }
 
@@ -435,10 +435,10 @@ impl TestCheckout {
              OR held + sold > total \
              UNION ALL SELECT format('account %s has %s of %s', account_id, units, most) FROM allowances WHERE units <> ( \
              SELECT coalesce(sum(quantity), 0) FROM holds WHERE holds.sale_id = allowances.sale_id \
-             AND holds.account_id = allowances.account_id AND state NOT IN ('lapsed', 'cancelled')) \
+             AND holds.account_id = allowances.account_id AND state NOT IN ('expired', 'cancelled')) \
              UNION ALL SELECT format('visitor %s has %s of %s', encode(visitor, 'hex'), units, most) FROM shopper_allowances, \
              LATERAL (SELECT coalesce(sum(quantity), 0) AS held FROM holds WHERE holds.sale_id = shopper_allowances.sale_id \
-             AND admission_id IS NOT NULL AND holds.visitor = shopper_allowances.visitor AND state NOT IN ('lapsed', 'cancelled')) AS rows \
+             AND admission_id IS NOT NULL AND holds.visitor = shopper_allowances.visitor AND state NOT IN ('expired', 'cancelled')) AS rows \
              WHERE units < rows.held OR units > rows.held AND NOT EXISTS ( \
              SELECT FROM holds WHERE holds.sale_id = shopper_allowances.sale_id AND visitor = decode(repeat('00', 16), 'hex')) \
              UNION ALL SELECT format('payment %s is %s', payments.id, payments.state) FROM payments \
@@ -459,7 +459,7 @@ impl TestCheckout {
         )
         .fetch_all(&self.pool)
         .await
-        .expect("the books");
+        .expect("the reconciliation");
         assert!(wrong.is_empty(), "{wrong:#?}");
         let seen: Vec<(Uuid, i64, String, Value, OffsetDateTime)> =
             sqlx::query_as("SELECT sale_id, number, kind, data, happened_at FROM outbox")

@@ -209,9 +209,9 @@ async fn one_request_and_its_consequences_are_one_trace() {
     for step in &in_redis {
         assert_eq!((step.trace, step.step == trace.step), (trace.trace, false), "another step of the same trace");
     }
-    let said: Vec<TraceContext> =
+    let sent: Vec<TraceContext> =
         ear.traces.lock().expect("no panic").iter().map(|trace| trace.expect("a trace")).collect();
-    assert!(said.iter().all(|step| step.trace == trace.trace && !in_redis.contains(step)), "{said:?}");
+    assert!(sent.iter().all(|step| step.trace == trace.trace && !in_redis.contains(step)), "{sent:?}");
     for (_, event) in ear.received.lock().expect("no panic").iter() {
         let cause: TraceContext = event["traceparent"].as_str().and_then(|text| text.parse().ok()).expect("a trace");
         assert!(in_redis.contains(&cause) && event["data"].get("traceparent").is_none(), "{event}");

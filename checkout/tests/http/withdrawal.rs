@@ -74,7 +74,7 @@ async fn no_shopper_is_charged_after_the_payment_was_given_up_and_the_sale_close
     test.change(SIXTEEN_MINUTES_AGO, order).await;
     test.change("UPDATE sales SET status = 'closed' WHERE id = $1", sale.0).await;
     // While the gateway is still down.
-    test.order_becomes(&shopper, order, "lapsed").await;
+    test.order_becomes(&shopper, order, "expired").await;
     assert_eq!(test.payments(order).await, ["voided"]);
     eventually(|| async {
         let stock = test.stock(sale).await;
@@ -85,7 +85,7 @@ async fn no_shopper_is_charged_after_the_payment_was_given_up_and_the_sale_close
     settles(&test, order).await;
     assert_eq!(found_at(gateway, &test, order).await, [""; 0], "nothing was begun");
     assert_eq!(test.payments(order).await, ["voided"]);
-    assert_eq!(test.pay(&shopper, order, "tok_visa").await.slug(), "hold-lapsed");
+    assert_eq!(test.pay(&shopper, order, "tok_visa").await.slug(), "hold-expired");
     test.stock_is_reconciled().await;
 }
 
@@ -102,7 +102,7 @@ async fn in_a_closed_sale_a_payment_begins_only_before_the_hold_expires() {
     }
     test.change("UPDATE sales SET status = 'closed' WHERE id = $1", sale.0).await;
     test.change("UPDATE holds SET expires_at = now() - interval '1 second' WHERE id = $1", lost).await;
-    test.order_becomes(&late, lost, "lapsed").await;
+    test.order_becomes(&late, lost, "expired").await;
     the_gateway_returns(&test, gateway).await;
     test.order_becomes(&in_time, kept, "paid").await;
     assert_eq!((test.payments(lost).await, test.stock(sale).await.sold), (vec!["voided".to_owned()], 1));
@@ -120,7 +120,7 @@ async fn an_authorisation_without_an_answer_is_released_when_found_too_late() {
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.status, 202);
     test.change("UPDATE holds SET expires_at = now() - interval '10 minutes' WHERE id = $1", order).await;
     test.change(SIXTEEN_MINUTES_AGO, order).await;
-    test.order_becomes(&shopper, order, "lapsed").await;
+    test.order_becomes(&shopper, order, "expired").await;
     let listener = tokio::net::TcpListener::bind(gateway).await.expect("the port is still free");
     start_gateway(listener, &test.shutdown);
     authorised_without_an_answer(gateway, &test, order).await;
@@ -140,7 +140,7 @@ async fn authorised_without_an_answer(gateway: SocketAddr, test: &TestCheckout, 
         "amount=1234&currency=eur&payment_method_types[]=card&capture_method=manual&confirm=true&metadata[payment]={payment}\
          &payment_method_data[type]=card&payment_method_data[card][token]=tok_visa"
     );
-    post(gateway, "/v1/payment_intents", &format!("{payment}-unheard"), &form).await["id"]
+    post(gateway, "/v1/payment_intents", &format!("{payment}-unreported"), &form).await["id"]
         .as_str()
         .expect("an id")
         .to_owned()

@@ -7,7 +7,7 @@ use fairline_notification_channels::ChannelSettings;
 use fairline_postgres::PostgresSettings;
 use fairline_sandbox_notifications::NotificationSandbox;
 use fairline_server::{
-    FrontSettings, LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve,
+    LogSettings, ProxySettings, Readiness, Secret, ServeLimits, Shutdown, StartError, common_routes, serve,
 };
 use tokio::net::TcpListener;
 
@@ -49,7 +49,7 @@ pub(super) async fn serve_all(
         .merge(checkout.routes)
         .merge(waiting_room.routes);
     let ready = all_ready(vec![gateway.ready, controller.ready, checkout.ready, waiting_room.ready]);
-    let router = plumbing_routes(routes, ready, shutdown);
+    let router = common_routes(routes, ready, shutdown);
     let stop = shutdown.clone();
     shutdown.spawn(async move { serve(listener, router, ServeLimits::default(), &stop).await });
     Ok(())
@@ -67,7 +67,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
     let redis_url = Secret::new(&servers.redis_url);
     let postgres_url = Secret::new(&servers.database_url);
     let ticket_key = Secret::new(&keys.ticket_key);
-    let front = FrontSettings::default();
+    let proxy = ProxySettings::default();
     Settings {
         waiting_room: waiting_room::Settings {
             listen,
@@ -77,7 +77,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             accounts_only: false,
             checkout_url: None,
             allowed_origins: Vec::new(),
-            front: front.clone(),
+            proxy: proxy.clone(),
             secure_cookies: false,
             grace_s: 120,
             grace_mobile_s: 300,
@@ -107,11 +107,11 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             media_url: std::path::absolute(&servers.media_folder)
                 .ok()
                 .map(|folder| format!("file://{}", folder.display())),
-            front: front.clone(),
+            proxy: proxy.clone(),
             log: log.clone(),
         },
         checkout: checkout::Settings {
-            role: checkout::Role::All,
+            role: checkout::ProcessRole::All,
             listen,
             postgres_url,
             postgres: PostgresSettings::default(),
@@ -140,7 +140,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             pages_url: Some(format!("http://{listen}")),
             waiting_room_url: None,
             secure_cookies: false,
-            front,
+            proxy,
             purchase_rate_per_s: REQUESTS_PER_ADDRESS_PER_S,
             purchase_burst: REQUESTS_PER_ADDRESS_BURST,
             code_rate_per_s: 1.0,

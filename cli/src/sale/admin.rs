@@ -141,8 +141,8 @@ impl Admin {
         if status.is_success() {
             return Ok(body);
         }
-        let said: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let (title, detail) = (said["title"].as_str(), said["detail"].as_str());
+        let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let (title, detail) = (problem["title"].as_str(), problem["detail"].as_str());
         Err(Failure::new(match (title, detail) {
             (Some(title), Some(detail)) => format!("{title}. {detail}"),
             _ => format!("The server answered {status}. Check that {} is an admission controller.", self.address),

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{admin::Where, console, orders};
+use super::{admin::Where, admin_commands, orders};
 
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -67,25 +67,25 @@ pub(super) enum Command {
     Report(Named),
     /// Rehearse a sale: send simulated shoppers to a copy of it, and wait for the result. Exit code
     /// 0: every promise was kept, 1: a promise was broken.
-    Rehearse(console::Rehearse),
+    Rehearse(admin_commands::Rehearse),
     /// Manage the lanes of a sale, and invitations to them.
     Lanes {
         #[command(subcommand)]
-        command: console::Lanes,
+        command: admin_commands::Lanes,
     },
     /// Show the audit log, the newest entry first.
-    Audit(console::Audit),
+    Audit(admin_commands::Audit),
     /// List the operators.
     Operators,
     /// Manage API tokens of programs.
     Tokens {
         #[command(subcommand)]
-        command: console::Tokens,
+        command: admin_commands::Tokens,
     },
     /// Manage webhooks for events.
     Webhooks {
         #[command(subcommand)]
-        command: console::Webhooks,
+        command: admin_commands::Webhooks,
     },
 }
 

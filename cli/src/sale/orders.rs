@@ -6,7 +6,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Named, admin::Admin, find, path_of, words};
+use super::{Named, admin::Admin, find, format, path_of};
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ pub(super) async fn list(admin: &Admin, list: &List, json: bool) -> Result<(), F
     loop {
         let page = admin.ask(Method::GET, &format!("{path}/orders?{search}{before}"), None).await?;
         for order in page["orders"].as_array().into_iter().flatten() {
-            println!("{}", if json { order.to_string() } else { words::of_order(order) });
+            println!("{}", if json { order.to_string() } else { format::of_order(order) });
         }
         let Some(next) = page["next"].as_str() else { return Ok(()) };
         before = format!("before={next}");
@@ -85,7 +85,7 @@ pub(super) async fn cancel(admin: &Admin, cancel: &Cancel, json: bool) -> Result
 
 async fn ask(admin: &Admin, path: &str, body: &Value, json: bool) -> Result<(), Failure> {
     let answer = admin.ask(Method::POST, path, Some(body)).await?;
-    println!("{}", if json { answer.to_string() } else { words::of_order(&answer) });
+    println!("{}", if json { answer.to_string() } else { format::of_order(&answer) });
     Ok(())
 }
 

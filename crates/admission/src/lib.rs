@@ -37,7 +37,7 @@ mod decide;
 mod lanes;
 mod learner;
 mod pace;
-mod tail;
+mod tail_probability;
 mod visits;
 
 pub use decide::{BATCH_MAX, Decision, Expected, Memory, Mode, Observation, Reason, Stock, Terms, decide, quantities};

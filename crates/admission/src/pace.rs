@@ -140,7 +140,7 @@ impl Pace {
         self.follow(rate_cap_per_s, health, elapsed_s);
         let rate_per_s = self.back_off.map_or(rate_cap_per_s, |back_off| back_off.rate_per_s.min(rate_cap_per_s));
         let earned =
-            self.credit + rate_per_s * elapsed_s.min(LATE_MAX_S) + self.given_back(rate_per_s, visits, elapsed_s);
+            self.credit + rate_per_s * elapsed_s.min(LATE_MAX_S) + self.returned_credit(rate_per_s, visits, elapsed_s);
         let earned = earned.clamp(-rate_per_s * OWED_MAX_S, rate_per_s * LATE_MAX_S + 1.0);
         let unreachable = health.trouble() == Some(Trouble::Unreachable);
         Allowed {
@@ -165,7 +165,7 @@ impl Pace {
 
     /// Turns since the last decision that lapsed unclaimed or are now considered abandoned, less
     /// those that were claimed after all.
-    fn given_back(&mut self, rate_per_s: f64, visits: &Visits, elapsed_s: f64) -> f64 {
+    fn returned_credit(&mut self, rate_per_s: f64, visits: &Visits, elapsed_s: f64) -> f64 {
         let called = |counts: &ByAge| {
             let (in_time, late) = counts.0[Stage::Called as usize].split_at(bin_of(CLAIMED_WITHIN_S));
             [in_time, late].map(|counts| counts.iter().copied().map(f64::from).sum::<f64>())

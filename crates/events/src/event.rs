@@ -37,8 +37,8 @@ pub enum Kind {
     RefundFailed,
     /// A dispute of a payment was opened, changed or closed.
     PaymentDisputed,
-    /// An account's hold is about to lapse.
-    HoldAboutToLapse,
+    /// An account's hold is about to expire.
+    HoldAboutToExpire,
     /// The turn of an account that asked for a notification is near.
     TurnIsNear,
 }

@@ -29,7 +29,7 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use store::{KeyedRequest, Known, Scope, Store};
+use store::{KeyState, KeyedRequest, Scope, Store};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks a stored response.
@@ -145,10 +145,10 @@ impl Idempotency {
             request_key.scope = known.unwrap_or(request_key.scope);
         }
         match self.store.begin(&request_key, INTERRUPTED_AFTER).await.map_err(|error| unavailable(&error))? {
-            Known::New => {}
-            Known::InProgress => return Err(in_progress()),
-            Known::Other => return Err(key_reused()),
-            Known::Answered { status, body } => return Ok(replayed(status, body)),
+            KeyState::New => {}
+            KeyState::InProgress => return Err(in_progress()),
+            KeyState::Other => return Err(key_reused()),
+            KeyState::Answered { status, body } => return Ok(replayed(status, body)),
         }
         let (parts, body) = next.run(request).await.into_parts();
         // Responses of our own services are finite.

@@ -21,7 +21,7 @@ pub(crate) struct KeyedRequest {
 
 /// The state of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Known {
+pub(crate) enum KeyState {
     /// Unused: the request has to be executed.
     New,
     /// The first request with it is in progress.
@@ -52,7 +52,11 @@ impl Store {
 
     /// Records that a request with a key is in progress, or returns the state of the earlier
     /// request.
-    pub(crate) async fn begin(&self, request: &KeyedRequest, interrupted_after: Duration) -> Result<Known, StoreError> {
+    pub(crate) async fn begin(
+        &self,
+        request: &KeyedRequest,
+        interrupted_after: Duration,
+    ) -> Result<KeyState, StoreError> {
         let new: Option<i32> = sqlx::query_scalar(
             "INSERT INTO idempotency_keys (scope, key, request) VALUES ($1, $2, $3) ON CONFLICT (scope, key) DO UPDATE \
              SET started_at = now() WHERE idempotency_keys.status IS NULL AND idempotency_keys.request = excluded.request \
@@ -65,7 +69,7 @@ impl Store {
         .fetch_optional(&self.0)
         .await?;
         if new.is_some() {
-            return Ok(Known::New);
+            return Ok(KeyState::New);
         }
         let known: Option<(Vec<u8>, Option<i32>, Option<String>)> =
             sqlx::query_as("SELECT request, status, body FROM idempotency_keys WHERE scope = $1 AND key = $2")
@@ -74,12 +78,12 @@ impl Store {
                 .fetch_optional(&self.0)
                 .await?;
         Ok(match known {
-            Some((stored, ..)) if stored != request.request => Known::Other,
+            Some((stored, ..)) if stored != request.request => KeyState::Other,
             Some((_, Some(status), Some(body))) => {
-                Known::Answered { status: u16::try_from(status).unwrap_or(200), body }
+                KeyState::Answered { status: u16::try_from(status).unwrap_or(200), body }
             }
             // Also if it was deleted at this moment: the next request is executed.
-            _ => Known::InProgress,
+            _ => KeyState::InProgress,
         })
     }
 

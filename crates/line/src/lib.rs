@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`ticket`] | what a shopper holds |
 //! | [`invitation`] | what a shopper needs to join a lane |
-//! | [`view`] | the arithmetic of places (pure) |
+//! | [`places`] | the arithmetic of places (pure) |
 //! | [`change`] | what happens to a line |
 //! | [`store`] | the line in Redis |
 //! | [`port`] | the interface to Redis, and the function library |
@@ -14,7 +14,7 @@
 mod bitmap;
 pub mod change;
 pub mod invitation;
+pub mod places;
 pub mod port;
 pub mod store;
 pub mod ticket;
-pub mod view;

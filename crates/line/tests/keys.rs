@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fairline_line::{
     change::Revision,
-    store::{Account, Joining, LineStore, Publication},
+    store::{Joining, LineAccount, LineStore, Publication},
     ticket::Ticket,
 };
 use fairline_private_servers::testing;
@@ -63,7 +63,7 @@ async fn abandoned_and_closed_lines_are_deleted_with_all_that_is_written_later()
     let joining: Vec<Joining> = (1..=4_u128)
         .map(|n| Joining {
             visitor: VisitorId(n.to_be_bytes()),
-            account: (n == 4).then_some(Account { digest: [4; 16], rejoins: false }),
+            account: (n == 4).then_some(LineAccount { digest: [4; 16], rejoins: false }),
         })
         .collect();
     let tickets: Vec<Ticket> = line.join(sale, [1; 8], &joining).await.expect("tickets");
@@ -79,7 +79,7 @@ async fn abandoned_and_closed_lines_are_deleted_with_all_that_is_written_later()
     line.sweep(sale, 10).await.expect("swept");
     line.present(sale, "node", Duration::from_secs(30), vec![0b0001_0000]).await.expect("noted");
     line.claim(&tickets[1]).await.expect("noted");
-    line.bind_account(&tickets[0], &Account { digest: [1; 16], rejoins: false }).await.expect("noted");
+    line.bind_account(&tickets[0], &LineAccount { digest: [1; 16], rejoins: false }).await.expect("noted");
     line.roll_call(sale, Duration::from_secs(60), 0).await.expect("an answer");
     let after = kept_ms(sale).await;
     assert!(after.len() > before.len() + 2, "keys that were made later: {before:?}, {after:?}");

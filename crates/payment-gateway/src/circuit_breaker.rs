@@ -71,12 +71,12 @@ impl Instrument for CircuitState {
 }
 
 /// A gateway behind a circuit breaker.
-pub struct GuardedGateway<G> {
+pub struct ResilientGateway<G> {
     gateway: G,
     breaker: Breaker,
 }
 
-impl<G: Gateway> GuardedGateway<G> {
+impl<G: Gateway> ResilientGateway<G> {
     /// Guards a gateway. The second value shows the state of the circuit.
     #[must_use]
     pub fn new(gateway: G) -> (Self, CircuitState) {
@@ -84,11 +84,11 @@ impl<G: Gateway> GuardedGateway<G> {
     }
 
     fn open_for(gateway: G, open_for: Duration) -> (Self, CircuitState) {
-        let watched = CircuitState::default();
-        watched.set(None);
+        let circuit = CircuitState::default();
+        circuit.set(None);
         let policy = failure_policy::consecutive_failures(FAILURES_MAX, backoff::constant(open_for));
-        let breaker = Config::new().failure_policy(policy).instrument(watched.clone()).build();
-        (Self { gateway, breaker }, watched)
+        let breaker = Config::new().failure_policy(policy).instrument(circuit.clone()).build();
+        (Self { gateway, breaker }, circuit)
     }
 
     fn guard<'a, T: Send + 'a>(
@@ -122,7 +122,7 @@ impl<G: Gateway> GuardedGateway<G> {
     }
 }
 
-impl<G: Gateway> Gateway for GuardedGateway<G> {
+impl<G: Gateway> Gateway for ResilientGateway<G> {
     fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> Answer<'a> {
         self.guard(move || self.gateway.authorise(charge))
     }
@@ -207,113 +207,113 @@ mod tests {
         Ok(Intent { reference: Some("pi_1".to_owned()), status: IntentStatus::Captured, client_secret: None })
     }
 
-    fn asked(guarded: &GuardedGateway<Scripted>) -> u32 {
-        *guarded.gateway.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn asked(resilient: &ResilientGateway<Scripted>) -> u32 {
+        *resilient.gateway.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_without_an_answer_is_made_four_times_and_a_rejected_one_once() {
-        let (guarded, _) = GuardedGateway::new(Scripted::default());
-        assert!(matches!(guarded.look_up("pi_1").await, Err(GatewayError::Unanswered(_))));
-        assert_eq!(asked(&guarded), 4);
+        let (resilient, _) = ResilientGateway::new(Scripted::default());
+        assert!(matches!(resilient.look_up("pi_1").await, Err(GatewayError::Unanswered(_))));
+        assert_eq!(asked(&resilient), 4);
 
-        let (guarded, _) = GuardedGateway::new(Scripted::default());
+        let (resilient, _) = ResilientGateway::new(Scripted::default());
         let silence = || Err(GatewayError::Unanswered("silence".to_owned()));
-        *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), silence(), silence()];
-        assert_eq!(guarded.look_up("pi_1").await, captured());
-        assert_eq!(asked(&guarded), 3);
+        *resilient.gateway.answers.lock().expect("no panic") = vec![captured(), silence(), silence()];
+        assert_eq!(resilient.look_up("pi_1").await, captured());
+        assert_eq!(asked(&resilient), 3);
 
-        let (guarded, _) = GuardedGateway::new(Scripted::default());
+        let (resilient, _) = ResilientGateway::new(Scripted::default());
         let permanent = Err(GatewayError::Permanent("what?".to_owned()));
-        *guarded.gateway.answers.lock().expect("no panic") = vec![permanent.clone()];
-        assert_eq!(guarded.look_up("pi_1").await, permanent);
-        assert_eq!(asked(&guarded), 1);
+        *resilient.gateway.answers.lock().expect("no panic") = vec![permanent.clone()];
+        assert_eq!(resilient.look_up("pi_1").await, permanent);
+        assert_eq!(asked(&resilient), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn after_five_failures_the_circuit_opens_and_then_tries_again() {
         // The breaker uses the clock of the machine.
-        let (guarded, watched) = GuardedGateway::open_for(Scripted::default(), Duration::from_millis(50));
-        assert!(guarded.look_up("pi_1").await.is_err() && !watched.is_open());
-        assert_eq!(guarded.look_up("pi_1").await, Err(GatewayError::CircuitOpen));
-        assert!(watched.is_open());
+        let (resilient, circuit) = ResilientGateway::open_for(Scripted::default(), Duration::from_millis(50));
+        assert!(resilient.look_up("pi_1").await.is_err() && !circuit.is_open());
+        assert_eq!(resilient.look_up("pi_1").await, Err(GatewayError::CircuitOpen));
+        assert!(circuit.is_open());
         assert_eq!(
-            (guarded.capture(PaymentId(uuid::Uuid::nil()), "pi_1").await, asked(&guarded)),
+            (resilient.capture(PaymentId(uuid::Uuid::nil()), "pi_1").await, asked(&resilient)),
             (Err(GatewayError::CircuitOpen), 5)
         );
 
         // The first trial call still fails; the next one succeeds.
         let until_tried = async || {
-            let before = asked(&guarded);
+            let before = asked(&resilient);
             loop {
-                let answer = guarded.look_up("pi_1").await;
-                if asked(&guarded) > before {
+                let answer = resilient.look_up("pi_1").await;
+                if asked(&resilient) > before {
                     return answer;
                 }
                 tokio::task::yield_now().await;
             }
         };
         assert_eq!(until_tried().await, Err(GatewayError::CircuitOpen), "tried once, and open again");
-        assert_eq!((asked(&guarded), watched.is_open()), (6, true));
-        guarded.gateway.answers.lock().expect("no panic").push(captured());
+        assert_eq!((asked(&resilient), circuit.is_open()), (6, true));
+        resilient.gateway.answers.lock().expect("no panic").push(captured());
         assert_eq!(until_tried().await, captured());
-        assert!(!watched.is_open());
+        assert!(!circuit.is_open());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failed_trial_opens_the_circuit_again_and_a_payment_that_always_fails_blocks_no_other() {
-        let (guarded, watched) = GuardedGateway::open_for(Scripted::default(), Duration::from_millis(50));
+        let (resilient, circuit) = ResilientGateway::open_for(Scripted::default(), Duration::from_millis(50));
         let failed = || Err(GatewayError::Failed("503".to_owned()));
         let repeats = || Err(GatewayError::CachedFailure("500, as before".to_owned()));
         let after_the_pause = async || {
             loop {
-                let before = asked(&guarded);
-                let answer = guarded.look_up("pi_1").await;
-                if asked(&guarded) > before {
+                let before = asked(&resilient);
+                let answer = resilient.look_up("pi_1").await;
+                if asked(&resilient) > before {
                     return answer;
                 }
                 tokio::task::yield_now().await;
             }
         };
-        *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 5];
-        assert!(guarded.look_up("pi_1").await.is_err());
-        assert_eq!(guarded.look_up("pi_1").await, Err(GatewayError::CircuitOpen), "failures count as silence does");
+        *resilient.gateway.answers.lock().expect("no panic") = vec![failed(); 5];
+        assert!(resilient.look_up("pi_1").await.is_err());
+        assert_eq!(resilient.look_up("pi_1").await, Err(GatewayError::CircuitOpen), "failures count as silence does");
 
         // It reports its failure to every call: one attempt each time.
-        *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 2];
+        *resilient.gateway.answers.lock().expect("no panic") = vec![failed(); 2];
         for tried in [6, 7] {
             assert_eq!(after_the_pause().await, Err(GatewayError::CircuitOpen), "tried once, and open again");
-            assert_eq!((asked(&guarded), watched.is_open()), (tried, true));
+            assert_eq!((asked(&resilient), circuit.is_open()), (tried, true));
         }
 
         // It replays its answer about one payment, and accepts another.
-        *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), repeats()];
+        *resilient.gateway.answers.lock().expect("no panic") = vec![captured(), repeats()];
         assert_eq!(after_the_pause().await, repeats());
-        assert!(watched.is_open(), "not decided yet");
-        assert_eq!(guarded.look_up("pi_1").await, captured());
-        assert!(!watched.is_open());
+        assert!(circuit.is_open(), "not decided yet");
+        assert_eq!(resilient.look_up("pi_1").await, captured());
+        assert!(!circuit.is_open());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_replayed_failure_is_not_retried_and_does_not_count() {
-        let (guarded, watched) = GuardedGateway::new(Scripted::default());
+        let (resilient, circuit) = ResilientGateway::new(Scripted::default());
         let repeats = Err(GatewayError::CachedFailure("500, as before".to_owned()));
-        *guarded.gateway.answers.lock().expect("no panic") = vec![repeats.clone(); 8];
+        *resilient.gateway.answers.lock().expect("no panic") = vec![repeats.clone(); 8];
         for tried in 1..=8 {
-            assert_eq!(guarded.look_up("pi_1").await, repeats);
-            assert_eq!(asked(&guarded), tried);
+            assert_eq!(resilient.look_up("pi_1").await, repeats);
+            assert_eq!(asked(&resilient), tried);
         }
-        assert!(!watched.is_open());
+        assert!(!circuit.is_open());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_gateway_that_is_not_ready_to_answer_is_up() {
-        let (guarded, watched) = GuardedGateway::new(Scripted::default());
+        let (resilient, circuit) = ResilientGateway::new(Scripted::default());
         let not_yet = Err(GatewayError::NotYet("it is being processed".to_owned()));
-        *guarded.gateway.answers.lock().expect("no panic") = vec![not_yet.clone(); 8];
+        *resilient.gateway.answers.lock().expect("no panic") = vec![not_yet.clone(); 8];
         for _ in 0..2 {
-            assert_eq!(guarded.look_up("pi_1").await, not_yet);
+            assert_eq!(resilient.look_up("pi_1").await, not_yet);
         }
-        assert!(!watched.is_open());
+        assert!(!circuit.is_open());
     }
 }

@@ -5,17 +5,17 @@
 //!   twice.
 //! - Every answer contains the state of the intent, even a rejection: cancelling a captured payment
 //!   reports that it is captured.
-//! - [`Stripe`] is the adapter, [`GuardedGateway`] retries and guards it, and [`webhook`] verifies
-//!   the gateway's events.
+//! - [`Stripe`] is the adapter, [`ResilientGateway`] adds retries and a circuit breaker, and
+//!   [`webhook`] verifies the gateway's events.
 //!
 //! ```no_run
-//! use fairline_payment_gateway::{Charge, Gateway as _, GuardedGateway, PaymentId, Stripe};
+//! use fairline_payment_gateway::{Charge, Gateway as _, ResilientGateway, PaymentId, Stripe};
 //! use fairline_server::Secret;
 //! use uuid::Uuid;
 //!
 //! # async fn pay() -> Result<(), Box<dyn std::error::Error>> {
 //! let stripe = Stripe::new("https://api.stripe.com", Secret::new("sk_test_…"))?;
-//! let (gateway, _circuit) = GuardedGateway::new(stripe);
+//! let (gateway, _circuit) = ResilientGateway::new(stripe);
 //! let charge = Charge {
 //!     payment: PaymentId(Uuid::now_v7()),
 //!     order: Uuid::now_v7(),
@@ -38,7 +38,7 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-pub use circuit_breaker::{CircuitState, GuardedGateway};
+pub use circuit_breaker::{CircuitState, ResilientGateway};
 pub use stripe::{Step, Stripe, read};
 
 /// The id of a payment. An order may have several payments, of which at most one is captured.

@@ -13,7 +13,7 @@ use sqlx::{
 };
 
 use crate::{
-    session::Session,
+    session::SessionOwner,
     shared::{Shared, bounded, silent},
 };
 
@@ -38,7 +38,7 @@ enum State {
 /// A connection of a pool.
 pub struct PgConnection {
     raw: sqlx::PgConnection,
-    session: Session,
+    session: SessionOwner,
     state: State,
     /// Whether the caller has begun a transaction.
     within: bool,
@@ -55,7 +55,7 @@ impl std::fmt::Debug for PgConnection {
 }
 
 impl PgConnection {
-    pub(crate) fn new(raw: sqlx::PgConnection, session: Session, generation: u64, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(raw: sqlx::PgConnection, session: SessionOwner, generation: u64, shared: Arc<Shared>) -> Self {
         let now = Instant::now();
         Self { raw, session, state: State::Idle, within: false, generation, made: now, answered: now, shared }
     }
@@ -156,12 +156,12 @@ impl PgConnection {
         self.state = match &done {
             Ok(_) => then,
             Err(error) => match verdict(error) {
-                Verdict::Sound => then,
-                Verdict::Slow => {
+                ConnectionVerdict::Sound => then,
+                ConnectionVerdict::Slow => {
                     self.shared.suspect();
                     State::Broken
                 }
-                Verdict::Dead => {
+                ConnectionVerdict::Dead => {
                     self.shared.give_up(self.generation);
                     State::Broken
                 }
@@ -176,7 +176,7 @@ impl PgConnection {
 
 /// What an error means for its connection.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum ConnectionVerdict {
     /// The statement failed; the connection is usable.
     Sound,
     /// No answer in time: the connection or the server is slow or gone.
@@ -185,20 +185,20 @@ enum Verdict {
     Dead,
 }
 
-fn verdict(error: &Error) -> Verdict {
+fn verdict(error: &Error) -> ConnectionVerdict {
     match error {
         Error::Database(error) => match error.code().as_deref() {
             // Read-only: the server is not, or no longer, the primary.
-            Some("25006") => Verdict::Dead,
+            Some("25006") => ConnectionVerdict::Dead,
             // The session was ended: by an operator, by a server that stops, starts or crashed, or
             // because it idled in a transaction.
-            Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03") => Verdict::Dead,
-            Some(code) if code.starts_with("08") => Verdict::Dead,
-            _ => Verdict::Sound,
+            Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03") => ConnectionVerdict::Dead,
+            Some(code) if code.starts_with("08") => ConnectionVerdict::Dead,
+            _ => ConnectionVerdict::Sound,
         },
-        Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => Verdict::Slow,
-        Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => Verdict::Dead,
-        _ => Verdict::Sound,
+        Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => ConnectionVerdict::Slow,
+        Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => ConnectionVerdict::Dead,
+        _ => ConnectionVerdict::Sound,
     }
 }
 

@@ -23,14 +23,14 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(2);
 
 /// Ownership of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Session {
+pub(crate) enum SessionOwner {
     /// This connection's own: settings and prepared statements persist.
     Own,
     /// A pooler may give it to another client after each transaction.
     Shared,
 }
 
-impl Session {
+impl SessionOwner {
     pub(crate) fn is_shared(self) -> bool {
         self == Self::Shared
     }
@@ -58,7 +58,7 @@ const NOT_DURABLE: &str = "Postgres runs with `fsync = off`, so a sale would not
 const READ_ONLY: &str = "Postgres is read-only here: it is a standby, or `default_transaction_read_only` is on";
 
 /// Opens a connection and checks it.
-pub(crate) async fn establish(shared: &Shared) -> Result<(sqlx::PgConnection, Session), Error> {
+pub(crate) async fn establish(shared: &Shared) -> Result<(sqlx::PgConnection, SessionOwner), Error> {
     let pooler = *shared.pooler.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     if pooler != Pooler::Transaction {
         // Returned unchanged if the session is ours and accepts startup parameters.
@@ -68,7 +68,7 @@ pub(crate) async fn establish(shared: &Shared) -> Result<(sqlx::PgConnection, Se
                 let is_own = check(&mut raw, shared).await? == nonce;
                 if is_own {
                     found(shared, Pooler::None);
-                    return Ok((raw, Session::Own));
+                    return Ok((raw, SessionOwner::Own));
                 }
                 if pooler == Pooler::None {
                     return Err(unfit(
@@ -85,7 +85,7 @@ pub(crate) async fn establish(shared: &Shared) -> Result<(sqlx::PgConnection, Se
     let mut raw = sqlx::PgConnection::connect_with(&plain(shared)).await?;
     check(&mut raw, shared).await?;
     found(shared, Pooler::Transaction);
-    Ok((raw, Session::Shared))
+    Ok((raw, SessionOwner::Shared))
 }
 
 /// PgBouncer answers with 08P01 and names the parameter.

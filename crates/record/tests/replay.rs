@@ -181,19 +181,19 @@ impl Shop {
                 }
             }
             Step::Open => {}
-            Step::Lose(unheard) => self.lose(unheard),
+            Step::Lose(unpublished) => self.lose(unpublished),
         }
     }
 
-    fn lose(&mut self, unheard: u64) {
-        let heard_to = self.highest;
-        self.above = self.highest + unheard + 3;
+    fn lose(&mut self, unpublished: u64) {
+        let shown_to = self.highest;
+        self.above = self.highest + unpublished + 3;
         (self.epoch, self.highest) = (self.epoch + 1, self.above);
         self.recalled.clear();
         self.left.clear();
         self.away = self.known.clone();
         self.write(Event::Epoch { epoch: self.epoch, above: self.above });
-        let shown: Vec<_> = (heard_to + 1..=heard_to + unheard).collect();
+        let shown: Vec<_> = (shown_to + 1..=shown_to + unpublished).collect();
         if !shown.is_empty() {
             self.known.extend(&shown);
             self.away.extend(&shown);

@@ -33,7 +33,7 @@ use crate::{
     forgery_guard::ForgeryGuard,
     keys::Keys,
     prepared::PreparedResponse,
-    refusal_cache::{Known, RefusalCache},
+    refusal_cache::{CachedRefusal, RefusalCache},
 };
 
 /// The route of purchases, as metrics name it.
@@ -168,9 +168,9 @@ impl<O: Send + Sync> FastReject<O> {
                 (&self.invalid.1, self.invalid.0.response())
             }
             Some(seen) if seen.sale == sale => match refusal_cache.get(seen.admission) {
-                Known::Used(used) => (&self.used, used.response.response()),
-                Known::Expired => (&self.expired.1, self.expired.0.response()),
-                Known::Stale | Known::Nothing => return None,
+                CachedRefusal::Used(used) => (&self.used, used.response.response()),
+                CachedRefusal::Expired => (&self.expired.1, self.expired.0.response()),
+                CachedRefusal::Stale | CachedRefusal::Nothing => return None,
             },
             Some(_) => return None,
             None => {

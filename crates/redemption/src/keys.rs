@@ -67,12 +67,12 @@ struct Remembered {
 
 /// A key set, and a cache of the tokens that it verified, by signature. A new key set replaces
 /// both.
-struct Known {
+struct KeySetCache {
     keys: Jwks,
     seen: Mutex<GenerationalCache<String, Remembered, SEEN_MAX>>,
 }
 
-impl Known {
+impl KeySetCache {
     fn new(keys: Jwks) -> Self {
         Self { keys, seen: Mutex::default() }
     }
@@ -116,7 +116,7 @@ impl Known {
 /// The current keys, and the task that refreshes them.
 #[derive(Clone)]
 pub struct Keys {
-    current: watch::Receiver<Option<Known>>,
+    current: watch::Receiver<Option<KeySetCache>>,
     wanted: Arc<Notify>,
 }
 
@@ -146,7 +146,7 @@ impl Keys {
             None => Source::File(source.into()),
         };
         let first = match (fetch(&source).await, &source) {
-            (Ok(keys), _) => Some(Known::new(keys)),
+            (Ok(keys), _) => Some(KeySetCache::new(keys)),
             (Err(error), Source::File(path)) => {
                 return Err(StartError::new(format!("Can't read the keys in {}: {error}.", path.display())));
             }
@@ -197,7 +197,7 @@ impl Keys {
     }
 }
 
-async fn keep_fresh(source: &Source, keys: &watch::Sender<Option<Known>>, wanted: &Notify, shutdown: &Shutdown) {
+async fn keep_fresh(source: &Source, keys: &watch::Sender<Option<KeySetCache>>, wanted: &Notify, shutdown: &Shutdown) {
     loop {
         let pause = async {
             if keys.borrow().is_none() {
@@ -216,7 +216,7 @@ async fn keep_fresh(source: &Source, keys: &watch::Sender<Option<Known>>, wanted
             // The cache stays valid with the same keys.
             Ok(fetched) if keys.borrow().as_ref().is_some_and(|known| known.keys == fetched) => {}
             Ok(fetched) => {
-                if keys.send_replace(Some(Known::new(fetched))).is_none() {
+                if keys.send_replace(Some(KeySetCache::new(fetched))).is_none() {
                     info!("admission token keys loaded");
                 }
             }
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn a_cached_token_has_the_same_claims() {
         let key = SigningKey::generate();
-        let known = Known::new(Jwks::new(vec![Jwk::new(&key.verifying_key())]).expect("a key"));
+        let known = KeySetCache::new(Jwks::new(vec![Jwk::new(&key.verifying_key())]).expect("a key"));
         let token = key.mint(&claims(1, 100));
         let forged = SigningKey::generate().mint(&claims(1, 100));
         let genuine = Genuine { claims: claims(1, 100), kid: key.kid().to_owned() };

@@ -22,4 +22,4 @@ pub use fast_reject::{Checks, FastReject, FastRejectService, RateLimitChecked, R
 pub use forgery_guard::ForgeryGuard;
 pub use generational_cache::GenerationalCache;
 pub use keys::{Keys, NoClaims, Seen};
-pub use refusal_cache::{Known, RefusalCache, UsedToken};
+pub use refusal_cache::{CachedRefusal, RefusalCache, UsedToken};

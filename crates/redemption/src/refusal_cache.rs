@@ -33,7 +33,7 @@ enum Refusal<O> {
 }
 
 /// What the cache knows of a token.
-pub enum Known<O> {
+pub enum CachedRefusal<O> {
     /// It has expired.
     Expired,
     /// It was used for this order.
@@ -62,12 +62,12 @@ impl<O> Default for RefusalCache<O> {
 impl<O> RefusalCache<O> {
     /// The cached rejection of an admission.
     #[must_use]
-    pub fn get(&self, admission: Uuid) -> Known<O> {
+    pub fn get(&self, admission: Uuid) -> CachedRefusal<O> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&admission) {
-            Some(Refusal::Expired) => Known::Expired,
-            Some(Refusal::Used(used, at)) if at.elapsed() < ORDER_CACHED_FOR => Known::Used(used.clone()),
-            Some(Refusal::Used(..)) => Known::Stale,
-            None => Known::Nothing,
+            Some(Refusal::Expired) => CachedRefusal::Expired,
+            Some(Refusal::Used(used, at)) if at.elapsed() < ORDER_CACHED_FOR => CachedRefusal::Used(used.clone()),
+            Some(Refusal::Used(..)) => CachedRefusal::Stale,
+            None => CachedRefusal::Nothing,
         }
     }
 
@@ -94,13 +94,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_used_token_repeats_its_order_for_a_second() {
         let (cache, admission) = (RefusalCache::default(), Uuid::from_u128(1));
-        assert!(matches!(cache.get(admission), Known::Nothing));
+        assert!(matches!(cache.get(admission), CachedRefusal::Nothing));
         cache.used(admission, "order", Problem::unavailable("used"));
-        assert!(matches!(cache.get(admission), Known::Used(used) if used.order == "order"));
+        assert!(matches!(cache.get(admission), CachedRefusal::Used(used) if used.order == "order"));
         tokio::time::advance(ORDER_CACHED_FOR).await;
-        assert!(matches!(cache.get(admission), Known::Stale));
+        assert!(matches!(cache.get(admission), CachedRefusal::Stale));
         cache.expired(admission);
         tokio::time::advance(Duration::from_secs(3600)).await;
-        assert!(matches!(cache.get(admission), Known::Expired));
+        assert!(matches!(cache.get(admission), CachedRefusal::Expired));
     }
 }

@@ -16,10 +16,10 @@ pub enum OrderStatus {
     /// Paid for.
     Paid,
     /// The order expired; nothing was charged.
-    Lapsed,
+    Expired,
     /// All of the money was refunded, or is being refunded: the payment came too late and no unit
     /// was left, or the shop refunded it.
     Refunded,
-    /// It was given back before it was paid.
+    /// It was cancelled before it was paid.
     Cancelled,
 }

@@ -90,7 +90,7 @@ mod tests {
     use axum::{Router, routing::get};
 
     use super::*;
-    use crate::{Readiness, ServeLimits, plumbing_routes, serve};
+    use crate::{Readiness, ServeLimits, common_routes, serve};
 
     async fn one_that(ready: Result<(), String>) -> SocketAddr {
         let ready: Readiness = Arc::new(move || {
@@ -100,7 +100,7 @@ mod tests {
         let listener = TcpListener::bind("0.0.0.0:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let shutdown = Shutdown::new();
-        let router = plumbing_routes(Router::new().route("/", get(|| async { "in" })), ready, &shutdown);
+        let router = common_routes(Router::new().route("/", get(|| async { "in" })), ready, &shutdown);
         tokio::spawn(async move { serve(listener, router, ServeLimits::default(), &shutdown).await });
         address
     }

@@ -43,7 +43,7 @@ pub fn complete_document(document: &mut OpenApi) {
     document.servers.get_or_insert_with(|| vec![Server::new("/")]);
     document.components.get_or_insert_default().schemas.insert(PROBLEM.to_owned(), ProblemBody::schema());
     for (path, id, summary, answer) in PLUMBING {
-        document.paths.paths.insert(path.to_owned(), plumbing(id, summary, answer));
+        document.paths.paths.insert(path.to_owned(), common_route(id, summary, answer));
     }
     operations(document).for_each(|(_, operation)| complete(operation));
 }
@@ -68,7 +68,7 @@ pub fn list_problem(operation: &mut Operation, status: &str, description: &str) 
     operation.responses.responses.entry(status.to_owned()).or_insert_with(|| Response::new(description).into());
 }
 
-fn plumbing(id: &str, summary: &str, answer: &str) -> PathItem {
+fn common_route(id: &str, summary: &str, answer: &str) -> PathItem {
     let text = ContentBuilder::new().schema(Some(Object::with_type(Type::String))).build();
     let answer = Response::builder().description(answer).content("text/plain", text).build();
     let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).response("200", answer);

@@ -25,25 +25,25 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// One loop.
 #[derive(Debug)]
-struct Watched {
+struct SupervisedLoop {
     name: &'static str,
-    beat_at: Mutex<Instant>,
+    heartbeat_at: Mutex<Instant>,
     is_well: AtomicBool,
 }
 
 /// The loops of a process.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Watchdogs(Arc<Mutex<Vec<Arc<Watched>>>>);
+pub(crate) struct Watchdogs(Arc<Mutex<Vec<Arc<SupervisedLoop>>>>);
 
 tokio::task_local! {
-    static WATCHED: Arc<Watched>;
+    static SUPERVISED: Arc<SupervisedLoop>;
 }
 
-/// Reports progress of the calling loop. Does nothing outside of a watched loop.
-pub fn beat() {
-    let _ = WATCHED.try_with(|watched| {
-        *watched.beat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        watched.is_well.store(true, Ordering::Release);
+/// Reports progress of the calling loop. Does nothing outside of a supervised loop.
+pub fn report_alive() {
+    let _ = SUPERVISED.try_with(|supervised| {
+        *supervised.heartbeat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        supervised.is_well.store(true, Ordering::Release);
     });
 }
 
@@ -63,43 +63,47 @@ fn restarts(name: &'static str, why: &str) {
     error!(name, why, "loop failed; starting it again");
 }
 
-impl Watched {
-    fn beat_at(&self) -> Instant {
-        *self.beat_at.lock().unwrap_or_else(PoisonError::into_inner)
+impl SupervisedLoop {
+    fn heartbeat_at(&self) -> Instant {
+        *self.heartbeat_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Watchdogs {
     /// The name of a loop that is not well.
     pub(crate) fn unwell(&self) -> Option<&'static str> {
-        let watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.iter().find(|watched| !watched.is_well.load(Ordering::Acquire)).map(|watched| watched.name)
+        let supervised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        supervised
+            .iter()
+            .find(|supervised| !supervised.is_well.load(Ordering::Acquire))
+            .map(|supervised| supervised.name)
     }
 
-    fn watch(&self, name: &'static str) -> Arc<Watched> {
-        let watched = Arc::new(Watched { name, beat_at: Mutex::new(Instant::now()), is_well: AtomicBool::new(true) });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(watched.clone());
-        watched
+    fn supervise(&self, name: &'static str) -> Arc<SupervisedLoop> {
+        let supervised =
+            Arc::new(SupervisedLoop { name, heartbeat_at: Mutex::new(Instant::now()), is_well: AtomicBool::new(true) });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(supervised.clone());
+        supervised
     }
 }
 
 impl Shutdown {
-    /// Runs a loop until shutdown. It reports progress by [`Self::rounds`] or [`beat`]. If it does
-    /// not for `limit`, panics or ends, it is restarted. Shutdown waits for it, as for any
+    /// Runs a loop until shutdown. It reports progress by [`Self::rounds`] or [`report_alive`]. If
+    /// it does not for `limit`, panics or ends, it is restarted. Shutdown waits for it, as for any
     /// task.
     pub fn keep<F, L>(&self, name: &'static str, limit: Duration, start: F)
     where
         F: Fn(Shutdown) -> L + Send + 'static,
         L: Future<Output = ()> + Send + 'static,
     {
-        let (shutdown, watched) = (self.clone(), self.watchdogs().watch(name));
+        let (shutdown, supervised) = (self.clone(), self.watchdogs().supervise(name));
         self.spawn(async move {
             while !shutdown.is_triggered() {
-                *watched.beat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-                let running = WATCHED.scope(watched.clone(), start(shutdown.clone()));
+                *supervised.heartbeat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                let running = SUPERVISED.scope(supervised.clone(), start(shutdown.clone()));
                 let mut task = tokio::spawn(fairline_telemetry::carried(running));
                 let why = loop {
-                    let stands_still_at = watched.beat_at() + limit;
+                    let stands_still_at = supervised.heartbeat_at() + limit;
                     tokio::select! {
                         ended = &mut task => match ended {
                             Ok(()) => break "it ended".to_owned(),
@@ -112,7 +116,7 @@ impl Shutdown {
                                 let _ = task.await;
                                 return;
                             }
-                            if watched.beat_at().elapsed() >= limit {
+                            if supervised.heartbeat_at().elapsed() >= limit {
                                 task.abort();
                                 let _ = tokio::time::timeout(limit, &mut task).await;
                                 break format!("it stood still for {} s", limit.as_secs());
@@ -123,7 +127,7 @@ impl Shutdown {
                 if shutdown.is_triggered() {
                     return;
                 }
-                watched.is_well.store(false, Ordering::Release);
+                supervised.is_well.store(false, Ordering::Release);
                 restarts(name, &why);
                 sleep(AGAIN_AFTER).await;
             }
@@ -153,7 +157,7 @@ impl Rounds {
             _ = self.interval.tick() => {}
             () = self.shutdown.triggered() => return false,
         }
-        beat();
+        report_alive();
         true
     }
 }

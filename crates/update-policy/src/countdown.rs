@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use fairline_line::view::Place;
+use fairline_line::places::Place;
 
 /// Minimum interval between two places sent to a page, unless its turn or the sale changes.
 const BETWEEN_MS: u32 = 250;

@@ -65,12 +65,12 @@ const NINE_OF_TEN: f64 = 1.645;
 
 /// Events and the time in which they happened, with exponential decay.
 #[derive(Debug, Clone, Copy, Default)]
-struct Memory {
+struct DecayedCount {
     events: f64,
     time: f64,
 }
 
-impl Memory {
+impl DecayedCount {
     fn per_time(&self) -> f64 {
         if self.time > 0.0 { (self.events / self.time).max(0.0) } else { 0.0 }
     }
@@ -90,19 +90,20 @@ impl Memory {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Flow {
     /// Admissions, by seconds in which admissions were possible.
-    long: Memory,
-    short: Memory,
+    long: DecayedCount,
+    short: DecayedCount,
     /// Squared deviations of the short memory from the long one, beyond chance, by seconds.
-    unsteady: Memory,
+    unsteady: DecayedCount,
     /// Recalled shoppers, who are served before all others, by seconds of the long memory.
-    recalls: Memory,
+    recalls: DecayedCount,
     /// Departures, by person-seconds of waiting.
-    departures: Memory,
+    departures: DecayedCount,
     /// Units taken, less those released, over the long memory's time.
     taken: f64,
     /// Seconds in which admissions were possible and none was made.
     idle_s: f64,
-    /// Since the last beat: admissions, recalls, departures less returns in time, and units taken.
+    /// Since the last update: admissions, recalls, departures less returns in time, and units
+    /// taken.
     admitted: f64,
     recalled: f64,
     departed: f64,
@@ -196,9 +197,9 @@ impl Flow {
             (true, false) => seen,
         };
         let recalls_per_s = self.recalls.per_time();
-        let expected = Memory { events: UNSTEADY * UNSTEADY * SHORT_S, time: SHORT_S };
+        let expected = DecayedCount { events: UNSTEADY * UNSTEADY * SHORT_S, time: SHORT_S };
         let unsteady =
-            Memory { events: self.unsteady.events + expected.events, time: self.unsteady.time + expected.time };
+            DecayedCount { events: self.unsteady.events + expected.events, time: self.unsteady.time + expected.time };
         let units_per_admission = (self.taken.max(0.0) + UNITS_EXPECTED * UNITS_EXPECTED_WEIGHT)
             / (self.long.events.max(0.0) + UNITS_EXPECTED_WEIGHT);
         let short = self.short.per_time() * (1.0 + SHORTLY / (2.0 * self.short.events.max(0.5)).sqrt());

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use fairline_line::{change::Turn, ticket::Ordinal, view::Place};
+use fairline_line::{change::Turn, places::Place, ticket::Ordinal};
 use fairline_sale::{SaleCard, Status};
 
 use crate::{
@@ -90,32 +90,32 @@ const RATE_WRONG_WITHIN_S: f64 = 60.0;
 
 impl SentState {
     /// The next message, or `None` when the page is up to date.
-    pub fn next(&mut self, facts: &Inputs<'_>) -> Option<LineMessage> {
+    pub fn next(&mut self, inputs: &Inputs<'_>) -> Option<LineMessage> {
         if self.over {
             return None;
         }
-        if self.news != Some(facts.news) || self.should_send_remaining(facts) {
-            self.had_news |= self.news != Some(facts.news);
-            self.news = Some(facts.news);
-            self.remember_remaining(facts);
-            if facts.card.status != Status::Open {
-                self.stop(facts.now);
+        if self.news != Some(inputs.news) || self.should_send_remaining(inputs) {
+            self.had_news |= self.news != Some(inputs.news);
+            self.news = Some(inputs.news);
+            self.remember_remaining(inputs);
+            if inputs.card.status != Status::Open {
+                self.stop(inputs.now);
             }
             // The head of the record changes constantly and is not sent to pages.
-            let sale = SaleCard { record: None, ..SaleCard::clone(facts.card) };
+            let sale = SaleCard { record: None, ..SaleCard::clone(inputs.card) };
             return Some(LineMessage::Sale { sale: Box::new(sale) });
         }
-        if !facts.in_touch {
+        if !inputs.in_touch {
             let news = !self.out_of_touch;
             self.out_of_touch = true;
-            self.stop(facts.now);
+            self.stop(inputs.now);
             return news.then_some(LineMessage::Reconnecting { retry_after_ms: RETRY_AFTER_MS });
         }
-        if let Some(outcome) = outcome(facts.turn, facts.card.status) {
+        if let Some(outcome) = outcome(inputs.turn, inputs.card.status) {
             self.over = true;
             return Some(LineMessage::Over { outcome });
         }
-        if let Turn::Now(turn) = facts.turn {
+        if let Turn::Now(turn) = inputs.turn {
             let token_hash = hash(&turn.token);
             // Sent again after the line was unreachable, so that the page shows that it is
             // reachable again.
@@ -132,31 +132,31 @@ impl SentState {
                 quantity: turn.quantity,
             });
         }
-        if let Some(participants) = facts.in_draw {
-            return self.draw_message(facts, participants);
+        if let Some(participants) = inputs.in_draw {
+            return self.draw_message(inputs, participants);
         }
         if self.behind == IN_DRAW {
             (self.sent, self.behind) = (None, 0);
         }
-        self.place_message(facts, facts.place?)
+        self.place_message(inputs, inputs.place?)
     }
 
     /// Before the draw, tickets have no place: sends the number of participants.
-    fn draw_message(&mut self, facts: &Inputs<'_>, participants: u64) -> Option<LineMessage> {
+    fn draw_message(&mut self, inputs: &Inputs<'_>, participants: u64) -> Option<LineMessage> {
         // A departed ticket does not take part.
-        facts.place?;
+        inputs.place?;
         if let Some(sent) = self.sent.as_ref().filter(|_| self.behind == IN_DRAW && !self.out_of_touch) {
             // Exact for a small number, whose participants can count each other; within one per
             // cent for a crowd.
-            let differs = u64::from(sent.shown(facts.now)).abs_diff(participants) > participants / 100;
-            if !differs || sent.age_ms(facts.now) < IN_DRAW_EVERY_MS {
+            let differs = u64::from(sent.shown(inputs.now)).abs_diff(participants) > participants / 100;
+            if !differs || sent.age_ms(inputs.now) < IN_DRAW_EVERY_MS {
                 return None;
             }
         }
         let all = Place { ahead: participants, recalled: 0, behind: 0 };
-        self.sent = Some(Countdown::new(None, facts.now, all, 0.0));
+        self.sent = Some(Countdown::new(None, inputs.now, all, 0.0));
         (self.behind, self.token_hash, self.out_of_touch) = (IN_DRAW, 0, false);
-        Some(LineMessage::Draw { ordinal: facts.ordinal, participants })
+        Some(LineMessage::Draw { ordinal: inputs.ordinal, participants })
     }
 
     /// Whether the last message has been sent.
@@ -181,48 +181,48 @@ impl SentState {
         }
     }
 
-    fn remember_remaining(&mut self, facts: &Inputs<'_>) {
-        (self.remaining, self.remaining_at_ms) = (facts.card.remaining, milliseconds(facts.now));
+    fn remember_remaining(&mut self, inputs: &Inputs<'_>) {
+        (self.remaining, self.remaining_at_ms) = (inputs.card.remaining, milliseconds(inputs.now));
     }
 
-    fn should_send_remaining(&self, facts: &Inputs<'_>) -> bool {
-        self.remaining.abs_diff(facts.card.remaining) > facts.card.total / REMAINING_PART
-            && milliseconds(facts.now).wrapping_sub(self.remaining_at_ms) >= REMAINING_EVERY_MS
+    fn should_send_remaining(&self, inputs: &Inputs<'_>) -> bool {
+        self.remaining.abs_diff(inputs.card.remaining) > inputs.card.total / REMAINING_PART
+            && milliseconds(inputs.now).wrapping_sub(self.remaining_at_ms) >= REMAINING_EVERY_MS
     }
 
-    fn place_message(&mut self, facts: &Inputs<'_>, place: Place) -> Option<LineMessage> {
-        let forecast = &facts.forecast;
+    fn place_message(&mut self, inputs: &Inputs<'_>, place: Place) -> Option<LineMessage> {
+        let forecast = &inputs.forecast;
         let outlook = forecast.outlook(place.ahead);
         let rate_per_s = forecast.places_per_s(place.ahead).map(|rate| (rate * 10_000.0).round() / 10_000.0);
         let beyond_stock = forecast.is_beyond_stock(place.ahead, self.beyond_stock);
         let had_news = std::mem::take(&mut self.had_news);
         let mut message = LineMessage::Place {
-            ordinal: facts.ordinal,
+            ordinal: inputs.ordinal,
             place: place.ahead,
             behind: place.behind,
             recalled: place.recalled,
             rate_per_s,
             wait: outlook.map(|outlook| outlook.wait()),
             beyond_stock,
-            remaining: facts.card.remaining,
+            remaining: inputs.card.remaining,
         };
         let mut counted_from = (place, rate_per_s);
         if let Some(sent) = &mut self.sent
             && !self.out_of_touch
         {
-            let age_ms = sent.age_ms(facts.now);
+            let age_ms = sent.age_ms(inputs.now);
             let drifts_per_s = (sent.rate_per_s() - rate_per_s.unwrap_or_default()).abs();
             let rate_differs = drifts_per_s * RATE_WRONG_WITHIN_S > tolerated(place.ahead);
-            match sent.wrong(facts.now, place) {
+            match sent.wrong(inputs.now, place) {
                 Some(Correction::Elsewhere) => {}
                 Some(Correction::Recalled { min }) => {
-                    let shown = u64::from(sent.shown(facts.now));
+                    let shown = u64::from(sent.shown(inputs.now));
                     counted_from = (Place { ahead: shown, recalled: u64::from(min), ..place }, None);
                     if let LineMessage::Place { place, recalled, rate_per_s, .. } = &mut message {
                         (*place, *recalled, *rate_per_s) = (shown, u64::from(min), None);
                     }
                 }
-                None if had_news && rate_differs && facts.card.status == Status::Open => {}
+                None if had_news && rate_differs && inputs.card.status == Status::Open => {}
                 None if beyond_stock != self.beyond_stock && age_ms >= BEYOND_STOCK_EVERY_MS => {}
                 None if !(beyond_stock && self.beyond_stock) && self.should_send_wait(outlook, age_ms) => {}
                 None if differs_tenfold(self.behind, place.behind) && age_ms >= BEHIND_EVERY_MS => {}
@@ -230,16 +230,16 @@ impl SentState {
             }
         }
         let (place, rate_per_s) = counted_from;
-        self.sent = Some(Countdown::new(self.sent.as_ref(), facts.now, place, rate_per_s.unwrap_or_default()));
+        self.sent = Some(Countdown::new(self.sent.as_ref(), inputs.now, place, rate_per_s.unwrap_or_default()));
         self.wait_s = outlook.map(|outlook| outlook.median_s);
         if self.first_wait.is_none() {
-            self.first_wait = outlook.map(|outlook| (milliseconds(facts.now), outlook));
+            self.first_wait = outlook.map(|outlook| (milliseconds(inputs.now), outlook));
         }
         self.behind = u32::try_from(place.behind).unwrap_or(u32::MAX).min(IN_DRAW - 1);
         self.beyond_stock = beyond_stock;
         self.token_hash = 0;
         self.out_of_touch = false;
-        self.remember_remaining(facts);
+        self.remember_remaining(inputs);
         Some(message)
     }
 
@@ -311,7 +311,7 @@ mod tests {
         Arc::new(SaleCard { total: 100, remaining: 60, status, ..SaleCard::example() })
     }
 
-    fn facts(card: &Arc<SaleCard>) -> Inputs<'_> {
+    fn inputs(card: &Arc<SaleCard>) -> Inputs<'_> {
         Inputs {
             ordinal: 7,
             card,
@@ -338,8 +338,8 @@ mod tests {
         Turn::Now(LiveTurn { token: "a.b.c".to_owned(), quantity: 1, claim_by: at, expires_at: at })
     }
 
-    fn all(state: &mut SentState, facts: &Inputs<'_>) -> Vec<&'static str> {
-        std::iter::from_fn(|| state.next(facts)).take(10).map(|message| message.kind()).collect()
+    fn all(state: &mut SentState, inputs: &Inputs<'_>) -> Vec<&'static str> {
+        std::iter::from_fn(|| state.next(inputs)).take(10).map(|message| message.kind()).collect()
     }
 
     #[test]
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn a_page_receives_every_change_once() {
         let (open, mut state) = (card(Status::Open), SentState::default());
-        let first = facts(&open);
+        let first = inputs(&open);
         assert_eq!(all(&mut state, &first), ["sale", "place"]);
         assert!(all(&mut state, &first).is_empty(), "nothing changed");
 
@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn before_a_draw_no_ticket_has_a_place() {
         let (open, mut state) = (card(Status::Scheduled), SentState::default());
-        let few = Inputs { in_draw: Some(4), ..facts(&open) };
+        let few = Inputs { in_draw: Some(4), ..inputs(&open) };
         assert_eq!(all(&mut state, &few), ["sale", "draw"]);
         assert_eq!(
             all(&mut state, &Inputs { in_draw: Some(5), now: s(1010.0), ..few }),
@@ -392,14 +392,14 @@ mod tests {
             "few are counted exactly"
         );
         let (open, mut state) = (card(Status::Scheduled), SentState::default());
-        let first = Inputs { in_draw: Some(300), ..facts(&open) };
+        let first = Inputs { in_draw: Some(300), ..inputs(&open) };
         assert_eq!(all(&mut state, &first), ["sale", "draw"]);
         let one_more = Inputs { in_draw: Some(301), now: s(1010.0), ..first.clone() };
         assert!(all(&mut state, &one_more).is_empty(), "one more of many is not sent");
         let many_more = Inputs { in_draw: Some(600), now: s(1001.0), ..first.clone() };
         assert!(all(&mut state, &many_more).is_empty(), "too early");
         assert_eq!(all(&mut state, &Inputs { now: s(1010.0), ..many_more }), ["draw"]);
-        let drawn = Inputs { now: s(1010.0), ..facts(&open) };
+        let drawn = Inputs { now: s(1010.0), ..inputs(&open) };
         assert_eq!(all(&mut state, &drawn), ["place"], "at once");
         assert!(all(&mut state, &drawn).is_empty());
         let departed = Inputs { place: None, ..first };
@@ -409,11 +409,11 @@ mod tests {
     #[test]
     fn changes_of_the_remaining_units_delay_no_place() {
         let (open, mut state) = (card(Status::Open), SentState::default());
-        all(&mut state, &Inputs { place: Some(at(100, 0)), ..facts(&open) });
+        all(&mut state, &Inputs { place: Some(at(100, 0)), ..inputs(&open) });
         for step in 1..40 {
             let card = Arc::new(SaleCard { remaining: 100 * (step % 2), ..SaleCard::clone(&open) });
             let place = Some(at(100 - 2 * u64::from(step), 0));
-            let moved = Inputs { card: &card, place, now: s(1000.0 + f64::from(step) * 61.0), ..facts(&open) };
+            let moved = Inputs { card: &card, place, now: s(1000.0 + f64::from(step) * 61.0), ..inputs(&open) };
             assert_eq!(all(&mut state, &moved).last(), Some(&"place"));
         }
     }
@@ -421,7 +421,7 @@ mod tests {
     #[test]
     fn an_unreachable_line_and_its_return_are_sent() {
         let (open, live) = (card(Status::Open), live());
-        for back in [facts(&open), Inputs { turn: &live, ..facts(&open) }] {
+        for back in [inputs(&open), Inputs { turn: &live, ..inputs(&open) }] {
             let mut state = SentState::default();
             all(&mut state, &back);
             let lost = Inputs { in_touch: false, ..back.clone() };

@@ -175,10 +175,10 @@ fn rush(fairline: &Path, folder: &Path, addresses: &Value, mode: &str, seed: u64
         crowd.wait()?;
         return Err(error);
     }
-    let said = crowd.wait_with_output()?.stdout;
-    let said = String::from_utf8_lossy(&said);
-    let report: Option<Value> = said.lines().last().and_then(|line| serde_json::from_str(line).ok());
-    let report = report.ok_or_else(|| io::Error::other(format!("the crowd left no report: {said}")))?;
+    let output = crowd.wait_with_output()?.stdout;
+    let output = String::from_utf8_lossy(&output);
+    let report: Option<Value> = output.lines().last().and_then(|line| serde_json::from_str(line).ok());
+    let report = report.ok_or_else(|| io::Error::other(format!("the crowd left no report: {output}")))?;
     if report["ok"] != json!(true) {
         let (broken, mismatches) = (&report["broken"], &report["mismatches"]);
         return Err(io::Error::other(format!("the crowd of {slug} was not content: {broken} {mismatches}")));

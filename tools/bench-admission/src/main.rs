@@ -121,8 +121,8 @@ fn line(name: &str, row: &runs::Row) -> String {
 }
 
 /// Equally spaced axis marks.
-fn marks(high: f64, steps: u32, says: impl Fn(f64) -> String) -> Vec<(f64, String)> {
-    (0..=steps).map(|step| high * f64::from(step) / f64::from(steps)).map(|value| (value, says(value))).collect()
+fn marks(high: f64, steps: u32, label: impl Fn(f64) -> String) -> Vec<(f64, String)> {
+    (0..=steps).map(|step| high * f64::from(step) / f64::from(steps)).map(|value| (value, label(value))).collect()
 }
 
 fn sold_plot(setting: &Setting) -> String {

@@ -71,12 +71,12 @@ pub(crate) struct Row {
 
 /// The policies, in the order of the table.
 pub(crate) const POLICIES: [&str; 12] = [
-    "yield, after like sales",
+    "yield, after prior sales",
     "yield, nothing known",
     "yield, chance doubles",
     "yield, chance halves",
-    "like sales, then doubles",
-    "like sales, then halves",
+    "prior sale, then doubles",
+    "prior sale, then halves",
     "guarantee: one per unit",
     "count rule, age-blind",
     "PID on the rate",

@@ -55,9 +55,9 @@ impl Baseline {
         let mut pgbench = Command::new(shop.postgres.program("pgbench"));
         pgbench.args(["--no-vacuum", "--protocol=prepared", "--jobs=1"]);
         pgbench.arg(format!("--client={}", size.baseline_clients)).arg(format!("--time={}", size.baseline.as_secs()));
-        let said = output(pgbench.arg("--file").arg(&file).arg(&shop.postgres_url))?;
-        let per_s = said.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-        per_s.ok_or_else(|| Failure::new(format!("pgbench does not say its rate: {said}")))
+        let printed = output(pgbench.arg("--file").arg(&file).arg(&shop.postgres_url))?;
+        let per_s = printed.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+        per_s.ok_or_else(|| Failure::new(format!("pgbench does not say its rate: {printed}")))
     }
 }
 
@@ -65,10 +65,10 @@ impl Baseline {
 pub(crate) fn fsync_us(shop: &Shop, seconds: u32, folder: &Path) -> Result<f64, Failure> {
     let mut command = Command::new(shop.postgres.program("pg_test_fsync"));
     command.arg("-s").arg(seconds.to_string()).arg("-f").arg(folder.join("fsync"));
-    let said = output(&mut command)?;
-    let line = said.lines().map(str::trim).find(|line| line.starts_with("fdatasync") && line.ends_with("usecs/op"));
+    let printed = output(&mut command)?;
+    let line = printed.lines().map(str::trim).find(|line| line.starts_with("fdatasync") && line.ends_with("usecs/op"));
     let us = line.and_then(|line| line.split_whitespace().rev().nth(1)?.parse().ok());
-    us.ok_or_else(|| Failure::new(format!("pg_test_fsync does not say how long it takes: {said}")))
+    us.ok_or_else(|| Failure::new(format!("pg_test_fsync does not say how long it takes: {printed}")))
 }
 
 fn output(command: &mut Command) -> Result<String, Failure> {

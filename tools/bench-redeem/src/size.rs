@@ -8,7 +8,7 @@ pub(crate) struct Size {
     /// Rounds, each of our services and the baselines in turn.
     pub(crate) rounds: usize,
     /// Shoppers per round who redeem by direct calls, and how many of them concurrently.
-    pub(crate) at_the_till: usize,
+    pub(crate) batched: usize,
     pub(crate) at_once: usize,
     /// Shoppers per round who redeem over HTTP.
     pub(crate) over_http: usize,
@@ -38,7 +38,7 @@ impl Size {
     pub(crate) fn full() -> Self {
         Self {
             rounds: 3,
-            at_the_till: 100_000,
+            batched: 100_000,
             at_once: 2_000,
             over_http: 20_000,
             asked: 3,
@@ -60,7 +60,7 @@ impl Size {
     pub(crate) fn smoke() -> Self {
         Self {
             rounds: 1,
-            at_the_till: 50,
+            batched: 50,
             at_once: 10,
             over_http: 50,
             asked: 3,

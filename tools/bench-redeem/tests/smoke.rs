@@ -14,17 +14,17 @@ fn every_scene_runs_and_nothing_is_lost() {
     let json = folder.path().join("bench/redeem.json");
     let run = Command::new(env!("CARGO_BIN_EXE_bench-redeem")).arg("--smoke").arg("--json").arg(&json).output();
     let run = run.expect("the program starts");
-    let said = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
-    let figures = fs::read_to_string(&json).unwrap_or_else(|error| panic!("no figures ({error}): {said}"));
+    let output = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
+    let figures = fs::read_to_string(&json).unwrap_or_else(|error| panic!("no figures ({error}): {output}"));
     let figures: Value = serde_json::from_str(&figures).expect("the figures are JSON");
     let figures = figures.as_object().expect("the figures are one object");
-    assert_eq!(figures.len(), 18, "{said}");
+    assert_eq!(figures.len(), 18, "{output}");
     for (key, figure) in figures {
-        assert!(figure.is_number(), "{key} is {figure}: {said}");
+        assert!(figure.is_number(), "{key} is {figure}: {output}");
     }
     for wrong in ["oversold", "lost_acks", "double_used"] {
-        assert_eq!(figures[wrong], 0.0, "{said}");
+        assert_eq!(figures[wrong], 0.0, "{output}");
     }
-    assert_eq!(figures["requests_failed"], 0.0, "{said}");
-    assert_eq!(figures["crashes"], 2.0, "{said}");
+    assert_eq!(figures["requests_failed"], 0.0, "{output}");
+    assert_eq!(figures["crashes"], 2.0, "{output}");
 }

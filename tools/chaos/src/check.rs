@@ -23,8 +23,8 @@ use self::{
     money::{charged_after_the_end, charges_without_order},
 };
 use crate::{
-    books::{Admission, Charge, Payment, Stock},
     fault::Fault,
+    ledger_reader::{Admission, Charge, Payment, Stock},
 };
 
 /// A connected shopper receives a message of the line within this time.
@@ -233,15 +233,15 @@ fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
     let cut_off = evidence.faults.iter().filter(|injected| cuts_off(&injected.fault)).map(|injected| injected.began_us);
     let disconnected = events.iter().filter(|event| matches!(event.what, Happening::Disconnected));
     let begins = cut_off.chain(disconnected.map(|event| event.at_us));
-    let hears = |event: &&&Event| {
+    let is_message = |event: &&&Event| {
         matches!(
             event.what,
-            Happening::Heard | Happening::Place { .. } | Happening::Turn { .. } | Happening::Over { .. }
+            Happening::Received | Happening::Place { .. } | Happening::Turn { .. } | Happening::Over { .. }
         )
     };
     begins
         .map(|from| {
-            let till = events.iter().filter(hears).map(|event| event.at_us).find(|at_us| *at_us > from);
+            let till = events.iter().filter(is_message).map(|event| event.at_us).find(|at_us| *at_us > from);
             (from, till.unwrap_or(i64::MAX))
         })
         .collect()
@@ -269,11 +269,11 @@ fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<
         });
         let Some(ordinal) = place else { continue };
         let ended = |event: &&&Event| matches!(event.what, Happening::Over { .. } | Happening::Ended { .. });
-        let waited_till_us = events.iter().find(ended).map_or(i64::MAX, |event| event.at_us);
-        let waited_till_us = first.get(&ordinal).map_or(waited_till_us, |at_us| waited_till_us.min(*at_us));
+        let waited_until_us = events.iter().find(ended).map_or(i64::MAX, |event| event.at_us);
+        let waited_until_us = first.get(&ordinal).map_or(waited_until_us, |at_us| waited_until_us.min(*at_us));
         let joined_us = events.first().map_or(0, |event| event.at_us);
         let absences = away(evidence, events);
-        if absences.iter().any(|&(from, till)| from < waited_till_us && till.min(waited_till_us) - from > GRACE_US) {
+        if absences.iter().any(|&(from, till)| from < waited_until_us && till.min(waited_until_us) - from > GRACE_US) {
             continue;
         }
         let is_excused = |at_us: i64| {
@@ -284,7 +284,7 @@ fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<
             })
         };
         let by = first.iter().filter(|&(other, at_us)| {
-            *other > ordinal && *at_us > joined_us && *at_us < waited_till_us && !is_excused(*at_us)
+            *other > ordinal && *at_us > joined_us && *at_us < waited_until_us && !is_excused(*at_us)
         });
         if let Some((other, at_us)) = by.min_by_key(|(_, at_us)| **at_us) {
             let at_s = *at_us as f64 / 1e6;

@@ -9,9 +9,9 @@
 //! Faults are injected from outside: by signals, process limits, the clock, and the proxies of all
 //! links. The services are unmodified.
 
-pub mod books;
 pub mod check;
 pub mod fault;
+pub mod ledger_reader;
 pub mod plan;
 pub mod report;
 pub mod run;

@@ -20,9 +20,9 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    books::{self, Books, Charge, Stock, now_us},
     check::{Evidence, Injected, Quiet, Violation, check},
     fault::{self, Begun, Fault},
+    ledger_reader::{self, Charge, LedgerReader, Stock, now_us},
     plan::{Plan, Planned},
     topology::Topology,
     watch::Watch,
@@ -84,7 +84,7 @@ pub enum RunError {
     Rush(#[from] RushError),
     /// The database could not be read in the end.
     #[error("could not read the database: {0}")]
-    Books(#[from] sqlx::Error),
+    Ledger(#[from] sqlx::Error),
     /// A file could not be written.
     #[error("could not keep the evidence: {0}")]
     Io(#[from] std::io::Error),
@@ -107,7 +107,7 @@ pub struct Recovery {
     /// Whether servers had to agree on a new primary.
     pub is_fail_over: bool,
     /// From the end of the last fault (for fail-overs, from their beginning) until a ticket was
-    /// admitted anew and a shopper heard of the line; none, if no shopper waited.
+    /// admitted anew and a shopper received a message; none, if no shopper waited.
     pub flows_after_s: Option<f64>,
     /// Until every service said that it is ready.
     pub ready_after_s: f64,
@@ -154,7 +154,7 @@ pub struct Outcome {
 
 struct Running<'a> {
     shop: Shop<Topology>,
-    books: Books,
+    ledger: LedgerReader,
     watch: Watch,
     plan: &'a Plan,
     faults: Vec<Injected>,
@@ -192,15 +192,15 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, Ru
     let sale = Uuid::parse_str(&shop.sale).unwrap_or_default();
     let history = folder.join("history.jsonl");
     let settings = settings(&shop, plan.seed, scale, &history);
-    let books = Books::open(shop.postgres_url(), sale)?;
+    let ledger = LedgerReader::open(shop.postgres_url(), sale)?;
     let stock = Arc::<Mutex<Vec<(i64, Stock)>>>::default();
     let mut samples = JoinSet::new();
-    samples.spawn(Books::sample(shop.postgres_url().to_owned(), sale, stock.clone()));
+    samples.spawn(LedgerReader::sample(shop.postgres_url().to_owned(), sale, stock.clone()));
     let profile = settings.profile();
     let rush = tokio::spawn(async move { send_crowd(&settings).await });
     let mut running = Running {
         shop,
-        books,
+        ledger,
         watch: Watch::of(&history),
         plan,
         faults: Vec::new(),
@@ -214,7 +214,7 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, Ru
     running.carry_out().await?;
     if let Some(sabotage) = scale.sabotage {
         running.shop.until_sold(5).await;
-        running.books.sabotage(sabotage).await?;
+        running.ledger.sabotage(sabotage).await?;
     }
     let report = running.end(rush).await?;
     running.judge(report, &profile, &history).await
@@ -354,7 +354,7 @@ impl Running<'_> {
         let faults: Vec<String> = round.iter().map(|planned| planned.fault.to_string()).collect();
         let waiting = self.watch.waiting();
         if flows_us.is_none() && waiting > 0 {
-            let stock = self.books.stock().await;
+            let stock = self.ledger.stock().await;
             let limit_s = RECOVERS_WITHIN.as_secs();
             let what = format!("no admission within {limit_s} s after {faults:?}: {waiting} wait, stock {stock:?}");
             self.violations.push(Violation { promise: 9, what });
@@ -370,10 +370,10 @@ impl Running<'_> {
     /// When a ticket was first admitted after a moment, and a shopper received a message of the
     /// line. While no unit is free, no admission is due.
     async fn flows_after(&mut self, moment_us: i64) -> Option<i64> {
-        let heard_us = self.watch.heard_after(moment_us)?;
-        match self.books.admitted_after(moment_us).await.ok()? {
-            Some(admitted_us) => Some(admitted_us.max(heard_us)),
-            None => (self.books.stock().await.ok()?.free() == 0).then_some(heard_us),
+        let message_us = self.watch.message_after(moment_us)?;
+        match self.ledger.admitted_after(moment_us).await.ok()? {
+            Some(admitted_us) => Some(admitted_us.max(message_us)),
+            None => (self.ledger.stock().await.ok()?.free() == 0).then_some(message_us),
         }
     }
 
@@ -408,7 +408,7 @@ impl Running<'_> {
 
     async fn keep_charges(&mut self) {
         if let Ok(answer) = self.shop.ask_gateway("/sandbox/charges").await {
-            self.charges.extend(books::charges(&answer, now_us()));
+            self.charges.extend(ledger_reader::charges(&answer, now_us()));
         }
     }
 
@@ -444,8 +444,8 @@ impl Running<'_> {
             report: &report,
             events: self.watch.events(),
             faults: &self.faults,
-            admissions: &self.books.admissions().await?,
-            payments: &self.books.payments().await?,
+            admissions: &self.ledger.admissions().await?,
+            payments: &self.ledger.payments().await?,
             charges: &self.charges,
             stock: &stock,
         };

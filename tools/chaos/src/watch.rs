@@ -91,16 +91,16 @@ impl Watch {
 
     /// When a shopper first received a message of the line after a moment.
     #[must_use]
-    pub fn heard_after(&self, moment_us: i64) -> Option<i64> {
+    pub fn message_after(&self, moment_us: i64) -> Option<i64> {
         let later = self.events.iter().rev().take_while(|event| event.at_us > moment_us - 1_000_000);
-        let heard = later.filter(|event| {
+        let messages = later.filter(|event| {
             let is_message = matches!(
                 event.what,
-                Happening::Place { .. } | Happening::Turn { .. } | Happening::Over { .. } | Happening::Heard
+                Happening::Place { .. } | Happening::Turn { .. } | Happening::Over { .. } | Happening::Received
             );
             is_message && event.at_us > moment_us
         });
-        heard.map(|event| event.at_us).min()
+        messages.map(|event| event.at_us).min()
     }
 }
 
@@ -117,6 +117,6 @@ mod tests {
             assert_eq!(watch.waiting(), usize::from(at_us == 5), "{what:?}");
             watch.take(Event { at_us, shopper: 3, what });
         }
-        assert_eq!((watch.admitted(), watch.heard_after(5), watch.heard_after(8)), (1, Some(8), None));
+        assert_eq!((watch.admitted(), watch.message_after(5), watch.message_after(8)), (1, Some(8), None));
     }
 }

@@ -54,10 +54,10 @@ static LANE_KEY: LazyLock<String> = LazyLock::new(|| InvitationKey::new(&[7; 32]
 
 fn ticket(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let said = Ticket::parse_unverified(text);
+    let claimed = Ticket::parse_unverified(text);
     if let Ok(ticket) = KEY.verify(SALE, text) {
         assert_eq!(KEY.sign(&ticket), text, "a ticket has one encoding");
-        assert_eq!(said, Some((ticket.ordinal, ticket.visitor)), "a genuine ticket says what it is");
+        assert_eq!(claimed, Some((ticket.ordinal, ticket.visitor)), "a genuine ticket says what it is");
     }
 }
 

@@ -41,8 +41,8 @@ impl Program {
     fn at(self, path: Option<PathBuf>) -> Result<Self, ServerError> {
         let Self { name, package, oldest, .. } = self;
         let path = path.ok_or(ServerError::Missing { program: name, package })?;
-        let said = output_of(Command::new(&path).arg("--version"), name)?;
-        let version = version_in(&String::from_utf8_lossy(&said.stdout));
+        let output = output_of(Command::new(&path).arg("--version"), name)?;
+        let version = version_in(&String::from_utf8_lossy(&output.stdout));
         if major(&version).is_none_or(|major| major < oldest) {
             return Err(ServerError::TooOld { program: name, found: version, needed: oldest });
         }
@@ -110,13 +110,13 @@ mod tests {
 
     #[test]
     fn versions_are_parsed_from_program_output() {
-        for (said, version) in [
+        for (output, version) in [
             ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=ae4d7c97\n", "7.0.15"),
             ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", "15.18"),
             ("postgres (PostgreSQL) 18beta2\n", "18beta2"),
             ("what?\n", "of an unknown version"),
         ] {
-            assert_eq!(version_in(said), version);
+            assert_eq!(version_in(output), version);
         }
     }
 

@@ -202,8 +202,8 @@ pub(crate) fn ask(port: u16, commands: &str) -> io::Result<String> {
 /// may have taken the port.
 pub(crate) fn answers(port: u16, id: u32) -> bool {
     ask(port, "INFO").is_ok_and(|answer| {
-        let says = |line: &str| answer.lines().any(|said| said == line);
+        let has_line = |line: &str| answer.lines().any(|candidate| candidate == line);
         // Sentinel has nothing to load.
-        says(&format!("process_id:{id}")) && !says("loading:1")
+        has_line(&format!("process_id:{id}")) && !has_line("loading:1")
     })
 }

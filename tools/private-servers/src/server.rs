@@ -120,8 +120,8 @@ impl Server {
         let process = self.process.insert(Process::start(command)?);
         let settled = until(READY_LIMIT, || process.has_ended() || is_ready(process.pid()));
         if process.has_ended() {
-            let said = fs::read_to_string(&log).unwrap_or_default();
-            let lines: Vec<_> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+            let output = fs::read_to_string(&log).unwrap_or_default();
+            let lines: Vec<_> = output.lines().filter(|line| !line.trim().is_empty()).collect();
             let reason = lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join(" ");
             return Err(ServerError::Stopped { server: self.name, reason, log });
         }

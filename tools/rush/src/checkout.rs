@@ -13,12 +13,12 @@ use crate::{
     clock::now_us,
     forge::{Forgery, out_of_a_real_one, out_of_nothing},
     history::Happening,
+    http::{Answer, NoAnswer, Target, request},
     messages::{Claims, Order, OrderStatus, Orders},
     plan::Behaviour,
     record::{Accepted, NOTES_MAX, Outcome, Paid, Redemption, Refusal},
     shopper::{Shopper, Step},
-    tally::Stage,
-    wire::{Answer, NoAnswer, Target, request},
+    stage_counts::Stage,
 };
 
 /// After this many declines a shopper stops paying and asks for the order's status.
@@ -43,7 +43,7 @@ enum Purchase {
 enum Payment {
     Stands(OrderStatus),
     Declined,
-    HoldLapsed,
+    HoldExpired,
     NoUnit,
     /// The result is unknown; the order's status will show it.
     Unanswered {
@@ -268,7 +268,7 @@ impl Shopper<'_> {
                     self.record.paid = Some(Paid { order: order.id, units: order.quantity });
                     return Step::Done(Outcome::Paid);
                 }
-                OrderStatus::Lapsed => return Step::Done(self.lapsed(&order)),
+                OrderStatus::Expired => return Step::Done(self.hold_expired(&order)),
                 OrderStatus::Refunded => return Step::Done(Outcome::Refunded),
                 OrderStatus::Cancelled => return Step::Done(Outcome::Cancelled),
                 OrderStatus::PaymentPending => self.watch(order.id, Some(WATCH_EVERY)).await,
@@ -279,9 +279,9 @@ impl Shopper<'_> {
                         self.record.no_unit = true;
                         self.watch(order.id, None).await
                     }
-                    Payment::HoldLapsed => {
-                        self.note(Happening::Order { order: order.id, status: OrderStatus::Lapsed.name() });
-                        return Step::Done(self.lapsed(&order));
+                    Payment::HoldExpired => {
+                        self.note(Happening::Order { order: order.id, status: OrderStatus::Expired.name() });
+                        return Step::Done(self.hold_expired(&order));
                     }
                     Payment::Unanswered { retry_after } => self.watch(order.id, retry_after).await,
                     Payment::Declined => {
@@ -294,9 +294,9 @@ impl Shopper<'_> {
         }
     }
 
-    fn lapsed(&mut self, order: &Order) -> Outcome {
-        self.record.lapsed_early |= OffsetDateTime::now_utc() < order.hold_expires_at;
-        Outcome::Lapsed
+    fn hold_expired(&mut self, order: &Order) -> Outcome {
+        self.record.expired_early |= OffsetDateTime::now_utc() < order.hold_expires_at;
+        Outcome::HoldExpired
     }
 
     async fn send_payment(&mut self, order: Uuid, method: &str) -> Payment {
@@ -314,7 +314,7 @@ impl Shopper<'_> {
         match (answer.status, answer.read::<Order>()) {
             (StatusCode::OK | StatusCode::ACCEPTED, Some(order)) => Payment::Stands(order.status),
             (StatusCode::PAYMENT_REQUIRED, _) => Payment::Declined,
-            (StatusCode::CONFLICT, _) if slug == "hold-lapsed" => Payment::HoldLapsed,
+            (StatusCode::CONFLICT, _) if slug == "hold-expired" => Payment::HoldExpired,
             (StatusCode::CONFLICT, _) if slug == "no-unit-now" => Payment::NoUnit,
             // A payment of this order is in progress.
             (StatusCode::CONFLICT, _) => Payment::Unanswered { retry_after: answer.retry_after() },

@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use crate::{
     history::{EVENTS_BUFFERED, Event, History},
+    http::Target,
     plan::Profile,
-    tally::Tally,
-    wire::Target,
+    stage_counts::StageCounts,
 };
 
 /// The job of one process.
@@ -61,7 +61,7 @@ impl Job {
 #[derive(Debug)]
 pub(crate) struct Crowd {
     pub(crate) job: Job,
-    pub(crate) tally: Tally,
+    pub(crate) stage_counts: StageCounts,
     pub(crate) found_cookies: FoundCookies,
     pub(crate) history: History,
 }
@@ -71,8 +71,8 @@ impl Crowd {
     pub(crate) fn new(job: Job) -> (Arc<Crowd>, mpsc::Receiver<Event>) {
         let (sender, events) = mpsc::channel(EVENTS_BUFFERED);
         let history = if job.has_history { History::to(sender) } else { History::default() };
-        let (tally, found_cookies) = (Tally::new(job.shoppers), FoundCookies::default());
-        (Arc::new(Crowd { tally, found_cookies, job, history }), events)
+        let (stage_counts, found_cookies) = (StageCounts::new(job.shoppers), FoundCookies::default());
+        (Arc::new(Crowd { stage_counts, found_cookies, job, history }), events)
     }
 }
 

@@ -49,7 +49,7 @@ pub enum Happening {
     /// The connection ended, or the shopper closed it.
     Disconnected,
     /// A message that changes nothing on the page.
-    Heard,
+    Received,
     /// A place.
     Place {
         /// The ticket's ordinal.
@@ -110,7 +110,7 @@ pub enum Happening {
 
 impl Happening {
     fn is_repetition(&self, of: &Happening) -> bool {
-        matches!(self, Happening::Heard | Happening::Place { .. }) && self == of
+        matches!(self, Happening::Received | Happening::Place { .. }) && self == of
     }
 }
 

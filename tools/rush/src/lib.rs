@@ -12,28 +12,28 @@
 //! documentation. The one exception is the replay of a sale's record, which is the code that anyone
 //! would verify it with.
 
-mod again;
 mod audit;
 mod checkout;
 mod clock;
-mod count;
 mod crowd;
 mod database;
 mod forge;
 mod history;
+mod http;
 mod ledger;
+mod limit_attempt;
 mod line;
 mod messages;
 mod plan;
 mod processes;
+mod progress_line;
 mod record;
 mod report;
 mod settings;
 mod shopper;
-mod show;
-mod tally;
+mod stage_counts;
+mod statistics;
 mod visit;
-mod wire;
 mod withdraw;
 
 use std::{process::ExitCode, time::Duration};
@@ -44,21 +44,21 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 pub use audit::replay;
-pub use count::counted;
 pub use history::{Event, Happening};
+pub use http::{Target, TargetError};
 pub use plan::{Behaviour, Choice, Dice, Payment, Plan, Profile, Shares, SharesError, Transport};
 pub use report::{DatabaseCount, Report};
 pub use settings::Settings;
-pub use wire::{Target, TargetError};
+pub use statistics::counted;
 
 use clock::now_us;
 use crowd::{Guests, Job};
 use database::Database;
 use history::HistoryFile;
+use http::{Client, request};
 use messages::{ActiveSales, AdminSale, SaleCard};
+use progress_line::ProgressLine;
 use report::Evidence;
-use show::Screen;
-use wire::{Caller, request};
 
 /// Timeout for the services to become available.
 const FIND_SALE_WITHIN: Duration = Duration::from_secs(10);
@@ -117,22 +117,22 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
         None => None,
     };
     let seed = settings.seed.unwrap_or_else(|| Dice::new(now_us().cast_unsigned(), 0).below(1 << 32));
-    let screen = Screen::new(Instant::now(), settings.quiet);
+    let progress = ProgressLine::new(Instant::now(), settings.quiet);
     let shoppers = counted(settings.shoppers, "shopper", "shoppers");
-    screen.say(&format!("{shoppers} for {} ({}), seed {seed}", card.name, counted(card.total, "unit", "units")));
+    progress.print(&format!("{shoppers} for {} ({}), seed {seed}", card.name, counted(card.total, "unit", "units")));
     let started = Instant::now();
     let guests = guests(settings).await?;
     let lane = guests.as_ref().map(|guests| guests.lane);
     let history = settings.history.as_deref().map(HistoryFile::create).transpose();
     let history = history.map_err(|error| RushError::History(error.to_string()))?;
     let job = job(settings, &card, guests, seed);
-    let (records, lost) = processes::send(job, settings.processes(), history, |now| screen.show(now)).await?;
+    let (records, lost) = processes::send(job, settings.processes(), history, |now| progress.show(now)).await?;
     let elapsed_s = started.elapsed().as_secs_f64();
-    screen.end();
+    progress.end();
 
     let ledger = match &database {
         Some(database) => {
-            screen.say("comparing with the database");
+            progress.print("comparing with the database");
             let ledger = database.settled_ledger(card.id, Duration::from_secs(settings.settle_s)).await;
             ledger.map(Some).map_err(|error| error.to_string())
         }
@@ -211,7 +211,7 @@ async fn query_sale(settings: &Settings) -> Result<SaleCard, String> {
     let waiting_room = &settings.waiting_rooms[0];
     let get = async |path: &str| {
         let request = request(waiting_room, Method::GET, path, &[], None);
-        Caller::new(0).call(waiting_room, request).await.map_err(|error| format!("{waiting_room}: {error}"))
+        Client::new(0).call(waiting_room, request).await.map_err(|error| format!("{waiting_room}: {error}"))
     };
     if let Some(id) = settings.sale.as_deref().and_then(|sale| Uuid::parse_str(sale).ok()) {
         let answer = get(&format!("/api/flash-sales/{id}/status")).await?;
@@ -273,7 +273,7 @@ async fn ask_admin(
     loop {
         let path = format!("/api/admin/sales/{sale}");
         let request = request(admin, Method::GET, &path, &[(header::AUTHORIZATION, bearer.as_str())], None);
-        let shown = match Caller::new(0).call(admin, request).await {
+        let shown = match Client::new(0).call(admin, request).await {
             Ok(answer) if answer.status == StatusCode::OK => {
                 answer.read::<AdminSale>().ok_or_else(|| "its answer is not a sale".to_owned())
             }

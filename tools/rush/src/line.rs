@@ -23,9 +23,9 @@ use tokio_tungstenite::{
 use uuid::Uuid;
 
 use crate::{
+    http::{Answer, Client, NoAnswer, Target, request, retry_after, set_cookies},
     messages::{LineMessage, Snapshot, message},
     plan::Transport,
-    wire::{Answer, Caller, NoAnswer, Target, request, retry_after, set_cookies},
 };
 
 /// A shopper closes a connection that is silent for longer, as the page does: servers send a
@@ -64,7 +64,7 @@ pub(crate) struct Entered {
 /// The line and the credentials of a shopper.
 #[derive(Debug, Clone)]
 pub(crate) struct Entrance {
-    pub(crate) caller: Caller,
+    pub(crate) caller: Client,
     pub(crate) waiting_room: Target,
     /// The sale's own line, or a lane.
     pub(crate) line: Uuid,
@@ -110,7 +110,7 @@ pub(crate) struct Events {
 /// JSON snapshots, at the interval that the server recommends.
 pub(crate) struct Polls {
     entrance: Entrance,
-    unheard: VecDeque<Result<LineMessage, Lost>>,
+    pending: VecDeque<Result<LineMessage, Lost>>,
     next_poll: Instant,
 }
 
@@ -174,7 +174,7 @@ impl Line {
     }
 
     async fn enter_by_polls(entrance: Entrance) -> Result<Entered, Lost> {
-        let mut polls = Polls { entrance, unheard: VecDeque::new(), next_poll: Instant::now() };
+        let mut polls = Polls { entrance, pending: VecDeque::new(), next_poll: Instant::now() };
         let cookies = polls.poll().await?;
         polls.entrance = with_cookies(polls.entrance, &cookies);
         Ok(Entered { line: Line::Polls(polls), cookies })
@@ -187,7 +187,7 @@ impl Line {
                 let gone = Lost::Gone { retry_after: None };
                 let frame = timeout(SILENT_FOR_AT_MOST, socket.next()).await.map_err(|_| gone.clone())?;
                 match frame.ok_or_else(|| gone.clone())?.map_err(|_| gone)? {
-                    Message::Text(text) => return heard(&text),
+                    Message::Text(text) => return parse_message(&text),
                     Message::Close(frame) => return Err(closed(frame.map(|frame| frame.code))),
                     Message::Binary(_) => return Err(unexpected("a binary frame")),
                     Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
@@ -195,7 +195,7 @@ impl Line {
             },
             Line::Events(events) => events.next().await,
             Line::Polls(polls) => loop {
-                if let Some(message) = polls.unheard.pop_front() {
+                if let Some(message) = polls.pending.pop_front() {
                     return message;
                 }
                 sleep_until(polls.next_poll).await;
@@ -236,7 +236,7 @@ impl Events {
         loop {
             while let Some(event) = self.take_event() {
                 if let Some(data) = event_data(&event) {
-                    return heard(&data);
+                    return parse_message(&data);
                 }
             }
             if self.unread.len() > MESSAGE_BYTES_MAX {
@@ -267,7 +267,7 @@ impl Polls {
         }
         let snapshot: Snapshot = answer.read().ok_or_else(|| unexpected("a malformed snapshot"))?;
         self.next_poll = Instant::now() + Duration::from_millis(snapshot.poll_after_ms.clamp(100, 60_000));
-        self.unheard.extend(snapshot.messages.iter().map(|message| heard(&message.to_string())));
+        self.pending.extend(snapshot.messages.iter().map(|message| parse_message(&message.to_string())));
         Ok(cookies(&answer.headers))
     }
 }
@@ -279,7 +279,7 @@ fn event_data(event: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-fn heard(text: &str) -> Result<LineMessage, Lost> {
+fn parse_message(text: &str) -> Result<LineMessage, Lost> {
     message(text)
         .map_err(|error| unexpected(&format!("message {}: {error}", text.chars().take(80).collect::<String>())))
 }

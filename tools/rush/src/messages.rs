@@ -103,7 +103,7 @@ pub(crate) enum OrderStatus {
     Held,
     PaymentPending,
     Paid,
-    Lapsed,
+    Expired,
     Refunded,
     Cancelled,
 }

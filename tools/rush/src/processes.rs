@@ -16,12 +16,12 @@ use tokio::{
 
 use crate::{
     RushError,
-    count::counted,
     crowd::{Crowd, Job},
     history::{EVENTS_BUFFERED, Event, HistoryFile},
     record::Record,
     shopper,
-    tally::Progress,
+    stage_counts::Progress,
+    statistics::counted,
 };
 
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -92,14 +92,14 @@ async fn send_from_here(
                 None => break,
             },
             _ = happened.recv_many(&mut events, EVENTS_AT_ONCE), if history.is_some() => write(&mut history, &mut events)?,
-            _ = seconds.tick() => show(crowd.tally.progress()),
+            _ = seconds.tick() => show(crowd.stage_counts.progress()),
         }
     }
     while let Ok(event) = happened.try_recv() {
         events.push(event);
     }
     write(&mut history, &mut events)?;
-    show(crowd.tally.progress());
+    show(crowd.stage_counts.progress());
     Ok((all, crowd.history.lost()))
 }
 
@@ -225,7 +225,7 @@ pub(crate) async fn carry_part() -> Result<(), RushError> {
     let mut seconds = interval(PROGRESS_EVERY);
     let mut ignored = [0; 64];
     loop {
-        let said = tokio::select! {
+        let message = tokio::select! {
             record = records.recv() => match record {
                 Some(record) => FromPart::Record(Box::new(record)),
                 None => break,
@@ -233,26 +233,26 @@ pub(crate) async fn carry_part() -> Result<(), RushError> {
             _ = happened.recv_many(&mut events, EVENTS_AT_ONCE), if crowd.job.has_history => {
                 FromPart::Events(std::mem::take(&mut events))
             }
-            _ = seconds.tick() => FromPart::Progress(crowd.tally.progress()),
+            _ = seconds.tick() => FromPart::Progress(crowd.stage_counts.progress()),
             read = stdin.read(&mut ignored) => match read {
                 // The parent needs no more, or has ended.
                 Ok(0) | Err(_) => break,
                 Ok(_) => continue,
             },
         };
-        say(&mut stdout, &said).await.map_err(failed)?;
+        write_message(&mut stdout, &message).await.map_err(failed)?;
     }
     while let Ok(event) = happened.try_recv() {
         events.push(event);
     }
     for last in [FromPart::Events(events), FromPart::Lost(crowd.history.lost())] {
-        say(&mut stdout, &last).await.map_err(failed)?;
+        write_message(&mut stdout, &last).await.map_err(failed)?;
     }
-    say(&mut stdout, &FromPart::Progress(crowd.tally.progress())).await.map_err(failed)
+    write_message(&mut stdout, &FromPart::Progress(crowd.stage_counts.progress())).await.map_err(failed)
 }
 
-async fn say(stdout: &mut tokio::io::Stdout, said: &FromPart) -> std::io::Result<()> {
-    let line = serde_json::to_string(said).expect("records have no map with keys other than text");
+async fn write_message(stdout: &mut tokio::io::Stdout, message: &FromPart) -> std::io::Result<()> {
+    let line = serde_json::to_string(message).expect("records have no map with keys other than text");
     stdout.write_all(format!("{line}\n").as_bytes()).await?;
     stdout.flush().await
 }

@@ -35,8 +35,8 @@ pub(crate) struct Record {
     pub(crate) redemption: Option<Redemption>,
     /// Rejections of its own, real token.
     pub(crate) refusals: Vec<Refusal>,
-    /// Whether the hold was reported lapsed before its time.
-    pub(crate) lapsed_early: bool,
+    /// Whether the hold was reported expired before its time.
+    pub(crate) expired_early: bool,
     /// Whether it wanted to pay, and every unit was sold or being paid for.
     pub(crate) no_unit: bool,
     /// Forgeries that checkout answered in any way.
@@ -82,7 +82,7 @@ impl Record {
             accepted: Vec::new(),
             redemption: None,
             refusals: Vec::new(),
-            lapsed_early: false,
+            expired_early: false,
             no_unit: false,
             forged_tried: 0,
             forged_accepted: Vec::new(),
@@ -166,8 +166,8 @@ pub(crate) enum Outcome {
     Closed,
     /// The turn was claimed, and the token expired.
     Expired,
-    /// The hold lapsed before it was paid.
-    Lapsed,
+    /// The hold expired before it was paid.
+    HoldExpired,
     /// Paid, but too late; refunded.
     Refunded,
     /// Cancelled its order.

@@ -14,8 +14,8 @@ use fairline_record::verify::{Fault, Verdict};
 use fairline_sale::{LineOrder, SaleMode};
 use serde::Serialize;
 
-use self::{database::what_the_database_says, shoppers::what_shoppers_saw};
-use crate::{count::counted, ledger::Ledger, messages::AdminSale, record::Record};
+use self::{database::compare_with_database, shoppers::what_shoppers_saw};
+use crate::{ledger::Ledger, messages::AdminSale, record::Record, statistics::counted};
 
 /// Maximum sentences of one kind in a report.
 const SENTENCES_MAX: usize = 20;
@@ -102,8 +102,8 @@ pub struct Report {
     pub closed: u64,
     /// Shoppers whose token expired.
     pub expired: u64,
-    /// Shoppers whose hold lapsed.
-    pub lapsed: u64,
+    /// Shoppers whose hold expired.
+    pub hold_expired: u64,
     /// Shoppers who got a refund.
     pub refunded: u64,
     /// Shoppers who cancelled their orders.
@@ -184,7 +184,7 @@ impl Report {
     pub(crate) fn of(evidence: &Evidence<'_>) -> Report {
         let mut report = what_shoppers_saw(evidence);
         match &evidence.ledger {
-            Ok(Some(ledger)) => what_the_database_says(&mut report, evidence, ledger),
+            Ok(Some(ledger)) => compare_with_database(&mut report, evidence, ledger),
             Ok(None) => {}
             Err(error) => report.mismatches.push(format!("the database could not be read: {error}")),
         }
@@ -278,7 +278,7 @@ fn shorten(sentences: &mut Vec<String>) {
     }
 }
 
-fn tally<T: Ord + Clone>(items: impl Iterator<Item = impl std::ops::Deref<Target = T>>) -> BTreeMap<T, u64> {
+fn count_each<T: Ord + Clone>(items: impl Iterator<Item = impl std::ops::Deref<Target = T>>) -> BTreeMap<T, u64> {
     let mut counts = BTreeMap::new();
     for item in items {
         *counts.entry(item.clone()).or_default() += 1;

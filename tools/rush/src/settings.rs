@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use fairline_server::Secret;
 
 use crate::{
+    http::Target,
     plan::{Behaviour, Payment, Profile, Shares, Transport},
-    wire::Target,
 };
 
 /// Shoppers per process; each has a socket, and a process may open 20,000 files.

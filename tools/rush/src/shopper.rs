@@ -13,12 +13,12 @@ use crate::{
     clock::now_us,
     crowd::Crowd,
     history::{Diary, Happening},
+    http::{Client, request},
     line::{Entered, Entrance, Line, Lost},
     messages::{Claims, LineMessage, Over, SaleCard, SaleStatus, claims},
     plan::{Behaviour, Plan},
     record::{NOTES_MAX, Outcome, Record, Turn},
-    tally::Stage,
-    wire::{Caller, request},
+    stage_counts::Stage,
 };
 
 /// What follows the end of a connection.
@@ -35,7 +35,7 @@ pub(crate) enum Step {
 pub(crate) struct Shopper<'a> {
     pub(crate) crowd: &'a Crowd,
     pub(crate) plan: Plan,
-    pub(crate) caller: Caller,
+    pub(crate) caller: Client,
     pub(crate) record: Record,
     pub(crate) backoff: Backoff,
     /// Like a page, a shopper pauses for at most twice the announced time to reconnect.
@@ -58,7 +58,7 @@ pub(crate) struct Shopper<'a> {
 impl<'a> Shopper<'a> {
     pub(crate) fn new(crowd: &'a Crowd, plan: Plan) -> Shopper<'a> {
         Shopper {
-            caller: Caller::new(plan.index),
+            caller: Client::new(plan.index),
             record: Record::new(plan.index, crowd.job.line(plan.index).0, plan.behaviour, plan.transport),
             backoff: Backoff::default(),
             pause_max: Duration::from_secs(5),
@@ -100,7 +100,7 @@ impl<'a> Shopper<'a> {
             match step {
                 Step::Done(outcome) => {
                     if outcome == Outcome::Paid && self.plan.behaviour == Behaviour::Again {
-                        self.tries_for_more().await;
+                        self.attempts_to_exceed_limit().await;
                     }
                     return outcome;
                 }
@@ -126,14 +126,14 @@ impl<'a> Shopper<'a> {
         self.connected(cookies);
         loop {
             let acts_at = self.acts_at;
-            let heard = tokio::select! {
-                heard = line.next() => heard,
+            let received = tokio::select! {
+                received = line.next() => received,
                 () = sleep_until(acts_at.unwrap_or_else(Instant::now)), if acts_at.is_some() => {
                     return self.act(&mut line).await;
                 }
             };
-            let step = match heard {
-                Ok(message) => self.hear(message, &mut line).await,
+            let step = match received {
+                Ok(message) => self.handle(message, &mut line).await,
                 Err(lost) => Some(self.lost(lost)),
             };
             if let Some(step) = step {
@@ -185,18 +185,20 @@ impl<'a> Shopper<'a> {
         }
     }
 
-    async fn hear(&mut self, message: LineMessage, line: &mut Line) -> Option<Step> {
+    async fn handle(&mut self, message: LineMessage, line: &mut Line) -> Option<Step> {
         self.backoff = Backoff::default();
         self.note(match &message {
             LineMessage::Place { ordinal } => Happening::Place { ordinal: *ordinal },
             LineMessage::Turn { token } => claims(token)
-                .map_or(Happening::Heard, |claims| Happening::Turn { admission: claims.jti, expires_s: claims.exp }),
+                .map_or(Happening::Received, |claims| Happening::Turn { admission: claims.jti, expires_s: claims.exp }),
             LineMessage::Over { outcome } => Happening::Over { outcome: format!("{outcome:?}") },
-            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting {} => Happening::Heard,
+            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting {} => {
+                Happening::Received
+            }
         });
         match message {
             LineMessage::Sale { sale } => {
-                self.crowd.tally.remaining(sale.remaining);
+                self.crowd.stage_counts.remaining(sale.remaining);
                 None
             }
             LineMessage::Place { ordinal } => {
@@ -349,7 +351,7 @@ impl<'a> Shopper<'a> {
     }
 
     pub(crate) fn moves_to(&mut self, stage: Stage) {
-        self.crowd.tally.moves(self.stage, stage);
+        self.crowd.stage_counts.moves(self.stage, stage);
         self.stage = stage;
     }
 

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::{
     history::Happening,
+    http::request,
     messages::{Order, OrderStatus},
     shopper::Shopper,
-    wire::request,
 };
 
 /// Longest time for which the shopper waits for its payment. It may end before the payment begins.

@@ -248,9 +248,9 @@ async fn a_crowd_of_several_processes_is_one_crowd() {
     let mut rush = Command::new(programs().join("fairline"));
     rush.arg("rush").args(shop.arguments()).args(arguments).kill_on_drop(true);
     let output = rush.output().await.expect("the command line runs");
-    let (said, shown) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}\n{shown}\n{}", shop.logs());
-    let last: serde_json::Value = serde_json::from_str(said.lines().last().expect("a last line")).expect("JSON");
-    assert_eq!((&last["shoppers"], &last["paid"], &last["sold_out"]), (&90.into(), &20.into(), &70.into()), "{said}");
+    let (stdout, shown) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stdout}\n{shown}\n{}", shop.logs());
+    let last: serde_json::Value = serde_json::from_str(stdout.lines().last().expect("a last line")).expect("JSON");
+    assert_eq!((&last["shoppers"], &last["paid"], &last["sold_out"]), (&90.into(), &20.into(), &70.into()), "{stdout}");
     assert!(shown.contains("paid 20"), "the progress of all processes together: {shown}");
 }

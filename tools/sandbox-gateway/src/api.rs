@@ -17,10 +17,10 @@ use axum::{
 use serde_json::{Value, json};
 
 use crate::{
-    company::{
-        ACTION_TAKES, Company, Delivery, Disputed, Intent, Operation, Outcome, REFUND_TAKES, Refund, Refunded, Status,
-    },
     json::{dispute_to_json, refund_to_json, to_json},
+    processor::{
+        ACTION_TAKES, Delivery, Disputed, Intent, Operation, Outcome, Processor, REFUND_TAKES, Refund, Refunded, Status,
+    },
     webhook::{self, Webhook},
 };
 
@@ -31,7 +31,7 @@ const NEVER: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 struct Gateway {
-    company: Arc<Mutex<Company>>,
+    processor: Arc<Mutex<Processor>>,
     webhook: Option<Webhook>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn routes(webhook: Option<Webhook>) -> Router {
         .route("/v1/disputes", get(list_disputes))
         .route("/v1/disputes/{id}", post(answer_dispute))
         .route("/v1/disputes/{id}/close", post(close_dispute))
-        .with_state(Gateway { company: Arc::default(), webhook })
+        .with_state(Gateway { processor: Arc::default(), webhook })
 }
 
 type Fields = HashMap<String, String>;
@@ -180,7 +180,7 @@ fn missing(words: &'static str) -> Response {
 }
 
 async fn show(State(gateway): State<Gateway>, _: Account, Path(id): Path<String>) -> Response {
-    match gateway.company().find(&id, Instant::now()) {
+    match gateway.processor().find(&id, Instant::now()) {
         Some(intent) => axum::Json(to_json(&intent)).into_response(),
         None => Refused::UNKNOWN.into_response(),
     }
@@ -192,15 +192,15 @@ async fn search(State(gateway): State<Gateway>, _: Account, Query(fields): Query
     let query = fields.get("query").map(String::as_str).unwrap_or_default();
     let payment = query.strip_prefix("metadata['payment']:'").and_then(|rest| rest.strip_suffix('\''));
     let Some(payment) = payment else { return missing("Search by metadata['payment']:'…'.") };
-    let found = gateway.company().search(payment);
+    let found = gateway.processor().search(payment);
     list(found.iter().map(to_json).collect())
 }
 
-/// Lists every intent with its times, which no real company offers, to check what a shop has
+/// Lists every intent with its times, which no real processor offers, to check what a shop has
 /// charged, and when.
 async fn list_charges(State(gateway): State<Gateway>, _: Account) -> Response {
-    let charges = gateway.company().charges(Instant::now());
-    let shown = |charge: &crate::company::Charge| {
+    let charges = gateway.processor().charges(Instant::now());
+    let shown = |charge: &crate::processor::Charge| {
         let mut shown = to_json(&charge.intent);
         shown["made_ms_ago"] = json!(charge.made_ago.as_millis() as u64);
         shown["captured_ms_ago"] = json!(charge.captured_ago.map(|ago| ago.as_millis() as u64));
@@ -212,14 +212,14 @@ async fn list_charges(State(gateway): State<Gateway>, _: Account) -> Response {
 /// Lists the refunds of an intent, the newest first.
 async fn list_refunds(State(gateway): State<Gateway>, _: Account, Query(mut fields): Query<Fields>) -> Response {
     let Some(id) = fields.remove("payment_intent") else { return missing("Send payment_intent.") };
-    let refunds = gateway.company().refunds(&id, Instant::now());
+    let refunds = gateway.processor().refunds(&id, Instant::now());
     list(refunds.iter().map(|refund| refund_to_json(&id, refund)).collect())
 }
 
 /// Lists the disputes of an intent, at most one.
 async fn list_disputes(State(gateway): State<Gateway>, _: Account, Query(mut fields): Query<Fields>) -> Response {
     let Some(id) = fields.remove("payment_intent") else { return missing("Send payment_intent.") };
-    let intent = gateway.company().find(&id, Instant::now());
+    let intent = gateway.processor().find(&id, Instant::now());
     list(intent.as_ref().and_then(dispute_to_json).into_iter().collect())
 }
 
@@ -248,8 +248,8 @@ async fn close_dispute(State(gateway): State<Gateway>, _: Account, Path(id): Pat
 }
 
 impl Gateway {
-    fn company(&self) -> std::sync::MutexGuard<'_, Company> {
-        self.company.lock().unwrap_or_else(PoisonError::into_inner)
+    fn processor(&self) -> std::sync::MutexGuard<'_, Processor> {
+        self.processor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn notify(&self, intent: &Intent) {
@@ -258,14 +258,14 @@ impl Gateway {
 
     fn notify_all(&self, intent: &Intent, events: Vec<(&'static str, Value)>) {
         let Some(webhook) = &self.webhook else { return };
-        let schedule = self.company().schedule(&intent.id);
+        let schedule = self.processor().schedule(&intent.id);
         for (kind, object) in events {
             webhook.send(kind, &object, schedule);
         }
     }
 
     fn end_dispute(&self, id: &str, status: Disputed) -> Response {
-        let ended = self.company().end_dispute(id, status);
+        let ended = self.processor().end_dispute(id, status);
         let Some((intent, dispute)) =
             ended.and_then(|intent| dispute_to_json(&intent).map(|dispute| (intent, dispute)))
         else {
@@ -290,7 +290,7 @@ impl Gateway {
         let (gateway, intent, id) = (self.clone(), intent.clone(), refund.id.clone());
         tokio::spawn(async move {
             tokio::time::sleep(REFUND_TAKES).await;
-            let refunds = gateway.company().refunds(&intent.id, Instant::now());
+            let refunds = gateway.processor().refunds(&intent.id, Instant::now());
             let Some(refund) = refunds.iter().find(|refund| refund.id == id) else { return };
             let kind = if refund.status == Refunded::Failed { "refund.failed" } else { "refund.updated" };
             gateway.notify_all(&intent, vec![(kind, refund_to_json(&intent.id, refund))]);
@@ -302,7 +302,7 @@ impl Gateway {
         let gateway = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(ACTION_TAKES).await;
-            let now = gateway.company().find(&intent.id, Instant::now());
+            let now = gateway.processor().find(&intent.id, Instant::now());
             if let Some(proved) = now.filter(|now| now.status == Status::RequiresCapture) {
                 gateway.notify(&proved);
             }
@@ -312,11 +312,11 @@ impl Gateway {
     async fn answer(&self, IdempotencyKey(key): IdempotencyKey, operation: Operation) -> Response {
         let is_refund = matches!(operation, Operation::Refund { .. });
         let (was_known, (outcome, delivery)) = {
-            let mut company = self.company();
-            (company.knows(&key), company.perform(&key, operation, Instant::now()))
+            let mut processor = self.processor();
+            (processor.knows(&key), processor.perform(&key, operation, Instant::now()))
         };
         let refund = match &outcome {
-            Outcome::Done(intent) if is_refund => self.company().refund_response(&intent.id, &key),
+            Outcome::Done(intent) if is_refund => self.processor().refund_response(&intent.id, &key),
             _ => None,
         };
         if let (Outcome::Done(intent), Some(refund), false) = (&outcome, &refund, was_known) {

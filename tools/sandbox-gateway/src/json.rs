@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::company::{Disputed, Intent, Refund, Refunded, Status};
+use crate::processor::{Disputed, Intent, Refund, Refunded, Status};
 
 /// An intent in Stripe's format, with its charge expanded.
 pub(crate) fn to_json(intent: &Intent) -> Value {

@@ -30,15 +30,15 @@
 
 mod api;
 mod bounded;
-mod company;
 mod json;
+mod processor;
 mod webhook;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use clap::Parser;
-use fairline_server::{LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
+use fairline_server::{LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, common_routes, serve};
 use tokio::net::TcpListener;
 
 /// How long a stop waits for requests in progress.
@@ -89,7 +89,7 @@ impl Service {
 /// When it can't start.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
     let service = Service::start(&settings, &shutdown).await?;
-    let router = plumbing_routes(service.routes, service.ready, &shutdown);
+    let router = common_routes(service.routes, service.ready, &shutdown);
     serve(listener, router, ServeLimits::default(), &shutdown).await;
     shutdown.finished(DRAIN).await;
     Ok(())

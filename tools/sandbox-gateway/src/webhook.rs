@@ -23,11 +23,11 @@ use tracing::debug;
 use uuid::Uuid;
 
 use crate::{
-    company::{Intent, Schedule, Status},
     json::{dispute_to_json, to_json},
+    processor::{Intent, Schedule, Status},
 };
 
-/// Maximum webhooks in the queue; further ones are dropped, as a real company's may be late for
+/// Maximum webhooks in the queue; further ones are dropped, as a real processor's may be late for
 /// hours.
 const WAITING_MAX: usize = 1000;
 const TIMEOUT: Duration = Duration::from_secs(5);

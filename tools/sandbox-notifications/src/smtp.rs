@@ -123,24 +123,24 @@ mod tests {
         let shutdown = Shutdown::new();
         let sandbox = NotificationSandbox::open(listener, &shutdown);
         let mut stream = BufReader::new(TcpStream::connect(address).await.expect("connected"));
-        let mut say = async |words: &str, expected: &str| {
+        let mut command = async |words: &str, expected: &str| {
             stream.get_mut().write_all(words.as_bytes()).await.expect("written");
             let mut line = String::new();
             stream.read_line(&mut line).await.expect("read");
             assert!(line.starts_with(expected), "{words}: {line}");
         };
-        say("", "220").await;
-        say("HELO shop\r\n", "250").await;
-        say("MAIL FROM:<shop@example.org>\r\n", "250").await;
-        say("RCPT TO:<nobody@example.org>\r\n", "550").await;
-        say("RCPT TO:<busy@example.org>\r\n", "451").await;
-        say("RCPT TO:<busy@example.org>\r\n", "250").await;
-        say("DATA\r\n", "354").await;
+        command("", "220").await;
+        command("HELO shop\r\n", "250").await;
+        command("MAIL FROM:<shop@example.org>\r\n", "250").await;
+        command("RCPT TO:<nobody@example.org>\r\n", "550").await;
+        command("RCPT TO:<busy@example.org>\r\n", "451").await;
+        command("RCPT TO:<busy@example.org>\r\n", "250").await;
+        command("DATA\r\n", "354").await;
         let notification = "Subject: =?utf-8?b?w5xiZXI=?=\r\nMessage-ID: <1@x>\r\nContent-Type: text/plain; charset=utf-8\r\n\
             Content-Transfer-Encoding: quoted-printable\r\n\r\n..2 =C3=97 lamps=\r\n!\r\n.\r\n";
-        say(notification, "250").await;
-        say("VRFY\r\n", "502").await;
-        say("QUIT\r\n", "221").await;
+        command(notification, "250").await;
+        command("VRFY\r\n", "502").await;
+        command("QUIT\r\n", "221").await;
         let expected = Notification {
             to: "busy@example.org".to_owned(),
             id: "1@x".to_owned(),

@@ -69,10 +69,10 @@ pub struct Profile {
     goes_on: [f64; 3],
     times: [Time; 3],
     /// Probability of leaving explicitly, and the mean time until then at each step, in seconds.
-    says: f64,
+    leaves_explicitly: f64,
     leaves_after_s: [f64; 3],
     /// Whether a shopper can also leave explicitly in checkout.
-    gives_back: bool,
+    can_cancel: bool,
     /// Minimum duration of a payment, and its mean beyond that, in seconds.
     payment_s: [f64; 2],
     /// Probability that it succeeds.
@@ -95,9 +95,9 @@ impl Profile {
                 Time { median_s: between(6.0, 18.0), sigma: between(0.6, 1.0) },
                 Time { median_s: between(35.0, 80.0), sigma: between(0.5, 0.9) },
             ],
-            says: between(0.2, 0.7),
+            leaves_explicitly: between(0.2, 0.7),
             leaves_after_s: [5.0, between(10.0, 30.0), between(20.0, 60.0)],
-            gives_back: true,
+            can_cancel: true,
             payment_s: [1.0, between(1.5, 4.0)],
             succeeds: SUCCEEDS,
             limits_s: LIMITS_S,
@@ -121,7 +121,7 @@ impl Profile {
         self.times.iter_mut().for_each(|time| time.median_s /= faster);
         self.leaves_after_s.iter_mut().for_each(|after_s| *after_s /= faster);
         self.limits_s.iter_mut().for_each(|limit_s| *limit_s /= faster);
-        (self.gives_back, self.payment_s, self.succeeds) = (false, [0.0, 0.0], 1.0);
+        (self.can_cancel, self.payment_s, self.succeeds) = (false, [0.0, 0.0], 1.0);
         self.with_chance(chance)
     }
 
@@ -144,9 +144,9 @@ impl Profile {
             }
             let leaves_after_s = -self.leaves_after_s[at] * (1.0 - dice.random::<f64>()).ln();
             // A shopper who never saw the page can't leave explicitly.
-            let can_say = at > 0 && (at < 2 || self.gives_back);
-            let says = can_say && dice.random::<f64>() < self.says;
-            if says && leaves_after_s < self.limits_s[at] { Step::Leaves(leaves_after_s) } else { Step::FallsSilent }
+            let can_leave = at > 0 && (at < 2 || self.can_cancel);
+            let leaves = can_leave && dice.random::<f64>() < self.leaves_explicitly;
+            if leaves && leaves_after_s < self.limits_s[at] { Step::Leaves(leaves_after_s) } else { Step::FallsSilent }
         });
         let [least_s, more_s] = self.payment_s;
         let payment_s = (least_s - more_s * (1.0 - dice.random::<f64>()).ln()).min(30.0);
@@ -196,6 +196,6 @@ mod tests {
         let limit_s: f64 = profile.limits_s().iter().sum();
         assert_eq!(limit_s, 87.0);
         assert!(buyers.iter().all(|&after_s| after_s < limit_s));
-        assert!(visits.iter().all(|visit| !matches!(visit.steps[2], Step::Leaves(_))), "a hold can't be given back");
+        assert!(visits.iter().all(|visit| !matches!(visit.steps[2], Step::Leaves(_))), "a hold can't be cancelled");
     }
 }

@@ -68,7 +68,7 @@ enum Call {
 }
 
 #[derive(Default)]
-struct Inside {
+struct GateState {
     calls: HashMap<u64, Call>,
     next: u64,
     wait: Wait,
@@ -76,7 +76,7 @@ struct Inside {
 
 /// The gate of one simulation.
 #[derive(Clone, Default)]
-pub struct Gate(Arc<Mutex<Inside>>);
+pub struct Gate(Arc<Mutex<GateState>>);
 
 fn bytes(value: &Value) -> Vec<u8> {
     match value {
@@ -87,7 +87,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 }
 
 impl Gate {
-    fn inside(&self) -> MutexGuard<'_, Inside> {
+    fn inside(&self) -> MutexGuard<'_, GateState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

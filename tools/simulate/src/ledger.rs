@@ -28,7 +28,7 @@ use time::OffsetDateTime;
 
 pub use self::{
     statements::Postgres,
-    tables::{Admission, Hold, Intervened, State, Tables},
+    tables::{Admission, Hold, State, Tables, TicketActionRow},
 };
 use self::{tables::units, witness::Witness};
 use crate::{
@@ -62,7 +62,7 @@ struct Transaction {
     noted: Option<TickColumns>,
     status: Option<Status>,
     admit_now: Option<u32>,
-    interventions: Vec<Intervened>,
+    ticket_actions: Vec<TicketActionRow>,
     admissions: BTreeMap<usize, Admission>,
     made: Vec<Admission>,
     entries: Vec<(usize, String)>,
@@ -187,7 +187,7 @@ impl Ledger {
             noted: None,
             status: None,
             admit_now: None,
-            interventions: self.tables.interventions.clone(),
+            ticket_actions: self.tables.ticket_actions.clone(),
             admissions: BTreeMap::new(),
             made: Vec::new(),
             entries: Vec::new(),
@@ -255,7 +255,7 @@ impl Ledger {
         }
         tables.admissions.extend(own.made);
         tables.lines = own.lines;
-        tables.interventions = own.interventions;
+        tables.ticket_actions = own.ticket_actions;
         tables.row.promised += promised;
         tables.admit_now = own.admit_now.unwrap_or(tables.admit_now);
         if let Some(status) = own.status {
@@ -265,7 +265,7 @@ impl Ledger {
         if let Some(noted) = own.noted {
             (tables.row.memory, tables.row.last_decision) = (noted.memory, noted.last_decision);
             (tables.row.ticked_at, tables.row.observed_at) = (noted.ticked_at, noted.observed_at);
-            (tables.row.away_from, tables.row.away_till) = noted.away;
+            (tables.row.away_from, tables.row.away_until) = noted.away;
             self.settled = noted.settled;
         }
         for (at, entry) in own.entries {
@@ -307,7 +307,7 @@ impl Ledger {
         if let Some(twice) = taken.map(|row| (row.line, row.ordinal)).find(|&ticket| !live.insert(ticket)) {
             self.breaks(format!("two turns: ticket {twice:?} has them"));
         }
-        let out = self.tables.interventions.iter().filter(|row| row.removed).map(|row| (row.line, row.ordinal));
+        let out = self.tables.ticket_actions.iter().filter(|row| row.removed).map(|row| (row.line, row.ordinal));
         self.ever_out.extend(out);
     }
 
@@ -335,9 +335,9 @@ impl Ledger {
             row.published != Some(row.state)
                 || (row.state == State::Promised && row.published_epoch < self.tables.lines[row.line].epoch)
         };
-        let removals = |row: &&Intervened| row.removed && row.published_epoch < self.tables.lines[row.line].epoch;
+        let removals = |row: &&TicketActionRow| row.removed && row.published_epoch < self.tables.lines[row.line].epoch;
         !self.tables.admissions.iter().any(|row| unpublished(&row))
-            && !self.tables.interventions.iter().any(|row| removals(&row))
+            && !self.tables.ticket_actions.iter().any(|row| removals(&row))
             && !self.tables.lines.iter().any(LineRow::is_republishing)
     }
 

@@ -6,7 +6,7 @@
 //!   Redis ([`redis`]);
 //! - the line's store, through [`fairline_line::port`], so that arguments and answers are the real
 //!   ones;
-//! - a node's room, shoppers, upkeep and update policy, through [`waiting_room::testing`];
+//! - a node's room, shoppers, sync and update policy, through [`waiting_room::testing`];
 //! - the controller's tick with the control law, through [`admission_controller::testing`], and
 //!   the verifier of the record.
 //!

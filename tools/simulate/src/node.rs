@@ -1,4 +1,4 @@
-//! A node: the real room with its upkeep and update policy, driven by the loops of
+//! A node: the real room with its sync and update policy, driven by the loops of
 //! `waiting-room/src/line/{rooms,joins}.rs` and the requests of `http/entry.rs`.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 use fairline_line::{
     change::{Change, Revision},
-    store::{Account, Joining, LineError, LineStore},
+    store::{Joining, LineAccount, LineError, LineStore},
     ticket::Ticket,
 };
 use fairline_sale::VisitorId;
@@ -23,7 +23,7 @@ use crate::{
 
 /// How long a disconnected shopper keeps the place.
 pub const GRACE: Duration = Duration::from_secs(3);
-const BEAT_MS: u64 = 500;
+const CHECK_EVERY_MS: u64 = 500;
 const GONE_MS: u64 = 100;
 const ROLL_CALL_MS: u64 = 750;
 const ATTEMPTS: u32 = 3;
@@ -43,14 +43,14 @@ pub enum Outcome {
 
 /// The state of a node.
 #[derive(Default)]
-pub struct Inside {
+pub struct NodeState {
     /// Its room, once it has one.
     pub room: Option<Node>,
     /// Changes that it has received and not applied.
     pub inbox: VecDeque<(Revision, Change)>,
     /// The pages that are open here, by shopper.
     pub pages: BTreeMap<usize, Page>,
-    /// Upkeep in progress.
+    /// Calls of the room in progress.
     pub busy: u32,
     /// Shoppers whose tickets are being shown.
     pub showing: Vec<usize>,
@@ -66,7 +66,7 @@ pub struct Shared {
     /// Redis.
     pub line: LineStore,
     /// The state of the node.
-    pub inside: Rc<RefCell<Inside>>,
+    pub inside: Rc<RefCell<NodeState>>,
     /// Outcomes of requests.
     pub outcomes: Rc<RefCell<Vec<Outcome>>>,
     /// Its name.
@@ -81,7 +81,7 @@ pub struct Guest {
     /// The visitor id of a new ticket.
     pub visitor: VisitorId,
     /// The account, if there is one.
-    pub account: Option<Account>,
+    pub account: Option<LineAccount>,
 }
 
 impl Shared {
@@ -98,8 +98,8 @@ impl Shared {
         inside.busy = inside.busy.saturating_add_signed(change);
     }
 
-    /// Opens the room, and runs its upkeep.
-    pub async fn beat(self) {
+    /// Opens the room, and runs its sync.
+    pub async fn check_room(self) {
         let mut expected = Revision::default();
         loop {
             match self.room() {
@@ -115,7 +115,7 @@ impl Shared {
                     self.busy(-1);
                 }
             }
-            self.sleep(BEAT_MS).await;
+            self.sleep(CHECK_EVERY_MS).await;
         }
     }
 

@@ -4,8 +4,8 @@
 //! Groce, Zhang, Eide, Chen and Regehr, 2012), which finds bugs that need a rare event often, or
 //! another never.
 //!
-//! One seed in five has a [`Theme`]: a plan that combines what one class of bugs needs and random
-//! choice rarely produces.
+//! One seed in five has a [`FaultClass`]: a plan that combines what one class of bugs needs and
+//! random choice rarely produces.
 
 use crate::{
     rng::Rng,
@@ -17,14 +17,14 @@ const BUSY: usize = 420;
 /// Quiet times in one story.
 const QUIETS: usize = 3;
 
-/// Events before the only quiet time of a story with a theme that needs many.
+/// Events before the only quiet time of a story with a fault class that needs many.
 const LONG_BUSY: usize = 3000;
-/// One seed in this many has a theme.
-const THEMED_ONE_IN: u64 = 5;
+/// One seed in this many has a fault class.
+const FAULT_CLASS_ONE_IN: u64 = 5;
 
 /// A class of faults that a story is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Theme {
+pub(crate) enum FaultClass {
     /// Two primaries remain, each with a controller, while shoppers wait.
     Apart,
     /// Operators revoke tokens again and again, and pages claim late.
@@ -42,19 +42,19 @@ pub(crate) enum Theme {
     Restores,
 }
 
-const THEMES: [Theme; 7] = [
-    Theme::Apart,
-    Theme::Revocations,
-    Theme::Outages,
-    Theme::LateCalls,
-    Theme::Closing,
-    Theme::Crashes,
-    Theme::Restores,
+const FAULT_CLASSES: [FaultClass; 7] = [
+    FaultClass::Apart,
+    FaultClass::Revocations,
+    FaultClass::Outages,
+    FaultClass::LateCalls,
+    FaultClass::Closing,
+    FaultClass::Crashes,
+    FaultClass::Restores,
 ];
 
 /// Kinds of events whose frequency depends on the seed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
+pub(crate) enum EventKind {
     // Shoppers.
     Close,
     Leave,
@@ -83,26 +83,33 @@ pub(crate) enum Kind {
     Restore,
 }
 
-const KINDS: usize = Kind::Restore as usize + 1;
+const KINDS: usize = EventKind::Restore as usize + 1;
 /// Initial weight of each kind within its group.
 const WEIGHTS: [u32; KINDS] =
     [4, 4, 4, 60, 60, /**/ 6, 3, 1, 1, 2, 2, /**/ 12, 4, 3, 1, 1, 1, 2, 2, 2, 1, 1, 3];
-pub(crate) const SHOPPERS_DO: [Kind; 5] = [Kind::Close, Kind::Leave, Kind::Rejoin, Kind::Redeem, Kind::Pay];
-pub(crate) const OPERATORS_DO: [Kind; 6] =
-    [Kind::MoreStock, Kind::Revoke, Kind::RevokeKey, Kind::Pause, Kind::Remove, Kind::Prefer];
-pub(crate) const FAULTS: [Kind; 12] = [
-    Kind::Calls,
-    Kind::Arrives,
-    Kind::Restart,
-    Kind::FailOver,
-    Kind::Split,
-    Kind::Cut,
-    Kind::Kill,
-    Kind::PauseProcess,
-    Kind::Unsubscribed,
-    Kind::RedisClock,
-    Kind::DatabaseClock,
-    Kind::Restore,
+pub(crate) const SHOPPERS_DO: [EventKind; 5] =
+    [EventKind::Close, EventKind::Leave, EventKind::Rejoin, EventKind::Redeem, EventKind::Pay];
+pub(crate) const OPERATORS_DO: [EventKind; 6] = [
+    EventKind::MoreStock,
+    EventKind::Revoke,
+    EventKind::RevokeKey,
+    EventKind::Pause,
+    EventKind::Remove,
+    EventKind::Prefer,
+];
+pub(crate) const FAULTS: [EventKind; 12] = [
+    EventKind::Calls,
+    EventKind::Arrives,
+    EventKind::Restart,
+    EventKind::FailOver,
+    EventKind::Split,
+    EventKind::Cut,
+    EventKind::Kill,
+    EventKind::PauseProcess,
+    EventKind::Unsubscribed,
+    EventKind::RedisClock,
+    EventKind::DatabaseClock,
+    EventKind::Restore,
 ];
 
 /// The parameters of a seed.
@@ -122,15 +129,15 @@ pub(crate) struct Plan {
     /// Events between two quiet times, and the number of quiet times.
     pub(crate) busy: usize,
     quiets: usize,
-    pub(crate) theme: Option<Theme>,
+    pub(crate) fault_class: Option<FaultClass>,
     weights: [u32; KINDS],
 }
 
 impl Plan {
     pub(crate) fn new(rng: &mut Rng, seed: u64) -> Self {
         let plan = Self::at_random(rng);
-        let theme = THEMES[usize::try_from(seed / THEMED_ONE_IN).unwrap_or(0) % THEMES.len()];
-        if seed.is_multiple_of(THEMED_ONE_IN) { plan.about(theme) } else { plan }
+        let fault_class = FAULT_CLASSES[usize::try_from(seed / FAULT_CLASS_ONE_IN).unwrap_or(0) % FAULT_CLASSES.len()];
+        if seed.is_multiple_of(FAULT_CLASS_ONE_IN) { plan.about(fault_class) } else { plan }
     }
 
     fn at_random(rng: &mut Rng) -> Self {
@@ -158,57 +165,66 @@ impl Plan {
             claims_one_in: 1,
             busy: BUSY,
             quiets: QUIETS,
-            theme: None,
+            fault_class: None,
             weights,
         }
     }
 
-    /// The plan with a theme, which selects the acts of operators and the faults.
-    fn about(mut self, theme: Theme) -> Self {
-        let weights: &[(Kind, u32)] = match theme {
-            Theme::Apart => &[(Kind::Split, 8), (Kind::Calls, 4), (Kind::Kill, 1), (Kind::MoreStock, 1)],
-            Theme::Revocations => &[
-                (Kind::Revoke, 8),
-                (Kind::MoreStock, 1),
-                (Kind::Calls, 4),
-                (Kind::Restart, 1),
-                (Kind::DatabaseClock, 2),
+    /// The plan with a fault class, which selects the acts of operators and the faults.
+    fn about(mut self, fault_class: FaultClass) -> Self {
+        let weights: &[(EventKind, u32)] = match fault_class {
+            FaultClass::Apart => {
+                &[(EventKind::Split, 8), (EventKind::Calls, 4), (EventKind::Kill, 1), (EventKind::MoreStock, 1)]
+            }
+            FaultClass::Revocations => &[
+                (EventKind::Revoke, 8),
+                (EventKind::MoreStock, 1),
+                (EventKind::Calls, 4),
+                (EventKind::Restart, 1),
+                (EventKind::DatabaseClock, 2),
             ],
-            Theme::Outages => &[(Kind::Restart, 1), (Kind::MoreStock, 1)],
-            Theme::LateCalls => &[(Kind::Calls, 8), (Kind::Arrives, 8), (Kind::Revoke, 8), (Kind::MoreStock, 1)],
-            Theme::Closing => &[(Kind::PauseProcess, 1), (Kind::Prefer, 4), (Kind::MoreStock, 1)],
-            Theme::Crashes => &[(Kind::Restart, 1), (Kind::MoreStock, 1)],
+            FaultClass::Outages => &[(EventKind::Restart, 1), (EventKind::MoreStock, 1)],
+            FaultClass::LateCalls => {
+                &[(EventKind::Calls, 8), (EventKind::Arrives, 8), (EventKind::Revoke, 8), (EventKind::MoreStock, 1)]
+            }
+            FaultClass::Closing => &[(EventKind::PauseProcess, 1), (EventKind::Prefer, 4), (EventKind::MoreStock, 1)],
+            FaultClass::Crashes => &[(EventKind::Restart, 1), (EventKind::MoreStock, 1)],
             // The faults follow each other: see `World::restore_fault`. Shoppers join all the time.
-            Theme::Restores => &[
-                (Kind::Close, 2),
-                (Kind::Leave, 2),
-                (Kind::Rejoin, 8),
-                (Kind::Redeem, 4),
-                (Kind::Pay, 4),
-                (Kind::MoreStock, 1),
+            FaultClass::Restores => &[
+                (EventKind::Close, 2),
+                (EventKind::Leave, 2),
+                (EventKind::Rejoin, 8),
+                (EventKind::Redeem, 4),
+                (EventKind::Pay, 4),
+                (EventKind::MoreStock, 1),
             ],
         };
         OPERATORS_DO.iter().chain(&FAULTS).for_each(|&kind| self.weights[kind as usize] = 0);
-        [Kind::Close, Kind::Leave].iter().for_each(|&kind| self.weights[kind as usize] = 1);
+        [EventKind::Close, EventKind::Leave].iter().for_each(|&kind| self.weights[kind as usize] = 1);
         weights.iter().for_each(|&(kind, weight)| self.weights[kind as usize] = weight);
-        (self.theme, self.closes) = (Some(theme), theme == Theme::Closing);
+        (self.fault_class, self.closes) = (Some(fault_class), fault_class == FaultClass::Closing);
         let terms = &mut self.setting.terms;
         (terms.total, self.shoppers_one_in) = (6, 5);
-        if matches!(theme, Theme::Revocations | Theme::Outages | Theme::LateCalls | Theme::Crashes) {
+        if matches!(
+            fault_class,
+            FaultClass::Revocations | FaultClass::Outages | FaultClass::LateCalls | FaultClass::Crashes
+        ) {
             (self.busy, self.quiets, self.claims_one_in) = (LONG_BUSY, 1, 40);
             (terms.draws, terms.opens_after_ms) = (false, 0);
         }
-        match theme {
-            Theme::Apart => (terms.total, self.faults_one_in, self.operators_one_in) = (2, 20, 200),
-            Theme::Revocations => (terms.claim_window_s, self.operators_one_in) = (8, 30),
-            Theme::Outages => (terms.claim_window_s, self.faults_one_in) = (2, 1500),
-            Theme::LateCalls => (self.faults_one_in, self.operators_one_in) = (4, 20),
-            Theme::Closing => {
+        match fault_class {
+            FaultClass::Apart => (terms.total, self.faults_one_in, self.operators_one_in) = (2, 20, 200),
+            FaultClass::Revocations => (terms.claim_window_s, self.operators_one_in) = (8, 30),
+            FaultClass::Outages => (terms.claim_window_s, self.faults_one_in) = (2, 1500),
+            FaultClass::LateCalls => (self.faults_one_in, self.operators_one_in) = (4, 20),
+            FaultClass::Closing => {
                 (self.setting.stops_often, self.operators_one_in, self.faults_one_in) = (true, 10, 40);
                 (terms.draws, terms.opens_after_ms) = (false, 1500);
             }
-            Theme::Crashes => (self.setting.stops_often, self.faults_one_in, self.operators_one_in) = (false, 60, 400),
-            Theme::Restores => {
+            FaultClass::Crashes => {
+                (self.setting.stops_often, self.faults_one_in, self.operators_one_in) = (false, 60, 400)
+            }
+            FaultClass::Restores => {
                 (self.quiets, self.claims_one_in) = (4, 8);
                 (self.faults_one_in, self.operators_one_in) = (30, 60);
                 (terms.draws, terms.opens_after_ms, terms.claim_window_s) = (false, 0, 8);
@@ -217,9 +233,9 @@ impl Plan {
         self
     }
 
-    /// Whether ticks get further while less time passes, as with most themes.
+    /// Whether ticks get further while less time passes, as with most classes.
     pub(crate) fn is_slow(&self) -> bool {
-        self.theme.is_some_and(|theme| theme != Theme::Restores)
+        self.fault_class.is_some_and(|class| class != FaultClass::Restores)
     }
 
     /// Number of events.
@@ -228,7 +244,7 @@ impl Plan {
     }
 
     /// One kind of a group; `None` if the seed omits all of them.
-    pub(crate) fn choose(&self, rng: &mut Rng, group: &[Kind]) -> Option<Kind> {
+    pub(crate) fn choose(&self, rng: &mut Rng, group: &[EventKind]) -> Option<EventKind> {
         let all: u32 = group.iter().map(|&kind| self.weights[kind as usize]).sum();
         if all == 0 {
             return None;

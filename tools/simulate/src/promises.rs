@@ -201,7 +201,7 @@ impl World {
     /// shopper can be admitted meanwhile, and no unit is returned.
     fn pauses(&self) -> bool {
         let ledger = self.ledger();
-        ledger.tables.lines[0].restless() > AT_ONCE && !self.knows_line(&ledger.tables)
+        ledger.tables.lines[0].rapid_epochs() > AT_ONCE && !self.knows_line(&ledger.tables)
     }
 
     /// Whether the primary has the current epoch of the line, begun in this process; any other

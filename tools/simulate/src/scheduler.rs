@@ -4,7 +4,7 @@ use admission_controller::lifecycle::Action;
 
 use crate::{
     event::{Event, Fault},
-    plan::{FAULTS, Kind, OPERATORS_DO, Plan, SHOPPERS_DO, Theme},
+    plan::{EventKind, FAULTS, FaultClass, OPERATORS_DO, Plan, SHOPPERS_DO},
     rng::Rng,
     server::Keeps,
     world::{CONTROLLERS, NODES, SHOPPERS, World},
@@ -14,14 +14,14 @@ impl World {
     /// Chooses the next event.
     pub(crate) fn next_event(&self, rng: &mut Rng, plan: &Plan, at: usize) -> Event {
         if at % (plan.busy + 1) == plan.busy {
-            let stays_apart =
-                self.split && if plan.theme == Some(Theme::Apart) { at + 1 < plan.events() } else { rng.once_in(2) };
+            let stays_apart = self.split
+                && if plan.fault_class == Some(FaultClass::Apart) { at + 1 < plan.events() } else { rng.once_in(2) };
             return if stays_apart { Event::QuietApart } else { Event::Quiet };
         }
         let ticks = self.ledger().is_locked();
-        // With the theme, after the lock and before the statement that opens the sale.
-        let opens = self.is_about_to_open() && (plan.theme != Some(Theme::Closing) || self.ledger().moves());
-        if plan.closes && ticks && opens && (plan.theme.is_some() || rng.once_in(4)) {
+        // With the fault class, after the lock and before the statement that opens the sale.
+        let opens = self.is_about_to_open() && (plan.fault_class != Some(FaultClass::Closing) || self.ledger().moves());
+        if plan.closes && ticks && opens && (plan.fault_class.is_some() || rng.once_in(4)) {
             return Event::Move(Action::Close);
         }
         if rng.once_in(plan.faults_one_in)
@@ -54,12 +54,12 @@ impl World {
     fn operate(&self, rng: &mut Rng, plan: &Plan) -> Option<Event> {
         let shopper = rng.index(SHOPPERS);
         Some(match plan.choose(rng, &OPERATORS_DO)? {
-            Kind::MoreStock => Event::MoreStock(1 + u32::try_from(rng.below(2)).unwrap_or(0)),
-            Kind::Revoke => Event::Revoke,
-            Kind::RevokeKey => Event::RevokeKey,
-            Kind::Pause if self.is_paused() => Event::Move(Action::Resume),
-            Kind::Pause => Event::Move(Action::Pause),
-            Kind::Remove => Event::Remove(shopper),
+            EventKind::MoreStock => Event::MoreStock(1 + u32::try_from(rng.below(2)).unwrap_or(0)),
+            EventKind::Revoke => Event::Revoke,
+            EventKind::RevokeKey => Event::RevokeKey,
+            EventKind::Pause if self.is_paused() => Event::Move(Action::Resume),
+            EventKind::Pause => Event::Move(Action::Pause),
+            EventKind::Remove => Event::Remove(shopper),
             _ => Event::Prefer(shopper),
         })
     }
@@ -71,20 +71,20 @@ impl World {
         let does = plan.choose(rng, &SHOPPERS_DO);
         let idle = if plan.is_slow() { 5 } else { 60 };
         match own {
-            _ if own.over.is_some() && matches!(does, Some(Kind::Rejoin)) => Event::Rejoin(node, shopper),
+            _ if own.over.is_some() && matches!(does, Some(EventKind::Rejoin)) => Event::Rejoin(node, shopper),
             _ if own.ticket.is_none() => {
                 let more = rng.index(SHOPPERS);
                 let batch = if more != shopper && rng.once_in(2) { vec![shopper, more] } else { vec![shopper] };
                 Event::Join(node, batch)
             }
             _ if own.node.is_none() => Event::Open(node, shopper),
-            _ if matches!(does, Some(Kind::Leave)) => Event::Leave(shopper),
-            _ if matches!(does, Some(Kind::Close)) => Event::Close(shopper),
+            _ if matches!(does, Some(EventKind::Leave)) => Event::Leave(shopper),
+            _ if matches!(does, Some(EventKind::Close)) => Event::Close(shopper),
             _ if own.token.is_none() => Event::Elapse(1 + rng.below(idle)),
             _ if !own.claimed && plan.claims_one_in > 1 && !rng.once_in(plan.claims_one_in) => Event::Elapse(1),
             _ if !own.claimed => Event::Claim(shopper),
-            _ if !own.redeemed && matches!(does, Some(Kind::Redeem)) => Event::Redeem(shopper),
-            _ if own.redeemed && matches!(does, Some(Kind::Pay)) => Event::Pay(shopper),
+            _ if !own.redeemed && matches!(does, Some(EventKind::Redeem)) => Event::Redeem(shopper),
+            _ if own.redeemed && matches!(does, Some(EventKind::Pay)) => Event::Pay(shopper),
             _ => Event::Elapse(1 + rng.below(idle)),
         }
     }
@@ -95,12 +95,12 @@ impl World {
         let calls = self.calling();
         let tail = 1 + rng.index(12);
         let lost = if rng.once_in(2) { 0 } else { tail };
-        if plan.theme == Some(Theme::Restores) {
+        if plan.fault_class == Some(FaultClass::Restores) {
             return self.restore_fault(rng, tail);
         }
         Some(match plan.choose(rng, &FAULTS)? {
-            Kind::Calls if !calls.is_empty() => {
-                if plan.theme == Some(Theme::LateCalls) {
+            EventKind::Calls if !calls.is_empty() => {
+                if plan.fault_class == Some(FaultClass::LateCalls) {
                     let mut publications = calls.iter().filter(|&&(process, slot)| self.publishes(process, slot));
                     return publications.next().map(|&(process, slot)| Fault::Late(process, slot));
                 }
@@ -112,24 +112,24 @@ impl World {
                     _ => Fault::Repeated(process, slot),
                 }
             }
-            Kind::Arrives if self.late_calls() > 0 => Fault::Arrives(rng.index(self.late_calls())),
-            Kind::Restart => Fault::Restart([Keeps::All, Keeps::AllBut(tail), Keeps::Nothing][rng.index(3)]),
-            Kind::FailOver => Fault::FailOver(lost),
-            Kind::Split => {
+            EventKind::Arrives if self.late_calls() > 0 => Fault::Arrives(rng.index(self.late_calls())),
+            EventKind::Restart => Fault::Restart([Keeps::All, Keeps::AllBut(tail), Keeps::Nothing][rng.index(3)]),
+            EventKind::FailOver => Fault::FailOver(lost),
+            EventKind::Split => {
                 let who = u32::try_from(rng.below(1 << (CONTROLLERS + NODES))).ok()?;
                 // The first controller sees one primary, the second the other.
-                Fault::Split(lost, if plan.theme == Some(Theme::Apart) { who & !0b11 | 0b01 } else { who })
+                Fault::Split(lost, if plan.fault_class == Some(FaultClass::Apart) { who & !0b11 | 0b01 } else { who })
             }
-            Kind::Cut => Fault::Cut(process),
-            Kind::Kill => Fault::Kill(process),
-            Kind::PauseProcess => Fault::Pause(process, [300, 1500, 6500][rng.index(3)]),
-            Kind::Unsubscribed => Fault::Unsubscribed(node),
-            Kind::RedisClock => Fault::RedisClock(i64::try_from(rng.below(4000)).ok()? - 2000),
-            Kind::DatabaseClock => Fault::DatabaseClock(i64::try_from(rng.below(40_000)).ok()? - 20_000),
+            EventKind::Cut => Fault::Cut(process),
+            EventKind::Kill => Fault::Kill(process),
+            EventKind::PauseProcess => Fault::Pause(process, [300, 1500, 6500][rng.index(3)]),
+            EventKind::Unsubscribed => Fault::Unsubscribed(node),
+            EventKind::RedisClock => Fault::RedisClock(i64::try_from(rng.below(4000)).ok()? - 2000),
+            EventKind::DatabaseClock => Fault::DatabaseClock(i64::try_from(rng.below(40_000)).ok()? - 20_000),
             // A database from before a draw: see docs/verification.md.
-            Kind::Restore if plan.setting.terms.draws => return None,
-            Kind::Restore if rng.once_in(4) => Fault::Restore,
-            Kind::Restore => Fault::Backup,
+            EventKind::Restore if plan.setting.terms.draws => return None,
+            EventKind::Restore if rng.once_in(4) => Fault::Restore,
+            EventKind::Restore => Fault::Backup,
             _ => return None,
         })
     }

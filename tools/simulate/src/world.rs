@@ -16,7 +16,7 @@ use std::{
 use fairline_line::{
     change::{Change, Revision},
     port::{Error, ErrorKind},
-    store::{Account, LineStore},
+    store::{LineAccount, LineStore},
 };
 use fairline_sale::{Status, VisitorId};
 use serde::Deserialize;
@@ -29,7 +29,7 @@ use crate::{
     event::{Event, Process},
     gate::{Gate, LOAD, Now, Request, Wait},
     ledger::{Backup, Ledger, Postgres},
-    node::{Inside, Outcome, Shared},
+    node::{NodeState, Outcome, Shared},
     sale::{BEGIN_MS, Setting, keys},
     server::Server,
 };
@@ -61,7 +61,7 @@ struct Proc {
     cut: bool,
     unsubscribed_until_ms: u64,
     lives: u32,
-    inside: Rc<RefCell<Inside>>,
+    inside: Rc<RefCell<NodeState>>,
 }
 
 /// A change as the library publishes it.
@@ -118,7 +118,7 @@ impl World {
     pub(crate) fn new(library: &str, bugs: &Bugs, setting: &Setting) -> Self {
         let gate = Gate::default();
         let digest = |at: usize| [u8::try_from(at / 2).unwrap_or(0); 16];
-        let account = |at: usize| Account { digest: digest(at), rejoins: at.is_multiple_of(3) };
+        let account = |at: usize| LineAccount { digest: digest(at), rejoins: at.is_multiple_of(3) };
         let shopper = |at: usize| {
             let account = (setting.accounts && at % 5 != 4).then(|| account(at));
             // Shoppers who share an account are different visitors; the limit counts visitors.
@@ -168,7 +168,7 @@ impl World {
         if is_node(process) {
             own.inside = Rc::default();
             let shared = self.shared(process);
-            self.spawn(process, 0, Box::pin(shared.clone().beat()));
+            self.spawn(process, 0, Box::pin(shared.clone().check_room()));
             self.spawn(process, 1, Box::pin(shared.clone().follow()));
             self.spawn(process, 2, Box::pin(shared.clone().call_roll()));
             self.spawn(process, 3, Box::pin(shared.report_gone()));
@@ -360,7 +360,7 @@ impl World {
                 let mut ledger = self.ledger();
                 ledger.observe(now + ms);
                 ledger.end_idle(now + ms);
-                ledger.lapse_holds(now + ms);
+                ledger.expire_holds(now + ms);
             }
             Event::Run(process, slot) => self.run(*process, *slot),
             Event::Join(process, shoppers) => self.join(*process, shoppers),
@@ -385,8 +385,8 @@ impl World {
             Event::Revoke => _ = self.ledger().revoke_tokens(),
             Event::RevokeKey => _ = self.ledger().revoke_key(keys().preferred()),
             Event::Move(action) => _ = self.ledger().act(*action),
-            Event::Remove(shopper) => self.intervene(*shopper, true),
-            Event::Prefer(shopper) => self.intervene(*shopper, false),
+            Event::Remove(shopper) => self.insert_ticket_action(*shopper, true),
+            Event::Prefer(shopper) => self.insert_ticket_action(*shopper, false),
             Event::Rejoin(process, shopper) => self.rejoin(*process, *shopper),
             Event::Fault(fault) => {
                 self.faults += 1;
@@ -418,7 +418,7 @@ impl World {
     }
 
     /// The state of a node, for checks.
-    pub(crate) fn inside(&self, process: Process) -> std::cell::Ref<'_, Inside> {
+    pub(crate) fn inside(&self, process: Process) -> std::cell::Ref<'_, NodeState> {
         self.processes[process].inside.borrow()
     }
 

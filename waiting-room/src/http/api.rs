@@ -20,13 +20,13 @@ use crate::{
     http::{
         AppState,
         connections::{Connections, Slot},
-        entry::{Credentials, Entered, EntryMode, EntryRequest, LineEntry},
+        entry::{Entered, EntryCredentials, EntryMode, EntryRequest, LineEntry},
         error::RoomError,
         extract::{HeldTicket, SaleRoom},
         polls::Polls,
     },
     line::rooms::Rooms,
-    stream::session::Session,
+    stream::session::StreamSession,
     websocket::handshake,
 };
 
@@ -94,7 +94,7 @@ pub(crate) struct EntryQuery {
     rejoin: Option<bool>,
     #[serde(flatten)]
     #[param(ignore)]
-    credentials: Credentials,
+    credentials: EntryCredentials,
 }
 
 impl EntryQuery {
@@ -117,7 +117,7 @@ struct LineSnapshot {
 }
 
 /// Join or resume a line, as a WebSocket, as Server-Sent Events, or as JSON for polling.
-#[utoipa::path(get, path = "/api/flash-sales/{id}/line", params(("id" = String, Path), EntryQuery, Credentials),
+#[utoipa::path(get, path = "/api/flash-sales/{id}/line", params(("id" = String, Path), EntryQuery, EntryCredentials),
     security((), ("ticket" = [])), responses(
     (status = 101, description = "The line as a WebSocket: see docs/line-protocol.md."),
     (status = 200, description = "The line as it is now, or as a stream of events.",
@@ -161,7 +161,7 @@ fn ticket_headers(cookie: HeaderValue) -> [(HeaderName, HeaderValue); 2] {
 async fn poll(entry: &LineEntry, polls: &Polls, entering: EntryRequest<'_>) -> Result<Response, Problem> {
     let (room, headers): (_, &HeaderMap) = (entering.room.clone(), entering.headers);
     let Entered { tab, ticket, cookie } = entry.enter(entering).await?;
-    let mut session = Session::new(tab);
+    let mut session = StreamSession::new(tab);
     let messages: Vec<_> = std::iter::from_fn(|| session.now()).collect();
     if !session.is_over() {
         polls.start_grace(&room, &ticket, headers, Duration::ZERO).await?;

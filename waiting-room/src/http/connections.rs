@@ -12,7 +12,7 @@ use tracing::debug;
 use super::error::RoomError;
 use crate::{
     line::room::Tab,
-    stream::session::Session,
+    stream::session::StreamSession,
     websocket::{event_loop::EventLoopHandle, handshake},
 };
 
@@ -47,7 +47,7 @@ impl Slot {
     /// The messages to a tab as an event stream.
     pub(super) fn events(self, tab: Tab) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
         let Self { connections: Connections { slots, slots_max, move_over, shutdown, .. }, permit } = self;
-        let events = stream::unfold((Session::new(tab), OpenStream::new(permit)), move |(mut session, open)| {
+        let events = stream::unfold((StreamSession::new(tab), OpenStream::new(permit)), move |(mut session, open)| {
             let slots = slots.clone();
             async move {
                 if session.is_over() {
@@ -90,7 +90,7 @@ struct OpenStream {
 
 impl OpenStream {
     fn new(permit: OwnedSemaphorePermit) -> Self {
-        let open = metrics::gauge!("line_open", "transport" => "events");
+        let open = metrics::gauge!("line_connections", "transport" => "events");
         open.increment(1.0);
         Self { open, _permit: permit }
     }

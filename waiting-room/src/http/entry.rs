@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use fairline_line::{
     change::Turn,
     invitation,
-    store::{Account, LineStore},
+    store::{LineAccount, LineStore},
     ticket::Ticket,
 };
 use fairline_sale::{SaleCard, SaleId, VisitorId};
@@ -55,7 +55,7 @@ pub(crate) struct EntryRequest<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) client: IpAddr,
     pub(crate) mode: EntryMode,
-    pub(crate) credentials: &'a Credentials,
+    pub(crate) credentials: &'a EntryCredentials,
 }
 
 /// Which tickets a request may enter with.
@@ -72,7 +72,7 @@ pub(crate) enum EntryMode {
 /// What a request proves beside a ticket.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Credentials {
+pub(crate) struct EntryCredentials {
     /// The account of the shopper: a JSON Web Token that the shop has signed.
     account: Option<String>,
     /// An invitation to the lane whose line this is.
@@ -88,7 +88,7 @@ pub(crate) struct Entered {
 }
 
 /// Verifies the invitation to a lane and returns its number; `None` without a genuine one.
-pub(crate) fn invited(lane: &SaleCard, credentials: &Credentials) -> Option<u32> {
+pub(crate) fn invited(lane: &SaleCard, credentials: &EntryCredentials) -> Option<u32> {
     invitation::verify(lane.id, &lane.lane.as_ref()?.key, credentials.invitation.as_deref()?)
 }
 
@@ -142,7 +142,7 @@ impl LineEntry {
         card: &SaleCard,
         ticket: Option<Ticket>,
         headers: &HeaderMap,
-        account: Option<Account>,
+        account: Option<LineAccount>,
     ) -> VisitorId {
         let sale_of = |card: &SaleCard| card.lane.as_ref().map_or(card.id, |lane| lane.sale);
         let sale = sale_of(card);
@@ -165,19 +165,19 @@ impl LineEntry {
     fn account(
         &self,
         card: &SaleCard,
-        credentials: &Credentials,
+        credentials: &EntryCredentials,
         mode: EntryMode,
-    ) -> Result<Option<Account>, RoomError> {
+    ) -> Result<Option<LineAccount>, RoomError> {
         if card.lane.is_some() {
             let number = invited(card, credentials).ok_or(RoomError::NotInvited)?;
             let digest = (u128::from_be_bytes(*b"fairline invited") ^ u128::from(number)).to_be_bytes();
-            return Ok(Some(Account { digest, rejoins: false }));
+            return Ok(Some(LineAccount { digest, rejoins: false }));
         }
         let named = credentials.account.as_deref().zip(self.accounts.key.as_ref());
         let digest =
             named.map(|(token, key)| key.digest(card.id, token, OffsetDateTime::now_utc()).ok_or(RoomError::NoAccount));
         match digest.transpose()? {
-            Some(digest) => Ok(Some(Account { digest, rejoins: mode == EntryMode::Rejoin })),
+            Some(digest) => Ok(Some(LineAccount { digest, rejoins: mode == EntryMode::Rejoin })),
             None if self.accounts.required => Err(RoomError::NoAccount),
             None => Ok(None),
         }

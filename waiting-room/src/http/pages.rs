@@ -22,12 +22,12 @@ use crate::{
     http::{
         AppState,
         api::active,
-        entry::{Credentials, Entered, EntryMode, EntryRequest, LineEntry, invited},
+        entry::{Entered, EntryCredentials, EntryMode, EntryRequest, LineEntry, invited},
         error::RoomError,
         polls::Polls,
     },
     line::{room::Room, rooms::Rooms},
-    stream::session::Session,
+    stream::session::StreamSession,
 };
 
 /// Pages run only their own scripts and styles, and refuse to be framed.
@@ -318,7 +318,7 @@ async fn home(State(pages): State<Pages>) -> Response {
 async fn sale(
     State(pages): State<Pages>,
     Path(slug): Path<String>,
-    Query(credentials): Query<Credentials>,
+    Query(credentials): Query<EntryCredentials>,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
     let room = pages.room(&slug)?;
@@ -358,7 +358,7 @@ pub(crate) struct Joining {
     #[serde(default)]
     rejoin: bool,
     #[serde(flatten)]
-    credentials: Credentials,
+    credentials: EntryCredentials,
 }
 
 /// Joins without JavaScript and redirects to the line's page.
@@ -415,11 +415,11 @@ async fn line(
     if pages.tickets.ticket(room.sale, &headers).is_none() {
         return Ok(Redirect::to(&format!("/sales/{slug}")).into_response());
     }
-    let credentials = Credentials::default();
+    let credentials = EntryCredentials::default();
     let mode = EntryMode::Resume;
     let entering = EntryRequest { room: room.clone(), headers: &headers, client, mode, credentials: &credentials };
     let Entered { tab, ticket, cookie } = pages.entry.enter(entering).await?;
-    let mut session = Session::new(tab);
+    let mut session = StreamSession::new(tab);
     let mut template = LinePage::new(&room.card(), ticket.ordinal);
     let mut claimed = String::new();
     while let Some(message) = session.now() {

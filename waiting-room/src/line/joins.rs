@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fairline_line::{
-    store::{Account, Joining, LineError, LineStore},
+    store::{Joining, LineAccount, LineError, LineStore},
     ticket::Ticket,
 };
 use fairline_sale::{SaleId, VisitorId};
@@ -47,7 +47,7 @@ impl Joins {
         &self,
         room: Arc<Room>,
         visitor: VisitorId,
-        account: Option<Account>,
+        account: Option<LineAccount>,
     ) -> Result<Ticket, LineError> {
         let (answer, answered) = oneshot::channel();
         let crowded = || LineError::Unavailable("too many joins are waiting".to_owned());

@@ -1,6 +1,6 @@
 //! The lines that this node follows, and the shoppers who are connected to it.
 //!
-//! - `rooms` follows the changes of every line, one `room` per sale; `upkeep` keeps a room up to
+//! - `rooms` follows the changes of every line, one `room` per sale; `room_sync` keeps a room up to
 //!   date. `room_calls` keeps rooms from waiting for each other.
 //! - `shoppers` holds the connected tickets; `grace` is how long a disconnected one keeps its
 //!   place.
@@ -17,8 +17,8 @@ pub(crate) mod joins;
 pub(crate) mod resumes;
 pub(crate) mod room;
 pub(crate) mod room_calls;
+pub(crate) mod room_sync;
 pub(crate) mod rooms;
 pub(crate) mod shoppers;
-pub(crate) mod upkeep;
 pub(crate) mod wait_metrics;
 pub(crate) mod wake_up;

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::line::{
     batches::{self, Bounds},
     room::Room,
-    upkeep::resume,
+    room_sync::resume,
 };
 
 const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 1000, calls_max: 8, gather: Duration::from_millis(2) };

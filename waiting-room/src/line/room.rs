@@ -9,9 +9,9 @@ use std::{
 
 use fairline_line::{
     change::{Change, Revision, Turn},
+    places::{LineView, Numbers, Place},
     store::Snapshot,
     ticket::{Ordinal, Ticket},
-    view::{LineView, Numbers, Place},
 };
 use fairline_sale::{LineOrder, SaleCard, SaleId, Status};
 use fairline_update_policy::{Flow, Forecast, differs_in_counts_only};
@@ -341,7 +341,7 @@ impl Room {
     }
 
     /// Updates the flow estimate, `elapsed` after the last call.
-    pub(crate) fn beat(&self, elapsed: Duration) {
+    pub(crate) fn update_flow(&self, elapsed: Duration) {
         let mut line = self.write();
         let (waiting, status) = (line.view.waiting(), line.card.status);
         line.flow.passed(elapsed, waiting, status);

@@ -23,13 +23,13 @@ use tracing::{debug, warn};
 use crate::line::{
     room::Room,
     room_calls::RoomCalls,
+    room_sync::RoomSync,
     shoppers::Browser,
-    upkeep::Upkeep,
     wake_up::{LoopWaker, WakeUp},
 };
 
 /// Interval between checks for new sales and missed changes, and between updates of the rates.
-const BEAT: Duration = Duration::from_millis(500);
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 /// Interval between checks of a resting room, which receives changes, too.
 const RESTING_CHECKED_EVERY: Duration = Duration::from_secs(30);
 /// Interval at which a node reports its connected shoppers; shorter if the grace period is short.
@@ -86,7 +86,7 @@ impl Rooms {
 /// Keeps the rooms up to date until shutdown.
 pub(crate) struct Follower {
     pub(crate) rooms: Rooms,
-    pub(crate) upkeep: Upkeep,
+    pub(crate) sync: RoomSync,
     pub(crate) reader: ChangeReader,
     /// Wakes the WebSocket event loop.
     pub(crate) waker: Arc<LoopWaker>,
@@ -99,14 +99,14 @@ pub(crate) struct Follower {
 impl Follower {
     pub(crate) fn start(self, shutdown: &Shutdown) {
         let follower = Arc::new(self);
-        let [follows, beats, finds, answers, reports] = std::array::from_fn(|_| follower.clone());
+        let [follows, checks, finds, answers, reports] = std::array::from_fn(|_| follower.clone());
         shutdown.keep("changes", STALLED_AFTER, move |shutdown| {
             let follower = follows.clone();
             async move { follower.follow(&shutdown).await }
         });
         shutdown.keep("rooms", STALLED_AFTER, move |shutdown| {
-            let follower = beats.clone();
-            async move { follower.beat(&shutdown).await }
+            let follower = checks.clone();
+            async move { follower.check_rooms(&shutdown).await }
         });
         shutdown.keep("new-rooms", STALLED_AFTER, move |shutdown| {
             let follower = finds.clone();
@@ -127,9 +127,9 @@ impl Follower {
         let mut inbox = self.reader.inbox();
         let (mut changes, mut subscriptions) = (RoomCalls::default(), FuturesUnordered::new());
         loop {
-            fairline_server::beat();
+            fairline_server::report_alive();
             let event = tokio::select! {
-                event = timeout(BEAT, inbox.next()) => event,
+                event = timeout(CHECK_EVERY, inbox.next()) => event,
                 _ = changes.ended() => continue,
                 Some(()) = subscriptions.next() => continue,
                 () = shutdown.triggered() => return,
@@ -151,7 +151,7 @@ impl Follower {
     /// Applies the changes that a room has received, including those that arrive meanwhile.
     async fn apply_received(&self, room: Arc<Room>) {
         while let Some((revision, change)) = room.next_received() {
-            self.upkeep.apply(&room, revision, change).await;
+            self.sync.apply(&room, revision, change).await;
         }
     }
 
@@ -163,8 +163,8 @@ impl Follower {
     }
 
     /// Finds unreachable lines and missed changes, and updates the rates.
-    async fn beat(&self, shutdown: &Shutdown) {
-        let mut rounds = shutdown.rounds(BEAT);
+    async fn check_rooms(&self, shutdown: &Shutdown) {
+        let mut rounds = shutdown.rounds(CHECK_EVERY);
         let mut last = Instant::now();
         let mut seen: HashMap<SaleId, (Revision, Instant)> = HashMap::new();
         let mut checks = RoomCalls::default();
@@ -183,7 +183,7 @@ impl Follower {
             let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed();
             seen.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in self.rooms.all() {
-                room.beat(elapsed);
+                room.update_flow(elapsed);
                 let known = seen.get(&room.sale);
                 if known
                     .is_some_and(|(_, at)| room.is_in_touch() && room.rests() && at.elapsed() < RESTING_CHECKED_EVERY)
@@ -191,14 +191,14 @@ impl Follower {
                     continue;
                 }
                 let expected = known.map(|(expected, _)| *expected).unwrap_or_default();
-                checks.start(room.sale, async move { self.upkeep.check(&room, expected).await });
+                checks.start(room.sale, async move { self.sync.check(&room, expected).await });
             }
         }
     }
 
     /// Opens the rooms of new sales, and closes those of sales that are over.
     async fn find(&self, shutdown: &Shutdown) {
-        let mut rounds = shutdown.rounds(BEAT);
+        let mut rounds = shutdown.rounds(CHECK_EVERY);
         let mut calls = RoomCalls::default();
         loop {
             tokio::select! {
@@ -209,7 +209,7 @@ impl Follower {
                 }
                 _ = calls.ended() => continue,
             }
-            match self.upkeep.store.sales(ROOMS_MAX).await {
+            match self.sync.store.sales(ROOMS_MAX).await {
                 Ok(listed) => self.follow_listed(&listed, &mut calls).await,
                 Err(error) => warn!(%error, "search for new sales failed"),
             }
@@ -222,7 +222,7 @@ impl Follower {
     /// When Redis does not list the sales.
     pub(crate) async fn open_all(&self) -> Result<(), LineError> {
         let mut calls = RoomCalls::default();
-        self.follow_listed(&self.upkeep.store.sales(ROOMS_MAX).await?, &mut calls).await;
+        self.follow_listed(&self.sync.store.sales(ROOMS_MAX).await?, &mut calls).await;
         while !calls.is_empty() {
             calls.ended().await;
         }
@@ -248,12 +248,12 @@ impl Follower {
         metrics::gauge!("waiting_room_sales").set(self.rooms.all().len() as f64);
         let mut left_out = 0;
         if listed.len() >= ROOMS_MAX as usize {
-            match self.upkeep.store.open_sales().await {
+            match self.sync.store.open_sales().await {
                 Ok(open) => left_out = open.saturating_sub(ROOMS_MAX.into()),
                 Err(error) => return warn!(%error, "count of open sales failed"),
             }
         }
-        metrics::gauge!("waiting_room_sales_left_out").set(left_out as f64);
+        metrics::gauge!("waiting_room_sales_not_followed").set(left_out as f64);
         if left_out > 0 && !self.is_full.swap(true, Ordering::Relaxed) {
             warn!(left_out, most = ROOMS_MAX, "sale limit reached: some sales are not followed; close finished sales");
         } else if left_out == 0 {
@@ -265,7 +265,7 @@ impl Follower {
     async fn open(&self, sale: SaleId) -> Result<(), LineError> {
         // Subscribe before reading the snapshot, so that no later change is missed.
         self.reader.follow(sale).await?;
-        match self.upkeep.store.snapshot(sale).await {
+        match self.sync.store.snapshot(sale).await {
             Ok(snapshot) => self.rooms.add(Room::new(snapshot, WakeUp::new(self.waker.clone()))),
             Err(LineError::NotPublished) => {}
             Err(error) => return Err(error),
@@ -291,7 +291,7 @@ impl Follower {
             let (rooms, now) = (self.rooms.all(), Instant::now());
             called.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in rooms {
-                let grace = self.upkeep.grace.of(&room.card(), Browser::Desktop);
+                let grace = self.sync.grace.of(&room.card(), Browser::Desktop);
                 let every = ROLL_CALL_EVERY.min(grace / 4).max(REPORT_GONE_EVERY);
                 // A shortened grace period takes effect at once.
                 let called = called.entry(room.sale).or_insert(now);
@@ -303,7 +303,7 @@ impl Follower {
                     continue;
                 }
                 calls.start(room.sale, async move {
-                    if let Err(error) = self.upkeep.answer_roll_call(&room, grace, every * 3).await {
+                    if let Err(error) = self.sync.answer_roll_call(&room, grace, every * 3).await {
                         debug!(sale = %room.sale, %error, "roll call failed");
                     }
                 });
@@ -314,15 +314,15 @@ impl Follower {
     /// Reports shoppers whose last tab has closed; at shutdown, all of them.
     async fn report_gone(&self, shutdown: &Shutdown) {
         let mut stopped_at = None;
-        let mut beat = interval(REPORT_GONE_EVERY);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut timer = interval(REPORT_GONE_EVERY);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut calls = RoomCalls::default();
         loop {
             tokio::select! {
-                _ = beat.tick() => {}
+                _ = timer.tick() => {}
                 _ = calls.ended() => continue,
             }
-            fairline_server::beat();
+            fairline_server::report_alive();
             let rooms = self.rooms.all();
             if shutdown.is_triggered() {
                 let since = stopped_at.get_or_insert_with(Instant::now).elapsed();
@@ -334,7 +334,7 @@ impl Follower {
                 }
             }
             for room in rooms.into_iter().filter(|room| room.shoppers.has_gone()) {
-                calls.start(room.sale, async move { self.upkeep.report_gone(&room).await });
+                calls.start(room.sale, async move { self.sync.report_gone(&room).await });
             }
         }
     }

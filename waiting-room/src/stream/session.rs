@@ -12,11 +12,11 @@ use tokio::{
 use crate::line::{room::Tab, wait_metrics};
 
 /// How often an otherwise idle stream checks its place.
-const BEAT: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_secs(HEARTBEAT_S as u64);
 
 /// One tab of one shopper. Dropping it closes the tab.
-pub(crate) struct Session {
+pub(crate) struct StreamSession {
     /// Wakes the session when the ticket's turn changes.
     turn: watch::Receiver<()>,
     /// Whether the line can be reached; also wakes the session on other shared changes.
@@ -28,7 +28,7 @@ pub(crate) struct Session {
     heartbeat_at: Option<Instant>,
 }
 
-impl Session {
+impl StreamSession {
     pub(crate) fn new(tab: Tab) -> Self {
         let turn = tab.room.shoppers.watch(tab.ordinal);
         let in_touch = tab.room.subscribe();
@@ -62,7 +62,7 @@ impl Session {
             tokio::select! {
                 _ = self.turn.changed() => {}
                 _ = self.in_touch.changed() => {}
-                () = sleep(BEAT), if !self.sent.over() => {}
+                () = sleep(CHECK_EVERY), if !self.sent.over() => {}
             }
         }
     }
@@ -110,7 +110,7 @@ mod tests {
     async fn an_event_stream_carries_a_heartbeat_after_the_first_messages_and_in_silence() {
         let room = Arc::new(room::tests::room());
         let ticket = room::tests::ticket(&room, 3);
-        let mut session = Session::new(Tab::open(room, &ticket, Browser::Desktop));
+        let mut session = StreamSession::new(Tab::open(room, &ticket, Browser::Desktop));
         let (opened, mut received) = (Instant::now(), Vec::new());
         while opened.elapsed() <= HEARTBEAT * 3 {
             let message = session.next_or_heartbeat(|| 2_001).await;
@@ -119,8 +119,9 @@ mod tests {
                 assert_eq!(reconnect_within_ms, 1_000, "depends on the number of pages");
             }
         }
-        let beats: Vec<u64> = received.iter().filter(|(_, kind)| *kind == "heartbeat").map(|(at_s, _)| *at_s).collect();
-        assert_eq!(beats[0], 0, "{received:?}");
+        let heartbeats: Vec<u64> =
+            received.iter().filter(|(_, kind)| *kind == "heartbeat").map(|(at_s, _)| *at_s).collect();
+        assert_eq!(heartbeats[0], 0, "{received:?}");
         let first = received.iter().position(|(_, kind)| *kind == "heartbeat");
         assert!(first >= Some(2), "the sale and the place precede it: {received:?}");
         let times = received.iter().map(|(at_s, _)| *at_s);

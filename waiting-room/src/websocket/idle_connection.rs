@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn a_page_receives_something_at_every_heartbeat() {
         let (mut connection, _page) = connection();
-        let (mut received_s, mut beats) = (0, 0);
+        let (mut received_s, mut heartbeats) = (0, 0);
         for now_s in 0..110 {
             match connection.keep_alive(now_s) {
                 KeepAlive::Nothing => continue,
@@ -337,9 +337,9 @@ mod tests {
                 KeepAlive::Dead => panic!("{now_s} s are too soon"),
             }
             assert!(now_s - received_s <= HEARTBEAT_S, "silent from {received_s} s to {now_s} s");
-            (received_s, beats) = (now_s, beats + 1);
+            (received_s, heartbeats) = (now_s, heartbeats + 1);
         }
-        assert!(beats <= 6, "{beats} in 110 s");
+        assert!(heartbeats <= 6, "{heartbeats} in 110 s");
         assert_eq!(
             connection.keep_alive(110),
             KeepAlive::Dead,

@@ -55,7 +55,7 @@ async fn join_from(
     clients: impl Iterator<Item = String>,
 ) -> Vec<StatusCode> {
     let room = TestWaitingRoom::open_with(|all| {
-        all.front.trusted_proxies = "127.0.0.1".parse().expect("an address");
+        all.proxy.trusted_proxies = "127.0.0.1".parse().expect("an address");
         (all.join_rate_per_s, all.join_burst) = (0.01, 2);
         settings(all);
     })
@@ -70,7 +70,7 @@ async fn join_from(
 #[tokio::test]
 async fn client_addresses_are_distinguished_in_every_notation_of_proxies() {
     let forwarded =
-        |settings: &mut Settings| settings.front.forwarded_header = fairline_server::ForwardedHeader::Forwarded;
+        |settings: &mut Settings| settings.proxy.forwarded_header = fairline_server::ForwardedHeader::Forwarded;
     let addresses = |n: u16| format!("198.51.100.{n}:{}", 40_000 + n);
     let all_in = |answers: Vec<StatusCode>| answers.iter().all(|status| *status == StatusCode::OK);
     assert!(all_in(join_from(|_| {}, "x-forwarded-for", (1..=120).map(addresses)).await));
@@ -92,7 +92,7 @@ async fn client_addresses_are_distinguished_in_every_notation_of_proxies() {
 #[tokio::test]
 async fn shoppers_who_share_an_address_wait_no_longer_than_others() {
     let room = TestWaitingRoom::open_with(|settings| {
-        settings.front.trusted_proxies = "127.0.0.1".parse().expect("an address")
+        settings.proxy.trusted_proxies = "127.0.0.1".parse().expect("an address")
     })
     .await;
     let (mut shared, mut others) = (Vec::new(), Vec::new());
@@ -150,7 +150,7 @@ impl Proxy {
 async fn behind_a_proxy_that_rewrites_the_host_the_public_origin_counts() {
     let reserved = Proxy::reserve().await;
     let page = format!("http://{}", reserved.0);
-    let mut room = TestWaitingRoom::open_with(|settings| settings.front.public_origins = vec![page.clone()]).await;
+    let mut room = TestWaitingRoom::open_with(|settings| settings.proxy.public_origins = vec![page.clone()]).await;
     let proxy = Proxy::start(reserved, &room).await;
     let direct = std::mem::replace(&mut room.address, proxy.address);
     let mut shopper = room.connect("", &[("origin", &page)]).await.expect("a socket of our own page");

@@ -259,7 +259,7 @@ async fn open_lines_are_counted() {
     let shopper = room.join().await;
     let counted = async |open: &str| {
         let metrics = room.get("/metrics", &[]).await.text;
-        let line = metrics.lines().find(|line| line.starts_with(r#"line_open{transport="websocket"}"#));
+        let line = metrics.lines().find(|line| line.starts_with(r#"line_connections{transport="websocket"}"#));
         line.is_some_and(|line| line.ends_with(open))
             && metrics.contains(r#"line_bytes_sent_total{transport="websocket"}"#)
     };

@@ -4,8 +4,8 @@ import type { LiveUpdate } from "../shared/api";
 import type { Answer } from "../shared/http";
 import type { AdminClient } from "./client";
 
-/** An update for a screen. A `beat` only shows that the connection is alive. */
-export type ScreenUpdate = Exclude<LiveUpdate, { type: "beat" }>;
+/** An update for a screen. A `heartbeat` only shows that the connection is alive. */
+export type ScreenUpdate = Exclude<LiveUpdate, { type: "heartbeat" }>;
 
 export interface LiveListener {
   updated(update: ScreenUpdate): void;
@@ -20,7 +20,7 @@ export interface LiveListener {
 const SESSION_ENDED = 4401;
 const SHORTEST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
-/** The controller sends a message every five seconds, if only a `beat`. */
+/** The controller sends a message every five seconds, if only a `heartbeat`. */
 const LONGEST_SILENCE_MS = 12_000;
 
 export class LiveUpdates {
@@ -68,7 +68,7 @@ export class LiveUpdates {
     this.#receivedAt = new Date();
     this.#listener.staleSince(undefined);
     if (this.#socket) this.#await(this.#socket);
-    if (update.type !== "beat") this.#listener.updated(update);
+    if (update.type !== "heartbeat") this.#listener.updated(update);
   }
 
   /**

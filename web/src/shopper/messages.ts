@@ -32,8 +32,8 @@ export function asLineMessage(value: unknown): LineMessage | undefined {
   return value.type === "place" ? readPlace(value as unknown as PlaceMessage) : (value as unknown as LineMessage);
 }
 
-function readPlace(said: Readonly<Partial<PlaceMessage>> & Pick<PlaceMessage, "type" | "ordinal" | "place" | "behind">): PlaceMessage {
-  const { type, ordinal, place, behind, recalled, rate_per_s, wait, beyond_stock, remaining } = said;
+function readPlace(raw: Readonly<Partial<PlaceMessage>> & Pick<PlaceMessage, "type" | "ordinal" | "place" | "behind">): PlaceMessage {
+  const { type, ordinal, place, behind, recalled, rate_per_s, wait, beyond_stock, remaining } = raw;
   const likely_s = readSeconds(wait?.likely_s);
   return {
     type,

@@ -12,7 +12,7 @@ import { problemText } from "../shared/http";
 import { applyPlace, standStill, type ShownPlace } from "./countdown";
 
 /** How it ended: an outcome of the line, or of an order. */
-export type Ending = Outcome | "lapsed" | "refunded" | "cancelled";
+export type Ending = Outcome | "hold_expired" | "refunded" | "cancelled";
 
 export type Phase =
   | { at: "outside"; problem: string }
@@ -164,7 +164,8 @@ function orderPhase(phase: Phase, order: Order): Phase {
       return { at: "pending", order, problem: phase.at === "pending" ? phase.problem : "" };
     case "paid":
       return { at: "bought", order };
-    case "lapsed":
+    case "expired":
+      return { at: "over", ending: "hold_expired" };
     case "refunded":
     case "cancelled":
       return { at: "over", ending: order.status };
@@ -172,5 +173,5 @@ function orderPhase(phase: Phase, order: Order): Phase {
 }
 
 function hasOrder(phase: Phase): boolean {
-  return phase.at === "checkout" || phase.at === "pending" || phase.at === "bought" || (phase.at === "over" && ["lapsed", "refunded", "cancelled"].includes(phase.ending));
+  return phase.at === "checkout" || phase.at === "pending" || phase.at === "bought" || (phase.at === "over" && ["hold_expired", "refunded", "cancelled"].includes(phase.ending));
 }

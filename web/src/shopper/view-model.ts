@@ -66,7 +66,7 @@ const ENDING: Record<Ending, { heading: string; text: string; mayJoin: boolean }
   removed: { heading: "The shop removed you from the line", text: "You can join again at the end of the line. If you think this is a mistake, please contact the shop.", mayJoin: true },
   missed: { heading: "You missed your turn", text: "You were away when it was your turn, and the time to come back is over. You can join again at the end of the line.", mayJoin: true },
   limit: { heading: "You have reached the purchase limit", text: "You have bought or reserved the maximum number of items per shopper. If an order is cancelled or refunded, you can join again.", mayJoin: true },
-  lapsed: { heading: "Your reservation has expired", text: "You have not been charged, and the item went to the next shopper. You can join again at the end of the line.", mayJoin: true },
+  hold_expired: { heading: "Your reservation has expired", text: "You have not been charged, and the item went to the next shopper. You can join again at the end of the line.", mayJoin: true },
   cancelled: { heading: "Order cancelled", text: "You have not been charged, and the item goes to the next shopper. You can join again at the end of the line.", mayJoin: true },
   refunded: { heading: "Payment refunded", text: "The full amount is on its way back to you; your bank may need a few days. Either the shop refunded your order, or your payment arrived after the last item was sold.", mayJoin: true },
 };

@@ -289,14 +289,14 @@ describe("a connection that falls silent", () => {
     while (page.lost.length === losses && Date.now() - beganMs < 120_000) mock.timers.tick(STEP_MS);
     return Date.now() - beganMs;
   }
-  const beat: LineMessage = { type: "heartbeat", next_in_s: 20, reconnect_within_ms: 5_000 };
+  const heartbeat: LineMessage = { type: "heartbeat", next_in_s: 20, reconnect_within_ms: 5_000 };
 
   test("is noticed within 30 seconds when a heartbeat is missing", () => {
     const page = connected();
-    page.receive(beat);
-    for (let beats = 0; beats < 5; beats += 1) {
+    page.receive(heartbeat);
+    for (let count = 0; count < 5; count += 1) {
       mock.timers.tick(20 * SECOND_MS);
-      page.receive(beats % 2 === 0 ? beat : place);
+      page.receive(count % 2 === 0 ? heartbeat : place);
     }
     assert.deepEqual([page.lost, page.links.length], [[], 1]);
     const silentMs = silenceOf(page);
@@ -310,11 +310,11 @@ describe("a connection that falls silent", () => {
     const page = connected();
     mock.timers.tick(200 * SECOND_MS);
     assert.deepEqual(page.lost, []);
-    page.receive(beat);
+    page.receive(heartbeat);
     // While asleep timers stop, and messages that arrived are delivered after they fire.
     mock.timers.setTime(Date.now() + 100 * SECOND_MS);
     mock.timers.tick(SECOND_MS);
-    page.receive(beat);
+    page.receive(heartbeat);
     mock.timers.tick(20 * SECOND_MS);
     assert.deepEqual(page.lost, []);
   });
@@ -343,7 +343,7 @@ describe("a connection that falls silent", () => {
     assert.deepEqual([page.links.length, page.link.closed, page.lost], [1, true, []]);
     page.line.wake();
     assert.equal(page.links.length, 2);
-    page.receive(beat);
+    page.receive(heartbeat);
     page.line.wake();
     assert.equal(page.links.length, 2, "the link is still valid");
     page.line.renew();

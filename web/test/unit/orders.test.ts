@@ -13,7 +13,7 @@ test("a paid order can be refunded up to its amount, and an unpaid one can be ca
   assert.deepEqual(actionsOf({ ...order, refunded_minor: 1_000 }), ["refund"]);
   assert.deepEqual(actionsOf({ ...order, status: "refunded", refunded_minor: 4_900 }), []);
   for (const status of ["held", "promised", "payment_pending"] as const) assert.deepEqual(actionsOf({ ...order, status }), ["cancel"]);
-  for (const status of ["lapsed", "cancelled"] as const) assert.deepEqual(actionsOf({ ...order, status }), []);
+  for (const status of ["expired", "cancelled"] as const) assert.deepEqual(actionsOf({ ...order, status }), []);
   assert.deepEqual(actionsOf({ ...order, request: { kind: "refund", state: "requested", error: null } }), [], "one request at a time");
 });
 

@@ -117,17 +117,17 @@ describe("an order", () => {
     const pending: Event = { type: "order", order: { ...order, status: "payment_pending" } };
     const back = after(held, pending, { type: "withdrawn", order });
     assert.ok(back.phase.at === "checkout" && back.phase.problem === "" && !back.phase.paying);
-    const late = after(held, pending, { type: "withdrawn", order: { ...order, status: "lapsed" } });
-    assert.deepEqual(late.phase, { at: "over", ending: "lapsed" });
+    const late = after(held, pending, { type: "withdrawn", order: { ...order, status: "expired" } });
+    assert.deepEqual(late.phase, { at: "over", ending: "hold_expired" });
     const refused = after(held, pending, { type: "withdraw-failed", problem: problem("unavailable", "Try again.") });
     assert.ok(refused.phase.at === "pending" && refused.phase.problem !== "");
     assert.ok(reduce(refused, pending).phase.at === "pending");
   });
 
-  test("that lapsed, was refunded or cancelled is over, and the shopper can join again", () => {
-    for (const status of ["lapsed", "refunded", "cancelled"] as const) {
+  test("that expired, was refunded or cancelled is over, and the shopper can join again", () => {
+    for (const status of ["expired", "refunded", "cancelled"] as const) {
       const state = after(held, { type: "order", order: { ...order, status } });
-      assert.deepEqual(state.phase, { at: "over", ending: status });
+      assert.deepEqual(state.phase, { at: "over", ending: status === "expired" ? "hold_expired" : status });
       assert.equal([join, line(place)].reduce(reduce, state).phase.at, "waiting");
     }
   });

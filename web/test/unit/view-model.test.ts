@@ -171,7 +171,7 @@ describe("the end", () => {
   });
 
   test("a shopper who can join again is offered it, unless the sale is over", () => {
-    for (const ending of ["expired", "left", "missed", "limit", "lapsed", "refunded", "cancelled"] as const) {
+    for (const ending of ["expired", "left", "missed", "limit", "hold_expired", "refunded", "cancelled"] as const) {
       assert.equal(shown({ at: "over", ending }).shown["may-join"], true, ending);
       assert.equal(shown({ at: "over", ending }, { sale: { status: "sold_out" } }).shown["may-join"], false, ending);
     }

@@ -11,7 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::store::AuditRow;
 use crate::{
-    admin_api::{AdminState, csv::Table},
+    admin_api::{AdminState, csv::CsvTable},
     db::Store,
     error::CommonError,
 };
@@ -95,7 +95,7 @@ async fn show_audit(
 ))]
 async fn audit_table(State(store): State<Store>, Query(reading): Query<Reading>) -> Result<Response, Problem> {
     let (sale, mut before) = (reading.sale.map(|sale| sale.0), reading.before.unwrap_or(i64::MAX));
-    let mut table = Table::default();
+    let mut table = CsvTable::default();
     table.row(["id", "at", "who", "action", "subject", "sale", "before", "after", "reason"]);
     for _ in 0..TABLE_MAX / PAGE {
         let rows = store.audit(before, sale, PAGE).await.map_err(CommonError::from)?;

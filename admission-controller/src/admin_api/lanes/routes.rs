@@ -9,7 +9,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::service::Lanes;
 use crate::{
-    admin_api::{AdminState, sales::view::AdminSale},
+    admin_api::{AdminState, sales::responses::AdminSale},
     auth::operator::Operator,
     error::UnknownSale,
 };

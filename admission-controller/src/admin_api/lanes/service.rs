@@ -2,7 +2,7 @@
 
 use super::{error::LaneError, store::LockedLanes};
 use crate::{
-    admin_api::sales::{service::Sales, view::AdminSale},
+    admin_api::sales::{responses::AdminSale, service::Sales},
     controller::schedule::TickNow,
     db::{By, Store},
     error::{CommonError, check_field},

@@ -1,6 +1,6 @@
 //! Live updates of the console over a WebSocket, and samples of a sale.
 
-mod console;
+mod connection;
 pub(crate) mod error;
 pub(crate) mod routes;
 pub(crate) mod service;

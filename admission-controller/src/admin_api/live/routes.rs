@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{console::Console, error::LiveError, service::Live, update::Sample};
+use super::{connection::ConsoleConnection, error::LiveError, service::Live, update::Sample};
 use crate::{admin_api::AdminState, auth::operator::Operator, error::UnknownSale};
 
 /// Browsers send only answers to pings.
@@ -65,8 +65,8 @@ async fn samples(
 /// Open a WebSocket with live updates, as JSON: `{"type":"sales"}` whenever a sale changes; of one
 /// sale, `{"type":"stage"}` first (whether it can be rehearsed here), `{"type":"sale"}`,
 /// `{"type":"samples"}` with the new ones, and `{"type":"rehearsal"}`. After five seconds without a
-/// change, `{"type":"beat"}`: a client that receives nothing for much longer shows that its data
-/// may be outdated.
+/// change, `{"type":"heartbeat"}`: a client that receives nothing for much longer shows that its
+/// data may be outdated.
 #[utoipa::path(get, path = "/api/admin/live", params(Subject), security(("admin" = [])), responses(
     (status = 101, description = "The WebSocket is open. It is closed with 4401 when the session ends."),
     (status = 403, description = "The page belongs to another site."),
@@ -91,7 +91,7 @@ async fn live(
     }
     let permit = live.consoles.connect()?;
     let shutdown = live.consoles.shutdown.clone();
-    let console = Console { live, operator, sale: subject.sale, _permit: permit };
+    let console = ConsoleConnection { live, operator, sale: subject.sale, _permit: permit };
     let upgrade = upgrade.max_message_size(RECEIVED_BYTES_MAX).max_frame_size(RECEIVED_BYTES_MAX);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let _ = shutdown.spawn(console.run(socket)).await;

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::store::SampleRow;
-use crate::admin_api::{rehearsals::view::Rehearsal, sales::view::AdminSale};
+use crate::admin_api::{rehearsals::responses::Rehearsal, sales::responses::AdminSale};
 
 /// The state of a sale at a time.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,5 +63,5 @@ pub(crate) enum LiveUpdate {
         rehearsal: Rehearsal,
     },
     /// Nothing has changed.
-    Beat,
+    Heartbeat,
 }

@@ -1,7 +1,7 @@
 //! Uploads of images.
 
 pub(crate) mod error;
+pub(crate) mod responses;
 pub(super) mod routes;
 pub(crate) mod service;
 mod store;
-pub(crate) mod view;

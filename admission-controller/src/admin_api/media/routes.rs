@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{error::MediaError, service::Media, view::MediaSize};
+use super::{error::MediaError, responses::MediaSize, service::Media};
 use crate::admin_api::AdminState;
 
 /// An upload has the same effect however often it is sent, so it needs no `Idempotency-Key`.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{
     error::OrderError,
-    store::{OrderAction, OrderRow, OrderSearch, Requested},
+    store::{OrderAction, OrderRow, OrderSearch, RequestOutcome},
 };
 use crate::{
     admin_api::sales::service::Sales,
@@ -53,11 +53,11 @@ impl Orders {
         check_field("amount_minor", is_positive, "be at least 1, or null")?;
         let sale = self.sales.find(&sale).await?.row.sale();
         match self.store.request(by, sale, order, action).await? {
-            Requested::Accepted => {}
-            Requested::UnknownOrder => return Err(OrderError::UnknownOrder),
-            Requested::NotRefundable { left_minor } => return Err(OrderError::NotRefundable { left_minor }),
-            Requested::NotCancellable => return Err(OrderError::NotCancellable),
-            Requested::UnderWay => return Err(OrderError::RequestUnderWay),
+            RequestOutcome::Accepted => {}
+            RequestOutcome::UnknownOrder => return Err(OrderError::UnknownOrder),
+            RequestOutcome::NotRefundable { left_minor } => return Err(OrderError::NotRefundable { left_minor }),
+            RequestOutcome::NotCancellable => return Err(OrderError::NotCancellable),
+            RequestOutcome::UnderWay => return Err(OrderError::RequestUnderWay),
         }
         let search = OrderSearch { order: Some(order), ..OrderSearch::default() };
         self.store.orders(sale, &search, 1).await?.pop().ok_or(OrderError::UnknownOrder)

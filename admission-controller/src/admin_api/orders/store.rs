@@ -53,7 +53,7 @@ pub enum OrderAction {
 
 /// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Requested {
+pub enum RequestOutcome {
     Accepted,
     UnknownOrder,
     /// Only this amount can be refunded.
@@ -80,7 +80,7 @@ impl Store {
                 WHEN holds.state = 'paid' THEN 'paid' \
                 WHEN newest.state IN ('started', 'authorised') THEN 'payment_pending' \
                 WHEN newest.state IN ('refund_due', 'refunded') THEN 'refunded' \
-                WHEN holds.state IN ('promised', 'held') AND holds.expires_at <= now() THEN 'lapsed' \
+                WHEN holds.state IN ('promised', 'held') AND holds.expires_at <= now() THEN 'expired' \
                 ELSE holds.state END AS status, \
              holds.quantity, holds.amount_minor, holds.currency, coalesce(newest.refunded_minor, 0) AS refunded_minor, \
              coalesce(newest.disputed_minor, 0) AS disputed_minor, newest.dispute, coalesce(newest.gateway_ref, orders.paid_as) AS reference, \
@@ -119,7 +119,7 @@ impl Store {
         sale: SaleId,
         order: Uuid,
         action: OrderAction,
-    ) -> Result<Requested, StoreError> {
+    ) -> Result<RequestOutcome, StoreError> {
         let (name, kind, amount) = match action {
             OrderAction::Refund(amount) => ("refund_order", "refund", amount),
             OrderAction::Cancel => ("cancel_order", "cancel", None),
@@ -133,16 +133,16 @@ impl Store {
         .bind(sale.0)
         .fetch_optional(&mut *transaction)
         .await?;
-        let Some((state, left)) = known else { return Ok(Requested::UnknownOrder) };
+        let Some((state, left)) = known else { return Ok(RequestOutcome::UnknownOrder) };
         match action {
             OrderAction::Refund(amount) => {
                 let left_minor = left.unwrap_or(0);
                 if amount.unwrap_or(1) > left_minor {
-                    return Ok(Requested::NotRefundable { left_minor });
+                    return Ok(RequestOutcome::NotRefundable { left_minor });
                 }
             }
             OrderAction::Cancel if !matches!(state.as_str(), "promised" | "held") => {
-                return Ok(Requested::NotCancellable);
+                return Ok(RequestOutcome::NotCancellable);
             }
             OrderAction::Cancel => {}
         }
@@ -162,10 +162,10 @@ impl Store {
         match asked {
             Ok(_) => {
                 transaction.commit().await?;
-                Ok(Requested::Accepted)
+                Ok(RequestOutcome::Accepted)
             }
             Err(StoreError::Refused(constraint)) if constraint == "order_requests_one_at_a_time" => {
-                Ok(Requested::UnderWay)
+                Ok(RequestOutcome::UnderWay)
             }
             Err(error) => Err(error),
         }

@@ -41,7 +41,7 @@ pub(crate) struct PlannedVariant {
 
 /// The part of the catalogue that a table concerns.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct KnownProducts {
     /// Products that the table names by id or by name, or of which it names a SKU; with the number
     /// of their variants.
     pub(crate) products: Vec<(PlannedProduct, usize)>,
@@ -51,14 +51,14 @@ pub(crate) struct Known {
 
 /// What an import writes. What stays the same is left out.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(crate) struct ImportPlan {
     pub(crate) new_products: Vec<PlannedProduct>,
     pub(crate) changed_products: Vec<PlannedProduct>,
     pub(crate) new_variants: Vec<PlannedVariant>,
     pub(crate) changed_variants: Vec<PlannedVariant>,
 }
 
-impl Plan {
+impl ImportPlan {
     /// The products whose version is raised: those that exist, and change or have a variant that
     /// does.
     pub(crate) fn touched(&self) -> Vec<Uuid> {
@@ -80,10 +80,10 @@ struct Group<'a> {
 }
 
 /// Plans an import. Errors name the lines.
-pub(crate) fn plan(rows: &[Row], known: &Known) -> Result<Plan, Errors> {
+pub(crate) fn plan(rows: &[Row], known: &KnownProducts) -> Result<ImportPlan, Errors> {
     let mut errors = Errors::default();
     let skus: HashMap<&str, &PlannedVariant> = known.variants.iter().map(|one| (one.sku.as_str(), one)).collect();
-    let mut plan = Plan::default();
+    let mut plan = ImportPlan::default();
     for group in &mut groups(rows, known, &skus, &mut errors) {
         let errors_before = errors.count;
         merge(group, &mut errors);
@@ -115,7 +115,7 @@ pub(crate) fn plan(rows: &[Row], known: &Known) -> Result<Plan, Errors> {
 /// Collects the rows by product.
 fn groups<'a>(
     rows: &'a [Row],
-    known: &'a Known,
+    known: &'a KnownProducts,
     skus: &HashMap<&str, &PlannedVariant>,
     errors: &mut Errors,
 ) -> Vec<Group<'a>> {
@@ -371,14 +371,14 @@ mod tests {
         }
     }
 
-    fn known() -> Known {
-        Known {
+    fn known() -> KnownProducts {
+        KnownProducts {
             products: vec![(product(SHOE, "Shoe"), 2), (product(LAMP, "Lamp"), 0)],
             variants: vec![variant("S-42", SHOE, 0), variant("S-43", SHOE, 1)],
         }
     }
 
-    fn planned(table: &str) -> Plan {
+    fn planned(table: &str) -> ImportPlan {
         plan(&read(table.as_bytes()).expect("rows"), &known()).expect("a plan")
     }
 
@@ -393,7 +393,7 @@ mod tests {
         assert_eq!((plan.new_products.len(), plan.changed_products.len(), plan.new_variants.len()), (0, 0, 0));
         assert_eq!(plan.changed_variants, [PlannedVariant { price_minor: 5900, ..variant("S-43", SHOE, 1) }]);
         assert_eq!(plan.touched(), [SHOE]);
-        assert_eq!(planned("sku,product\nS-42,Shoe\n"), Plan::default());
+        assert_eq!(planned("sku,product\nS-42,Shoe\n"), ImportPlan::default());
     }
 
     #[test]
@@ -451,7 +451,8 @@ mod tests {
         assert_eq!(errors(&format!("sku,product_id\nS-42,{LAMP}\n")), [(2, Some("product_id"))]);
         let rows: String = (0..199).map(|nth| format!("N-{nth},Shoe,1,EUR\n")).collect();
         assert_eq!(errors(&format!("sku,product,price,currency\n{rows}")), [(200, None)], "the 201st variant");
-        let twice = Known { products: vec![(product(SHOE, "Same"), 0), (product(LAMP, "Same"), 0)], variants: vec![] };
+        let twice =
+            KnownProducts { products: vec![(product(SHOE, "Same"), 0), (product(LAMP, "Same"), 0)], variants: vec![] };
         let rows = read(b"sku,product,price,currency\nNEW,Same,1,EUR\n").expect("rows");
         assert_eq!(plan(&rows, &twice).expect_err("two products").listed[0].column, Some("product"));
     }

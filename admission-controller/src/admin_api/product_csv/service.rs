@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     error::TableError,
     format::{COLUMNS, Errors, ImportError, Row, attributes_text, read, written},
-    plan::{Plan, plan},
+    plan::{ImportPlan, plan},
     store::{ExportRow, Named, count_products, known, write},
 };
 use crate::{
@@ -45,8 +45,8 @@ pub(crate) struct ImportReport {
 }
 
 impl ImportReport {
-    fn new(dry_run: bool, rows: usize, planned: Result<&Plan, Errors>) -> Self {
-        let nothing = Plan::default();
+    fn new(dry_run: bool, rows: usize, planned: Result<&ImportPlan, Errors>) -> Self {
+        let nothing = ImportPlan::default();
         let (plan, errors) = match planned {
             Ok(plan) => (plan, Errors::default()),
             Err(errors) => (&nothing, errors),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
-use super::plan::{Known, Plan, PlannedProduct, PlannedVariant};
+use super::plan::{ImportPlan, KnownProducts, PlannedProduct, PlannedVariant};
 use crate::{
     admin_api::products::fields::Attribute,
     db::{By, Store, StoreError},
@@ -85,7 +85,7 @@ impl Store {
 }
 
 /// The products and variants that a table names.
-pub async fn known(connection: &mut PgConnection, named: &Named<'_>) -> Result<Known, StoreError> {
+pub async fn known(connection: &mut PgConnection, named: &Named<'_>) -> Result<KnownProducts, StoreError> {
     let variants: Vec<KnownVariant> = sqlx::query_as(
         "SELECT id, product_id, position, sku, title, attributes, price_minor, currency, gtin FROM variants WHERE sku = ANY ($1)",
     )
@@ -118,7 +118,7 @@ pub async fn known(connection: &mut PgConnection, named: &Named<'_>) -> Result<K
         currency: row.currency,
         gtin: row.gtin,
     };
-    Ok(Known {
+    Ok(KnownProducts {
         products: products.into_iter().map(product).collect(),
         variants: variants.into_iter().map(variant).collect(),
     })
@@ -130,7 +130,7 @@ pub async fn count_products(connection: &mut PgConnection) -> Result<i64, StoreE
 }
 
 /// Writes what was planned.
-pub async fn write(connection: &mut PgConnection, plan: &Plan) -> Result<(), StoreError> {
+pub async fn write(connection: &mut PgConnection, plan: &ImportPlan) -> Result<(), StoreError> {
     let touched = "UPDATE products SET version = version + 1, updated_at = now() WHERE id = ANY ($1)";
     sqlx::query(touched).bind(plan.touched()).execute(&mut *connection).await?;
     let insert_products = "INSERT INTO products (id, name, description, attributes, archived) \

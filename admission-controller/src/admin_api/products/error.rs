@@ -76,6 +76,6 @@ pub(crate) mod tests {
             SkuTaken { sku: Some("SHOE-42".to_owned()) },
             Common(CommonError::WrongField { field: "name", must: "have 1 to 120 characters" }),
         });
-        problems(errors.into_iter().chain(["variants_sku_is_unique", "variants_price_has_a_bound"].map(refused)))
+        problems(errors.into_iter().chain(["variants_sku_is_unique", "variants_price_is_bounded"].map(refused)))
     }
 }

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::{
     error::UnknownProduct,
     fields::{ChangeProduct, CreateProduct, PRODUCT_BYTES_MAX},
+    responses::{AdminProduct, AdminProductSummary},
     service::{PAGE, Products, id_of},
-    view::{AdminProduct, AdminProductSummary},
 };
 use crate::{admin_api::AdminState, auth::operator::Operator};
 

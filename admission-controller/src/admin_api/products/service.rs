@@ -5,8 +5,8 @@ use uuid::Uuid;
 use super::{
     error::ProductError,
     fields::{ChangeProduct, CreateProduct, PRODUCTS_MAX, wrong_image, wrong_variant},
+    responses::{AdminProduct, AdminProductSummary},
     store::{Listing, ProductChange, Written},
-    view::{AdminProduct, AdminProductSummary},
 };
 use crate::{
     db::{By, Store},

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{error::RehearsalError, service::Rehearsals, view::Rehearsal};
+use super::{error::RehearsalError, responses::Rehearsal, service::Rehearsals};
 use crate::{admin_api::AdminState, auth::operator::Operator, error::UnknownSale, jobs::rehearsals::Crowd};
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{error::RehearsalError, view::Rehearsal};
+use super::{error::RehearsalError, responses::Rehearsal};
 use crate::{
     admin_api::sales::service::Sales,
     controller::schedule::TickNow,

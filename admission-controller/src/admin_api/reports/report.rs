@@ -5,7 +5,7 @@ use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 
-use crate::admin_api::{csv::Table, sales::view::AdminSale};
+use crate::admin_api::{csv::CsvTable, sales::responses::AdminSale};
 
 /// The number of tickets that reached each step.
 #[derive(Debug, Serialize, ToSchema)]
@@ -50,7 +50,7 @@ pub(super) struct OrdersReport {
     /// Orders that a bank disputes or has disputed.
     pub(super) disputed: i64,
     /// Expired holds.
-    pub(super) lapsed: i64,
+    pub(super) expired: i64,
     /// Cancelled holds.
     pub(super) cancelled: i64,
 }
@@ -160,8 +160,8 @@ impl Fairness {
 
 impl Report {
     /// The report as a table: names and values, then the minutes.
-    pub(super) fn table(&self) -> Table {
-        let mut table = Table::default();
+    pub(super) fn table(&self) -> CsvTable {
+        let mut table = CsvTable::default();
         let mut row = |what: &str, much: String| table.row([what, &much]);
         row("what", "value".to_owned());
         row("sale", self.sale.card.slug.clone());
@@ -180,7 +180,7 @@ impl Report {
             ("orders refunded", self.orders.refunded),
             ("units refunded", self.orders.refunded_units),
             ("orders disputed", self.orders.disputed),
-            ("holds lapsed", self.orders.lapsed),
+            ("holds expired", self.orders.expired),
             ("holds cancelled", self.orders.cancelled),
             ("revenue (minor units)", self.revenue_minor),
             ("refunded (minor units)", self.refunded_minor),

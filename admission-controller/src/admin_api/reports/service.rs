@@ -91,7 +91,7 @@ impl Reports {
                 refunded: bought.refunded,
                 refunded_units: bought.refunded_units,
                 disputed: bought.disputed,
-                lapsed: bought.lapsed,
+                expired: bought.expired,
                 cancelled: bought.cancelled,
             },
             revenue_minor: bought.revenue_minor,

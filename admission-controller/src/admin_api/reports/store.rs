@@ -28,7 +28,7 @@ pub struct Bought {
     pub units: i64,
     pub refunded: i64,
     pub refunded_units: i64,
-    pub lapsed: i64,
+    pub expired: i64,
     pub cancelled: i64,
     /// Orders that a bank disputes or has disputed.
     pub disputed: i64,
@@ -54,9 +54,9 @@ impl Store {
             "SELECT (SELECT coalesce(sum(joined), 0)::bigint FROM lines WHERE sale_id = $1) AS joined, \
              count(*) AS admitted, count(*) FILTER (WHERE claimed) AS claimed, count(*) FILTER (WHERE redeemed) AS redeemed, \
              (SELECT count(*) FROM orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND admission_id IS NOT NULL) AS paid, \
-             count(*) FILTER (WHERE gave_back) AS left \
+             count(*) FILTER (WHERE has_left) AS left \
              FROM (SELECT bool_or(claimed_at IS NOT NULL OR state = 'redeemed') AS claimed, bool_or(state = 'redeemed') AS redeemed, \
-                bool_or(left_at IS NOT NULL) AS gave_back FROM ( \
+                bool_or(left_at IS NOT NULL) AS has_left FROM ( \
                     SELECT * FROM admissions WHERE line_id = ANY (ARRAY (SELECT id FROM lines WHERE sale_id = $1)) AND state <> 'lapsed' \
                     UNION ALL \
                     SELECT * FROM admissions WHERE line_id = ANY (ARRAY (SELECT id FROM lines WHERE sale_id = $1)) AND state = 'lapsed' \
@@ -79,7 +79,7 @@ impl Store {
              count(*) FILTER (WHERE refunded) AS refunded, \
              coalesce(sum(quantity) FILTER (WHERE refunded), 0)::bigint AS refunded_units, \
              count(*) FILTER (WHERE disputed) AS disputed, \
-             (SELECT count(*) FROM holds WHERE sale_id = $1 AND state = 'lapsed' AND cancelled_at IS NULL) AS lapsed, \
+             (SELECT count(*) FROM holds WHERE sale_id = $1 AND state = 'expired' AND cancelled_at IS NULL) AS expired, \
              (SELECT count(*) FROM holds WHERE sale_id = $1 AND cancelled_at IS NOT NULL) AS cancelled, \
              coalesce(sum(greatest(amount_minor - back_minor - disputed_minor, 0)), 0)::bigint AS revenue_minor, \
              (SELECT coalesce(sum(back_minor), 0) FROM moved)::bigint AS refunded_minor, \

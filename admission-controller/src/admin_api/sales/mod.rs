@@ -4,7 +4,7 @@ pub(crate) mod change;
 mod checks;
 pub(crate) mod create;
 pub(crate) mod error;
+pub(super) mod responses;
 pub(crate) mod routes;
 pub(crate) mod service;
 mod store;
-pub(super) mod view;

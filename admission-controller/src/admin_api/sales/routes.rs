@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{change::ChangeSale, create::CreateSale, service::Sales, store::SALES_PAGE, view::AdminSale};
+use super::{change::ChangeSale, create::CreateSale, responses::AdminSale, service::Sales, store::SALES_PAGE};
 use crate::{admin_api::AdminState, auth::operator::Operator, controller::lifecycle::Action, error::UnknownSale};
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {

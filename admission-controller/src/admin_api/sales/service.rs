@@ -2,7 +2,7 @@
 
 use fairline_sale::SaleId;
 
-use super::{change::ChangeSale, create::CreateSale, error::SaleError, view::AdminSale};
+use super::{change::ChangeSale, create::CreateSale, error::SaleError, responses::AdminSale};
 use crate::{
     controller::{
         lifecycle::{self, Action},

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::service::{Ticket, TicketActions};
+use super::service::{TicketActions, TicketRef};
 use crate::{
-    admin_api::{AdminState, sales::view::AdminSale},
+    admin_api::{AdminState, sales::responses::AdminSale},
     auth::operator::Operator,
-    controller::interventions::Intervention,
+    controller::ticket_actions::TicketAction,
     error::UnknownSale,
 };
 
@@ -92,8 +92,8 @@ async fn remove_ticket(
     Json(wanted): Json<MoveTicket>,
 ) -> Result<(StatusCode, axum::Json<MovedTicket>), Problem> {
     let by = operator.because(&wanted.reason)?;
-    let ticket = Ticket { sale, lane: wanted.lane, ordinal };
-    actions.intervene(&by, &ticket, Intervention::Remove).await?;
+    let ticket = TicketRef { sale, lane: wanted.lane, ordinal };
+    actions.apply(&by, &ticket, TicketAction::Remove).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(MovedTicket { ordinal })))
 }
 
@@ -111,8 +111,8 @@ async fn prefer_ticket(
     Json(wanted): Json<MoveTicket>,
 ) -> Result<(StatusCode, axum::Json<MovedTicket>), Problem> {
     let by = operator.because(&wanted.reason)?;
-    let ticket = Ticket { sale, lane: wanted.lane, ordinal };
-    actions.intervene(&by, &ticket, Intervention::Prefer).await?;
+    let ticket = TicketRef { sale, lane: wanted.lane, ordinal };
+    actions.apply(&by, &ticket, TicketAction::Prefer).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(MovedTicket { ordinal })))
 }
 

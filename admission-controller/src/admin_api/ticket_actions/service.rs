@@ -6,8 +6,8 @@ use tracing::warn;
 
 use super::error::TicketActionError;
 use crate::{
-    admin_api::sales::{service::Sales, view::AdminSale},
-    controller::{interventions::Intervention, schedule::TickNow},
+    admin_api::sales::{responses::AdminSale, service::Sales},
+    controller::{schedule::TickNow, ticket_actions::TicketAction},
     db::{By, Store},
     error::{CommonError, check_field},
 };
@@ -22,7 +22,7 @@ pub(crate) struct TicketActions {
 }
 
 /// A ticket, as a request names it.
-pub(super) struct Ticket {
+pub(super) struct TicketRef {
     pub(super) sale: String,
     /// The id of a lane; the sale's own line if it is `None`.
     pub(super) lane: Option<SaleId>,
@@ -31,17 +31,12 @@ pub(super) struct Ticket {
 
 impl TicketActions {
     /// Removes or prefers a ticket.
-    pub(super) async fn intervene(
-        &self,
-        by: &By,
-        ticket: &Ticket,
-        what: Intervention,
-    ) -> Result<(), TicketActionError> {
+    pub(super) async fn apply(&self, by: &By, ticket: &TicketRef, what: TicketAction) -> Result<(), TicketActionError> {
         let sale = self.sales.find(&ticket.sale).await?;
         let line = ticket.lane.unwrap_or_else(|| sale.row.sale());
         let known = sale.lines.iter().find(|known| known.line() == line).ok_or(CommonError::UnknownLane)?;
         let status = sale.row.shown_status();
-        let is_served = what == Intervention::Prefer;
+        let is_served = what == TicketAction::Prefer;
         if status == Status::Closed || (is_served && (status == Status::SoldOut || sale.row.draw_is_due(known))) {
             return Err(CommonError::IllegalTransition { status }.into());
         }
@@ -54,7 +49,7 @@ impl TicketActions {
                 return Err(TicketActionError::LineUnavailable);
             }
         };
-        if !self.store.intervene(by, &sale.row, what, (line, ticket.ordinal, visitor)).await? {
+        if !self.store.insert_ticket_action(by, &sale.row, what, (line, ticket.ordinal, visitor)).await? {
             return Err(TicketActionError::NotWaiting);
         }
         self.tick_now.sale(sale.row.sale());

@@ -5,7 +5,7 @@ use fairline_sale::{SaleId, VisitorId};
 use serde_json::json;
 
 use crate::{
-    controller::{interventions::Intervention, sale::SaleRow},
+    controller::{sale::SaleRow, ticket_actions::TicketAction},
     db::{Audited, By, Store, StoreError, audit},
 };
 
@@ -30,18 +30,18 @@ impl Store {
 
     /// Removes or prefers a ticket, between two ticks. `false` if the ticket has a token or has
     /// used one.
-    pub async fn intervene(
+    pub async fn insert_ticket_action(
         &self,
         by: &By,
         sale: &SaleRow,
-        what: Intervention,
+        what: TicketAction,
         (line, ticket, visitor): (SaleId, Ordinal, VisitorId),
     ) -> Result<bool, StoreError> {
         let mut transaction = self.begin(by, what.action()).await?;
         let number = i64::try_from(ticket).unwrap_or(i64::MAX);
         sqlx::query("SELECT FROM lines WHERE id = $1 FOR UPDATE").bind(sale.id).execute(&mut *transaction).await?;
         let done = sqlx::query(
-            "INSERT INTO interventions (line_id, ordinal, kind, visitor) SELECT $1, $2, $3, $4 \
+            "INSERT INTO ticket_actions (line_id, ordinal, kind, visitor) SELECT $1, $2, $3, $4 \
              WHERE NOT EXISTS (SELECT FROM admissions WHERE line_id = $1 AND ordinal = $2 AND state <> 'lapsed') \
              ON CONFLICT (line_id, ordinal, kind) DO UPDATE SET done = false, published = false, published_epoch = 0",
         )

@@ -5,7 +5,7 @@ mod store;
 mod agenda {
     mod store;
 }
-mod interventions {
+mod ticket_actions {
     mod store;
 }
 mod limits {

@@ -36,7 +36,7 @@ macro_rules! sale_rows {
         concat!(
             "SELECT sales.*, sha256(seed) AS commitment, CASE WHEN drawn IS NOT NULL THEN seed END AS revealed_seed, \
              stock.total, stock.promised, stock.held, stock.sold, prior::text AS prior, memory::text AS memory, ticked_at, \
-             observed_at, away_from, away_till, last_decision, coalesce(sample.inside, 0) AS inside, coalesce(sample.orders, 0) AS orders, \
+             observed_at, away_from, away_until, last_decision, coalesce(sample.inside, 0) AS inside, coalesce(sample.orders, 0) AS orders, \
              clock_timestamp() AS now \
              FROM lines JOIN sales ON sales.id = lines.id JOIN stock ON stock.sale_id = sales.id \
              LEFT JOIN LATERAL (SELECT inside, orders FROM samples WHERE sale_id = sales.id ORDER BY at DESC LIMIT 1) AS sample ON true ",
@@ -171,7 +171,7 @@ impl Locked for LockedSale {
         .bind(self.sale.stored_status() == Status::Closed)
         .bind(claims_age.as_secs_f64())
         .bind(self.sale.away_from)
-        .bind(self.sale.away_till)
+        .bind(self.sale.away_until)
         .fetch_one(&mut *self.transaction)
         .await?;
         self.promised -= units;
@@ -195,16 +195,16 @@ impl Locked for LockedSale {
         let memory = ticked.memory.and_then(|memory| serde_json::to_string(memory).ok());
         sqlx::query(
             "UPDATE lines SET memory = coalesce($2::jsonb, memory), last_decision = $3, ticked_at = $4, \
-             observed_at = coalesce($5, observed_at), settled = $6, away_from = $7, away_till = $8 WHERE id = $1",
+             observed_at = coalesce($5, observed_at), settled = $6, away_from = $7, away_until = $8 WHERE id = $1",
         )
         .bind(self.sale.id)
         .bind(memory)
         .bind(ticked.why)
         .bind(self.sale.now)
-        .bind(ticked.observed_till)
+        .bind(ticked.observed_until)
         .bind(ticked.settled)
         .bind(self.sale.away_from)
-        .bind(self.sale.away_till)
+        .bind(self.sale.away_until)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())

@@ -10,19 +10,19 @@ use tracing::info;
 
 use super::{
     Ticker,
-    known::{Known, Rest},
+    known::{IdleState, KnownSale},
     lines::{CommittedLine, Served, TickLine},
-    plan::Plan,
+    plan::TickPlan,
 };
 use crate::{
     controller::{
         agenda::Agenda,
         decision_metrics,
         error::TickError,
-        interventions::Intervention,
         ledger::{Ledger, LimitStatements as _, LineStatements as _, Locked, RecordStatements as _},
         line::{LineRow, present},
         sale::{SaleRow, Ticked},
+        ticket_actions::TicketAction,
     },
     db::StoreError,
 };
@@ -35,8 +35,8 @@ pub(super) struct Prepared {
     /// When the lines were read from Redis.
     pub(super) read_at: Duration,
     pub(super) agenda: Agenda,
-    pub(super) rest: Option<Rest>,
-    pub(super) plan: Plan,
+    pub(super) rest: Option<IdleState>,
+    pub(super) plan: TickPlan,
 }
 
 /// What a tick has committed.
@@ -44,7 +44,7 @@ pub(super) struct Done {
     pub(super) lines: Vec<CommittedLine>,
     /// Whether it must be published.
     pub(super) publishes: bool,
-    pub(super) rest: Option<Rest>,
+    pub(super) rest: Option<IdleState>,
     pub(super) settled: bool,
 }
 
@@ -64,7 +64,7 @@ impl Done {
     }
 
     /// Whether the lines are as the last tick has left them.
-    pub(super) fn is_unchanged(&self, known: &Known) -> bool {
+    pub(super) fn is_unchanged(&self, known: &KnownSale) -> bool {
         self.lines.iter().map(|line| &line.known.seen).eq(known.lines.iter().map(|line| &line.seen))
     }
 }
@@ -76,7 +76,7 @@ impl<L: Ledger> Ticker<L> {
         mut sale: L::Locked,
         mut lines: Vec<TickLine>,
         prepared: Prepared,
-        known: &Known,
+        known: &KnownSale,
     ) -> Result<Done, TickError> {
         let Prepared { read_at, agenda, rest, plan } = prepared;
         let ended = self.end_turns(&mut sale, &lines, &agenda, read_at).await?;
@@ -91,7 +91,7 @@ impl<L: Ledger> Ticker<L> {
         let settled = !moved && is_settled(&sale, &agenda, &lines);
         let stale = rest.is_none() && known.published_at.is_none_or(|at| self.clock.since(at) > PUBLISHED_AGAIN);
         let has_news = moved || stale || has_news(&agenda, &lines);
-        let ticked = Ticked { memory: memory.as_ref(), why: &plan.why, observed_till: plan.observed_till, settled };
+        let ticked = Ticked { memory: memory.as_ref(), why: &plan.why, observed_until: plan.observed_until, settled };
         sale.note(&ticked).await?;
         for TickLine { row, record, .. } in &mut lines {
             sale.write_record(row, record).await?;
@@ -160,18 +160,18 @@ async fn record_ended<S: Locked>(
             let (lapsed, redeemed) = sale.take_over(row).await?;
             record.over(*ended_at, &lapsed, &redeemed);
         }
-        if agenda.interventions || ended.lapsed {
+        if agenda.ticket_actions || ended.lapsed {
             let mut unrecorded = sale.unrecorded_removals(row).await?;
             unrecorded.retain(|&ordinal| record.knows(ordinal));
             record.removed(&unrecorded);
-            sale.note_done(row, Intervention::Remove, &unrecorded).await?;
+            sale.note_done(row, TicketAction::Remove, &unrecorded).await?;
         }
     }
     Ok(())
 }
 
 /// Makes the planned admissions. Gives their number.
-async fn admit<S: Locked>(sale: &mut S, lines: &mut [TickLine], plan: &Plan) -> Result<u32, StoreError> {
+async fn admit<S: Locked>(sale: &mut S, lines: &mut [TickLine], plan: &TickPlan) -> Result<u32, StoreError> {
     let preferred = admit_preferred(sale, lines, &plan.kid).await?;
     let served = admit_in_order(sale, lines, &plan.kid).await?;
     if plan.at_once > 0 {
@@ -192,7 +192,7 @@ async fn admit_preferred<S: Locked>(sale: &mut S, lines: &mut [TickLine], kid: &
         }
         // A ticket with a token has had its turn.
         let served: Vec<Ordinal> = line.preferred.iter().map(|ticket| ticket.0).collect();
-        sale.note_done(&line.row, Intervention::Prefer, &served).await?;
+        sale.note_done(&line.row, TicketAction::Prefer, &served).await?;
         admitted += count(&made);
     }
     Ok(admitted)

@@ -11,7 +11,7 @@ use tracing::{debug, info};
 use super::{
     Ticker,
     commit::{Done, Prepared},
-    known::{Known, Peek, Rest},
+    known::{IdleState, KnownSale, Peek},
     lines::{OpenLine, TickLine, arrivals},
 };
 use crate::{
@@ -33,10 +33,10 @@ const PRESENTED_WITHIN: Duration = Duration::from_secs(5);
 /// After this time without a tick, the sale was away: its pages could not claim their turns.
 const AWAY: Duration = Duration::from_secs(2);
 /// The rest of a sale that has not opened.
-const SCHEDULED: Rest = Rest { peek_every: Duration::from_secs(4), tick_every: Duration::from_secs(120) };
+const SCHEDULED: IdleState = IdleState { peek_every: Duration::from_secs(4), tick_every: Duration::from_secs(120) };
 /// The rest of a sale that is open and empty, where a shopper who joins is admitted within a
 /// second.
-const EMPTY: Rest = Rest { peek_every: Duration::from_millis(500), tick_every: Duration::from_secs(10) };
+const EMPTY: IdleState = IdleState { peek_every: Duration::from_millis(500), tick_every: Duration::from_secs(10) };
 
 impl<L: Ledger> Ticker<L> {
     /// Decides and commits. Gives `None` if another controller has just done so.
@@ -44,7 +44,7 @@ impl<L: Ledger> Ticker<L> {
         &self,
         (mut sale, rows): (L::Locked, Vec<LineRow>),
         requested: bool,
-        known: &Known,
+        known: &KnownSale,
         peek: Option<Peek>,
     ) -> Result<Option<Done>, TickError> {
         if is_within(sale.ticked_at, sale.now, self.every / 2) && !requested {
@@ -142,7 +142,7 @@ impl<L: Ledger> Ticker<L> {
     /// The time for which the rate cap earns credit: since the last tick, but not before the sale
     /// opened. It is one period if the sale rested, since an empty line saves nothing up, or if a
     /// clock was set back.
-    fn elapsed_s(&self, sale: &SaleRow, known: &Known) -> f64 {
+    fn elapsed_s(&self, sale: &SaleRow, known: &KnownSale) -> f64 {
         let since = |moment: OffsetDateTime| (sale.now - moment).as_seconds_f64();
         let elapsed_s = since(sale.ticked_at);
         let elapsed_s = if elapsed_s < 0.0 { self.every.as_secs_f64() } else { elapsed_s };
@@ -182,7 +182,7 @@ async fn take_in<S: Locked>(sale: &mut S, open: Vec<OpenLine>) -> Result<Vec<Tic
 }
 
 /// How a sale rests in which there is nothing to do.
-fn rest(sale: &SaleRow, agenda: &Agenda, lines: &[TickLine]) -> Option<Rest> {
+fn rest(sale: &SaleRow, agenda: &Agenda, lines: &[TickLine]) -> Option<IdleState> {
     let is_quiet = |Upcoming { claims, absent, lags, .. }: &Upcoming| claims.is_empty() && *absent == 0 && !lags;
     if !agenda.is_empty() || lines.iter().any(|line| line.row.is_republishing() || !is_quiet(&line.seen)) {
         return None;

@@ -41,7 +41,7 @@ pub(super) async fn make<L: Locked>(sale: &mut L, lines: &mut [TickLine], redis:
             if line.record.recorded() >= size {
                 break;
             }
-            let news = line.record.wants_tickets_till(size);
+            let news = line.record.wants_tickets_up_to(size);
             line.record
                 .take_in(&redis.upcoming(id, &UpcomingQuery { cursor: 0, wanted: 0, reach: 0, record: news }).await?);
         }

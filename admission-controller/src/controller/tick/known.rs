@@ -55,7 +55,7 @@ pub(super) struct KnownLine {
 
 /// How a sale rests in which there is nothing to do.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rest {
+pub(super) struct IdleState {
     /// How often its lines are read from Redis.
     pub(super) peek_every: Duration,
     /// How often it is ticked even if they are unchanged.
@@ -64,7 +64,7 @@ pub(super) struct Rest {
 
 /// What this controller knows of a sale. Times are those of the process's own clock.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct KnownSale {
     pub(super) lines: Vec<KnownLine>,
     pub(super) published: HashMap<SaleId, Published>,
     pub(super) published_at: Option<Duration>,
@@ -72,7 +72,7 @@ pub(crate) struct Known {
     pub(super) changed_at: Option<Duration>,
     pub(super) ticked_at: Option<Duration>,
     pub(super) rested_at: Option<Duration>,
-    pub(super) rest: Option<Rest>,
+    pub(super) rest: Option<IdleState>,
     /// Whether the last tick failed.
     pub(super) has_failed: bool,
 }

@@ -10,7 +10,7 @@ use fairline_sale::VisitorId;
 use super::known::{KnownLine, PeekedLine};
 use crate::controller::{
     line::LineRow,
-    record::{Kept, Recorder},
+    record::{Recorder, ReservedEntry},
     sale::SaleRow,
 };
 
@@ -35,12 +35,12 @@ pub(super) struct TickLine {
     pub(super) record: Recorder,
     pub(super) seen: Upcoming,
     /// The place of ended turns in the record: before the admissions of this tick.
-    pub(super) ended_at: Kept,
+    pub(super) ended_at: ReservedEntry,
     /// The cursor after this tick.
     pub(super) cursor: Ordinal,
     /// Tickets that are admitted before all others, and their place in the record.
     pub(super) preferred: Vec<Admit>,
-    pub(super) preferred_at: Option<Kept>,
+    pub(super) preferred_at: Option<ReservedEntry>,
     /// Tickets that are admitted in order, query by query.
     pub(super) served: Vec<Served>,
     /// Tickets whose turns are published again: Redis returned them as next, so it does not know
@@ -68,7 +68,7 @@ pub(super) type Admit = (Ordinal, VisitorId, u32);
 /// The tickets that one query has found, and how far the line moves with them.
 pub(super) struct Served {
     /// The place of these admissions in the record: before what is taken in later.
-    pub(super) place: Kept,
+    pub(super) place: ReservedEntry,
     pub(super) tickets: Vec<Admit>,
     pub(super) cursor: Ordinal,
 }

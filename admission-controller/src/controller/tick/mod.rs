@@ -32,7 +32,7 @@ use fairline_line::store::{LineError, LineStore, Upcoming, UpcomingQuery};
 use fairline_sale::SaleId;
 
 use self::known::{KnownLine, Peek, PeekedLine};
-pub(crate) use self::{known::Known, permits::Permits};
+pub(crate) use self::{known::KnownSale, permits::Permits};
 use super::{
     clock::Clock,
     error::TickError,
@@ -66,7 +66,7 @@ pub(crate) struct Ticker<L> {
 }
 
 impl<L: Ledger> Ticks for Ticker<L> {
-    type Known = Known;
+    type Known = KnownSale;
 
     async fn running(&self) -> Result<Vec<Running>, String> {
         self.ledger.running().await.map_err(|error| error.to_string())
@@ -76,11 +76,11 @@ impl<L: Ledger> Ticks for Ticker<L> {
         self.line.sales(LISTED_MAX).await.map_err(|error| error.to_string())
     }
 
-    async fn tick(&self, sale: SaleId, requested: bool, known: &mut Known) -> Result<Next, String> {
+    async fn tick(&self, sale: SaleId, requested: bool, known: &mut KnownSale) -> Result<Next, String> {
         let started = self.clock.now();
         let next = self.tick_once(sale, requested, known, started).await;
         if next.is_err() {
-            *known = Known::default();
+            *known = KnownSale::default();
         }
         known.has_failed = next.is_err();
         next.map_err(|error| error.to_string())
@@ -92,7 +92,7 @@ impl<L: Ledger> Ticker<L> {
         &self,
         id: SaleId,
         requested: bool,
-        known: &mut Known,
+        known: &mut KnownSale,
         started: Duration,
     ) -> Result<Next, TickError> {
         let peek = self.peek(id, known).await?;
@@ -134,7 +134,7 @@ impl<L: Ledger> Ticker<L> {
     ///
     /// # Errors
     /// When Redis does not answer.
-    async fn peek(&self, sale: SaleId, known: &Known) -> Result<Option<Peek>, TickError> {
+    async fn peek(&self, sale: SaleId, known: &KnownSale) -> Result<Option<Peek>, TickError> {
         let at = self.clock.now();
         if known.lines.is_empty() {
             return match self.line.revision(sale).await {

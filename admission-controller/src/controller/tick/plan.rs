@@ -19,9 +19,9 @@ use crate::{
         decision_metrics::{self, Decided},
         epochs,
         error::TickError,
-        interventions::Intervention,
-        ledger::{InterventionStatements as _, Ledger, LineStatements as _, Locked, NotServed},
+        ledger::{Ledger, LineStatements as _, Locked, NotServed, TicketActionStatements as _},
         lifecycle,
+        ticket_actions::TicketAction,
     },
     db::StoreError,
 };
@@ -34,13 +34,13 @@ const QUERIES_MAX: usize = 8;
 
 /// What is decided for a sale in one tick. Each [`TickLine`] has its own part.
 #[derive(Default)]
-pub(super) struct Plan {
+pub(super) struct TickPlan {
     /// The name of the key that signs the tokens.
     pub(super) kid: String,
     pub(super) decision: Option<Decision>,
     /// Extra admissions that an operator has requested.
     pub(super) at_once: u32,
-    pub(super) observed_till: Option<OffsetDateTime>,
+    pub(super) observed_until: Option<OffsetDateTime>,
     /// What limits admissions.
     pub(super) why: String,
     visits: Visits,
@@ -55,13 +55,13 @@ impl<L: Ledger> Ticker<L> {
         agenda: &Agenda,
         lines: &mut [TickLine],
         elapsed_s: f64,
-    ) -> Result<Plan, TickError> {
-        let mut plan = Plan { elapsed_s, ..Plan::default() };
+    ) -> Result<TickPlan, TickError> {
+        let mut plan = TickPlan { elapsed_s, ..TickPlan::default() };
         // Visits are also taken in during a pause, so that they don't count as those of a single
         // tick afterwards.
         if matches!(sale.stored_status(), Status::Open | Status::Paused) {
-            let (visits, till) = sale.visits().await?;
-            (plan.visits, plan.observed_till) = (visits, Some(till));
+            let (visits, until) = sale.visits().await?;
+            (plan.visits, plan.observed_until) = (visits, Some(until));
         }
         let lacks_draw = |line: &TickLine| line.row.drawn().is_some_and(|(pool, _)| pool != line.seen.drawn);
         plan.why = if sale.stored_status() != Status::Open || lifecycle::has_ended(sale.now, sale.ends_at) {
@@ -86,8 +86,8 @@ impl<L: Ledger> Ticker<L> {
         sale: &mut L::Locked,
         agenda: &Agenda,
         lines: &mut [TickLine],
-        mut plan: Plan,
-    ) -> Result<Plan, TickError> {
+        mut plan: TickPlan,
+    ) -> Result<TickPlan, TickError> {
         let units = sale.units_per_admission();
         let promised = plan_preferred(sale, agenda, lines).await?;
         let prior = sale.prior().await?;
@@ -175,7 +175,7 @@ impl<L: Ledger> Ticker<L> {
             }
             line.again.extend(&passed_over);
             line.record.removed(&unrecorded);
-            sale.note_done(&line.row, Intervention::Remove, &unrecorded).await?;
+            sale.note_done(&line.row, TicketAction::Remove, &unrecorded).await?;
             fresh.retain(|(ordinal, _)| {
                 !passed_over.contains(ordinal) && !line.preferred.iter().any(|ticket| ticket.0 == *ordinal)
             });
@@ -198,7 +198,7 @@ async fn plan_preferred<S: Locked>(sale: &mut S, agenda: &Agenda, lines: &mut [T
     let mut quantities = quantities(sale.free(), sale.units_per_admission());
     let mut promised = 0;
     for line in lines {
-        let mut wanted = if agenda.interventions { sale.preferred(&line.row).await? } else { Vec::new() };
+        let mut wanted = if agenda.ticket_actions { sale.preferred(&line.row).await? } else { Vec::new() };
         wanted.retain(|&(ordinal, _)| line.record.knows(ordinal));
         let allowed = within_limit(sale, line, &wanted).await?;
         line.preferred = with_quantities(allowed, &mut quantities);

@@ -11,13 +11,13 @@ use fairline_line::{
 use fairline_sale::{AdmissionState, SaleId};
 
 use super::{
-    Known, Ticker, draw,
+    KnownSale, Ticker, draw,
     known::{KnownLine, Published},
     lines::CommittedLine,
 };
 use crate::controller::{
     error::TickError,
-    ledger::{InterventionStatements as _, Ledger, LineStatements as _, Locked as _},
+    ledger::{Ledger, LineStatements as _, Locked as _, TicketActionStatements as _},
     line::LineRow,
     turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, Unpublished},
 };
@@ -39,7 +39,7 @@ impl<L: Ledger> Ticker<L> {
         &self,
         sale: SaleId,
         committed: &[CommittedLine],
-        known: &mut Known,
+        known: &mut KnownSale,
     ) -> Result<(), TickError> {
         // The controller that begins an epoch publishes it and waits for the lock: unpublished, it
         // would be begun again.

@@ -17,13 +17,13 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use self::store::{Beat, RehearsalRow};
+use self::store::{RehearsalRow, RunState};
 use crate::db::Store;
 
 /// The maximum duration of a rehearsal, in seconds.
 const LASTS_S: u64 = 1800;
 /// How often the progress is written.
-const BEAT_EVERY: Duration = Duration::from_secs(1);
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// The time for the crowd to stop.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// The longest stored progress, in characters.
@@ -102,8 +102,8 @@ impl Stage {
         let mut progress = lines(child.stderr.take())?;
         let mut output = lines(child.stdout.take())?;
         let (mut last, mut status_text) = (String::new(), None);
-        let mut beat = interval(BEAT_EVERY);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut timer = interval(REPORT_EVERY);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = Instant::now() + Duration::from_secs(LASTS_S + 60);
         let stopped = loop {
             tokio::select! {
@@ -113,10 +113,10 @@ impl Stage {
                     None => break None,
                 },
                 Ok(Some(line)) = progress.next_line() => status_text = Some(line.chars().take(PROGRESS_MAX).collect::<String>()),
-                _ = beat.tick() => match store.beat_rehearsal(rehearsal.id, status_text.as_deref()).await {
-                    Ok(Beat::Stop) => break Some("The rehearsal was stopped."),
-                    Ok(Beat::GoOn) if Instant::now() > end => break Some("The rehearsal took too long."),
-                    Ok(Beat::GoOn) => {}
+                _ = timer.tick() => match store.report_rehearsal(rehearsal.id, status_text.as_deref()).await {
+                    Ok(RunState::Stopped) => break Some("The rehearsal was stopped."),
+                    Ok(RunState::Running) if Instant::now() > end => break Some("The rehearsal took too long."),
+                    Ok(RunState::Running) => {}
                     Err(error) => warn!(%error, "write progress of rehearsal failed"),
                 },
             }

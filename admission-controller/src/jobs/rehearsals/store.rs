@@ -25,20 +25,20 @@ pub struct RehearsalRow {
     pub ended_at: Option<OffsetDateTime>,
 }
 
-/// The answer to the controller that runs a rehearsal.
+/// Whether a rehearsal goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beat {
-    /// Go on.
-    GoOn,
+pub enum RunState {
+    /// It goes on.
+    Running,
     /// An operator has stopped it.
-    Stop,
+    Stopped,
 }
 
 impl Store {
     /// Writes that a rehearsal goes on, and its progress. Gives whether it has been stopped.
-    pub async fn beat_rehearsal(&self, id: Uuid, progress: Option<&str>) -> Result<Beat, StoreError> {
+    pub async fn report_rehearsal(&self, id: Uuid, progress: Option<&str>) -> Result<RunState, StoreError> {
         let state: Option<String> = sqlx::query_scalar(
-            "UPDATE rehearsals SET beat_at = now(), progress = coalesce($2, progress) WHERE id = $1 AND ended_at IS NULL \
+            "UPDATE rehearsals SET heartbeat_at = now(), progress = coalesce($2, progress) WHERE id = $1 AND ended_at IS NULL \
              RETURNING state",
         )
         .bind(id)
@@ -46,7 +46,7 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         // Without a row, it was ended as silent.
-        Ok(if state.as_deref() == Some("running") { Beat::GoOn } else { Beat::Stop })
+        Ok(if state.as_deref() == Some("running") { RunState::Running } else { RunState::Stopped })
     }
 
     /// Ends a rehearsal, and closes the copy of the sale.
@@ -77,7 +77,7 @@ impl Store {
     /// Ends a rehearsal whose controller has died, and closes the copy of the sale.
     pub async fn end_silent_rehearsal(&self) -> Result<(), StoreError> {
         let silent: Option<Uuid> = sqlx::query_scalar(
-            "SELECT id FROM rehearsals WHERE ended_at IS NULL AND beat_at < now() - make_interval(secs => $1)",
+            "SELECT id FROM rehearsals WHERE ended_at IS NULL AND heartbeat_at < now() - make_interval(secs => $1)",
         )
         .bind(SILENT_S)
         .fetch_optional(&self.pool)

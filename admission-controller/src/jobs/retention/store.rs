@@ -37,8 +37,8 @@ const LEFT_BEHIND: [&str; 13] = [
         "SELECT made.ctid FROM lines JOIN admissions AS made ON line_id = lines.id AND state = 'lapsed' WHERE lines.sale_id = $1"
     ),
     some_of!(
-        "interventions",
-        "SELECT one.ctid FROM lines JOIN interventions AS one ON line_id = lines.id WHERE sale_id = $1"
+        "ticket_actions",
+        "SELECT one.ctid FROM lines JOIN ticket_actions AS one ON line_id = lines.id WHERE sale_id = $1"
     ),
     some_of!(
         "record_entries",
@@ -58,10 +58,10 @@ const LEFT_BEHIND: [&str; 13] = [
 macro_rules! over {
     ($kind:literal) => {
         concat!(
-            "UPDATE sales SET rows_are = 'going' WHERE id = ANY (ARRAY (SELECT sales.id FROM sales JOIN stock ON stock.sale_id = sales.id \
+            "UPDATE sales SET retention_state = 'deleting' WHERE id = ANY (ARRAY (SELECT sales.id FROM sales JOIN stock ON stock.sale_id = sales.id \
              WHERE ",
             $kind,
-            " AND status = 'closed' AND rows_are = 'kept' AND created_at < now() - make_interval(days => $1) \
+            " AND status = 'closed' AND retention_state = 'kept' AND created_at < now() - make_interval(days => $1) \
              AND active_at < now() - make_interval(days => $1) \
              AND NOT EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND state = 'promised') \
              AND NOT EXISTS (SELECT FROM holds WHERE sale_id = sales.id AND state IN ('promised', 'held')) \
@@ -98,7 +98,7 @@ impl Store {
     async fn delete_some_of_a_sale(&self) -> Result<Option<u64>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let sale: Option<Uuid> = sqlx::query_scalar(
-            "SELECT id FROM sales WHERE rows_are = 'going' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
+            "SELECT id FROM sales WHERE retention_state = 'deleting' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
         )
         .fetch_optional(&mut *transaction)
         .await?;
@@ -116,7 +116,7 @@ impl Store {
         // The lines have no record any more.
         for statement in [
             "UPDATE lines SET record_seq = NULL WHERE sale_id = $1",
-            "UPDATE sales SET rows_are = 'gone' WHERE id = $1",
+            "UPDATE sales SET retention_state = 'deleted' WHERE id = $1",
         ] {
             sqlx::query(statement).bind(sale).execute(&mut *transaction).await?;
         }

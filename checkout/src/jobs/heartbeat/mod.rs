@@ -20,33 +20,33 @@ use uuid::Uuid;
 
 use crate::{
     db::Store,
-    jobs::heartbeat::stats::{Health, RequestStats},
+    jobs::heartbeat::stats::{RequestCounter, RequestStats},
 };
 
-const BEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 /// A round that takes longer counts as stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
-/// Beats that are reported as one sum.
-const BEATS_SUMMED: usize = 5;
+/// Rounds that are reported as one sum.
+const ROUNDS_SUMMED: usize = 5;
 
 /// A layer that counts the outcome of each payment. It ignores the duration: that depends on the
 /// payment gateway, and on banks that ask their customer first.
-pub(crate) async fn count_payment(State(health): State<Health>, request: Request, next: Next) -> Response {
+pub(crate) async fn count_payment(State(health): State<RequestCounter>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     health.record(response.status().is_server_error(), Duration::ZERO);
     response
 }
 
 /// Reports once a second until shutdown, and then deregisters this checkout.
-pub(crate) fn start(health: Health, circuit: CircuitState, store: Store, shutdown: &Shutdown) {
+pub(crate) fn start(health: RequestCounter, circuit: CircuitState, store: Store, shutdown: &Shutdown) {
     let id = Uuid::now_v7();
     shutdown.keep("heartbeat", STALLED_AFTER, move |stop| {
         let (health, circuit, store) = (health.clone(), circuit.clone(), store.clone());
         async move {
-            let (mut rounds, mut beats) = (stop.rounds(BEAT), Beats::default());
+            let (mut rounds, mut recent) = (stop.rounds(HEARTBEAT_EVERY), RecentStats::default());
             while rounds.next().await {
-                let stored = store.heartbeat(id, beats.with(health.take()), circuit.is_open()).await;
-                beats.stored(stored.is_ok());
+                let stored = store.heartbeat(id, recent.with(health.take()), circuit.is_open()).await;
+                recent.stored(stored.is_ok());
                 if let Err(error) = stored {
                     warn!(%error, "checkout heartbeat failed");
                 }
@@ -58,19 +58,19 @@ pub(crate) fn start(health: Health, circuit: CircuitState, store: Store, shutdow
     });
 }
 
-/// The last beats. Beats that could not be stored are dropped, with the beat in which Postgres came
-/// back: failures without Postgres say nothing about the load of admissions, and controllers would
-/// slow down for seconds.
+/// The stats of the last rounds. Those that could not be stored are dropped, with those of the
+/// round in which Postgres came back: failures without Postgres say nothing about the load of
+/// admissions, and controllers would slow down for seconds.
 #[derive(Debug, Default)]
-struct Beats {
+struct RecentStats {
     last: VecDeque<RequestStats>,
     missed: bool,
 }
 
-impl Beats {
-    /// Adds a beat and returns the sum to be stored.
+impl RecentStats {
+    /// Adds a round and returns the sum to be stored.
     fn with(&mut self, stats: RequestStats) -> RequestStats {
-        if self.last.len() == BEATS_SUMMED {
+        if self.last.len() == ROUNDS_SUMMED {
             self.last.pop_front();
         }
         if !self.missed {
@@ -88,14 +88,14 @@ impl Beats {
     }
 }
 
-fn sum<'a>(beats: impl IntoIterator<Item = &'a RequestStats>) -> RequestStats {
+fn sum<'a>(rounds: impl IntoIterator<Item = &'a RequestStats>) -> RequestStats {
     let add = |all: RequestStats, one: &RequestStats| RequestStats {
         answered: all.answered.saturating_add(one.answered),
         failed: all.failed.saturating_add(one.failed),
         slow: all.slow.saturating_add(one.slow),
     };
-    let RequestStats { answered, failed, slow } = beats.into_iter().fold(RequestStats::default(), add);
-    // A response may be counted in this beat, and its failure in the next.
+    let RequestStats { answered, failed, slow } = rounds.into_iter().fold(RequestStats::default(), add);
+    // A response may be counted in this round, and its failure in the next.
     RequestStats { answered, failed: failed.min(answered), slow: slow.min(answered) }
 }
 
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn each_request_outcome_is_counted_once() {
-        let health = Health::default();
+        let health = RequestCounter::default();
         health.record(false, Duration::from_millis(3));
         health.record(true, Duration::from_secs(3));
         let stats = health.take();
@@ -116,21 +116,21 @@ mod tests {
 
     #[test]
     fn failures_without_postgres_are_dropped() {
-        let mut beats = Beats::default();
+        let mut recent = RecentStats::default();
         let [well, failing] = [0, 9].map(|failed| RequestStats { answered: 10, failed, slow: 0 });
         let two = RequestStats { answered: 20, failed: 9, slow: 0 };
-        assert_eq!(beats.with(well), well);
-        beats.stored(true);
-        assert_eq!(beats.with(failing), two);
-        beats.stored(false);
-        // Postgres comes back within this beat, in which some requests have failed.
-        assert_eq!(beats.with(failing), RequestStats::default());
-        beats.stored(true);
-        assert_eq!(beats.with(failing), failing);
-        beats.stored(true);
+        assert_eq!(recent.with(well), well);
+        recent.stored(true);
+        assert_eq!(recent.with(failing), two);
+        recent.stored(false);
+        // Postgres comes back within this round, in which some requests have failed.
+        assert_eq!(recent.with(failing), RequestStats::default());
+        recent.stored(true);
+        assert_eq!(recent.with(failing), failing);
+        recent.stored(true);
         for nth in 2..9 {
-            assert_eq!(beats.with(well).answered, 10 * nth.min(BEATS_SUMMED as u32));
-            beats.stored(true);
+            assert_eq!(recent.with(well).answered, 10 * nth.min(ROUNDS_SUMMED as u32));
+            recent.stored(true);
         }
     }
 }

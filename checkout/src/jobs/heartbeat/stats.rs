@@ -21,7 +21,7 @@ pub(crate) struct RequestStats {
     pub(crate) slow: u32,
 }
 
-/// The outcomes of requests since the last beat.
+/// The outcomes of requests since the last heartbeat.
 #[derive(Debug, Default)]
 struct Counts {
     answered: AtomicU32,
@@ -31,9 +31,9 @@ struct Counts {
 
 /// Counts the outcomes of requests.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Health(Arc<Counts>);
+pub(crate) struct RequestCounter(Arc<Counts>);
 
-impl Health {
+impl RequestCounter {
     /// Counts the outcome of a request.
     pub(crate) fn record(&self, failed: bool, took: Duration) {
         self.0.answered.fetch_add(1, Ordering::AcqRel);

@@ -9,13 +9,13 @@ use crate::{
 
 impl Store {
     /// Stores the health of this checkout for the controllers, and whether it found the gateway
-    /// down for the other checkouts. Deletes checkouts without a beat for one minute.
+    /// down for the other checkouts. Deletes checkouts without a heartbeat for one minute.
     pub(crate) async fn heartbeat(&self, id: Uuid, stats: RequestStats, gateway_down: bool) -> Result<(), StoreError> {
         let small = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
         sqlx::query(
-            "WITH forgotten AS (DELETE FROM checkouts WHERE beat_at < now() - interval '1 minute' AND id <> $1) \
-             INSERT INTO checkouts (id, beat_at, answered, failed, slow, gateway_down) VALUES ($1, now(), $2, $3, $4, $5) \
-             ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, answered = excluded.answered, \
+            "WITH forgotten AS (DELETE FROM checkouts WHERE heartbeat_at < now() - interval '1 minute' AND id <> $1) \
+             INSERT INTO checkouts (id, heartbeat_at, answered, failed, slow, gateway_down) VALUES ($1, now(), $2, $3, $4, $5) \
+             ON CONFLICT (id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at, answered = excluded.answered, \
              failed = excluded.failed, slow = excluded.slow, gateway_down = excluded.gateway_down",
         )
         .bind(id)

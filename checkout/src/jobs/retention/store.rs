@@ -16,7 +16,7 @@ const AT_ONCE: i64 = 5000;
 const TIMES_MAX: u32 = 20;
 /// How long rows are kept unchanged.
 #[derive(Debug, Clone, Copy)]
-enum Kept {
+enum RetentionPeriod {
     Days(i32),
     /// For as long as orders are linked to their shoppers.
     AsOrders,
@@ -25,7 +25,7 @@ enum Kept {
 /// A statement for the expired rows of a table: rows older than `$1` days, at most `$2` of them.
 struct Rule {
     table: &'static str,
-    kept: Kept,
+    kept: RetentionPeriod,
     statement: &'static str,
 }
 
@@ -55,21 +55,21 @@ macro_rules! rule {
 /// Rules that anonymise rows.
 const UNLINKED: [Rule; 5] = [
     rule!(
-        Kept::AsOrders,
+        RetentionPeriod::AsOrders,
         "UPDATE payments SET payment_method = ''",
         "payments",
         "created_at",
         "AND payment_method <> '' AND state NOT IN ('started', 'authorised', 'refund_due')"
     ),
     rule!(
-        Kept::AsOrders,
+        RetentionPeriod::AsOrders,
         "UPDATE orders SET visitor = '\\x00000000000000000000000000000000', paid_as = CASE WHEN paid_as IS NOT NULL THEN 'forgotten' END",
         "orders",
         "paid_at",
         "AND (visitor <> '\\x00000000000000000000000000000000' OR paid_as <> 'forgotten')"
     ),
     rule!(
-        Kept::AsOrders,
+        RetentionPeriod::AsOrders,
         "UPDATE holds SET visitor = '\\x00000000000000000000000000000000', account_id = NULL, \
          reserved_as = CASE WHEN reserved_as IS NOT NULL THEN 'forgotten ' || id END",
         "holds",
@@ -78,14 +78,14 @@ const UNLINKED: [Rule; 5] = [
          OR account_id IS NOT NULL OR reserved_as <> 'forgotten ' || id::text)"
     ),
     rule!(
-        Kept::AsOrders,
-        "UPDATE interventions SET visitor = '\\x00000000000000000000000000000000'",
-        "interventions",
+        RetentionPeriod::AsOrders,
+        "UPDATE ticket_actions SET visitor = '\\x00000000000000000000000000000000'",
+        "ticket_actions",
         "at",
         "AND visitor <> '\\x00000000000000000000000000000000' AND (kind = 'removed' OR done)"
     ),
     rule!(
-        Kept::AsOrders,
+        RetentionPeriod::AsOrders,
         "UPDATE admissions SET visitor = '\\x00000000000000000000000000000000'",
         "admissions",
         "issued_at",
@@ -95,11 +95,11 @@ const UNLINKED: [Rule; 5] = [
 
 /// Rules for accounts.
 const ACCOUNTS: [Rule; 5] = [
-    rule!(Kept::Days(1), "DELETE FROM sign_ins", "sign_ins", "created_at", ""),
+    rule!(RetentionPeriod::Days(1), "DELETE FROM sign_ins", "sign_ins", "created_at", ""),
     // A session ends with its last token.
     Rule {
         table: "refresh_tokens",
-        kept: Kept::Days(0),
+        kept: RetentionPeriod::Days(0),
         statement: "WITH ended AS (DELETE FROM refresh_tokens WHERE ctid = ANY (ARRAY (SELECT ctid FROM refresh_tokens \
              WHERE expires_at < now() - make_interval(days => $1) ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)) \
              RETURNING session_id), \
@@ -107,9 +107,9 @@ const ACCOUNTS: [Rule; 5] = [
                 SELECT FROM refresh_tokens WHERE session_id = sessions.id AND expires_at >= now())) \
              SELECT FROM ended",
     },
-    rule!(Kept::AsOrders, "DELETE FROM accounts", "accounts", "seen_at", ""),
-    rule!(Kept::AsOrders, "DELETE FROM allowances", "allowances", "changed_at", ""),
-    rule!(Kept::AsOrders, "DELETE FROM shopper_allowances", "shopper_allowances", "changed_at", ""),
+    rule!(RetentionPeriod::AsOrders, "DELETE FROM accounts", "accounts", "seen_at", ""),
+    rule!(RetentionPeriod::AsOrders, "DELETE FROM allowances", "allowances", "changed_at", ""),
+    rule!(RetentionPeriod::AsOrders, "DELETE FROM shopper_allowances", "shopper_allowances", "changed_at", ""),
 ];
 
 /// Rules for messages, sent and received.
@@ -117,35 +117,35 @@ const MESSAGES: [Rule; 6] = [
     // Events are kept in case Redis loses them, and until they have been relayed.
     Rule {
         table: "outbox",
-        kept: Kept::Days(7),
+        kept: RetentionPeriod::Days(7),
         statement: "DELETE FROM outbox WHERE ctid = ANY (ARRAY (SELECT outbox.ctid FROM outbox JOIN relays USING (sale_id) \
              WHERE happened_at < now() - make_interval(days => $1) AND outbox.number <= relays.number \
              ORDER BY happened_at LIMIT $2 FOR UPDATE OF outbox SKIP LOCKED))",
     },
-    rule!(Kept::Days(7), "DELETE FROM deliveries", "deliveries", "due_at", "AND state <> 'waiting'"),
+    rule!(RetentionPeriod::Days(7), "DELETE FROM deliveries", "deliveries", "due_at", "AND state <> 'waiting'"),
     // A disabled webhook gets no pending deliveries.
     Rule {
         table: "deliveries",
-        kept: Kept::Days(0),
+        kept: RetentionPeriod::Days(0),
         statement: "UPDATE deliveries SET state = 'given_up', due_at = now() WHERE ctid = ANY (ARRAY (SELECT waiting.address FROM webhooks, \
              LATERAL (SELECT ctid AS address FROM deliveries WHERE webhook_id = webhooks.id AND state = 'waiting' LIMIT $2 \
                 FOR UPDATE SKIP LOCKED) AS waiting WHERE off_at <= now() - make_interval(days => $1) LIMIT $2))",
     },
     // For this long, a notification is not repeated.
     rule!(
-        Kept::Days(8),
+        RetentionPeriod::Days(8),
         "DELETE FROM notifications",
         "notifications",
         "due_at",
         "AND state NOT IN ('waiting', 'sending')"
     ),
     // Longer than any gateway repeats an event.
-    rule!(Kept::Days(7), "DELETE FROM gateway_events", "gateway_events", "received_at", ""),
+    rule!(RetentionPeriod::Days(7), "DELETE FROM gateway_events", "gateway_events", "received_at", ""),
     // Reminders of closed sales. They are ordered by line, so that one lookup finds the next line
     // with reminders.
     Rule {
         table: "reminders",
-        kept: Kept::Days(0),
+        kept: RetentionPeriod::Days(0),
         statement: "WITH RECURSIVE reminded (line_id) AS ( \
                 (SELECT line_id FROM reminders ORDER BY line_id LIMIT 1) UNION ALL \
                 SELECT (SELECT line_id FROM reminders WHERE line_id > reminded.line_id ORDER BY line_id LIMIT 1) \
@@ -180,8 +180,8 @@ impl Store {
         let (mut changed, mut failed) = (0, None);
         for rule in rules {
             let days = match rule.kept {
-                Kept::Days(days) => days,
-                Kept::AsOrders => i32::try_from(orders_kept_days).unwrap_or(i32::MAX),
+                RetentionPeriod::Days(days) => days,
+                RetentionPeriod::AsOrders => i32::try_from(orders_kept_days).unwrap_or(i32::MAX),
             };
             for _ in 0..TIMES_MAX {
                 match sqlx::query(rule.statement).bind(days).bind(AT_ONCE).execute(&self.background).await {

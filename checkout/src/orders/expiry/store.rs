@@ -20,7 +20,8 @@ const STARTED_KEEPS_HOLD_S: f64 = 120.0;
 /// The same while the gateway does not answer, which is not the shopper's fault. An older payment
 /// without a known authorisation is given up.
 pub(crate) const UNANSWERED_KEEPS_HOLD_S: f64 = 900.0;
-/// A report that the gateway is down is valid for this long after the last beat of its process.
+/// A report that the gateway is down is valid for this long after the last heartbeat of its
+/// process.
 const DOWN_VALID_FOR_S: f64 = 10.0;
 
 /// Whether no payment keeps an expired hold. An authorised payment keeps it until it ends, and a
@@ -31,7 +32,7 @@ macro_rules! no_payment_keeps_it {
         concat!(
             "NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id AND (state = 'authorised' \
              OR state = 'started' AND created_at > now() - make_interval(secs => CASE WHEN gateway_ref IS NULL \
-                OR EXISTS (SELECT FROM checkouts WHERE gateway_down AND beat_at > now() - make_interval(secs => ",
+                OR EXISTS (SELECT FROM checkouts WHERE gateway_down AND heartbeat_at > now() - make_interval(secs => ",
             $believed_seconds,
             ")) THEN ",
             $unanswered_seconds,
@@ -52,21 +53,21 @@ const LOCK_EXPIRED: &str = concat!(
 /// Expires these holds. Repeats the check, since it sees every payment that began before the locks
 /// were taken.
 const EXPIRE: &str = concat!(
-    "WITH lapsed AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
+    "WITH expired AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
      WHERE holds.id = was.id AND ",
     no_payment_keeps_it!("$4", "$5", "$6"),
     " RETURNING holds.id, quantity, traceparent, was.state = 'held' AS was_held \
      ), freed AS ( \
-        UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE was_held), \
-        promised = promised - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE NOT was_held), \
-        events = events + (SELECT count(*) FROM lapsed WHERE was_held) \
-        WHERE sale_id = $1 AND EXISTS (SELECT FROM lapsed) RETURNING events \
+        UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM expired WHERE was_held), \
+        promised = promised - (SELECT coalesce(sum(quantity), 0) FROM expired WHERE NOT was_held), \
+        events = events + (SELECT count(*) FROM expired WHERE was_held) \
+        WHERE sale_id = $1 AND EXISTS (SELECT FROM expired) RETURNING events \
      ), published AS ( \
         INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, 'InventoryReleased', json_agg( \
-        json_build_object('order_id', id, 'quantity', quantity, 'reason', 'lapsed', 'traceparent', traceparent)) \
-        FROM lapsed, freed WHERE was_held GROUP BY events \
+        json_build_object('order_id', id, 'quantity', quantity, 'reason', 'expired', 'traceparent', traceparent)) \
+        FROM expired, freed WHERE was_held GROUP BY events \
      ) \
-     SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM lapsed"
+     SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM expired"
 );
 
 /// Units that went back to the stock.
@@ -98,7 +99,7 @@ impl Store {
     /// that no two sweepers wait for each other's stock.
     pub(crate) async fn expire_holds(&self, sale: SaleId) -> Result<Expired, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let run_out: Vec<Uuid> = sqlx::query_scalar(LOCK_EXPIRED)
+        let expired: Vec<Uuid> = sqlx::query_scalar(LOCK_EXPIRED)
             .bind(sale.0)
             .bind(EXPIRED_MAX)
             .bind(STARTED_KEEPS_HOLD_S)
@@ -106,13 +107,13 @@ impl Store {
             .bind(DOWN_VALID_FOR_S)
             .fetch_all(&mut *transaction)
             .await?;
-        if run_out.is_empty() {
+        if expired.is_empty() {
             return Ok(Expired::default());
         }
         let expired: Expired = sqlx::query_as(EXPIRE)
             .bind(sale.0)
-            .bind(run_out)
-            .bind(hold_after(HoldState::Held, HoldEvent::RunOut)?.as_str())
+            .bind(expired)
+            .bind(hold_after(HoldState::Held, HoldEvent::Expire)?.as_str())
             .bind(STARTED_KEEPS_HOLD_S)
             .bind(UNANSWERED_KEEPS_HOLD_S)
             .bind(DOWN_VALID_FOR_S)

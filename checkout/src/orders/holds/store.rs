@@ -110,7 +110,7 @@ pub(crate) async fn renew_hold(
     order: OrderId,
     hold: &HoldRow,
 ) -> Result<bool, StoreError> {
-    let state = hold_after(HoldState::Lapsed, HoldEvent::Renew)?;
+    let state = hold_after(HoldState::Expired, HoldEvent::Renew)?;
     let renewed: Option<OffsetDateTime> = sqlx::query_scalar(
         "WITH taken AS ( \
             UPDATE stock SET held = held + $3, \

@@ -47,7 +47,7 @@ impl Payments {
     /// Executes a request if the gateway answers; otherwise it is retried later.
     pub(crate) async fn do_request(self: &Arc<Self>, request: &OrderRequest) -> Result<(), StoreError> {
         let failed = match request.kind {
-            RequestKind::Cancel => match self.give_back(request.order, Caller::Merchant).await {
+            RequestKind::Cancel => match self.cancel_order(request.order, Caller::Merchant).await {
                 Ok(_) => None,
                 Err(PaymentError::Common(CommonError::Store(error))) => return Err(error),
                 Err(reason) => Some(reason.to_string()),

@@ -26,7 +26,7 @@ const ERROR_CHARS_MAX: usize = 300;
 pub(crate) enum RequestKind {
     /// Refund all or a part of it.
     Refund,
-    /// Give it back, with its pending payment.
+    /// Cancel it, with its pending payment.
     Cancel,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct PaidWith {
 
 /// The outcome of the merchant's request for a refund.
 #[derive(Debug)]
-pub(crate) enum Requested {
+pub(crate) enum RefundOutcome {
     Accepted(OrderRequest),
     UnknownOrder,
     /// The order was not paid for here.
@@ -118,18 +118,18 @@ impl Store {
         order: OrderId,
         amount_minor: Option<i64>,
         reason: &str,
-    ) -> Result<Requested, StoreError> {
+    ) -> Result<RefundOutcome, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let known = sqlx::query_scalar("SELECT EXISTS (SELECT FROM holds WHERE id = $1)").bind(order.0);
         if !known.fetch_one(&mut *transaction).await? {
-            return Ok(Requested::UnknownOrder);
+            return Ok(RefundOutcome::UnknownOrder);
         }
         let Some(PaidWith { payment, refunded_minor }) = paid_with(&mut transaction, order).await? else {
-            return Ok(Requested::NotPaid);
+            return Ok(RefundOutcome::NotPaid);
         };
         let left_minor = payment.amount_minor - refunded_minor;
         if amount_minor.unwrap_or(1) > left_minor {
-            return Ok(Requested::TooMuch { left_minor });
+            return Ok(RefundOutcome::TooMuch { left_minor });
         }
         let row: Result<RequestRow, StoreError> = sqlx::query_as(
             "INSERT INTO order_requests (id, order_id, sale_id, kind, amount_minor, reason, requested_by, due_at) \
@@ -147,10 +147,10 @@ impl Store {
         match row {
             Ok(row) => {
                 transaction.commit().await?;
-                Ok(Requested::Accepted(row.try_into()?))
+                Ok(RefundOutcome::Accepted(row.try_into()?))
             }
             Err(StoreError::Refused(constraint)) if constraint == "order_requests_one_at_a_time" => {
-                Ok(Requested::UnderWay)
+                Ok(RefundOutcome::UnderWay)
             }
             Err(error) => Err(error),
         }

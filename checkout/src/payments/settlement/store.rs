@@ -61,9 +61,9 @@ impl Ended<'_> {
     pub(crate) const OPEN: Self = Self { reference: None, is_open: true, rejected_as: None };
 }
 
-/// The outcome of giving an order back.
+/// The outcome of cancelling an order.
 #[derive(Debug)]
-pub(crate) enum GivenBack {
+pub(crate) enum Cancellation {
     /// Its units are free, or were before; or it had expired, and its pending payment was
     /// withdrawn.
     Done(Order, Withdrawn),
@@ -92,9 +92,13 @@ impl Store {
         Ok(Some((found, withdrawn)))
     }
 
-    /// Gives a hold back, and withdraws its payment, unless that is known to be authorised. Returns
+    /// Cancels a hold, and withdraws its payment, unless that is known to be authorised. Returns
     /// none if the order does not exist or belongs to another caller.
-    pub(crate) async fn give_back(&self, order: OrderId, caller: &Caller) -> Result<Option<GivenBack>, StoreError> {
+    pub(crate) async fn cancel_order(
+        &self,
+        order: OrderId,
+        caller: &Caller,
+    ) -> Result<Option<Cancellation>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let Some(found) = order_for(&mut transaction, order, caller).await? else { return Ok(None) };
         let mut hold = lock_hold(&mut transaction, order).await?;
@@ -105,16 +109,16 @@ impl Store {
         // Read again under the lock.
         let found = order_for(&mut transaction, order, caller).await?.unwrap_or(found);
         match found.status {
-            OrderStatus::Cancelled => return Ok(Some(GivenBack::Done(found, withdrawn))),
+            OrderStatus::Cancelled => return Ok(Some(Cancellation::Done(found, withdrawn))),
             OrderStatus::Held | OrderStatus::Promised => {}
-            OrderStatus::Lapsed if withdrawn.0.is_some() => {
+            OrderStatus::Expired if withdrawn.0.is_some() => {
                 transaction.commit().await?;
-                return Ok(Some(GivenBack::Done(found, withdrawn)));
+                return Ok(Some(Cancellation::Done(found, withdrawn)));
             }
-            _ => return Ok(Some(GivenBack::NotNow(found))),
+            _ => return Ok(Some(Cancellation::NotNow(found))),
         }
         let from = HoldState::try_from(hold.state.as_str())?;
-        let to = hold_after(from, HoldEvent::GiveBack)?;
+        let to = hold_after(from, HoldEvent::Cancel)?;
         let was_held = from == HoldState::Held;
         let free = sqlx::query(if was_held {
             "UPDATE stock SET held = held - $2 WHERE sale_id = $1"
@@ -132,9 +136,9 @@ impl Store {
             let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "cancelled" });
             publish(&mut transaction, hold.sale_id, Kind::InventoryReleased, data).await?;
         }
-        let given_back = order_for(&mut transaction, order, caller).await?.unwrap_or(found);
+        let cancelled = order_for(&mut transaction, order, caller).await?.unwrap_or(found);
         transaction.commit().await?;
-        Ok(Some(GivenBack::Done(given_back, withdrawn)))
+        Ok(Some(Cancellation::Done(cancelled, withdrawn)))
     }
 
     /// Ends a payment unpaid and returns it as it is now. In yield mode, its units become free for

@@ -5,7 +5,7 @@ use super::{
     rates::{Rate, Rates},
 };
 use crate::{
-    tail::{Wanted, exact},
+    tail_probability::{DemandDistribution, exact},
     visits::{BIN_STARTS_S, BINS, EVERY_STAGE, QUANTITIES, STAGES, Stage, Visits, bin_end_s},
 };
 
@@ -79,9 +79,9 @@ pub(crate) struct Demand {
     /// Visits by their probability of an order, including those with a payment.
     groups: Vec<(f64, u32)>,
     /// The demand of those in progress.
-    under_way: Wanted,
+    under_way: DemandDistribution,
     /// Mean, variance and limit of one new visit.
-    fresh: Wanted,
+    fresh: DemandDistribution,
     /// The uncertainty that both share.
     common_doubt: f64,
     /// Means in case a shift has begun that is not detectable yet.
@@ -91,9 +91,9 @@ pub(crate) struct Demand {
 
 impl Demand {
     /// The demand with `fresh` more visits.
-    pub(crate) fn with(&self, fresh: u32) -> Wanted {
+    pub(crate) fn with(&self, fresh: u32) -> DemandDistribution {
         let fresh = f64::from(fresh);
-        Wanted {
+        DemandDistribution {
             most: self.under_way.most + fresh * self.fresh.most,
             mean: self.under_way.mean + fresh * self.fresh.mean,
             variance: self.under_way.variance + fresh * self.fresh.variance,
@@ -231,13 +231,13 @@ impl Outlook {
         };
         Demand {
             groups,
-            under_way: Wanted {
+            under_way: DemandDistribution {
                 most: f64::from(visits.under_way.all()) * self.limit + held,
                 mean,
                 variance,
                 doubt: doubt(&base, &base, [held_slope; 2]),
             },
-            fresh: Wanted {
+            fresh: DemandDistribution {
                 most: self.limit,
                 mean: chance * self.units,
                 variance: self.variance_of_one(chance),

@@ -29,7 +29,7 @@ pub use self::{
     error::LineError,
     publish::Publication,
     snapshot::Snapshot,
-    tickets::{Account, Claim, Found, Joining, Resumed},
+    tickets::{Claim, Found, Joining, LineAccount, Resumed},
     upcoming::{HistoryEntry, Home, Presence, RecordQuery, Upcoming, UpcomingQuery},
 };
 use crate::{change::Revision, port::Port};

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     change::Revision,
-    view::{LineView, Numbers},
+    places::{LineView, Numbers},
 };
 
 /// A line at one moment.

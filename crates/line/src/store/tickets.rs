@@ -19,12 +19,12 @@ pub struct Joining {
     /// The holder of the ticket, if it is a new one.
     pub visitor: VisitorId,
     /// The shopper's account, where the merchant names its shoppers: one account has one place.
-    pub account: Option<Account>,
+    pub account: Option<LineAccount>,
 }
 
 /// An account at the merchant, as the line knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Account {
+pub struct LineAccount {
     /// A digest that only the waiting rooms can make.
     pub digest: [u8; 16],
     /// Whether a place whose turn is over is exchanged for a new one.
@@ -76,8 +76,8 @@ fn pack_accounts(joining: &[Joining]) -> Vec<u8> {
         for joining in joining {
             let (wish, digest) = match joining.account {
                 None => (b'0', [0; 16]),
-                Some(Account { digest, rejoins: false }) => (b'1', digest),
-                Some(Account { digest, rejoins: true }) => (b'2', digest),
+                Some(LineAccount { digest, rejoins: false }) => (b'1', digest),
+                Some(LineAccount { digest, rejoins: true }) => (b'2', digest),
             };
             accounts.push(wish);
             accounts.extend(digest);
@@ -116,7 +116,7 @@ impl LineStore {
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn bind_account(&self, ticket: &Ticket, account: &Account) -> Result<(), LineError> {
+    pub async fn bind_account(&self, ticket: &Ticket, account: &LineAccount) -> Result<(), LineError> {
         let call = BindAccount {
             digest: bytes(&account.digest),
             ordinal: number(ticket.ordinal),

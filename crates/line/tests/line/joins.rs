@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fairline_line::store::{Account, Joining, LineError};
+use fairline_line::store::{Joining, LineAccount, LineError};
 
 use crate::support::{Line, joining, visitor};
 
@@ -29,7 +29,7 @@ async fn many_joining_at_once_each_get_one_ordinal() {
 async fn a_repeated_join_has_the_answer_of_the_first() {
     let mut line = Line::published().await;
     let (store, sale) = (line.store.clone(), line.card.id);
-    let account = |n, rejoins| Some(Account { digest: [n; 16], rejoins });
+    let account = |n, rejoins| Some(LineAccount { digest: [n; 16], rejoins });
     let batch = [joining(1), Joining { account: account(7, false), ..joining(2) }, joining(3)];
     let first = store.join(sale, [1; 8], &batch).await.expect("joined");
     line.joined = 100;
@@ -54,7 +54,7 @@ async fn an_account_has_one_place_on_any_device() {
     let (store, sale) = (line.store.clone(), line.card.id);
     let named = |n, digest: u8, rejoins| Joining {
         visitor: visitor(n),
-        account: Some(Account { digest: [digest; 16], rejoins }),
+        account: Some(LineAccount { digest: [digest; 16], rejoins }),
     };
     let batch = [named(1, 7, false), joining(2), named(3, 7, false), named(4, 8, false)];
     let tickets = store.join(sale, [1; 8], &batch).await.expect("joined");
@@ -73,7 +73,7 @@ async fn an_account_has_one_place_on_any_device() {
     assert_eq!(line.join(1).await, 6);
 
     // A ticket from before the loss of Redis, presented for its account.
-    let account = Account { digest: [9; 16], rejoins: false };
+    let account = LineAccount { digest: [9; 16], rejoins: false };
     store.bind_account(&line.ticket(6), &account).await.expect("an answer");
     store.bind_account(&line.ticket(5), &account).await.expect("too late");
     let named = store.join(sale, [5; 8], &[named(9, 9, false)]).await.expect("joined");

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use fairline_line::{
     change::{LiveTurn, Revision, Turn},
+    places::{LineView, Place},
     store::{Claim, Inbox, Joining, LineError, LineEvent, LineStore, Publication, Upcoming, UpcomingQuery},
     ticket::{Ordinal, Ticket},
-    view::{LineView, Place},
 };
 use fairline_private_servers::testing;
 use fairline_record::{Hash, draw::Draw};

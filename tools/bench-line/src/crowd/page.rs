@@ -62,7 +62,7 @@ pub(crate) enum Deed {
     /// Answer a ping with its payload.
     Pong(Vec<u8>),
     /// A message of the line, of any kind.
-    Heard,
+    Received,
     /// A place, which the page shows from now on.
     Moved,
     /// A token, which the page must claim.
@@ -83,7 +83,7 @@ struct Place {
 impl Page {
     /// Processes received bytes, and calls `deed` for each reaction. `wants_ticket`: a handshake
     /// without a ticket cookie has failed.
-    pub(crate) fn hear(&mut self, bytes: &[u8], now_us: u64, wants_ticket: bool, mut deed: impl FnMut(&Self, Deed)) {
+    pub(crate) fn receive(&mut self, bytes: &[u8], now_us: u64, wants_ticket: bool, mut deed: impl FnMut(&Self, Deed)) {
         let joined;
         let mut bytes = if self.rest.is_empty() {
             bytes
@@ -142,7 +142,7 @@ impl Page {
             self.stage = Stage::Over;
             Some(Deed::Over)
         } else {
-            Some(Deed::Heard)
+            Some(Deed::Received)
         }
     }
 }
@@ -193,13 +193,13 @@ mod tests {
         for cut in 1..all.len() {
             let (mut page, mut deeds, mut places) = (Page::default(), Vec::new(), Vec::new());
             for bytes in all.chunks(cut) {
-                page.hear(bytes, 7, true, |page, deed| {
+                page.receive(bytes, 7, true, |page, deed| {
                     places.extend(page.shown.filter(|_| deed == Deed::Moved));
                     deeds.push(deed);
                 });
             }
             let expected =
-                [Deed::Entered, Deed::Heard, Deed::Moved, Deed::Called, Deed::Over, Deed::Pong(b"hi".into())];
+                [Deed::Entered, Deed::Received, Deed::Moved, Deed::Called, Deed::Over, Deed::Pong(b"hi".into())];
             assert_eq!((deeds.as_slice(), places.as_slice()), (&expected[..], &[shown][..]));
             assert_eq!((page.stage, page.ordinal), (Stage::Over, 42));
         }
@@ -207,16 +207,16 @@ mod tests {
 
     #[test]
     fn rejected_handshakes_are_recognised() {
-        let heard = |answer: &[u8], wants_ticket| {
+        let deeds_of = |answer: &[u8], wants_ticket| {
             let mut deeds = Vec::new();
-            Page::default().hear(answer, 0, wants_ticket, |_, deed| deeds.push(deed));
+            Page::default().receive(answer, 0, wants_ticket, |_, deed| deeds.push(deed));
             deeds
         };
-        assert_eq!(heard(ENTERED, true), [Deed::Entered]);
-        assert_eq!(heard(b"HTTP/1.1 101 Yes\r\n\r\n", false), [Deed::Entered]);
-        assert!(matches!(heard(b"HTTP/1.1 101 Yes\r\n\r\n", true)[..], [Deed::Refused(_)]));
-        assert!(matches!(heard(b"HTTP/1.1 503 No\r\n\r\n", false)[..], [Deed::Refused(_)]));
-        assert_eq!(heard(&[b'a'; HEAD_BYTES_MAX + 1], true), [Deed::Nonsense]);
+        assert_eq!(deeds_of(ENTERED, true), [Deed::Entered]);
+        assert_eq!(deeds_of(b"HTTP/1.1 101 Yes\r\n\r\n", false), [Deed::Entered]);
+        assert!(matches!(deeds_of(b"HTTP/1.1 101 Yes\r\n\r\n", true)[..], [Deed::Refused(_)]));
+        assert!(matches!(deeds_of(b"HTTP/1.1 503 No\r\n\r\n", false)[..], [Deed::Refused(_)]));
+        assert_eq!(deeds_of(&[b'a'; HEAD_BYTES_MAX + 1], true), [Deed::Nonsense]);
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(crate) fn carry() -> Result<(), Failure> {
     }
 }
 
-fn say(answer: &Answer) -> Result<(), Failure> {
+fn send_answer(answer: &Answer) -> Result<(), Failure> {
     let mut stdout = stdout().lock();
     writeln!(stdout, "{}", serde_json::to_string(answer)?)?;
     Ok(stdout.flush()?)
@@ -130,7 +130,7 @@ impl Part {
                 let at = |stage| self.pages.iter().flatten().filter(|(_, page)| page.stage == stage).count() as u64;
                 self.counted.waiting = at(Stage::Waiting);
                 self.counted.connected = self.counted.waiting + at(Stage::In) + at(Stage::Called);
-                return say(&Answer::Counted(self.counted));
+                return send_answer(&Answer::Counted(self.counted));
             }
             Ask::Leave { per_s } => self.leaves_per_s = per_s,
             Ask::Record { up_to } => {
@@ -138,13 +138,13 @@ impl Part {
                 let shown = pages.filter_map(|(_, page)| Some((page.ordinal, page.shown?))).collect();
                 self.recorded = Some(Recorded { up_to, shown });
             }
-            Ask::Recorded => return say(&Answer::Recorded(self.recorded.take().unwrap_or_default())),
+            Ask::Recorded => return send_answer(&Answer::Recorded(self.recorded.take().unwrap_or_default())),
             Ask::HangUp => {
                 self.pages.clear();
                 self.counted = Counted::default();
             }
         }
-        say(&Answer::Done)
+        send_answer(&Answer::Done)
     }
 
     /// Keeps as many concurrent handshakes as the job allows.
@@ -166,7 +166,7 @@ impl Part {
         if done.entered + done.refused == job.count {
             done.took_us = now_us() - joining.started_us;
             let joined = self.joining.take().map(|joining| joining.done).unwrap_or_default();
-            say(&Answer::Joined(joined))?;
+            send_answer(&Answer::Joined(joined))?;
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ impl Part {
                 Ok(count) => {
                     self.counted.bytes += count as u64;
                     let now_us = now_us();
-                    page.hear(&buffer[..count], now_us, wants_ticket, |page, deed| {
+                    page.receive(&buffer[..count], now_us, wants_ticket, |page, deed| {
                         alive &= self.act(stream, page, &deed, now_us);
                     });
                     // The kernel reports later bytes again.
@@ -224,18 +224,18 @@ impl Part {
     /// Performs the reaction of a page; returns whether it stays connected.
     fn act(&mut self, stream: &mut TcpStream, page: &Page, deed: &Deed, now_us: u64) -> bool {
         // If a write fails, the next read fails, too.
-        let mut say = |frame: &[u8]| drop(stream.write(frame));
-        self.counted.messages += u64::from(matches!(deed, Deed::Heard | Deed::Moved | Deed::Called | Deed::Over));
+        let mut write = |frame: &[u8]| drop(stream.write(frame));
+        self.counted.messages += u64::from(matches!(deed, Deed::Received | Deed::Moved | Deed::Called | Deed::Over));
         match deed {
             Deed::Entered => self.joining.iter_mut().for_each(|joining| joining.done.entered += 1),
             Deed::Refused(why) => self.refused(why),
-            Deed::Pong(payload) => say(&masked(10, payload)),
-            Deed::Called => say(&masked(1, br#"{"type":"claim"}"#)),
+            Deed::Pong(payload) => write(&masked(10, payload)),
+            Deed::Called => write(&masked(1, br#"{"type":"claim"}"#)),
             Deed::Over => {
                 self.counted.over += 1;
                 self.counted.last_over_us = now_us;
             }
-            Deed::Nonsense | Deed::Heard | Deed::Moved => {}
+            Deed::Nonsense | Deed::Received | Deed::Moved => {}
         }
         if matches!(deed, Deed::Moved | Deed::Called) {
             self.recorded.iter_mut().for_each(|recorded| recorded.note(page));

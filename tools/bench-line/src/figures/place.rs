@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use fairline_line::view::LineView;
+use fairline_line::places::LineView;
 use fairline_private_servers::{ServiceProcess, address_of};
 use rand::RngExt as _;
 

@@ -174,15 +174,16 @@ impl Scene {
         let before = self.crowd.count()?;
         let sold_us = now_us();
         self.shop.change(&json!({ "total": 0 }))?;
-        let all = until("everybody has heard", NEWS_WITHIN, || Ok(self.crowd.count()?.connected == 0));
+        let all = until("every page is notified", NEWS_WITHIN, || Ok(self.crowd.count()?.connected == 0));
         let after = self.crowd.count()?;
-        let heard = after.over - before.over;
-        if all.is_err() || heard < before.connected {
-            let what = format!("of {} pages {heard} have heard that all is sold out: {after:?}", before.connected);
+        let received = after.over - before.over;
+        if all.is_err() || received < before.connected {
+            let what =
+                format!("of {} pages {received} were notified that all is sold out: {after:?}", before.connected);
             return Err(Failure::new(what));
         }
         let took_ms = (after.last_over_us - sold_us) as f64 / 1e3;
-        let note = format!("{} pages, from the request to the controller on", number(heard as f64));
+        let note = format!("{} pages, from the request to the controller on", number(received as f64));
         Ok(Measured::plain("news_all_ms", took_ms, note))
     }
 }

@@ -20,13 +20,13 @@ use crate::{
 /// Purchases per hundred requests. Of the others, half request the sale's status, and half a place.
 const WRITES: usize = 10;
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-const HEARD_WITHIN: Duration = Duration::from_secs(20);
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(20);
 
 pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
     let (shop, size) = (Shop::start(bench)?, bench.size.clone());
     let services = Services::start(bench, &shop)?;
     let sale = create_sale(services.admin)?;
-    until_heard(services.waiting_room, sale)?;
+    until_published(services.waiting_room, sale)?;
     let cookies = (0..size.waiting).map(|_| join(services.waiting_room, sale)).collect::<Result<Vec<_>, _>>()?;
 
     let (offered, seconds) = (size.offered_per_s as f64, size.offered_for.as_secs_f64());
@@ -86,12 +86,12 @@ fn create_sale(admin: SocketAddr) -> Result<SaleId, Failure> {
     }
 }
 
-fn until_heard(waiting_room: SocketAddr, sale: SaleId) -> Result<(), Failure> {
+fn until_published(waiting_room: SocketAddr, sale: SaleId) -> Result<(), Failure> {
     let status = format!("GET /api/flash-sales/{sale}/status HTTP/1.1\r\nHost: shop\r\n\r\n").into_bytes();
-    let deadline = Instant::now() + HEARD_WITHIN;
+    let deadline = Instant::now() + PUBLISHED_WITHIN;
     while run(waiting_room, 1, vec![status.clone()])?.answers.iter().any(|answer| answer.status != 200) {
         if Instant::now() > deadline {
-            return Err(Failure::new("the waiting room has not heard of the sale"));
+            return Err(Failure::new("the waiting room has not received of the sale"));
         }
         pause(POLL_INTERVAL);
     }

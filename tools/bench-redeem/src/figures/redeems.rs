@@ -22,7 +22,7 @@ const COUNTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// The results of one round, per second.
 struct Round {
-    till: f64,
+    batched: f64,
     few: Run,
     many: Run,
     hot_row: f64,
@@ -43,8 +43,8 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     for round in 0..size.rounds {
         let round = Round::run(bench, &shop, round)?;
         eprintln!(
-            "  a second: {} at the till, {} and {} over HTTP, {} by a hot row, {} by free rows",
-            number(round.till),
+            "  a second: {} by the batcher, {} and {} over HTTP, {} by a hot row, {} by free rows",
+            number(round.batched),
             number(round.few.per_s()),
             number(round.many.per_s()),
             number(round.hot_row),
@@ -53,16 +53,16 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
         rounds.push(round);
     }
     let middle = |of: fn(&Round) -> f64| median(rounds.iter().map(of).collect());
-    let (till, few, many) =
-        (middle(|round| round.till), middle(|round| round.few.per_s()), middle(|round| round.many.per_s()));
+    let (batched, few, many) =
+        (middle(|round| round.batched), middle(|round| round.few.per_s()), middle(|round| round.many.per_s()));
     for (key, baseline) in [
         ("redeems_vs_hot_row", (|round| round.hot_row) as fn(&Round) -> f64),
         ("redeems_vs_skip_locked", |round| round.skip_locked),
     ] {
         let ratio =
             |ours: fn(&Round) -> f64| median(rounds.iter().map(|round| ours(round) / baseline(round)).collect());
-        let note = format!("at the till, without HTTP and signatures, {} at once", number(size.at_once as f64),);
-        found(Measured::ratio(key, ratio(|round| round.till), till, middle(baseline), note));
+        let note = format!("by the batcher, without HTTP and signatures, {} at once", number(size.at_once as f64),);
+        found(Measured::ratio(key, ratio(|round| round.batched), batched, middle(baseline), note));
         let key = if key == "redeems_vs_hot_row" { "http_redeems_vs_hot_row" } else { "http_redeems_vs_skip_locked" };
         let note = format!("the same through HTTP, with signatures and {} clients", number(size.many as f64));
         found(Measured::ratio(key, ratio(|round| round.many.per_s()), many, middle(baseline), note));
@@ -85,10 +85,10 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
 impl Round {
     fn run(bench: &mut Bench, shop: &Shop, round: usize) -> Result<Self, Failure> {
         let size = bench.size.clone();
-        let shoppers = shop.admit(size.at_the_till)?;
-        let till = at_the_till(shop, &shoppers, size.at_once)?;
-        bench.note(shop.audit(&shoppers, &[&till])?);
-        let till = till.per_s();
+        let shoppers = shop.admit(size.batched)?;
+        let batched = through_batcher(shop, &shoppers, size.at_once)?;
+        bench.note(shop.audit(&shoppers, &[&batched])?);
+        let batched = batched.per_s();
         let baseline = |baseline: Baseline| {
             let rows = i64::try_from(size.baseline.as_secs() * BASELINE_PER_S_MAX).unwrap_or(i64::MAX);
             shop.runtime.block_on(async {
@@ -114,7 +114,7 @@ impl Round {
         let (_, few) = over_http(size.few)?;
         let (shoppers, many) = over_http(size.many)?;
         let (commits, loaded) = under_load(bench, shop, &shoppers, &many)?;
-        Ok(Self { till, few, many, hot_row, skip_locked, commits, loaded })
+        Ok(Self { batched, few, many, hot_row, skip_locked, commits, loaded })
     }
 }
 
@@ -146,7 +146,7 @@ fn under_load(bench: &mut Bench, shop: &Shop, owners: &[Shopper], made: &Run) ->
 
 /// Redemptions by direct calls from a number of concurrent shoppers, with the results as if over
 /// HTTP.
-fn at_the_till(shop: &Shop, shoppers: &[Shopper], at_once: usize) -> Result<Run, Failure> {
+fn through_batcher(shop: &Shop, shoppers: &[Shopper], at_once: usize) -> Result<Run, Failure> {
     let (shutdown, kid) = (Shutdown::new(), shop.key.kid().to_owned());
     shop.runtime.block_on(async {
         let redemption =

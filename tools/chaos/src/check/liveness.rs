@@ -33,7 +33,7 @@ pub(super) fn silent_pages(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<
                     till_us > limit_us && !evidence.is_excused(from_us, limit_us)
                         || lacks_a_heartbeat(evidence, from_us, till_us)
                 }
-                Happening::Heard | Happening::Place { .. } => lacks_a_heartbeat(evidence, from_us, till_us),
+                Happening::Received | Happening::Place { .. } => lacks_a_heartbeat(evidence, from_us, till_us),
                 _ => false,
             };
             if is_late {

@@ -6,7 +6,7 @@ use fairline_rush::{Event, Happening};
 use uuid::Uuid;
 
 use super::{Evidence, SLACK_US};
-use crate::books::{Charge, Payment};
+use crate::ledger_reader::{Charge, Payment};
 
 /// A payment that began within the time of its hold may be authorised for this long.
 const BEGUN_KEEPS_US: i64 = 15 * 60 * 1_000_000;
@@ -51,7 +51,7 @@ struct Withdrawal {
 /// What shoppers were notified of, by order.
 #[derive(Default)]
 struct Ends {
-    /// When a page first reported the order as lapsed, cancelled or refunded.
+    /// When a page first reported the order as expired, cancelled or refunded.
     gone_us: HashMap<Uuid, i64>,
     withdrawals: HashMap<Uuid, Vec<Withdrawal>>,
 }
@@ -64,7 +64,7 @@ impl Ends {
         for Event { at_us, what, .. } in events {
             match what {
                 Happening::Order { order, status }
-                    if ["lapsed", "cancelled", "refunded"].contains(&status.as_str()) =>
+                    if ["expired", "cancelled", "refunded"].contains(&status.as_str()) =>
                 {
                     ends.gone_us.entry(*order).or_insert(*at_us);
                 }

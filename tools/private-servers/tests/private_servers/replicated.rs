@@ -112,28 +112,28 @@ fn a_link_can_be_broken_in_one_direction() {
         }
         (near, far)
     };
-    let say = |mut stream: &TcpStream, what: &str| stream.write_all(what.as_bytes()).expect("sent");
+    let write = |mut stream: &TcpStream, what: &str| stream.write_all(what.as_bytes()).expect("sent");
 
     let (near, far) = link();
     proxy.set_established(testing::Link { there: testing::Carry::NoMore, back: testing::Carry::All });
-    say(&far, "answer");
+    write(&far, "answer");
     assert_eq!((passed(&far), passed(&near)), (String::new(), "answer".to_owned()));
 
     let (near, far) = link();
     proxy.set_established(testing::Link { there: testing::Carry::Later, back: testing::Carry::All });
-    say(&near, "late");
-    say(&far, "at once");
+    write(&near, "late");
+    write(&far, "at once");
     assert_eq!((passed(&far), passed(&near)), (String::new(), "at once".to_owned()));
     proxy.set_established(testing::Link::default());
     assert_eq!(passed(&far), "late");
 
     let (near, far) = link();
     proxy.set_established(testing::Link { there: testing::Carry::All, back: testing::Carry::Never });
-    say(&near, "question");
-    say(&far, "lost");
+    write(&near, "question");
+    write(&far, "lost");
     assert_eq!((passed(&far), passed(&near)), ("question".to_owned(), String::new()));
     proxy.set_established(testing::Link::default());
-    say(&far, "never well again");
+    write(&far, "never well again");
     assert_eq!(passed(&near), "");
 
     // It arrives from where it was made.
@@ -213,8 +213,8 @@ fn clusters_and_sentinels_end_with_their_owner() {
             .stdout(Stdio::piped())
             .spawn()
             .expect("it runs");
-        let said = BufReader::new(owner.stdout.as_mut().expect("its output")).lines();
-        assert!(said.map_while(Result::ok).any(|line| line == READY), "it owns them");
+        let output = BufReader::new(owner.stdout.as_mut().expect("its output")).lines();
+        assert!(output.map_while(Result::ok).any(|line| line == READY), "it owns them");
         // More for a moment: a Redis that writes a file has a child do it.
         eventually("it owns six", || servers_in(temporary.path()) == 6);
         if is_killed {

@@ -5,18 +5,17 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::{
-    DatabaseCount, Evidence, Report,
+    DatabaseCount, Evidence, Report, count_each,
     order::inversions_in_the_database,
     shoppers::{Latencies, holds_seen},
-    tally,
 };
 use crate::{
-    count::counted,
     ledger::{Admission, Ledger},
     record::{Outcome, Record},
+    statistics::counted,
 };
 
-pub(super) fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: &Ledger) {
+pub(super) fn compare_with_database(report: &mut Report, evidence: &Evidence<'_>, ledger: &Ledger) {
     let records = evidence.records;
     let admissions: HashMap<Uuid, &Admission> = ledger.admissions.iter().map(|row| (row.id, row)).collect();
     let holds: HashMap<Uuid, Uuid> = ledger.holds.iter().map(|row| (row.id, row.admission_id)).collect();
@@ -28,7 +27,7 @@ pub(super) fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_
     let [total, promised, held, sold] = [stock.total, stock.promised, stock.held, stock.sold].map(i64::from);
     let units_ordered: i64 = ledger.orders.iter().map(|row| i64::from(row.quantity)).sum();
     let captured: Vec<_> = ledger.payments.iter().filter(|payment| payment.state == "captured").collect();
-    let per_admission = tally(ledger.holds.iter().map(|hold| &hold.admission_id));
+    let per_admission = count_each(ledger.holds.iter().map(|hold| &hold.admission_id));
     let database = DatabaseCount {
         promised,
         held,
@@ -83,12 +82,12 @@ pub(super) fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_
             report.stolen_accepted += 1;
         }
     }
-    for (hold, times) in tally(captured.iter().map(|payment| &payment.hold_id)) {
+    for (hold, times) in count_each(captured.iter().map(|payment| &payment.hold_id)) {
         if times > 1 {
             mismatches.push(format!("order {hold} was captured {times} times"));
         }
     }
-    let published = tally(ledger.published_orders.iter());
+    let published = count_each(ledger.published_orders.iter());
     for order in &ledger.orders {
         let times = published.get(&order.id).copied().unwrap_or(0);
         if times != 1 {
@@ -114,7 +113,7 @@ pub(super) fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_
         }
     }
     let tickets: Vec<(Uuid, u64)> = records.iter().filter_map(|record| Some((record.line, record.ordinal?))).collect();
-    for ((_, ordinal), times) in tally(tickets.iter()).into_iter().filter(|(_, times)| *times > 1) {
+    for ((_, ordinal), times) in count_each(tickets.iter()).into_iter().filter(|(_, times)| *times > 1) {
         mismatches.push(format!("{times} shoppers were given the ordinal {ordinal}"));
     }
     if report.sold_out > 0 && sold < total {
@@ -128,7 +127,7 @@ pub(super) fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_
 /// Visitors who bought or hold more units than the limit.
 fn over_the_limit(ledger: &Ledger, limit: u32) -> u64 {
     let mut units: HashMap<&str, i64> = HashMap::new();
-    for hold in ledger.holds.iter().filter(|hold| !matches!(hold.state.as_str(), "lapsed" | "cancelled")) {
+    for hold in ledger.holds.iter().filter(|hold| !matches!(hold.state.as_str(), "expired" | "cancelled")) {
         *units.entry(hold.visitor.as_str()).or_default() += i64::from(hold.quantity);
     }
     units.values().filter(|units| limit > 0 && **units > i64::from(limit)).count() as u64

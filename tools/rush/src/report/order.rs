@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use crate::{count::inversions, ledger::Admission, record::Record};
+use crate::{ledger::Admission, record::Record, statistics::inversions};
 
 /// The lines in which these shoppers wait.
 fn lines(records: &[Record]) -> BTreeSet<Uuid> {

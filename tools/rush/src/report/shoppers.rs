@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use uuid::Uuid;
 
-use super::{Evidence, Report, order::inversions_seen, shorten, tally};
+use super::{Evidence, Report, count_each, order::inversions_seen, shorten};
 use crate::{
-    count::{counted, percentile},
     plan::{Behaviour, Choice as _, Transport},
     record::{Outcome, Record, Turn},
+    statistics::{counted, percentile},
 };
 
 pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
@@ -48,7 +48,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         expired_accepted: sum(&|record| record.expired_accepted as usize),
         over_limit: count(&|record| record.over_limit > 0),
         notified_of_limit: count(&|record| record.notified_of_limit),
-        turned_away: count(&|record| record.lapsed_early || found_no_unit(record)),
+        turned_away: count(&|record| record.expired_early || found_no_unit(record)),
         no_unit: count(&found_no_unit),
         inversions,
         inversions_seen: inversions,
@@ -58,7 +58,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         sold_out: ended(Outcome::SoldOut),
         closed: ended(Outcome::Closed),
         expired: ended(Outcome::Expired),
-        lapsed: ended(Outcome::Lapsed),
+        hold_expired: ended(Outcome::HoldExpired),
         refunded: ended(Outcome::Refunded),
         cancelled: ended(Outcome::Cancelled),
         left: ended(Outcome::Left),
@@ -79,7 +79,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
     let unresolved = records.iter().filter(|record| record.outcome.is_none());
     report.unresolved_shoppers = unresolved.map(how_far_it_came).collect();
     shorten(&mut report.unresolved_shoppers);
-    for (kind, times) in tally(records.iter().flat_map(|record| &record.forged_accepted)) {
+    for (kind, times) in count_each(records.iter().flat_map(|record| &record.forged_accepted)) {
         let times = counted(times, "time", "times");
         report.mismatches.push(format!("checkout accepted a forged token: {kind}, {times}"));
     }
@@ -88,7 +88,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         let times = counted(leaked, "time", "times");
         report.mismatches.push(format!("checkout showed an order to another shopper, {times}"));
     }
-    for (order, times) in tally(records.iter().filter_map(|record| record.paid.as_ref().map(|paid| &paid.order))) {
+    for (order, times) in count_each(records.iter().filter_map(|record| record.paid.as_ref().map(|paid| &paid.order))) {
         if times > 1 {
             report.mismatches.push(format!("{times} shoppers paid for the one order {order}"));
         }
@@ -120,7 +120,7 @@ fn orders_seen(records: &[Record]) -> HashSet<Uuid> {
 
 /// Tokens with two 201 responses, or with two holds.
 fn tokens_accepted_twice(records: &[Record]) -> u64 {
-    let accepted = tally(records.iter().flat_map(|record| &record.accepted).map(|accepted| &accepted.admission));
+    let accepted = count_each(records.iter().flat_map(|record| &record.accepted).map(|accepted| &accepted.admission));
     let mut holds: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
     for (admission, order) in records.iter().flat_map(holds_seen) {
         holds.entry(admission).or_default().insert(order);

@@ -151,7 +151,7 @@ fn every_broken_promise_is_detected() {
         }),
         ("promise 2: 1 token was accepted after", |world| world.records[0].expired_accepted = 1),
         ("promise 2: 1 token was accepted after", |world| world.ledger.holds[0].created_at_us = 500 * SECOND),
-        ("promise 3: 1 shopper was", |world| world.records[2].lapsed_early = true),
+        ("promise 3: 1 shopper was", |world| world.records[2].expired_early = true),
         ("promise 3: 1 shopper was", |world| {
             let refusal = Refusal { admission: id(101), at_us: 2 * SECOND, why: "409 sale-not-open".to_owned() };
             world.records[0].refusals.push(refusal);
@@ -264,10 +264,10 @@ fn a_shopper_without_a_unit_breaks_a_promise_in_guarantee_mode_only() {
     assert_eq!((world.judged().ok, world.judged().turned_away), (false, 1));
     world.mode = SaleMode::Yield;
     assert_eq!((world.judged().ok, world.judged().no_unit), (true, 1));
-    world.records[0].lapsed_early = true;
+    world.records[0].expired_early = true;
     assert_eq!(world.judged().turned_away, 1);
     // Rejected although in time, which either mode forbids.
-    world.records[2].lapsed_early = true;
+    world.records[2].expired_early = true;
     assert!(!world.judged().ok);
     assert_eq!(world.judged().t99_s, Some(4.0), "from the first admission to the second of two orders");
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Report;
-use crate::count::counted;
+use crate::statistics::counted;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -17,7 +17,7 @@ impl fmt::Display for Report {
             self.sold_out,
             self.closed,
             self.expired,
-            self.lapsed,
+            self.hold_expired,
             self.refunded,
             self.left,
             self.lids_closed,

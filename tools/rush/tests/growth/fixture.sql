@@ -31,7 +31,7 @@ INSERT INTO sales (id, slug, name, price_minor, currency, rate_cap_per_s, token_
     FROM generate_series(0, 10000) AS n;
 INSERT INTO lines (id, sale_id, epoch, published_status, recorded_status, ticked_at, highest_ordinal, granted, cursor, joined)
     SELECT id, id, CASE status WHEN 'open' THEN 0 ELSE 1 END, status, status, least(coalesce(ends_at, now()), now()), 0, 0, 0, 0 FROM sales;
-INSERT INTO rehearsals (id, sale_id, original_id, shoppers, state, started_at, beat_at, ended_at, report)
+INSERT INTO rehearsals (id, sale_id, original_id, shoppers, state, started_at, heartbeat_at, ended_at, report)
     SELECT gen_random_uuid(), id, rehearsal_of, 1000, 'passed', opens_at, ends_at, ends_at, '{}' FROM sales WHERE rehearsal_of IS NOT NULL;
 INSERT INTO accounts (id, address, created_at, seen_at)
     SELECT pg_temp.id('account', n), 'a' || n || '@example.org', now() - interval '300 days', now() - (n % 360) * interval '1 day' FROM generate_series(1, :rows) AS n;
@@ -47,7 +47,7 @@ INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity,
 INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, state, created_at, expires_at, account_id)
     SELECT pg_temp.id('hold', n), pg_temp.id('admission', n), pg_temp.id('sale', sale),
     CASE WHEN at < now() - interval '365 days' AND n > :due THEN '\x00000000000000000000000000000000' ELSE pg_temp.visitor(n) END,
-    1, 4900, 'EUR', CASE WHEN n % 7 = 0 AND n % 50 > 0 THEN 'lapsed' ELSE 'paid' END, at, at + interval '300 seconds',
+    1, 4900, 'EUR', CASE WHEN n % 7 = 0 AND n % 50 > 0 THEN 'expired' ELSE 'paid' END, at, at + interval '300 seconds',
     CASE WHEN at >= now() - interval '365 days' AND n % 2 = 0 THEN pg_temp.id('account', n) END
     FROM (SELECT n, pg_temp.sale(n) AS sale,
         CASE WHEN n <= :due THEN now() - interval '400 days' ELSE pg_temp.at(pg_temp.sale(n)) - (n % 3000) * interval '1 second' END AS at
@@ -105,7 +105,7 @@ INSERT INTO samples (sale_id, at, waiting, present, inside, total, promised, hel
     SELECT pg_temp.id('sale', sale), now() - CASE WHEN n <= :due THEN interval '100 days' - n * interval '1 millisecond' ELSE interval '15 seconds' + (n / 1200) * interval '10 seconds'
         + sale * interval '100 minutes' END, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0
     FROM (SELECT n, n % 1200 AS sale FROM generate_series(1, :rows) AS n) AS row;
-INSERT INTO interventions (line_id, ordinal, kind, visitor, at, done, published)
+INSERT INTO ticket_actions (line_id, ordinal, kind, visitor, at, done, published)
     SELECT pg_temp.id('sale', sale), n, 'removed', CASE WHEN at < now() - interval '365 days' AND n > :due THEN '\x00000000000000000000000000000000' ELSE pg_temp.visitor(n) END,
     at, true, true FROM (SELECT n, 1 + n % 9999 AS sale, CASE WHEN n <= :due THEN now() - interval '400 days' ELSE pg_temp.at(1 + n % 9999) END AS at FROM generate_series(1, :rows) AS n) AS row;
 INSERT INTO record_entries (line_id, seq, hash, body)

@@ -214,7 +214,7 @@ async fn forgotten(pool: &PgPool) {
         "SELECT count(*) FROM orders WHERE paid_at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
         "SELECT count(*) FROM holds WHERE created_at < now() - interval '366 days' AND (account_id IS NOT NULL OR visitor <> '\\x00000000000000000000000000000000')",
         "SELECT count(*) FROM admissions WHERE issued_at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
-        "SELECT count(*) FROM interventions WHERE at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
+        "SELECT count(*) FROM ticket_actions WHERE at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
         "SELECT count(*) FROM allowances WHERE changed_at < now() - interval '366 days'",
         "SELECT count(*) FROM shopper_allowances WHERE changed_at < now() - interval '366 days'",
         "SELECT count(*) FROM sign_ins WHERE created_at < now() - interval '2 days'",
@@ -228,8 +228,8 @@ async fn forgotten(pool: &PgPool) {
         "SELECT count(*) FROM idempotency_keys WHERE started_at < now() - interval '2 days'",
         "SELECT count(*) FROM samples WHERE at < now() - interval '91 days'",
         "SELECT count(*) FROM sign_in_failures WHERE failed_at < now() - interval '90 minutes'",
-        "SELECT count(*) FROM record_entries JOIN sales ON sales.id = line_id WHERE rows_are = 'gone'",
-        "SELECT count(*) FROM admissions JOIN sales ON sales.id = sale_id WHERE rows_are = 'gone'",
+        "SELECT count(*) FROM record_entries JOIN sales ON sales.id = line_id WHERE retention_state = 'deleted'",
+        "SELECT count(*) FROM admissions JOIN sales ON sales.id = sale_id WHERE retention_state = 'deleted'",
     ] {
         assert_eq!(count(due).await, 0, "{due}");
     }
@@ -238,7 +238,7 @@ async fn forgotten(pool: &PgPool) {
         "SELECT count(*) FROM sessions",
         "SELECT count(*) FROM reminders",
         "SELECT count(*) FROM record_entries JOIN sales ON sales.id = line_id WHERE rehearsal_of IS NULL",
-        "SELECT count(*) FROM sales WHERE rows_are = 'gone'",
+        "SELECT count(*) FROM sales WHERE retention_state = 'deleted'",
         "SELECT count(*) FROM admissions JOIN sales ON sales.id = sale_id WHERE rehearsal_of IS NULL AND status = 'closed'",
     ] {
         assert!(count(kept).await > 10, "{kept}");
@@ -306,9 +306,9 @@ async fn no_loop_reads_old_rows() {
     while seldom(&executed) < 4 {
         assert!(Instant::now() < deadline, "only {} statements in time\n{}", executed.len(), shop.logs());
         sleep(LOOK_EVERY).await;
-        let (more, said) = log.read().await;
+        let (more, read) = log.read().await;
         executed.extend(more);
-        trips.extend(said);
+        trips.extend(read);
     }
     drop(consoles);
 

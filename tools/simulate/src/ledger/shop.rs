@@ -5,7 +5,7 @@ use fairline_line::{store::Home, ticket::Ordinal};
 use fairline_sale::{Status, VisitorId};
 use uuid::Uuid;
 
-use super::{Hold, Intervened, Ledger, State, tables::units};
+use super::{Hold, Ledger, State, TicketActionRow, tables::units};
 use crate::bugs::Bug;
 
 /// Epochs that a line may have had since the backup that it was restored from.
@@ -68,7 +68,7 @@ impl Ledger {
         row.state = State::Redeemed;
         row.claimed_at.get_or_insert(now);
         let until = now + time::Duration::seconds(self.tables.row.hold_s.into());
-        self.tables.holds.push(Hold { admission: id, visitor, quantity, until, open: true, lapsed: false });
+        self.tables.holds.push(Hold { admission: id, visitor, quantity, until, open: true, expired: false });
         self.move_stock(-1, 1, 0, quantity);
         self.change_units(visitor, i32::try_from(quantity).unwrap_or(0));
         self.check_limit(at);
@@ -80,7 +80,7 @@ impl Ledger {
     fn check_limit(&mut self, at: usize) {
         let visitor = self.tables.admissions[at].visitor;
         let holder = |id: Uuid| self.tables.admissions.iter().find(|row| row.id == id).map(|row| row.visitor);
-        let own = self.tables.holds.iter().filter(|hold| !hold.lapsed && holder(hold.admission) == Some(visitor));
+        let own = self.tables.holds.iter().filter(|hold| !hold.expired && holder(hold.admission) == Some(visitor));
         let (has, most) = (own.map(|hold| hold.quantity).sum::<u32>(), units(self.tables.row.per_shopper_limit));
         if has > most {
             self.breaks(format!("above the limit: a shopper has {has} units, and may have {most}"));
@@ -104,7 +104,7 @@ impl Ledger {
     }
 
     /// The checkout returns the units of expired holds.
-    pub fn lapse_holds(&mut self, now_ms: u64) {
+    pub fn expire_holds(&mut self, now_ms: u64) {
         let now = self.clock(now_ms);
         let due = |hold: &Hold| hold.open && hold.until <= now;
         if !self.tables.holds.iter().any(due) {
@@ -113,7 +113,7 @@ impl Ledger {
         for at in 0..self.tables.holds.len() {
             let hold = self.tables.holds[at];
             if due(&hold) {
-                (self.tables.holds[at].open, self.tables.holds[at].lapsed) = (false, true);
+                (self.tables.holds[at].open, self.tables.holds[at].expired) = (false, true);
                 self.move_stock(0, -1, 0, hold.quantity);
                 self.change_units(hold.visitor, -i32::try_from(hold.quantity).unwrap_or(0));
             }
@@ -160,19 +160,19 @@ impl Ledger {
         true
     }
 
-    /// `Store::intervene`: a ticket is removed or preferred, unless it has had its turn; whether
-    /// the lock was free.
-    pub fn intervene(&mut self, line: usize, ordinal: Ordinal, visitor: VisitorId, removed: bool) -> bool {
+    /// `Store::insert_ticket_action`: a ticket is removed or preferred, unless it has had its turn;
+    /// whether the lock was free.
+    pub fn insert_ticket_action(&mut self, line: usize, ordinal: Ordinal, visitor: VisitorId, removed: bool) -> bool {
         if self.transaction.is_some() {
             return false;
         }
         let has_turn =
             |row: &super::Admission| row.line == line && row.ordinal == ordinal && row.state != State::Lapsed;
         if !self.tables.admissions.iter().any(has_turn) {
-            let is_same = |row: &Intervened| row.line == line && row.ordinal == ordinal && row.removed == removed;
-            match self.tables.interventions.iter_mut().find(|row| is_same(row)) {
+            let is_same = |row: &TicketActionRow| row.line == line && row.ordinal == ordinal && row.removed == removed;
+            match self.tables.ticket_actions.iter_mut().find(|row| is_same(row)) {
                 Some(row) => (row.done, row.published_epoch) = (false, 0),
-                None => self.tables.interventions.push(Intervened {
+                None => self.tables.ticket_actions.push(TicketActionRow {
                     line,
                     ordinal,
                     visitor,
@@ -213,6 +213,6 @@ impl Ledger {
         row.epoch = row.epoch.max(i32::try_from(redis.epoch).unwrap_or(0)) + EPOCHS_LEAPT;
         let margin = if self.bugs.has(Bug::RestoreWithoutMargin) { 0 } else { MARGIN };
         row.granted = row.granted.max(i64::try_from(redis.granted).unwrap_or(0)) + margin;
-        (row.home, row.restless) = (None, 0);
+        (row.home, row.rapid_epochs) = (None, 0);
     }
 }

@@ -149,10 +149,10 @@ impl Postgres {
             }
         }
         if ledger.bugs.has(Bug::NoFence) {
-            lines.iter_mut().for_each(|line| (line.home, line.restless) = (None, 0));
+            lines.iter_mut().for_each(|line| (line.home, line.rapid_epochs) = (None, 0));
         }
         if ledger.bugs.has(Bug::EpochsWithoutPause) {
-            lines.iter_mut().for_each(|line| line.restless = 0);
+            lines.iter_mut().for_each(|line| line.rapid_epochs = 0);
         }
         if ledger.bugs.has(Bug::EpochInTheFuture) {
             // As far ahead as an epoch may be dated that is about to be published.
@@ -198,8 +198,8 @@ fn is_over(row: &Admission, now: OffsetDateTime, claims_age: Duration) -> bool {
 }
 
 /// The number of ordinals granted ahead: a part of the controller's number.
-fn ahead(restless: u32) -> i64 {
-    (granted_ahead(restless) / GRANTED_PART).max(GRANTED_MIN)
+fn ahead(rapid_epochs: u32) -> i64 {
+    (granted_ahead(rapid_epochs) / GRANTED_PART).max(GRANTED_MIN)
 }
 
 #[async_trait]
@@ -215,7 +215,7 @@ impl Locked for Session {
             let unrecorded = all.any(|row| row.recorded != row.state);
             let mut all = ledger.seen().map(|(_, row)| row);
             let row = &ledger.tables.row;
-            let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.interventions);
+            let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.ticket_actions);
             let agenda = Agenda {
                 total: row.total,
                 promised: row.promised,
@@ -228,7 +228,7 @@ impl Locked for Session {
                 unrecorded,
                 unpublished: all.any(|row| row.published != Some(row.state))
                     || out().any(|row| row.published_epoch < epoch(row.line)),
-                interventions: wanted.iter().any(|row| !row.done),
+                ticket_actions: wanted.iter().any(|row| !row.done),
                 unpublished_removals: wanted.iter().any(|row| row.removed && row.published_epoch < epoch(row.line)),
                 known: 0,
                 here: 0,
@@ -244,9 +244,9 @@ impl Locked for Session {
 
     // In guarantee mode visits decide nothing.
     async fn visits(&mut self) -> Result<(Visits, OffsetDateTime), StoreError> {
-        let till = self.sale.now - time::Duration::seconds(SETTLED_S);
-        let after = if self.sale.observed_at > self.sale.now { till } else { self.sale.observed_at };
-        Ok((Visits::default(), till.max(after)))
+        let until = self.sale.now - time::Duration::seconds(SETTLED_S);
+        let after = if self.sale.observed_at > self.sale.now { until } else { self.sale.observed_at };
+        Ok((Visits::default(), until.max(after)))
     }
 
     async fn prior(&mut self) -> Result<Prior, StoreError> {
@@ -275,7 +275,7 @@ impl Locked for Session {
     async fn lapse(&mut self, claims_age: Duration) -> Result<bool, StoreError> {
         self.statement(move |own, ledger, now| {
             let closed = own.sale.stored_status() == Status::Closed;
-            let (from, till) = (own.sale.away_from, own.sale.away_till);
+            let (from, until) = (own.sale.away_from, own.sale.away_until);
             let excuses = !ledger.bugs.has(Bug::OutagesCount);
             let ignores_claims = ledger.bugs.has(Bug::ClaimsIgnored);
             let lapsed = ledger.update(
@@ -285,8 +285,8 @@ impl Locked for Session {
                 },
                 |row| {
                     row.state = State::Lapsed;
-                    let was_away =
-                        from.is_some_and(|from| row.claim_by > from) && till.is_some_and(|till| row.issued_at < till);
+                    let was_away = from.is_some_and(|from| row.claim_by > from)
+                        && until.is_some_and(|until| row.issued_at < until);
                     row.faultless = row.claimed_at.is_none() && was_away;
                     row.excused = excuses && row.faultless;
                 },
@@ -310,15 +310,15 @@ impl Locked for Session {
 
     async fn note(&mut self, ticked: &Ticked<'_>) -> Result<(), StoreError> {
         let memory = ticked.memory.and_then(|memory| serde_json::to_string(memory).ok());
-        let (why, observed_till, settled) = (ticked.why.to_owned(), ticked.observed_till, ticked.settled);
+        let (why, observed_until, settled) = (ticked.why.to_owned(), ticked.observed_until, ticked.settled);
         self.statement(move |own, ledger, _| {
             let row = &own.sale;
             let noted = TickColumns {
                 memory: memory.unwrap_or_else(|| row.memory.clone()),
                 last_decision: Some(why),
                 ticked_at: row.now,
-                observed_at: observed_till.unwrap_or(row.observed_at),
-                away: (row.away_from, row.away_till),
+                observed_at: observed_until.unwrap_or(row.observed_at),
+                away: (row.away_from, row.away_until),
                 settled,
             };
             if let Some(transaction) = &mut ledger.transaction {

@@ -61,15 +61,15 @@ pub struct Hold {
     pub quantity: u32,
     /// When it expires.
     pub until: OffsetDateTime,
-    /// It is neither paid nor lapsed.
+    /// It is neither paid nor expired.
     pub open: bool,
     /// Its units went back.
-    pub lapsed: bool,
+    pub expired: bool,
 }
 
 /// A ticket that was removed from the line, or is to be served before all others.
 #[derive(Debug, Clone)]
-pub struct Intervened {
+pub struct TicketActionRow {
     /// The position of its line among the sale's.
     pub line: usize,
     /// The ticket.
@@ -98,7 +98,7 @@ pub struct Tables {
     /// All holds.
     pub holds: Vec<Hold>,
     /// Removals and preferences, by operators and by the limit per shopper.
-    pub interventions: Vec<Intervened>,
+    pub ticket_actions: Vec<TicketActionRow>,
     /// The units that each visitor has.
     pub units: BTreeMap<VisitorId, u32>,
     /// Tickets to be admitted immediately.
@@ -126,7 +126,7 @@ impl Tables {
             lines,
             admissions: Vec::new(),
             holds: Vec::new(),
-            interventions: Vec::new(),
+            ticket_actions: Vec::new(),
             units: BTreeMap::new(),
             admit_now: 0,
             revoked: Vec::new(),

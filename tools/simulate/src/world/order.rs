@@ -66,7 +66,7 @@ impl World {
     fn passed_by(&self, ledger: &Ledger, admitted: Ordinal) -> Option<String> {
         let (tables, line) = (&ledger.tables, &ledger.tables.lines[0]);
         let above = u64::try_from(line.above).unwrap_or(0);
-        let preferred = tables.interventions.iter().any(|row| !row.removed && row.ordinal == admitted);
+        let preferred = tables.ticket_actions.iter().any(|row| !row.removed && row.ordinal == admitted);
         if line.drawn.is_some() || admitted <= above || preferred {
             return None;
         }

@@ -1,6 +1,6 @@
 //! Shoppers: what they do, and what their pages show.
 
-use fairline_line::{store::Account, ticket::Ticket};
+use fairline_line::{store::LineAccount, ticket::Ticket};
 use fairline_sale::VisitorId;
 use uuid::Uuid;
 use waiting_room::testing::Shown;
@@ -16,7 +16,7 @@ use crate::{
 /// The state of a shopper.
 #[derive(Debug)]
 pub(crate) struct Shopper {
-    pub(crate) account: Option<Account>,
+    pub(crate) account: Option<LineAccount>,
     pub(crate) ticket: Option<Ticket>,
     pub(super) visitor: VisitorId,
     /// Where the page is open.
@@ -40,7 +40,7 @@ pub(crate) struct Shopper {
 }
 
 impl Shopper {
-    pub(super) fn new(visitor: VisitorId, account: Option<Account>) -> Self {
+    pub(super) fn new(visitor: VisitorId, account: Option<LineAccount>) -> Self {
         Self {
             account,
             ticket: None,
@@ -158,9 +158,9 @@ impl World {
     }
 
     /// An operator removes or prefers a waiting ticket.
-    pub(super) fn intervene(&mut self, shopper: usize, removed: bool) {
+    pub(super) fn insert_ticket_action(&mut self, shopper: usize, removed: bool) {
         if let Some(ticket) = self.shoppers[shopper].ticket {
-            self.ledger().intervene(0, ticket.ordinal, ticket.visitor, removed);
+            self.ledger().insert_ticket_action(0, ticket.ordinal, ticket.visitor, removed);
         }
     }
 

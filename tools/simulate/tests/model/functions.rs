@@ -6,7 +6,7 @@ use std::{fmt::Debug, time::Duration};
 use fairline_line::{
     change::{LiveTurn, Revision, Turn},
     port::LIBRARY,
-    store::{Account, Claim, Joining, LineError, LineStore, Publication, RecordQuery, Upcoming, UpcomingQuery},
+    store::{Claim, Joining, LineAccount, LineError, LineStore, Publication, RecordQuery, Upcoming, UpcomingQuery},
     ticket::{Ordinal, Ticket},
 };
 use fairline_private_servers::testing;
@@ -154,7 +154,7 @@ impl Pair {
     fn batch(&mut self) -> ([u8; 8], Vec<Joining>) {
         let joining = |rng: &mut Rng, n: u64| Joining {
             visitor: visitor(n),
-            account: rng.once_in(3).then(|| Account { digest: [rng.below(4) as u8; 16], rejoins: rng.once_in(2) }),
+            account: rng.once_in(3).then(|| LineAccount { digest: [rng.below(4) as u8; 16], rejoins: rng.once_in(2) }),
         };
         let count = 1 + self.rng.below(5);
         let joins = (1..=count).map(|n| joining(&mut self.rng, self.highest + n)).collect();
@@ -183,7 +183,7 @@ impl Pair {
         // Some come late, and some pair.
         self.publication += i64::try_from(self.rng.below(3)).expect("small") - i64::from(self.rng.once_in(9));
         let turns: Vec<(Ordinal, Turn)> = (0..self.rng.below(4)).map(|_| (self.ordinal(), self.turn())).collect();
-        let heard: Vec<(Ordinal, Claim)> = (0..self.rng.below(3))
+        let handled: Vec<(Ordinal, Claim)> = (0..self.rng.below(3))
             .map(|_| (self.ordinal(), if self.rng.once_in(2) { Claim::Claimed } else { Claim::Left }))
             .collect();
         self.card.status = if self.rng.once_in(12) { Status::Closed } else { Status::Open };
@@ -200,7 +200,7 @@ impl Pair {
             granted: self.granted,
             recall_window: RECALL_WINDOW,
             card: &card,
-            handled_claims: &heard,
+            handled_claims: &handled,
             turns: &turns,
         };
         let _ = both!(self, store => publish(&store, &publication, begins));
@@ -268,7 +268,7 @@ impl Pair {
             15 => {
                 let ticket = self.ticket();
                 let _ = both!(self, store => store.claim(&ticket));
-                let account = Account { digest: [2; 16], rejoins: false };
+                let account = LineAccount { digest: [2; 16], rejoins: false };
                 let _ = both!(self, store => store.bind_account(&ticket, &account));
             }
             16 => {

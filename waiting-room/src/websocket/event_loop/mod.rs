@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fairline_line::{ticket::Ordinal, view::Place};
+use fairline_line::{places::Place, ticket::Ordinal};
 use fairline_sale::{SaleCard, SaleId};
 use fairline_update_policy::{LineMessage, reconnect_within_ms};
 use mio::{Events, Poll, Token};
@@ -411,8 +411,8 @@ impl EventLoop {
             }
         }
         let Some(draining) = &self.draining else { return false };
-        let all_said = draining.left.is_empty();
-        all_said && (self.sockets.is_empty() || now >= draining.since + draining.over + LAST_CLOSE_TIMEOUT)
+        let all_sent = draining.left.is_empty();
+        all_sent && (self.sockets.is_empty() || now >= draining.since + draining.over + LAST_CLOSE_TIMEOUT)
     }
 
     /// Reports the figures as metrics.
@@ -423,7 +423,7 @@ impl EventLoop {
         }
         let bytes = std::mem::take(&mut self.stats.bytes);
         metrics::counter!("line_bytes_sent_total", "transport" => "websocket").increment(bytes);
-        metrics::gauge!("line_open", "transport" => "websocket").set(self.sockets.len() as f64);
+        metrics::gauge!("line_connections", "transport" => "websocket").set(self.sockets.len() as f64);
     }
 }
 

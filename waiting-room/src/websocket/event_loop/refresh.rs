@@ -2,7 +2,7 @@
 
 use std::{ops::Bound, sync::Arc};
 
-use fairline_line::{change::Turn, ticket::Ordinal, view::Place};
+use fairline_line::{change::Turn, places::Place, ticket::Ordinal};
 use fairline_sale::SaleId;
 use fairline_update_policy::{Inputs, LineMessage};
 

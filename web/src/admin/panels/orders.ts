@@ -8,7 +8,7 @@ import { cloneRow, part } from "../components/element";
 import type { ConsoleContext } from "../screen";
 
 const STATUS: Record<AdminOrder["status"], string> = {
-  promised: "Promised", held: "Held", payment_pending: "Payment pending", paid: "Paid", lapsed: "Expired", refunded: "Refunded", cancelled: "Cancelled",
+  promised: "Promised", held: "Held", payment_pending: "Payment pending", paid: "Paid", expired: "Expired", refunded: "Refunded", cancelled: "Cancelled",
 };
 
 /** The actions that an order allows now. */

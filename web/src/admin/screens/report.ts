@@ -35,7 +35,7 @@ export class ReportScreen implements Screen {
       conversion: report.conversion === null ? "–" : `${(report.conversion * 100).toFixed(1)} %`,
       refunded: `${count(orders.refunded)} (${money(report.refunded_minor, sale.currency)})`,
       disputed: `${count(orders.disputed)} (${money(report.disputed_minor, sale.currency)})`,
-      lapsed: count(orders.lapsed),
+      expired: count(orders.expired),
       cancelled: count(orders.cancelled),
       left: count(funnel.left),
       removed: count(funnel.removed),

@@ -121,8 +121,8 @@ export interface paths {
          * Open a WebSocket with live updates, as JSON: `{"type":"sales"}` whenever a sale changes; of one
          *     sale, `{"type":"stage"}` first (whether it can be rehearsed here), `{"type":"sale"}`,
          *     `{"type":"samples"}` with the new ones, and `{"type":"rehearsal"}`. After five seconds without a
-         *     change, `{"type":"beat"}`: a client that receives nothing for much longer shows that its data
-         *     may be outdated.
+         *     change, `{"type":"heartbeat"}`: a client that receives nothing for much longer shows that its
+         *     data may be outdated.
          */
         get: operations["live"];
         put?: never;
@@ -1788,7 +1788,7 @@ export interface components {
             type: "rehearsal";
         } | {
             /** @enum {string} */
-            type: "beat";
+            type: "heartbeat";
         };
         /** @description A file of an image. */
         MediaSize: {
@@ -1829,7 +1829,7 @@ export interface components {
          * @description The status of an order, as the shopper sees it.
          * @enum {string}
          */
-        OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded" | "cancelled";
+        OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "expired" | "refunded" | "cancelled";
         /** @description Orders and holds. */
         OrdersReport: {
             /**
@@ -1846,7 +1846,7 @@ export interface components {
              * Format: int64
              * @description Expired holds.
              */
-            lapsed: number;
+            expired: number;
             /** Format: int64 */
             paid: number;
             /**

@@ -12,7 +12,7 @@ export interface paths {
         put?: never;
         /**
          * Redeem the admission token that a shopper has brought to the merchant's own checkout. Its units
-         *     are held until the merchant confirms the order or gives it back, or the hold expires. The
+         *     are held until the merchant confirms the order or cancels it, or the hold expires. The
          *     merchant is responsible for checking that the shopper holds the token.
          */
         post: operations["redeem"];
@@ -92,10 +92,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give an order back before it expires. Its units go to the next in line, and a pending payment is
+         * Cancel an order before it expires. Its units go to the next in line, and a pending payment is
          *     withdrawn. May be repeated.
          */
-        post: operations["give_back"];
+        post: operations["cancel_order"];
         delete?: never;
         options?: never;
         head?: never;
@@ -251,7 +251,7 @@ export interface paths {
         put?: never;
         /**
          * Reserve free units for the merchant itself, such as for its box office. Units that shoppers were
-         *     promised are not available. The order is confirmed or given back like any other.
+         *     promised are not available. The order is confirmed or cancelled like any other.
          */
         post: operations["reserve"];
         delete?: never;
@@ -335,8 +335,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the products. */
-        get: operations["list_products"];
+        /** List the sales. */
+        get: operations["list_sales"];
         put?: never;
         post?: never;
         delete?: never;
@@ -352,8 +352,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One product. */
-        get: operations["show_product"];
+        /** One sale. */
+        get: operations["show_sale"];
         put?: never;
         post?: never;
         delete?: never;
@@ -555,6 +555,60 @@ export interface components {
         Inventory: {
             stocks: components["schemas"]["Stock"][];
         };
+        /** @description A sale, and what it offers. */
+        ListedSale: {
+            /** @description ISO 4217 code. */
+            currency: string;
+            /** @description A short description. Plain text. */
+            description: string;
+            /**
+             * Format: date-time
+             * @description When the sale ends, if it has a fixed end.
+             */
+            ends_at: string | null;
+            /** @description The sale's id. */
+            id: components["schemas"]["SaleId"];
+            /** @description Name of the product. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When the sale opens or opened.
+             */
+            opens_at: string;
+            /**
+             * Format: int32
+             * @description Units that one account may buy; null unless the sale is for accounts only.
+             */
+            per_account_limit: number | null;
+            /**
+             * Format: int32
+             * @description Units that one shopper may buy.
+             */
+            per_shopper_limit: number;
+            /**
+             * Format: int64
+             * @description Price of one unit, in the currency's minor unit (cents).
+             */
+            price_minor: number;
+            /**
+             * Format: int32
+             * @description Units that are neither sold, held nor promised.
+             */
+            remaining: number;
+            /** @description URL slug. */
+            slug: string;
+            /** @description State of the sale. */
+            status: components["schemas"]["Status"];
+            /**
+             * Format: int32
+             * @description Units in the sale.
+             */
+            total: number;
+        };
+        /** @description Sales that run or are scheduled, or that ended within a week. */
+        ListedSales: {
+            products: components["schemas"]["ListedSale"][];
+        };
         /** @description A sign-in, by exactly one of three ways. */
         LogIn: {
             /** @description Whether to return the tokens as cookies, which scripts can't read. */
@@ -628,7 +682,7 @@ export interface components {
          * @description The status of an order, as the shopper sees it.
          * @enum {string}
          */
-        OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded" | "cancelled";
+        OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "expired" | "refunded" | "cancelled";
         /** @description The status of an order. */
         OrderStatusView: {
             /**
@@ -693,60 +747,6 @@ export interface components {
              * @example /problems/unknown-sale
              */
             type: string;
-        };
-        /** @description What a sale offers. */
-        Product: {
-            /** @description ISO 4217 code. */
-            currency: string;
-            /** @description A short description. Plain text. */
-            description: string;
-            /**
-             * Format: date-time
-             * @description When the sale ends, if it has a fixed end.
-             */
-            ends_at: string | null;
-            /** @description The sale's id. */
-            id: components["schemas"]["SaleId"];
-            /** @description Name of the product. */
-            name: string;
-            /**
-             * Format: date-time
-             * @description When the sale opens or opened.
-             */
-            opens_at: string;
-            /**
-             * Format: int32
-             * @description Units that one account may buy; null unless the sale is for accounts only.
-             */
-            per_account_limit: number | null;
-            /**
-             * Format: int32
-             * @description Units that one shopper may buy.
-             */
-            per_shopper_limit: number;
-            /**
-             * Format: int64
-             * @description Price of one unit, in the currency's minor unit (cents).
-             */
-            price_minor: number;
-            /**
-             * Format: int32
-             * @description Units that are neither sold, held nor promised.
-             */
-            remaining: number;
-            /** @description URL slug. */
-            slug: string;
-            /** @description State of the sale. */
-            status: components["schemas"]["Status"];
-            /**
-             * Format: int32
-             * @description Units in the sale.
-             */
-            total: number;
-        };
-        /** @description Products of sales that run or are scheduled, or that ended within a week. */
-        Products: {
-            products: components["schemas"]["Product"][];
         };
         /** @description The profile of an account. */
         Profile: {
@@ -1420,7 +1420,7 @@ export interface operations {
             };
         };
     };
-    give_back: {
+    cancel_order: {
         parameters: {
             query?: never;
             header?: {
@@ -1435,7 +1435,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The order was given back. */
+            /** @description The order was cancelled. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2530,7 +2530,7 @@ export interface operations {
             };
         };
     };
-    list_products: {
+    list_sales: {
         parameters: {
             query?: never;
             header?: {
@@ -2550,7 +2550,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Products"];
+                    "application/json": components["schemas"]["ListedSales"];
                 };
             };
             /** @description The client has the current list. */
@@ -2578,7 +2578,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The catalogue is not loaded yet. */
+            /** @description The list of sales is not loaded yet. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2589,11 +2589,11 @@ export interface operations {
             };
         };
     };
-    show_product: {
+    show_sale: {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the product that the client has. */
+                /** @description The ETag of the sale that the client has. */
                 "If-None-Match"?: string | null;
             };
             path: {
@@ -2604,18 +2604,18 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The product. */
+            /** @description The sale. */
             200: {
                 headers: {
-                    /** @description Changes with the product. */
+                    /** @description Changes with the sale. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Product"];
+                    "application/json": components["schemas"]["ListedSale"];
                 };
             };
-            /** @description The client has the current product. */
+            /** @description The client has the current sale. */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -2631,7 +2631,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such product. */
+            /** @description There is no such sale. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2649,7 +2649,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The catalogue is not loaded yet. */
+            /** @description The list of sales is not loaded yet. */
             503: {
                 headers: {
                     [name: string]: unknown;

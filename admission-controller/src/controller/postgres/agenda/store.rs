@@ -16,7 +16,7 @@ use crate::{
 const AGENDA: &str = "SELECT total, stock.promised, held, sold, admit_now, ARRAY(SELECT kid FROM revoked_keys) AS revoked, \
     coalesce(out.lapses, false) AS lapses, coalesce(out.unsigned, false) AS unsigned, \
     pending.unrecorded IS NOT NULL AS unrecorded, pending.unpublished IS NOT NULL AS unpublished, \
-    EXISTS (SELECT FROM interventions WHERE line_id = ANY($2) AND NOT done) AS interventions, pending.removals > 0 AS unpublished_removals, \
+    EXISTS (SELECT FROM ticket_actions WHERE line_id = ANY($2) AND NOT done) AS ticket_actions, pending.removals > 0 AS unpublished_removals, \
     known, here, answered, failed, slow \
     FROM stock JOIN lines ON lines.id = stock.sale_id \
     CROSS JOIN LATERAL (SELECT bool_or($4 OR expires_at <= now() OR (claimed_at IS NULL AND claim_by <= now())) AS lapses, \
@@ -29,12 +29,12 @@ const AGENDA: &str = "SELECT total, stock.promised, held, sold, admit_now, ARRAY
             AND published_state IS DISTINCT FROM state ORDER BY issued_at LIMIT 1) AS to_publish ON true \
         LEFT JOIN LATERAL (SELECT id AS live FROM admissions WHERE line_id = line.id AND state = 'promised' \
             AND published_epoch < line.epoch LIMIT 1) AS live_token ON true \
-        LEFT JOIN LATERAL (SELECT ordinal AS removal FROM interventions WHERE line_id = line.id AND kind = 'removed' \
+        LEFT JOIN LATERAL (SELECT ordinal AS removal FROM ticket_actions WHERE line_id = line.id AND kind = 'removed' \
             AND published_epoch < line.epoch LIMIT 1) AS to_take_out ON true) AS pending \
     CROSS JOIN LATERAL (SELECT count(*) AS known, count(*) FILTER (WHERE here) AS here, \
         coalesce(sum(answered) FILTER (WHERE here), 0) AS answered, \
         coalesce(sum(failed) FILTER (WHERE here), 0) AS failed, coalesce(sum(slow) FILTER (WHERE here), 0) AS slow \
-        FROM (SELECT *, beat_at > clock_timestamp() - make_interval(secs => $5) AS here FROM checkouts) AS heartbeats) AS heartbeats \
+        FROM (SELECT *, heartbeat_at > clock_timestamp() - make_interval(secs => $5) AS here FROM checkouts) AS heartbeats) AS heartbeats \
     WHERE stock.sale_id = $1";
 
 impl LockedSale {

@@ -35,7 +35,7 @@ impl LimitStatements for LockedSale {
             return Ok(Vec::new());
         }
         let taken_out: Vec<i64> = sqlx::query_scalar(
-            "INSERT INTO interventions AS known (line_id, ordinal, kind, visitor, reason, done) \
+            "INSERT INTO ticket_actions AS known (line_id, ordinal, kind, visitor, reason, done) \
              SELECT $1, ordinal, 'removed', ticket.visitor, 'limit', true FROM unnest($3::bigint[], $4::bytea[]) AS ticket (ordinal, visitor) \
              JOIN shopper_allowances AS has ON has.sale_id = $2 AND has.visitor = ticket.visitor AND has.units >= has.most \
              ON CONFLICT (line_id, ordinal, kind) DO UPDATE SET done = true WHERE NOT known.done RETURNING ordinal",
@@ -61,7 +61,7 @@ impl LimitStatements for LockedSale {
                 WHERE admissions.visitor = full_now.visitor AND admissions.sale_id = $1 AND admissions.state = 'promised' \
                 RETURNING line_id, ordinal, admissions.visitor, quantity \
              ), taken_out AS ( \
-                INSERT INTO interventions (line_id, ordinal, kind, visitor, reason) \
+                INSERT INTO ticket_actions (line_id, ordinal, kind, visitor, reason) \
                 SELECT line_id, ordinal, 'removed', visitor, 'limit' FROM lapsed ON CONFLICT DO NOTHING \
              ) \
              SELECT coalesce(sum(quantity), 0) FROM lapsed",

@@ -45,7 +45,7 @@ pub(crate) async fn lines_of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) 
     let rows = sqlx::query_as(
         "SELECT id, sale_id, lane, share, invitation_key, invitations, epoch, cursor, highest_ordinal, granted, above, \
          drawn, draw_key, record_seq, record_hash, recorded_epoch, recorded_rev, recorded_tickets, recorded_status, \
-         published_status, epoch_began_at, publication, home, restless, republish_below, admitted, \
+         published_status, epoch_began_at, publication, home, rapid_epochs, republish_below, admitted, \
          waiting, present, expected, recovers_until FROM lines WHERE sale_id = ANY($1) ORDER BY lane NULLS FIRST",
     );
     Ok(rows.bind(sales).fetch_all(executor).await?)
@@ -90,7 +90,7 @@ impl LineStatements for LockedSale {
             "SELECT ordinal, false, false FROM admissions WHERE line_id = $1 AND state <> 'lapsed' AND ordinal = ANY($2) \
              UNION ALL SELECT ordinal, false, true FROM admissions WHERE line_id = $1 AND state = 'lapsed' \
              AND published_state IS DISTINCT FROM state AND ordinal = ANY($2) \
-             UNION ALL SELECT ordinal, NOT done, false FROM interventions \
+             UNION ALL SELECT ordinal, NOT done, false FROM ticket_actions \
              WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
         )
         .bind(line.id)
@@ -152,7 +152,7 @@ impl LineStatements for LockedSale {
         let is_settled = self.sale.now - line.epoch_began_at > epochs::SETTLED;
         let made = self.made.get(&line.id).copied().unwrap_or_default();
         let before = line.clone();
-        let granted_ahead = epochs::granted_ahead(if is_settled { 0 } else { line.restless() });
+        let granted_ahead = epochs::granted_ahead(if is_settled { 0 } else { line.rapid_epochs() });
         let moved = Moved { cursor, granted_ahead, admitted: made.admissions, first: made.first };
         line.move_on(&moved, seen, self.sale.now);
         if *line == before {
@@ -205,23 +205,23 @@ impl LineStatements for LockedSale {
 
     async fn begin_epoch(&mut self, line: &mut LineRow, redis: &Home) -> Result<(), StoreError> {
         let before_draw = self.sale.draw_is_due(line);
-        line.restless = line.restless_with_another(self.sale.now);
+        line.rapid_epochs = line.rapid_epochs_with_another(self.sale.now);
         line.lose(self.sale.now);
         (line.epoch, line.above) = sqlx::query_as(
             "UPDATE lines SET epoch = greatest(epoch, $4) + 1, above = greatest(granted, $5), \
              cursor = CASE WHEN $3 THEN cursor ELSE greatest(granted, $5) END, highest_ordinal = greatest(granted, $5), \
-             granted = greatest(granted, $5) + $2, home = $6, restless = $7, \
+             granted = greatest(granted, $5) + $2, home = $6, rapid_epochs = $7, \
              republish_below = CASE WHEN epoch > 0 THEN $9::bigint END, \
              waiting = 0, present = 0, expected = $10, recovers_until = $11, \
              epoch_began_at = clock_timestamp() + make_interval(secs => $8) WHERE id = $1 RETURNING epoch, above",
         )
         .bind(line.id)
-        .bind(epochs::granted_ahead(line.restless()))
+        .bind(epochs::granted_ahead(line.rapid_epochs()))
         .bind(before_draw)
         .bind(i32::try_from(redis.epoch).unwrap_or(i32::MAX - 1))
         .bind(i64::try_from(redis.granted).unwrap_or(0))
         .bind(&redis.run_id)
-        .bind(line.restless)
+        .bind(line.rapid_epochs)
         .bind(epochs::PUBLISHED_WITHIN.as_secs_f64())
         .bind(i64::MAX)
         .bind(line.expected)

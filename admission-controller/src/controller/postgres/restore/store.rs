@@ -34,7 +34,7 @@ impl Store {
         most: Ordinal,
     ) -> Result<Option<(u32, Ordinal)>, StoreError> {
         let raised: Option<(i32, i64)> = sqlx::query_as(
-            "UPDATE lines SET epoch = greatest(epoch, $2) + $3, granted = greatest(granted, $4) + $5, home = NULL, restless = 0 \
+            "UPDATE lines SET epoch = greatest(epoch, $2) + $3, granted = greatest(granted, $4) + $5, home = NULL, rapid_epochs = 0 \
              WHERE id = $1 AND greatest(granted, $4) + $5 <= $6 RETURNING epoch, granted",
         )
         .bind(line.0)

@@ -61,16 +61,16 @@ impl LockedSale {
         &mut self,
     ) -> Result<(Visits, OffsetDateTime), StoreError> {
         let now = self.sale.now;
-        let till = now - time::Duration::seconds_f64(SETTLED_S);
+        let until = now - time::Duration::seconds_f64(SETTLED_S);
         // After a clock was set back, nothing is taken in until it has caught up.
-        let after = if self.sale.observed_at > now { till } else { self.sale.observed_at };
-        let till = till.max(after);
+        let after = if self.sale.observed_at > now { until } else { self.sale.observed_at };
+        let until = until.max(after);
         let counts: Vec<Count> = sqlx::query_as(COUNT_VISITS)
             .bind(self.sale.id)
             .bind(BIN_STARTS_S)
             .bind(i32::try_from(QUANTITIES).unwrap_or(i32::MAX))
             .bind(after)
-            .bind(till)
+            .bind(until)
             .bind(now)
             .fetch_all(&mut *self.transaction)
             .await?;
@@ -91,7 +91,7 @@ impl LockedSale {
                 }
             }
         }
-        Ok((visits, till))
+        Ok((visits, until))
     }
 
     /// See [`Locked::prior`](crate::controller::ledger::Locked::prior).

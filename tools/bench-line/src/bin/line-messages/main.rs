@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Steps between two updates of the flow of a line.
-const BEAT_STEPS: u64 = 10;
+const FLOW_UPDATE_STEPS: u64 = 10;
 /// Every page is checked once a second, a share of them each time.
 const SHARES: u64 = 10;
 /// When the line moves, pages with fewer shoppers ahead are checked at once.
@@ -180,15 +180,15 @@ impl Node {
     }
 
     fn run(&mut self) {
-        let mut beats = 0;
+        let mut updates = 0;
         while let Some(events) = self.sale.step() {
             let moved = events.iter().any(|event| matches!(event, NodeEvent::Changed(_)));
             events.into_iter().for_each(|event| self.apply(event));
             let step = self.sale.steps();
-            if step / BEAT_STEPS > beats {
-                beats = step / BEAT_STEPS;
+            if step / FLOW_UPDATE_STEPS > updates {
+                updates = step / FLOW_UPDATE_STEPS;
                 let (waiting, status) = (self.sale.view.waiting(), self.sale.card.status);
-                self.flow.passed(Duration::from_secs_f64(BEAT_STEPS as f64 * STEP_S), waiting, status);
+                self.flow.passed(Duration::from_secs_f64(FLOW_UPDATE_STEPS as f64 * STEP_S), waiting, status);
             }
             // The node checks pages ten times a second.
             let checks = step.is_multiple_of(2);

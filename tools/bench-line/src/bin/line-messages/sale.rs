@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use fairline_line::{change::Change, ticket::Ordinal, view::LineView};
+use fairline_line::{change::Change, places::LineView, ticket::Ordinal};
 use fairline_sale::{SaleCard, Status};
 use rand::{RngExt as _, rngs::StdRng};
 

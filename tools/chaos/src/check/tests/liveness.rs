@@ -20,8 +20,8 @@ fn admitted_later(mut doctored: Doctored, by_us: i64) -> Doctored {
 /// A page that stays open for a minute hears of the line every 20 s.
 fn with_heartbeats() -> Doctored {
     let mut doctored = admitted_later(sold_out(honest()), 60 * S);
-    let heard = |at: i64| Event { at_us: at * S, shopper: 1, what: Happening::Heard };
-    doctored.events.extend([22, 42, 62].map(heard));
+    let received = |at: i64| Event { at_us: at * S, shopper: 1, what: Happening::Received };
+    doctored.events.extend([22, 42, 62].map(received));
     doctored
 }
 

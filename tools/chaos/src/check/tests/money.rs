@@ -17,7 +17,7 @@ fn wrong_charges_are_found_during_faults_too() {
     assert_eq!(doctored.promises(), [6]);
 
     let mut doctored = honest().with_a_fault();
-    let (order, status) = (doctored.payments[0].hold_id, "lapsed".to_owned());
+    let (order, status) = (doctored.payments[0].hold_id, "expired".to_owned());
     doctored.events.push(Event { at_us: 3 * S, shopper: 0, what: Happening::Order { order, status } });
     assert_eq!(doctored.promises(), [6]);
     // It had been authorised before, and was captured nevertheless.

@@ -15,7 +15,7 @@ use fairline_sale::VisitorId;
 use uuid::Uuid;
 
 use super::{
-    super::{Admission, Intervened, State},
+    super::{Admission, State, TicketActionRow},
     Session, ahead, keep_line, stored, sum,
 };
 use crate::bugs::Bug;
@@ -48,8 +48,8 @@ impl LineStatements for Session {
             let own: Vec<_> = own.filter(|row| row.line == at && tickets.contains(&row.ordinal)).collect();
             let had = own.iter().filter(|row| row.state != State::Lapsed).map(|row| row.ordinal);
             let lapsed = own.iter().filter(|row| row.state == State::Lapsed && row.published != Some(row.state));
-            let removed = |row: &&Intervened| row.line == at && row.removed && tickets.contains(&row.ordinal);
-            let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.interventions);
+            let removed = |row: &&TicketActionRow| row.line == at && row.removed && tickets.contains(&row.ordinal);
+            let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.ticket_actions);
             let taken_out = wanted.iter().filter(removed);
             let records = !ledger.bugs.has(Bug::RemovalsNotRecorded);
             let unrecorded = taken_out.clone().filter(|row| records && !row.done).map(|row| row.ordinal);
@@ -128,7 +128,7 @@ impl LineStatements for Session {
             let made = |of: &HashMap<Uuid, i64>| of.get(&line.id).copied().unwrap_or(0);
             let (admitted, first) = (made(&own.made), made(&own.first));
             let is_settled = own.sale.now - line.epoch_began_at > SETTLED;
-            let granted_ahead = ahead(if is_settled { 0 } else { line.restless() });
+            let granted_ahead = ahead(if is_settled { 0 } else { line.rapid_epochs() });
             let moved = Moved { cursor, granted_ahead, admitted, first };
             line.move_on(&moved, &seen, own.sale.now);
             keep_line(ledger, line);
@@ -207,7 +207,7 @@ impl LineStatements for Session {
             let before_draw = own.sale.draw_is_due(line);
             let now = own.sale.now;
             let clock = ledger.clock(own.postgres.now_ms());
-            line.restless = line.restless_with_another(now);
+            line.rapid_epochs = line.rapid_epochs_with_another(now);
             line.lose(now);
             line.republish_below = (line.epoch > 0).then_some(i64::MAX);
             line.epoch = line.epoch.max(i32::try_from(redis.epoch).unwrap_or(i32::MAX - 1)) + 1;
@@ -216,7 +216,7 @@ impl LineStatements for Session {
                 line.cursor = line.above;
             }
             line.highest_ordinal = line.above;
-            line.granted = line.above + ahead(line.restless());
+            line.granted = line.above + ahead(line.rapid_epochs());
             line.home = Some(redis.run_id.clone());
             line.epoch_began_at = clock + PUBLISHED_WITHIN;
             keep_line(ledger, line);

@@ -2,21 +2,21 @@
 
 use std::collections::{HashMap, HashSet};
 
-use admission_controller::testing::{Intervention, InterventionStatements, LimitStatements, LineRow, StoreError};
+use admission_controller::testing::{LimitStatements, LineRow, StoreError, TicketAction, TicketActionStatements};
 use async_trait::async_trait;
 use fairline_line::ticket::Ordinal;
 use fairline_sale::VisitorId;
 
 use super::{
-    super::{Intervened, Ledger, State, Tables, tables::units},
+    super::{Ledger, State, Tables, TicketActionRow, tables::units},
     Session, sum,
 };
 
-fn interventions(ledger: &mut Ledger) -> &mut Vec<Intervened> {
+fn ticket_actions(ledger: &mut Ledger) -> &mut Vec<TicketActionRow> {
     match &mut ledger.transaction {
-        Some(own) => &mut own.interventions,
+        Some(own) => &mut own.ticket_actions,
         // Not reached: a statement has a transaction.
-        None => &mut ledger.tables.interventions,
+        None => &mut ledger.tables.ticket_actions,
     }
 }
 
@@ -26,11 +26,11 @@ fn at_limit(tables: &Tables, visitor: VisitorId) -> bool {
 }
 
 #[async_trait]
-impl InterventionStatements for Session {
+impl TicketActionStatements for Session {
     async fn unrecorded_removals(&mut self, line: &LineRow) -> Result<Vec<Ordinal>, StoreError> {
         self.statement(move |_, ledger, _| {
             let at = ledger.position(line);
-            let wanted = interventions(ledger).iter().filter(|row| row.line == at && row.removed && !row.done);
+            let wanted = ticket_actions(ledger).iter().filter(|row| row.line == at && row.removed && !row.done);
             wanted.map(|row| row.ordinal).collect()
         })
         .await
@@ -44,10 +44,10 @@ impl InterventionStatements for Session {
         let again = again.to_vec();
         self.statement(move |_, ledger, _| {
             let (at, epoch) = (ledger.position(line), line.epoch);
-            let unpublished = |row: &&Intervened| {
+            let unpublished = |row: &&TicketActionRow| {
                 row.line == at && row.removed && (row.published_epoch < epoch || again.contains(&row.ordinal))
             };
-            interventions(ledger).iter().filter(unpublished).map(|row| (row.ordinal, row.at_limit)).collect()
+            ticket_actions(ledger).iter().filter(unpublished).map(|row| (row.ordinal, row.at_limit)).collect()
         })
         .await
     }
@@ -55,18 +55,18 @@ impl InterventionStatements for Session {
     async fn preferred(&mut self, line: &LineRow) -> Result<Vec<(Ordinal, VisitorId)>, StoreError> {
         self.statement(move |_, ledger, _| {
             let at = ledger.position(line);
-            let wanted = interventions(ledger).iter().filter(|row| row.line == at && !row.removed && !row.done);
+            let wanted = ticket_actions(ledger).iter().filter(|row| row.line == at && !row.removed && !row.done);
             wanted.map(|row| (row.ordinal, row.visitor)).collect()
         })
         .await
     }
 
-    async fn note_done(&mut self, line: &LineRow, what: Intervention, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn note_done(&mut self, line: &LineRow, what: TicketAction, tickets: &[Ordinal]) -> Result<(), StoreError> {
         let tickets = tickets.to_vec();
         self.statement(move |_, ledger, _| {
             let at = ledger.position(line);
-            for row in interventions(ledger) {
-                let is_of_kind = row.removed == (what == Intervention::Remove);
+            for row in ticket_actions(ledger) {
+                let is_of_kind = row.removed == (what == TicketAction::Remove);
                 row.done |= row.line == at && is_of_kind && tickets.contains(&row.ordinal);
             }
         })
@@ -77,7 +77,7 @@ impl InterventionStatements for Session {
         let tickets = tickets.to_vec();
         self.statement(move |_, ledger, _| {
             let (at, epoch) = (ledger.position(line), line.epoch);
-            for row in interventions(ledger) {
+            for row in ticket_actions(ledger) {
                 if row.line == at && row.removed && tickets.contains(&row.ordinal) {
                     row.published_epoch = epoch;
                 }
@@ -112,14 +112,14 @@ impl LimitStatements for Session {
             let out: Vec<_> = tickets.into_iter().filter(|&(_, visitor)| at_limit(&ledger.tables, visitor)).collect();
             let mut taken_out = Vec::new();
             for (ordinal, visitor) in out {
-                let known = interventions(ledger)
+                let known = ticket_actions(ledger)
                     .iter_mut()
                     .find(|row| row.line == at && row.removed && row.ordinal == ordinal);
                 match known {
                     Some(row) if row.done => continue,
                     Some(row) => row.done = true,
                     None => {
-                        let new = Intervened {
+                        let new = TicketActionRow {
                             line: at,
                             ordinal,
                             visitor,
@@ -128,7 +128,7 @@ impl LimitStatements for Session {
                             done: true,
                             published_epoch: 0,
                         };
-                        interventions(ledger).push(new);
+                        ticket_actions(ledger).push(new);
                     }
                 }
                 taken_out.push(ordinal);
@@ -150,11 +150,11 @@ impl LimitStatements for Session {
             );
             own.promised -= sum(&lapsed);
             for row in &lapsed {
-                let known = interventions(ledger)
+                let known = ticket_actions(ledger)
                     .iter()
                     .any(|known| known.line == row.line && known.removed && known.ordinal == row.ordinal);
                 if !known {
-                    interventions(ledger).push(Intervened {
+                    ticket_actions(ledger).push(TicketActionRow {
                         line: row.line,
                         ordinal: row.ordinal,
                         visitor: row.visitor,

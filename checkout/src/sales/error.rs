@@ -1,0 +1,36 @@
+//! Why the list of sales does not answer, and the mapping to HTTP.
+
+use fairline_server::Problem;
+
+use crate::problem_types;
+
+/// Why a sale was not shown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SaleListError {
+    #[error("there is no such sale")]
+    UnknownSale,
+    #[error("the list of sales has not been read yet")]
+    NotLoaded,
+}
+
+impl From<SaleListError> for Problem {
+    fn from(error: SaleListError) -> Self {
+        match error {
+            SaleListError::UnknownSale => {
+                Self::new(&problem_types::UNKNOWN_SALE).detail("Check the URL; `GET /products` lists the sales.")
+            }
+            SaleListError::NotLoaded => Self::unavailable("The list of sales is not loaded yet. Try again."),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use fairline_snapshots::{NamedProblem, every_variant, problems};
+
+    use super::*;
+
+    pub(crate) fn examples() -> Vec<NamedProblem> {
+        problems(every_variant!(SaleListError { UnknownSale, NotLoaded }))
+    }
+}

@@ -1,0 +1,147 @@
+//! Keeps one room up to date: reads its state from the line, and reports presence to the line.
+//!
+//! Owns no task and no clock, so that the simulation runs the same code; [`super::rooms`] schedules
+//! it.
+
+use std::time::Duration;
+
+use fairline_line::{
+    change::{Change, Revision},
+    store::{LineError, LineStore, Resumed},
+    ticket::Ticket,
+};
+use tracing::{info, warn};
+
+use crate::line::{grace::Grace, room::Room, shoppers::Browser};
+
+/// Tickets presented to the line in one call, at most.
+const PRESENTED_AT_ONCE: usize = 1000;
+
+/// Presents tickets of one sale to the line in order, and notifies their tabs of their turns.
+pub(crate) async fn resume(store: &LineStore, room: &Room, tickets: &[Ticket]) -> Result<(), LineError> {
+    let Resumed { turns, revision } = store.resume(room.sale, tickets).await?;
+    for (ticket, turn) in tickets.iter().zip(turns) {
+        room.resumed(ticket.ordinal, turn, revision);
+    }
+    Ok(())
+}
+
+/// A node's access to the line.
+#[derive(Clone)]
+pub(crate) struct RoomSync {
+    pub(crate) store: LineStore,
+    pub(crate) grace: Grace,
+    /// The unique name of this node.
+    pub(crate) node: String,
+}
+
+impl RoomSync {
+    /// Applies a change of the line and does the work that follows from it.
+    pub(crate) async fn apply(&self, room: &Room, at: Revision, change: Change) {
+        let follow_up = room.apply(at, change);
+        if follow_up.gap {
+            self.restart(room).await;
+        }
+        if follow_up.drawn {
+            self.learn_draw(room).await;
+        }
+        self.present(room, &follow_up.resume).await;
+    }
+
+    /// Reads the numbers of a draw.
+    async fn learn_draw(&self, room: &Room) {
+        match self.store.numbers(room.sale).await {
+            Ok(numbers) => room.draw(numbers),
+            // The next check finds the line unreachable and reloads it with the numbers.
+            Err(error) => {
+                warn!(sale = %room.sale, %error, "read draw failed");
+                room.set_in_touch(false);
+            }
+        }
+    }
+
+    /// Reloads a room from a snapshot and presents every connected ticket: the room missed changes
+    /// to them, and a line that was begun anew does not know them yet.
+    async fn restart(&self, room: &Room) {
+        match self.store.snapshot(room.sale).await {
+            Ok(snapshot) => {
+                room.restart(snapshot);
+                self.present(room, &room.shoppers.connected()).await;
+            }
+            // The controller begins the line anew within a tick.
+            Err(error) => {
+                warn!(sale = %room.sale, %error, "read line snapshot failed");
+                room.set_in_touch(false);
+            }
+        }
+    }
+
+    async fn present(&self, room: &Room, tickets: &[Ticket]) {
+        for tickets in tickets.chunks(PRESENTED_AT_ONCE) {
+            if let Err(error) = resume(&self.store, room, tickets).await {
+                // The next check finds the line unreachable or changed, and presents all tickets
+                // again.
+                warn!(sale = %room.sale, %error, tickets = tickets.len(), "present tickets to the line failed");
+                room.set_in_touch(false);
+                return;
+            }
+        }
+    }
+
+    /// Reloads a room that lacks changes published before the last check. Returns the current
+    /// revision.
+    pub(crate) async fn check(&self, room: &Room, expected: Revision) -> Revision {
+        match self.store.revision(room.sale).await {
+            Ok(at) => {
+                if !room.is_in_touch() || room.revision() < expected || room.revision().epoch != at.epoch {
+                    info!(sale = %room.sale, epoch = at.epoch, "line reloaded");
+                    self.restart(room).await;
+                }
+                at
+            }
+            Err(error) => {
+                if room.is_in_touch() {
+                    warn!(sale = %room.sale, %error, "line unreachable");
+                    metrics::counter!("line_unreachable_total").increment(1);
+                }
+                room.set_in_touch(false);
+                Revision::default()
+            }
+        }
+    }
+
+    /// Reports the connected shoppers, and starts the grace period of those connected to no node.
+    pub(crate) async fn answer_roll_call(
+        &self,
+        room: &Room,
+        grace: Duration,
+        up_for: Duration,
+    ) -> Result<(), LineError> {
+        self.store.present(room.sale, &self.node, up_for, room.shoppers.bitmap()).await?;
+        let mut after = 0;
+        loop {
+            // The browser of a shopper who is connected to no node is unknown.
+            after = self.store.roll_call(room.sale, grace, after).await?;
+            if after == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reports shoppers whose last tab has closed.
+    pub(crate) async fn report_gone(&self, room: &Room) {
+        let gone = room.shoppers.take_gone();
+        for browser in [Browser::Desktop, Browser::Phone] {
+            let gone = gone.iter().filter(|gone| gone.1 == browser);
+            let ordinals: Vec<_> = gone.map(|(ordinal, _)| *ordinal).collect();
+            if ordinals.is_empty() {
+                continue;
+            }
+            let grace = self.grace.of(&room.card(), browser);
+            if let Err(error) = self.store.absent(room.sale, grace, true, &ordinals).await {
+                warn!(sale = %room.sale, %error, "write absences failed; will retry");
+                room.shoppers.put_back_gone(ordinals.into_iter().map(|ordinal| (ordinal, browser)));
+            }
+        }
+    }
+}
