@@ -58,7 +58,7 @@ pub(crate) struct Cluster {
 }
 
 struct State {
-    slots: ClusterRouting,
+    slots: Arc<ClusterRouting>,
     nodes: HashMap<Server, Node>,
 }
 
@@ -75,7 +75,7 @@ struct Node {
 impl Cluster {
     /// The cluster behind a URL. Its slots are unknown until the first reading.
     pub(crate) fn new(config: Config, prepare: Prepare, inbox: Inbox) -> Arc<Self> {
-        let state = RwLock::new(State { slots: ClusterRouting::new(), nodes: HashMap::new() });
+        let state = RwLock::new(State { slots: Arc::new(ClusterRouting::new()), nodes: HashMap::new() });
         Arc::new(Self { seeds: config.server.hosts(), config, prepare, inbox, state, stale: Notify::new() })
     }
 
@@ -183,7 +183,7 @@ impl Cluster {
         });
         if state.slots.slots() != slots.slots() {
             info!(primaries = primaries.len(), "the cluster's slots have changed");
-            state.slots = slots;
+            state.slots = Arc::new(slots);
             if let Some(inbox) = &self.inbox {
                 // Without a receiver there is no reader at the moment.
                 let _ = inbox.send(Received::Anew);
@@ -213,7 +213,7 @@ impl Cluster {
     }
 
     /// The slots at the moment.
-    pub(crate) fn slots(&self) -> ClusterRouting {
+    pub(crate) fn slots(&self) -> Arc<ClusterRouting> {
         self.read().slots.clone()
     }
 

@@ -15,20 +15,23 @@ static TAGS: LazyLock<[u32; PARTITIONS as usize]> = LazyLock::new(|| {
     array::from_fn(|n| (0..=u32::MAX).find(|&tag| is_in(tag, n)).unwrap_or_default())
 });
 
+fn key(prefix: &str, tag: u32) -> String {
+    format!("{prefix}:{{{tag}}}")
+}
+
 /// One key for each partition, in the order of the slots.
 pub(crate) fn keys(prefix: &str) -> Vec<String> {
-    TAGS.iter().map(|tag| format!("{prefix}:{{{tag}}}")).collect()
+    TAGS.iter().map(|&tag| key(prefix, tag)).collect()
 }
 
 /// The key of the first partition, from that of `slot` on, which the same primary stores; the one
 /// of `slot` if there is no such partition.
 pub(crate) fn beside(prefix: &str, slot: u16, slots: &ClusterRouting) -> String {
-    let mut keys = keys(prefix);
-    keys.rotate_left(usize::from(slot / SLOTS));
+    let (before, from) = TAGS.split_at(usize::from(slot / SLOTS));
     let owner = slots.get_server(slot);
     let is_beside = |key: &String| slots.get_server(ClusterRouting::hash_key(key.as_bytes())) == owner;
-    let nth = keys.iter().position(is_beside).unwrap_or_default();
-    keys.swap_remove(nth)
+    let mut keys = from.iter().chain(before).map(|&tag| key(prefix, tag));
+    keys.find(is_beside).unwrap_or_else(|| key(prefix, from[0]))
 }
 
 #[cfg(test)]

@@ -9,9 +9,13 @@ use fairline_private_servers::{
 use fairline_redis::{Received, Redis, Subscriber, connect};
 use fred::{
     clients::Client,
-    error::Error,
-    interfaces::{KeysInterface as _, PubsubInterface as _},
-    types::{Value, cluster::ClusterRouting},
+    error::{Error, ErrorKind},
+    interfaces::{ClientLike as _, KeysInterface as _, PubsubInterface as _},
+    types::{
+        Builder, Value,
+        cluster::ClusterRouting,
+        config::{Config, ReconnectPolicy},
+    },
 };
 use futures_util::future::join_all;
 use tokio::{
@@ -137,6 +141,31 @@ async fn a_primary_whose_host_is_gone_delays_no_other() {
     }
     cluster.doors().for_each(Proxy::swallow);
     redis.probe().await.expect_err("no primary answers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_for_all_primaries_would_stop_with_one() {
+    let mut cluster = blocking(|| RedisCluster::start().expect("a cluster")).await;
+    let client = Builder::from_config(Config::from_url(&cluster.url()).expect("a URL"))
+        .with_performance_config(|performance| performance.default_command_timeout = Duration::from_secs(1))
+        .set_policy(ReconnectPolicy::new_exponential(0, 50, 500, 2))
+        .build()
+        .expect("a client");
+    let _ = client.init().await.expect("connected");
+    let key = key_of(1);
+    client.set::<(), _, _>(&key, 1, None, None, false).await.expect("written");
+    let cluster = blocking(move || {
+        cluster.masters().next().expect("a master").kill().expect("killed");
+        cluster
+    })
+    .await;
+    // If this is no longer so, the clients of the other primaries need not be separate.
+    until("a call to another master fails", async || match client.get::<Value, _>(&key).await {
+        Ok(_) => Err(Error::new(ErrorKind::Unknown, "it succeeds")),
+        Err(_) => Ok(()),
+    })
+    .await;
+    drop(cluster);
 }
 
 /// Sends a command, which must succeed.
