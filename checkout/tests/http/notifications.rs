@@ -84,6 +84,7 @@ async fn an_order_is_confirmed_once_however_often_its_event_arrives() {
     // Both consume the events again, and so does a third, new process: Redis has lost the
     // positions.
     let redis = fairline_redis::connect(test.settings.redis_url.expose()).await.expect("a connection");
+    let redis = redis.primary_of("").expect("a client");
     let deleted: Result<i64, _> =
         fred::interfaces::KeysInterface::del(&redis, format!("fairline:{{{sale}}}:events")).await;
     assert_eq!(deleted.expect("an answer"), 1);
@@ -252,6 +253,7 @@ async fn a_sale_with_a_broken_stream_delays_no_other() {
     use fred::interfaces::KeysInterface as _;
     let (test, sandbox) = checkout_with_channels().await;
     let redis = fairline_redis::connect(test.settings.redis_url.expose()).await.expect("a connection");
+    let redis = redis.primary_of("").expect("a client");
     for _ in 0..3 {
         let broken = test.sale(1).await;
         let key = format!("fairline:{{{broken}}}:events");

@@ -113,7 +113,8 @@ async fn all_processes_share_a_warm_copy_that_events_refresh() {
 }
 
 async fn redis(test: &TestCheckout) -> fred::clients::Client {
-    fairline_redis::connect(test.settings.redis_url.expose()).await.expect("a connection")
+    let redis = fairline_redis::connect(test.settings.redis_url.expose()).await.expect("a connection");
+    redis.primary_of("").expect("a client")
 }
 
 #[tokio::test(flavor = "multi_thread")]

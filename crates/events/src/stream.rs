@@ -6,9 +6,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use fairline_redis::Redis;
 use fairline_sale::SaleId;
 use fred::{
     clients::Client,
+    error::Error,
     interfaces::{LuaInterface as _, StreamsInterface as _},
     types::Value,
 };
@@ -42,8 +44,8 @@ const DEAD_AFTER: Duration = Duration::from_secs(60);
 #[error("the stream of events does not answer: {0}")]
 pub struct StreamError(String);
 
-impl From<fred::error::Error> for StreamError {
-    fn from(error: fred::error::Error) -> Self {
+impl From<Error> for StreamError {
+    fn from(error: Error) -> Self {
         Self(error.details().to_owned())
     }
 }
@@ -51,7 +53,7 @@ impl From<fred::error::Error> for StreamError {
 /// The event streams of all sales.
 #[derive(Clone)]
 pub struct EventStream {
-    client: Client,
+    redis: Redis,
     waits_for: Vec<&'static str>,
 }
 
@@ -64,8 +66,8 @@ type Entries = Vec<(String, HashMap<String, String>)>;
 impl EventStream {
     /// Uses the streams in this Redis.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client, waits_for: Vec::new() }
+    pub fn new(redis: Redis) -> Self {
+        Self { redis, waits_for: Vec::new() }
     }
 
     /// Makes `append` wait for these groups: it appends nothing that would trim events that they
@@ -96,7 +98,7 @@ impl EventStream {
         ];
         args.extend(self.waits_for.iter().map(|group| Value::from(*group)));
         args.extend(events.iter().map(|event| Value::from(event.to_json())));
-        Ok(self.client.eval(APPEND, key(first.sale), args).await?)
+        self.eval(APPEND, first.sale, args).await
     }
 
     /// Reads the next events of a sale for a consumer of a group, in order; events that another
@@ -105,39 +107,22 @@ impl EventStream {
     /// # Errors
     /// When Redis does not answer.
     pub async fn next(&self, sale: SaleId, group: &str, consumer: &str, most: u64) -> Result<Vec<Event>, StreamError> {
-        match self.try_next(sale, group, consumer, most).await {
+        let stream = &*key(sale);
+        let read = |client: Client| read(client, stream, (group, consumer), most);
+        let entries = match self.redis.run(stream, read).await {
             Err(error) if error.details().starts_with("NOGROUP") => {
                 // The group starts at the first event. A concurrent second creation is harmless;
                 // without a stream there is no group.
-                let made: Result<Value, _> = self.client.xgroup_create(key(sale), group, "0", false).await;
-                match made {
-                    Err(error) if error.details().contains("requires the key to exist") => Ok(Vec::new()),
-                    Err(error) if !error.details().starts_with("BUSYGROUP") => Err(error.into()),
-                    _ => Ok(self.try_next(sale, group, consumer, most).await?),
+                let create = |client: Client| async move {
+                    client.xgroup_create::<Value, _, _, _>(stream, group, "0", false).await
+                };
+                match self.redis.run(stream, create).await {
+                    Err(error) if error.details().contains("requires the key to exist") => return Ok(Vec::new()),
+                    Err(error) if !error.details().starts_with("BUSYGROUP") => return Err(error.into()),
+                    _ => self.redis.run(stream, read).await?,
                 }
             }
-            answer => Ok(answer?),
-        }
-    }
-
-    async fn try_next(
-        &self,
-        sale: SaleId,
-        group: &str,
-        consumer: &str,
-        most: u64,
-    ) -> Result<Vec<Event>, fred::error::Error> {
-        let dead_after_ms = u64::try_from(DEAD_AFTER.as_millis()).unwrap_or(u64::MAX);
-        let (_, left): (String, Entries) =
-            self.client.xautoclaim_values(key(sale), group, consumer, dead_after_ms, "0", Some(most), false).await?;
-        let entries = if left.is_empty() {
-            let read: Value = self.client.xreadgroup(group, consumer, Some(most), None, false, key(sale), ">").await?;
-            // Redis returns null instead of an empty map.
-            let read: HashMap<String, Entries> =
-                if read.is_null() { HashMap::new() } else { read.into_xread_response()? };
-            read.into_values().flatten().collect()
-        } else {
-            left
+            entries => entries?,
         };
         // Events of a kind that only newer versions know are skipped.
         let (mut events, mut unknown) = (Vec::new(), Vec::new());
@@ -148,9 +133,27 @@ impl EventStream {
             }
         }
         if !unknown.is_empty() {
-            let _: u64 = self.client.xack(key(sale), group, unknown).await?;
+            self.xack(sale, group, unknown).await?;
         }
         Ok(events)
+    }
+
+    async fn xack(&self, sale: SaleId, group: &str, ids: Vec<String>) -> Result<(), Error> {
+        let stream = key(sale);
+        let ack = |client: Client| {
+            let (stream, ids) = (stream.as_str(), ids.clone());
+            async move { client.xack::<u64, _, _, _>(stream, group, ids).await }
+        };
+        self.redis.run(&stream, ack).await.map(drop)
+    }
+
+    async fn eval(&self, script: &'static str, sale: SaleId, args: Vec<Value>) -> Result<u64, StreamError> {
+        let stream = key(sale);
+        let eval = |client: Client| {
+            let (stream, args) = (stream.clone(), args.clone());
+            async move { client.eval(script, stream, args).await }
+        };
+        Ok(self.redis.run(&stream, eval).await?)
     }
 
     /// Removes the consumers of a group that have been silent for `silent_for` and have no pending
@@ -161,7 +164,7 @@ impl EventStream {
     /// When Redis does not answer.
     pub async fn forget_consumers(&self, sale: SaleId, group: &str, silent_for: Duration) -> Result<u64, StreamError> {
         let gone_after_ms = i64::try_from(silent_for.as_millis()).unwrap_or(i64::MAX);
-        Ok(self.client.eval(FORGET_CONSUMERS, key(sale), vec![Value::from(group), Value::from(gone_after_ms)]).await?)
+        self.eval(FORGET_CONSUMERS, sale, vec![Value::from(group), Value::from(gone_after_ms)]).await
     }
 
     /// Acknowledges these events for the group.
@@ -172,8 +175,20 @@ impl EventStream {
         if numbers.is_empty() {
             return Ok(());
         }
-        let ids: Vec<String> = numbers.iter().map(|number| format!("{number}-0")).collect();
-        let _: u64 = self.client.xack(key(sale), group, ids).await?;
-        Ok(())
+        Ok(self.xack(sale, group, numbers.iter().map(|number| format!("{number}-0")).collect()).await?)
     }
+}
+
+/// The next entries for a consumer of a group: abandoned ones first.
+async fn read(client: Client, stream: &str, (group, consumer): (&str, &str), most: u64) -> Result<Entries, Error> {
+    let dead_after_ms = u64::try_from(DEAD_AFTER.as_millis()).unwrap_or(u64::MAX);
+    let (_, left): (String, Entries) =
+        client.xautoclaim_values(stream, group, consumer, dead_after_ms, "0", Some(most), false).await?;
+    if !left.is_empty() {
+        return Ok(left);
+    }
+    let read: Value = client.xreadgroup(group, consumer, Some(most), None, false, stream, ">").await?;
+    // Redis returns null instead of an empty map.
+    let read: HashMap<String, Entries> = if read.is_null() { HashMap::new() } else { read.into_xread_response()? };
+    Ok(read.into_values().flatten().collect())
 }

@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 async fn stream() -> (EventStream, Client) {
     let url = tokio::task::spawn_blocking(redis_url).await.expect("a Redis");
-    let client = fairline_redis::connect(&url).await.expect("a connection");
-    (EventStream::new(client.clone()), client)
+    let redis = fairline_redis::connect(&url).await.expect("a connection");
+    let client = redis.primary_of("").expect("a client");
+    (EventStream::new(redis), client)
 }
 
 fn events(sale: SaleId, numbers: std::ops::RangeInclusive<u64>) -> Vec<Event> {

@@ -41,7 +41,8 @@ fn publication<'a>(card: &'a SaleCard, number: i64, home: &'a str) -> Publicatio
 
 /// The keys that there are, with how long each is kept: -1 for ever.
 async fn kept_ms(sale: SaleId) -> Vec<(&'static str, i64)> {
-    let client = fairline_redis::connect(&testing::redis_url()).await.expect("a Redis");
+    let client =
+        fairline_redis::connect(&testing::redis_url()).await.expect("a Redis").primary_of("").expect("a client");
     let mut kept = Vec::new();
     for key in KEYS {
         let ms: i64 = client.pttl(format!("fairline:{{{sale}}}:{key}")).await.expect("an answer");

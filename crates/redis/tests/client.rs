@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use fairline_private_servers::testing::{Proxy, RedisCluster, Servers};
-use fairline_redis::{connect, connect_in_time, connect_subscriber, probe};
+use fairline_redis::{Received, Redis, Subscriber, connect, connect_in_time};
 use fred::{
     clients::Client,
-    interfaces::{ClientLike as _, EventInterface as _, KeysInterface as _, PubsubInterface as _},
+    interfaces::{ClientLike as _, KeysInterface as _, PubsubInterface as _},
     types::{ClusterHash, CustomCommand, Value},
 };
 use tokio::{
@@ -32,12 +32,13 @@ async fn until(what: &str, within: Duration, mut holds: impl AsyncFnMut() -> Res
     }
 }
 
-async fn writes(client: &Client) -> Result<(), String> {
-    client.set::<(), _, _>("key", 1, None, None, false).await.map_err(|error| error.to_string())
+async fn writes(redis: &Redis) -> Result<(), String> {
+    let set = |client: Client| async move { client.set::<(), _, _>("key", 1, None, None, false).await };
+    redis.run("key", set).await.map_err(|error| error.to_string())
 }
 
 /// Writes all the time, as a waiting room does: what fred calls unresponsive is never reached.
-fn busy(client: &Client) {
+fn busy(client: &Redis) {
     let client = client.clone();
     tokio::spawn(async move {
         loop {
@@ -89,23 +90,24 @@ async fn a_client_returns_at_once_after_a_black_hole() {
 async fn a_subscriber_replaces_a_silent_link() {
     let servers = servers().await;
     let (proxy, url) = Proxy::before(&servers.redis.url()).expect("a proxy");
-    let (subscriber, publisher) =
-        (connect_subscriber(&url).await.expect("a client"), connect(&servers.redis.url()).await.expect("a client"));
-    let (mut connections, mut messages) = (subscriber.reconnect_rx(), subscriber.message_rx());
-    subscriber.ssubscribe("news").await.expect("subscribed");
+    let subscriber = Subscriber::connect(&url).await.expect("a client");
+    let publisher = connect(&servers.redis.url()).await.expect("a client").primary_of("news").expect("a client");
+    let mut inbox = subscriber.inbox();
+    subscriber.subscribe("news").await.expect("subscribed");
     proxy.freeze_established();
-    let anew = tokio::time::timeout(BACK_WITHIN, connections.recv()).await;
-    assert!(anew.is_ok(), "it reconnects");
-    subscriber.ssubscribe("news").await.expect("subscribed");
+    let anew = tokio::time::timeout(BACK_WITHIN, inbox.recv()).await;
+    assert!(matches!(anew, Ok(Ok(Received::Anew))), "it reconnects: {anew:?}");
+    subscriber.subscribe("news").await.expect("subscribed");
     until("a published message", BACK_WITHIN, async || {
         let _: Value = publisher.spublish("news", "hello").await.map_err(|error| error.to_string())?;
-        let received = tokio::time::timeout(Duration::from_millis(100), messages.recv()).await;
+        let received = tokio::time::timeout(Duration::from_millis(100), inbox.recv()).await;
         received.map(drop).map_err(|_| "nothing".to_owned())
     })
     .await;
 }
 
-async fn command(client: &Client, name: &'static str, args: &[&str]) -> Result<Value, fred::error::Error> {
+async fn command(redis: &Redis, name: &'static str, args: &[&str]) -> Result<Value, fred::error::Error> {
+    let client = redis.primary_of("")?;
     let args: Vec<Value> = args.iter().map(|arg| Value::from(*arg)).collect();
     client.custom(CustomCommand::new_static(name, ClusterHash::FirstKey, false), args).await
 }
@@ -115,18 +117,18 @@ async fn an_address_that_leads_to_a_replica_is_resolved_again() {
     let (first, second) = (servers().await, servers().await);
     let (proxy, url) = Proxy::before(&first.redis.url()).expect("a proxy");
     let client = connect(&url).await.expect("a client");
-    probe(&client).await.expect("a primary");
+    client.probe().await.expect("a primary");
     let owner = connect(&first.redis.url()).await.expect("a client");
     let there = second.redis.port().to_string();
     let _ = command(&owner, "REPLICAOF", &["127.0.0.1", &there]).await.expect("demoted");
-    let demoted = until("a replica is not fit", BACK_WITHIN, async || match probe(&client).await {
+    let demoted = until("a replica is not fit", BACK_WITHIN, async || match client.probe().await {
         Ok(()) => Err("it is".to_owned()),
         Err(_) => Ok(()),
     });
     demoted.await;
     proxy.lead_to(std::net::SocketAddr::from(([127, 0, 0, 1], second.redis.port())));
     until("the new primary", BACK_WITHIN, async || writes(&client).await).await;
-    probe(&client).await.expect("a primary");
+    client.probe().await.expect("a primary");
 }
 
 #[tokio::test]
@@ -135,14 +137,12 @@ async fn a_cluster_is_fit_while_one_primary_accepts_writes() {
     let cluster = spawn_blocking(start).await.expect("no panic");
     let client = connect(&cluster.url()).await.expect("a client");
     for door in cluster.doors().take(2) {
-        probe(&client).await.expect("a primary");
+        client.probe().await.expect("a primary");
         door.swallow();
     }
-    // Calls fail while the client reconnects.
-    let fit = async || probe(&client).await.map_err(|error| error.to_string());
-    until("the third primary suffices", BACK_WITHIN, fit).await;
+    client.probe().await.expect("the third primary suffices");
     cluster.doors().for_each(Proxy::swallow);
-    probe(&client).await.expect_err("no primary answers");
+    client.probe().await.expect_err("no primary answers");
 }
 
 #[tokio::test]
@@ -150,9 +150,9 @@ async fn a_redis_without_memory_is_not_fit_and_answers() {
     let servers = servers().await;
     let client = connect(&servers.redis.url()).await.expect("a client");
     let _ = command(&client, "CONFIG", &["SET", "maxmemory", "1"]).await.expect("set");
-    let full = probe(&client).await.expect_err("no memory");
+    let full = client.probe().await.expect_err("no memory");
     assert!(full.details().starts_with("OOM"), "{}", full.details());
-    client.ping::<()>(None).await.expect("an answer");
+    client.primary_of("").expect("a client").ping::<()>(None).await.expect("an answer");
     let _ = command(&client, "CONFIG", &["SET", "maxmemory", "0"]).await.expect("set");
-    probe(&client).await.expect("fit");
+    client.probe().await.expect("fit");
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use fairline_line::port::{Error, Port, Value};
+use fairline_line::port::{Error, Listed, Port, Value};
 
 /// Virtual time, in ms.
 #[derive(Debug, Clone, Default)]
@@ -159,7 +159,7 @@ impl Port for Gate {
         self.send(Request { function: function.to_owned(), keys, args: args.iter().map(bytes).collect() }).await
     }
 
-    async fn load(&self) -> Result<(), Error> {
+    async fn load(&self, _key: &str) -> Result<(), Error> {
         let load = Request { function: LOAD.to_owned(), keys: Vec::new(), args: Vec::new() };
         self.send(load).await.map(drop)
     }
@@ -173,8 +173,8 @@ impl Port for Gate {
         Ok(())
     }
 
-    async fn listed(&self, _now_ms: f64, _most: u32) -> Result<Vec<String>, Error> {
-        Ok(Vec::new())
+    async fn listed(&self, _now_ms: f64, _most: u32) -> Result<Listed, Error> {
+        Ok(Listed::default())
     }
 
     async fn listed_open(&self) -> Result<u64, Error> {

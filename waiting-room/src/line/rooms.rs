@@ -12,7 +12,7 @@ use std::{
 
 use fairline_line::{
     change::Revision,
-    store::{ChangeReader, LineError, LineEvent},
+    store::{ChangeReader, LineError, LineEvent, Sales},
 };
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
@@ -230,8 +230,10 @@ impl Follower {
     }
 
     /// Starts to open a room for each sale that is new to this node, and to close the others.
-    async fn follow_listed<'a>(&'a self, listed: &[SaleId], calls: &mut RoomCalls<'a, ()>) {
-        for closed in self.rooms.keep(listed) {
+    async fn follow_listed<'a>(&'a self, Sales { listed, is_complete }: &Sales, calls: &mut RoomCalls<'a, ()>) {
+        // A sale that is missing for want of an answer is not over.
+        let closed = if *is_complete { self.rooms.keep(listed) } else { Vec::new() };
+        for closed in closed {
             calls.start(closed, async move {
                 if let Err(error) = self.reader.unfollow(closed).await {
                     debug!(sale = %closed, %error, "end of a subscription failed");

@@ -73,7 +73,7 @@ impl<L: Ledger> Ticks for Ticker<L> {
     }
 
     async fn listed(&self) -> Result<Vec<SaleId>, String> {
-        self.line.sales(LISTED_MAX).await.map_err(|error| error.to_string())
+        self.line.sales(LISTED_MAX).await.map(|sales| sales.listed).map_err(|error| error.to_string())
     }
 
     async fn tick(&self, sale: SaleId, requested: bool, known: &mut KnownSale) -> Result<Next, String> {

@@ -4,7 +4,8 @@
 //!   in `library/`, whose `head.lua` describes the keys; `calls.rs` lists the functions.
 //! - All keys of a sale share the hash tag `{sale id}`, so a Redis Cluster keeps a sale in one
 //!   slot. `fairline:sales` is the sorted set of all sales, by the Unix time in ms until which they
-//!   are listed. A closed sale is kept for a week, for shoppers who come back late.
+//!   are listed. In a cluster it is split into `fairline:sales:{n}`, so that each primary lists its
+//!   own sales. A closed sale is kept for a week, for shoppers who come back late.
 //! - Redis is a fast index, not the ledger. If it does not know a line, the controller begins a new
 //!   epoch from Postgres, and shoppers' tickets restore what Postgres does not know.
 
@@ -19,7 +20,7 @@ mod upcoming;
 
 use std::sync::Arc;
 
-use fairline_redis::connect;
+use fairline_redis::connect_prepared;
 use fairline_sale::{SaleId, VisitorId};
 use time::OffsetDateTime;
 
@@ -32,7 +33,10 @@ pub use self::{
     tickets::{Claim, Found, Joining, LineAccount, Resumed},
     upcoming::{HistoryEntry, Home, Presence, RecordQuery, Upcoming, UpcomingQuery},
 };
-use crate::{change::Revision, port::Port};
+use crate::{
+    change::Revision,
+    port::{Listed, Port, load_library},
+};
 
 /// The keys of a sale, in the order of the library.
 const KEYS: [&str; 16] = [
@@ -59,6 +63,15 @@ pub struct LineStore {
     port: Arc<dyn Port>,
 }
 
+/// The sales whose lines are listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sales {
+    /// The sales, in order.
+    pub listed: Vec<SaleId>,
+    /// Whether none is missing for want of an answer.
+    pub is_complete: bool,
+}
+
 fn keys(sale: SaleId) -> Vec<String> {
     KEYS.iter().map(|key| format!("fairline:{{{sale}}}:{key}")).collect()
 }
@@ -72,14 +85,13 @@ fn sale_of(channel: &str) -> Option<SaleId> {
 }
 
 impl LineStore {
-    /// Connects, and loads the function library.
+    /// Connects, and loads the function library. Of a cluster, one primary suffices; the others are
+    /// loaded when they answer.
     ///
     /// # Errors
     /// When Redis can't be reached or the address is invalid.
     pub async fn connect(url: &str) -> Result<Self, LineError> {
-        let store = Self::over(Arc::new(connect(url).await?));
-        store.port.load().await?;
-        Ok(store)
+        Ok(Self::over(Arc::new(connect_prepared(url, load_library).await?)))
     }
 
     /// The lines behind a port.
@@ -91,11 +103,12 @@ impl LineStore {
     async fn call<C: Call>(&self, sale: SaleId, call: C) -> Result<C::Reply, LineError> {
         let name = format!("fairline_v4_{}", C::FUNCTION);
         let arguments = call.into_arguments();
-        match self.port.call(&name, keys(sale), arguments.clone()).await {
+        let keys = keys(sale);
+        match self.port.call(&name, keys.clone(), arguments.clone()).await {
             // A Redis that lost its data has lost the library, too.
             Err(error) if error.details().contains("Function not found") => {
-                self.port.load().await?;
-                Ok(self.port.call(&name, keys(sale), arguments).await?.convert()?)
+                self.port.load(&keys[0]).await?;
+                Ok(self.port.call(&name, keys, arguments).await?.convert()?)
             }
             answer => Ok(answer?.convert()?),
         }
@@ -110,13 +123,15 @@ impl LineStore {
     }
 
     /// Up to `max` sales whose lines are listed: the open ones first, then those that closed last.
+    /// Those of unreachable primaries of a cluster may be missing.
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn sales(&self, max: u32) -> Result<Vec<SaleId>, LineError> {
-        let ids = self.port.listed(unix_ms(OffsetDateTime::now_utc()), max).await?;
+    pub async fn sales(&self, max: u32) -> Result<Sales, LineError> {
+        let Listed { sales, is_complete } = self.port.listed(unix_ms(OffsetDateTime::now_utc()), max).await?;
         let unexpected = |error: fairline_sale::InvalidId| LineError::Unexpected(error.to_string());
-        ids.iter().map(|id| id.parse().map_err(unexpected)).collect()
+        let listed = sales.iter().map(|id| id.parse().map_err(unexpected)).collect::<Result<_, _>>()?;
+        Ok(Sales { listed, is_complete })
     }
 
     /// How many of the listed sales are not closed.

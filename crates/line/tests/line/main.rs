@@ -7,5 +7,6 @@ mod joins;
 mod order;
 mod presence;
 mod property;
+mod shards;
 mod support;
 mod turns;
