@@ -11,7 +11,8 @@
 //!
 //! # async fn write() -> Result<(), fred::error::Error> {
 //! let redis = fairline_redis::connect("redis://localhost").await?;
-//! let count: u64 = redis.run("visits", |client| async move { client.incr("visits").await }).await?;
+//! let count = |client: fred::clients::Client| async move { client.incr("visits").await };
+//! let visits: u64 = redis.run("visits", count).await?;
 //! # Ok(())
 //! # }
 //! ```
