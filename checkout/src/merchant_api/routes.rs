@@ -29,7 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<MerchantApi>> {
 }
 
 /// Redeem the admission token that a shopper has brought to the merchant's own checkout. Its units
-/// are held until the merchant confirms the order or gives it back, or the hold expires. The
+/// are held until the merchant confirms the order or cancels it, or the hold expires. The
 /// merchant is responsible for checking that the shopper holds the token.
 #[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("merchant" = [])), responses(
     (status = 201, description = "The units are held.", body = Order),
@@ -116,7 +116,7 @@ async fn show_inventory(
 }
 
 /// Reserve free units for the merchant itself, such as for its box office. Units that shoppers were
-/// promised are not available. The order is confirmed or given back like any other.
+/// promised are not available. The order is confirmed or cancelled like any other.
 #[utoipa::path(post, path = "/inventory/reserve", request_body = Reserve, security(("merchant" = [])), responses(
     (status = 201, description = "The units are held, now or before, under this reference.", body = Order),
     (status = 404, description = "There is no such sale."),
