@@ -121,7 +121,7 @@ async fn pay(
 #[utoipa::path(post, path = "/api/orders/{id}/cancel",
     params(("id" = String, Path, description = "The order.")),
     security(("ticket" = []), ("merchant" = [])), responses(
-    (status = 200, description = "The order was given back.", body = Order),
+    (status = 200, description = "The order was cancelled.", body = Order),
     UnknownOrder,
     (status = 409, description = "It is paid for, the bank has approved its payment, or it has expired."),
     (status = 503, description = "The database does not answer; nothing was lost."),
