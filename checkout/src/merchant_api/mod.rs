@@ -5,5 +5,5 @@ pub(crate) mod error;
 pub(crate) mod request;
 pub(crate) mod routes;
 pub(crate) mod service;
-mod store;
+pub(crate) mod store;
 mod view;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     accounts::account::AccountId,
-    db::{Store, StoreError},
+    db::{PgPool, StoreError},
     error::CommonError,
     orders::{
         order::Order,
@@ -98,7 +98,16 @@ fn units_by<P: Eq + Hash>(redemptions: &[Redemption], person: impl Fn(&Redemptio
     redemptions.iter().map(with).collect()
 }
 
-impl Store {
+/// Redemptions.
+#[derive(Clone)]
+pub(crate) struct RedemptionStore(pub(crate) PgPool);
+
+impl RedemptionStore {
+    pub(crate) async fn sale_exists(&self, sale: SaleId) -> Result<bool, StoreError> {
+        let exists = sqlx::query_scalar("SELECT EXISTS (SELECT FROM sales WHERE id = $1)").bind(sale.0);
+        Ok(exists.fetch_one(&self.0).await?)
+    }
+
     /// Redeems admissions and returns the results in their order. Each promise becomes a hold, or
     /// in yield mode stays a promise until a payment begins; unwanted units become free. Of
     /// concurrent attempts on one admission, one succeeds.
@@ -118,7 +127,7 @@ impl Store {
             .bind(units_by(redemptions, |redemption| redemption.account))
             .bind(column(redemptions, |redemption| redemption.trace.map(|trace| trace.to_string())))
             .bind(units_by(redemptions, |redemption| Some(redemption.visitor)))
-            .fetch_all(&self.pool)
+            .fetch_all(&self.0)
             .await?;
         let mut held: HashMap<Uuid, OrderRow> = held.into_iter().map(|row| (row.id, row)).collect();
         let held: Vec<Option<OrderRow>> = holds.iter().map(|hold| held.remove(hold)).collect();
@@ -160,7 +169,7 @@ impl Store {
         .bind(column(redemptions, |redemption| &redemption.visitor.0[..]))
         .bind(column(redemptions, |redemption| redemption.kid.as_str()))
         .bind(column(redemptions, |redemption| redemption.account.map(|AccountId(id)| id)))
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         let mut found: HashMap<i64, AdmissionRow> = found.into_iter().map(|row| (row.nth, row)).collect();
         let found: Vec<(&Redemption, Option<AdmissionRow>)> =
@@ -182,7 +191,7 @@ impl Store {
              WITH ORDINALITY AS asked (admission, nth) LEFT JOIN admissions ON admissions.id = asked.admission ORDER BY nth",
         )
         .bind(&admissions)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         let rows: Vec<OrderRow> = sqlx::query_as(order_rows!(
             "JOIN unnest($1::uuid[], $2::bytea[]) AS asked (admission, visitor) \
@@ -190,7 +199,7 @@ impl Store {
         ))
         .bind(&admissions)
         .bind(visitors)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         let of_admission = |row: OrderRow| Some((row.admission_id?, row));
         let orders: Result<HashMap<Uuid, Order>, StoreError> = rows
@@ -215,7 +224,7 @@ impl Store {
         }
         let rows: Vec<OrderRow> = sqlx::query_as(order_rows!("WHERE holds.admission_id = ANY($1)"))
             .bind(admissions)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.0)
             .await?;
         let of_admission = |row: OrderRow| Some((row.admission_id?, row));
         rows.into_iter().filter_map(of_admission).map(|(admission, row)| Ok((admission, row.try_into()?))).collect()

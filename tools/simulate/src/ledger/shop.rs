@@ -161,8 +161,7 @@ impl Ledger {
     }
 
     /// `TicketActionStore::insert_ticket_action`: a ticket is removed or preferred, unless it has had its
-    /// turn;
-    /// whether the lock was free.
+    /// turn; whether the lock was free.
     pub fn insert_ticket_action(&mut self, line: usize, ordinal: Ordinal, visitor: VisitorId, removed: bool) -> bool {
         if self.transaction.is_some() {
             return false;
