@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     auth::caller::Caller,
     db::{PgPool, StoreError},
-    merchant_api::view::Stock,
+    merchant_api::stock::Stock,
     orders::{
         holds::store::{HoldRow, count_sold, hold_after, lock_hold, publish_reserved, renew_hold, shift_hold},
         order::{Order, OrderId},

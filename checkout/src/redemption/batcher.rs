@@ -14,7 +14,7 @@ use crate::{
     orders::order::Order,
     redemption::{
         error::{RedemptionError, is_over_a_limit},
-        outcome::{AdmissionUse, Redemption},
+        outcome::{AdmissionUse, NotRedeemed, Redemption},
         store::RedemptionStore,
     },
 };
@@ -93,6 +93,10 @@ async fn redeem(store: RedemptionStore, batch: Vec<WaitingRedemption>, slot: Slo
     }
 }
 
+fn explained(results: Vec<Result<Order, NotRedeemed>>) -> impl Iterator<Item = Result<Order, RedemptionError>> {
+    results.into_iter().map(|result| result.map_err(RedemptionError::from))
+}
+
 /// Redeems a batch and sends the results. Returns the redemptions whose admissions were locked.
 async fn redeem_once(store: &RedemptionStore, batch: Vec<WaitingRedemption>) -> Vec<WaitingRedemption> {
     let redemptions: Vec<Redemption> = batch.iter().map(|waiting| waiting.request.clone()).collect();
@@ -103,13 +107,13 @@ async fn redeem_once(store: &RedemptionStore, batch: Vec<WaitingRedemption>) -> 
         redeemed = store.redeem(&redemptions).await;
     }
     let results = match redeemed {
-        Ok(results) => results,
+        Ok(results) => explained(results).collect(),
         // One redemption violates a constraint. Redeem each alone, so that the others succeed.
         Err(StoreError::Refused(_)) if redemptions.len() > 1 => {
             let mut results = Vec::with_capacity(redemptions.len());
             for redemption in &redemptions {
                 match store.redeem(std::slice::from_ref(redemption)).await {
-                    Ok(alone) => results.extend(alone),
+                    Ok(alone) => results.extend(explained(alone)),
                     Err(error) => results.push(Err(error.into())),
                 }
             }

@@ -9,15 +9,11 @@ use uuid::Uuid;
 use crate::{
     accounts::account::AccountId,
     db::{PgPool, StoreError},
-    error::CommonError,
     orders::{
         order::Order,
         store::{OrderRow, order_rows},
     },
-    redemption::{
-        error::RedemptionError,
-        outcome::{AdmissionUse, Redemption},
-    },
+    redemption::outcome::{AdmissionUse, NotRedeemed, Redemption},
 };
 
 /// Redeems a batch. It locks the stocks in the order of their ids, so that no two batches deadlock.
@@ -114,7 +110,7 @@ impl RedemptionStore {
     pub(crate) async fn redeem(
         &self,
         redemptions: &[Redemption],
-    ) -> Result<Vec<Result<Order, RedemptionError>>, StoreError> {
+    ) -> Result<Vec<Result<Order, NotRedeemed>>, StoreError> {
         let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
         let held: Vec<OrderRow> = sqlx::query_as(REDEEM)
             .bind(&holds)
@@ -136,20 +132,20 @@ impl RedemptionStore {
         let mut reasons = self.why_not_redeemed(&others).await.into_iter();
         let answer = |held: Option<OrderRow>| match held {
             Some(row) => Ok(Ok(row.try_into()?)),
-            None => Ok(Err(reasons.next().unwrap_or(RedemptionError::Locked))),
+            None => Ok(Err(reasons.next().unwrap_or(NotRedeemed::Locked))),
         };
         held.into_iter().map(answer).collect()
     }
 
     /// Why each of these was not redeemed, in their order.
-    async fn why_not_redeemed(&self, redemptions: &[Redemption]) -> Vec<RedemptionError> {
+    async fn why_not_redeemed(&self, redemptions: &[Redemption]) -> Vec<NotRedeemed> {
         match self.reasons(redemptions).await {
             Ok(reasons) => reasons,
-            Err(error) => redemptions.iter().map(|_| error.clone().into()).collect(),
+            Err(error) => redemptions.iter().map(|_| NotRedeemed::Unread(error.clone())).collect(),
         }
     }
 
-    async fn reasons(&self, redemptions: &[Redemption]) -> Result<Vec<RedemptionError>, StoreError> {
+    async fn reasons(&self, redemptions: &[Redemption]) -> Result<Vec<NotRedeemed>, StoreError> {
         if redemptions.is_empty() {
             return Ok(Vec::new());
         }
@@ -237,29 +233,29 @@ fn reason(
     Redemption { admission, quantity, account, .. }: &Redemption,
     row: Option<AdmissionRow>,
     orders: &HashMap<Uuid, Order>,
-) -> Result<RedemptionError, StoreError> {
-    let Some(row) = row else { return Ok(RedemptionError::BadToken) };
+) -> Result<NotRedeemed, StoreError> {
+    let Some(row) = row else { return Ok(NotRedeemed::BadToken) };
     if row.state == AdmissionState::Redeemed.as_str() {
         let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
         let order = orders.get(admission).cloned().ok_or_else(missing)?;
-        return Ok(RedemptionError::TokenUsed(Box::new(order)));
+        return Ok(NotRedeemed::TokenUsed(Box::new(order)));
     }
     let allowance = row.per_account_limit.map(|limit| (limit, (limit - row.has).max(0)));
     let shopper_left = (row.per_shopper_limit - row.visitor_has).max(0);
     Ok(if !row.sale_is_open {
-        CommonError::SaleNotOpen.into()
+        NotRedeemed::SaleNotOpen
     } else if allowance.is_some() && account.is_none() {
-        RedemptionError::NoAccount
+        NotRedeemed::NoAccount
     } else if let Some((limit, left)) = allowance.filter(|(_, left)| left < quantity) {
-        RedemptionError::OverAllowance { left, limit }
+        NotRedeemed::OverAllowance { left, limit }
     } else if shopper_left < row.quantity.min(*quantity) {
-        RedemptionError::OverShopperLimit { left: shopper_left, limit: row.per_shopper_limit }
+        NotRedeemed::OverShopperLimit { left: shopper_left, limit: row.per_shopper_limit }
     } else if row.quantity < *quantity {
-        RedemptionError::QuantityOverLimit { promised: row.quantity }
+        NotRedeemed::QuantityOverLimit { promised: row.quantity }
     } else if row.state == AdmissionState::Lapsed.as_str() || row.is_expired {
-        RedemptionError::TokenExpired
+        NotRedeemed::TokenExpired
     } else {
-        RedemptionError::Locked
+        NotRedeemed::Locked
     })
 }
 
@@ -287,6 +283,6 @@ mod tests {
             trace: None,
         };
         let reason = reason(&redemption, None, &HashMap::new());
-        assert!(matches!(reason, Ok(RedemptionError::BadToken)), "{reason:?}");
+        assert!(matches!(reason, Ok(NotRedeemed::BadToken)), "{reason:?}");
     }
 }

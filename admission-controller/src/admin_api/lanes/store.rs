@@ -5,7 +5,7 @@ use fairline_postgres::Transaction;
 use fairline_sale::{LineOrder, SaleId, Status};
 use uuid::Uuid;
 
-use super::error::LaneRejected;
+use super::rejected::LaneRejected;
 use crate::{
     controller::{line::LineRow, postgres::lines_of},
     db::{By, Database, StoreError},

@@ -6,7 +6,7 @@ use super::{
     error::ProductError,
     fields::{ChangeProduct, CreateProduct, PRODUCTS_MAX, wrong_image, wrong_variant},
     responses::{AdminProduct, AdminProductSummary},
-    store::{Listing, ProductChange, ProductStore, Written},
+    store::{Listing, NewProduct, ProductChange, ProductStore, Written},
 };
 use crate::{db::By, error::check_field};
 
@@ -48,6 +48,8 @@ impl Products {
 
     pub(super) async fn create(&self, by: &By, new: CreateProduct) -> Result<AdminProduct, ProductError> {
         new.check()?;
+        let CreateProduct { name, description, attributes, variants, images } = new;
+        let new = NewProduct { name, description, attributes, variants, images };
         self.written(self.store.create_product(by, &new).await?).await
     }
 

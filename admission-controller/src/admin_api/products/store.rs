@@ -8,7 +8,7 @@ use sqlx::{FromRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::fields::{Attribute, CreateProduct, ImageFields, PRODUCTS_MAX, VariantFields};
+use super::fields::{Attribute, ImageFields, PRODUCTS_MAX, VariantFields};
 use crate::db::{Audited, By, Database, StoreError, audit};
 
 /// Selects products.
@@ -78,6 +78,18 @@ pub struct ImageRow {
     pub width: i32,
     pub height: i32,
     pub widths: Vec<i32>,
+}
+
+/// A product that is added.
+#[derive(Debug)]
+pub struct NewProduct {
+    pub name: String,
+    pub description: String,
+    pub attributes: Vec<Attribute>,
+    /// In their order.
+    pub variants: Vec<VariantFields>,
+    /// In their order.
+    pub images: Vec<ImageFields>,
 }
 
 /// The changes of a product.
@@ -179,7 +191,7 @@ impl ProductStore {
         Ok(Some(Product { row, variants, images }))
     }
 
-    pub async fn create_product(&self, by: &By, new: &CreateProduct) -> Result<Written, StoreError> {
+    pub async fn create_product(&self, by: &By, new: &NewProduct) -> Result<Written, StoreError> {
         let mut transaction = self.0.begin(by, "create_product").await?;
         // With the lock, two requests can't both add the last one.
         sqlx::query("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
