@@ -278,8 +278,8 @@ fn a_circle_of_modules_is_found() {
     assert!(!is_family("src/a/b.rs", "src/c.rs"));
 }
 
-/// Within a feature, routes call the service, and the service calls the store, never back. Requests,
-/// responses and errors of HTTP are above the store, too.
+/// Within a feature, routes call the service, and the service calls the store, never back.
+/// Requests, responses and errors of HTTP are above the store, too.
 #[test]
 fn stores_do_not_call_services_and_services_do_not_call_routes() {
     let mut upwards = Vec::new();
