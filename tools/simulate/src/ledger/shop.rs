@@ -160,8 +160,8 @@ impl Ledger {
         true
     }
 
-    /// `TicketActionStore::insert_ticket_action`: a ticket is removed or preferred, unless it has had
-    /// its turn; whether the lock was free.
+    /// `TicketActionStore::insert_ticket_action`: a ticket is removed or preferred, unless it has
+    /// had its turn; whether the lock was free.
     pub fn insert_ticket_action(&mut self, line: usize, ordinal: Ordinal, visitor: VisitorId, removed: bool) -> bool {
         if self.transaction.is_some() {
             return false;
