@@ -106,7 +106,7 @@ async fn redeem_once(store: &RedemptionStore, batch: Vec<WaitingRedemption>) -> 
         // batch need not be split.
         redeemed = store.redeem(&redemptions).await;
     }
-    let results = match redeemed {
+    let results: Vec<Result<Order, RedemptionError>> = match redeemed {
         Ok(results) => explained(results).collect(),
         // One redemption violates a constraint. Redeem each alone, so that the others succeed.
         Err(StoreError::Refused(_)) if redemptions.len() > 1 => {
