@@ -12,29 +12,43 @@ use crate::{
     Settings,
     admin_api::{
         AdminState,
-        keys::service::SigningKeys,
-        lanes::service::Lanes,
-        live::service::{Consoles, Live},
-        media::service::Media,
-        orders::service::Orders,
-        product_csv::service::ProductTable,
-        products::service::Products,
+        audit::store::AuditStore,
+        keys::{service::SigningKeys, store::KeyStore},
+        lanes::{service::Lanes, store::LaneStore},
+        live::{
+            service::{Consoles, Live},
+            store::LiveStore,
+        },
+        media::{service::Media, store::UploadStore},
+        operators::store::OperatorStore,
+        orders::{service::Orders, store::OrderStore},
+        product_csv::{service::ProductTable, store::ProductTableStore},
+        products::{service::Products, store::ProductStore},
         rehearsals::service::Rehearsals,
-        reports::service::Reports,
-        sales::service::Sales,
-        ticket_actions::service::TicketActions,
+        reports::{service::Reports, store::ReportStore},
+        sales::{service::Sales, store::SaleStore},
+        ticket_actions::{service::TicketActions, store::TicketActionStore},
+        tokens::store::TokenStore,
+        webhooks::store::WebhookStore,
     },
-    auth::service::Auth,
+    auth::{service::Auth, store::AuthStore},
     controller::{
         clock::Clock,
         decision_metrics,
         keys::Keys,
+        postgres::LedgerStore,
         schedule,
         tick::{Permits, Ticker},
     },
-    db::{self, Store},
-    jobs::{self, rehearsals::Stage},
-    public_api::key_set::PublicKeys,
+    db::{self, Database},
+    jobs::{
+        self,
+        media::store::UnusedMediaStore,
+        rehearsals::{Stage, store::RehearsalStore},
+        retention::{Retention, store::RetentionStore},
+        samples::store::SampleStore,
+    },
+    public_api::{key_set::PublicKeys, record::store::RecordStore},
     router::{self, Public},
 };
 
@@ -76,8 +90,8 @@ impl Service {
         }
         let files = settings.media_url.as_deref().map(MediaStore::open).transpose();
         let files = files.map_err(|error| StartError::new(format!("FAIRLINE_MEDIA_URL is invalid: {error}.")))?;
-        let (store, ticks) = (Store::connect(settings)?, Store::for_ticks(settings)?);
-        let services = Store::for_services(settings)?;
+        let (database, ticks) = (Database::connect(settings)?, Database::for_ticks(settings)?);
+        let services = Database::for_services(settings)?;
         services.pool.check().await?;
         let line = LineStore::connect(settings.redis_url.expose())
             .await
@@ -85,7 +99,7 @@ impl Service {
 
         let tick_now = schedule::TickNow::default();
         let ticker = Arc::new(Ticker {
-            ledger: ticks,
+            ledger: LedgerStore(ticks),
             line: line.clone(),
             keys: keys.clone(),
             every: settings.tick(),
@@ -95,51 +109,75 @@ impl Service {
         });
         let requests = tick_now.clone();
         shutdown.keep("ticks", HANGS_AFTER, move |shutdown| schedule::run(ticker.clone(), requests.clone(), shutdown));
-        let work = jobs::Work { store: store.clone(), sales_kept_days: settings.sales_kept_days, files: files.clone() };
+        let work = jobs(settings, &database, files.clone());
         shutdown.keep("samples", HANGS_AFTER, move |shutdown| jobs::run(work.clone(), shutdown));
 
         let ready = readiness(services.clone(), line.clone());
         let auth = Auth {
-            store: store.clone(),
+            store: AuthStore(database.clone()),
             admin_token: Arc::new(settings.admin_token.clone()),
             secure_cookies: settings.secure_cookies,
         };
-        let sales = Sales { store: store.clone(), tick_now: tick_now.clone() };
+        let sales = Sales { store: SaleStore(database.clone()), tick_now: tick_now.clone() };
         let stage = stage(settings, shutdown).map(Arc::new);
+        let rehearsals = RehearsalStore(database.clone());
         let live = Live {
-            store: store.clone(),
+            store: LiveStore(database.clone()),
+            rehearsals: rehearsals.clone(),
             sales: sales.clone(),
             auth: auth.clone(),
             origins: settings.proxy.origins(&[], settings.secure_cookies)?,
             consoles: Consoles::new(shutdown),
             has_stage: stage.is_some(),
         };
+        let records = RecordStore(database.clone());
         let admin = AdminState {
+            audit: AuditStore(database.clone()),
             auth,
-            keys: SigningKeys { store: store.clone(), keys: keys.clone(), tick_now: tick_now.clone() },
-            lanes: Lanes { store: store.clone(), sales: sales.clone(), tick_now: tick_now.clone() },
+            keys: SigningKeys { store: KeyStore(database.clone()), keys: keys.clone(), tick_now: tick_now.clone() },
+            lanes: Lanes { store: LaneStore(database.clone()), sales: sales.clone(), tick_now: tick_now.clone() },
             live,
             media: Media {
-                store: store.clone(),
+                store: UploadStore(database.clone()),
                 files: files.clone(),
                 workshop: Workshop::default(),
                 shutdown: shutdown.clone(),
             },
-            orders: Orders { store: store.clone(), sales: sales.clone() },
-            product_table: ProductTable { store: store.clone() },
-            products: Products { store: store.clone() },
-            rehearsals: Rehearsals { store: store.clone(), sales: sales.clone(), tick_now: tick_now.clone(), stage },
-            reports: Reports { store: store.clone(), sales: sales.clone() },
-            ticket_actions: TicketActions { store: store.clone(), sales: sales.clone(), line, tick_now },
+            operators: OperatorStore(database.clone()),
+            orders: Orders { store: OrderStore(database.clone()), sales: sales.clone() },
+            product_table: ProductTable { store: ProductTableStore(database.clone()) },
+            products: Products { store: ProductStore(database.clone()) },
+            rehearsals: Rehearsals { store: rehearsals, sales: sales.clone(), tick_now: tick_now.clone(), stage },
+            reports: Reports { store: ReportStore(database.clone()), records: records.clone(), sales: sales.clone() },
+            ticket_actions: TicketActions {
+                store: TicketActionStore(database.clone()),
+                sales: sales.clone(),
+                line,
+                tick_now,
+            },
             sales,
-            store,
+            tokens: TokenStore(database.clone()),
+            webhooks: WebhookStore(database.clone()),
+            database,
         };
         let proxies = settings.proxy.proxies();
         let limit = RateLimit::new(RATE_PER_S, BURST, proxies.clone(), shutdown)?;
         let media_limit = RateLimit::new(MEDIA_RATE_PER_S, MEDIA_BURST, proxies.clone(), shutdown)?;
-        let public = Public { keys: PublicKeys { store: services, keys }, files, media_limit };
+        let public = Public { keys: PublicKeys { store: KeyStore(services), keys }, records, files, media_limit };
         Ok(Self { routes: router::routes(admin, public, (&limit, proxies), shutdown), ready })
     }
+}
+
+/// What the jobs need.
+fn jobs(settings: &Settings, database: &Database, files: Option<MediaStore>) -> jobs::Work {
+    let (samples, rehearsals) = (SampleStore(database.clone()), RehearsalStore(database.clone()));
+    let retention = Retention {
+        sales: RetentionStore(database.clone()),
+        samples: samples.clone(),
+        sessions: AuthStore(database.clone()),
+        sales_kept_days: settings.sales_kept_days,
+    };
+    jobs::Work { samples, rehearsals, retention, unused_media: UnusedMediaStore(database.clone()), files }
 }
 
 /// What rehearsals need, if they are set up.
@@ -149,11 +187,11 @@ fn stage(settings: &Settings, shutdown: &Shutdown) -> Option<Stage> {
     Some(Stage { program, url, admin_token, postgres_url, shutdown: shutdown.clone() })
 }
 
-fn readiness(store: Store, line: LineStore) -> Readiness {
+fn readiness(database: Database, line: LineStore) -> Readiness {
     Arc::new(move || {
-        let (store, line) = (store.clone(), line.clone());
+        let (database, line) = (database.clone(), line.clone());
         Box::pin(async move {
-            store.pool.probe().await.map_err(|error| error.to_string())?;
+            database.pool.probe().await.map_err(|error| error.to_string())?;
             line.ping().await.map_err(|error| error.to_string())
         })
     })

@@ -3,7 +3,7 @@
 //!
 //! - Only the database's clock decides.
 //! - Most of the audit log is written by triggers, in the transaction of the change.
-//!   [`Store::begin`] names the operator for them.
+//!   [`Database::begin`] names the operator for them.
 
 use std::time::Duration;
 
@@ -30,9 +30,9 @@ pub async fn migrate(postgres_url: &str) -> Result<(), StartError> {
     fairline_postgres::migrate(postgres_url, migrator.set_ignore_missing(true)).await
 }
 
-/// The controller's database.
+/// The connections that the stores of the features share.
 #[derive(Clone)]
-pub struct Store {
+pub(crate) struct Database {
     pub(crate) pool: PgPool,
 }
 
@@ -43,7 +43,7 @@ pub struct By {
     pub why: Option<String>,
 }
 
-/// The data of an event: the trace that [`Store::begin`] has set, if there is one.
+/// The data of an event: the trace that [`Database::begin`] has set, if there is one.
 macro_rules! event_data {
     () => {
         "json_build_array(json_strip_nulls(json_build_object('traceparent', nullif(current_setting('fairline.trace', true), ''))))"
@@ -68,7 +68,7 @@ macro_rules! insert_events {
 }
 pub(crate) use {event_data, insert_events};
 
-impl Store {
+impl Database {
     /// The pool of the admin API and of the jobs. Connects with the first query.
     pub fn connect(settings: &Settings) -> Result<Self, StartError> {
         let connections = settings.admin_connections;

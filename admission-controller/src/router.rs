@@ -8,18 +8,19 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     admin_api::{self, AdminState},
-    db::Store,
     openapi,
     public_api::{
         console_page,
         key_set::{self, PublicKeys},
-        media, record,
+        media,
+        record::{self, store::RecordStore},
     },
 };
 
 /// What the public routes need.
 pub(crate) struct Public {
     pub(crate) keys: PublicKeys,
+    pub(crate) records: RecordStore,
     /// The storage of images, if one is configured.
     pub(crate) files: Option<MediaStore>,
     pub(crate) media_limit: RateLimit,
@@ -32,11 +33,10 @@ pub(crate) fn routes(
     (limit, proxies): (&RateLimit, TrustedProxies),
     shutdown: &Shutdown,
 ) -> Router {
-    let records: Store = admin.store.clone();
     let (routes, mut document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
         .merge(key_set::routes(public.keys))
         .merge(media::routes(public.files).route_layer(public.media_limit.layer()))
-        .merge(record::routes::routes(records).route_layer(limit.layer()))
+        .merge(record::routes::routes(public.records).route_layer(limit.layer()))
         .merge(admin_api::routes(admin, shutdown).layer(Extension(proxies)).route_layer(limit.layer()))
         .split_for_parts();
     openapi::list_credentials(&mut document);

@@ -19,26 +19,29 @@ use tokio::net::TcpListener;
 
 use crate::{
     Settings,
-    accounts::{account::AccountKey, oidc::Issuer, service::Accounts},
+    accounts::{account::AccountKey, oidc::Issuer, service::Accounts, store::AccountStore},
     auth::caller::Callers,
-    db::{Store, Stores},
+    db::{PgPool, Pools},
     events::{
         consumer::{self, NOTIFICATIONS, WEBHOOKS},
         relay::{self, Relay},
+        store::EventStore,
     },
     forward_auth::service::{AdmissionCache, ForwardAuth},
     jobs::{
-        heartbeat::{self, stats::RequestCounter},
-        sweeper,
+        heartbeat::{self, stats::RequestCounter, store::HeartbeatStore},
+        reconciliation::store::ReconciliationStore,
+        retention::store::RetentionStore,
+        sweeper::{self, Upkeep},
     },
-    merchant_api::service::MerchantApi,
-    notifications::{dispatcher::Notifications, notification::Sender},
-    orders::service::Orders,
-    payments::service::Payments,
-    redemption::{batcher::RedemptionBatcher, error::RedemptionError, service::Redemptions},
+    merchant_api::{service::MerchantApi, store::MerchantStore},
+    notifications::{dispatcher::Notifications, notification::Sender, store::NotificationStore},
+    orders::{expiry::store::ExpiryStore, service::Orders, store::OrderStore},
+    payments::{service::Payments, store::PaymentStore},
+    redemption::{batcher::RedemptionBatcher, error::RedemptionError, service::Redemptions, store::RedemptionStore},
     router::{self, Features, Layers},
-    sales::{self, SaleList},
-    webhooks::Webhooks,
+    sales::{self, service::SaleList, store::SaleStore},
+    webhooks::{dispatcher::Webhooks, store::WebhookStore},
 };
 
 /// How long a shutdown waits for work in progress. The sweeper of another process finishes the
@@ -67,14 +70,14 @@ impl Service {
         let sale_list = SaleList::default();
         // A worker refreshes the copy in Redis, from which the lists of all processes are
         // read.
-        sales::start(&sale_list, &shared.stores.requests, &shared.cache, shutdown);
+        sales::refresh::start(&sale_list, &SaleStore(shared.pools.requests.clone()), &shared.cache, shutdown);
         let service = if settings.role.serves() {
             serve_requests(settings, shared.clone(), sale_list.clone(), shutdown).await?
         } else {
-            let postgres = shared.stores.heartbeat.clone();
+            let postgres = shared.pools.heartbeat.clone();
             let ready: Readiness = Arc::new(move || {
                 let postgres = postgres.clone();
-                Box::pin(async move { postgres.pool.probe().await.map_err(|error| error.to_string()) })
+                Box::pin(async move { postgres.probe().await.map_err(|error| error.to_string()) })
             });
             Self { routes: Router::new(), ready, fast_reject: None }
         };
@@ -88,7 +91,7 @@ impl Service {
 /// What both roles need.
 #[derive(Clone)]
 struct Shared {
-    stores: Stores,
+    pools: Pools,
     stream: EventStream,
     cache: Cache,
     callers: Callers,
@@ -104,16 +107,16 @@ impl Shared {
             .expose()
             .parse()
             .map_err(|error| StartError::new(format!("Invalid ticket key: {error}.")))?;
-        let stores = Stores::connect(settings)?;
-        stores.heartbeat.pool.check().await?;
+        let pools = Pools::connect(settings)?;
+        pools.heartbeat.check().await?;
         let callers = Callers::new(tickets, account_key(settings)?, merchant_key(settings)?);
         let redis = fairline_redis::connect_in_time(settings.redis_url.expose())
             .map_err(|error| StartError::new(format!("Invalid Redis URL: {}.", error.details())))?;
         let scope = callers.clone();
         let scope = move |parts: &request::Parts| scope.idempotency_scope(&parts.headers);
-        let idempotency = Idempotency::new(stores.requests.pool.clone(), scope, shutdown);
+        let idempotency = Idempotency::new(pools.requests.clone(), scope, shutdown);
         Ok(Self {
-            stores,
+            pools,
             stream: EventStream::new(redis.clone()),
             cache: Cache::new(redis),
             callers,
@@ -126,18 +129,19 @@ impl Shared {
 
 /// Starts what no purchase waits for: events, notifications, webhooks and clean-up.
 fn start_worker(settings: &Settings, shared: &Shared, sale_list: SaleList, shutdown: &Shutdown) {
-    let store = &shared.stores.requests;
+    let requests = &shared.pools.requests;
+    let (events, messages) = (EventStore(requests.clone()), NotificationStore(requests.clone()));
     let stream = shared.stream.clone();
     let mut groups = vec![WEBHOOKS];
     if !shared.channels.are_none() {
         groups.push(NOTIFICATIONS);
-        let consuming = store.clone();
-        consumer::start(store, &stream, NOTIFICATIONS, shutdown, move |events| {
+        let consuming = messages.clone();
+        consumer::start(&events, &stream, NOTIFICATIONS, shutdown, move |events| {
             let store = consuming.clone();
             async move { store.store_notifications(&events).await }
         });
         let notifications = Notifications {
-            store: store.clone(),
+            store: messages.clone(),
             channels: shared.channels.clone(),
             callers: shared.callers.clone(),
             sender: shared.sender.clone(),
@@ -145,13 +149,20 @@ fn start_worker(settings: &Settings, shared: &Shared, sale_list: SaleList, shutd
         };
         notifications.start();
     }
-    let webhooks = Webhooks::new(store.clone(), shutdown.clone());
+    let webhooks = Webhooks::new(WebhookStore(requests.clone()), shutdown.clone());
     webhooks.start();
-    consumer::start(store, &stream, WEBHOOKS, shutdown, move |events| webhooks.clone().consume(events));
+    consumer::start(&events, &stream, WEBHOOKS, shutdown, move |events| webhooks.clone().consume(events));
     // The relay waits for the consumers when a stream is full.
-    let relay = Relay { store: store.clone(), stream: stream.waiting_for(groups), sale_list };
+    let relay = Relay { store: events, stream: stream.waiting_for(groups), sale_list };
     relay::start(relay, shutdown);
-    sweeper::start_others(store, &shared.idempotency, settings.orders_kept_days, shutdown);
+    let upkeep = Upkeep {
+        stocks: ReconciliationStore(shared.pools.background.clone()),
+        reminders: messages,
+        retention: RetentionStore(shared.pools.background.clone()),
+        idempotency: shared.idempotency.clone(),
+        orders_kept_days: settings.orders_kept_days,
+    };
+    sweeper::start_others(upkeep, shutdown);
 }
 
 /// Composes the routes, and starts what every sale needs: redemption, payments, the expiry of holds
@@ -162,24 +173,26 @@ async fn serve_requests(
     sale_list: SaleList,
     shutdown: &Shutdown,
 ) -> Result<Service, StartError> {
-    let Shared { stores, callers, channels, idempotency, .. } = shared;
-    let Stores { requests: store, redemptions, heartbeat } = stores;
+    let Shared { pools, callers, channels, idempotency, .. } = shared;
+    let Pools { requests, payments, redemptions, heartbeat, .. } = pools;
     let (proxies, shutdown) = (settings.proxy.proxies(), shutdown.clone());
     let stripe = Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
     let (gateway, circuit) = ResilientGateway::new(stripe);
     let keys = Keys::load(&settings.jwks, &shutdown).await?;
-    let batcher = RedemptionBatcher::open(redemptions, &shutdown);
+    let batcher = RedemptionBatcher::open(RedemptionStore(redemptions), &shutdown);
 
     let redemptions = Arc::new(Redemptions {
-        store: store.clone(),
+        store: RedemptionStore(requests.clone()),
         callers: callers.clone(),
         keys: keys.clone(),
         batcher: batcher.clone(),
         refusal_cache: RefusalCache::default(),
         forgery_guard: ForgeryGuard::default(),
     });
+    let orders = OrderStore(requests.clone());
     let payments = Arc::new(Payments {
-        store: store.clone(),
+        store: PaymentStore { requests: requests.clone(), payments },
+        orders: orders.clone(),
         callers: callers.clone(),
         gateway: Box::new(gateway),
         circuit: circuit.clone(),
@@ -188,10 +201,11 @@ async fn serve_requests(
     });
     let features = Features {
         sale_list,
-        orders: Arc::new(Orders { store: store.clone(), callers: callers.clone(), shutdown: shutdown.clone() }),
-        accounts: Arc::new(accounts(settings, store.clone(), callers.clone(), channels, &shutdown)?),
+        orders: Arc::new(Orders { store: orders, callers: callers.clone(), shutdown: shutdown.clone() }),
+        accounts: Arc::new(accounts(settings, &requests, callers.clone(), channels, &shutdown)?),
         merchant_api: Arc::new(MerchantApi {
-            store: store.clone(),
+            store: MerchantStore(requests.clone()),
+            accounts: AccountStore(requests.clone()),
             callers: callers.clone(),
             redemptions: redemptions.clone(),
             payments: payments.clone(),
@@ -210,8 +224,8 @@ async fn serve_requests(
     };
 
     let health = RequestCounter::default();
-    sweeper::start_for_sales(&store, &payments, &shutdown);
-    heartbeat::start(health.clone(), circuit, heartbeat.clone(), &shutdown);
+    sweeper::start_for_sales(&ExpiryStore(requests.clone()), &payments, &shutdown);
+    heartbeat::start(health.clone(), circuit, HeartbeatStore(heartbeat.clone()), &shutdown);
 
     let limit =
         RateLimit::new(settings.purchase_rate_per_s, settings.purchase_burst, settings.proxy.proxies(), &shutdown)?;
@@ -225,7 +239,7 @@ async fn serve_requests(
         limit: limit.clone(),
         health: health.clone(),
         idempotency,
-        sign_in_idempotency: Idempotency::new(store.pool.clone(), known_or_from, &shutdown),
+        sign_in_idempotency: Idempotency::new(requests, known_or_from, &shutdown),
         origins: settings.proxy.origins(&settings.allowed_origins, settings.secure_cookies)?,
     };
     let routes = router::routes(features, layers);
@@ -234,14 +248,15 @@ async fn serve_requests(
 
 fn accounts(
     settings: &Settings,
-    store: Store,
+    requests: &PgPool,
     callers: Callers,
     channels: Channels,
     shutdown: &Shutdown,
 ) -> Result<Accounts, StartError> {
     let rate_limit = |rate_per_s, burst| RateLimit::new(rate_per_s, burst, settings.proxy.proxies(), shutdown);
     Ok(Accounts {
-        store,
+        store: AccountStore(requests.clone()),
+        notifications: NotificationStore(requests.clone()),
         callers,
         issuer: issuer(settings)?,
         channels,
@@ -254,14 +269,14 @@ fn accounts(
 }
 
 /// Excludes the gateway: while it is down, shoppers keep their holds and payments wait.
-fn readiness(keys: Keys, postgres: Store) -> Readiness {
+fn readiness(keys: Keys, postgres: PgPool) -> Readiness {
     Arc::new(move || {
         let (keys, postgres) = (keys.clone(), postgres.clone());
         Box::pin(async move {
             if !keys.are_loaded() {
                 return Err("The keys of admission tokens have not been loaded yet.".to_owned());
             }
-            postgres.pool.probe().await.map_err(|error| error.to_string())
+            postgres.probe().await.map_err(|error| error.to_string())
         })
     })
 }

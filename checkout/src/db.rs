@@ -9,9 +9,8 @@
 
 use std::time::Duration;
 
-pub use fairline_postgres::StoreError;
-use fairline_postgres::{PgPool, PoolOptions};
-use fairline_sale::SaleId;
+use fairline_postgres::PoolOptions;
+pub(crate) use fairline_postgres::{PgPool, StoreError};
 use fairline_server::StartError;
 
 use crate::Settings;
@@ -23,47 +22,31 @@ const BACKGROUND_CONNECTIONS: u32 = 2;
 /// Connections for the heartbeat and for readiness checks.
 const HEARTBEAT_CONNECTIONS: u32 = 2;
 
-/// Checkout's database, with separate pools for work that must not wait for each other.
+/// The pools, for work that must not wait for each other. Each store holds those that it needs.
 #[derive(Clone)]
-pub(crate) struct Store {
-    pub(crate) pool: PgPool,
+pub(crate) struct Pools {
+    /// Requests of shoppers, and the work behind them.
+    pub(crate) requests: PgPool,
     pub(crate) payments: PgPool,
     pub(crate) background: PgPool,
-}
-
-/// The same database, with separate pools for redemptions and the heartbeat.
-#[derive(Clone)]
-pub(crate) struct Stores {
-    /// Requests of shoppers, payments and background work.
-    pub(crate) requests: Store,
-    pub(crate) redemptions: Store,
+    pub(crate) redemptions: PgPool,
     /// The heartbeat and the readiness check.
-    pub(crate) heartbeat: Store,
+    pub(crate) heartbeat: PgPool,
 }
 
-impl Stores {
+impl Pools {
     /// Connects with the first query.
     pub(crate) fn connect(settings: &Settings) -> Result<Self, StartError> {
         let (url, postgres) = (settings.postgres_url.expose(), &settings.postgres);
         let pool = |name, connections| postgres.pool(url, name, connections);
         let (connections, statement) = (BACKGROUND_CONNECTIONS, BACKGROUND);
         let background = PoolOptions { name: "checkout-background", connections, statement };
-        let alone = |pool: PgPool| Store { payments: pool.clone(), background: pool.clone(), pool };
         Ok(Self {
-            requests: Store {
-                pool: pool("checkout", settings.request_connections)?,
-                payments: pool("checkout-payments", settings.payment_connections)?,
-                background: PgPool::new(url, postgres, background)?,
-            },
-            redemptions: alone(pool("checkout-redemptions", settings.redemption_connections)?),
-            heartbeat: alone(pool("checkout-heartbeat", HEARTBEAT_CONNECTIONS)?),
+            requests: pool("checkout", settings.request_connections)?,
+            payments: pool("checkout-payments", settings.payment_connections)?,
+            background: PgPool::new(url, postgres, background)?,
+            redemptions: pool("checkout-redemptions", settings.redemption_connections)?,
+            heartbeat: pool("checkout-heartbeat", HEARTBEAT_CONNECTIONS)?,
         })
-    }
-}
-
-impl Store {
-    pub(crate) async fn sale_exists(&self, sale: SaleId) -> Result<bool, StoreError> {
-        let exists = sqlx::query_scalar("SELECT EXISTS (SELECT FROM sales WHERE id = $1)").bind(sale.0);
-        Ok(exists.fetch_one(&self.pool).await?)
     }
 }

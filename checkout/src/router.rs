@@ -29,7 +29,7 @@ use crate::{
         middleware::{PurchaseLayers, pass},
         service::Redemptions,
     },
-    sales::{self, SaleList},
+    sales::{self, service::SaleList},
 };
 
 /// The state of each feature.
@@ -73,7 +73,7 @@ pub(crate) fn routes(features: Features, layers: Layers) -> Router {
         .merge(idempotency.before(merchant_api::routes::routes()).with_state(merchant_api))
         .merge(orders::routes::routes().with_state(orders))
         .merge(payments::routes::reading().with_state(payments.clone()))
-        .merge(sales::routes().with_state(sale_list))
+        .merge(sales::routes::routes().with_state(sale_list))
         .merge(forward_auth::routes::routes().with_state(forward_auth))
         .merge(gateway_events::routes::routes().with_state(payments))
         .split_for_parts();

@@ -24,11 +24,10 @@ use crate::{
     REDEMPTION_CONNECTIONS,
     accounts::{account::AccountKey, oidc, routes as users},
     auth::caller::{ShopperIdentity, idempotency_scope},
-    db::Store,
     forward_auth::request::AuthRequest,
     merchant_api::request as merchant_api,
     payments::routes::Pay,
-    redemption::{batcher::RedemptionBatcher, outcome::Redemption, routes::Purchase},
+    redemption::{batcher::RedemptionBatcher, outcome::Redemption, routes::Purchase, store::RedemptionStore},
 };
 
 /// A name, and a function that accepts arbitrary bytes.
@@ -194,8 +193,7 @@ impl DirectRedemption {
         let (connections, statement) = (REDEMPTION_CONNECTIONS, STATEMENT);
         let options = PoolOptions { name: "checkout-redemptions", connections, statement };
         let pool = PgPool::new(postgres_url, &PostgresSettings::default(), options)?;
-        let store = Store { payments: pool.clone(), background: pool.clone(), pool };
-        Ok(Self(RedemptionBatcher::open(store, shutdown)))
+        Ok(Self(RedemptionBatcher::open(RedemptionStore(pool), shutdown)))
     }
 
     /// Redeems one unit of an admission. Returns the id of the order, or the reason for a

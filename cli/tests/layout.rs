@@ -8,6 +8,8 @@ use std::{
 
 /// What ships: the services and the crates that they use.
 const SHIPPED: [&str; 4] = ["waiting-room/src", "admission-controller/src", "checkout/src", "crates"];
+const SERVICES: [&str; 3] = ["waiting-room/src", "admission-controller/src", "checkout/src"];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace")
 }
@@ -62,6 +64,14 @@ fn sql_is_in_stores_and_in_the_crate_of_connections() {
         !offenders(&sql, |path| is_store(path) && !path.starts_with("checkout/src/orders/")).is_empty(),
         "the control"
     );
+}
+
+/// A store is all that a feature has of the database. The composition gives each its connections.
+#[test]
+fn connections_are_in_stores_and_in_the_composition() {
+    let files = ["/store.rs", "/db.rs", "/app.rs", "/testing.rs", "/admin_api/state.rs", "/controller/restore.rs"];
+    let is_allowed = |path: &str| path.starts_with("crates/") || files.iter().any(|file| path.ends_with(file));
+    assert_eq!(offenders(&["PgPool", "Database", "Pools"], is_allowed), [""; 0]);
 }
 
 #[test]
@@ -269,14 +279,15 @@ fn a_circle_of_modules_is_found() {
 }
 
 /// Within a feature, routes call the service, and the service calls the store, never back.
+/// Requests, responses and errors of HTTP are above the store, too.
 #[test]
 fn stores_do_not_call_services_and_services_do_not_call_routes() {
     let mut upwards = Vec::new();
     let mut stores = 0;
-    for service in ["waiting-room/src", "admission-controller/src", "checkout/src"] {
+    for service in SERVICES {
         for (path, text) in sources(service) {
             let above: &[&str] = match path.rsplit('/').next() {
-                Some("store.rs" | "db.rs") => &["routes", "service"],
+                Some("store.rs" | "db.rs") => &["routes", "service", "error", "view", "responses", "request"],
                 Some("service.rs") => &["routes"],
                 _ => continue,
             };
@@ -290,6 +301,25 @@ fn stores_do_not_call_services_and_services_do_not_call_routes() {
     }
     assert_eq!(upwards, [""; 0]);
     assert!(stores > 20, "the control: {stores} files were checked");
+}
+
+/// A module that calls itself pure uses no module that reads, writes or serves.
+#[test]
+fn pure_modules_use_no_store() {
+    let impure = ["/store.rs", "/db.rs", "/service.rs", "/routes.rs", "/app.rs"];
+    let is_pure = |text: &str| text.lines().any(|line| line.starts_with("//!") && line.contains("Pure"));
+    let (mut pure, mut found) = (0, Vec::new());
+    for root in SERVICES {
+        let called: Vec<String> =
+            sources(root).into_iter().filter(|(_, text)| is_pure(text)).map(|(path, _)| path).collect();
+        pure += called.len();
+        for (path, used) in modules(root).into_iter().filter(|(path, _)| called.contains(path)) {
+            let is_impure = |used: &String| impure.iter().any(|name| used.ends_with(name));
+            found.extend(used.into_iter().filter(is_impure).map(|used| format!("{path} uses {used}")));
+        }
+    }
+    assert_eq!(found, [""; 0]);
+    assert!(pure > 15, "the control: {pure} modules are pure");
 }
 
 /// Whether a line names a module as part of a path.

@@ -193,14 +193,13 @@ fn state(settings: &Settings, parts: Parts, shutdown: &Shutdown) -> Result<AppSt
         line_api: LineApi { entry: entry.clone(), polls: polls.clone(), connections },
         pages: Pages {
             rooms: rooms.clone(),
-            store: store.clone(),
+            store,
             tickets: tickets.clone(),
             entry,
             polls,
             own_checkout: own_checkout(settings)?.into(),
         },
         rooms,
-        store,
         tickets,
     })
 }

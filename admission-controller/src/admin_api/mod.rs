@@ -34,10 +34,7 @@ use fairline_server::{Shutdown, list_problem, operations};
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use self::state::AdminState;
-use crate::{
-    auth::{self, middleware, operator::Operator, service::Auth},
-    db::Store,
-};
+use crate::auth::{self, middleware, operator::Operator, service::Auth};
 
 /// The routes, for callers who are signed in. A `POST` with an `Idempotency-Key` is executed once.
 pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
@@ -47,7 +44,7 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
         let operator = parts.extensions.get::<Operator>();
         operator.map(|operator| operator.name.as_bytes().to_vec()).into_iter().collect()
     };
-    let idempotency = Idempotency::new(Store::from_ref(&state).pool, idempotency_scope, shutdown)
+    let idempotency = Idempotency::new(state.database.pool.clone(), idempotency_scope, shutdown)
         .with_body_bytes_max(products::fields::PRODUCT_BYTES_MAX);
     let owners = OpenApiRouter::new()
         .merge(keys::routes::owner_routes())

@@ -3,29 +3,35 @@
 use axum::extract::FromRef;
 
 use super::{
-    keys::service::SigningKeys, lanes::service::Lanes, live::service::Live, media::service::Media,
-    orders::service::Orders, product_csv::service::ProductTable, products::service::Products,
-    rehearsals::service::Rehearsals, reports::service::Reports, sales::service::Sales,
-    ticket_actions::service::TicketActions,
+    audit::store::AuditStore, keys::service::SigningKeys, lanes::service::Lanes, live::service::Live,
+    media::service::Media, operators::store::OperatorStore, orders::service::Orders,
+    product_csv::service::ProductTable, products::service::Products, rehearsals::service::Rehearsals,
+    reports::service::Reports, sales::service::Sales, ticket_actions::service::TicketActions,
+    tokens::store::TokenStore, webhooks::store::WebhookStore,
 };
-use crate::{auth::service::Auth, db::Store};
+use crate::{auth::service::Auth, db::Database};
 
 /// All parts of the admin API.
 #[derive(Clone)]
 pub(crate) struct AdminState {
+    pub(crate) audit: AuditStore,
     pub(crate) auth: Auth,
+    /// For the idempotency keys of all features. No handler can take it.
+    pub(crate) database: Database,
     pub(crate) keys: SigningKeys,
     pub(crate) lanes: Lanes,
     pub(crate) live: Live,
     pub(crate) media: Media,
+    pub(crate) operators: OperatorStore,
     pub(crate) orders: Orders,
     pub(crate) product_table: ProductTable,
     pub(crate) products: Products,
     pub(crate) rehearsals: Rehearsals,
     pub(crate) reports: Reports,
     pub(crate) sales: Sales,
-    pub(crate) store: Store,
     pub(crate) ticket_actions: TicketActions,
+    pub(crate) tokens: TokenStore,
+    pub(crate) webhooks: WebhookStore,
 }
 
 macro_rules! parts {
@@ -39,17 +45,20 @@ macro_rules! parts {
 }
 
 parts! {
+    audit: AuditStore,
     auth: Auth,
     keys: SigningKeys,
     lanes: Lanes,
     live: Live,
     media: Media,
+    operators: OperatorStore,
     orders: Orders,
     product_table: ProductTable,
     products: Products,
     rehearsals: Rehearsals,
     reports: Reports,
     sales: Sales,
-    store: Store,
     ticket_actions: TicketActions,
+    tokens: TokenStore,
+    webhooks: WebhookStore,
 }

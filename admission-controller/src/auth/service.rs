@@ -13,9 +13,8 @@ use super::{
     operator::{Credential, Operator},
     password_queue::{hash, turn, verify},
     role::Role,
-    store::{Attempt, OperatorChange},
+    store::{Attempt, AuthStore, OperatorChange},
 };
-use crate::db::Store;
 
 const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 /// How long a session lasts, in seconds: a working day.
@@ -29,7 +28,7 @@ static UNKNOWN_OPERATOR: LazyLock<String> = LazyLock::new(|| hash_password("no o
 /// What authentication needs.
 #[derive(Clone)]
 pub(crate) struct Auth {
-    pub(crate) store: Store,
+    pub(crate) store: AuthStore,
     pub(crate) admin_token: Arc<Secret>,
     pub(crate) secure_cookies: bool,
 }

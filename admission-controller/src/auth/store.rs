@@ -8,7 +8,7 @@ use super::{
     credentials::{FREE_FAILURES, WAIT_S},
     role::Role,
 };
-use crate::db::{Audited, By, Store, StoreError, audit};
+use crate::db::{Audited, By, Database, StoreError, audit};
 
 /// An operator, as owners see one.
 #[derive(Debug, FromRow)]
@@ -56,7 +56,11 @@ pub struct OperatorChange<'a> {
     pub totp_secret: Option<&'a [u8]>,
 }
 
-impl Store {
+/// Operators, sessions and API tokens, as requests are authenticated.
+#[derive(Clone)]
+pub(crate) struct AuthStore(pub(crate) Database);
+
+impl AuthStore {
     /// Changes an operator; `None` if no operator has this name. A new password or secret ends the
     /// sessions, and deletes the enrolment code.
     pub async fn change_operator(
@@ -66,7 +70,7 @@ impl Store {
         name: &str,
         change: &OperatorChange<'_>,
     ) -> Result<Option<OperatorRow>, StoreError> {
-        let mut transaction = self.begin(by, what).await?;
+        let mut transaction = self.0.begin(by, what).await?;
         let changed = sqlx::query_as(
             "UPDATE operators SET role = coalesce($2, role), password = coalesce($3, password), \
              totp_secret = coalesce($4, totp_secret), totp_step = CASE WHEN $4 IS NULL THEN totp_step ELSE 0 END \
@@ -97,7 +101,7 @@ impl Store {
             "SELECT name, role, password, totp_secret, totp_step, extract(epoch FROM now())::bigint AS now_s \
              FROM operators WHERE name = $1",
         );
-        Ok(known.bind(name).fetch_optional(&self.pool).await?)
+        Ok(known.bind(name).fetch_optional(&self.0.pool).await?)
     }
 
     /// Counts an attempt before it is checked, so that parallel attempts don't get more checks than
@@ -111,7 +115,7 @@ impl Store {
         .bind(&attempt[..])
         .bind(FREE_FAILURES)
         .bind(WAIT_S)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.0.pool)
         .await?;
         if let Some(failures) = counted {
             return Ok(Attempt::Counted(failures));
@@ -121,7 +125,7 @@ impl Store {
         )
         .bind(&attempt[..])
         .bind(WAIT_S)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.0.pool)
         .await?;
         Ok(Attempt::Wait(wait_s.unwrap_or(WAIT_S)))
     }
@@ -132,12 +136,12 @@ impl Store {
         let by = By { who: name.to_owned(), why: None };
         let after = Some(json!({ "failures": failures }));
         let entry = Audited { action: what, subject: name, sale: None, after };
-        audit(&mut *self.pool.acquire().await?, &by, entry).await
+        audit(&mut *self.0.pool.acquire().await?, &by, entry).await
     }
 
     /// Forgets the failed attempts, after one has succeeded.
     pub async fn forget_attempts(&self, attempt: [u8; 32]) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sign_in_failures WHERE attempt = $1").bind(&attempt[..]).execute(&self.pool).await?;
+        sqlx::query("DELETE FROM sign_in_failures WHERE attempt = $1").bind(&attempt[..]).execute(&self.0.pool).await?;
         Ok(())
     }
 
@@ -150,7 +154,7 @@ impl Store {
         digest: [u8; 32],
         lasts_s: f64,
     ) -> Result<Option<OffsetDateTime>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.pool.begin().await?;
         let expires_at = sqlx::query_scalar(
             "WITH used AS (UPDATE operators SET totp_step = $2, last_seen_at = now() \
              WHERE name = $1 AND totp_step < $2 RETURNING name) \
@@ -178,12 +182,12 @@ impl Store {
              WHERE digest = $1 AND expires_at > now()",
         )
         .bind(&digest[..])
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.0.pool)
         .await?)
     }
 
     pub async fn sign_out(&self, digest: [u8; 32]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.pool.begin().await?;
         let name: Option<String> =
             sqlx::query_scalar("DELETE FROM operator_sessions WHERE digest = $1 RETURNING operator")
                 .bind(&digest[..])
@@ -200,9 +204,9 @@ impl Store {
     /// Deletes ended sessions and old failures.
     pub async fn delete_ended_sessions(&self) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM sign_in_failures WHERE failed_at < now() - interval '1 hour'")
-            .execute(&self.pool)
+            .execute(&self.0.pool)
             .await?;
-        sqlx::query("DELETE FROM operator_sessions WHERE expires_at <= now()").execute(&self.pool).await?;
+        sqlx::query("DELETE FROM operator_sessions WHERE expires_at <= now()").execute(&self.0.pool).await?;
         Ok(())
     }
 
@@ -210,7 +214,7 @@ impl Store {
     pub async fn token(&self, digest: [u8; 32]) -> Result<Option<(String, String)>, StoreError> {
         Ok(sqlx::query_as("SELECT name, role FROM api_tokens WHERE digest = $1 AND expires_at > now()")
             .bind(&digest[..])
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.0.pool)
             .await?)
     }
 }

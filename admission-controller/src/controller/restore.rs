@@ -6,7 +6,7 @@ use fairline_record::draw::POOL_MAX;
 use fairline_sale::SaleId;
 use fairline_server::StartError;
 
-use crate::db::Store;
+use crate::{controller::postgres::RestoreStore, db::Database};
 
 /// Ordinals of a line that may have been given since the backup and that Redis does not know: a
 /// replica or an old primary may answer, while another process had later epochs of the line.
@@ -32,7 +32,7 @@ pub struct Raised {
 /// Returns an error if Postgres or Redis can't be reached, or a line would exceed the highest
 /// possible ordinal.
 pub async fn restore(postgres_url: &str, redis_url: &str, margin: Option<u32>) -> Result<Vec<Raised>, StartError> {
-    let store = Store::for_command(postgres_url)?;
+    let store = RestoreStore(Database::for_command(postgres_url)?);
     let failed = |error: String| StartError::new(format!("The lines could not be raised: {error}."));
     let redis = LineStore::connect(redis_url).await.map_err(|error| failed(error.to_string()))?;
     let mut raised = Vec::new();

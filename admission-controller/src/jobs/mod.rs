@@ -3,11 +3,11 @@
 //!
 //! No job decides about a sale. A failed one is logged, and the next round repeats it.
 
-mod media;
+pub(crate) mod media;
 pub(crate) mod rehearsals;
-mod retention;
-mod samples {
-    mod store;
+pub(crate) mod retention;
+pub(crate) mod samples {
+    pub(crate) mod store;
 }
 
 use std::time::Duration;
@@ -16,7 +16,10 @@ use fairline_media::MediaStore;
 use fairline_server::Shutdown;
 use tracing::warn;
 
-use crate::db::Store;
+use self::{
+    media::store::UnusedMediaStore, rehearsals::store::RehearsalStore, retention::Retention,
+    samples::store::SampleStore,
+};
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Samples between two deletions of old rows: five minutes.
@@ -25,31 +28,33 @@ const DELETE_AFTER: u32 = 300;
 /// What the work needs.
 #[derive(Clone)]
 pub(crate) struct Work {
-    pub(crate) store: Store,
-    pub(crate) sales_kept_days: Option<u32>,
+    pub(crate) samples: SampleStore,
+    pub(crate) rehearsals: RehearsalStore,
+    pub(crate) retention: Retention,
+    pub(crate) unused_media: UnusedMediaStore,
     /// The storage of images, if one is configured.
     pub(crate) files: Option<MediaStore>,
 }
 
 /// Takes samples, ends rehearsals whose controller has died, and deletes old rows and unused
 /// images, until shutdown.
-pub(crate) async fn run(Work { store, sales_kept_days, files }: Work, shutdown: Shutdown) {
+pub(crate) async fn run(work: Work, shutdown: Shutdown) {
     let (mut rounds, mut nth) = (shutdown.rounds(SAMPLE_EVERY), 0);
     while rounds.next().await {
-        if let Err(error) = store.sample().await {
+        if let Err(error) = work.samples.sample().await {
             warn!(%error, "take samples failed");
         }
-        if let Err(error) = store.end_silent_rehearsal().await {
+        if let Err(error) = work.rehearsals.end_silent_rehearsal().await {
             warn!(%error, "end silent rehearsal failed");
         }
         if nth == 0
-            && let Err(error) = retention::delete_old_rows(&store, sales_kept_days).await
+            && let Err(error) = work.retention.delete_old_rows().await
         {
             warn!(%error, "delete old rows failed");
         }
         if nth == 0
-            && let Some(files) = &files
-            && let Err(error) = media::delete_unused(&store, files).await
+            && let Some(files) = &work.files
+            && let Err(error) = media::delete_unused(&work.unused_media, files).await
         {
             warn!(%error, "delete unused images failed");
         }

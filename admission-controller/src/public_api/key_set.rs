@@ -10,12 +10,12 @@ use axum::{
 use fairline_server::Problem;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{controller::keys::Keys, db::Store, error::CommonError};
+use crate::{admin_api::keys::store::KeyStore, controller::keys::Keys, error::CommonError};
 
 /// What the route needs. The store has connections of its own, since checkouts depend on it.
 #[derive(Clone)]
 pub(crate) struct PublicKeys {
-    pub(crate) store: Store,
+    pub(crate) store: KeyStore,
     pub(crate) keys: Arc<Keys>,
 }
 

@@ -8,5 +8,5 @@ pub(crate) mod key_set;
 pub(crate) mod media;
 pub(crate) mod record {
     pub(crate) mod routes;
-    mod store;
+    pub(crate) mod store;
 }

@@ -318,7 +318,7 @@ async fn remind(
     let line: SaleId = line.parse().map_err(|_| CommonError::UnknownSale)?;
     let ticket = accounts.callers.ticket(&headers, line).ok_or(CommonError::UnknownSale)?;
     let is_stored =
-        accounts.store.remind(line, account, ticket.epoch, ticket.ordinal).await.map_err(AccountError::from)?;
+        accounts.notifications.remind(line, account, ticket.epoch, ticket.ordinal).await.map_err(AccountError::from)?;
     if is_stored { Ok(StatusCode::NO_CONTENT) } else { Err(AccountError::NoReminder.into()) }
 }
 
@@ -351,7 +351,8 @@ async fn subscribe(
     if Subscription::new(&endpoint, &p256dh, &auth).is_none() {
         return Err(AccountError::BadSignIn { field: "keys", wrong: "has no valid keys of a push subscription" }.into());
     }
-    let is_known = accounts.store.subscribe(account, &endpoint, &p256dh, &auth).await.map_err(AccountError::from)?;
+    let is_known =
+        accounts.notifications.subscribe(account, &endpoint, &p256dh, &auth).await.map_err(AccountError::from)?;
     if is_known { Ok(StatusCode::NO_CONTENT) } else { Err(AuthError::NotSignedIn.into()) }
 }
 
@@ -364,7 +365,7 @@ async fn unsubscribe(
     SignedIn(account): SignedIn,
     Json(Unsubscribe { endpoint }): Json<Unsubscribe>,
 ) -> Result<StatusCode, Problem> {
-    accounts.store.unsubscribe(account, &endpoint).await.map_err(AccountError::from)?;
+    accounts.notifications.unsubscribe(account, &endpoint).await.map_err(AccountError::from)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

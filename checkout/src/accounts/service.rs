@@ -15,16 +15,17 @@ use crate::{
         account::{AccountId, AccountKey, Proof, RefreshToken},
         error::AccountError,
         oidc::Issuer,
-        store::{CODE_GOOD_S, Refreshed},
+        store::{AccountStore, CODE_GOOD_S, Refreshed},
     },
     auth::{caller::Callers, error::AuthError},
-    db::Store,
     error::CommonError,
+    notifications::store::NotificationStore,
 };
 
 /// The state of accounts.
 pub(crate) struct Accounts {
-    pub(crate) store: Store,
+    pub(crate) store: AccountStore,
+    pub(crate) notifications: NotificationStore,
     pub(crate) callers: Callers,
     pub(crate) issuer: Option<Issuer>,
     pub(crate) channels: Channels,

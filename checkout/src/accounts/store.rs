@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     accounts::account::{AccountId, REFRESH_S},
-    db::{Store, StoreError},
+    db::{PgPool, StoreError},
     notifications::{
         notification::Content,
         store::{NewNotification, write},
@@ -42,12 +42,16 @@ pub(crate) enum Refreshed {
     Unknown,
 }
 
-impl Store {
+/// Accounts, sign-ins and sessions.
+#[derive(Clone)]
+pub(crate) struct AccountStore(pub(crate) PgPool);
+
+impl AccountStore {
     /// Begins a sign-in and queues its code. Returns none if the address has received too many
     /// codes.
     pub(crate) async fn ask_for_code(&self, address: &Address) -> Result<Option<Uuid>, StoreError> {
         let id = Uuid::new_v4();
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.begin().await?;
         // Serialise the sign-ins of one address, so that the count is exact.
         let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(address.as_str());
         lock.execute(&mut *transaction).await?;
@@ -83,7 +87,7 @@ impl Store {
         .bind(sign_in)
         .bind(ATTEMPTS_MAX)
         .bind(f64::from(CODE_GOOD_S))
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.0)
         .await?;
         Ok(address.map(Address::stored))
     }
@@ -97,7 +101,7 @@ impl Store {
         address: Option<&Address>,
         digest: [u8; 32],
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.begin().await?;
         if let Some(sign_in) = sign_in {
             let done =
                 sqlx::query("UPDATE sign_ins SET done_at = now() WHERE id = $1 AND done_at IS NULL").bind(sign_in);
@@ -123,7 +127,7 @@ impl Store {
 
     /// Exchanges a refresh token for the next one. A token that is used twice ends its session.
     pub(crate) async fn refresh(&self, digest: [u8; 32], next: [u8; 32]) -> Result<Refreshed, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.begin().await?;
         let used: Option<(Uuid, Uuid)> = sqlx::query_as(
             "UPDATE refresh_tokens SET used_at = now() FROM sessions WHERE digest = $1 AND used_at IS NULL AND expires_at > now() \
              AND sessions.id = session_id RETURNING session_id, account_id",
@@ -157,21 +161,21 @@ impl Store {
     pub(crate) async fn sign_out(&self, digest: [u8; 32]) -> Result<(), StoreError> {
         let ended =
             sqlx::query("DELETE FROM sessions WHERE id = (SELECT session_id FROM refresh_tokens WHERE digest = $1)");
-        ended.bind(&digest[..]).execute(&self.pool).await?;
+        ended.bind(&digest[..]).execute(&self.0).await?;
         Ok(())
     }
 
     /// An account, unless it was erased.
     pub(crate) async fn profile(&self, account: AccountId) -> Result<Option<AccountRow>, StoreError> {
         let profile = sqlx::query_as("SELECT address, created_at FROM accounts WHERE id = $1").bind(account.0);
-        Ok(profile.fetch_optional(&self.pool).await?)
+        Ok(profile.fetch_optional(&self.0).await?)
     }
 
     /// Erases an account: its address, its sessions, and the link to its orders. Purchases of sales
     /// with a limit stay counted under its id, which nothing refers to any more. Returns the number
     /// of orders, or none if an order is still open; then nothing changes.
     pub(crate) async fn forget_account(&self, account: AccountId) -> Result<Option<u64>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.begin().await?;
         let under_way: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM holds WHERE account_id = $1 AND (state IN ('promised', 'held') OR EXISTS (SELECT FROM payments \
              WHERE hold_id = holds.id AND state IN ('started', 'authorised', 'refund_due'))))",
@@ -201,7 +205,7 @@ impl Store {
     /// Anonymises an order for the merchant; or, given the id of an account, erases the account and
     /// anonymises its orders.
     pub(crate) async fn erase(&self, id: Uuid) -> Result<Erased, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.begin().await?;
         let ended: Option<bool> = sqlx::query_scalar(
             "SELECT state NOT IN ('promised', 'held') AND NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id \
              AND state IN ('started', 'authorised', 'refund_due')) FROM holds WHERE id = $1",

@@ -9,7 +9,7 @@ use fairline_telemetry::{Kind, Operation, Report};
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::db::{Store, StoreError};
+use crate::{db::StoreError, events::store::EventStore};
 
 const EVERY: Duration = Duration::from_millis(300);
 /// A round that takes longer counts as stalled.
@@ -36,8 +36,13 @@ enum NotConsumed {
 
 /// Delivers the events to a consumer until the process ends. Events that it failed to handle are
 /// delivered again, so it may see an event twice.
-pub(crate) fn start<H, W>(store: &Store, stream: &EventStream, group: &'static str, shutdown: &Shutdown, consume: H)
-where
+pub(crate) fn start<H, W>(
+    store: &EventStore,
+    stream: &EventStream,
+    group: &'static str,
+    shutdown: &Shutdown,
+    consume: H,
+) where
     H: Fn(Vec<Event>) -> W + Send + Sync + 'static,
     W: Future<Output = Result<(), StoreError>> + Send + 'static,
 {

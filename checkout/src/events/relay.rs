@@ -13,9 +13,9 @@ use fairline_server::Shutdown;
 use tracing::{info, warn};
 
 use crate::{
-    db::{Store, StoreError},
-    events::store::Backlog,
-    sales::SaleList,
+    db::StoreError,
+    events::store::{Backlog, EventStore},
+    sales::service::SaleList,
 };
 
 const EVERY: Duration = Duration::from_millis(200);
@@ -40,7 +40,7 @@ enum NotRelayed {
 /// The relay.
 #[derive(Clone)]
 pub(crate) struct Relay {
-    pub(crate) store: Store,
+    pub(crate) store: EventStore,
     pub(crate) stream: EventStream,
     /// Shows what the events have changed.
     pub(crate) sale_list: SaleList,

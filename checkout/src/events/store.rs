@@ -12,7 +12,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::{Store, StoreError};
+use crate::db::{PgPool, StoreError};
 
 /// A sale with an event in this period is read in every round.
 const LATELY_S: f64 = 3600.0;
@@ -73,7 +73,11 @@ pub(crate) async fn publish(
     Ok(())
 }
 
-impl Store {
+/// The outbox, and how far it has been relayed.
+#[derive(Clone)]
+pub(crate) struct EventStore(pub(crate) PgPool);
+
+impl EventStore {
     /// Recently active sales with events that have not been relayed. With `looks_back`, all sales
     /// with such events in the outbox, and every sale that was active within a day.
     pub(crate) async fn backlogs(&self, looks_back: bool) -> Result<Vec<Backlog>, StoreError> {
@@ -88,7 +92,7 @@ impl Store {
         .bind(looks_back)
         .bind(since_s(!looks_back))
         .bind(OLDEST_MAX)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         let backlog =
             |(sale, last, relayed)| Backlog { sale: SaleId(sale), last: count(last), relayed: count(relayed) };
@@ -103,7 +107,7 @@ impl Store {
              WHERE active_at > now() - make_interval(secs => $1)",
         )
         .bind(since_s(lately))
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         Ok(rows.into_iter().map(|(sale, number)| (SaleId(sale), count(number))).collect())
     }
@@ -122,7 +126,7 @@ impl Store {
         .bind(sale.0)
         .bind(number(after))
         .bind(rows)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         let mut events = Vec::new();
         for row in rows {
@@ -148,7 +152,7 @@ impl Store {
         )
         .bind(sale.0)
         .bind(number(to))
-        .execute(&self.pool)
+        .execute(&self.0)
         .await?;
         Ok(())
     }

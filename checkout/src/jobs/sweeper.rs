@@ -21,8 +21,13 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
-    db::{Store, StoreError},
-    jobs::reconciliation::store::Counted,
+    db::StoreError,
+    jobs::{
+        reconciliation::store::{Counted, ReconciliationStore},
+        retention::store::RetentionStore,
+    },
+    notifications::store::NotificationStore,
+    orders::expiry::store::ExpiryStore,
     payments::service::Payments,
 };
 
@@ -47,7 +52,7 @@ const SKIPPED_FOR_MAX: Duration = Duration::from_secs(60);
 type SkippedSales = Arc<Mutex<HashMap<SaleId, (Instant, Duration)>>>;
 
 /// Starts the sweeps that every sale needs: expired holds and interrupted payments.
-pub(crate) fn start_for_sales(store: &Store, payments: &Arc<Payments>, shutdown: &Shutdown) {
+pub(crate) fn start_for_sales(store: &ExpiryStore, payments: &Arc<Payments>, shutdown: &Shutdown) {
     let (holds, failing) = (store.clone(), SkippedSales::default());
     sweep(shutdown, "holds", EVERY, move || {
         let (store, failing) = (holds.clone(), failing.clone());
@@ -60,9 +65,19 @@ pub(crate) fn start_for_sales(store: &Store, payments: &Arc<Payments>, shutdown:
     });
 }
 
+/// What the sweeps need that no sale waits for.
+pub(crate) struct Upkeep {
+    pub(crate) stocks: ReconciliationStore,
+    pub(crate) reminders: NotificationStore,
+    pub(crate) retention: RetentionStore,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) orders_kept_days: u32,
+}
+
 /// Starts the sweeps that no sale waits for: reminders, reconciliation and retention.
-pub(crate) fn start_others(store: &Store, idempotency: &Idempotency, orders_kept_days: u32, shutdown: &Shutdown) {
-    let (stocks, counted) = (store.clone(), Arc::new(sync::Mutex::new(Counted::default())));
+pub(crate) fn start_others(upkeep: Upkeep, shutdown: &Shutdown) {
+    let Upkeep { stocks, reminders, retention, idempotency, orders_kept_days } = upkeep;
+    let counted = Arc::new(sync::Mutex::new(Counted::default()));
     sweep(shutdown, "reconciliation", COUNTS_EVERY, move || {
         let (store, counted) = (stocks.clone(), counted.clone());
         async move {
@@ -74,7 +89,6 @@ pub(crate) fn start_others(store: &Store, idempotency: &Idempotency, orders_kept
             Ok(())
         }
     });
-    let reminders = store.clone();
     sweep(shutdown, "reminders", EVERY, move || {
         let store = reminders.clone();
         async move {
@@ -83,7 +97,7 @@ pub(crate) fn start_others(store: &Store, idempotency: &Idempotency, orders_kept
             Ok(())
         }
     });
-    let accounts = store.clone();
+    let accounts = retention.clone();
     sweep(shutdown, "accounts", RETENTION_EVERY, move || {
         let store = accounts.clone();
         async move {
@@ -95,9 +109,8 @@ pub(crate) fn start_others(store: &Store, idempotency: &Idempotency, orders_kept
             forgotten.map(drop)
         }
     });
-    let (messages, idempotency) = (store.clone(), idempotency.clone());
     sweep(shutdown, "messages", RETENTION_EVERY, move || {
-        let (store, idempotency) = (messages.clone(), idempotency.clone());
+        let (store, idempotency) = (retention.clone(), idempotency.clone());
         async move {
             let responses = idempotency.forget_old().await;
             store.forget_old_messages().await?;
@@ -126,7 +139,7 @@ where
 }
 
 /// A sale that fails or hangs does not delay the others.
-async fn expire_holds(store: &Store, failing: &SkippedSales) -> Result<(), StoreError> {
+async fn expire_holds(store: &ExpiryStore, failing: &SkippedSales) -> Result<(), StoreError> {
     let now = Instant::now();
     let mut sales = store.sales_with_expired_holds().await?;
     {
@@ -138,7 +151,7 @@ async fn expire_holds(store: &Store, failing: &SkippedSales) -> Result<(), Store
     Ok(())
 }
 
-async fn expire_holds_of(store: &Store, failing: &SkippedSales, sale: SaleId) {
+async fn expire_holds_of(store: &ExpiryStore, failing: &SkippedSales, sale: SaleId) {
     let expired = store.expire_holds(sale).await;
     let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
     match expired {

@@ -5,5 +5,6 @@ pub(crate) mod error;
 pub(crate) mod request;
 pub(crate) mod routes;
 pub(crate) mod service;
-mod store;
+mod stock;
+pub(crate) mod store;
 mod view;

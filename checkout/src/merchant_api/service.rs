@@ -8,14 +8,14 @@ use fairline_server::{Problem, Shutdown};
 use tokio::time::timeout;
 
 use crate::{
-    accounts::store::Erased,
+    accounts::store::{AccountStore, Erased},
     auth::caller::{Callers, MerchantKey},
-    db::{Store, StoreError},
+    db::StoreError,
     error::CommonError,
     merchant_api::{
         error::MerchantApiError,
         request::{Redeem, Reference, Refund, Reserve},
-        store::{Confirmed, NotReserved},
+        store::{Confirmed, MerchantStore, NotReserved},
         view::{Inventory, RefundStatus},
     },
     orders::order::{Order, OrderId},
@@ -31,7 +31,8 @@ const RESERVED_FOR_MAX_S: i32 = 7 * 24 * 3600;
 
 /// The state of the merchant API.
 pub(crate) struct MerchantApi {
-    pub(crate) store: Store,
+    pub(crate) store: MerchantStore,
+    pub(crate) accounts: AccountStore,
     pub(crate) callers: Callers,
     pub(crate) redemptions: Arc<Redemptions>,
     pub(crate) payments: Arc<Payments>,
@@ -46,12 +47,11 @@ impl FromRef<Arc<MerchantApi>> for Callers {
 
 impl MerchantApi {
     /// Runs a change of the database in a task that finishes even if the client disconnects.
-    async fn change<T, F>(&self, change: impl FnOnce(Store) -> F) -> Result<T, MerchantApiError>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, StoreError>> + Send + 'static,
-    {
-        Ok(self.shutdown.spawn(change(self.store.clone())).await??)
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, MerchantApiError> {
+        Ok(self.shutdown.spawn(change).await??)
     }
 
     pub(super) async fn redeem(&self, key: MerchantKey, wanted: Redeem) -> Result<Order, Problem> {
@@ -66,7 +66,8 @@ impl MerchantApi {
         order: OrderId,
         Reference(reference): Reference,
     ) -> Result<Order, MerchantApiError> {
-        match self.change(move |store| async move { store.confirm(order, &reference).await }).await? {
+        let store = self.store.clone();
+        match self.change(async move { store.confirm(order, &reference).await }).await? {
             Some(Confirmed::Sold(order)) => Ok(order),
             Some(Confirmed::NotNow(order)) => Err(MerchantApiError::NotConfirmed(Box::new(order))),
             None => Err(CommonError::UnknownOrder.into()),
@@ -78,8 +79,8 @@ impl MerchantApi {
         if amount_minor.is_some_and(|amount| amount < 1) {
             return Err(MerchantApiError::WrongAmount);
         }
-        let requested =
-            self.change(move |store| async move { store.request_refund(order, amount_minor, &reason).await });
+        let store = self.payments.store.clone();
+        let requested = self.change(async move { store.request_refund(order, amount_minor, &reason).await });
         match requested.await? {
             RefundOutcome::Accepted(request) => {
                 let payments = self.payments.clone();
@@ -94,13 +95,14 @@ impl MerchantApi {
             RefundOutcome::TooMuch { left_minor } => return Err(MerchantApiError::NotRefundable { left_minor }),
             RefundOutcome::UnderWay => return Err(MerchantApiError::RefundUnderWay),
         }
-        let newest = self.store.newest_request(order).await?.ok_or(CommonError::UnknownOrder)?;
+        let newest = self.payments.store.newest_request(order).await?.ok_or(CommonError::UnknownOrder)?;
         let (status, error, requested_at) = newest;
         Ok(RefundStatus { status, error, requested_at })
     }
 
     pub(super) async fn erase(&self, OrderId(id): OrderId) -> Result<u64, MerchantApiError> {
-        match self.change(move |store| async move { store.erase(id).await }).await? {
+        let accounts = self.accounts.clone();
+        match self.change(async move { accounts.erase(id).await }).await? {
             Erased::Orders(orders) => Ok(orders),
             Erased::UnderWay => Err(CommonError::OrderUnderWay.into()),
             Erased::Unknown => Err(CommonError::UnknownOrder.into()),
@@ -116,9 +118,8 @@ impl MerchantApi {
         if !(1..=RESERVED_FOR_MAX_S).contains(&held_for_s) {
             return Err(MerchantApiError::HeldForTooLong { most_s: RESERVED_FOR_MAX_S });
         }
-        let reserved = self.change(move |store| async move {
-            store.reserve(sale_id, quantity.get().into(), &reference, held_for_s).await
-        });
+        let (store, quantity) = (self.store.clone(), quantity.get().into());
+        let reserved = self.change(async move { store.reserve(sale_id, quantity, &reference, held_for_s).await });
         reserved.await?.map_err(|reason| match reason {
             NotReserved::UnknownSale => CommonError::UnknownSale.into(),
             NotReserved::SaleNotOpen => CommonError::SaleNotOpen.into(),

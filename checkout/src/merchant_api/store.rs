@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     auth::caller::Caller,
-    db::{Store, StoreError},
-    merchant_api::view::Stock,
+    db::{PgPool, StoreError},
+    merchant_api::stock::Stock,
     orders::{
         holds::store::{HoldRow, count_sold, hold_after, lock_hold, publish_reserved, renew_hold, shift_hold},
         order::{Order, OrderId},
@@ -73,10 +73,14 @@ pub(crate) enum NotReserved {
 /// Stocks that are listed at most, those of the newest sales first.
 const STOCKS_MAX: i64 = 1000;
 
-impl Store {
+/// What only the merchant does.
+#[derive(Clone)]
+pub(crate) struct MerchantStore(pub(crate) PgPool);
+
+impl MerchantStore {
     /// Sells a hold that the merchant was paid for elsewhere; an expired hold, if units are free.
     pub(crate) async fn confirm(&self, order: OrderId, reference: &str) -> Result<Option<Confirmed>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.begin().await?;
         let Some(found) = order_for(&mut transaction, order, &Caller::Merchant).await? else { return Ok(None) };
         let hold = lock_hold(&mut transaction, order).await?;
         let found = order_for(&mut transaction, order, &Caller::Merchant).await?.unwrap_or(found);
@@ -126,7 +130,7 @@ impl Store {
             is_yield: bool,
             is_open: bool,
         }
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.begin().await?;
         // The stock comes first here: there is no other row to lock yet.
         let free: Option<Free> = sqlx::query_as(
             "SELECT total, promised, held, sold, mode = 'yield' AS is_yield, status <> 'closed' AS is_open \
@@ -176,7 +180,7 @@ impl Store {
              WHERE rehearsal_of IS NULL AND (status <> 'closed' OR promised + held > 0) ORDER BY opens_at DESC, id LIMIT $1",
         )
         .bind(STOCKS_MAX)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         Ok(rows.into_iter().map(Stock::from).collect())
     }

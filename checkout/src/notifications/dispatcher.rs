@@ -18,8 +18,11 @@ use tracing::{info, warn};
 
 use crate::{
     auth::caller::Callers,
-    db::{Store, StoreError},
-    notifications::notification::{DueNotification, SendOutcome, Sender},
+    db::StoreError,
+    notifications::{
+        notification::{DueNotification, SendOutcome, Sender},
+        store::NotificationStore,
+    },
 };
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -36,7 +39,7 @@ const RETRY_AFTER_S: [f64; 7] = [5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 7200.0]
 /// The state of notifications.
 #[derive(Clone)]
 pub(crate) struct Notifications {
-    pub(crate) store: Store,
+    pub(crate) store: NotificationStore,
     pub(crate) channels: Channels,
     /// Their key derives the codes of sign-ins.
     pub(crate) callers: Callers,

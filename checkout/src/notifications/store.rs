@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     accounts::account::AccountId,
-    db::{Store, StoreError},
+    db::{PgPool, StoreError},
     notifications::notification::{Content, Details, DueNotification, SendOutcome},
 };
 
@@ -137,7 +137,11 @@ impl Recipient {
     }
 }
 
-impl Store {
+/// Notifications, reminders and subscriptions.
+#[derive(Clone)]
+pub(crate) struct NotificationStore(pub(crate) PgPool);
+
+impl NotificationStore {
     /// Stores the notifications for events of holds and reminders with an account.
     pub(crate) async fn store_notifications(&self, events: &[Event]) -> Result<(), StoreError> {
         let id = |event: &Event, field: &str| event.data[field].as_str().and_then(|id| Uuid::try_parse(id).ok());
@@ -166,7 +170,7 @@ impl Store {
         )
         .bind(notifying.iter().map(|event| id(event, "order_id")).collect::<Vec<_>>())
         .bind(notifying.iter().map(|event| id(event, "reminder_id")).collect::<Vec<_>>())
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         for concerned in concerned {
             let event = usize::try_from(concerned.nth - 1).ok().and_then(|nth| notifying.get(nth));
@@ -183,7 +187,7 @@ impl Store {
             }
             let content = content(details);
             // Relevance counts from the event, not from the time at which it was handled.
-            let connection = &mut *self.pool.acquire().await?;
+            let connection = &mut *self.0.acquire().await?;
             let new = NewNotification {
                 subject: &subject,
                 account: Some(account),
@@ -206,7 +210,7 @@ impl Store {
              AND due_at < now() - make_interval(secs => $1) OR state = 'waiting' AND relevant_until < now()",
         )
         .bind(INTERRUPTED_AFTER_S)
-        .execute(&self.pool)
+        .execute(&self.0)
         .await?;
         let rows: Vec<(String, String, Value, i32, Option<String>)> = sqlx::query_as(
             "UPDATE notifications SET state = 'sending', attempts = attempts + 1, due_at = now() WHERE subject IN ( \
@@ -214,7 +218,7 @@ impl Store {
              RETURNING subject, address, content, attempts, traceparent",
         )
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         let notification =
             |(subject, address, content, attempts, trace): (String, String, Value, i32, Option<String>)| {
@@ -247,7 +251,7 @@ impl Store {
         .bind(state)
         .bind(retry_after)
         .bind(error)
-        .execute(&self.pool)
+        .execute(&self.0)
         .await?;
         Ok(())
     }
@@ -255,7 +259,7 @@ impl Store {
     /// Publishes an event for each hold with an account that is about to expire, once. Returns
     /// their number.
     pub(crate) async fn warn_of_expiring_holds(&self) -> Result<usize, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.begin().await?;
         let warned: Vec<(Uuid, Uuid)> = sqlx::query_as(
             "UPDATE holds SET warned = true WHERE id IN (SELECT id FROM holds WHERE account_id IS NOT NULL AND NOT warned \
              AND state IN ('promised', 'held') AND expires_at > now() AND expires_at < now() + make_interval(secs => $1) \
@@ -274,7 +278,7 @@ impl Store {
 
     /// Publishes an event for each reminder whose turn is near, once. Returns their number.
     pub(crate) async fn publish_near_turns(&self) -> Result<usize, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.begin().await?;
         let near: Vec<(Uuid, Uuid)> = sqlx::query_as(REMIND_OF_NEAR_TURNS)
             .bind(NEAR_AHEAD as f64)
             .bind(NEAR_S)
@@ -309,7 +313,7 @@ impl Store {
         .bind(account.0)
         .bind(i64::from(epoch))
         .bind(i64::try_from(ordinal).unwrap_or(i64::MAX))
-        .execute(&self.pool)
+        .execute(&self.0)
         .await?;
         Ok(stored.rows_affected() > 0)
     }
@@ -334,7 +338,7 @@ impl Store {
         .bind(p256dh)
         .bind(auth)
         .bind(BROWSERS_MAX - 1)
-        .execute(&self.pool)
+        .execute(&self.0)
         .await?;
         Ok(stored.rows_affected() > 0)
     }
@@ -342,14 +346,14 @@ impl Store {
     /// Removes a browser from the notifications of an account.
     pub(crate) async fn unsubscribe(&self, account: AccountId, endpoint: &str) -> Result<(), StoreError> {
         let gone = sqlx::query("DELETE FROM push_subscriptions WHERE account_id = $1 AND endpoint = $2");
-        gone.bind(account.0).bind(endpoint).execute(&self.pool).await?;
+        gone.bind(account.0).bind(endpoint).execute(&self.0).await?;
         Ok(())
     }
 
     /// Deletes the subscription of a browser that is gone.
     pub(crate) async fn forget_subscription(&self, address: &Address) -> Result<(), StoreError> {
         let gone = sqlx::query("DELETE FROM push_subscriptions WHERE endpoint = split_part($1, ' ', 1)");
-        gone.bind(address.as_str()).execute(&self.pool).await?;
+        gone.bind(address.as_str()).execute(&self.0).await?;
         Ok(())
     }
 }

@@ -8,14 +8,16 @@ use fairline_server::Shutdown;
 use crate::{
     accounts::account::AccountId,
     auth::caller::{Caller, Callers, ShopperIdentity},
-    db::Store,
     error::CommonError,
-    orders::order::{Order, OrderId},
+    orders::{
+        order::{Order, OrderId},
+        store::OrderStore,
+    },
 };
 
 /// The state of orders.
 pub(crate) struct Orders {
-    pub(crate) store: Store,
+    pub(crate) store: OrderStore,
     pub(crate) callers: Callers,
     pub(crate) shutdown: Shutdown,
 }

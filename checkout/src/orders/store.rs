@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     accounts::account::AccountId,
     auth::caller::{Caller, ShopperIdentity},
-    db::{Store, StoreError},
+    db::{PgPool, StoreError},
     orders::{
         order::{Order, OrderId},
         state::{OrderStatus, PaymentState, UnknownState, order_status},
@@ -98,7 +98,11 @@ impl TryFrom<OrderRow> for Order {
     }
 }
 
-impl Store {
+/// Orders and their holds.
+#[derive(Clone)]
+pub(crate) struct OrderStore(pub(crate) PgPool);
+
+impl OrderStore {
     /// An order, if it belongs to this caller.
     pub(crate) async fn order(&self, order: OrderId, shopper: &ShopperIdentity) -> Result<Option<Order>, StoreError> {
         let row: Option<OrderRow> =
@@ -106,14 +110,14 @@ impl Store {
                 .bind(order.0)
                 .bind(column(shopper))
                 .bind(account(shopper))
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.0)
                 .await?;
         row.map(Order::try_from).transpose()
     }
 
     /// An order, if the caller may see it.
     pub(crate) async fn order_for(&self, order: OrderId, caller: &Caller) -> Result<Option<Order>, StoreError> {
-        order_for(&mut *self.pool.acquire().await?, order, caller).await
+        order_for(&mut *self.0.acquire().await?, order, caller).await
     }
 
     /// The orders of a caller, the newest first.
@@ -124,7 +128,7 @@ impl Store {
         .bind(column(shopper))
         .bind(ORDERS_MAX)
         .bind(account(shopper))
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         rows.into_iter().map(Order::try_from).collect()
     }
@@ -136,14 +140,14 @@ impl Store {
         ))
         .bind(account.0)
         .bind(ORDERS_MAX)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         rows.into_iter().map(Order::try_from).collect()
     }
 
     /// Anonymises the ended orders of a caller. Returns their number.
     pub(crate) async fn forget(&self, shopper: &ShopperIdentity) -> Result<u64, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.begin().await?;
         let ended: Vec<Uuid> = sqlx::query_scalar(
             "SELECT id FROM holds WHERE (visitor = ANY ($1) OR account_id = $2) AND state NOT IN ('promised', 'held') AND NOT EXISTS (SELECT FROM payments \
              WHERE hold_id = holds.id AND state IN ('started', 'authorised', 'refund_due'))",

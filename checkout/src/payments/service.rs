@@ -20,16 +20,17 @@ use uuid::Uuid;
 
 use crate::{
     auth::caller::{Caller, Callers, ShopperIdentity},
-    db::{Store, StoreError},
+    db::StoreError,
     error::CommonError,
     orders::{
         order::{Order, OrderId},
         state::{NextStep, OrderStatus, PaymentEvent},
+        store::OrderStore,
     },
     payments::{
         error::PaymentError,
         settlement::store::{Cancellation, Ended, Withdrawn},
-        store::{Begun, Payment, PaymentView},
+        store::{Begun, Payment, PaymentStore, PaymentView},
     },
 };
 
@@ -68,7 +69,8 @@ pub(super) enum Stuck {
 
 /// The state of payments.
 pub(crate) struct Payments {
-    pub(crate) store: Store,
+    pub(crate) store: PaymentStore,
+    pub(crate) orders: OrderStore,
     pub(crate) callers: Callers,
     pub(crate) gateway: Box<dyn Gateway>,
     pub(crate) circuit: CircuitState,
@@ -167,7 +169,7 @@ impl Payments {
     }
 
     async fn order(&self, order: OrderId, shopper: &ShopperIdentity) -> Result<Order, PaymentError> {
-        Ok(self.store.order(order, shopper).await?.ok_or(CommonError::UnknownOrder)?)
+        Ok(self.orders.order(order, shopper).await?.ok_or(CommonError::UnknownOrder)?)
     }
 
     /// A payment, or the newest payment of an order, if the caller may see it.

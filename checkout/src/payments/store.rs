@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::caller::Caller,
-    db::{Store, StoreError},
+    db::{PgPool, StoreError},
     orders::{
         holds::store::{HoldRow, count_sold, hold_after, lock_hold, renew_hold, shift_hold},
         order::OrderId,
@@ -144,7 +144,14 @@ impl TryFrom<PaymentRow> for Payment {
     }
 }
 
-impl Store {
+/// Payments and their refunds. What follows an answer of the gateway has connections of its own.
+#[derive(Clone)]
+pub(crate) struct PaymentStore {
+    pub(crate) requests: PgPool,
+    pub(crate) payments: PgPool,
+}
+
+impl PaymentStore {
     /// Begins a payment if the order is held in time, or can be held now in yield mode, and no
     /// other payment is pending.
     pub(crate) async fn begin_payment(&self, order: OrderId, payment_method: &str) -> Result<Begun, StoreError> {
@@ -338,7 +345,7 @@ impl Store {
         .bind(caller.is_merchant())
         .bind(column(caller.shopper()))
         .bind(account(caller.shopper()))
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.requests)
         .await?;
         let view = |row: Row| -> Result<PaymentView, StoreError> {
             Ok(PaymentView {
@@ -360,7 +367,7 @@ impl Store {
             "SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::double precision FROM payments \
              WHERE state IN ('started', 'authorised', 'refund_due')",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.requests)
         .await?)
     }
 }

@@ -10,11 +10,12 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{
-    db::{Store, StoreError},
+    db::StoreError,
     orders::order::Order,
     redemption::{
         error::{RedemptionError, is_over_a_limit},
-        outcome::{AdmissionUse, Redemption},
+        outcome::{AdmissionUse, NotRedeemed, Redemption},
+        store::RedemptionStore,
     },
 };
 
@@ -36,7 +37,7 @@ pub(crate) struct RedemptionBatcher {
 
 impl RedemptionBatcher {
     /// Starts the batchers. On shutdown they serve the waiting requests and accept no more.
-    pub(crate) fn open(store: Store, shutdown: &Shutdown) -> Self {
+    pub(crate) fn open(store: RedemptionStore, shutdown: &Shutdown) -> Self {
         let queued = metrics::gauge!("checkout_redemptions_queued");
         let (redeeming, left) = (store.clone(), queued.clone());
         let redemptions = Batcher::open(shutdown, move |batch: Vec<WaitingRedemption>, slot| {
@@ -67,7 +68,7 @@ impl RedemptionBatcher {
     }
 }
 
-async fn read_states(store: Store, batch: Vec<WaitingRead>, slot: Slot) {
+async fn read_states(store: RedemptionStore, batch: Vec<WaitingRead>, slot: Slot) {
     let asked: Vec<(Uuid, VisitorId)> = batch.iter().map(|waiting| waiting.request).collect();
     match store.admission_states(&asked).await {
         Ok(states) => batch.into_iter().zip(states).for_each(|(waiting, state)| waiting.answer(Ok(state))),
@@ -77,7 +78,7 @@ async fn read_states(store: Store, batch: Vec<WaitingRead>, slot: Slot) {
 }
 
 /// Redeems a batch, and retries redemptions whose admissions another transaction had locked.
-async fn redeem(store: Store, batch: Vec<WaitingRedemption>, slot: Slot) {
+async fn redeem(store: RedemptionStore, batch: Vec<WaitingRedemption>, slot: Slot) {
     let mut locked = redeem_once(&store, batch).await;
     drop(slot);
     for _ in 1..ATTEMPTS {
@@ -92,8 +93,12 @@ async fn redeem(store: Store, batch: Vec<WaitingRedemption>, slot: Slot) {
     }
 }
 
+fn explained(results: Vec<Result<Order, NotRedeemed>>) -> impl Iterator<Item = Result<Order, RedemptionError>> {
+    results.into_iter().map(|result| result.map_err(RedemptionError::from))
+}
+
 /// Redeems a batch and sends the results. Returns the redemptions whose admissions were locked.
-async fn redeem_once(store: &Store, batch: Vec<WaitingRedemption>) -> Vec<WaitingRedemption> {
+async fn redeem_once(store: &RedemptionStore, batch: Vec<WaitingRedemption>) -> Vec<WaitingRedemption> {
     let redemptions: Vec<Redemption> = batch.iter().map(|waiting| waiting.request.clone()).collect();
     let mut redeemed = store.redeem(&redemptions).await;
     if redeemed.as_ref().is_err_and(is_over_a_limit) {
@@ -101,14 +106,14 @@ async fn redeem_once(store: &Store, batch: Vec<WaitingRedemption>) -> Vec<Waitin
         // batch need not be split.
         redeemed = store.redeem(&redemptions).await;
     }
-    let results = match redeemed {
-        Ok(results) => results,
+    let results: Vec<Result<Order, RedemptionError>> = match redeemed {
+        Ok(results) => explained(results).collect(),
         // One redemption violates a constraint. Redeem each alone, so that the others succeed.
         Err(StoreError::Refused(_)) if redemptions.len() > 1 => {
             let mut results = Vec::with_capacity(redemptions.len());
             for redemption in &redemptions {
                 match store.redeem(std::slice::from_ref(redemption)).await {
-                    Ok(alone) => results.extend(alone),
+                    Ok(alone) => results.extend(explained(alone)),
                     Err(error) => results.push(Err(error.into())),
                 }
             }

@@ -5,7 +5,9 @@ use fairline_server::Problem;
 use serde_json::json;
 use tracing::warn;
 
-use crate::{db::StoreError, error::CommonError, orders::order::Order, problem_types};
+use crate::{
+    db::StoreError, error::CommonError, orders::order::Order, problem_types, redemption::outcome::NotRedeemed,
+};
 
 /// Why a token was not redeemed.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,23 @@ impl From<StoreError> for RedemptionError {
             // left.
             error if is_over_a_limit(&error) => Self::Locked,
             error => Self::Common(error.into()),
+        }
+    }
+}
+
+impl From<NotRedeemed> for RedemptionError {
+    fn from(reason: NotRedeemed) -> Self {
+        match reason {
+            NotRedeemed::BadToken => Self::BadToken,
+            NotRedeemed::TokenExpired => Self::TokenExpired,
+            NotRedeemed::TokenUsed(order) => Self::TokenUsed(order),
+            NotRedeemed::SaleNotOpen => CommonError::SaleNotOpen.into(),
+            NotRedeemed::QuantityOverLimit { promised } => Self::QuantityOverLimit { promised },
+            NotRedeemed::NoAccount => Self::NoAccount,
+            NotRedeemed::OverAllowance { left, limit } => Self::OverAllowance { left, limit },
+            NotRedeemed::OverShopperLimit { left, limit } => Self::OverShopperLimit { left, limit },
+            NotRedeemed::Locked => Self::Locked,
+            NotRedeemed::Unread(error) => error.into(),
         }
     }
 }

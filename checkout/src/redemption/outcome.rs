@@ -1,10 +1,10 @@
-//! A redemption, and what an admission was used for.
+//! A redemption, why it fails, and what an admission was used for.
 
 use fairline_sale::{SaleId, VisitorId};
 use fairline_telemetry::TraceContext;
 use uuid::Uuid;
 
-use crate::{accounts::account::AccountId, orders::order::Order};
+use crate::{accounts::account::AccountId, db::StoreError, orders::order::Order};
 
 /// A redemption.
 #[derive(Debug, Clone)]
@@ -33,4 +33,31 @@ pub(crate) enum AdmissionUse {
     Nothing,
     /// It can still be redeemed, with the token signed by this key.
     NotYet { kid: String },
+}
+
+/// Why an admission is not redeemed.
+#[derive(Debug)]
+pub(crate) enum NotRedeemed {
+    /// The token belongs to another installation or holder, or its key is revoked.
+    BadToken,
+    /// It has expired, or the controller has revoked it.
+    TokenExpired,
+    TokenUsed(Box<Order>),
+    SaleNotOpen,
+    QuantityOverLimit {
+        promised: i32,
+    },
+    NoAccount,
+    OverAllowance {
+        left: i32,
+        limit: i32,
+    },
+    OverShopperLimit {
+        left: i32,
+        limit: i32,
+    },
+    /// Another transaction had locked it.
+    Locked,
+    /// The reason could not be read.
+    Unread(StoreError),
 }

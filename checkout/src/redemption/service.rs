@@ -16,19 +16,19 @@ use crate::{
         caller::{Caller, Callers, MerchantKey, ShopperIdentity},
         error::AuthError,
     },
-    db::Store,
     error::CommonError,
     orders::order::Order,
     redemption::{
         batcher::RedemptionBatcher,
         error::RedemptionError,
         outcome::{AdmissionUse, Redemption},
+        store::RedemptionStore,
     },
 };
 
 /// The state of redemption.
 pub(crate) struct Redemptions {
-    pub(crate) store: Store,
+    pub(crate) store: RedemptionStore,
     pub(crate) callers: Callers,
     pub(crate) keys: Keys,
     pub(crate) batcher: RedemptionBatcher,

@@ -8,16 +8,12 @@ use uuid::Uuid;
 
 use crate::{
     accounts::account::AccountId,
-    db::{Store, StoreError},
-    error::CommonError,
+    db::{PgPool, StoreError},
     orders::{
         order::Order,
         store::{OrderRow, order_rows},
     },
-    redemption::{
-        error::RedemptionError,
-        outcome::{AdmissionUse, Redemption},
-    },
+    redemption::outcome::{AdmissionUse, NotRedeemed, Redemption},
 };
 
 /// Redeems a batch. It locks the stocks in the order of their ids, so that no two batches deadlock.
@@ -98,14 +94,23 @@ fn units_by<P: Eq + Hash>(redemptions: &[Redemption], person: impl Fn(&Redemptio
     redemptions.iter().map(with).collect()
 }
 
-impl Store {
+/// Redemptions.
+#[derive(Clone)]
+pub(crate) struct RedemptionStore(pub(crate) PgPool);
+
+impl RedemptionStore {
+    pub(crate) async fn sale_exists(&self, sale: SaleId) -> Result<bool, StoreError> {
+        let exists = sqlx::query_scalar("SELECT EXISTS (SELECT FROM sales WHERE id = $1)").bind(sale.0);
+        Ok(exists.fetch_one(&self.0).await?)
+    }
+
     /// Redeems admissions and returns the results in their order. Each promise becomes a hold, or
     /// in yield mode stays a promise until a payment begins; unwanted units become free. Of
     /// concurrent attempts on one admission, one succeeds.
     pub(crate) async fn redeem(
         &self,
         redemptions: &[Redemption],
-    ) -> Result<Vec<Result<Order, RedemptionError>>, StoreError> {
+    ) -> Result<Vec<Result<Order, NotRedeemed>>, StoreError> {
         let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
         let held: Vec<OrderRow> = sqlx::query_as(REDEEM)
             .bind(&holds)
@@ -118,7 +123,7 @@ impl Store {
             .bind(units_by(redemptions, |redemption| redemption.account))
             .bind(column(redemptions, |redemption| redemption.trace.map(|trace| trace.to_string())))
             .bind(units_by(redemptions, |redemption| Some(redemption.visitor)))
-            .fetch_all(&self.pool)
+            .fetch_all(&self.0)
             .await?;
         let mut held: HashMap<Uuid, OrderRow> = held.into_iter().map(|row| (row.id, row)).collect();
         let held: Vec<Option<OrderRow>> = holds.iter().map(|hold| held.remove(hold)).collect();
@@ -127,20 +132,20 @@ impl Store {
         let mut reasons = self.why_not_redeemed(&others).await.into_iter();
         let answer = |held: Option<OrderRow>| match held {
             Some(row) => Ok(Ok(row.try_into()?)),
-            None => Ok(Err(reasons.next().unwrap_or(RedemptionError::Locked))),
+            None => Ok(Err(reasons.next().unwrap_or(NotRedeemed::Locked))),
         };
         held.into_iter().map(answer).collect()
     }
 
     /// Why each of these was not redeemed, in their order.
-    async fn why_not_redeemed(&self, redemptions: &[Redemption]) -> Vec<RedemptionError> {
+    async fn why_not_redeemed(&self, redemptions: &[Redemption]) -> Vec<NotRedeemed> {
         match self.reasons(redemptions).await {
             Ok(reasons) => reasons,
-            Err(error) => redemptions.iter().map(|_| error.clone().into()).collect(),
+            Err(error) => redemptions.iter().map(|_| NotRedeemed::Unread(error.clone())).collect(),
         }
     }
 
-    async fn reasons(&self, redemptions: &[Redemption]) -> Result<Vec<RedemptionError>, StoreError> {
+    async fn reasons(&self, redemptions: &[Redemption]) -> Result<Vec<NotRedeemed>, StoreError> {
         if redemptions.is_empty() {
             return Ok(Vec::new());
         }
@@ -160,7 +165,7 @@ impl Store {
         .bind(column(redemptions, |redemption| &redemption.visitor.0[..]))
         .bind(column(redemptions, |redemption| redemption.kid.as_str()))
         .bind(column(redemptions, |redemption| redemption.account.map(|AccountId(id)| id)))
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         let mut found: HashMap<i64, AdmissionRow> = found.into_iter().map(|row| (row.nth, row)).collect();
         let found: Vec<(&Redemption, Option<AdmissionRow>)> =
@@ -182,7 +187,7 @@ impl Store {
              WITH ORDINALITY AS asked (admission, nth) LEFT JOIN admissions ON admissions.id = asked.admission ORDER BY nth",
         )
         .bind(&admissions)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         let rows: Vec<OrderRow> = sqlx::query_as(order_rows!(
             "JOIN unnest($1::uuid[], $2::bytea[]) AS asked (admission, visitor) \
@@ -190,7 +195,7 @@ impl Store {
         ))
         .bind(&admissions)
         .bind(visitors)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         let of_admission = |row: OrderRow| Some((row.admission_id?, row));
         let orders: Result<HashMap<Uuid, Order>, StoreError> = rows
@@ -215,7 +220,7 @@ impl Store {
         }
         let rows: Vec<OrderRow> = sqlx::query_as(order_rows!("WHERE holds.admission_id = ANY($1)"))
             .bind(admissions)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.0)
             .await?;
         let of_admission = |row: OrderRow| Some((row.admission_id?, row));
         rows.into_iter().filter_map(of_admission).map(|(admission, row)| Ok((admission, row.try_into()?))).collect()
@@ -228,29 +233,29 @@ fn reason(
     Redemption { admission, quantity, account, .. }: &Redemption,
     row: Option<AdmissionRow>,
     orders: &HashMap<Uuid, Order>,
-) -> Result<RedemptionError, StoreError> {
-    let Some(row) = row else { return Ok(RedemptionError::BadToken) };
+) -> Result<NotRedeemed, StoreError> {
+    let Some(row) = row else { return Ok(NotRedeemed::BadToken) };
     if row.state == AdmissionState::Redeemed.as_str() {
         let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
         let order = orders.get(admission).cloned().ok_or_else(missing)?;
-        return Ok(RedemptionError::TokenUsed(Box::new(order)));
+        return Ok(NotRedeemed::TokenUsed(Box::new(order)));
     }
     let allowance = row.per_account_limit.map(|limit| (limit, (limit - row.has).max(0)));
     let shopper_left = (row.per_shopper_limit - row.visitor_has).max(0);
     Ok(if !row.sale_is_open {
-        CommonError::SaleNotOpen.into()
+        NotRedeemed::SaleNotOpen
     } else if allowance.is_some() && account.is_none() {
-        RedemptionError::NoAccount
+        NotRedeemed::NoAccount
     } else if let Some((limit, left)) = allowance.filter(|(_, left)| left < quantity) {
-        RedemptionError::OverAllowance { left, limit }
+        NotRedeemed::OverAllowance { left, limit }
     } else if shopper_left < row.quantity.min(*quantity) {
-        RedemptionError::OverShopperLimit { left: shopper_left, limit: row.per_shopper_limit }
+        NotRedeemed::OverShopperLimit { left: shopper_left, limit: row.per_shopper_limit }
     } else if row.quantity < *quantity {
-        RedemptionError::QuantityOverLimit { promised: row.quantity }
+        NotRedeemed::QuantityOverLimit { promised: row.quantity }
     } else if row.state == AdmissionState::Lapsed.as_str() || row.is_expired {
-        RedemptionError::TokenExpired
+        NotRedeemed::TokenExpired
     } else {
-        RedemptionError::Locked
+        NotRedeemed::Locked
     })
 }
 
@@ -278,6 +283,6 @@ mod tests {
             trace: None,
         };
         let reason = reason(&redemption, None, &HashMap::new());
-        assert!(matches!(reason, Ok(RedemptionError::BadToken)), "{reason:?}");
+        assert!(matches!(reason, Ok(NotRedeemed::BadToken)), "{reason:?}");
     }
 }

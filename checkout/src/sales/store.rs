@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    db::{Store, StoreError},
+    db::{PgPool, StoreError},
     sales::listed_sale::ListedSale,
 };
 
@@ -54,10 +54,14 @@ impl From<SaleRow> for ListedSale {
     }
 }
 
-impl Store {
+/// The list of sales.
+#[derive(Clone)]
+pub(crate) struct SaleStore(pub(crate) PgPool);
+
+impl SaleStore {
     /// The id of this database among all that share a Redis.
     pub(crate) async fn installation(&self) -> Result<Uuid, StoreError> {
-        Ok(sqlx::query_scalar("SELECT id FROM installation").fetch_one(&self.pool).await?)
+        Ok(sqlx::query_scalar("SELECT id FROM installation").fetch_one(&self.0).await?)
     }
 
     /// Sales that run or are scheduled, and sales that ended within a week, the newest first.
@@ -72,7 +76,7 @@ impl Store {
              ORDER BY opens_at DESC, id LIMIT $1",
         )
         .bind(SALES_MAX)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         Ok(rows.into_iter().map(ListedSale::from).collect())
     }

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
-    db::{Store, StoreError},
+    db::{PgPool, StoreError},
     webhooks::delivery::Attempted,
 };
 
@@ -41,7 +41,11 @@ impl Delivery {
     }
 }
 
-impl Store {
+/// Webhooks and their deliveries.
+#[derive(Clone)]
+pub(crate) struct WebhookStore(pub(crate) PgPool);
+
+impl WebhookStore {
     /// Stores an event for each webhook that is switched on and subscribes to its kind.
     pub(crate) async fn store_deliveries(&self, events: &[Event]) -> Result<(), StoreError> {
         sqlx::query(
@@ -53,7 +57,7 @@ impl Store {
         .bind(events.iter().map(|event| i64::try_from(event.number).unwrap_or(i64::MAX)).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>())
         .bind(events.iter().map(Event::to_json).collect::<Vec<_>>())
-        .execute(&self.pool)
+        .execute(&self.0)
         .await?;
         Ok(())
     }
@@ -64,7 +68,7 @@ impl Store {
             "SELECT id, url, secret FROM webhooks WHERE off_at IS NULL AND EXISTS (SELECT FROM deliveries \
              WHERE webhook_id = webhooks.id AND state = 'waiting' AND due_at <= now())",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?)
     }
 
@@ -79,7 +83,7 @@ impl Store {
         .bind(webhook.id)
         .bind(limit)
         .bind(TAKEN_FOR_S)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?)
     }
 
@@ -116,7 +120,7 @@ impl Store {
         .bind(error)
         .bind(*attempted == Attempted::Gone)
         .bind(OFF_AFTER_DAYS)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.0)
         .await?;
         Ok(off.unwrap_or(false))
     }

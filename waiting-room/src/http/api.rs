@@ -7,7 +7,6 @@ use axum::{
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response, sse::Sse},
 };
-use fairline_line::store::LineStore;
 use fairline_sale::SaleCard;
 use fairline_server::{ClientAddress, Problem, Query};
 use fairline_update_policy::LineMessage;
@@ -33,7 +32,7 @@ use crate::{
 /// Polling interval that the API recommends to pages.
 const POLL_AFTER: Duration = Duration::from_secs(2);
 
-/// The state of the route to a line.
+/// The state of the routes to a line.
 #[derive(Clone)]
 pub(crate) struct LineApi {
     pub(crate) entry: Arc<LineEntry>,
@@ -203,8 +202,8 @@ async fn upgrade(
     (status = 404, description = "There is no such sale, or no ticket."),
     (status = 503, description = "The line can't be reached."),
 ))]
-async fn claim_turn(State(line): State<LineStore>, HeldTicket(ticket): HeldTicket) -> Result<StatusCode, Problem> {
-    line.claim(&ticket).await.map_err(RoomError::from)?;
+async fn claim_turn(State(line): State<LineApi>, HeldTicket(ticket): HeldTicket) -> Result<StatusCode, Problem> {
+    line.entry.store.claim(&ticket).await.map_err(RoomError::from)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -216,7 +215,7 @@ async fn claim_turn(State(line): State<LineStore>, HeldTicket(ticket): HeldTicke
     (status = 404, description = "There is no such sale, or no ticket."),
     (status = 503, description = "The line can't be reached."),
 ))]
-async fn leave_line(State(line): State<LineStore>, HeldTicket(ticket): HeldTicket) -> Result<StatusCode, Problem> {
-    line.leave(&ticket).await.map_err(RoomError::from)?;
+async fn leave_line(State(line): State<LineApi>, HeldTicket(ticket): HeldTicket) -> Result<StatusCode, Problem> {
+    line.entry.store.leave(&ticket).await.map_err(RoomError::from)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -19,7 +19,6 @@ pub(crate) mod polls;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use fairline_line::store::LineStore;
 
 use self::{api::LineApi, pages::Pages};
 use crate::{auth::ticket::TicketAuth, line::rooms::Rooms};
@@ -28,7 +27,6 @@ use crate::{auth::ticket::TicketAuth, line::rooms::Rooms};
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub(crate) rooms: Rooms,
-    pub(crate) store: LineStore,
     pub(crate) tickets: Arc<TicketAuth>,
     pub(crate) line_api: LineApi,
     pub(crate) pages: Pages,
@@ -48,7 +46,6 @@ macro_rules! from_ref {
 
 from_ref! {
     rooms: Rooms,
-    store: LineStore,
     tickets: Arc<TicketAuth>,
     line_api: LineApi,
     pages: Pages,

@@ -1,4 +1,4 @@
 //! The audit log, for reading.
 
 pub(crate) mod routes;
-mod store;
+pub(crate) mod store;

@@ -9,10 +9,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::store::AuditRow;
+use super::store::{AuditRow, AuditStore};
 use crate::{
     admin_api::{AdminState, csv::CsvTable},
-    db::Store,
     error::CommonError,
 };
 
@@ -79,7 +78,7 @@ impl From<AuditRow> for AuditEntry {
     (status = 200, description = "A page of at most 100 entries.", body = AuditPage),
 ))]
 async fn show_audit(
-    State(store): State<Store>,
+    State(store): State<AuditStore>,
     Query(reading): Query<Reading>,
 ) -> Result<axum::Json<AuditPage>, Problem> {
     let before = reading.before.unwrap_or(i64::MAX);
@@ -93,7 +92,7 @@ async fn show_audit(
 #[utoipa::path(get, path = "/api/admin/audit.csv", params(Reading), security(("admin" = [])), responses(
     (status = 200, description = "The entries.", content_type = "text/csv", body = String),
 ))]
-async fn audit_table(State(store): State<Store>, Query(reading): Query<Reading>) -> Result<Response, Problem> {
+async fn audit_table(State(store): State<AuditStore>, Query(reading): Query<Reading>) -> Result<Response, Problem> {
     let (sale, mut before) = (reading.sale.map(|sale| sale.0), reading.before.unwrap_or(i64::MAX));
     let mut table = CsvTable::default();
     table.row(["id", "at", "who", "action", "subject", "sale", "before", "after", "reason"]);

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::{Store, StoreError};
+use crate::db::{Database, StoreError};
 
 /// An entry of the log.
 #[derive(Debug, FromRow)]
@@ -21,7 +21,11 @@ pub struct AuditRow {
     pub reason: Option<String>,
 }
 
-impl Store {
+/// The audit log.
+#[derive(Clone)]
+pub(crate) struct AuditStore(pub(crate) Database);
+
+impl AuditStore {
     /// The newest entries before one: all, or those of a sale and its rehearsals.
     pub async fn audit(&self, before: i64, sale: Option<Uuid>, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
         Ok(sqlx::query_as(
@@ -32,7 +36,7 @@ impl Store {
         .bind(before)
         .bind(sale)
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?)
     }
 }

@@ -3,4 +3,4 @@
 pub(crate) mod error;
 pub(super) mod routes;
 pub(crate) mod service;
-mod store;
+pub(crate) mod store;

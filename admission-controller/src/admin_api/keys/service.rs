@@ -5,16 +5,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::KeyError;
+use super::{error::KeyError, store::KeyStore};
 use crate::{
     controller::{keys::Keys, schedule::TickNow},
-    db::{By, Store},
+    db::By,
 };
 
 /// What the keys' routes need.
 #[derive(Clone)]
 pub(crate) struct SigningKeys {
-    pub(crate) store: Store,
+    pub(crate) store: KeyStore,
     pub(crate) keys: Arc<Keys>,
     pub(crate) tick_now: TickNow,
 }

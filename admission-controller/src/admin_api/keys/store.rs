@@ -1,18 +1,22 @@
 //! Revoked signing keys.
 
-use crate::db::{By, Store, StoreError};
+use crate::db::{By, Database, StoreError};
 
-impl Store {
+/// Revoked signing keys.
+#[derive(Clone)]
+pub(crate) struct KeyStore(pub(crate) Database);
+
+impl KeyStore {
     /// The keys whose tokens are not to be believed.
     pub async fn revoked_keys(&self) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT kid FROM revoked_keys").fetch_all(&self.pool).await?)
+        Ok(sqlx::query_scalar("SELECT kid FROM revoked_keys").fetch_all(&self.0.pool).await?)
     }
 
     /// Revokes a key: from the commit on, no checkout takes a token that it has signed. Those who
     /// hold one are given another by the next tick. It waits for the ticks that are under way,
     /// since they may be signing with it.
     pub async fn revoke_key(&self, by: &By, kid: &str) -> Result<(), StoreError> {
-        let mut transaction = self.begin(by, "revoke_key").await?;
+        let mut transaction = self.0.begin(by, "revoke_key").await?;
         sqlx::query("SELECT FROM lines WHERE id = sale_id ORDER BY id FOR UPDATE").execute(&mut *transaction).await?;
         sqlx::query(
             "WITH revoked AS (INSERT INTO revoked_keys (kid) VALUES ($1) ON CONFLICT DO NOTHING) \

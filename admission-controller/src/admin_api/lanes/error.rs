@@ -2,6 +2,7 @@
 
 use fairline_server::Problem;
 
+use super::rejected::LaneRejected;
 use crate::{db::StoreError, error::CommonError, problem_types};
 
 /// Why a request about a lane was rejected or failed.
@@ -13,21 +14,6 @@ pub(crate) enum LaneError {
     NameTaken,
     #[error(transparent)]
     Common(#[from] CommonError),
-}
-
-/// Why a lane is not added, or not changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LaneRejected {
-    /// The sale has no such lane.
-    Unknown,
-    /// The sale has the maximum number of lanes.
-    TooMany,
-    /// The shares of the lanes would exceed 1.
-    Shares,
-    /// The draw of a sale includes all its lines at once.
-    Drawn,
-    /// The sale has ended.
-    Closed,
 }
 
 impl From<StoreError> for LaneError {

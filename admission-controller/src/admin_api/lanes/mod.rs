@@ -1,6 +1,7 @@
 //! The lanes of a sale, and invitations to them.
 
 pub(crate) mod error;
+mod rejected;
 pub(crate) mod routes;
 pub(crate) mod service;
-mod store;
+pub(crate) mod store;

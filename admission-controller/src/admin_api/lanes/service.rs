@@ -1,10 +1,13 @@
 //! Adds and changes lanes, and creates invitations.
 
-use super::{error::LaneError, store::LockedLanes};
+use super::{
+    error::LaneError,
+    store::{LaneStore, LockedLanes},
+};
 use crate::{
     admin_api::sales::{responses::AdminSale, service::Sales},
     controller::schedule::TickNow,
-    db::{By, Store},
+    db::By,
     error::{CommonError, check_field},
 };
 
@@ -14,7 +17,7 @@ const INVITATIONS_MAX: u32 = 1000;
 /// What the lanes' routes need.
 #[derive(Clone)]
 pub(crate) struct Lanes {
-    pub(crate) store: Store,
+    pub(crate) store: LaneStore,
     pub(crate) sales: Sales,
     pub(crate) tick_now: TickNow,
 }

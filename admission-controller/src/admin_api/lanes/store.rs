@@ -5,10 +5,10 @@ use fairline_postgres::Transaction;
 use fairline_sale::{LineOrder, SaleId, Status};
 use uuid::Uuid;
 
-use super::error::LaneRejected;
+use super::rejected::LaneRejected;
 use crate::{
     controller::{line::LineRow, postgres::lines_of},
-    db::{By, Store, StoreError},
+    db::{By, Database, StoreError},
 };
 
 /// The lanes of a locked sale: no other request changes them, and no tick is under way.
@@ -20,10 +20,14 @@ pub struct LockedLanes {
     lines: Vec<LineRow>,
 }
 
-impl Store {
+/// The lanes of sales.
+#[derive(Clone)]
+pub(crate) struct LaneStore(pub(crate) Database);
+
+impl LaneStore {
     /// Locks the sale of the lanes, as soon as the tick that is under way has ended.
     pub async fn lock_lanes(&self, by: &By, action: &str, sale: SaleId) -> Result<Option<LockedLanes>, StoreError> {
-        let mut transaction = self.begin(by, action).await?;
+        let mut transaction = self.0.begin(by, action).await?;
         let row: Option<(String, String)> = sqlx::query_as(
             "SELECT status, line_order FROM lines JOIN sales ON sales.id = lines.id WHERE lines.id = $1 FOR UPDATE OF lines",
         )

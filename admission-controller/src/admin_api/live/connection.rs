@@ -105,7 +105,7 @@ impl ConsoleConnection {
         if is_first || !samples.is_empty() {
             updates.extend(serde_json::to_string(&LiveUpdate::Samples { samples }));
         }
-        if let Some(rehearsal) = self.live.store.rehearsals(sale).await?.into_iter().next() {
+        if let Some(rehearsal) = self.live.rehearsals.rehearsals(sale).await?.into_iter().next() {
             let rehearsal = LiveUpdate::Rehearsal { rehearsal: rehearsal.into() };
             updates.extend(unless_sent(&mut sent.rehearsal, &rehearsal));
         }

@@ -4,5 +4,5 @@ mod connection;
 pub(crate) mod error;
 pub(crate) mod routes;
 pub(crate) mod service;
-mod store;
+pub(crate) mod store;
 pub(crate) mod update;

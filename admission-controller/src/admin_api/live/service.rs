@@ -7,8 +7,10 @@ use fairline_server::{Origins, Shutdown};
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{error::LiveError, update::Sample};
-use crate::{admin_api::sales::service::Sales, auth::service::Auth, db::Store, error::CommonError};
+use super::{error::LiveError, store::LiveStore, update::Sample};
+use crate::{
+    admin_api::sales::service::Sales, auth::service::Auth, error::CommonError, jobs::rehearsals::store::RehearsalStore,
+};
 
 /// Consoles that are connected to one controller at most.
 const CONSOLES_MAX: usize = 50;
@@ -16,7 +18,8 @@ const CONSOLES_MAX: usize = 50;
 /// What the console's routes need.
 #[derive(Clone)]
 pub(crate) struct Live {
-    pub(crate) store: Store,
+    pub(crate) store: LiveStore,
+    pub(crate) rehearsals: RehearsalStore,
     pub(crate) sales: Sales,
     pub(crate) auth: Auth,
     pub(crate) origins: Origins,

@@ -4,7 +4,7 @@ use fairline_sale::SaleId;
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
-use crate::db::{Store, StoreError};
+use crate::db::{Database, StoreError};
 
 /// Samples of one response at most; more are thinned out evenly.
 const SAMPLES_MAX: i64 = 2000;
@@ -27,7 +27,11 @@ pub struct SampleRow {
     pub likely_wait_s: Option<i64>,
 }
 
-impl Store {
+/// The samples of one sale.
+#[derive(Clone)]
+pub(crate) struct LiveStore(pub(crate) Database);
+
+impl LiveStore {
     /// The samples of a sale after a time, the oldest first: the last one, and as many of the
     /// others as fit.
     pub async fn samples(&self, sale: SaleId, after: OffsetDateTime) -> Result<Vec<SampleRow>, StoreError> {
@@ -40,7 +44,7 @@ impl Store {
         .bind(sale.0)
         .bind(after)
         .bind(SAMPLES_MAX)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?)
     }
 }

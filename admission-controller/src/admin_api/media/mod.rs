@@ -4,4 +4,4 @@ pub(crate) mod error;
 pub(crate) mod responses;
 pub(super) mod routes;
 pub(crate) mod service;
-mod store;
+pub(crate) mod store;

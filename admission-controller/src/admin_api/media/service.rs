@@ -4,13 +4,12 @@ use axum::body::{Body, Bytes};
 use fairline_media::{BYTES_MAX, MediaStore, Prepared, UploadType, Workshop};
 use fairline_server::{Problem, Shutdown, read_body};
 
-use super::error::MediaError;
-use crate::db::Store;
+use super::{error::MediaError, store::UploadStore};
 
 /// What the route of uploads needs.
 #[derive(Clone)]
 pub(crate) struct Media {
-    pub(crate) store: Store,
+    pub(crate) store: UploadStore,
     /// The storage, if one is configured.
     pub(crate) files: Option<MediaStore>,
     pub(crate) workshop: Workshop,
@@ -35,7 +34,7 @@ impl Media {
     }
 }
 
-async fn write(store: &Store, files: &MediaStore, prepared: Prepared) -> Result<Prepared, MediaError> {
+async fn write(store: &UploadStore, files: &MediaStore, prepared: Prepared) -> Result<Prepared, MediaError> {
     if store.begin_media(&prepared).await? {
         return Ok(prepared);
     }

@@ -5,9 +5,13 @@
 
 use fairline_media::{MediaHash, Prepared};
 
-use crate::db::{Store, StoreError};
+use crate::db::{Database, StoreError};
 
-impl Store {
+/// Uploaded images.
+#[derive(Clone)]
+pub(crate) struct UploadStore(pub(crate) Database);
+
+impl UploadStore {
     /// Makes the row of an image, or keeps an unused one for another while. Gives whether its files
     /// are stored already.
     pub async fn begin_media(&self, prepared: &Prepared) -> Result<bool, StoreError> {
@@ -23,13 +27,13 @@ impl Store {
         .bind(i32::try_from(prepared.width).unwrap_or(i32::MAX))
         .bind(i32::try_from(prepared.height).unwrap_or(i32::MAX))
         .bind(widths)
-        .fetch_one(&self.pool)
+        .fetch_one(&self.0.pool)
         .await?)
     }
 
     /// Marks the files of an image as stored. `false` if the row is gone.
     pub async fn end_media(&self, hash: MediaHash) -> Result<bool, StoreError> {
         let done = sqlx::query("UPDATE media SET stored_at = now() WHERE hash = $1");
-        Ok(done.bind(hash.0.as_slice()).execute(&self.pool).await?.rows_affected() == 1)
+        Ok(done.bind(hash.0.as_slice()).execute(&self.0.pool).await?.rows_affected() == 1)
     }
 }

@@ -10,7 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     error::{OperatorError, UnknownOperator},
-    store::{NewOperator, OPERATORS_MAX},
+    store::{NewOperator, OPERATORS_MAX, OperatorStore},
 };
 use crate::{
     admin_api::AdminState,
@@ -19,9 +19,9 @@ use crate::{
         operator::Operator,
         password_queue::hash,
         role::Role,
+        service::Auth,
         store::{OperatorChange, OperatorRow},
     },
-    db::Store,
     error::check_field,
 };
 
@@ -146,7 +146,7 @@ fn totp_secret(name: &str, secret: &[u8]) -> TotpSecret {
 #[utoipa::path(get, path = "/api/admin/operators", security(("admin" = [])), responses(
     (status = 200, description = "The operators.", body = AdminOperators),
 ))]
-async fn list_operators(State(store): State<Store>) -> Result<axum::Json<AdminOperators>, Problem> {
+async fn list_operators(State(store): State<OperatorStore>) -> Result<axum::Json<AdminOperators>, Problem> {
     let operators = store.operators().await.map_err(OperatorError::from)?;
     Ok(axum::Json(AdminOperators { operators: operators.into_iter().map(AdminOperator::from).collect() }))
 }
@@ -157,7 +157,7 @@ async fn list_operators(State(store): State<Store>) -> Result<axum::Json<AdminOp
     (status = 409, description = "The name is taken, or there are 200 already."),
 ))]
 async fn add_operator(
-    State(store): State<Store>,
+    State(store): State<OperatorStore>,
     Extension(operator): Extension<Operator>,
     Json(new): Json<AddOperator>,
 ) -> Result<(StatusCode, Confidential, axum::Json<AddedOperator>), Problem> {
@@ -186,7 +186,7 @@ async fn add_operator(
     UnknownOperator,
 ))]
 async fn renew_enrolment(
-    State(store): State<Store>,
+    State(store): State<OperatorStore>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
 ) -> Result<(Confidential, axum::Json<EnrolmentCode>), Problem> {
@@ -207,7 +207,7 @@ async fn renew_enrolment(
     (status = 503, description = "Too many operators enrol or sign in at this moment."),
 ))]
 async fn enrol(
-    State(store): State<Store>,
+    State(store): State<OperatorStore>,
     Json(Enrol { code, password }): Json<Enrol>,
 ) -> Result<axum::Json<Enrolled>, Problem> {
     let digest = Code::from_shown(&code).digest();
@@ -230,7 +230,7 @@ async fn enrol(
     (status = 422, description = "The password is too short."),
 ))]
 async fn change_operator(
-    State(store): State<Store>,
+    State(auth): State<Auth>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
     Json(change): Json<ChangeOperator>,
@@ -240,7 +240,7 @@ async fn change_operator(
         None => None,
     };
     let change = OperatorChange { role: change.role, password: password.as_deref(), totp_secret: None };
-    let changed = store.change_operator(&operator.by(), "change_operator", &name, &change).await;
+    let changed = auth.store.change_operator(&operator.by(), "change_operator", &name, &change).await;
     Ok(axum::Json(changed.map_err(OperatorError::from)?.ok_or(OperatorError::UnknownOperator)?.into()))
 }
 
@@ -251,13 +251,13 @@ async fn change_operator(
     UnknownOperator,
 ))]
 async fn renew_totp(
-    State(store): State<Store>,
+    State(auth): State<Auth>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
 ) -> Result<(Confidential, axum::Json<TotpSecret>), Problem> {
     let secret: [u8; 20] = rand::random();
     let change = OperatorChange { totp_secret: Some(&secret), ..OperatorChange::default() };
-    let changed = store.change_operator(&operator.by(), "renew_totp", &name, &change).await;
+    let changed = auth.store.change_operator(&operator.by(), "renew_totp", &name, &change).await;
     changed.map_err(OperatorError::from)?.ok_or(OperatorError::UnknownOperator)?;
     Ok((Confidential, axum::Json(totp_secret(&name, &secret))))
 }
@@ -268,7 +268,7 @@ async fn renew_totp(
     UnknownOperator,
 ))]
 async fn remove_operator(
-    State(store): State<Store>,
+    State(store): State<OperatorStore>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {

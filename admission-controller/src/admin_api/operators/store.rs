@@ -4,7 +4,7 @@ use fairline_postgres::PgConnection;
 
 use crate::{
     auth::{role::Role, store::OperatorRow},
-    db::{Audited, By, Store, StoreError, audit},
+    db::{Audited, By, Database, StoreError, audit},
 };
 
 /// The maximum number of operators.
@@ -36,16 +36,20 @@ async fn set_enrolment(connection: &mut PgConnection, name: &str, digest: [u8; 3
     Ok(())
 }
 
-impl Store {
+/// Operators and their enrolment.
+#[derive(Clone)]
+pub(crate) struct OperatorStore(pub(crate) Database);
+
+impl OperatorStore {
     pub async fn operators(&self) -> Result<Vec<OperatorRow>, StoreError> {
         Ok(sqlx::query_as("SELECT name, role, created_at, last_seen_at FROM operators ORDER BY name")
-            .fetch_all(&self.pool)
+            .fetch_all(&self.0.pool)
             .await?)
     }
 
     /// Adds an operator. `None` if there are too many.
     pub async fn add_operator(&self, by: &By, new: &NewOperator<'_>) -> Result<Option<OperatorRow>, StoreError> {
-        let mut transaction = self.begin(by, "add_operator").await?;
+        let mut transaction = self.0.begin(by, "add_operator").await?;
         // With the lock, two requests can't both add the last one.
         sqlx::query("LOCK TABLE operators IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
         let added = sqlx::query_as(
@@ -68,7 +72,7 @@ impl Store {
 
     /// Replaces an operator's enrolment code. `false` if no operator has this name.
     pub async fn renew_enrolment(&self, by: &By, name: &str, digest: [u8; 32]) -> Result<bool, StoreError> {
-        let mut transaction = self.begin(by, "renew_enrolment").await?;
+        let mut transaction = self.0.begin(by, "renew_enrolment").await?;
         let known = sqlx::query("SELECT FROM operators WHERE name = $1").bind(name).fetch_optional(&mut *transaction);
         if known.await?.is_none() {
             return Ok(false);
@@ -84,7 +88,7 @@ impl Store {
     pub async fn is_enrolment(&self, digest: [u8; 32]) -> Result<bool, StoreError> {
         Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM enrolments WHERE digest = $1 AND expires_at > now())")
             .bind(&digest[..])
-            .fetch_one(&self.pool)
+            .fetch_one(&self.0.pool)
             .await?)
     }
 
@@ -95,7 +99,7 @@ impl Store {
         password: &str,
         totp_secret: &[u8],
     ) -> Result<Option<(String, String)>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.pool.begin().await?;
         let enrolled: Option<(String, String)> = sqlx::query_as(
             "WITH used AS (DELETE FROM enrolments WHERE digest = $1 AND expires_at > now() RETURNING operator), \
              gone AS (DELETE FROM operator_sessions USING used WHERE operator_sessions.operator = used.operator) \
@@ -117,7 +121,7 @@ impl Store {
 
     /// Removes an operator, and ends the sessions. `false` if there was none with this name.
     pub async fn remove_operator(&self, by: &By, name: &str) -> Result<bool, StoreError> {
-        let mut transaction = self.begin(by, "remove_operator").await?;
+        let mut transaction = self.0.begin(by, "remove_operator").await?;
         let gone = sqlx::query("DELETE FROM operators WHERE name = $1").bind(name).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(gone.rows_affected() == 1)

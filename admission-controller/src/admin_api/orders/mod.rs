@@ -3,4 +3,4 @@
 pub(crate) mod error;
 pub(crate) mod routes;
 pub(crate) mod service;
-mod store;
+pub(crate) mod store;

@@ -4,13 +4,9 @@ use uuid::Uuid;
 
 use super::{
     error::OrderError,
-    store::{OrderAction, OrderRow, OrderSearch, RequestOutcome},
+    store::{OrderAction, OrderRow, OrderSearch, OrderStore, RequestOutcome},
 };
-use crate::{
-    admin_api::sales::service::Sales,
-    db::{By, Store},
-    error::check_field,
-};
+use crate::{admin_api::sales::service::Sales, db::By, error::check_field};
 
 /// Orders of one response.
 pub(super) const PAGE: i64 = 50;
@@ -20,7 +16,7 @@ const SEARCH_CHARS_MAX: usize = 254;
 /// What the routes of orders need.
 #[derive(Clone)]
 pub(crate) struct Orders {
-    pub(crate) store: Store,
+    pub(crate) store: OrderStore,
     pub(crate) sales: Sales,
 }
 

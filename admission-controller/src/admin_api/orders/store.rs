@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::{By, Store, StoreError};
+use crate::db::{By, Database, StoreError};
 
 /// A search among the orders of a sale.
 #[derive(Debug, Default)]
@@ -66,7 +66,11 @@ pub enum RequestOutcome {
     UnderWay,
 }
 
-impl Store {
+/// Orders, and the requests about them.
+#[derive(Clone)]
+pub(crate) struct OrderStore(pub(crate) Database);
+
+impl OrderStore {
     /// Orders of a sale, the newest first.
     pub async fn orders(
         &self,
@@ -108,7 +112,7 @@ impl Store {
         .bind(search.name)
         .bind(search.before)
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?)
     }
 
@@ -124,7 +128,7 @@ impl Store {
             OrderAction::Refund(amount) => ("refund_order", "refund", amount),
             OrderAction::Cancel => ("cancel_order", "cancel", None),
         };
-        let mut transaction = self.begin(by, name).await?;
+        let mut transaction = self.0.begin(by, name).await?;
         let known: Option<(String, Option<i64>)> = sqlx::query_as(
             "SELECT holds.state, (SELECT payments.amount_minor - payments.refunded_minor FROM orders JOIN payments ON payments.id = payment_id \
              WHERE orders.id = holds.id AND payments.state = 'captured') FROM holds WHERE id = $1 AND sale_id = $2",

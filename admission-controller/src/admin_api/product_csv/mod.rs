@@ -9,4 +9,4 @@ pub(crate) mod format;
 mod plan;
 pub(crate) mod routes;
 pub(crate) mod service;
-mod store;
+pub(crate) mod store;

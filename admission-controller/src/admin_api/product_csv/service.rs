@@ -11,11 +11,11 @@ use super::{
     error::TableError,
     format::{COLUMNS, Errors, ImportError, Row, attributes_text, read, written},
     plan::{ImportPlan, plan},
-    store::{ExportRow, Named, count_products, known, write},
+    store::{ExportRow, Named, ProductTableStore, count_products, known, write},
 };
 use crate::{
     admin_api::products::{error::ProductError, fields::PRODUCTS_MAX},
-    db::{By, Store, StoreError},
+    db::{By, StoreError},
 };
 
 /// Products that are read from the database at once.
@@ -24,7 +24,7 @@ const PRODUCTS_AT_ONCE: i64 = 20;
 /// What the routes of the table need.
 #[derive(Clone)]
 pub(crate) struct ProductTable {
-    pub(crate) store: Store,
+    pub(crate) store: ProductTableStore,
 }
 
 /// What an import has changed, or would change.

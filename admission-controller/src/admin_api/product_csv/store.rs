@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::plan::{ImportPlan, KnownProducts, PlannedProduct, PlannedVariant};
 use crate::{
     admin_api::products::fields::Attribute,
-    db::{By, Store, StoreError},
+    db::{By, Database, StoreError},
 };
 
 /// Rows that one statement writes at most.
@@ -61,7 +61,11 @@ struct KnownVariant {
     gtin: Option<String>,
 }
 
-impl Store {
+/// The table of products.
+#[derive(Clone)]
+pub(crate) struct ProductTableStore(pub(crate) Database);
+
+impl ProductTableStore {
     /// The variants of the next products after one, in their order.
     pub async fn export_products(&self, after: Uuid, products: i64) -> Result<Vec<ExportRow>, StoreError> {
         Ok(sqlx::query_as(
@@ -72,13 +76,13 @@ impl Store {
         )
         .bind(after)
         .bind(products)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?)
     }
 
     /// Begins an import. Until its end, no other request changes products.
     pub async fn begin_import(&self, by: &By) -> Result<Transaction, StoreError> {
-        let mut transaction = self.begin(by, "import_products").await?;
+        let mut transaction = self.0.begin(by, "import_products").await?;
         sqlx::query("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
         Ok(transaction)
     }

@@ -5,4 +5,4 @@ pub(crate) mod fields;
 mod responses;
 pub(crate) mod routes;
 pub(crate) mod service;
-mod store;
+pub(crate) mod store;

@@ -6,12 +6,9 @@ use super::{
     error::ProductError,
     fields::{ChangeProduct, CreateProduct, PRODUCTS_MAX, wrong_image, wrong_variant},
     responses::{AdminProduct, AdminProductSummary},
-    store::{Listing, ProductChange, Written},
+    store::{Listing, NewProduct, ProductChange, ProductStore, Written},
 };
-use crate::{
-    db::{By, Store},
-    error::check_field,
-};
+use crate::{db::By, error::check_field};
 
 /// Products of one response.
 pub(super) const PAGE: usize = 50;
@@ -21,7 +18,7 @@ const SEARCH_CHARS_MAX: usize = 120;
 /// What the routes of products need.
 #[derive(Clone)]
 pub(crate) struct Products {
-    pub(crate) store: Store,
+    pub(crate) store: ProductStore,
 }
 
 /// A product's id, as it stands in a path.
@@ -51,6 +48,8 @@ impl Products {
 
     pub(super) async fn create(&self, by: &By, new: CreateProduct) -> Result<AdminProduct, ProductError> {
         new.check()?;
+        let CreateProduct { name, description, attributes, variants, images } = new;
+        let new = NewProduct { name, description, attributes, variants, images };
         self.written(self.store.create_product(by, &new).await?).await
     }
 

@@ -8,8 +8,8 @@ use sqlx::{FromRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::fields::{Attribute, CreateProduct, ImageFields, PRODUCTS_MAX, VariantFields};
-use crate::db::{Audited, By, Store, StoreError, audit};
+use super::fields::{Attribute, ImageFields, PRODUCTS_MAX, VariantFields};
+use crate::db::{Audited, By, Database, StoreError, audit};
 
 /// Selects products.
 #[derive(Debug, Default)]
@@ -80,6 +80,18 @@ pub struct ImageRow {
     pub widths: Vec<i32>,
 }
 
+/// A product that is added.
+#[derive(Debug)]
+pub struct NewProduct {
+    pub name: String,
+    pub description: String,
+    pub attributes: Vec<Attribute>,
+    /// In their order.
+    pub variants: Vec<VariantFields>,
+    /// In their order.
+    pub images: Vec<ImageFields>,
+}
+
 /// The changes of a product.
 #[derive(Debug)]
 pub struct ProductChange {
@@ -124,7 +136,11 @@ struct WrittenVariant<'a> {
     gtin: Option<&'a str>,
 }
 
-impl Store {
+/// Products.
+#[derive(Clone)]
+pub(crate) struct ProductStore(pub(crate) Database);
+
+impl ProductStore {
     /// The newest products, or the newest before one.
     pub async fn products(&self, listing: &Listing<'_>, limit: usize) -> Result<Vec<ProductSummary>, StoreError> {
         let sku = listing.text.map(|text| format!("{}%", escaped(&text.to_lowercase())));
@@ -146,7 +162,7 @@ impl Store {
         .bind(sku)
         .bind(listing.archived)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?)
     }
 
@@ -156,27 +172,27 @@ impl Store {
             "SELECT id, name, description, attributes, archived, version, created_at, updated_at FROM products WHERE id = $1",
         )
         .bind(id)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.0.pool)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let variants = sqlx::query_as(
             "SELECT id, sku, title, attributes, price_minor, currency, gtin FROM variants WHERE product_id = $1 ORDER BY position",
         )
         .bind(id)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?;
         let images = sqlx::query_as(
             "SELECT encode(hash, 'hex') AS media, alt, format, width, height, widths \
              FROM product_images JOIN media ON hash = product_images.media WHERE product_id = $1 ORDER BY position",
         )
         .bind(id)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?;
         Ok(Some(Product { row, variants, images }))
     }
 
-    pub async fn create_product(&self, by: &By, new: &CreateProduct) -> Result<Written, StoreError> {
-        let mut transaction = self.begin(by, "create_product").await?;
+    pub async fn create_product(&self, by: &By, new: &NewProduct) -> Result<Written, StoreError> {
+        let mut transaction = self.0.begin(by, "create_product").await?;
         // With the lock, two requests can't both add the last one.
         sqlx::query("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
         let id: Option<Uuid> = sqlx::query_scalar(
@@ -208,7 +224,7 @@ impl Store {
         (id, version): (Uuid, i32),
         change: &ProductChange,
     ) -> Result<Written, StoreError> {
-        let mut transaction = self.begin(by, "change_product").await?;
+        let mut transaction = self.0.begin(by, "change_product").await?;
         // Before the lock of the row: an import locks the table first.
         sqlx::query("LOCK TABLE products IN ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
         let current: Option<i32> = sqlx::query_scalar("SELECT version FROM products WHERE id = $1 FOR UPDATE")
@@ -246,7 +262,7 @@ impl Store {
 
     /// Archives a product or takes it back. `false` if no product has this id.
     pub async fn archive_product(&self, by: &By, id: Uuid, archived: bool) -> Result<bool, StoreError> {
-        let mut transaction = self.begin(by, if archived { "archive_product" } else { "unarchive_product" }).await?;
+        let mut transaction = self.0.begin(by, if archived { "archive_product" } else { "unarchive_product" }).await?;
         let done = sqlx::query(
             "UPDATE products SET archived = $2, version = version + (archived <> $2)::integer, \
              updated_at = CASE WHEN archived <> $2 THEN now() ELSE updated_at END WHERE id = $1",
@@ -258,7 +274,7 @@ impl Store {
 
     /// Deletes a product. `false` if no product has this id.
     pub async fn delete_product(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
-        let mut transaction = self.begin(by, "delete_product").await?;
+        let mut transaction = self.0.begin(by, "delete_product").await?;
         let gone = sqlx::query("DELETE FROM products WHERE id = $1").bind(id).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(gone.rows_affected() == 1)

@@ -8,15 +8,15 @@ use super::{error::RehearsalError, responses::Rehearsal};
 use crate::{
     admin_api::sales::service::Sales,
     controller::schedule::TickNow,
-    db::{By, Store},
+    db::By,
     error::check_field,
-    jobs::rehearsals::{Crowd, Stage},
+    jobs::rehearsals::{Crowd, Stage, store::RehearsalStore},
 };
 
 /// What the routes of rehearsals need.
 #[derive(Clone)]
 pub(crate) struct Rehearsals {
-    pub(crate) store: Store,
+    pub(crate) store: RehearsalStore,
     pub(crate) sales: Sales,
     pub(crate) tick_now: TickNow,
     /// Where rehearsals are held, if this controller is set up for them.

@@ -7,11 +7,14 @@ use uuid::Uuid;
 
 use crate::{
     controller::sale::Sale,
-    db::{Audited, By, Store, StoreError, audit, event_data},
-    jobs::rehearsals::{Crowd, store::RehearsalRow},
+    db::{Audited, By, StoreError, audit, event_data},
+    jobs::rehearsals::{
+        Crowd,
+        store::{RehearsalRow, RehearsalStore},
+    },
 };
 
-impl Store {
+impl RehearsalStore {
     /// Copies a sale, to open now, and begins a rehearsal of the copy. `None` while another
     /// rehearsal runs. The crowd has no accounts and no invitations, so the copy has no limit per
     /// account and no lanes.
@@ -23,7 +26,7 @@ impl Store {
     ) -> Result<Option<RehearsalRow>, StoreError> {
         self.end_silent_rehearsal().await?;
         let (id, copy) = (Uuid::now_v7(), Uuid::now_v7());
-        let mut transaction = self.begin(by, "rehearse").await?;
+        let mut transaction = self.0.begin(by, "rehearse").await?;
         sqlx::query(concat!(
             "WITH original AS (SELECT sales.*, stock.total FROM sales JOIN stock ON sale_id = sales.id WHERE sales.id = $1), \
              copy AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, rate_cap_per_s, \
@@ -68,7 +71,7 @@ impl Store {
 
     /// Stops a rehearsal. `false` if it does not run.
     pub async fn stop_rehearsal(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
-        let mut transaction = self.begin(by, "stop_rehearsal").await?;
+        let mut transaction = self.0.begin(by, "stop_rehearsal").await?;
         let stopping: Option<(Uuid, String, Uuid)> = sqlx::query_as(
             "UPDATE rehearsals SET state = 'stopping' FROM sales WHERE rehearsals.id = $1 AND ended_at IS NULL \
              AND sales.id = original_id RETURNING original_id, slug, sale_id",
@@ -91,7 +94,7 @@ impl Store {
              WHERE original_id = $1 OR sale_id = $1 ORDER BY started_at DESC LIMIT 20",
         )
         .bind(sale.0)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?)
     }
 }

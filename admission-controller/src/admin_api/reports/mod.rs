@@ -3,4 +3,4 @@
 mod report;
 pub(super) mod routes;
 pub(crate) mod service;
-mod store;
+pub(crate) mod store;

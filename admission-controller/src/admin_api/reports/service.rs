@@ -3,8 +3,14 @@
 use fairline_record::{entry::Entry, verify::Verifier};
 use fairline_sale::SaleId;
 
-use super::report::{Fairness, FunnelReport, MinuteReport, OrdersReport, Replayed, Report, Waits};
-use crate::{admin_api::sales::service::Sales, controller::sale::Sale, db::Store, error::CommonError};
+use super::{
+    report::{Fairness, FunnelReport, MinuteReport, OrdersReport, Replayed, Report, Waits},
+    store::ReportStore,
+};
+use crate::{
+    admin_api::sales::service::Sales, controller::sale::Sale, error::CommonError,
+    public_api::record::store::RecordStore,
+};
 
 /// Entries of a record that are read at once.
 const RECORD_PAGE: i64 = 500;
@@ -14,7 +20,8 @@ const RECORD_MAX: u64 = 200_000;
 /// What the routes of reports need.
 #[derive(Clone)]
 pub(crate) struct Reports {
-    pub(crate) store: Store,
+    pub(crate) store: ReportStore,
+    pub(crate) records: RecordStore,
     pub(crate) sales: Sales,
 }
 
@@ -30,7 +37,7 @@ impl Reports {
     async fn replay_line(&self, line: SaleId, all: &mut Replayed) -> Result<(), CommonError> {
         let (mut verifier, mut after) = (Verifier::new(None, Vec::new()), 0);
         loop {
-            let entries = self.store.record(line, after, RECORD_PAGE).await?;
+            let entries = self.records.record(line, after, RECORD_PAGE).await?;
             let Some(last) = entries.last().map(|entry| entry.head.seq) else { break };
             for entry in &entries {
                 let taken = Entry::to_line(entry).map_err(|error| error.to_string());

@@ -4,7 +4,7 @@ use fairline_sale::SaleId;
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
-use crate::db::{Store, StoreError};
+use crate::db::{Database, StoreError};
 
 /// Tickets whose wait is measured at most; of a longer line, every second, third … one.
 const WAITS_MAX: i64 = 50_000;
@@ -47,7 +47,11 @@ pub struct Minute {
     pub orders: i64,
 }
 
-impl Store {
+/// What reports count.
+#[derive(Clone)]
+pub(crate) struct ReportStore(pub(crate) Database);
+
+impl ReportStore {
     pub async fn funnel(&self, sale: SaleId) -> Result<Funnel, StoreError> {
         Ok(sqlx::query_as(
             // In two parts, each of which has an index by line.
@@ -63,7 +67,7 @@ impl Store {
                 ) AS made GROUP BY line_id, ordinal) AS tickets",
         )
         .bind(sale.0)
-        .fetch_one(&self.pool)
+        .fetch_one(&self.0.pool)
         .await?)
     }
 
@@ -86,7 +90,7 @@ impl Store {
              coalesce(sum(disputed_minor), 0)::bigint AS disputed_minor FROM paid",
         )
         .bind(sale.0)
-        .fetch_one(&self.pool)
+        .fetch_one(&self.0.pool)
         .await?)
     }
 
@@ -108,7 +112,7 @@ impl Store {
         )
         .bind(sale.0)
         .bind(WAITS_MAX)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?)
     }
 
@@ -122,7 +126,7 @@ impl Store {
              WINDOW by_time AS (ORDER BY at) ORDER BY at DESC LIMIT 1440",
         )
         .bind(sale.0)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?;
         minutes.reverse();
         Ok(minutes)

@@ -7,4 +7,4 @@ pub(crate) mod error;
 pub(super) mod responses;
 pub(crate) mod routes;
 pub(crate) mod service;
-mod store;
+pub(crate) mod store;

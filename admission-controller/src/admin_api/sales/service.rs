@@ -2,21 +2,21 @@
 
 use fairline_sale::SaleId;
 
-use super::{change::ChangeSale, create::CreateSale, error::SaleError, responses::AdminSale};
+use super::{change::ChangeSale, create::CreateSale, error::SaleError, responses::AdminSale, store::SaleStore};
 use crate::{
     controller::{
         lifecycle::{self, Action},
         sale::Sale,
         schedule::TickNow,
     },
-    db::{By, Store},
+    db::By,
     error::{CommonError, check_field},
 };
 
 /// What the routes of sales need.
 #[derive(Clone)]
 pub(crate) struct Sales {
-    pub(crate) store: Store,
+    pub(crate) store: SaleStore,
     pub(crate) tick_now: TickNow,
 }
 

@@ -11,7 +11,7 @@ use crate::{
         postgres::{lines_of, sale_rows},
         sale::{Sale, SaleRow},
     },
-    db::{By, Store, StoreError, event_data, insert_events},
+    db::{By, Database, StoreError, event_data, insert_events},
 };
 
 /// Sales of one response.
@@ -65,19 +65,23 @@ pub struct SaleChange {
     pub ends_at: Option<Option<OffsetDateTime>>,
 }
 
-impl Store {
+/// Sales.
+#[derive(Clone)]
+pub(crate) struct SaleStore(pub(crate) Database);
+
+impl SaleStore {
     /// Whether the database knows a time zone by this name.
     pub async fn knows_time_zone(&self, name: &str) -> Result<bool, StoreError> {
         // Names that only this machine knows are not valid in browsers.
         let known = sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = $1 AND name !~ '^(posix|right)/|^(Factory|localtime|posixrules)$')",
         );
-        Ok(known.bind(name).fetch_one(&self.pool).await?)
+        Ok(known.bind(name).fetch_one(&self.0.pool).await?)
     }
 
     pub async fn create(&self, by: &By, new: &NewSale) -> Result<Sale, StoreError> {
         let id = Uuid::now_v7();
-        let mut transaction = self.begin(by, "create_sale").await?;
+        let mut transaction = self.0.begin(by, "create_sale").await?;
         sqlx::query(concat!(
             "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
              rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, line_order, seed, \
@@ -130,10 +134,10 @@ impl Store {
         .bind(before.map(|sale| sale.0))
         .bind(slug)
         .bind(i64::try_from(SALES_PAGE).unwrap_or(i64::MAX))
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?;
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-        let lines = lines_of(&self.pool, &ids).await?;
+        let lines = lines_of(&self.0.pool, &ids).await?;
         let sale = |row: SaleRow| {
             let lines = lines.iter().filter(|line| line.sale_id == row.id).cloned().collect();
             Sale { row, lines }
@@ -143,9 +147,9 @@ impl Store {
 
     pub async fn show(&self, sale: SaleId) -> Result<Option<Sale>, StoreError> {
         let row: Option<SaleRow> =
-            sqlx::query_as(sale_rows!("WHERE sales.id = $1")).bind(sale.0).fetch_optional(&self.pool).await?;
+            sqlx::query_as(sale_rows!("WHERE sales.id = $1")).bind(sale.0).fetch_optional(&self.0.pool).await?;
         let Some(row) = row else { return Ok(None) };
-        let lines = lines_of(&self.pool, &[row.id]).await?;
+        let lines = lines_of(&self.0.pool, &[row.id]).await?;
         Ok(Some(Sale { row, lines }))
     }
 
@@ -158,7 +162,7 @@ impl Store {
         sale: SaleId,
         (from, to): (Status, Status),
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin(by, action.as_str()).await?;
+        let mut transaction = self.0.begin(by, action.as_str()).await?;
         // Extra admissions end with a pause. Lines come first in the lock order.
         if Status::Paused == from || Status::Paused == to {
             let forget = sqlx::query("UPDATE lines SET admit_now = 0 WHERE id = $1");
@@ -183,7 +187,7 @@ impl Store {
     /// Changes a sale. `false`, without a change, if its window should change and it is no longer
     /// scheduled.
     pub async fn change(&self, by: &By, sale: SaleId, change: &SaleChange) -> Result<bool, StoreError> {
-        let mut transaction = self.begin(by, "change_sale").await?;
+        let mut transaction = self.0.begin(by, "change_sale").await?;
         let done = sqlx::query(concat!(
             "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), events = events + 1, overbook = CASE WHEN mode = 'yield' \
              THEN greatest(0, promised + held + sold - coalesce($2, total)) ELSE overbook END \

@@ -4,18 +4,18 @@ use fairline_line::store::{Found, LineError, LineStore};
 use fairline_sale::{SaleId, Status};
 use tracing::warn;
 
-use super::error::TicketActionError;
+use super::{error::TicketActionError, store::TicketActionStore};
 use crate::{
     admin_api::sales::{responses::AdminSale, service::Sales},
     controller::{schedule::TickNow, ticket_actions::TicketAction},
-    db::{By, Store},
+    db::By,
     error::{CommonError, check_field},
 };
 
 /// What the routes of ticket actions need.
 #[derive(Clone)]
 pub(crate) struct TicketActions {
-    pub(crate) store: Store,
+    pub(crate) store: TicketActionStore,
     pub(crate) sales: Sales,
     pub(crate) line: LineStore,
     pub(crate) tick_now: TickNow,

@@ -6,16 +6,20 @@ use serde_json::json;
 
 use crate::{
     controller::{sale::SaleRow, ticket_actions::TicketAction},
-    db::{Audited, By, Store, StoreError, audit},
+    db::{Audited, By, Database, StoreError, audit},
 };
 
 /// The maximum of extra admissions that wait to be made.
 const AT_ONCE_MAX: i32 = 1_000_000;
 
-impl Store {
+/// Actions on tickets and tokens.
+#[derive(Clone)]
+pub(crate) struct TicketActionStore(pub(crate) Database);
+
+impl TicketActionStore {
     /// Adds extra admissions to those that are still to be made. Only open sales have them.
     pub async fn admit_now(&self, by: &By, sale: &SaleRow, count: i32) -> Result<(), StoreError> {
-        let mut transaction = self.begin(by, "admit_now").await?;
+        let mut transaction = self.0.begin(by, "admit_now").await?;
         sqlx::query("UPDATE lines SET admit_now = least(admit_now + $2, $3) WHERE id = $1")
             .bind(sale.id)
             .bind(count)
@@ -37,7 +41,7 @@ impl Store {
         what: TicketAction,
         (line, ticket, visitor): (SaleId, Ordinal, VisitorId),
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin(by, what.action()).await?;
+        let mut transaction = self.0.begin(by, what.action()).await?;
         let number = i64::try_from(ticket).unwrap_or(i64::MAX);
         sqlx::query("SELECT FROM lines WHERE id = $1 FOR UPDATE").bind(sale.id).execute(&mut *transaction).await?;
         let done = sqlx::query(
@@ -65,7 +69,7 @@ impl Store {
     /// Lets all outstanding tokens of a sale lapse as if they were not claimed: their shoppers wait
     /// again, in front. These turns don't count as missed. Gives the number of tokens.
     pub async fn revoke_tokens(&self, by: &By, sale: &SaleRow) -> Result<i64, StoreError> {
-        let mut transaction = self.begin(by, "revoke_tokens").await?;
+        let mut transaction = self.0.begin(by, "revoke_tokens").await?;
         sqlx::query("SELECT FROM lines WHERE id = $1 FOR UPDATE").bind(sale.id).execute(&mut *transaction).await?;
         let (revoked, units): (i64, i64) = sqlx::query_as(
             "WITH lapsed AS (UPDATE admissions SET state = 'lapsed', claimed_at = NULL, excused = true WHERE sale_id = $1 AND state = 'promised' \

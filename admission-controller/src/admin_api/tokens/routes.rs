@@ -10,7 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     error::ApiTokenError,
-    store::{NewToken, TOKENS_MAX, TokenRow},
+    store::{NewToken, TOKENS_MAX, TokenRow, TokenStore},
 };
 use crate::{
     admin_api::AdminState,
@@ -19,7 +19,6 @@ use crate::{
         operator::Operator,
         role::Role,
     },
-    db::Store,
     error::check_field,
 };
 
@@ -82,7 +81,7 @@ struct AddedToken {
 #[utoipa::path(get, path = "/api/admin/tokens", security(("admin" = [])), responses(
     (status = 200, description = "The tokens, without their secrets.", body = AdminTokens),
 ))]
-async fn list_tokens(State(store): State<Store>) -> Result<axum::Json<AdminTokens>, Problem> {
+async fn list_tokens(State(store): State<TokenStore>) -> Result<axum::Json<AdminTokens>, Problem> {
     let tokens = store.tokens().await.map_err(ApiTokenError::from)?;
     Ok(axum::Json(AdminTokens { tokens: tokens.into_iter().map(AdminToken::from).collect() }))
 }
@@ -93,7 +92,7 @@ async fn list_tokens(State(store): State<Store>) -> Result<axum::Json<AdminToken
     (status = 409, description = "The name is taken, or there are 200 already."),
 ))]
 async fn add_token(
-    State(store): State<Store>,
+    State(store): State<TokenStore>,
     Extension(operator): Extension<Operator>,
     Json(new): Json<AddToken>,
 ) -> Result<(StatusCode, Confidential, axum::Json<AddedToken>), Problem> {
@@ -112,7 +111,7 @@ async fn add_token(
     (status = 404, description = "There is no such token."),
 ))]
 async fn revoke_token(
-    State(store): State<Store>,
+    State(store): State<TokenStore>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use crate::{
     auth::role::Role,
-    db::{By, Store, StoreError},
+    db::{By, Database, StoreError},
 };
 
 /// The maximum number of tokens.
@@ -29,16 +29,20 @@ pub struct NewToken<'a> {
     pub lasts_days: i32,
 }
 
-impl Store {
+/// API tokens.
+#[derive(Clone)]
+pub(crate) struct TokenStore(pub(crate) Database);
+
+impl TokenStore {
     pub async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
         Ok(sqlx::query_as("SELECT name, role, created_by, created_at, expires_at FROM api_tokens ORDER BY name")
-            .fetch_all(&self.pool)
+            .fetch_all(&self.0.pool)
             .await?)
     }
 
     /// Adds a token. `None` if there are too many.
     pub async fn add_token(&self, by: &By, new: &NewToken<'_>) -> Result<Option<TokenRow>, StoreError> {
-        let mut transaction = self.begin(by, "add_token").await?;
+        let mut transaction = self.0.begin(by, "add_token").await?;
         // With the lock, two requests can't both add the last one.
         sqlx::query("LOCK TABLE api_tokens IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
         let added = sqlx::query_as(
@@ -60,7 +64,7 @@ impl Store {
 
     /// Revokes a token. `false` if there was none with this name.
     pub async fn revoke_token(&self, by: &By, name: &str) -> Result<bool, StoreError> {
-        let mut transaction = self.begin(by, "revoke_token").await?;
+        let mut transaction = self.0.begin(by, "revoke_token").await?;
         let gone = sqlx::query("DELETE FROM api_tokens WHERE name = $1").bind(name).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(gone.rows_affected() == 1)

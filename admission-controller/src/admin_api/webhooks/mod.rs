@@ -2,4 +2,4 @@
 
 pub(crate) mod error;
 pub(crate) mod routes;
-mod store;
+pub(crate) mod store;

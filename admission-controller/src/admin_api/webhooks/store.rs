@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::{By, Store, StoreError};
+use crate::db::{By, Database, StoreError};
 
 /// The maximum number of webhooks.
 pub const WEBHOOKS_MAX: i64 = 20;
@@ -24,7 +24,11 @@ pub struct WebhookRow {
     pub given_up: i64,
 }
 
-impl Store {
+/// Webhooks.
+#[derive(Clone)]
+pub(crate) struct WebhookStore(pub(crate) Database);
+
+impl WebhookStore {
     /// Webhooks, the oldest first.
     pub async fn webhooks(&self) -> Result<Vec<WebhookRow>, StoreError> {
         Ok(sqlx::query_as(
@@ -34,7 +38,7 @@ impl Store {
              (SELECT count(*) FROM deliveries WHERE webhook_id = id AND state = 'given_up') AS given_up \
              FROM webhooks ORDER BY created_at, id",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?)
     }
 
@@ -47,7 +51,7 @@ impl Store {
         kinds: &[&str],
     ) -> Result<Option<Uuid>, StoreError> {
         // With the lock, two requests can't both add the last one.
-        let mut transaction = self.begin(by, "add_webhook").await?;
+        let mut transaction = self.0.begin(by, "add_webhook").await?;
         sqlx::query("LOCK TABLE webhooks IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
         let added = sqlx::query_scalar(
             "INSERT INTO webhooks (id, url, secret, kinds) SELECT $1, $2, $3, $4 \
@@ -66,7 +70,7 @@ impl Store {
 
     /// Enables a webhook again; waiting events are due at once. `false` if no webhook has this id.
     pub async fn switch_on_webhook(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
-        let mut transaction = self.begin(by, "switch_on_webhook").await?;
+        let mut transaction = self.0.begin(by, "switch_on_webhook").await?;
         let on = sqlx::query(
             "WITH due AS (UPDATE deliveries SET due_at = now() WHERE webhook_id = $1 AND state = 'waiting') \
              UPDATE webhooks SET off_at = NULL, failing_since = NULL, last_error = NULL WHERE id = $1",
@@ -78,7 +82,7 @@ impl Store {
 
     /// Deletes a webhook. `false` if there was none with this id.
     pub async fn delete_webhook(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
-        let mut transaction = self.begin(by, "delete_webhook").await?;
+        let mut transaction = self.0.begin(by, "delete_webhook").await?;
         let gone = sqlx::query("DELETE FROM webhooks WHERE id = $1").bind(id).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(gone.rows_affected() == 1)

@@ -18,7 +18,7 @@ mod record {
     mod store;
 }
 mod restore {
-    mod store;
+    pub(super) mod store;
 }
 mod visits {
     mod store;
@@ -26,5 +26,6 @@ mod visits {
 
 pub(crate) use self::{
     lines::store::lines_of,
-    store::{LockedSale, sale_rows},
+    restore::store::RestoreStore,
+    store::{LedgerStore, LockedSale, sale_rows},
 };

@@ -27,7 +27,7 @@ use crate::{
         line::LineRow,
         sale::{OPENS_SOON_S, Running, SaleRow, Ticked},
     },
-    db::{Store, StoreError, event_data},
+    db::{Database, StoreError, event_data},
 };
 
 /// Every query of a [`SaleRow`] reads these columns from these tables.
@@ -82,8 +82,12 @@ impl DerefMut for LockedSale {
     }
 }
 
+/// The ledger of the ticks.
+#[derive(Clone)]
+pub(crate) struct LedgerStore(pub(crate) Database);
+
 #[async_trait]
-impl Ledger for Store {
+impl Ledger for LedgerStore {
     type Locked = LockedSale;
 
     async fn running(&self) -> Result<Vec<Running>, StoreError> {
@@ -92,11 +96,11 @@ impl Ledger for Store {
              OR status <> 'closed' AND ends_at < clock_timestamp() AS is_due \
              FROM lines JOIN sales ON sales.id = lines.id WHERE lines.id = lines.sale_id AND NOT settled",
         );
-        Ok(running.bind(OPENS_SOON_S).fetch_all(&self.pool).await?)
+        Ok(running.bind(OPENS_SOON_S).fetch_all(&self.0.pool).await?)
     }
 
     async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<(LockedSale, Vec<LineRow>)>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.pool.begin().await?;
         let row = sqlx::query_as(if waits {
             sale_rows!("WHERE lines.id = $1 FOR UPDATE OF lines")
         } else {

@@ -1,6 +1,6 @@
 //! Deletes images that no product has used for a while.
 
-mod store;
+pub(crate) mod store;
 
 use std::time::Duration;
 
@@ -8,10 +8,8 @@ use fairline_media::MediaStore;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::{
-    admin_api::media::error::MediaError,
-    db::{Store, StoreError},
-};
+use self::store::UnusedMediaStore;
+use crate::{admin_api::media::error::MediaError, db::StoreError};
 
 /// Hours for which an unused image is kept: an upload waits for its product to be saved.
 const UNUSED_KEPT_HOURS: i32 = 24;
@@ -21,7 +19,7 @@ const IMAGES_MAX: i64 = 50;
 const DELETE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Deletes the files of unused images, and then their rows.
-pub(super) async fn delete_unused(store: &Store, files: &MediaStore) -> Result<(), MediaError> {
+pub(super) async fn delete_unused(store: &UnusedMediaStore, files: &MediaStore) -> Result<(), MediaError> {
     let mut deleted = 0;
     for hash in store.withdraw_unused_media(UNUSED_KEPT_HOURS, IMAGES_MAX).await? {
         let Some((mut transaction, names)) = store.lock_unused_media(hash, UNUSED_KEPT_HOURS).await? else { continue };

@@ -4,9 +4,13 @@
 use fairline_media::{MediaFormat, MediaHash, MediaName};
 use fairline_postgres::{PgConnection, Transaction};
 
-use crate::db::{Store, StoreError};
+use crate::db::{Database, StoreError};
 
-impl Store {
+/// The deletion of unused images.
+#[derive(Clone)]
+pub(crate) struct UnusedMediaStore(pub(crate) Database);
+
+impl UnusedMediaStore {
     /// Withdraws images that were unused for a number of hours, also those of an earlier pass that
     /// was interrupted. Gives their hashes.
     pub async fn withdraw_unused_media(&self, hours: i32, limit: i64) -> Result<Vec<MediaHash>, StoreError> {
@@ -17,7 +21,7 @@ impl Store {
         )
         .bind(hours)
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?;
         Ok(withdrawn.iter().filter_map(|hash| MediaHash::from_bytes(hash)).collect())
     }
@@ -28,7 +32,7 @@ impl Store {
         hash: MediaHash,
         hours: i32,
     ) -> Result<Option<(Transaction, Vec<MediaName>)>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.pool.begin().await?;
         let row: Option<(String, Vec<i32>)> = sqlx::query_as(
             "SELECT format, widths FROM media WHERE hash = $1 AND stored_at IS NULL \
              AND unused_since < now() - make_interval(hours => $2) FOR UPDATE SKIP LOCKED",

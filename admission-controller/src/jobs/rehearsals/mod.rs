@@ -17,8 +17,7 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use self::store::{RehearsalRow, RunState};
-use crate::db::Store;
+use self::store::{RehearsalRow, RehearsalStore, RunState};
 
 /// The maximum duration of a rehearsal, in seconds.
 const LASTS_S: u64 = 1800;
@@ -67,7 +66,7 @@ struct Ending {
 
 impl Stage {
     /// Sends the crowd, and writes its progress and its end.
-    pub(crate) fn begin(&self, store: Store, rehearsal: RehearsalRow, crowd: Crowd) {
+    pub(crate) fn begin(&self, store: RehearsalStore, rehearsal: RehearsalRow, crowd: Crowd) {
         let stage = self.clone();
         self.shutdown.spawn(async move {
             let ending = stage.play(&store, &rehearsal, crowd).await.unwrap_or_else(|error| Ending {
@@ -97,7 +96,7 @@ impl Stage {
         command
     }
 
-    async fn play(&self, store: &Store, rehearsal: &RehearsalRow, crowd: Crowd) -> io::Result<Ending> {
+    async fn play(&self, store: &RehearsalStore, rehearsal: &RehearsalRow, crowd: Crowd) -> io::Result<Ending> {
         let mut child = self.command(rehearsal, crowd).spawn()?;
         let mut progress = lines(child.stderr.take())?;
         let mut output = lines(child.stdout.take())?;

@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::{Store, StoreError, insert_events};
+use crate::db::{Database, StoreError, insert_events};
 
 /// A rehearsal whose controller has been silent for this time has failed, in seconds.
 const SILENT_S: f64 = 15.0;
@@ -34,7 +34,11 @@ pub enum RunState {
     Stopped,
 }
 
-impl Store {
+/// Rehearsals, for their operators and for the job that runs them.
+#[derive(Clone)]
+pub(crate) struct RehearsalStore(pub(crate) Database);
+
+impl RehearsalStore {
     /// Writes that a rehearsal goes on, and its progress. Gives whether it has been stopped.
     pub async fn report_rehearsal(&self, id: Uuid, progress: Option<&str>) -> Result<RunState, StoreError> {
         let state: Option<String> = sqlx::query_scalar(
@@ -43,7 +47,7 @@ impl Store {
         )
         .bind(id)
         .bind(progress)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.0.pool)
         .await?;
         // Without a row, it was ended as silent.
         Ok(if state.as_deref() == Some("running") { RunState::Running } else { RunState::Stopped })
@@ -69,7 +73,7 @@ impl Store {
         .bind(why)
         .bind(report)
         .bind(Kind::FlashSaleEnded.as_str())
-        .execute(&self.pool)
+        .execute(&self.0.pool)
         .await?;
         Ok(())
     }
@@ -80,7 +84,7 @@ impl Store {
             "SELECT id FROM rehearsals WHERE ended_at IS NULL AND heartbeat_at < now() - make_interval(secs => $1)",
         )
         .bind(SILENT_S)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.0.pool)
         .await?;
         match silent {
             Some(id) => self.end_rehearsal(id, "failed", Some("The controller that ran it has died."), None).await,

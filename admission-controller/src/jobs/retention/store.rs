@@ -6,7 +6,7 @@
 
 use uuid::Uuid;
 
-use crate::db::{Store, StoreError};
+use crate::db::{Database, StoreError};
 
 /// Rows of a table that one transaction deletes at most.
 const AT_ONCE: i64 = 5000;
@@ -72,17 +72,21 @@ macro_rules! over {
     };
 }
 
-impl Store {
+/// The deletion of old sales.
+#[derive(Clone)]
+pub(crate) struct RetentionStore(pub(crate) Database);
+
+impl RetentionStore {
     /// Deletes some rows of rehearsals and, with `sales_days`, of other sales that ended before
     /// this many days. Gives the number of rows.
     pub async fn delete_old_sales(&self, rehearsals_days: i32, sales_days: Option<i32>) -> Result<u64, StoreError> {
         sqlx::query(over!("rehearsal_of IS NOT NULL"))
             .bind(rehearsals_days)
             .bind(SALES_MAX)
-            .execute(&self.pool)
+            .execute(&self.0.pool)
             .await?;
         if let Some(days) = sales_days {
-            sqlx::query(over!("rehearsal_of IS NULL")).bind(days).bind(SALES_MAX).execute(&self.pool).await?;
+            sqlx::query(over!("rehearsal_of IS NULL")).bind(days).bind(SALES_MAX).execute(&self.0.pool).await?;
         }
         let mut deleted = 0;
         for _ in 0..TIMES_MAX {
@@ -96,7 +100,7 @@ impl Store {
 
     /// Deletes some rows of a marked sale, and gives their number; `None` without one.
     async fn delete_some_of_a_sale(&self) -> Result<Option<u64>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.pool.begin().await?;
         let sale: Option<Uuid> = sqlx::query_scalar(
             "SELECT id FROM sales WHERE retention_state = 'deleting' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
         )

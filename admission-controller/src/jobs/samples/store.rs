@@ -1,13 +1,17 @@
 //! Samples of how sales go, about once a second.
 
-use crate::db::{Store, StoreError};
+use crate::db::{Database, StoreError};
 
 /// Days for which samples are kept.
 const KEPT_DAYS: i32 = 90;
 /// Samples that one statement deletes at most.
 const FORGOTTEN_MAX: i64 = 50_000;
 
-impl Store {
+/// The samples of all sales.
+#[derive(Clone)]
+pub(crate) struct SampleStore(pub(crate) Database);
+
+impl SampleStore {
     /// Takes a sample of every sale that was ticked recently: after a change, and otherwise every
     /// ten seconds. Of several controllers, one writes it in each second.
     pub async fn sample(&self) -> Result<(), StoreError> {
@@ -36,7 +40,7 @@ impl Store {
                     last.joined, last.admitted, last.orders)) \
              ON CONFLICT DO NOTHING",
         )
-        .execute(&self.pool)
+        .execute(&self.0.pool)
         .await?;
         Ok(())
     }
@@ -49,7 +53,7 @@ impl Store {
         )
         .bind(KEPT_DAYS)
         .bind(FORGOTTEN_MAX)
-        .execute(&self.pool)
+        .execute(&self.0.pool)
         .await?;
         Ok(())
     }

@@ -18,10 +18,8 @@ use tracing::error;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    db::{Store, StoreError},
-    error::CommonError,
-};
+use super::store::RecordStore;
+use crate::{db::StoreError, error::CommonError};
 
 /// Entries that are read from the database at once.
 const PAGE: i64 = 50;
@@ -31,11 +29,11 @@ const PAGES_AT_ONCE: usize = 3;
 /// What the route needs.
 #[derive(Clone)]
 pub(crate) struct Records {
-    store: Store,
+    store: RecordStore,
     pages: Arc<Semaphore>,
 }
 
-pub(crate) fn routes(store: Store) -> OpenApiRouter {
+pub(crate) fn routes(store: RecordStore) -> OpenApiRouter {
     let records = Records { store, pages: Arc::new(Semaphore::new(PAGES_AT_ONCE)) };
     OpenApiRouter::new().routes(routes!(sale_record)).with_state(records)
 }

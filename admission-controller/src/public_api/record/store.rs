@@ -6,10 +6,14 @@ use uuid::Uuid;
 
 use crate::{
     controller::columns::{hash, ordinal, stored},
-    db::{Store, StoreError},
+    db::{Database, StoreError},
 };
 
-impl Store {
+/// The records of sales.
+#[derive(Clone)]
+pub(crate) struct RecordStore(pub(crate) Database);
+
+impl RecordStore {
     /// The next entries of a record after one, `most` at most.
     pub async fn record(&self, line: SaleId, after: u64, most: i64) -> Result<Vec<Entry>, StoreError> {
         let rows: Vec<(i64, Vec<u8>, String)> = sqlx::query_as(
@@ -18,7 +22,7 @@ impl Store {
         .bind(line.0)
         .bind(stored(after))
         .bind(most)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?;
         let entry = |(seq, bytes, body): (i64, Vec<u8>, String)| Entry {
             head: Head { seq: ordinal(seq), hash: hash(&bytes) },
@@ -31,7 +35,7 @@ impl Store {
     pub async fn has_record(&self, line: SaleId) -> Result<bool, StoreError> {
         let kept: Option<Uuid> = sqlx::query_scalar("SELECT id FROM lines WHERE id = $1 AND record_seq IS NOT NULL")
             .bind(line.0)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.0.pool)
             .await?;
         Ok(kept.is_some())
     }

@@ -18,9 +18,9 @@ use fairline_server::Shutdown;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::{
-    db::Store,
-    jobs::heartbeat::stats::{RequestCounter, RequestStats},
+use crate::jobs::heartbeat::{
+    stats::{RequestCounter, RequestStats},
+    store::HeartbeatStore,
 };
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ pub(crate) async fn count_payment(State(health): State<RequestCounter>, request:
 }
 
 /// Reports once a second until shutdown, and then deregisters this checkout.
-pub(crate) fn start(health: RequestCounter, circuit: CircuitState, store: Store, shutdown: &Shutdown) {
+pub(crate) fn start(health: RequestCounter, circuit: CircuitState, store: HeartbeatStore, shutdown: &Shutdown) {
     let id = Uuid::now_v7();
     shutdown.keep("heartbeat", STALLED_AFTER, move |stop| {
         let (health, circuit, store) = (health.clone(), circuit.clone(), store.clone());

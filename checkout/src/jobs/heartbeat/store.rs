@@ -3,11 +3,15 @@
 use uuid::Uuid;
 
 use crate::{
-    db::{Store, StoreError},
+    db::{PgPool, StoreError},
     jobs::heartbeat::stats::RequestStats,
 };
 
-impl Store {
+/// The heartbeats of this process.
+#[derive(Clone)]
+pub(crate) struct HeartbeatStore(pub(crate) PgPool);
+
+impl HeartbeatStore {
     /// Stores the health of this checkout for the controllers, and whether it found the gateway
     /// down for the other checkouts. Deletes checkouts without a heartbeat for one minute.
     pub(crate) async fn heartbeat(&self, id: Uuid, stats: RequestStats, gateway_down: bool) -> Result<(), StoreError> {
@@ -23,14 +27,14 @@ impl Store {
         .bind(small(stats.failed))
         .bind(small(stats.slow))
         .bind(gateway_down)
-        .execute(&self.pool)
+        .execute(&self.0)
         .await?;
         Ok(())
     }
 
     /// Deregisters this checkout, so that it is not reported missing.
     pub(crate) async fn deregister(&self, id: Uuid) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM checkouts WHERE id = $1").bind(id).execute(&self.pool).await?;
+        sqlx::query("DELETE FROM checkouts WHERE id = $1").bind(id).execute(&self.0).await?;
         Ok(())
     }
 }

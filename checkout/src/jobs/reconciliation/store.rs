@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::{Store, StoreError};
+use crate::db::{PgPool, StoreError};
 
 /// Longer than any transaction: everything paid before that is committed.
 const SETTLED_S: f64 = 60.0;
@@ -24,7 +24,11 @@ struct BookRow {
     settled_units: i64,
 }
 
-impl Store {
+/// Counters, and the rows that they count.
+#[derive(Clone)]
+pub(crate) struct ReconciliationStore(pub(crate) PgPool);
+
+impl ReconciliationStore {
     /// The fraction of running sales whose counters equal the sums of their rows; 1 is correct. One
     /// statement, so that it sees one snapshot.
     pub(crate) async fn inventory_accuracy(&self, counted: &mut Counted) -> Result<f64, StoreError> {
@@ -49,7 +53,7 @@ impl Store {
         .bind(known().map(|(_, (at, _))| *at).collect::<Vec<_>>())
         .bind(known().map(|(_, (_, units))| *units).collect::<Vec<_>>())
         .bind(SETTLED_S)
-        .fetch_all(&self.background)
+        .fetch_all(&self.0)
         .await?;
         let accurate = rows.iter().filter(|row| row.is_accurate).count();
         let part = if rows.is_empty() { 1.0 } else { accurate as f64 / rows.len() as f64 };

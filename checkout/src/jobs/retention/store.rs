@@ -8,7 +8,7 @@
 
 use tracing::warn;
 
-use crate::db::{Store, StoreError};
+use crate::db::{PgPool, StoreError};
 
 /// Rows that one statement changes, at most.
 const AT_ONCE: i64 = 5000;
@@ -157,7 +157,11 @@ const MESSAGES: [Rule; 6] = [
     },
 ];
 
-impl Store {
+/// Rows that were kept long enough.
+#[derive(Clone)]
+pub(crate) struct RetentionStore(pub(crate) PgPool);
+
+impl RetentionStore {
     /// Removes the link between orders older than `days` and their shoppers, for a bounded number
     /// of rows. Returns the number of rows.
     pub(crate) async fn unlink_old(&self, days: u32) -> Result<u64, StoreError> {
@@ -184,7 +188,7 @@ impl Store {
                 RetentionPeriod::AsOrders => i32::try_from(orders_kept_days).unwrap_or(i32::MAX),
             };
             for _ in 0..TIMES_MAX {
-                match sqlx::query(rule.statement).bind(days).bind(AT_ONCE).execute(&self.background).await {
+                match sqlx::query(rule.statement).bind(days).bind(AT_ONCE).execute(&self.0).await {
                     Ok(done) => {
                         changed += done.rows_affected();
                         if done.rows_affected() < AT_ONCE.unsigned_abs() {

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
-    db::{Store, StoreError},
+    db::{PgPool, StoreError},
     orders::{
         holds::store::hold_after,
         state::{HoldEvent, HoldState},
@@ -77,7 +77,11 @@ pub(crate) struct Expired {
     pub(crate) units: i64,
 }
 
-impl Store {
+/// The expiry of holds.
+#[derive(Clone)]
+pub(crate) struct ExpiryStore(pub(crate) PgPool);
+
+impl ExpiryStore {
     /// Sales with expired holds.
     pub(crate) async fn sales_with_expired_holds(&self) -> Result<Vec<SaleId>, StoreError> {
         let ids: Vec<Uuid> = sqlx::query_scalar(
@@ -90,7 +94,7 @@ impl Store {
              SELECT id FROM selling WHERE id IS NOT NULL AND EXISTS (SELECT FROM holds WHERE sale_id = selling.id \
              AND state IN ('promised', 'held') AND expires_at <= now())",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0)
         .await?;
         Ok(ids.into_iter().map(SaleId).collect())
     }
@@ -98,7 +102,7 @@ impl Store {
     /// Releases the units of expired holds that no payment keeps. Handles one sale at a time, so
     /// that no two sweepers wait for each other's stock.
     pub(crate) async fn expire_holds(&self, sale: SaleId) -> Result<Expired, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.0.begin().await?;
         let expired: Vec<Uuid> = sqlx::query_scalar(LOCK_EXPIRED)
             .bind(sale.0)
             .bind(EXPIRED_MAX)

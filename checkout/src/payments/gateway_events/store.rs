@@ -3,8 +3,8 @@
 use fairline_payment_gateway::PaymentId;
 
 use crate::{
-    db::{Store, StoreError},
-    payments::store::{Payment, PaymentRow, payment_columns},
+    db::StoreError,
+    payments::store::{Payment, PaymentRow, PaymentStore, payment_columns},
 };
 
 /// An event of the gateway.
@@ -31,10 +31,10 @@ pub(crate) enum Received {
     Repeated,
 }
 
-impl Store {
+impl PaymentStore {
     /// The database's clock, in Unix seconds.
     pub(crate) async fn now_unix_s(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT extract(epoch FROM now())::bigint").fetch_one(&self.pool).await?)
+        Ok(sqlx::query_scalar("SELECT extract(epoch FROM now())::bigint").fetch_one(&self.requests).await?)
     }
 
     /// Stores an event of the gateway. If it is new, returns its payment, found by the gateway's id
@@ -42,7 +42,7 @@ impl Store {
     /// no crash loses the event. A payment that has not ended keeps the mark of a refund or dispute
     /// until it ends: the event may arrive before the response to the capture.
     pub(crate) async fn receive_gateway_event(&self, event: &GatewayEvent<'_>) -> Result<Received, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.requests.begin().await?;
         let noted = sqlx::query("INSERT INTO gateway_events (id) VALUES ($1) ON CONFLICT DO NOTHING").bind(event.id);
         if noted.execute(&mut *transaction).await?.rows_affected() == 0 {
             return Ok(Received::Repeated);

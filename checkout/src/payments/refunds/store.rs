@@ -9,10 +9,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    db::{Store, StoreError},
+    db::StoreError,
     events::store::publish,
     orders::{order::OrderId, state::PaymentEvent},
-    payments::store::{Payment, PaymentRow, after, payment_columns, read_payment},
+    payments::store::{Payment, PaymentRow, PaymentStore, after, payment_columns, read_payment},
 };
 
 /// A request in progress is taken over by another checkout after this many seconds.
@@ -80,7 +80,7 @@ pub(crate) enum RefundOutcome {
     UnderWay,
 }
 
-impl Store {
+impl PaymentStore {
     /// Records a refund of the whole payment. Returns the payment as it is now.
     pub(crate) async fn refunded(&self, payment: &Payment) -> Result<Payment, StoreError> {
         let mut transaction = self.payments.begin().await?;
@@ -109,7 +109,7 @@ impl Store {
 
     /// The captured payment of an order, if it was paid for here.
     pub(crate) async fn paid_with(&self, order: OrderId) -> Result<Option<PaidWith>, StoreError> {
-        paid_with(&mut *self.pool.acquire().await?, order).await
+        paid_with(&mut *self.requests.acquire().await?, order).await
     }
 
     /// Stores the merchant's request for a refund. A checkout process executes it.
@@ -119,7 +119,7 @@ impl Store {
         amount_minor: Option<i64>,
         reason: &str,
     ) -> Result<RefundOutcome, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.requests.begin().await?;
         let known = sqlx::query_scalar("SELECT EXISTS (SELECT FROM holds WHERE id = $1)").bind(order.0);
         if !known.fetch_one(&mut *transaction).await? {
             return Ok(RefundOutcome::UnknownOrder);
@@ -165,7 +165,7 @@ impl Store {
         )
         .bind(REQUEST_TRIED_EVERY_S)
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.requests)
         .await?;
         rows.into_iter().map(OrderRequest::try_from).collect()
     }
@@ -178,7 +178,7 @@ impl Store {
         failed: Option<&str>,
     ) -> Result<Option<Payment>, StoreError> {
         let failed: Option<String> = failed.map(|why| why.chars().take(ERROR_CHARS_MAX).collect());
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.requests.begin().await?;
         sqlx::query(
             "UPDATE order_requests SET state = CASE WHEN $2::text IS NULL THEN 'done' ELSE 'failed' END, error = $2 \
              WHERE id = $1 AND state = 'requested'",
@@ -208,7 +208,7 @@ impl Store {
             "SELECT state, error, created_at FROM order_requests WHERE order_id = $1 ORDER BY created_at DESC LIMIT 1",
         )
         .bind(order.0)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.requests)
         .await?)
     }
 }

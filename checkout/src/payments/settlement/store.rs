@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::caller::Caller,
-    db::{Store, StoreError},
+    db::StoreError,
     events::store::publish,
     orders::{
         expiry::store::UNANSWERED_KEEPS_HOLD_S,
@@ -23,7 +23,7 @@ use crate::{
         state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState},
         store::order_for,
     },
-    payments::store::{LEFT_BEHIND_S, Payment, PaymentRow, after, payment_columns, read_payment},
+    payments::store::{LEFT_BEHIND_S, Payment, PaymentRow, PaymentStore, after, payment_columns, read_payment},
 };
 
 /// When the sweeper first settles an ended payment, unless the process that ended it has.
@@ -75,7 +75,7 @@ pub(crate) enum Cancellation {
 #[derive(Debug)]
 pub(crate) struct Withdrawn(pub(crate) Option<Payment>);
 
-impl Store {
+impl PaymentStore {
     /// Withdraws the payment of an order, unless it is known to be authorised, and returns the
     /// order as it is then. Returns none if the order does not exist or belongs to another caller.
     pub(crate) async fn withdraw(
@@ -83,7 +83,7 @@ impl Store {
         order: OrderId,
         caller: &Caller,
     ) -> Result<Option<(Order, Withdrawn)>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.requests.begin().await?;
         let Some(found) = order_for(&mut transaction, order, caller).await? else { return Ok(None) };
         let hold = lock_hold(&mut transaction, order).await?;
         let withdrawn = withdraw(&mut transaction, order, &hold).await?;
@@ -99,7 +99,7 @@ impl Store {
         order: OrderId,
         caller: &Caller,
     ) -> Result<Option<Cancellation>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.requests.begin().await?;
         let Some(found) = order_for(&mut transaction, order, caller).await? else { return Ok(None) };
         let mut hold = lock_hold(&mut transaction, order).await?;
         let withdrawn = withdraw(&mut transaction, order, &hold).await?;
@@ -237,7 +237,7 @@ impl Store {
             disputed_minor: i64,
             dispute: Option<String>,
         }
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.requests.begin().await?;
         let known: Option<Known> = sqlx::query_as(
             "SELECT holds.sale_id, CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE refunded_minor END AS refunded_minor, \
              disputed_minor, dispute FROM payments JOIN holds ON holds.id = hold_id WHERE payments.id = $1 AND settle_no = $2 \

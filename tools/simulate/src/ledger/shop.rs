@@ -128,7 +128,7 @@ impl Ledger {
         self.committed();
     }
 
-    /// `Store::revoke_tokens`; whether the lock was free.
+    /// `TicketActionStore::revoke_tokens`; whether the lock was free.
     pub fn revoke_tokens(&mut self) -> bool {
         if self.transaction.is_some() {
             return false;
@@ -144,7 +144,7 @@ impl Ledger {
         true
     }
 
-    /// `Store::revoke_key`; whether the lock was free.
+    /// `KeyStore::revoke_key`; whether the lock was free.
     pub fn revoke_key(&mut self, kid: &str) -> bool {
         if self.transaction.is_some() {
             return false;
@@ -160,8 +160,8 @@ impl Ledger {
         true
     }
 
-    /// `Store::insert_ticket_action`: a ticket is removed or preferred, unless it has had its turn;
-    /// whether the lock was free.
+    /// `TicketActionStore::insert_ticket_action`: a ticket is removed or preferred, unless it has
+    /// had its turn; whether the lock was free.
     pub fn insert_ticket_action(&mut self, line: usize, ordinal: Ordinal, visitor: VisitorId, removed: bool) -> bool {
         if self.transaction.is_some() {
             return false;
@@ -187,7 +187,7 @@ impl Ledger {
         true
     }
 
-    /// `Store::set_status`; whether it could be done now. Pauses wait for the lock.
+    /// `SaleStore::set_status`; whether it could be done now. Pauses wait for the lock.
     pub fn act(&mut self, action: Action) -> bool {
         let from = self.tables.row.stored_status();
         let Some(to) = after(from, action) else { return false };
@@ -207,7 +207,7 @@ impl Ledger {
         true
     }
 
-    /// `Store::raise`, as `fairline restore` calls it for a database that was put back.
+    /// `RestoreStore::raise`, as `fairline restore` calls it for a database that was put back.
     pub fn raise(&mut self, line: usize, redis: &Home) {
         let row = &mut self.tables.lines[line];
         row.epoch = row.epoch.max(i32::try_from(redis.epoch).unwrap_or(0)) + EPOCHS_LEAPT;

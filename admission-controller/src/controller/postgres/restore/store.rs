@@ -6,19 +6,23 @@ use uuid::Uuid;
 
 use crate::{
     controller::columns::{count, ordinal},
-    db::{Store, StoreError},
+    db::{Database, StoreError},
 };
 
 /// Epochs that a line may have had since the backup.
 const EPOCHS_LEAPT: i32 = 1000;
 
-impl Store {
+/// The lines that a restore raises.
+#[derive(Clone)]
+pub(crate) struct RestoreStore(pub(crate) Database);
+
+impl RestoreStore {
     /// The lines of all sales that have not ended.
     pub async fn lines_of_open_sales(&self) -> Result<Vec<SaleId>, StoreError> {
         let lines: Vec<Uuid> = sqlx::query_scalar(
             "SELECT lines.id FROM lines JOIN sales ON sales.id = sale_id WHERE status <> 'closed' ORDER BY lines.id",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.0.pool)
         .await?;
         Ok(lines.into_iter().map(SaleId).collect())
     }
@@ -43,7 +47,7 @@ impl Store {
         .bind(i64::try_from(redis.granted).unwrap_or(0))
         .bind(i64::from(margin))
         .bind(i64::try_from(most).unwrap_or(i64::MAX))
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.0.pool)
         .await?;
         Ok(raised.map(|(epoch, granted)| (count(epoch), ordinal(granted))))
     }
