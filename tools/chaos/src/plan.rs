@@ -14,6 +14,11 @@ use crate::{
 const LONGEST: (Duration, Duration) = (Duration::from_secs(11), Duration::from_secs(14));
 /// A service that stands still for longer than its clients may take for their headers and bodies.
 const STOPPED_LONGEST: Duration = Duration::from_secs(20);
+/// In every eighth seed one service stands still for longer than every deadline, those of the
+/// watchdogs of loops and ticks included (60 s).
+const STOPPED_BEYOND_WATCHDOGS: Duration = Duration::from_secs(65);
+/// The seeds with this remainder: neither the short plans of `make test` nor a Redis of several.
+const STOPS_BEYOND_WATCHDOGS: (u64, u64) = (8, 6);
 /// A time without faults follows each round of this number, and the last.
 const QUIET_EVERY: usize = 4;
 /// Long enough to notice a line that has stalled.
@@ -79,10 +84,25 @@ impl Plan {
         let postgres = if dice.below(2) == 0 { PostgresKind::Single } else { PostgresKind::Replicated };
         let mut plan = Plan { seed, redis, postgres, rounds: Vec::new() };
         while plan.rounds.len() < rounds {
-            let round = plan.round(&mut dice, only);
+            let is_in_the_middle = plan.rounds.len() == rounds / 2;
+            let long_stop = if is_in_the_middle { plan.long_stop(&mut dice, only) } else { None };
+            let round = long_stop.unwrap_or_else(|| plan.round(&mut dice, only));
             plan.rounds.push(round);
         }
         plan
+    }
+
+    /// A service that stands still for longer than every deadline, alone in its round: recovery is
+    /// its own, and the round no longer than it.
+    fn long_stop(&self, dice: &mut Dice, only: Option<&str>) -> Option<Vec<Planned>> {
+        let (of, remainder) = STOPS_BEYOND_WATCHDOGS;
+        if self.seed % of != remainder {
+            return None;
+        }
+        let fault = Fault::Stop(NAMES[..6][dice.below(6) as usize]);
+        let is_wanted = only.is_none_or(|only| fault.to_string().contains(only));
+        let planned = Planned { fault, begins_after: Duration::ZERO, lasts: STOPPED_BEYOND_WATCHDOGS };
+        is_wanted.then(|| vec![planned])
     }
 
     /// How long the shop is left alone once it has recovered from a round, so that promises that
@@ -252,7 +272,22 @@ mod tests {
         let stops = |planned: &Planned| matches!(planned.fault, Fault::Stop(_));
         let longest = |is: &dyn Fn(&Planned) -> bool| faults.iter().filter(|p| is(p)).map(|p| p.lasts).max();
         assert!(longest(&|planned| !stops(planned)) > Some(LONGEST.0));
-        assert_eq!(longest(&stops), Some(STOPPED_LONGEST));
+        assert!(faults.iter().any(|planned| stops(planned) && planned.lasts == STOPPED_LONGEST));
+    }
+
+    #[test]
+    fn every_eighth_seed_stops_one_service_for_longer_than_every_deadline_and_alone() {
+        for seed in 0..32 {
+            let plan = Plan::new(seed, 24, None);
+            let is_long = |planned: &Planned| planned.lasts > Duration::from_secs(60);
+            let long: Vec<&Vec<Planned>> = plan.rounds.iter().filter(|round| round.iter().any(is_long)).collect();
+            assert_eq!(long.len(), usize::from(seed % 8 == 6), "{plan}");
+            for round in long {
+                assert!(matches!(round[..], [Planned { fault: Fault::Stop(_), .. }]), "{plan}");
+            }
+        }
+        let only_kills = Plan::new(6, 24, Some("kill of"));
+        assert!(only_kills.rounds.iter().flatten().all(|planned| planned.fault.kind() == "kill"), "{only_kills}");
     }
 
     #[test]
