@@ -176,8 +176,8 @@ impl Plan {
         let mut links: Vec<_> = NAMES[..6].iter().map(|from| (*from, "redis")).collect();
         links.extend([CONTROLLERS, CHECKOUTS].concat().into_iter().map(|from| (from, "postgres")));
         links.extend(CHECKOUTS.map(|from| (from, GATEWAY)));
-        links.extend(CHECKOUTS.map(|from| (from, CONTROLLERS[0])));
-        links.push((GATEWAY, CHECKOUTS[0]));
+        links.extend(CHECKOUTS.into_iter().zip(CONTROLLERS));
+        links.extend(CHECKOUTS.map(|to| (GATEWAY, to)));
         links.extend([WAITING_ROOMS, CHECKOUTS].concat().into_iter().map(|to| (SHOPPERS, to)));
         links[dice.below(links.len() as u64) as usize]
     }
@@ -207,12 +207,17 @@ impl Plan {
     }
 
     fn postgres_fault(&self, dice: &mut Dice) -> Fault {
-        match (self.postgres, dice.below(10)) {
+        match (self.postgres, dice.below(12)) {
             (PostgresKind::Replicated, 0..4) => Fault::PostgresFailOver,
-            (_, 0..5) => Fault::PostgresKill,
+            (PostgresKind::Replicated, 10..) => {
+                // A standby waits without a limit for a connection that it has begun.
+                let ways: Vec<Broken> = Broken::ALL.into_iter().filter(|how| !how.spoils_new_links()).collect();
+                Fault::Replication { how: ways[dice.below(ways.len() as u64) as usize] }
+            }
             (_, 5..7) => Fault::PostgresStop,
             (_, 7..9) => Fault::PostgresReadOnly,
-            _ => Fault::PostgresDiskFull,
+            (_, 9) => Fault::PostgresDiskFull,
+            _ => Fault::PostgresKill,
         }
     }
 }
@@ -220,26 +225,13 @@ impl Plan {
 /// Half a second to three seconds; now and then longer than deadlines, where that is what a fault
 /// is about.
 fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
-    let may_be_long = matches!(
-        fault,
-        Fault::Stop(_)
-            | Fault::RedisStop(_)
-            | Fault::PostgresStop
-            | Fault::Link {
-                how: Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. },
-                ..
-            }
-            | Fault::Links {
-                how: Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. },
-                ..
-            }
+    let is_silent = matches!(
+        fault.how(),
+        Some(Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. })
     );
-    let at_once = matches!(
-        fault,
-        Fault::Link { how: Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }, .. }
-            | Fault::Links { how: Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }, .. }
-            | Fault::Door { how: Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }, .. }
-    );
+    let may_be_long = matches!(fault, Fault::Stop(_) | Fault::RedisStop(_) | Fault::PostgresStop)
+        || is_silent && !matches!(fault, Fault::Door { .. });
+    let at_once = matches!(fault.how(), Some(Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }));
     if at_once || fault.is_fail_over() {
         // What is done to established connections is over at once, and the fault with it.
         return Duration::from_millis(50);
@@ -288,6 +280,19 @@ mod tests {
         }
         let only_kills = Plan::new(6, 24, Some("kill of"));
         assert!(only_kills.rounds.iter().flatten().all(|planned| planned.fault.kind() == "kill"), "{only_kills}");
+    }
+
+    #[test]
+    fn eight_seeds_break_every_link_between_two_parts() {
+        let plans = (0..8).map(|seed| Plan::new(seed, 24, None));
+        let broken: BTreeSet<String> =
+            plans.flat_map(|plan| plan.rounds).flatten().map(|planned| planned.fault.subject()).collect();
+        let webhooks = CHECKOUTS.map(|to| format!("{GATEWAY} to {to}"));
+        let key_sets = CHECKOUTS.into_iter().zip(CONTROLLERS).map(|(from, to)| format!("{from} to {to}"));
+        let replication = ["standby to postgres".to_owned()];
+        for link in webhooks.into_iter().chain(key_sets).chain(replication) {
+            assert!(broken.contains(&link), "{link} is not among {broken:?}");
+        }
     }
 
     #[test]
