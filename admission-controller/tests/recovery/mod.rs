@@ -110,6 +110,51 @@ async fn a_line_that_was_lost_waits_for_the_shoppers_who_were_there() {
     drop(servers);
 }
 
+/// The exception to the order: one of two nodes is stopped while Redis loses the line, for longer
+/// than the line waits.
+#[tokio::test]
+async fn late_shoppers_of_a_lost_line_are_served_first_in_their_old_order() {
+    let servers = servers().await;
+    let controller = TestController::open_at(&servers.redis.url()).await;
+    let sale = controller.sale(json!({ "total": 1, "claim_window_s": 600, "token_ttl_s": 600 })).await;
+    let raise = async |total: u32| {
+        let terms = json!({ "total": total });
+        let (status, answer) = controller.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&terms)).await;
+        assert_eq!(status, 200, "{answer}");
+    };
+    let tickets = controller.join(sale, 9).await;
+    let (of_stopped_node, of_other_node) = tickets[1..].split_at(4);
+    controller.admitted(&tickets[0]).await;
+    controller.until("eight to be seen", async || count(&controller, "SELECT present FROM lines").await == 8).await;
+    let servers = lose_redis(servers, false).await;
+    until_epoch(&controller, sale, 2).await;
+    for ticket in of_other_node {
+        assert_eq!(controller.turn(ticket).await, Turn::Waiting);
+    }
+    raise(3).await;
+    // The ten seconds are over.
+    sqlx::query("UPDATE lines SET recovers_until = now()").execute(&controller.pool).await.expect("ended");
+    for ticket in &of_other_node[..2] {
+        controller.admitted(ticket).await;
+    }
+    assert_eq!(controller.admissions(sale).await, [1, 6, 7], "those who are back do not wait longer");
+
+    let newcomer = controller.join(sale, 1).await.remove(0);
+    for ticket in of_stopped_node.iter().rev() {
+        assert_eq!(controller.turn(ticket).await, Turn::Waiting, "a late ticket is kept");
+    }
+    raise(7).await;
+    for ticket in of_stopped_node {
+        controller.admitted(ticket).await;
+    }
+    assert_eq!(controller.admissions(sale).await, [1, 6, 7, 2, 3, 4, 5], "before all others who wait");
+    raise(10).await;
+    controller.admitted(&newcomer).await;
+    assert_eq!(controller.admissions(sale).await[7..], [8, 9, newcomer.ordinal]);
+    assert_eq!(verified(&controller, sale, 0).await.admitted, 10);
+    drop(servers);
+}
+
 #[tokio::test]
 async fn a_new_epoch_rewrites_no_admission_and_publishes_all_turns_again() {
     let servers = servers().await;

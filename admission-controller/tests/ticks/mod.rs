@@ -1,5 +1,7 @@
 //! Ticks of many sales, of failing ones, and with clocks that jump.
 
+mod shards;
+
 use std::{
     net::SocketAddr,
     sync::{

@@ -139,7 +139,7 @@ pub(crate) fn start_gateway_with_webhooks(listener: TcpListener, webhook_url: &s
 fn start_gateway_with(listener: TcpListener, webhook_url: Option<String>, shutdown: &Shutdown) {
     let settings = fairline_sandbox_gateway::Settings {
         listen: listener.local_addr().expect("an address"),
-        webhook_url,
+        webhook_urls: webhook_url.into_iter().collect(),
         webhook_secret: Secret::new(WEBHOOK_SECRET),
         log: log(),
     };

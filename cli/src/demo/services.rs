@@ -152,7 +152,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
         },
         sandbox_gateway: fairline_sandbox_gateway::Settings {
             listen,
-            webhook_url: Some(format!("http://{listen}/webhooks/stripe")),
+            webhook_urls: vec![format!("http://{listen}/webhooks/stripe")],
             webhook_secret: Secret::new(WEBHOOK_SECRET),
             log,
         },

@@ -67,6 +67,12 @@ impl Broken {
         Broken::HalfClosed { there: false },
     ];
 
+    /// Whether connections that are begun meanwhile lose bytes, and so never work.
+    #[must_use]
+    pub fn spoils_new_links(self) -> bool {
+        matches!(self, Broken::Swallowed | Broken::LostOneWay { .. })
+    }
+
     fn name(self) -> &'static str {
         match self {
             Broken::Cut => "cut",
@@ -165,6 +171,11 @@ pub enum Fault {
         /// How.
         how: Broken,
     },
+    /// The link of the standby to its primary is broken: commits wait.
+    Replication {
+        /// How.
+        how: Broken,
+    },
     /// SIGKILL of a Redis, which comes back with its data.
     RedisKill(usize),
     /// SIGSTOP of a Redis.
@@ -232,6 +243,7 @@ impl Fault {
             Fault::Link { from, to, how } => format!("link {} to {} {}", service(from), service(to), how.name()),
             Fault::Links { to, how } => format!("links to {to} {}", how.name()),
             Fault::Door { how, .. } => format!("links to a redis of several {}", how.name()),
+            Fault::Replication { how } => format!("link standby to postgres {}", how.name()),
             Fault::RedisKill(_) => "redis killed".to_owned(),
             Fault::RedisStop(_) => "redis stopped".to_owned(),
             Fault::RedisEmptied(_) => "redis emptied".to_owned(),
@@ -255,6 +267,18 @@ impl Fault {
         matches!(self, Fault::RedisFailOver(_) | Fault::RedisTwoPrimaries | Fault::PostgresFailOver)
     }
 
+    /// How it breaks a link, if it does.
+    #[must_use]
+    pub fn how(&self) -> Option<Broken> {
+        match self {
+            Fault::Link { how, .. }
+            | Fault::Links { how, .. }
+            | Fault::Door { how, .. }
+            | Fault::Replication { how } => Some(*how),
+            _ => None,
+        }
+    }
+
     /// What it is done to: two faults at once are of different things.
     #[must_use]
     pub fn subject(&self) -> String {
@@ -262,9 +286,9 @@ impl Fault {
             Fault::Kill(of) | Fault::Stop(of) | Fault::Roll(of) | Fault::Files(of) | Fault::Skew(of, _) => {
                 (*of).to_owned()
             }
-            Fault::Link { from, to, .. } if ["redis", "postgres"].contains(to) => format!("{from} to {to}"),
             Fault::Link { from, to, .. } => format!("{from} to {to}"),
             Fault::Links { to, .. } => format!("links to {to}"),
+            Fault::Replication { .. } => "standby to postgres".to_owned(),
             Fault::PostgresKill
             | Fault::PostgresStop
             | Fault::PostgresDiskFull
@@ -336,6 +360,11 @@ pub fn begin(fault: &Fault, shop: &mut Shop<Topology>) -> Result<Begun, ServerEr
         Fault::Door { nth, how } => {
             if let Some(door) = shop.servers.doors().get(*nth) {
                 how.begin(door);
+            }
+        }
+        Fault::Replication { how } => {
+            if let Some(link) = shop.servers.replication() {
+                how.begin(link);
             }
         }
         Fault::RedisKill(nth) | Fault::RedisEmptied(nth) => shop.servers.redis(*nth).kill()?,
@@ -418,6 +447,11 @@ pub fn end(fault: &Fault, begun: &Begun, shop: &mut Shop<Topology>) -> Result<()
         Fault::Door { nth, .. } => {
             if let Some(door) = shop.servers.doors().get(*nth) {
                 mend(door);
+            }
+        }
+        Fault::Replication { .. } => {
+            if let Some(link) = shop.servers.replication() {
+                mend(link);
             }
         }
         Fault::RedisKill(nth) => shop.servers.redis(*nth).restart()?,

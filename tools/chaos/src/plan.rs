@@ -14,6 +14,11 @@ use crate::{
 const LONGEST: (Duration, Duration) = (Duration::from_secs(11), Duration::from_secs(14));
 /// A service that stands still for longer than its clients may take for their headers and bodies.
 const STOPPED_LONGEST: Duration = Duration::from_secs(20);
+/// In every eighth seed one service stands still for longer than every deadline, those of the
+/// watchdogs of loops and ticks included (60 s).
+const STOPPED_BEYOND_WATCHDOGS: Duration = Duration::from_secs(65);
+/// The seeds with this remainder: neither the short plans of `make test` nor a Redis of several.
+const STOPS_BEYOND_WATCHDOGS: (u64, u64) = (8, 6);
 /// A time without faults follows each round of this number, and the last.
 const QUIET_EVERY: usize = 4;
 /// Long enough to notice a line that has stalled.
@@ -79,10 +84,25 @@ impl Plan {
         let postgres = if dice.below(2) == 0 { PostgresKind::Single } else { PostgresKind::Replicated };
         let mut plan = Plan { seed, redis, postgres, rounds: Vec::new() };
         while plan.rounds.len() < rounds {
-            let round = plan.round(&mut dice, only);
+            let is_in_the_middle = plan.rounds.len() == rounds / 2;
+            let long_stop = if is_in_the_middle { plan.long_stop(&mut dice, only) } else { None };
+            let round = long_stop.unwrap_or_else(|| plan.round(&mut dice, only));
             plan.rounds.push(round);
         }
         plan
+    }
+
+    /// A service that stands still for longer than every deadline, alone in its round: recovery is
+    /// its own, and the round no longer than it.
+    fn long_stop(&self, dice: &mut Dice, only: Option<&str>) -> Option<Vec<Planned>> {
+        let (of, remainder) = STOPS_BEYOND_WATCHDOGS;
+        if self.seed % of != remainder {
+            return None;
+        }
+        let fault = Fault::Stop(NAMES[..6][dice.below(6) as usize]);
+        let is_wanted = only.is_none_or(|only| fault.to_string().contains(only));
+        let planned = Planned { fault, begins_after: Duration::ZERO, lasts: STOPPED_BEYOND_WATCHDOGS };
+        is_wanted.then(|| vec![planned])
     }
 
     /// How long the shop is left alone once it has recovered from a round, so that promises that
@@ -156,8 +176,8 @@ impl Plan {
         let mut links: Vec<_> = NAMES[..6].iter().map(|from| (*from, "redis")).collect();
         links.extend([CONTROLLERS, CHECKOUTS].concat().into_iter().map(|from| (from, "postgres")));
         links.extend(CHECKOUTS.map(|from| (from, GATEWAY)));
-        links.extend(CHECKOUTS.map(|from| (from, CONTROLLERS[0])));
-        links.push((GATEWAY, CHECKOUTS[0]));
+        links.extend(CHECKOUTS.into_iter().zip(CONTROLLERS));
+        links.extend(CHECKOUTS.map(|to| (GATEWAY, to)));
         links.extend([WAITING_ROOMS, CHECKOUTS].concat().into_iter().map(|to| (SHOPPERS, to)));
         links[dice.below(links.len() as u64) as usize]
     }
@@ -187,12 +207,17 @@ impl Plan {
     }
 
     fn postgres_fault(&self, dice: &mut Dice) -> Fault {
-        match (self.postgres, dice.below(10)) {
+        match (self.postgres, dice.below(12)) {
             (PostgresKind::Replicated, 0..4) => Fault::PostgresFailOver,
-            (_, 0..5) => Fault::PostgresKill,
+            (PostgresKind::Replicated, 10..) => {
+                // A standby waits without a limit for a connection that it has begun.
+                let ways: Vec<Broken> = Broken::ALL.into_iter().filter(|how| !how.spoils_new_links()).collect();
+                Fault::Replication { how: ways[dice.below(ways.len() as u64) as usize] }
+            }
             (_, 5..7) => Fault::PostgresStop,
             (_, 7..9) => Fault::PostgresReadOnly,
-            _ => Fault::PostgresDiskFull,
+            (_, 9) => Fault::PostgresDiskFull,
+            _ => Fault::PostgresKill,
         }
     }
 }
@@ -200,26 +225,13 @@ impl Plan {
 /// Half a second to three seconds; now and then longer than deadlines, where that is what a fault
 /// is about.
 fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
-    let may_be_long = matches!(
-        fault,
-        Fault::Stop(_)
-            | Fault::RedisStop(_)
-            | Fault::PostgresStop
-            | Fault::Link {
-                how: Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. },
-                ..
-            }
-            | Fault::Links {
-                how: Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. },
-                ..
-            }
+    let is_silent = matches!(
+        fault.how(),
+        Some(Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. })
     );
-    let at_once = matches!(
-        fault,
-        Fault::Link { how: Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }, .. }
-            | Fault::Links { how: Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }, .. }
-            | Fault::Door { how: Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }, .. }
-    );
+    let may_be_long = matches!(fault, Fault::Stop(_) | Fault::RedisStop(_) | Fault::PostgresStop)
+        || is_silent && !matches!(fault, Fault::Door { .. });
+    let at_once = matches!(fault.how(), Some(Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }));
     if at_once || fault.is_fail_over() {
         // What is done to established connections is over at once, and the fault with it.
         return Duration::from_millis(50);
@@ -252,7 +264,35 @@ mod tests {
         let stops = |planned: &Planned| matches!(planned.fault, Fault::Stop(_));
         let longest = |is: &dyn Fn(&Planned) -> bool| faults.iter().filter(|p| is(p)).map(|p| p.lasts).max();
         assert!(longest(&|planned| !stops(planned)) > Some(LONGEST.0));
-        assert_eq!(longest(&stops), Some(STOPPED_LONGEST));
+        assert!(faults.iter().any(|planned| stops(planned) && planned.lasts == STOPPED_LONGEST));
+    }
+
+    #[test]
+    fn every_eighth_seed_stops_one_service_for_longer_than_every_deadline_and_alone() {
+        for seed in 0..32 {
+            let plan = Plan::new(seed, 24, None);
+            let is_long = |planned: &Planned| planned.lasts > Duration::from_secs(60);
+            let long: Vec<&Vec<Planned>> = plan.rounds.iter().filter(|round| round.iter().any(is_long)).collect();
+            assert_eq!(long.len(), usize::from(seed % 8 == 6), "{plan}");
+            for round in long {
+                assert!(matches!(round[..], [Planned { fault: Fault::Stop(_), .. }]), "{plan}");
+            }
+        }
+        let only_kills = Plan::new(6, 24, Some("kill of"));
+        assert!(only_kills.rounds.iter().flatten().all(|planned| planned.fault.kind() == "kill"), "{only_kills}");
+    }
+
+    #[test]
+    fn eight_seeds_break_every_link_between_two_parts() {
+        let plans = (0..8).map(|seed| Plan::new(seed, 24, None));
+        let broken: BTreeSet<String> =
+            plans.flat_map(|plan| plan.rounds).flatten().map(|planned| planned.fault.subject()).collect();
+        let webhooks = CHECKOUTS.map(|to| format!("{GATEWAY} to {to}"));
+        let key_sets = CHECKOUTS.into_iter().zip(CONTROLLERS).map(|(from, to)| format!("{from} to {to}"));
+        let replication = ["standby to postgres".to_owned()];
+        for link in webhooks.into_iter().chain(key_sets).chain(replication) {
+            assert!(broken.contains(&link), "{link} is not among {broken:?}");
+        }
     }
 
     #[test]

@@ -92,6 +92,14 @@ impl Topology {
         }
     }
 
+    /// The link of the standby to the Postgres that takes writes.
+    pub fn replication(&self) -> Option<&Proxy> {
+        match &self.postgres {
+            Postgres::Single(_) => None,
+            Postgres::Replicated(pair) => pair.replication(),
+        }
+    }
+
     /// The Postgres that takes writes.
     pub fn postgres(&mut self) -> &mut PrivatePostgres {
         match &mut self.postgres {

@@ -16,6 +16,8 @@ use crate::{Folder, ServerError, Survives, error::Doing as _, process::output_of
 /// The only user of a private Postgres, and its owner.
 const USER: &str = "fairline";
 const CONNECTIONS_MAX: u32 = 300;
+/// After this time without a message, a primary and its standby replace their connection.
+pub(crate) const REPLICATION_TIMEOUT: &str = "2s";
 
 /// A private Postgres: requires a password, and listens only on this machine. Stops when dropped.
 #[derive(Debug)]
@@ -54,8 +56,9 @@ impl PrivatePostgres {
         Ok(Self { server, address: Address { port, password }, survives, more })
     }
 
-    /// Starts a standby that replicates this server and accepts read-only connections.
-    pub(crate) fn start_standby(&self, folder: &Folder, name: &str) -> Result<Self, ServerError> {
+    /// Starts a standby that replicates this server, over a link at port `through`, and accepts
+    /// read-only connections.
+    pub(crate) fn start_standby(&self, folder: &Folder, name: &str, through: u16) -> Result<Self, ServerError> {
         let mut server = Server::in_folder(folder, "Postgres", Signal::SIGINT, Program::postgres()?)?;
         let data = server.data();
         let mut copy = server.account.command(&server.program.sibling("pg_basebackup"), None);
@@ -63,9 +66,14 @@ impl PrivatePostgres {
         copy.args(["--host", "127.0.0.1", "--username", USER, "--port", &self.address.port.to_string()]);
         copy.args(["--checkpoint", "fast", "--wal-method", "stream", "--no-sync", "--write-recovery-conf", "--pgdata"]);
         succeed(copy.arg(&data), "pg_basebackup")?;
-        let Address { port, password } = &self.address;
-        let to = format!("host=127.0.0.1 port={port} user={USER} password={password} application_name={name}");
-        let more = vec![format!("primary_conninfo={to}")];
+        let password = &self.address.password;
+        let to = format!("host=127.0.0.1 port={through} user={USER} password={password} application_name={name}");
+        // A broken link is replaced at once, and a silent one soon: commits wait for the standby.
+        let more = vec![
+            format!("primary_conninfo={to}"),
+            format!("wal_receiver_timeout={REPLICATION_TIMEOUT}"),
+            "wal_retrieve_retry_interval=200ms".to_owned(),
+        ];
         let survives = self.survives;
         let port =
             server.start_on_free_port(|port| arguments(&data, port, survives, &more), |_, id| is_ready(&data, id))?;

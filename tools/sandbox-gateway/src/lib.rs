@@ -51,9 +51,9 @@ pub struct Settings {
     /// Address to listen on.
     #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8083")]
     pub listen: SocketAddr,
-    /// URL for webhooks about payments: an http:// URL.
-    #[arg(long, env = "FAIRLINE_WEBHOOK_URL")]
-    pub webhook_url: Option<String>,
+    /// URL for webhooks about payments: an http:// URL. Each of several receives every webhook.
+    #[arg(long = "webhook-url", env = "FAIRLINE_WEBHOOK_URL", value_delimiter = ',')]
+    pub webhook_urls: Vec<String>,
     /// Secret that signs the webhooks.
     #[arg(long, env = "FAIRLINE_WEBHOOK_SECRET", default_value = "whsec_sandbox", hide_env_values = true)]
     pub webhook_secret: Secret,
@@ -74,11 +74,10 @@ impl Service {
     /// Starts the service with empty state.
     ///
     /// # Errors
-    /// When the webhook URL is not an http:// URL.
+    /// When a webhook URL is not an http:// URL.
     pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
-        let webhook = settings.webhook_url.as_deref();
-        let webhook =
-            webhook.map(|url| webhook::Webhook::start(url, settings.webhook_secret.clone(), shutdown)).transpose()?;
+        let start = || webhook::Webhook::start(&settings.webhook_urls, &settings.webhook_secret, shutdown);
+        let webhook = (!settings.webhook_urls.is_empty()).then(start).transpose()?;
         Ok(Self { routes: api::routes(webhook), ready: Arc::new(|| Box::pin(async { Ok(()) })) })
     }
 }

@@ -34,35 +34,19 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Delay of a late webhook.
 const LATE_BY: Duration = Duration::from_secs(3);
 
-/// The merchant's webhook endpoint.
+/// The merchant's webhook endpoints.
 #[derive(Clone)]
 pub(crate) struct Webhook {
-    events: mpsc::Sender<Bytes>,
+    /// The queue of each endpoint.
+    endpoints: Vec<mpsc::Sender<Bytes>>,
     /// The webhook that is sent after the next one.
     held_back: Arc<Mutex<Option<Bytes>>>,
 }
 
 impl Webhook {
-    pub(crate) fn start(url: &str, secret: Secret, shutdown: &Shutdown) -> Result<Self, StartError> {
-        let uri: Uri = url
-            .parse()
-            .ok()
-            .filter(|uri: &Uri| uri.scheme_str() == Some("http") && uri.host().is_some())
-            .ok_or_else(|| StartError::new(format!("The webhook's address `{url}` is not an http:// one.")))?;
-        let (events, mut waiting) = mpsc::channel(WAITING_MAX);
-        let stop = shutdown.clone();
-        shutdown.spawn(async move {
-            let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-            loop {
-                let body = tokio::select! {
-                    body = waiting.recv() => body,
-                    () = stop.triggered() => return,
-                };
-                let Some(body) = body else { return };
-                post(&client, &uri, &secret, body).await;
-            }
-        });
-        Ok(Self { events, held_back: Arc::default() })
+    pub(crate) fn start(urls: &[String], secret: &Secret, shutdown: &Shutdown) -> Result<Self, StartError> {
+        let endpoints = urls.iter().map(|url| endpoint(url, secret.clone(), shutdown)).collect::<Result<_, _>>()?;
+        Ok(Self { endpoints, held_back: Arc::default() })
     }
 
     /// Queues a webhook about an object.
@@ -102,10 +86,35 @@ impl Webhook {
     }
 
     fn queue(&self, body: Bytes) {
-        if self.events.try_send(body).is_err() {
-            debug!("queue webhook failed: queue is full");
+        for endpoint in &self.endpoints {
+            if endpoint.try_send(body.clone()).is_err() {
+                debug!("queue webhook failed: queue is full");
+            }
         }
     }
+}
+
+/// Starts the task that sends webhooks to one endpoint, and returns its queue.
+fn endpoint(url: &str, secret: Secret, shutdown: &Shutdown) -> Result<mpsc::Sender<Bytes>, StartError> {
+    let uri: Uri = url
+        .parse()
+        .ok()
+        .filter(|uri: &Uri| uri.scheme_str() == Some("http") && uri.host().is_some())
+        .ok_or_else(|| StartError::new(format!("The webhook's address `{url}` is not an http:// one.")))?;
+    let (events, mut waiting) = mpsc::channel(WAITING_MAX);
+    let stop = shutdown.clone();
+    shutdown.spawn(async move {
+        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        loop {
+            let body = tokio::select! {
+                body = waiting.recv() => body,
+                () = stop.triggered() => return,
+            };
+            let Some(body) = body else { return };
+            post(&client, &uri, &secret, body).await;
+        }
+    });
+    Ok(events)
 }
 
 /// The webhooks about an intent that has just changed.

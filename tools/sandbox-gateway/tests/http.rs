@@ -1,6 +1,6 @@
 //! The sandbox gateway as a merchant meets it: over HTTP, and by its webhook.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use axum::{Router, routing::post};
 use fairline_sandbox_gateway::{Settings, run};
@@ -17,11 +17,11 @@ async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-async fn start(webhook_url: Option<String>, shutdown: &Shutdown) -> SocketAddr {
+async fn start(webhook_urls: Vec<String>, shutdown: &Shutdown) -> SocketAddr {
     let (listener, listen) = listener().await;
     let log = LogSettings { format: LogFormat::Text, ..LogSettings::default() };
     let webhook_secret = Secret::new("whsec_test");
-    tokio::spawn(run(Settings { listen, webhook_url, webhook_secret, log }, listener, shutdown.clone()));
+    tokio::spawn(run(Settings { listen, webhook_urls, webhook_secret, log }, listener, shutdown.clone()));
     listen
 }
 
@@ -48,7 +48,7 @@ const VISA: &str = "amount=1234&currency=eur&confirm=true&capture_method=manual&
 #[tokio::test]
 async fn an_intent_is_captured_and_refunded_and_wrong_calls_are_rejected() {
     let shutdown = Shutdown::new();
-    let gateway = start(None, &shutdown).await;
+    let gateway = start(Vec::new(), &shutdown).await;
     let (status, intent) = call(gateway, "POST", INTENTS, "key-create", VISA).await;
     assert_eq!((status, &intent["status"], &intent["amount"]), (200, &json!("requires_capture"), &json!(1234)));
     let id = intent["id"].as_str().expect("an id");
@@ -99,7 +99,7 @@ async fn an_intent_is_captured_and_refunded_and_wrong_calls_are_rejected() {
 }
 
 #[tokio::test]
-async fn every_change_sends_a_webhook() {
+async fn every_change_sends_a_webhook_to_each_endpoint() {
     let shutdown = Shutdown::new();
     let (listener, address) = listener().await;
     let (received, mut events) = mpsc::channel(8);
@@ -112,17 +112,23 @@ async fn every_change_sends_a_webhook() {
     tokio::spawn(async move {
         serve(listener, Router::new().route("/events", post(receive)), ServeLimits::default(), &stop).await;
     });
-    let gateway = start(Some(format!("http://{address}/events")), &shutdown).await;
+    let endpoints = vec![format!("http://{address}/events"); 2];
+    let gateway = start(endpoints, &shutdown).await;
 
     let (_, intent) = call(gateway, "POST", INTENTS, "key-create", VISA).await;
     let capture = format!("{INTENTS}/{}/capture", intent["id"].as_str().expect("an id"));
     call(gateway, "POST", &capture, "key-capture", "").await;
-    for status in ["requires_capture", "succeeded"] {
+    // Of each event by its id, the states that the endpoints were sent.
+    let mut sent = BTreeMap::<String, Vec<String>>::new();
+    for _ in 0..4 {
         let event: Value = serde_json::from_str(&events.recv().await.expect("an event")).expect("JSON");
-        assert_eq!(
-            (&event["data"]["object"]["id"], &event["data"]["object"]["status"]),
-            (&intent["id"], &json!(status))
-        );
+        let object = &event["data"]["object"];
+        assert_eq!(object["id"], intent["id"]);
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        sent.entry(text(&event["id"])).or_default().push(text(&object["status"]));
     }
+    let mut sent: Vec<Vec<String>> = sent.into_values().collect();
+    sent.sort();
+    assert_eq!(sent, [["requires_capture"; 2], ["succeeded"; 2]]);
     shutdown.trigger();
 }

@@ -205,8 +205,9 @@ impl<S: Behind> Shop<S> {
         self.postgres_url = self.through(ONLOOKER, "postgres", &postgres_url);
         let signing = format!("--signing-key-file={}", key.display());
         let admin = format!("--admin-token={ADMIN_TOKEN}");
-        let webhook = format!("--webhook-url=http://{}/webhooks/stripe", self.door(GATEWAY, CHECKOUTS[0]));
-        self.launch(GATEWAY, &[&webhook]);
+        let [first, second] =
+            CHECKOUTS.map(|name| format!("--webhook-url=http://{}/webhooks/stripe", self.door(GATEWAY, name)));
+        self.launch(GATEWAY, &[&first, &second]);
         // One after the other: the first brings the schema up to date.
         for name in CONTROLLERS {
             let redis = format!("--redis-url={}", self.through(name, "redis", &redis_url));
@@ -218,11 +219,11 @@ impl<S: Behind> Shop<S> {
             let redis = format!("--redis-url={}", self.through(name, "redis", &redis_url));
             self.launch(name, &[&redis, &ticket_key, "--secure-cookies=false"]);
         }
-        for name in CHECKOUTS {
+        for (name, controller) in CHECKOUTS.into_iter().zip(CONTROLLERS) {
             let redis = format!("--redis-url={}", self.through(name, "redis", &redis_url));
             let postgres = format!("--postgres-url={}", self.through(name, "postgres", &postgres_url));
             let gateway = format!("--gateway-url=http://{}", self.door(name, GATEWAY));
-            let jwks = format!("--jwks=http://{}/.well-known/jwks.json", self.door(name, CONTROLLERS[0]));
+            let jwks = format!("--jwks=http://{}/.well-known/jwks.json", self.door(name, controller));
             let own = [&postgres, &redis, &ticket_key, &gateway, &jwks, "--webhook-secrets=whsec_sandbox"];
             self.launch(name, &[&own, checkout].concat());
         }

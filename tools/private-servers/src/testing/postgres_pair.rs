@@ -1,8 +1,10 @@
 //! A Postgres with a standby for failover.
 
-use crate::{PrivatePostgres, ServerError};
+use std::net::SocketAddr;
 
-use super::Own;
+use crate::{PrivatePostgres, ServerError, error::Doing as _, postgres::REPLICATION_TIMEOUT};
+
+use super::{Own, Proxy};
 
 /// The standby's application name.
 const STANDBY: &str = "standby";
@@ -11,7 +13,8 @@ const STANDBY: &str = "standby";
 #[derive(Debug)]
 pub struct PostgresPair {
     primary: Own<PrivatePostgres>,
-    standby: Option<Own<PrivatePostgres>>,
+    /// The standby, and its link to the primary.
+    standby: Option<(Own<PrivatePostgres>, Proxy)>,
 }
 
 impl PostgresPair {
@@ -38,7 +41,7 @@ impl PostgresPair {
     /// When there is no standby, or the promotion fails.
     pub fn fail_over(&mut self) -> Result<(), ServerError> {
         self.primary.server.kill()?;
-        if let Some(heir) = self.standby.take() {
+        if let Some((heir, _)) = self.standby.take() {
             heir.server.promote()?;
             self.primary = heir;
         }
@@ -51,13 +54,25 @@ impl PostgresPair {
         self.standby.is_some()
     }
 
+    /// The link from the standby to the primary, if there is a standby.
+    #[must_use]
+    pub fn replication(&self) -> Option<&Proxy> {
+        self.standby.as_ref().map(|(_, link)| link)
+    }
+
     /// Adds a standby, on which the primary waits with each later commit.
     ///
     /// # Errors
     /// When the standby does not start.
     pub fn add_standby(&mut self) -> Result<(), ServerError> {
         let primary = &self.primary.server;
-        self.standby = Some(Own::with(|folder| primary.start_standby(folder, STANDBY))?);
-        primary.run(&format!("ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'; SELECT pg_reload_conf()"))
+        let address = SocketAddr::from(([127, 0, 0, 1], primary.port()));
+        let link = Proxy::start(address).doing(|| "start a proxy".to_owned())?;
+        let through = link.address().port();
+        self.standby = Some((Own::with(|folder| primary.start_standby(folder, STANDBY, through))?, link));
+        primary.run(&format!(
+            "ALTER SYSTEM SET wal_sender_timeout = '{REPLICATION_TIMEOUT}';\
+             ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'; SELECT pg_reload_conf()"
+        ))
     }
 }

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     process::{Command, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -71,6 +72,28 @@ fn a_standby_takes_over_with_all_that_was_acknowledged() {
         assert!(!pair.has_standby());
         pair.add_standby().expect("a new standby");
     }
+}
+
+#[test]
+fn commits_wait_for_a_standby_whose_link_is_broken_until_it_is_back() {
+    let mut pair = testing::PostgresPair::start().expect("a primary and a standby");
+    let url = pair.primary().create_database("shop").expect("a database");
+    sql(&url, "CREATE TABLE sold (n integer)");
+    let link = pair.replication().expect("a standby has a link");
+    link.set_new(None);
+    link.reset();
+    eventually("the standby is gone", || sql(&url, "SELECT count(*) FROM pg_stat_replication") == "0");
+    thread::scope(|scope| {
+        let commit = scope.spawn(|| sql(&url, "INSERT INTO sold VALUES (1)"));
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        eventually("the commit waits", || sql(&url, waits) == "1");
+        link.heal();
+        commit.join().expect("committed");
+    });
+    // Both ends give a silent connection up.
+    link.freeze_established();
+    sql(&url, "INSERT INTO sold VALUES (2)");
+    assert_eq!(sql(&url, "SELECT count(*) FROM sold"), "2");
 }
 
 #[test]
