@@ -28,7 +28,7 @@ use time::OffsetDateTime;
 
 pub use self::{
     statements::Postgres,
-    tables::{Admission, Hold, State, Tables, TicketActionRow},
+    tables::{Admission, Hold, Newest, State, Tables, TicketActionRow},
 };
 use self::{tables::units, witness::Witness};
 use crate::{
