@@ -268,17 +268,18 @@ impl Ledger {
             (tables.row.away_from, tables.row.away_until) = noted.away;
             self.settled = noted.settled;
         }
-        for (at, entry) in own.entries {
-            if let Err(fault) = self.verifiers[at].take(&entry) {
-                self.broken.get_or_insert(format!("the record is rejected: {fault}"));
-            }
-            tables.record[at].push(entry);
-        }
         if begins_epoch {
             self.note_epoch(now_ms);
         }
         self.observe(now_ms);
+        // The schema rejects a commit before the record has it.
         self.committed();
+        for (at, entry) in own.entries {
+            if let Err(fault) = self.verifiers[at].take(&entry) {
+                self.breaks(format!("the record is rejected: {fault}"));
+            }
+            self.tables.record[at].push(entry);
+        }
         Ok(())
     }
 
