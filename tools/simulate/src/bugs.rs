@@ -45,6 +45,8 @@ pub enum Bug {
     AdmittedTwice,
     /// The row of a line names a process that does not have it.
     LineNotFound,
+    /// A ticket is admitted although it was removed.
+    RemovalsNotChecked,
 }
 
 /// Some bugs.
@@ -284,5 +286,22 @@ pub const CONTROLS: &[Control] = &[
             local waits = call('ZRANGE', keys[RECALLED], place, place, 'BYSCORE')[1]
             if not (waits and is_live(turn)) then stored[#stored + 1] = { tonumber(id), turn } end",
         )],
+    },
+    Control {
+        name: "late-as-published",
+        what: "a publication that Redis rejects as late counts as published",
+        breaks: "turn differs",
+        bugs: &[Bug::NumbersReused],
+        patches: &[(
+            "publication <= number(keys, 'publication')) then return LATE end",
+            "publication <= number(keys, 'publication')) then return 0 end",
+        )],
+    },
+    Control {
+        name: "removals-not-checked",
+        what: "a removed ticket is admitted, since its removal is not published yet",
+        breaks: "removed",
+        bugs: &[Bug::RemovalsNotChecked],
+        patches: &[],
     },
 ];

@@ -238,6 +238,7 @@ impl Ledger {
         let Some(own) = self.transaction.take() else { return Err(SessionLost) };
         // Its statements ended tokens by this time; the clock may have been set back since.
         self.observe_at(own.began);
+        self.check_removed(&own.made);
         let begins_epoch = own.lines.iter().zip(&self.tables.lines).any(|(new, old)| new.epoch > old.epoch);
         let tables = &mut self.tables;
         for (at, row) in own.admissions {
@@ -281,6 +282,19 @@ impl Ledger {
             self.tables.record[at].push(entry);
         }
         Ok(())
+    }
+
+    /// No ticket is admitted that was removed, unless it is preferred. A removal needs the lock,
+    /// so the transaction has seen the committed ones.
+    fn check_removed(&mut self, made: &[Admission]) {
+        let is = |row: &Admission, removed: bool| {
+            let mut actions = self.tables.ticket_actions.iter().filter(|action| action.removed == removed);
+            actions.any(|action| (action.line, action.ordinal) == (row.line, row.ordinal))
+        };
+        let found = made.iter().find(|row| is(row, true) && !is(row, false)).map(|row| row.ordinal);
+        if let Some(ordinal) = found {
+            self.breaks(format!("removed: ticket {ordinal} is admitted after its removal"));
+        }
     }
 
     fn breaks(&mut self, why: String) {

@@ -51,7 +51,9 @@ impl LineStatements for Session {
             let again = ledger.bugs.has(Bug::AdmittedTwice);
             let had = own.iter().filter(|row| row.state != State::Lapsed && !again).map(|row| row.ordinal);
             let lapsed = own.iter().filter(|row| row.state == State::Lapsed && row.published != Some(row.state));
-            let removed = |row: &&TicketActionRow| row.line == at && row.removed && tickets.contains(&row.ordinal);
+            let checks = !ledger.bugs.has(Bug::RemovalsNotChecked);
+            let removed =
+                |row: &&TicketActionRow| checks && row.line == at && row.removed && tickets.contains(&row.ordinal);
             let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.ticket_actions);
             let taken_out = wanted.iter().filter(removed);
             let records = !ledger.bugs.has(Bug::RemovalsNotRecorded);
