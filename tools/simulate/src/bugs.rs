@@ -37,6 +37,16 @@ pub enum Bug {
     RestoreWithoutMargin,
     /// A restored line is not deleted from Redis.
     RestoreKeepsTurns,
+    /// Units in checkout count as free.
+    HeldUnitsIgnored,
+    /// The units of a shopper who leaves stay promised.
+    LeftUnitsKept,
+    /// A ticket that has a turn may get another one.
+    AdmittedTwice,
+    /// The row of a line names a process that does not have it.
+    LineNotFound,
+    /// A ticket is admitted although it was removed.
+    RemovalsNotChecked,
 }
 
 /// Some bugs.
@@ -226,5 +236,72 @@ pub const CONTROLS: &[Control] = &[
         breaks: "not settled",
         bugs: &[Bug::RestoreKeepsTurns],
         patches: &[("known_epoch >= RESTORED_EPOCHS", "known_epoch < 0")],
+    },
+    Control {
+        name: "held-units-ignored",
+        what: "units in checkout count as free",
+        breaks: "oversold",
+        bugs: &[Bug::HeldUnitsIgnored],
+        patches: &[],
+    },
+    Control {
+        name: "left-units-kept",
+        what: "the unit of a shopper who leaves stays promised",
+        breaks: "stock differs",
+        bugs: &[Bug::LeftUnitsKept],
+        patches: &[],
+    },
+    Control {
+        name: "admitted-twice",
+        what: "a ticket whose turn is not published yet is admitted again",
+        breaks: "two turns",
+        bugs: &[Bug::AdmittedTwice],
+        patches: &[],
+    },
+    Control {
+        name: "line-not-found",
+        what: "each tick takes the line for lost, and begins another epoch",
+        breaks: "epochs without end",
+        bugs: &[Bug::LineNotFound],
+        patches: &[],
+    },
+    Control {
+        name: "recalled-with-turn",
+        what: "a recalled ticket that is admitted stays recalled",
+        breaks: "recalled with a turn",
+        bugs: &[],
+        patches: &[(
+            "if call('ZREMRANGEBYSCORE', keys[RECALLED], place, place) > 0 and not is_live(turn) then",
+            "if not is_live(turn) and call('ZREMRANGEBYSCORE', keys[RECALLED], place, place) > 0 then",
+        )],
+    },
+    Control {
+        name: "recalled-turn-unsent",
+        what: "the turn of a recalled ticket is not sent to its page",
+        breaks: "turn unseen",
+        bugs: &[],
+        patches: &[(
+            "            stored[#stored + 1] = { tonumber(id), turn }",
+            "            local place = text(number_of(keys, tonumber(id), number(keys, 'drawn')))
+            local waits = call('ZRANGE', keys[RECALLED], place, place, 'BYSCORE')[1]
+            if not (waits and is_live(turn)) then stored[#stored + 1] = { tonumber(id), turn } end",
+        )],
+    },
+    Control {
+        name: "late-as-published",
+        what: "a publication that Redis rejects as late counts as published",
+        breaks: "turn differs",
+        bugs: &[Bug::NumbersReused],
+        patches: &[(
+            "publication <= number(keys, 'publication')) then return LATE end",
+            "publication <= number(keys, 'publication')) then return 0 end",
+        )],
+    },
+    Control {
+        name: "removals-not-checked",
+        what: "a removed ticket is admitted, since its removal is not published yet",
+        breaks: "removed",
+        bugs: &[Bug::RemovalsNotChecked],
+        patches: &[],
     },
 ];

@@ -28,7 +28,7 @@ use time::OffsetDateTime;
 
 pub use self::{
     statements::Postgres,
-    tables::{Admission, Hold, State, Tables, TicketActionRow},
+    tables::{Admission, Hold, Newest, State, Tables, TicketActionRow},
 };
 use self::{tables::units, witness::Witness};
 use crate::{
@@ -238,6 +238,7 @@ impl Ledger {
         let Some(own) = self.transaction.take() else { return Err(SessionLost) };
         // Its statements ended tokens by this time; the clock may have been set back since.
         self.observe_at(own.began);
+        self.check_removed(&own.made);
         let begins_epoch = own.lines.iter().zip(&self.tables.lines).any(|(new, old)| new.epoch > old.epoch);
         let tables = &mut self.tables;
         for (at, row) in own.admissions {
@@ -268,18 +269,32 @@ impl Ledger {
             (tables.row.away_from, tables.row.away_until) = noted.away;
             self.settled = noted.settled;
         }
-        for (at, entry) in own.entries {
-            if let Err(fault) = self.verifiers[at].take(&entry) {
-                self.broken.get_or_insert(format!("the record is rejected: {fault}"));
-            }
-            tables.record[at].push(entry);
-        }
         if begins_epoch {
             self.note_epoch(now_ms);
         }
         self.observe(now_ms);
+        // The schema rejects a commit before the record has it.
         self.committed();
+        for (at, entry) in own.entries {
+            if let Err(fault) = self.verifiers[at].take(&entry) {
+                self.breaks(format!("the record is rejected: {fault}"));
+            }
+            self.tables.record[at].push(entry);
+        }
         Ok(())
+    }
+
+    /// No ticket is admitted that was removed, unless it is preferred. A removal needs the lock,
+    /// so the transaction has seen the committed ones.
+    fn check_removed(&mut self, made: &[Admission]) {
+        let is = |row: &Admission, removed: bool| {
+            let mut actions = self.tables.ticket_actions.iter().filter(|action| action.removed == removed);
+            actions.any(|action| (action.line, action.ordinal) == (row.line, row.ordinal))
+        };
+        let found = made.iter().find(|row| is(row, true) && !is(row, false)).map(|row| row.ordinal);
+        if let Some(ordinal) = found {
+            self.breaks(format!("removed: ticket {ordinal} is admitted after its removal"));
+        }
     }
 
     fn breaks(&mut self, why: String) {

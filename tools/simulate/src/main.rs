@@ -1,8 +1,9 @@
-//! `simulate`: runs the stories of many seeds, prints the shortest of each that breaks a promise,
-//! and writes the figures.
+//! `simulate`: runs the stories of many seeds, prints and writes the shortest of those that break a
+//! promise, and writes the figures.
 
 use std::{
     collections::BTreeMap,
+    error::Error,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{
@@ -47,6 +48,9 @@ struct Args {
     /// it to this folder. Nothing else is run.
     #[arg(long)]
     keep: Option<PathBuf>,
+    /// Folder for the shortest stories that break a promise: one file a seed, `SEED.story`.
+    #[arg(long, default_value = "target/simulate")]
+    stories: PathBuf,
     /// File for the figures; its other keys are kept.
     #[arg(long, default_value = fairline_figures::PROMISES)]
     figures: PathBuf,
@@ -103,7 +107,7 @@ fn find(control: &Control, seeds: u64) -> Option<(u64, Run)> {
 }
 
 /// Writes the shortest story of each control.
-fn keep(folder: &Path, controls: &[&Control], seeds: u64, tries: u32) -> Result<(), Box<dyn std::error::Error>> {
+fn keep(folder: &Path, controls: &[&Control], seeds: u64, tries: u32) -> Result<(), Box<dyn Error>> {
     for control in controls {
         let (seed, run) = find(control, seeds).ok_or_else(|| format!("{} is not found", control.name))?;
         let short = shortest(&Subject::with(control), &run, tries);
@@ -111,6 +115,60 @@ fn keep(folder: &Path, controls: &[&Control], seeds: u64, tries: u32) -> Result<
         std::fs::write(folder.join(format!("{}.story", control.name)), kept::to_text(&short.setting, &short.events)?)?;
     }
     Ok(())
+}
+
+/// Prints the shortest story of a seed that breaks a promise, and writes it unless a bug was put
+/// back.
+fn print_shortest(args: &Args, subject: &Subject, seed: u64, run: &Run) -> Result<(), Box<dyn Error>> {
+    let short = shortest(subject, run, args.tries);
+    print_story(&short);
+    if args.bug.is_none() {
+        std::fs::create_dir_all(&args.stories)?;
+        let file = args.stories.join(format!("{seed}.story"));
+        std::fs::write(&file, kept::to_text(&short.setting, &short.events)?)?;
+        println!("  written to {}", file.display());
+    }
+    Ok(())
+}
+
+/// Prints the story of one seed.
+fn print_seed(args: &Args, subject: &Subject, seed: u64) -> Result<(), Box<dyn Error>> {
+    let run = story::run(subject, seed);
+    if run.broken.is_some() && !args.whole {
+        return print_shortest(args, subject, seed, &run);
+    }
+    print_story(&run);
+    Ok(())
+}
+
+/// Prints what is broken, by the kind of the promise: the shortest story of the first seed of each.
+fn report(args: &Args, subject: &Subject, broken: &[(u64, Run)]) -> Result<(), Box<dyn Error>> {
+    let mut kinds: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (seed, run) in broken {
+        let why = run.broken.as_deref().unwrap_or_default();
+        let seeds = kinds.entry(kind(why)).or_default();
+        seeds.push(*seed);
+        if seeds.len() == 1 && kinds.len() <= SHORTENED_MAX {
+            println!("seed {seed}: {why}");
+            if !args.whole {
+                print_shortest(args, subject, *seed, run)?;
+            }
+        }
+    }
+    for (kind, seeds) in &kinds {
+        println!("  {kind}: {} seeds, the first {:?}", seeds.len(), &seeds[..seeds.len().min(8)]);
+    }
+    Ok(())
+}
+
+fn exit_code(what: &str, done: Result<(), Box<dyn Error>>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{what} failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn seeds_of(text: &str) -> Option<std::ops::Range<u64>> {
@@ -137,48 +195,25 @@ fn main() -> ExitCode {
         }
     };
     if let Some(seed) = args.story {
-        let run = story::run(&subject, seed);
-        let short = if run.broken.is_some() && !args.whole { shortest(&subject, &run, args.tries) } else { run };
-        print_story(&short);
-        return ExitCode::SUCCESS;
+        return exit_code("writing the story", print_seed(&args, &subject, seed));
     }
 
     if let Some(folder) = &args.keep {
         let controls: Vec<&Control> = control.flatten().map_or_else(|| CONTROLS.iter().collect(), |one| vec![one]);
-        return match keep(folder, &controls, args.control_seeds, args.tries) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("keeping the stories failed: {error}");
-                ExitCode::FAILURE
-            }
-        };
+        return exit_code("keeping the stories", keep(folder, &controls, args.control_seeds, args.tries));
     }
 
     let begin = Instant::now();
     let (steps, faults, broken) = run_all(&subject, seeds, |_| false);
     let s = begin.elapsed().as_secs_f64();
-    let mut kinds: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    for (seed, run) in &broken {
-        let why = run.broken.as_deref().unwrap_or_default();
-        let seeds = kinds.entry(kind(why)).or_default();
-        seeds.push(*seed);
-        if seeds.len() == 1 && kinds.len() <= SHORTENED_MAX {
-            println!("seed {seed}: {why}");
-            if !args.whole {
-                print_story(&shortest(&subject, run, args.tries));
-            }
-        }
-    }
     println!(
         "{steps} steps, {faults} faults, {} broken promises in {s:.1} s: {:.0} steps a second",
         broken.len(),
         steps as f64 / s
     );
-    for (kind, seeds) in &kinds {
-        println!("  {kind}: {} seeds, the first {:?}", seeds.len(), &seeds[..seeds.len().min(8)]);
-    }
-    if args.bug.is_some() {
-        return ExitCode::SUCCESS;
+    let reported = report(&args, &subject, &broken);
+    if args.bug.is_some() || reported.is_err() {
+        return exit_code("writing the stories", reported);
     }
 
     let mut found = 0_u64;

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use admission_controller::testing::LineRow;
 use fairline_line::{change::Turn, ticket::Ordinal};
 use fairline_record::draw::Draw;
 use waiting_room::testing::Shown;
 
 use crate::{
     event::Event,
-    ledger::{Admission, Ledger, State, Tables},
+    ledger::{Admission, Ledger, Newest, State, Tables},
     redis::Reply,
     sale::{SALE, admission_of},
     world::{CONTROLLERS, NODES, World},
@@ -60,34 +61,37 @@ impl World {
         self.check_order();
     }
 
-    /// Turns that the ledger has recorded as published are the same in Redis.
+    /// Redis has what the ledger has recorded as published.
     fn check_turns(&mut self) {
         let now = (self.ledger().commits, [0, 1].map(|server| self.servers[server].writes));
         if std::mem::replace(&mut self.checked, now) == now {
             return;
         }
-        let found = self.turn_mismatch(&self.ledger().tables);
+        let found = {
+            let ledger = self.ledger();
+            let (line, newest) = (&ledger.tables.lines[0], ledger.tables.newest());
+            self.home_of(line).and_then(|server| {
+                self.turn_mismatch(server, line, &newest).or_else(|| self.recalled_with_turn(server, line, &newest))
+            })
+        };
         if let Some(why) = found {
             self.breaks(why);
         }
     }
 
-    fn turn_mismatch(&self, tables: &Tables) -> Option<String> {
-        let line = &tables.lines[0];
+    /// The Redis that has the line in the ledger's epoch, if the ledger names it.
+    fn home_of(&self, line: &LineRow) -> Option<usize> {
         let server = (0..2).find(|&server| Some(self.servers[server].run_id()) == line.home)?;
         let field = |name: &[u8]| text(self.servers[server].read(&[b"HGET", &key("line"), name]));
-        if field(b"home") != line.home || field(b"epoch") != Some(line.epoch.to_string()) {
-            return None;
-        }
+        (field(b"home") == line.home && field(b"epoch") == Some(line.epoch.to_string())).then_some(server)
+    }
+
+    /// Turns that are published are the same in Redis.
+    fn turn_mismatch(&self, server: usize, line: &LineRow, newest: &Newest<'_>) -> Option<String> {
         let of = |hash: &str, ordinal: Ordinal| {
             text(self.servers[server].read(&[b"HGET", &key(hash), ordinal.to_string().as_bytes()]))
         };
-        for ((_, ordinal), row) in tables.newest() {
-            let is_published = row.published == Some(row.state)
-                && (row.published_epoch == line.epoch || (row.state != State::Promised && !line.is_republishing()));
-            if !is_published {
-                continue;
-            }
+        for (&(_, ordinal), row) in newest.iter().filter(|(_, row)| is_published(row, line)) {
             let word = of("turns", ordinal);
             if !agrees(row, word.as_deref()) {
                 return Some(format!(
@@ -104,6 +108,25 @@ impl World {
             }
         }
         None
+    }
+
+    /// No ticket is recalled whose turn is published. The next tick would serve it again.
+    fn recalled_with_turn(&self, server: usize, line: &LineRow, newest: &Newest<'_>) -> Option<String> {
+        let recalled = self.servers[server].read(&[b"ZRANGE", &key("recalled"), b"0", b"-1", b"WITHSCORES"]);
+        let Reply::Array(parts) = recalled else { return None };
+        let mut numbers =
+            parts.into_iter().skip(1).step_by(2).filter_map(|score| text(score)?.parse::<u64>().ok()).peekable();
+        numbers.peek()?;
+        let drawn = line.drawn().and_then(|(pool, key)| Draw::new(key, pool).ok());
+        let ordinal_at = |number: u64| match &drawn {
+            Some(draw) if number <= draw.pool() => draw.ordinal_at(number),
+            _ => number,
+        };
+        let has_turn = |ordinal: &Ordinal| {
+            newest.get(&(0, *ordinal)).is_some_and(|row| row.state != State::Lapsed && is_published(row, line))
+        };
+        let found = numbers.map(ordinal_at).find(has_turn)?;
+        Some(format!("recalled with a turn: ticket {found} waits to be recalled, and has its turn"))
     }
 
     /// No silent page: a shopper who is connected to a node that is up to date has a place, a turn
@@ -325,51 +348,16 @@ impl World {
     }
 
     fn check_quiet(&mut self) {
-        let found = if self.ledger().settled { None } else { self.quiet_violation() };
+        let found = {
+            let ledger = self.ledger();
+            if ledger.settled { None } else { self.pages_differ(&ledger) }
+        };
         if let Some(why) = found {
             self.breaks(why);
         }
     }
 
-    fn quiet_violation(&self) -> Option<String> {
-        let ledger = self.ledger();
-        self.turns_differ(&ledger.tables)
-            .or_else(|| self.recalled_with_turn(&ledger.tables))
-            .or_else(|| self.pages_differ(&ledger))
-    }
-
-    /// The turn of each ticket in Redis is that of its newest admission.
-    fn turns_differ(&self, tables: &Tables) -> Option<String> {
-        for ((_, ordinal), row) in tables.newest() {
-            let turn = self.turn_in_redis(ordinal);
-            if !agrees(row, turn.as_deref()) {
-                return Some(format!(
-                    "another turn: ticket {ordinal} is {:?} in the ledger, and {} in Redis",
-                    row.state,
-                    turn.unwrap_or_else(|| "nothing".to_owned())
-                ));
-            }
-        }
-        None
-    }
-
-    /// No ticket with a turn is recalled.
-    fn recalled_with_turn(&self, tables: &Tables) -> Option<String> {
-        let newest = tables.newest();
-        let recalled = self.servers[self.primary].read(&[b"ZRANGE", &key("recalled"), b"0", b"-1", b"WITHSCORES"]);
-        let Reply::Array(parts) = recalled else { return None };
-        let ordinals = parts.into_iter().skip(1).step_by(2).filter_map(|score| text(score)?.parse::<Ordinal>().ok());
-        // Scores are numbers.
-        let drawn = tables.lines[0].drawn().and_then(|(pool, key)| Draw::new(key, pool).ok());
-        let ordinal_at = |number: u64| match &drawn {
-            Some(draw) if number <= draw.pool() => draw.ordinal_at(number),
-            _ => number,
-        };
-        let has_turn = |ordinal: &Ordinal| newest.get(&(0, *ordinal)).is_some_and(|row| row.state != State::Lapsed);
-        let found = ordinals.into_iter().map(ordinal_at).find(has_turn)?;
-        Some(format!("recalled with a turn: ticket {found} waits to be recalled, and has its turn"))
-    }
-
+    /// Every page shows a place, a turn or an outcome, and outstanding tokens are on their pages.
     fn pages_differ(&self, ledger: &Ledger) -> Option<String> {
         let newest = ledger.tables.newest();
         for (shopper, own) in self.shoppers.iter().enumerate() {
@@ -392,6 +380,12 @@ impl World {
         }
         None
     }
+}
+
+/// Whether Redis must have the state of an admission: it was published in this epoch, or again.
+fn is_published(row: &Admission, line: &LineRow) -> bool {
+    row.published == Some(row.state)
+        && (row.published_epoch == line.epoch || (row.state != State::Promised && !line.is_republishing()))
 }
 
 /// Whether the turn in Redis is that of the newest admission. Departures and removals are final.

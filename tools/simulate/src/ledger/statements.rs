@@ -154,6 +154,9 @@ impl Postgres {
         if ledger.bugs.has(Bug::EpochsWithoutPause) {
             lines.iter_mut().for_each(|line| line.rapid_epochs = 0);
         }
+        if ledger.bugs.has(Bug::LineNotFound) {
+            lines.iter_mut().for_each(|line| line.home = Some("elsewhere".to_owned()));
+        }
         if ledger.bugs.has(Bug::EpochInTheFuture) {
             // As far ahead as an epoch may be dated that is about to be published.
             lines.iter_mut().for_each(|line| line.epoch_began_at = line.epoch_began_at.min(row.now + PUBLISHED_WITHIN));
@@ -219,7 +222,7 @@ impl Locked for Session {
             let agenda = Agenda {
                 total: row.total,
                 promised: row.promised,
-                held: row.held,
+                held: if ledger.bugs.has(Bug::HeldUnitsIgnored) { 0 } else { row.held },
                 sold: row.sold,
                 admit_now: i32::try_from(ledger.tables.admit_now).unwrap_or(0),
                 revoked: ledger.tables.revoked.clone(),

@@ -111,6 +111,9 @@ pub struct Tables {
     pub record: Vec<Vec<String>>,
 }
 
+/// The newest admission of each ticket, by line and ordinal.
+pub type Newest<'a> = BTreeMap<(usize, Ordinal), &'a Admission>;
+
 /// Units of a column.
 pub fn units(stored: i32) -> u32 {
     u32::try_from(stored).unwrap_or(0)
@@ -136,7 +139,7 @@ impl Tables {
 
     /// The newest admission of each ticket, by line and ordinal.
     #[must_use]
-    pub fn newest(&self) -> BTreeMap<(usize, Ordinal), &Admission> {
+    pub fn newest(&self) -> Newest<'_> {
         self.admissions.iter().map(|admission| ((admission.line, admission.ordinal), admission)).collect()
     }
 

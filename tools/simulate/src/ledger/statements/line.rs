@@ -35,7 +35,9 @@ impl LineStatements for Session {
                 |row| row.claimed_at = Some(now),
             );
             let left = ledger.update(|row| is_out(row) && left.contains(&row.ordinal), |row| row.state = State::Lapsed);
-            own.promised -= sum(&left);
+            if !ledger.bugs.has(Bug::LeftUnitsKept) {
+                own.promised -= sum(&left);
+            }
         })
         .await
     }
@@ -46,9 +48,12 @@ impl LineStatements for Session {
             let at = ledger.position(line);
             let own = ledger.seen().map(|(_, row)| row);
             let own: Vec<_> = own.filter(|row| row.line == at && tickets.contains(&row.ordinal)).collect();
-            let had = own.iter().filter(|row| row.state != State::Lapsed).map(|row| row.ordinal);
+            let again = ledger.bugs.has(Bug::AdmittedTwice);
+            let had = own.iter().filter(|row| row.state != State::Lapsed && !again).map(|row| row.ordinal);
             let lapsed = own.iter().filter(|row| row.state == State::Lapsed && row.published != Some(row.state));
-            let removed = |row: &&TicketActionRow| row.line == at && row.removed && tickets.contains(&row.ordinal);
+            let checks = !ledger.bugs.has(Bug::RemovalsNotChecked);
+            let removed =
+                |row: &&TicketActionRow| checks && row.line == at && row.removed && tickets.contains(&row.ordinal);
             let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.ticket_actions);
             let taken_out = wanted.iter().filter(removed);
             let records = !ledger.bugs.has(Bug::RemovalsNotRecorded);
@@ -87,7 +92,7 @@ impl LineStatements for Session {
                     taken |= row.state != State::Lapsed;
                     lapsed |= row.state == State::Lapsed;
                 }
-                if taken {
+                if taken && !ledger.bugs.has(Bug::AdmittedTwice) {
                     continue;
                 }
                 ledger.ids += 1;
