@@ -17,8 +17,6 @@ use crate::Settings;
 
 /// Statement timeout of the admin API: reports read many rows.
 const REPORT: Duration = Duration::from_secs(5);
-/// Connections for the key set and for readiness checks.
-const KEY_CONNECTIONS: u32 = 2;
 
 /// Brings the schema up to date, without a time limit. Several processes may run it at once. A
 /// schema that is newer than this program stays as it is.
@@ -83,7 +81,7 @@ impl Store {
 
     /// The pool of the key set and of the readiness check.
     pub fn for_services(settings: &Settings) -> Result<Self, StartError> {
-        Self::through(settings, "admission-controller-keys", KEY_CONNECTIONS)
+        Self::through(settings, "admission-controller-keys", settings.key_connections)
     }
 
     /// The one connection of a command.

@@ -18,10 +18,6 @@ use crate::Settings;
 
 /// Statement timeout of background work.
 const BACKGROUND: Duration = Duration::from_secs(5);
-/// Connections for background work.
-const BACKGROUND_CONNECTIONS: u32 = 2;
-/// Connections for the heartbeat and for readiness checks.
-const HEARTBEAT_CONNECTIONS: u32 = 2;
 
 /// Checkout's database, with separate pools for work that must not wait for each other.
 #[derive(Clone)]
@@ -46,7 +42,7 @@ impl Stores {
     pub(crate) fn connect(settings: &Settings) -> Result<Self, StartError> {
         let (url, postgres) = (settings.postgres_url.expose(), &settings.postgres);
         let pool = |name, connections| postgres.pool(url, name, connections);
-        let (connections, statement) = (BACKGROUND_CONNECTIONS, BACKGROUND);
+        let (connections, statement) = (settings.background_connections, BACKGROUND);
         let background = PoolOptions { name: "checkout-background", connections, statement };
         let alone = |pool: PgPool| Store { payments: pool.clone(), background: pool.clone(), pool };
         Ok(Self {
@@ -56,7 +52,7 @@ impl Stores {
                 background: PgPool::new(url, postgres, background)?,
             },
             redemptions: alone(pool("checkout-redemptions", settings.redemption_connections)?),
-            heartbeat: alone(pool("checkout-heartbeat", HEARTBEAT_CONNECTIONS)?),
+            heartbeat: alone(pool("checkout-heartbeat", settings.heartbeat_connections)?),
         })
     }
 }
