@@ -69,8 +69,7 @@ pub(crate) use {event_data, insert_events};
 impl Store {
     /// The pool of the admin API and of the jobs. Connects with the first query.
     pub fn connect(settings: &Settings) -> Result<Self, StartError> {
-        let connections = settings.admin_connections;
-        let options = PoolOptions { name: "admission-controller", connections, statement: REPORT };
+        let options = PoolOptions::new("admission-controller", settings.admin_connections, REPORT);
         Ok(Self { pool: PgPool::new(settings.postgres_url.expose(), &settings.postgres, options)? })
     }
 
@@ -86,7 +85,7 @@ impl Store {
 
     /// The one connection of a command.
     pub fn for_command(postgres_url: &str) -> Result<Self, StartError> {
-        let options = PoolOptions { name: "fairline-restore", connections: 1, statement: REPORT };
+        let options = PoolOptions::new("fairline-restore", 1, REPORT);
         Ok(Self { pool: PgPool::new(postgres_url, &PostgresSettings::default(), options)? })
     }
 

@@ -42,8 +42,7 @@ impl Stores {
     pub(crate) fn connect(settings: &Settings) -> Result<Self, StartError> {
         let (url, postgres) = (settings.postgres_url.expose(), &settings.postgres);
         let pool = |name, connections| postgres.pool(url, name, connections);
-        let (connections, statement) = (settings.background_connections, BACKGROUND);
-        let background = PoolOptions { name: "checkout-background", connections, statement };
+        let background = PoolOptions::new("checkout-background", settings.background_connections, BACKGROUND);
         let alone = |pool: PgPool| Store { payments: pool.clone(), background: pool.clone(), pool };
         Ok(Self {
             requests: Store {
