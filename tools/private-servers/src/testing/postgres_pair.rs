@@ -12,6 +12,8 @@ const STANDBY: &str = "standby";
 pub struct PostgresPair {
     primary: Own<PrivatePostgres>,
     standby: Option<Own<PrivatePostgres>>,
+    /// The deadlocks of earlier primaries, whose logs are gone.
+    earlier_deadlocks: Vec<String>,
 }
 
 impl PostgresPair {
@@ -21,7 +23,7 @@ impl PostgresPair {
     /// When one does not start.
     pub fn start() -> Result<Self, ServerError> {
         let primary = Own::postgres()?;
-        let mut pair = Self { primary, standby: None };
+        let mut pair = Self { primary, standby: None, earlier_deadlocks: Vec::new() };
         pair.add_standby()?;
         Ok(pair)
     }
@@ -39,10 +41,19 @@ impl PostgresPair {
     pub fn fail_over(&mut self) -> Result<(), ServerError> {
         self.primary.server.kill()?;
         if let Some(heir) = self.standby.take() {
+            self.earlier_deadlocks = self.deadlocks()?;
             heir.server.promote()?;
             self.primary = heir;
         }
         Ok(())
+    }
+
+    /// The deadlocks of all primaries: see [`PrivatePostgres::deadlocks`].
+    ///
+    /// # Errors
+    /// When the log of the primary can't be read.
+    pub fn deadlocks(&self) -> Result<Vec<String>, ServerError> {
+        Ok([self.earlier_deadlocks.clone(), self.primary.server.deadlocks()?].concat())
     }
 
     /// Whether there is a standby.
