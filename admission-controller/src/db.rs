@@ -17,8 +17,6 @@ use crate::Settings;
 
 /// Statement timeout of the admin API: reports read many rows.
 const REPORT: Duration = Duration::from_secs(5);
-/// Connections for the key set and for readiness checks.
-const KEY_CONNECTIONS: u32 = 2;
 
 /// Brings the schema up to date, without a time limit. Several processes may run it at once. A
 /// schema that is newer than this program stays as it is.
@@ -71,8 +69,7 @@ pub(crate) use {event_data, insert_events};
 impl Database {
     /// The pool of the admin API and of the jobs. Connects with the first query.
     pub fn connect(settings: &Settings) -> Result<Self, StartError> {
-        let connections = settings.admin_connections;
-        let options = PoolOptions { name: "admission-controller", connections, statement: REPORT };
+        let options = PoolOptions::new("admission-controller", settings.admin_connections, REPORT);
         Ok(Self { pool: PgPool::new(settings.postgres_url.expose(), &settings.postgres, options)? })
     }
 
@@ -83,12 +80,12 @@ impl Database {
 
     /// The pool of the key set and of the readiness check.
     pub fn for_services(settings: &Settings) -> Result<Self, StartError> {
-        Self::through(settings, "admission-controller-keys", KEY_CONNECTIONS)
+        Self::through(settings, "admission-controller-keys", settings.key_connections)
     }
 
     /// The one connection of a command.
     pub fn for_command(postgres_url: &str) -> Result<Self, StartError> {
-        let options = PoolOptions { name: "fairline-restore", connections: 1, statement: REPORT };
+        let options = PoolOptions::new("fairline-restore", 1, REPORT);
         Ok(Self { pool: PgPool::new(postgres_url, &PostgresSettings::default(), options)? })
     }
 

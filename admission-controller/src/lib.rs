@@ -33,4 +33,4 @@ pub use controller::{
     restore::{Raised, restore},
 };
 pub use db::migrate;
-pub use settings::{ADMIN_CONNECTIONS, Settings, TICK_CONNECTIONS};
+pub use settings::{ADMIN_CONNECTIONS, KEY_CONNECTIONS, Settings, TICK_CONNECTIONS};

@@ -10,6 +10,8 @@ use fairline_server::{LogSettings, ProxySettings, Secret};
 pub const TICK_CONNECTIONS: u32 = 12;
 /// The default number of connections for the admin API.
 pub const ADMIN_CONNECTIONS: u32 = 6;
+/// The default number of connections for the key set and for readiness checks.
+pub const KEY_CONNECTIONS: u32 = 2;
 
 /// The admission controller: admits shoppers as fast as the stock allows, signs their tokens, and
 /// serves the admin API.
@@ -35,6 +37,9 @@ pub struct Settings {
     /// Maximum connections to Postgres for the admin API, reports and samples.
     #[arg(long, env = "FAIRLINE_ADMIN_CONNECTIONS", default_value_t = ADMIN_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub admin_connections: u32,
+    /// Maximum connections to Postgres for the key set and for readiness checks.
+    #[arg(long, env = "FAIRLINE_KEY_CONNECTIONS", default_value_t = KEY_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub key_connections: u32,
     /// Signing keys of admission tokens: files with an Ed25519 key in PKCS#8 PEM (`fairline
     /// keys signing`), separated by commas. The first that is not revoked signs; the others are in
     /// the key set.

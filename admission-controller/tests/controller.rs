@@ -7,6 +7,7 @@ mod lanes;
 mod limits;
 mod operators;
 mod orders;
+mod pooler;
 mod products;
 mod readiness;
 mod record;

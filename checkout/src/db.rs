@@ -17,10 +17,6 @@ use crate::Settings;
 
 /// Statement timeout of background work.
 const BACKGROUND: Duration = Duration::from_secs(5);
-/// Connections for background work.
-const BACKGROUND_CONNECTIONS: u32 = 2;
-/// Connections for the heartbeat and for readiness checks.
-const HEARTBEAT_CONNECTIONS: u32 = 2;
 
 /// The pools, for work that must not wait for each other. Each store holds those that it needs.
 #[derive(Clone)]
@@ -39,14 +35,13 @@ impl Pools {
     pub(crate) fn connect(settings: &Settings) -> Result<Self, StartError> {
         let (url, postgres) = (settings.postgres_url.expose(), &settings.postgres);
         let pool = |name, connections| postgres.pool(url, name, connections);
-        let (connections, statement) = (BACKGROUND_CONNECTIONS, BACKGROUND);
-        let background = PoolOptions { name: "checkout-background", connections, statement };
+        let background = PoolOptions::new("checkout-background", settings.background_connections, BACKGROUND);
         Ok(Self {
             requests: pool("checkout", settings.request_connections)?,
             payments: pool("checkout-payments", settings.payment_connections)?,
             background: PgPool::new(url, postgres, background)?,
             redemptions: pool("checkout-redemptions", settings.redemption_connections)?,
-            heartbeat: pool("checkout-heartbeat", HEARTBEAT_CONNECTIONS)?,
+            heartbeat: pool("checkout-heartbeat", settings.heartbeat_connections)?,
         })
     }
 }

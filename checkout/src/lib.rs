@@ -37,7 +37,10 @@ pub mod testing;
 mod webhooks;
 
 pub use app::{Service, run};
-pub use settings::{PAYMENT_CONNECTIONS, ProcessRole, REDEMPTION_CONNECTIONS, REQUEST_CONNECTIONS, Settings};
+pub use settings::{
+    BACKGROUND_CONNECTIONS, HEARTBEAT_CONNECTIONS, PAYMENT_CONNECTIONS, ProcessRole, REDEMPTION_CONNECTIONS,
+    REQUEST_CONNECTIONS, Settings,
+};
 
 /// Tolerated difference between this process's clock and a signer's, in seconds, where the database
 /// can't be asked. Elsewhere the database's clock decides.

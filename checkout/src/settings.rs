@@ -14,6 +14,10 @@ pub const REDEMPTION_CONNECTIONS: u32 = 6;
 pub const PAYMENT_CONNECTIONS: u32 = 8;
 /// Default number of connections for all other requests.
 pub const REQUEST_CONNECTIONS: u32 = 8;
+/// Default number of connections for background work.
+pub const BACKGROUND_CONNECTIONS: u32 = 2;
+/// Default number of connections for the heartbeat and for readiness checks.
+pub const HEARTBEAT_CONNECTIONS: u32 = 2;
 
 /// What a checkout process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -62,6 +66,12 @@ pub struct Settings {
     /// Maximum number of Postgres connections for all other requests, events and notifications.
     #[arg(long, env = "FAIRLINE_REQUEST_CONNECTIONS", default_value_t = REQUEST_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub request_connections: u32,
+    /// Maximum number of Postgres connections for retention and reconciliation.
+    #[arg(long, env = "FAIRLINE_BACKGROUND_CONNECTIONS", default_value_t = BACKGROUND_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub background_connections: u32,
+    /// Maximum number of Postgres connections for the heartbeat and for readiness checks.
+    #[arg(long, env = "FAIRLINE_HEARTBEAT_CONNECTIONS", default_value_t = HEARTBEAT_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub heartbeat_connections: u32,
     /// Redis URL, for outgoing events and the cache of the list of sales. No purchase waits for
     /// Redis.
     #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]

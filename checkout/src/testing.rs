@@ -190,8 +190,7 @@ impl DirectRedemption {
     /// # Errors
     /// Returns an error if the URL is invalid.
     pub fn open(postgres_url: &str, shutdown: &Shutdown) -> Result<Self, StartError> {
-        let (connections, statement) = (REDEMPTION_CONNECTIONS, STATEMENT);
-        let options = PoolOptions { name: "checkout-redemptions", connections, statement };
+        let options = PoolOptions::new("checkout-redemptions", REDEMPTION_CONNECTIONS, STATEMENT);
         let pool = PgPool::new(postgres_url, &PostgresSettings::default(), options)?;
         Ok(Self(RedemptionBatcher::open(RedemptionStore(pool), shutdown)))
     }

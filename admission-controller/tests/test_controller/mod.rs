@@ -52,8 +52,22 @@ impl TestController {
     }
 
     pub async fn open_on(redis_url: &str, postgres_url: &str) -> Self {
+        let mut controller = Self::without_controller(redis_url, postgres_url).await;
+        controller.address = controller.another_controller(&controller.shutdown).await;
+        controller
+    }
+
+    /// The controller reaches the database through a pooler; the test and the migrations do not.
+    pub async fn open_through(pooler_url: &str, postgres_url: &str, more: &[&str]) -> Self {
+        let mut controller = Self::without_controller(&testing::redis_url(), postgres_url).await;
+        pooler_url.clone_into(&mut controller.postgres_url);
+        controller.address = controller.controller_with(&controller.shutdown, more).await;
+        controller
+    }
+
+    async fn without_controller(redis_url: &str, postgres_url: &str) -> Self {
         admission_controller::migrate(postgres_url).await.expect("migrated");
-        let mut controller = Self {
+        Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             line: LineStore::connect(redis_url).await.expect("a Redis"),
             pool: PgPool::connect(postgres_url).await.expect("a Postgres"),
@@ -61,9 +75,7 @@ impl TestController {
             keys: vec![new_key()],
             postgres_url: postgres_url.to_owned(),
             redis_url: redis_url.to_owned(),
-        };
-        controller.address = controller.another_controller(&controller.shutdown).await;
-        controller
+        }
     }
 
     /// A controller on the same database, the same line and the same keys.

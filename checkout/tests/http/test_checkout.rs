@@ -198,6 +198,8 @@ impl TestCheckout {
             redemption_connections: checkout::REDEMPTION_CONNECTIONS,
             payment_connections: checkout::PAYMENT_CONNECTIONS,
             request_connections: checkout::REQUEST_CONNECTIONS,
+            background_connections: checkout::BACKGROUND_CONNECTIONS,
+            heartbeat_connections: checkout::HEARTBEAT_CONNECTIONS,
             redis_url: Secret::new(&redis_url),
             jwks: jwks.path().display().to_string(),
             ticket_key: Secret::new(TICKET_KEY),

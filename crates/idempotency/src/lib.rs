@@ -73,8 +73,7 @@ impl IntoResponseParts for Confidential {
 /// use utoipa_axum::router::OpenApiRouter;
 ///
 /// # fn routes() -> Result<OpenApiRouter, Box<dyn std::error::Error>> {
-/// let statement = Duration::from_secs(2);
-/// let options = PoolOptions { name: "example", connections: 4, statement };
+/// let options = PoolOptions::new("example", 4, Duration::from_secs(2));
 /// let pool = PgPool::new("postgres://localhost/fairline", &PostgresSettings::default(), options)?;
 /// let caller = |parts: &Parts| -> Vec<Vec<u8>> {
 ///     let bearer = parts.headers.get("authorization");

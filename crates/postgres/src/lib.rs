@@ -63,7 +63,7 @@ impl PostgresSettings {
     /// When the URL is invalid.
     pub fn pool(&self, postgres_url: &str, name: &'static str, connections: u32) -> Result<PgPool, StartError> {
         let statement = Duration::from_millis(self.postgres_statement_ms);
-        PgPool::new(postgres_url, self, PoolOptions { name, connections, statement })
+        PgPool::new(postgres_url, self, PoolOptions::new(name, connections, statement))
     }
 }
 
@@ -98,6 +98,18 @@ pub struct PoolOptions {
     pub connections: u32,
     /// Statement timeout.
     pub statement: Duration,
+    /// Connections that were idle for this long are closed.
+    pub idle: Duration,
+    /// Maximum age of a connection, so that changes of DNS or of the primary are followed.
+    pub lifetime: Duration,
+}
+
+impl PoolOptions {
+    /// Options of a pool that closes connections after a minute without use, and after ten minutes.
+    #[must_use]
+    pub const fn new(name: &'static str, connections: u32, statement: Duration) -> Self {
+        Self { name, connections, statement, idle: Duration::from_secs(60), lifetime: Duration::from_secs(600) }
+    }
 }
 
 /// Connects a tool, which has no deadlines for its statements.

@@ -28,10 +28,6 @@ use crate::{
 pub(crate) const ACQUIRE: Duration = Duration::from_secs(2);
 /// Deadline of a roll-back in the background.
 const ROLL_BACK: Duration = Duration::from_secs(1);
-/// Connections that were idle for this long are closed.
-const IDLE: Duration = Duration::from_secs(60);
-/// Maximum age of a connection, so that changes of DNS or of the primary are followed.
-const LIFETIME: Duration = Duration::from_secs(600);
 const SWEEP: Duration = Duration::from_secs(2);
 
 /// Opens and tests the connections of a pool.
@@ -48,7 +44,7 @@ impl managed::Manager for Manager {
     }
 
     async fn recycle(&self, connection: &mut PgConnection, _: &Metrics) -> RecycleResult<Error> {
-        if connection.age() > LIFETIME {
+        if connection.age() > self.0.lifetime {
             return Err(RecycleError::message("it is old"));
         }
         connection.test().await.map_err(RecycleError::Backend)
@@ -63,7 +59,7 @@ impl managed::Manager for Manager {
 /// use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
 ///
 /// # async fn write() -> Result<(), Box<dyn std::error::Error>> {
-/// let options = PoolOptions { name: "example", connections: 4, statement: Duration::from_secs(2) };
+/// let options = PoolOptions::new("example", 4, Duration::from_secs(2));
 /// let pool = PgPool::new("postgres://localhost/fairline", &PostgresSettings::default(), options)?;
 /// let transaction = pool.begin().await?;
 /// // … statements, each with a deadline …
@@ -99,7 +95,9 @@ impl PgPool {
         let swept = pool.weak();
         let sweep = async move || {
             while let Some(pool) = swept.upgrade() {
-                pool.retain(|connection, _| connection.idle_for() < IDLE && connection.age() < LIFETIME);
+                pool.retain(|connection, _| {
+                    connection.idle_for() < options.idle && connection.age() < options.lifetime
+                });
                 note(&pool.status(), options.name);
                 drop(pool);
                 tokio::time::sleep(SWEEP).await;

@@ -19,6 +19,7 @@ pub(crate) struct Shared {
     pub(crate) name: &'static str,
     pub(crate) address: PgConnectOptions,
     pub(crate) statement: Duration,
+    pub(crate) lifetime: Duration,
     pub(crate) durability: Durability,
     pub(crate) pooler: RwLock<Pooler>,
     /// Connections of an earlier generation are not used any more.
@@ -33,6 +34,7 @@ impl Shared {
             name: options.name,
             address,
             statement: options.statement,
+            lifetime: options.lifetime,
             durability: settings.postgres_durability,
             pooler: RwLock::new(settings.postgres_pooler),
             generation: AtomicU64::new(0),

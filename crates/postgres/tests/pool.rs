@@ -21,9 +21,16 @@ async fn database() -> String {
     spawn_blocking(testing::database_url).await.expect("a database")
 }
 
-fn pool(url: &str, connections: u32) -> PgPool {
-    let options = PoolOptions { name: "test", connections, statement: STATEMENT };
+fn options(connections: u32) -> PoolOptions {
+    PoolOptions::new("test", connections, STATEMENT)
+}
+
+fn pool_with(url: &str, options: PoolOptions) -> PgPool {
     PgPool::new(url, &PostgresSettings::default(), options).expect("an address")
+}
+
+fn pool(url: &str, connections: u32) -> PgPool {
+    pool_with(url, options(connections))
 }
 
 async fn proxied(connections: u32) -> (Arc<Proxy>, PgPool, String) {
@@ -129,6 +136,46 @@ async fn a_slow_statement_is_ended_and_keeps_its_connection() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_too_old_is_replaced_before_its_next_use() {
+    let url = database().await;
+    for (lifetime, is_replaced) in [(Duration::from_millis(100), true), (Duration::from_secs(600), false)] {
+        let pool = pool_with(&url, PoolOptions { lifetime, ..options(1) });
+        // Postgres waits for longer than the short lifetime, while the connection is in use.
+        let pid = async || -> i32 {
+            let pid = sqlx::query_scalar("SELECT pg_backend_pid() FROM pg_sleep(0.2)");
+            pid.fetch_one(&pool).await.expect("a session")
+        };
+        let (first, second) = (pid().await, pid().await);
+        assert_eq!(first != second, is_replaced, "{lifetime:?}");
+    }
+}
+
+#[tokio::test]
+async fn unused_connections_that_are_idle_for_too_long_or_too_old_are_closed() {
+    let url = database().await;
+    let mut owner = sqlx::PgConnection::connect(&url).await.expect("connected");
+    let mut open = async || -> i64 {
+        let open = "SELECT count(*) FROM pg_stat_activity \
+                    WHERE application_name = 'test' AND datname = current_database()";
+        sqlx::query_scalar(open).fetch_one(&mut owner).await.expect("counted")
+    };
+    let short = Duration::from_millis(100);
+    for options in [PoolOptions { idle: short, ..options(2) }, PoolOptions { lifetime: short, ..options(2) }] {
+        let pool = pool_with(&url, options);
+        let taken = [pool.acquire().await.expect("a connection"), pool.acquire().await.expect("a connection")];
+        assert_eq!(open().await, 2, "those in use are open");
+        drop(taken);
+        let returned = Instant::now();
+        while open().await > 0 {
+            assert!(returned.elapsed() < BACK_WITHIN, "still open: {options:?}");
+            tokio::task::yield_now().await;
+        }
+        // The pool closed them, not its end.
+        drop(pool);
+    }
+}
+
+#[tokio::test]
 async fn connections_that_became_read_only_are_dropped_and_a_read_only_server_is_not_used() {
     let (_proxy, pool, url) = proxied(4).await;
     fill(&pool, 4).await;
@@ -192,11 +239,7 @@ async fn commits_reach_the_disk_whatever_the_settings_of_the_database() {
 async fn a_pool_starts_before_its_server() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     pool(&format!("postgres://user@{free}/nothing"), 1).check().await.expect("later");
-    let unread = PgPool::new(
-        "redis://secret@here",
-        &PostgresSettings::default(),
-        PoolOptions { name: "test", connections: 1, statement: STATEMENT },
-    );
+    let unread = PgPool::new("redis://secret@here", &PostgresSettings::default(), options(1));
     let message = unread.expect_err("no address").to_string();
     assert!(!message.contains("secret"), "{message}");
 }

@@ -103,6 +103,9 @@ pub struct Evidence<'a> {
     pub charges: &'a [Charge],
     /// Samples of the stock, two per second, with their times.
     pub stock: &'a [(i64, Stock)],
+    /// Deadlocks, as the log of Postgres has them. Since locks are taken in one order, no fault
+    /// excuses one.
+    pub deadlocks: &'a [String],
 }
 
 /// Every promise that was broken.
@@ -118,6 +121,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         (7, silent_pages(evidence, &shoppers)),
         (7, late_turns(evidence, &shoppers)),
         (9, stalled_lines(evidence, &shoppers)),
+        (9, evidence.deadlocks.to_vec()),
         (1, oversold(evidence)),
     ] {
         let more = found.len().saturating_sub(REPORTED_MAX);

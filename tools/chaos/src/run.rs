@@ -448,6 +448,7 @@ impl Running<'_> {
             payments: &self.ledger.payments().await?,
             charges: &self.charges,
             stock: &stock,
+            deadlocks: &self.shop.servers.deadlocks()?,
         };
         self.violations.extend(check(&evidence));
         let quiet = evidence.quiet();

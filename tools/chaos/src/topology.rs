@@ -100,6 +100,17 @@ impl Topology {
         }
     }
 
+    /// The deadlocks in the log of Postgres.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub fn deadlocks(&self) -> Result<Vec<String>, ServerError> {
+        match &self.postgres {
+            Postgres::Single(own) => own.server.deadlocks(),
+            Postgres::Replicated(pair) => pair.deadlocks(),
+        }
+    }
+
     /// The Postgres that takes writes.
     pub fn postgres(&mut self) -> &mut PrivatePostgres {
         match &mut self.postgres {

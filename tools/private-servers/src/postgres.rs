@@ -105,6 +105,17 @@ impl PrivatePostgres {
         succeed(&mut psql, "psql")
     }
 
+    /// The deadlocks that it has resolved by failing a transaction (SQLSTATE 40P01), with their
+    /// details, as its log has them.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub fn deadlocks(&self) -> Result<Vec<String>, ServerError> {
+        let log = self.server.log();
+        let text = fs::read(&log).doing(|| format!("read {}", log.display()))?;
+        Ok(deadlocks_in(&String::from_utf8_lossy(&text)))
+    }
+
     /// Its process ids, the first process before its children: for tests that pause it or take
     /// resources from it.
     #[must_use]
@@ -291,6 +302,25 @@ impl FromStr for Address {
     }
 }
 
+/// The deadlocks in a log. The details of an error follow it at once, since Postgres writes them
+/// together.
+fn deadlocks_in(log: &str) -> Vec<String> {
+    const DETAILS: [&str; 4] = ["] DETAIL:  ", "] HINT:  ", "] CONTEXT:  ", "] STATEMENT:  "];
+    let mut found: Vec<String> = Vec::new();
+    let mut is_within = false;
+    for line in log.lines() {
+        let begins = line.contains("] ERROR:  deadlock detected");
+        let continues = line.starts_with('\t') || DETAILS.iter().any(|detail| line.contains(detail));
+        if begins {
+            found.push(line.to_owned());
+        } else if let Some(deadlock) = found.last_mut().filter(|_| is_within && continues) {
+            *deadlock += &format!("\n{line}");
+        }
+        is_within = begins || is_within && continues;
+    }
+    found
+}
+
 pub(crate) fn create_database(postgres: &Program, address: &Address, name: &str) -> Result<String, ServerError> {
     match succeed(client(postgres, address, "createdb").arg(name), "createdb") {
         Err(ServerError::Failed { output, .. }) if output.contains("already exists") => {}
@@ -317,6 +347,26 @@ fn succeed(command: &mut Command, program: &'static str) -> Result<(), ServerErr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn deadlocks_are_found_with_their_details_and_nothing_else_is() {
+        let deadlock = |pid: u32| {
+            format!(
+                "2026-11-30 12:00:00.000 UTC [{pid}] ERROR:  deadlock detected\n\
+                 2026-11-30 12:00:00.000 UTC [{pid}] DETAIL:  Process {pid} waits for ShareLock on transaction 1; blocked by process 9.\n\
+                 \tProcess 9 waits for ShareLock on transaction 2; blocked by process {pid}.\n\
+                 2026-11-30 12:00:00.000 UTC [{pid}] STATEMENT:  UPDATE stock\n\
+                 \tSET sold = 1"
+            )
+        };
+        let (first, second) = (deadlock(7), deadlock(8));
+        let log = format!(
+            "2026-11-30 12:00:00.000 UTC [5] LOG:  database system is ready to accept connections\n{first}\n{second}\n\
+             2026-11-30 12:00:00.000 UTC [7] ERROR:  relation \"deadlock detected\" does not exist\n\
+             2026-11-30 12:00:00.000 UTC [7] STATEMENT:  TABLE \"deadlock detected\"\n"
+        );
+        assert_eq!(deadlocks_in(&log), [first, second]);
+    }
 
     #[test]
     fn an_address_is_read_back_and_never_shows_its_password() {

@@ -50,6 +50,8 @@ impl Server {
         let account = Account::of(&program)?;
         let home = folder.home(&program, &account)?;
         stop_all_in(&home.join("data"), program.name, stop_signal, STOP_LIMIT)?;
+        // The log has all starts of this server, and none of an earlier run.
+        let _ = fs::remove_file(home.join("log"));
         Ok(Self { name, stop_signal, program, account, home, process: None, outlives_full_disks: false })
     }
 
@@ -59,6 +61,10 @@ impl Server {
 
     pub(crate) fn data(&self) -> PathBuf {
         self.home.join("data")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.home.join("log")
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -103,9 +109,9 @@ impl Server {
         arguments: Vec<OsString>,
         is_ready: impl Fn(u32) -> bool,
     ) -> Result<(), ServerError> {
-        let log = self.home.join("log");
+        let log = self.log();
         let opening = || format!("open {}", log.display());
-        let output = File::create(&log).doing(opening)?;
+        let output = File::options().create(true).append(true).open(&log).doing(opening)?;
         // The option of `setpriv` omits `SIG`.
         let death_signal = self.stop_signal.as_str().trim_start_matches("SIG");
         let mut command = if self.outlives_full_disks {
@@ -157,7 +163,7 @@ impl Server {
         if process.wait(STOP_LIMIT) {
             return Ok(());
         }
-        let log = self.home.join("log");
+        let log = self.log();
         Err(ServerError::Late { server: self.name, what: "end", limit_s: STOP_LIMIT.as_secs(), log })
     }
 }

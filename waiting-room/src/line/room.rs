@@ -297,9 +297,16 @@ impl Room {
         follow_up
     }
 
-    /// Applies the numbers of a draw. Every participant gets a place.
-    pub(crate) fn draw(&self, numbers: Numbers) {
-        self.write().view.draw(numbers);
+    /// Applies the numbers of the draw that was made at a revision. Every participant gets a place.
+    /// A room that was reloaded while they were read has them, or is in an epoch of other numbers.
+    pub(crate) fn draw(&self, at: Revision, numbers: Numbers) {
+        {
+            let mut line = self.write();
+            if at.epoch != line.revision.epoch || line.view.is_drawn() {
+                return;
+            }
+            line.view.draw(numbers);
+        }
         self.in_touch.send_modify(|_| {});
         self.wake_up.news();
     }
@@ -402,6 +409,22 @@ pub(crate) mod tests {
         assert!(room.apply(rev(8), gone(3)).gap);
         assert!(room.apply(Revision { epoch: 2, rev: 1 }, gone(3)).gap, "another epoch");
         assert_eq!(room.revision(), rev(6));
+    }
+
+    #[test]
+    fn the_numbers_of_a_draw_are_applied_once_and_only_in_its_epoch() {
+        let room = room();
+        let numbers = Numbers::from_bytes(&[10_u32, 9, 8, 7, 6, 5, 4, 3, 2, 1].map(u32::to_be_bytes).concat());
+        room.apply(rev(6), Change::Departed { ordinals: vec![1] });
+        room.draw(rev(7), numbers.clone());
+        assert_eq!(place(&room, 2), Some(8));
+        room.draw(rev(7), numbers.clone());
+        assert_eq!(place(&room, 2), Some(8), "the departed ticket has number 10, and is not shuffled again");
+        // The database was restored to before the draw while the numbers were read.
+        let (revision, card) = (Revision { epoch: 1001, rev: 1 }, SaleCard::clone(&room.card()));
+        room.restart(Snapshot { revision, view: LineView::new(1001, 0, 10, &[], []), card });
+        room.draw(rev(7), numbers);
+        assert_eq!(place(&room, 2), Some(1));
     }
 
     #[test]

@@ -43,15 +43,15 @@ impl RoomSync {
             self.restart(room).await;
         }
         if follow_up.drawn {
-            self.learn_draw(room).await;
+            self.learn_draw(room, at).await;
         }
         self.present(room, &follow_up.resume).await;
     }
 
-    /// Reads the numbers of a draw.
-    async fn learn_draw(&self, room: &Room) {
+    /// Reads the numbers of the draw that was made at a revision.
+    async fn learn_draw(&self, room: &Room, at: Revision) {
         match self.store.numbers(room.sale).await {
-            Ok(numbers) => room.draw(numbers),
+            Ok(numbers) => room.draw(at, numbers),
             // The next check finds the line unreachable and reloads it with the numbers.
             Err(error) => {
                 warn!(sale = %room.sale, %error, "read draw failed");

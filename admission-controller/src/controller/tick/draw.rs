@@ -10,11 +10,10 @@ use fairline_line::{
     ticket::Ordinal,
 };
 use fairline_record::{Hash, draw::Draw};
-use fairline_sale::SaleId;
 use tracing::info;
 
 use super::lines::TickLine;
-use crate::controller::{error::TickError, ledger::Locked};
+use crate::controller::{error::TickError, ledger::Locked, line::LineRow};
 
 /// Queries for the tickets of one line in one tick at most; the next tick goes on.
 const QUERIES_MAX: usize = 10;
@@ -58,8 +57,8 @@ pub(super) async fn make<L: Locked>(sale: &mut L, lines: &mut [TickLine], redis:
     Ok(())
 }
 
-/// Gives Redis the table of a draw.
-pub(super) async fn publish(redis: &LineStore, sale: SaleId, pool: Ordinal, key: Hash) -> Result<(), TickError> {
+/// Gives Redis the table of a line's draw.
+pub(super) async fn publish(redis: &LineStore, row: &LineRow, pool: Ordinal, key: Hash) -> Result<(), TickError> {
     let unexpected = |why: String| TickError::Line(LineError::Unexpected(why));
     // A million tickets are a tenth of a second of hashing; a few need no thread.
     let draw = if pool > DRAWN_HERE {
@@ -69,5 +68,5 @@ pub(super) async fn publish(redis: &LineStore, sale: SaleId, pool: Ordinal, key:
         Draw::new(key, pool)
     };
     let draw = draw.map_err(|error| unexpected(error.to_string()))?;
-    Ok(redis.store_draw(sale, &draw).await?)
+    Ok(redis.store_draw(row.line(), row.epoch(), &draw).await?)
 }

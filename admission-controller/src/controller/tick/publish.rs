@@ -73,11 +73,11 @@ impl<L: Ledger> Ticker<L> {
         committed: &CommittedLine,
     ) -> Result<(), TickError> {
         let drawn = row.drawn();
-        let KnownLine { line, publication: last, seen, .. } = &committed.known;
+        let KnownLine { publication: last, seen, .. } = &committed.known;
         if let Some((pool, key)) = drawn
             && pool != seen.drawn
         {
-            draw::publish(&self.line, *line, pool, key).await?;
+            draw::publish(&self.line, row, pool, key).await?;
         }
         let (mut begins, mut claims) = (committed.begins.as_deref(), seen.claims.as_slice());
         let mut again = committed.again.as_slice();

@@ -15,8 +15,10 @@ local function close_pool(keys)
 end
 
 -- Stores a part of the table of a draw, which takes effect with a publication. May be repeated,
--- since the table has one value.
+-- since the table has one value, unless the database is restored to before the draw: a call of
+-- an earlier epoch is rejected.
 local function store_draw(keys, args)
+    if tonumber(args.epoch) < number(keys, 'epoch') then return LATE end
     return call('SETRANGE', keys[DRAWN], args.offset, args.bytes)
 end
 

@@ -95,7 +95,7 @@ calls! {
     ReadHome = "home" {} -> HomeReply;
     DeleteLine = "delete_line" {} -> u64;
     ClosePool = "close_pool" {} -> Ordinal;
-    StoreDraw = "store_draw" { offset, bytes } -> u64;
+    StoreDraw = "store_draw" { epoch, offset, bytes } -> u64;
     Publish = "publish" {
         publication, epoch, begins_in, above, cursor, granted, drawn, recall_ms, kept_ms, card, history_from,
         handled_claims[ordinal claim], turns[ordinal turn]

@@ -123,12 +123,12 @@ impl LineStore {
     /// Stores the table of a draw, which takes effect with a publication. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
-    pub async fn store_draw(&self, sale: SaleId, draw: &Draw) -> Result<(), LineError> {
+    /// When Redis does not answer, or knows a later epoch.
+    pub async fn store_draw(&self, sale: SaleId, epoch: u32, draw: &Draw) -> Result<(), LineError> {
         let table: Vec<u8> = draw.to_bytes().collect();
         for (part, chunk) in table.chunks(DRAW_BYTES_PER_CALL).enumerate() {
             let offset = number((part * DRAW_BYTES_PER_CALL) as u64);
-            self.call(sale, StoreDraw { offset, bytes: bytes(chunk) }).await?;
+            self.call(sale, StoreDraw { epoch: number(epoch.into()), offset, bytes: bytes(chunk) }).await?;
         }
         Ok(())
     }

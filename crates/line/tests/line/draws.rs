@@ -2,7 +2,7 @@
 
 use fairline_line::{
     change::{Revision, Turn},
-    store::{LineError, Presence, Publication, RecordQuery, UpcomingQuery},
+    store::{LineError, Presence, RecordQuery, UpcomingQuery},
     ticket::Ordinal,
 };
 use fairline_private_servers::testing;
@@ -27,7 +27,7 @@ async fn a_draw_takes_effect_in_one_step_once_its_table_is_stored() {
     assert!(matches!(&rejected, Err(LineError::Unavailable(why)) if why.starts_with("NODRAW")), "{rejected:?}");
     assert_eq!(line.snapshot().await.place(8), place(6, 0, 17), "the order of joining");
 
-    line.store.store_draw(sale, &draw).await.expect("stored");
+    line.store.store_draw(sale, line.epoch, &draw).await.expect("stored");
     assert!(!line.snapshot().await.is_drawn(), "the draw is not published");
     line.store_draw_and_publish(draw.clone()).await;
     line.store_draw_and_publish(draw.clone()).await;
@@ -78,25 +78,8 @@ async fn a_draw_is_one_step_in_a_cluster_too() {
 async fn a_ticket_lost_before_a_draw_takes_part_once_it_is_presented() {
     let mut line = Line::published().await;
     line.join(6).await;
-    // The controller begins a new epoch of a line before its draw: the cursor passes no ticket.
     let above = line.granted;
-    (line.epoch, line.granted) = (line.epoch + 1, above + 1000);
-    line.publication += 1;
-    let publication = Publication {
-        number: line.publication,
-        epoch: line.epoch,
-        begins: Some(&line.home().await),
-        above,
-        cursor: 0,
-        drawn: 0,
-        recorded: Revision::default(),
-        granted: line.granted,
-        recall_window: LONG_GRACE,
-        card: &line.card,
-        handled_claims: &[],
-        turns: &[],
-    };
-    line.store.publish(&publication).await.expect("published");
+    line.begin_before_draw().await;
     assert_eq!((line.snapshot().await.waiting(), line.next(10).await), (0, vec![]));
     assert_eq!(line.resume_all(&[2, 5]).await, [Turn::Waiting, Turn::Waiting]);
     assert_eq!(line.join(1).await, above + 1);
@@ -109,4 +92,34 @@ async fn a_ticket_lost_before_a_draw_takes_part_once_it_is_presented() {
     let came_back: Vec<_> =
         seen.history.iter().map(|entry| (entry.presence, entry.ordinals.clone(), entry.visitors.clone())).collect();
     assert_eq!(came_back, [(Presence::Returned, vec![2, 5], vec![visitor(1), visitor(4)])]);
+}
+
+#[tokio::test]
+async fn a_line_restored_to_before_its_draw_has_the_numbers_of_its_next_draw_only() {
+    let mut line = Line::published().await;
+    line.join(6).await;
+    line.make_draw([1; 32]).await;
+    let (sale, store) = (line.card.id, line.store.clone());
+    // A call that arrives late, of a controller that ran before the restore.
+    let (epoch, earlier) = (line.epoch, line.draw.take().expect("made"));
+    let late = async || store.store_draw(sale, epoch, &earlier).await;
+
+    store.delete(sale).await.expect("deleted");
+    assert_eq!(late().await, Ok(()), "Redis knows no epoch");
+    line.epoch += 1000;
+    line.begin_before_draw().await;
+    assert_eq!(late().await, Err(LineError::Late));
+    assert!(!line.snapshot().await.is_drawn());
+    let tickets: Vec<Ordinal> = (1..=6).collect();
+    assert_eq!(line.resume_all(&tickets).await, [const { Turn::Waiting }; 6]);
+    assert_eq!(line.next(10).await, tickets, "the order of joining");
+
+    line.make_draw([2; 32]).await;
+    assert_eq!(late().await, Err(LineError::Late));
+    let draw = line.draw.clone().expect("made");
+    let mut order = tickets;
+    order.sort_unstable_by_key(|&ordinal| draw.number_of(ordinal));
+    assert_eq!(line.next(10).await, order);
+    let view = line.snapshot().await;
+    assert!(order.iter().zip(0..).all(|(&ordinal, ahead)| view.place(ordinal) == place(ahead, 0, 5 - ahead)));
 }

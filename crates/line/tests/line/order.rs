@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fairline_line::{
     change::{Revision, Turn},
-    store::{Presence, Publication, RecordQuery, UpcomingQuery},
+    store::{Presence, RecordQuery, UpcomingQuery},
     ticket::Ticket,
 };
 use time::OffsetDateTime;
@@ -89,23 +89,7 @@ async fn a_run_of_departed_tickets_is_passed_in_one_read() {
     // Before a draw all tickets of a lost epoch are departed, until they are presented.
     let above = 300_000;
     line.granted = above;
-    (line.epoch, line.publication, line.cursor) = (2, 2, 0);
-    let home = line.home().await;
-    let publication = Publication {
-        number: line.publication,
-        epoch: line.epoch,
-        begins: Some(&home),
-        above,
-        cursor: 0,
-        drawn: 0,
-        recorded: Revision::default(),
-        granted: above + 1000,
-        recall_window: LONG_GRACE,
-        card: &line.card,
-        handled_claims: &[],
-        turns: &[],
-    };
-    line.store.publish(&publication).await.expect("published");
+    line.begin_before_draw().await;
     let read = line.upcoming(0, 5, 5000).await;
     assert_eq!((read.tickets.len(), read.cursor), (0, above));
     let first = line.join(3).await;

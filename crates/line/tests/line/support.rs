@@ -84,6 +84,29 @@ impl Line {
         self.begins = None;
     }
 
+    /// Begins a new epoch of a line before its draw: the cursor passes no ticket.
+    pub async fn begin_before_draw(&mut self) {
+        let above = self.granted;
+        (self.epoch, self.granted) = (self.epoch + 1, above + 1000);
+        self.publication += 1;
+        let home = self.home().await;
+        let publication = Publication {
+            number: self.publication,
+            epoch: self.epoch,
+            begins: Some(&home),
+            above,
+            cursor: 0,
+            drawn: 0,
+            recorded: self.recorded,
+            granted: self.granted,
+            recall_window: self.recall_window,
+            card: &self.card,
+            handled_claims: &[],
+            turns: &[],
+        };
+        self.store.publish(&publication).await.expect("published");
+    }
+
     pub async fn home(&self) -> String {
         self.store.home(self.card.id).await.expect("read").run_id
     }
@@ -123,7 +146,7 @@ impl Line {
     }
 
     pub async fn store_draw_and_publish(&mut self, draw: Draw) {
-        self.store.store_draw(self.card.id, &draw).await.expect("stored");
+        self.store.store_draw(self.card.id, self.epoch, &draw).await.expect("stored");
         self.draw = Some(draw);
         self.publish(&[], &[]).await;
     }

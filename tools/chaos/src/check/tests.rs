@@ -21,6 +21,7 @@ struct Doctored {
     payments: Vec<Payment>,
     charges: Vec<Charge>,
     stock: Vec<(i64, Stock)>,
+    deadlocks: Vec<String>,
 }
 
 fn id(n: u128) -> Uuid {
@@ -48,6 +49,7 @@ fn honest() -> Doctored {
         payments: Vec::new(),
         charges: Vec::new(),
         stock: (0..60).map(|at| (at * S / 2, Stock { total: 9, promised: 1, held: 1, sold: 2 })).collect(),
+        deadlocks: Vec::new(),
     };
     for shopper in 0..2 {
         let (n, at) = (u128::from(shopper) + 1, i64::from(shopper) * S);
@@ -96,6 +98,7 @@ impl Doctored {
             payments: &self.payments,
             charges: &self.charges,
             stock: &self.stock,
+            deadlocks: &self.deadlocks,
         }
     }
 
@@ -175,6 +178,15 @@ fn a_turn_that_is_lost_without_a_fault_is_found() {
     };
     assert_eq!(lose(honest()).promises(), [5]);
     assert_eq!(lose(honest()).with_a_fault().promises(), KEPT);
+}
+
+#[test]
+fn a_deadlock_is_found_whatever_the_fault() {
+    let mut doctored = honest().with_a_fault();
+    assert_eq!(doctored.promises(), KEPT);
+    let deadlock = "[7] ERROR:  deadlock detected".to_owned();
+    doctored.deadlocks.push(deadlock.clone());
+    assert_eq!(check(&doctored.evidence()), [Violation { promise: 9, what: deadlock }]);
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub struct PostgresPair {
     primary: Own<PrivatePostgres>,
     /// The standby, and its link to the primary.
     standby: Option<(Own<PrivatePostgres>, Proxy)>,
+    /// The deadlocks of earlier primaries, whose logs are gone.
+    earlier_deadlocks: Vec<String>,
 }
 
 impl PostgresPair {
@@ -24,7 +26,7 @@ impl PostgresPair {
     /// When one does not start.
     pub fn start() -> Result<Self, ServerError> {
         let primary = Own::postgres()?;
-        let mut pair = Self { primary, standby: None };
+        let mut pair = Self { primary, standby: None, earlier_deadlocks: Vec::new() };
         pair.add_standby()?;
         Ok(pair)
     }
@@ -42,10 +44,19 @@ impl PostgresPair {
     pub fn fail_over(&mut self) -> Result<(), ServerError> {
         self.primary.server.kill()?;
         if let Some((heir, _)) = self.standby.take() {
+            self.earlier_deadlocks = self.deadlocks()?;
             heir.server.promote()?;
             self.primary = heir;
         }
         Ok(())
+    }
+
+    /// The deadlocks of all primaries: see [`PrivatePostgres::deadlocks`].
+    ///
+    /// # Errors
+    /// When the log of the primary can't be read.
+    pub fn deadlocks(&self) -> Result<Vec<String>, ServerError> {
+        Ok([self.earlier_deadlocks.clone(), self.primary.server.deadlocks()?].concat())
     }
 
     /// Whether there is a standby.

@@ -125,6 +125,39 @@ fn postgres_restarts_after_it_was_killed_from_outside() {
     assert_eq!(sql(&postgres.url(), "SELECT 1"), "1");
 }
 
+/// A session that executes the statements written to it.
+fn session(url: &str) -> Child {
+    let mut psql = Command::new("psql");
+    psql.args(["-X", "-q", url]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    psql.spawn().expect("psql runs")
+}
+
+#[test]
+fn deadlocks_of_postgres_are_known_after_a_restart() {
+    let mut own = testing::Own::postgres().expect("started");
+    let url = own.server.url();
+    let mut sessions = [session(&url), session(&url)];
+    let mut lock = |nth: usize, key: usize| {
+        let stdin = sessions[nth].stdin.as_mut().expect("its input");
+        writeln!(stdin, "BEGIN; SELECT pg_advisory_xact_lock({key});").expect("sent");
+    };
+    lock(0, 0);
+    lock(1, 1);
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    eventually("both locks are held", || sql(&url, held) == "2");
+    assert_eq!(own.server.deadlocks().expect("read"), [""; 0]);
+    lock(0, 1);
+    lock(1, 0);
+    eventually("a deadlock", || !own.server.deadlocks().expect("read").is_empty());
+    for mut session in sessions {
+        drop(session.stdin.take());
+        session.wait().expect("it ends");
+    }
+    own.server.restart().expect("started again");
+    let deadlocks = own.server.deadlocks().expect("read");
+    assert!(deadlocks.len() == 1 && deadlocks[0].contains("waits for"), "{deadlocks:?}");
+}
+
 #[test]
 fn postgres_requires_the_password_and_its_file_is_private() {
     let place = passable();

@@ -80,6 +80,8 @@ impl Log {
         for line in String::from_utf8_lossy(&new[..whole]).lines() {
             let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             let of = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
+            // A deadlock: locks are taken in one order.
+            assert_ne!(of("state_code"), "40P01", "{line}");
             let (program, message) = (of("application_name"), of("message"));
             if let Some((_, plan)) = message.split_once("plan:\n") {
                 let mut plan: Value = serde_json::from_str(plan).unwrap_or_else(|error| panic!("{error}: {plan}"));

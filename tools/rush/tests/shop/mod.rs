@@ -29,7 +29,8 @@ pub async fn flows(shop: &Shop, what: &str, within: Duration) {
 }
 
 pub trait Rush {
-    /// Sends a crowd, and makes trouble meanwhile.
+    /// Sends a crowd, and makes trouble meanwhile. Fails if two transactions have deadlocked: locks
+    /// are taken in one order.
     async fn rush(&mut self, arguments: &[&str], trouble: impl AsyncFnOnce(&mut Shop)) -> Report;
 }
 
@@ -41,6 +42,8 @@ impl Rush for Shop {
         let rush = tokio::spawn(async move { send_crowd(&settings).await });
         trouble(self).await;
         let report = timeout(RUSH_WITHIN, rush).await.expect("a rush ends in time").expect("a rush does not panic");
+        let deadlocks = self.servers.postgres.deadlocks().expect("the log of Postgres can be read");
+        assert!(deadlocks.is_empty(), "{}", deadlocks.join("\n"));
         report.expect("the rush can be held")
     }
 }

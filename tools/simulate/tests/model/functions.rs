@@ -214,11 +214,11 @@ impl Pair {
     }
 
     async fn draw(&mut self) {
-        let id = self.card.id;
+        let (id, epoch) = (self.card.id, self.epoch);
         let Ok(pool) = both!(self, store => store.close_pool(id)) else { return };
         if pool > 0 && self.drawn.is_none() && self.cursor == 0 {
             let draw = Draw::new(Hash([7; 32]), pool).expect("a draw");
-            let _ = both!(self, store => store.store_draw(id, &draw));
+            let _ = both!(self, store => store.store_draw(id, epoch, &draw));
             self.drawn = Some(draw);
             self.publish(false).await;
         }

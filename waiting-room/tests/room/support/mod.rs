@@ -279,7 +279,7 @@ impl TestWaitingRoom {
     pub async fn make_draw(&mut self) -> Draw {
         let pool = self.store.close_pool(self.card.id).await.expect("closed");
         let draw = Draw::new(Hash([1; 32]), pool).expect("small");
-        self.store.store_draw(self.card.id, &draw).await.expect("stored");
+        self.store.store_draw(self.card.id, self.epoch, &draw).await.expect("stored");
         (self.drawn, self.card.status) = (pool, Status::Open);
         self.card.draw.as_mut().expect("a draw").pool = Some(pool);
         self.publish(&[]).await;
