@@ -102,23 +102,28 @@ fn spawned(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_spawned_loop_survives_a_panic() {
+fn a_spawned_loop_survives_a_panic_and_reports_progress() {
     // The supervisors themselves.
     let supervisors = ["crates/server/src/watchdog.rs", "admission-controller/src/controller/schedule.rs"];
     let escapes = |task: &String| {
         let loops = ["loop {", "while "].iter().any(|word| task.contains(word));
-        loops && !task.contains("while caught(") && !task.contains("while fairline_server::caught(")
+        loops && !task.contains(".caught(")
     };
-    let mut escaped = Vec::new();
+    let reports = |text: &str| [".rounds(", "report_alive()"].iter().any(|call| text.contains(call));
+    let is_silent = |text: &str| (text.contains(".caught(") || text.contains(".run_blocking(")) && !reports(text);
+    let (mut escaped, mut silent) = (Vec::new(), Vec::new());
     for (path, text) in SHIPPED.iter().flat_map(|folder| sources(folder)) {
         let found = spawned(&text).into_iter().filter(escapes);
         escaped.extend(found.filter(|_| !supervisors.contains(&path.as_str())).map(|task| format!("{path}: {task}")));
+        silent.extend(Some(path).filter(|_| is_silent(&text)));
     }
-    assert_eq!(escaped, [""; 0], "run the loop through `Shutdown::keep` or `caught`");
+    assert_eq!(escaped, [""; 0], "run the loop through `Shutdown::keep` or `WatchedLoop::caught`");
+    assert_eq!(silent, [""; 0], "a watched loop reports progress, or the process becomes unready");
     for task in ["x.spawn(async move { loop { work().await; } });", "spawn(work(1));\nfn work(n: u8) { while true {} }"]
     {
         assert!(spawned(task).iter().any(escapes), "the control: {task}");
     }
+    assert!(is_silent("while watched.caught(work()).await.is_none() {}"), "the control");
 }
 
 #[test]

@@ -22,7 +22,7 @@ mod cache;
 use std::time::Duration;
 
 pub use cache::Cache;
-use fairline_server::caught;
+use fairline_server::{report_alive, watch_connection};
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
@@ -168,9 +168,10 @@ fn build(config: Config) -> Result<Client, Error> {
 /// Keeps a client connected for the life of the runtime. Calls `connect` only after the client's
 /// task has ended: fred mixes up the channels of two running tasks.
 fn watch(client: Client, running: Option<ConnectHandle>, subscribes: bool) {
+    let watched = watch_connection("redis-probe");
     tokio::spawn(async move {
         let mut running = running.unwrap_or_else(|| client.connect());
-        while caught("redis-probe", probe_and_reconnect(&client, &mut running, subscribes)).await.is_none() {}
+        while watched.caught(probe_and_reconnect(&client, &mut running, subscribes)).await.is_none() {}
     });
 }
 
@@ -178,6 +179,7 @@ async fn probe_and_reconnect(client: &Client, running: &mut ConnectHandle, subsc
     let (mut missed, mut anew) = (0, None::<(Instant, Duration)>);
     let mut reconnecting: Option<JoinHandle<()>> = None;
     loop {
+        report_alive();
         sleep(if missed == 0 { PROBE_EVERY } else { PROBE_EVERY / 10 }).await;
         if running.is_finished() {
             // The task could not connect, or was stopped.
