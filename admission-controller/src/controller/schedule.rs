@@ -364,6 +364,7 @@ mod tests {
     }
 
     async fn pass(seconds: u64) {
+        // Sleeps: the clock of these tests is paused.
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 

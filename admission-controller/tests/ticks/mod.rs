@@ -404,8 +404,13 @@ async fn old_sales_are_neither_read_nor_ticked() {
             .await
             .expect("read")
     };
-    // Sleeps: statistics are a second late.
-    sleep(Duration::from_secs(2)).await;
+    // Statistics are late: those of the insertion, too, must have been written.
+    controller
+        .until("the statistics of the insertion", async || {
+            let inserted = "SELECT n_tup_ins >= 9000 FROM pg_stat_user_tables WHERE relname = 'admissions'";
+            sqlx::query_scalar(inserted).fetch_one(&controller.pool).await.expect("read")
+        })
+        .await;
     let before = read().await;
     // Sleeps: rows are counted for this time.
     sleep(Duration::from_secs(3)).await;

@@ -10,7 +10,7 @@ use deadpool::{
     Status,
     managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts},
 };
-use fairline_server::{StartError, caught};
+use fairline_server::{StartError, report_alive, watch_connection};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream, stream::BoxStream};
 use sqlx::{
     Either, Error, Execute, Executor, Postgres, SqlStr,
@@ -95,6 +95,7 @@ impl PgPool {
         let swept = pool.weak();
         let sweep = async move || {
             while let Some(pool) = swept.upgrade() {
+                report_alive();
                 pool.retain(|connection, _| {
                     connection.idle_for() < options.idle && connection.age() < options.lifetime
                 });
@@ -103,7 +104,8 @@ impl PgPool {
                 tokio::time::sleep(SWEEP).await;
             }
         };
-        tokio::spawn(async move { while caught(options.name, sweep()).await.is_none() {} });
+        let watched = watch_connection(options.name);
+        tokio::spawn(async move { while watched.caught(sweep()).await.is_none() {} });
         Ok(Self { pool, shared })
     }
 

@@ -9,10 +9,10 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use fairline_server::{Shutdown, caught};
+use fairline_server::{REPORT_EVERY, Shutdown, report_alive};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 /// Requests that may wait for a batch. Further ones are rejected.
@@ -81,10 +81,10 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
         F: Future<Output = ()> + Send + 'static,
     {
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
-        let stop = shutdown.clone();
+        let (stop, watched) = (shutdown.clone(), shutdown.watch("redemption-batcher"));
         shutdown.spawn(async move {
             let mut waiting = waiting;
-            while caught("redemption-batcher", collect(&mut waiting, &stop, &serve)).await.is_none() {}
+            while watched.caught(collect(&mut waiting, &stop, &serve)).await.is_none() {}
         });
         Self(queue)
     }
@@ -119,7 +119,9 @@ async fn collect<Q: Send + 'static, A: Send + 'static, F>(
     let free = Arc::new(Semaphore::new(BATCHES_MAX));
     let (mut batch, mut begun) = (Vec::new(), Instant::now());
     loop {
-        // Before the queue is read, so that the next batch collects while others commit.
+        report_alive();
+        // Before the queue is read, so that the next batch collects while others commit. Batches
+        // that never end are a stall.
         let slot = free.clone().acquire_owned().await.expect("the semaphore is never closed");
         if waiting.len() < BATCH_MAX {
             sleep_until(begun + APART).await;
@@ -130,6 +132,7 @@ async fn collect<Q: Send + 'static, A: Send + 'static, F>(
                 waiting.close();
                 continue;
             }
+            () = sleep(REPORT_EVERY) => continue,
         };
         if count == 0 {
             return;
@@ -143,6 +146,7 @@ async fn collect<Q: Send + 'static, A: Send + 'static, F>(
 mod tests {
     use std::sync::Mutex;
 
+    use fairline_server::STALLED_AFTER;
     use futures_util::future::join_all;
 
     use super::*;
@@ -168,6 +172,27 @@ mod tests {
         shutdown.trigger();
         shutdown.finished(Duration::from_secs(5)).await;
         assert_eq!(batcher.ask(1).await, Err(QueueFull));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batches_that_never_end_make_the_process_unready_and_an_idle_batcher_does_not() {
+        let (shutdown, held) = (Shutdown::new(), Arc::new(Mutex::new(Vec::new())));
+        let holds = held.clone();
+        let batcher = Batcher::open(&shutdown, move |batch: Vec<Waiting<u32, u32>>, slot| {
+            holds.lock().expect("no panic").push(slot);
+            batch.into_iter().for_each(|waiting| waiting.answer(1));
+            std::future::ready(())
+        });
+        sleep(2 * STALLED_AFTER).await;
+        assert_eq!(shutdown.unwell_loop(), None, "idle");
+        for number in 0..2 {
+            assert_eq!(batcher.ask(number).await, Ok(1));
+        }
+        sleep(2 * STALLED_AFTER).await;
+        assert_eq!(shutdown.unwell_loop(), Some("redemption-batcher"));
+        held.lock().expect("no panic").clear();
+        assert_eq!(batcher.ask(2).await, Ok(1));
+        assert_eq!(shutdown.unwell_loop(), None);
     }
 
     #[tokio::test(start_paused = true)]

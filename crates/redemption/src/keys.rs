@@ -12,7 +12,7 @@ use std::{
 use fairline_admission_token::{Claims, Genuine, Jwks, TokenError, verify};
 use fairline_http_client::{HttpClient, web_address};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_server::{Shutdown, StartError, caught};
+use fairline_server::{Shutdown, StartError, report_alive};
 use http_body_util::Full;
 use hyper::{Request, Uri};
 use tokio::{
@@ -157,9 +157,9 @@ impl Keys {
         };
         let (keys, current) = watch::channel(first);
         let wanted = Arc::new(Notify::new());
-        let (refreshes, stop) = (wanted.clone(), shutdown.clone());
+        let (refreshes, stop, watched) = (wanted.clone(), shutdown.clone(), shutdown.watch("admission-keys"));
         shutdown.spawn(async move {
-            while caught("admission-keys", keep_fresh(&source, &keys, &refreshes, &stop)).await.is_none() {}
+            while watched.caught(keep_fresh(&source, &keys, &refreshes, &stop)).await.is_none() {}
         });
         Ok(Self { current, wanted })
     }
@@ -199,6 +199,7 @@ impl Keys {
 
 async fn keep_fresh(source: &Source, keys: &watch::Sender<Option<KeySetCache>>, wanted: &Notify, shutdown: &Shutdown) {
     loop {
+        report_alive();
         let pause = async {
             if keys.borrow().is_none() {
                 sleep(FIRST_PAUSE).await;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use fairline_server::caught;
+use fairline_server::{REPORT_EVERY, report_alive, watch_connection};
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
@@ -129,17 +129,20 @@ fn build(mut config: Config, inbox: &Inbox) -> Result<Client, Error> {
 fn forward(client: &Client, inbox: Inbox) {
     let Some(inbox) = inbox else { return };
     let (mut messages, mut connections) = (client.message_rx(), client.reconnect_rx());
-    tokio::spawn(async move {
-        while caught("redis-messages", pass_on(&mut messages, &mut connections, &inbox)).await.is_none() {}
-    });
+    let watched = watch_connection("redis-messages");
+    tokio::spawn(
+        async move { while watched.caught(pass_on(&mut messages, &mut connections, &inbox)).await.is_none() {} },
+    );
 }
 
 async fn pass_on(messages: &mut Receiver<Message>, connections: &mut Receiver<Server>, inbox: &Sender<Received>) {
     loop {
+        report_alive();
         let received = tokio::select! {
             biased;
             connection = connections.recv() => connection.map(|_| Received::Anew),
             message = messages.recv() => message.map(Received::Message),
+            () = sleep(REPORT_EVERY) => continue,
         };
         let received = match received {
             Ok(received) => received,
@@ -154,9 +157,10 @@ async fn pass_on(messages: &mut Receiver<Message>, connections: &mut Receiver<Se
 /// Keeps a client connected until `ended`. Calls `connect` only after the client's task has ended:
 /// fred mixes up the channels of two running tasks.
 fn watch(client: Client, running: Option<ConnectHandle>, ended: impl Future<Output = ()> + Send + 'static) {
+    let watched = watch_connection("redis-probe");
     tokio::spawn(async move {
         let mut running = running.unwrap_or_else(|| client.connect());
-        let kept = async { while caught("redis-probe", probe_and_reconnect(&client, &mut running)).await.is_none() {} };
+        let kept = async { while watched.caught(probe_and_reconnect(&client, &mut running)).await.is_none() {} };
         tokio::select! {
             () = kept => {}
             () = ended => {}
@@ -169,6 +173,7 @@ async fn probe_and_reconnect(client: &Client, running: &mut ConnectHandle) {
     let (mut missed, mut last) = (0, None::<Instant>);
     let mut reconnecting: Option<JoinHandle<()>> = None;
     loop {
+        report_alive();
         sleep(if missed == 0 { PROBE_EVERY } else { PROBE_EVERY / 10 }).await;
         if running.is_finished() {
             // The task could not connect, or was stopped.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use fairline_server::caught;
+use fairline_server::{report_alive, watch_connection};
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
@@ -82,11 +82,13 @@ impl Cluster {
     /// Reads the slots for the life of the runtime.
     pub(crate) fn keep_fresh(self: &Arc<Self>) {
         let cluster = self.clone();
-        tokio::spawn(async move { while caught("redis-slots", cluster.refresh_for_ever()).await.is_none() {} });
+        let watched = watch_connection("redis-slots");
+        tokio::spawn(async move { while watched.caught(cluster.refresh_for_ever()).await.is_none() {} });
     }
 
     async fn refresh_for_ever(&self) {
         loop {
+            report_alive();
             if let Err(error) = self.refresh().await {
                 warn!(error = error.details(), "read slots of the cluster failed");
             }

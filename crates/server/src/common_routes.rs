@@ -10,7 +10,7 @@ use fairline_telemetry::{Kind, Operation, Report, TraceContext, context::TRACEPA
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::Instant;
 
-use crate::{Problem, Shutdown, caught, problem_page::problem_page};
+use crate::{Problem, Shutdown, problem_page::problem_page};
 
 /// A service's readiness check: `Err` names what is missing.
 pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
@@ -37,8 +37,8 @@ pub fn common_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) -> R
             if stopping.is_triggered() {
                 return Err(Problem::unavailable("This process is stopping."));
             }
-            if let Some(name) = stopping.watchdogs().unwell() {
-                return Err(Problem::unavailable(format!("The loop `{name}` failed and is being started again.")));
+            if let Some(name) = stopping.unwell_loop() {
+                return Err(Problem::unavailable(format!("The loop `{name}` failed or stalls.")));
             }
             // Each check has its own deadline; this one covers checks that lack theirs.
             let ready = tokio::time::timeout(READY_WITHIN, ready()).await;
@@ -68,11 +68,14 @@ fn recorder(shutdown: &Shutdown) -> PrometheusHandle {
     let (handle, stop) = (handle.clone(), shutdown.clone());
     let upkeep = handle.clone();
     let run_upkeep = async move || {
-        while tokio::time::timeout(UPKEEP_EVERY, stop.triggered()).await.is_err() {
+        let mut rounds = stop.rounds(UPKEEP_EVERY);
+        while rounds.next().await {
+            stop.report_stalls();
             upkeep.run_upkeep();
         }
     };
-    shutdown.spawn(async move { while caught("metrics", run_upkeep()).await.is_none() {} });
+    let watched = shutdown.watch("metrics");
+    shutdown.spawn(async move { while watched.caught(run_upkeep()).await.is_none() {} });
     handle
 }
 

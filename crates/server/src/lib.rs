@@ -47,4 +47,4 @@ pub use secret::Secret;
 pub use serve::{ServeLimits, serve};
 pub use shutdown::Shutdown;
 pub use start::StartError;
-pub use watchdog::{Rounds, caught, report_alive};
+pub use watchdog::{REPORT_EVERY, Rounds, STALLED_AFTER, WatchedLoop, report_alive, watch_connection};

@@ -27,7 +27,7 @@ use tower_governor::{
 use crate::{
     Problem, Shutdown, StartError, TrustedProxies,
     address::{limit_key, peer_of},
-    caught, problem_types,
+    problem_types,
 };
 
 /// Addresses that one limit tracks, at most; beyond them it rejects requests until old addresses
@@ -96,12 +96,14 @@ impl RateLimit {
 
         let (limiter, stop) = (config.limiter().clone(), shutdown.clone());
         let forget = async move || {
-            while tokio::time::timeout(FORGET_EVERY, stop.triggered()).await.is_err() {
+            let mut rounds = stop.rounds(FORGET_EVERY);
+            while rounds.next().await {
                 limiter.retain_recent();
                 full.store(limiter.len() > ADDRESSES_MAX, Ordering::Relaxed);
             }
         };
-        shutdown.spawn(async move { while caught("rate-limit", forget()).await.is_none() {} });
+        let watched = shutdown.watch("rate-limit");
+        shutdown.spawn(async move { while watched.caught(forget()).await.is_none() {} });
         Ok(Self { config, key: Arc::new(key) })
     }
 

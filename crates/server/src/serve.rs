@@ -347,6 +347,7 @@ mod tests {
         stream.write_all(head.as_bytes()).await.expect("sent");
         for _ in 0..pieces {
             stream.write_all(&piece).await.expect("sent");
+            // Sleeps: a slow client.
             sleep(Duration::from_millis(60)).await;
         }
         let mut answer = String::new();

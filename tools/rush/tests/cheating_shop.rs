@@ -1,6 +1,6 @@
 //! The negative control over real sockets: a shop without a database that breaks promises must be
-//! detected. It sells one unit to every shopper, accepts every token, forgets places, ignores
-//! leaving.
+//! detected. It sells one unit to every shopper, and another beyond the limit, accepts every token,
+//! forgets places, ignores leaving.
 
 use std::{
     net::SocketAddr,
@@ -35,7 +35,9 @@ const TOKEN_LIVES_FOR: Duration = Duration::from_secs(1);
 type Ordinals = State<Arc<AtomicU64>>;
 
 fn card() -> Value {
-    json!({ "id": SALE, "slug": "lamp", "name": "A lamp", "total": 1, "remaining": 1, "status": "open" })
+    json!({
+        "id": SALE, "slug": "lamp", "name": "A lamp", "total": 1, "remaining": 1, "status": "open", "per_shopper_limit": 1,
+    })
 }
 
 fn order(status: &str) -> Value {
@@ -120,7 +122,7 @@ async fn rush(address: SocketAddr, arguments: &[&str]) -> fairline_rush::Report 
 #[tokio::test]
 async fn a_shop_that_cheats_is_caught() {
     let address = open(get(line)).await;
-    let mix = "--mix=buy=1,dawdle=1,come-back=1,replay=1,forge=1";
+    let mix = "--mix=buy=1,dawdle=1,come-back=1,replay=1,forge=1,again=1";
     let report = rush(address, &["--shoppers=60", mix, "--act-within-s=0", "--think-ms=0", "--timeout-s=20"]).await;
     assert!(!report.ok && report.exit_code() == 1, "{report}");
     let found = [
@@ -130,6 +132,7 @@ async fn a_shop_that_cheats_is_caught() {
         ("stolen", report.stolen_accepted),
         ("expired", report.expired_accepted),
         ("places lost", report.places_lost),
+        ("beyond the limit", report.over_limit),
     ];
     for (what, times) in found {
         assert!(times > 0, "{what} was not caught: {report}");

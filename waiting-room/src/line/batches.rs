@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use fairline_server::{Shutdown, caught};
+use fairline_server::{REPORT_EVERY, Shutdown, report_alive};
 use tokio::sync::mpsc;
 
 /// Limits on the size and delay of batches.
@@ -43,9 +43,9 @@ where
     C: Future<Output = ()> + Send + 'static,
 {
     let (sender, mut incoming) = mpsc::channel(bounds.waiting_max);
-    let stop = shutdown.clone();
+    let (stop, watched) = (shutdown.clone(), shutdown.watch("batches"));
     shutdown.spawn(async move {
-        while caught("batches", send_batches(bounds, &mut incoming, &stop, &key, &carry)).await.is_none() {}
+        while watched.caught(send_batches(bounds, &mut incoming, &stop, &key, &carry)).await.is_none() {}
     });
     sender
 }
@@ -65,6 +65,7 @@ async fn send_batches<T, K, C>(
     let mut queues: HashMap<K, Queue<T>> = HashMap::new();
     let (mut batch, mut is_open) = (Vec::new(), true);
     while is_open || !queues.is_empty() {
+        report_alive();
         tokio::select! {
             count = incoming.recv_many(&mut batch, bounds.batch_max), if is_open => {
                 is_open = count > 0;
@@ -82,6 +83,7 @@ async fn send_batches<T, K, C>(
                     queue.under_way -= 1;
                 }
             }
+            () = tokio::time::sleep(REPORT_EVERY) => {}
             () = stop.triggered() => return,
         }
         for one in batch.drain(..) {

@@ -131,9 +131,11 @@ async fn shoppers_of_a_killed_node_keep_their_places_or_depart() {
     stays_away.receive("place").await;
     let mut behind = room.join().await;
     behind.receive_until("place", |message| message["place"] == json!(2)).await;
-    // Sleeps: longer than the grace period; connected shoppers stay in the line.
-    sleep(Duration::from_millis(1500)).await;
-    assert_eq!(room.store.sweep(room.card.id, 10).await, Ok(0));
+    // The grace period of a shopper who left after them runs out; connected shoppers stay.
+    let mut gone = room.join().await;
+    gone.receive("place").await;
+    drop(gone);
+    room.depart(1).await;
     assert_eq!(room.next().await, [1, 2, 3]);
 
     runtime.shutdown_background();
@@ -152,10 +154,8 @@ async fn joins_with_late_answers_at_two_nodes_give_no_ordinal_twice_and_leave_no
     let room = TestWaitingRoom::open_at(&servers.redis.url(), |settings| settings.join_burst = 1000).await;
     let other = room.another_node_with(|settings| settings.join_burst = 1000).await;
     // Calls time out, and are executed after the pause all the same; then the functions are gone.
+    room.redis("CLIENT PAUSE 1300 ALL").await;
     let trouble = async {
-        // Sleeps: some joins are under way.
-        sleep(Duration::from_millis(5)).await;
-        room.redis("CLIENT PAUSE 1300 ALL").await;
         for _ in 0..20 {
             room.redis("FUNCTION FLUSH").await;
             // Sleeps: the outage lasts for many calls.

@@ -111,6 +111,38 @@ test("a hidden tab that becomes visible in time keeps its turn, and with reduced
   await visitor.close();
 });
 
+/** Answers a page that requests the permission for notifications, and counts its requests. */
+function answerPermission(answer: NotificationPermission): void {
+  const notification = {
+    permission: "default" as NotificationPermission,
+    requests: 0,
+    requestPermission(): Promise<NotificationPermission> {
+      notification.requests += 1;
+      notification.permission = answer;
+      return Promise.resolve(answer);
+    },
+  };
+  Object.assign(globalThis, { Notification: notification });
+}
+
+for (const [answer, text] of [["granted", "You will be notified when it’s your turn."], ["denied", "Your browser blocks notifications from this site."]] as const) {
+  test(`a shopper who requests notifications is informed that they are ${answer}`, LIMIT, async () => {
+    const sale = await demo.create();
+    const visitor = await Visitor.open(browser, { viewport: PHONE });
+    await visitor.context.addInitScript(answerPermission, answer);
+    const at = new ShopperPage(await visitor.openTab(demo.pageUrl(sale)));
+    await at.join();
+    const requests = (): Promise<number> => at.page.evaluate(() => (Notification as unknown as { requests: number }).requests);
+    assert.equal(await requests(), 0, "not before the shopper wants it");
+    const notify = at.button("Notify me when it’s my turn");
+    await notify.click();
+    await at.page.locator("[data-announcer]").filter({ hasText: text }).waitFor({ state: "attached" });
+    await notify.waitFor({ state: "hidden" });
+    assert.equal(await requests(), 1);
+    await visitor.close();
+  });
+}
+
 /** Reports each display of a page to its server, and whether its cache restored it. */
 function reportDisplays(): void {
   addEventListener("pageshow", ({ persisted }) => {

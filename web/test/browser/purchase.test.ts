@@ -168,3 +168,25 @@ test("a cancelled order goes to the next shopper", LIMIT, async () => {
   await first.visitor.close();
   await next.visitor.close();
 });
+
+test("a shopper at the limit who joins again is informed before waiting", LIMIT, async () => {
+  const sale = await demo.create({ per_shopper_limit: 1 });
+  const { visitor, at } = await visit(sale);
+  await at.join();
+  await demo.command(sale, "open");
+  await at.checkOut();
+  await at.pay();
+  await at.heading("Order confirmed").waitFor();
+  // The page of an order has no button to join again, but the same cookies get a new ticket.
+  const { request } = visitor.context;
+  const line = `${demo.pageUrl(sale)}/line`;
+  await until("the turn to count as used", async () => (await (await request.get(line)).text()).includes("You have already used your turn") || undefined);
+  const joined = await request.post(`${line}?rejoin=true`);
+  assert.equal(joined.status(), 200);
+  await at.page.reload();
+  await at.heading("You have reached the purchase limit").waitFor();
+  await at.page.getByText("You have bought or reserved the maximum number of items per shopper.").waitFor();
+  await at.button("Join again").waitFor();
+  await photograph(at.page, "limit");
+  await visitor.close();
+});

@@ -3,11 +3,14 @@
 use std::{io, sync::Arc, time::Duration};
 
 use fairline_line::{store::LineStore, ticket::Ticket};
-use fairline_server::{Shutdown, caught};
+use fairline_server::{REPORT_EVERY, Shutdown, report_alive};
 use fairline_update_policy::PageMessage;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use mio::Poll;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    time::sleep,
+};
 use tracing::{debug, error};
 
 use super::{COMMANDS_MAX, EventLoop, REQUEST_WORKERS, REQUESTS_AT_ONCE, REQUESTS_MAX, WAKER};
@@ -52,8 +55,9 @@ impl EventLoopHandle {
         let request_workers = (0..REQUEST_WORKERS).map(|_| handle.request_worker(store.clone(), shutdown)).collect();
         let event_loop = EventLoop::new(poll, receiver, handle.waker.clone(), request_workers);
         let (closes, closed) = oneshot::channel();
+        let watched = shutdown.watch("websocket-event-loop");
         std::thread::Builder::new().name("handle".to_owned()).spawn(move || {
-            let kept = event_loop.run();
+            let kept = watched.run_blocking(|| event_loop.run());
             // The receiver is gone once the runtime has ended.
             let _ = closes.send(kept);
         })?;
@@ -102,18 +106,30 @@ impl EventLoopHandle {
     /// Starts a task that sends requests of pages to Redis.
     fn request_worker(&self, store: LineStore, shutdown: &Shutdown) -> mpsc::Sender<PageRequest> {
         let (requests, mut waiting) = mpsc::channel(REQUESTS_MAX);
-        let handle = self.clone();
+        let (handle, watched) = (self.clone(), shutdown.watch("page-requests"));
         // Ends with the event loop.
-        shutdown.spawn(async move {
-            while caught("page-requests", handle.send_requests(&mut waiting, &store)).await.is_none() {}
-        });
+        shutdown
+            .spawn(async move { while watched.caught(handle.send_requests(&mut waiting, &store)).await.is_none() {} });
         requests
     }
 
     /// Several at once: a request to a silent Redis shard delays none to the others.
     async fn send_requests(&self, waiting: &mut mpsc::Receiver<PageRequest>, store: &LineStore) {
-        let requests = stream::poll_fn(|context| waiting.poll_recv(context));
-        requests.for_each_concurrent(REQUESTS_AT_ONCE, |request| self.send_request(request, store)).await;
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            report_alive();
+            // While none can begin and none ends, the worker stalls.
+            let is_free = under_way.len() < REQUESTS_AT_ONCE;
+            tokio::select! {
+                request = waiting.recv(), if is_free => match request {
+                    Some(request) => under_way.push(self.send_request(request, store)),
+                    None => break,
+                },
+                Some(()) = under_way.next() => {}
+                () = sleep(REPORT_EVERY), if is_free => {}
+            }
+        }
+        under_way.collect::<()>().await;
     }
 
     async fn send_request(&self, request: PageRequest, store: &LineStore) {

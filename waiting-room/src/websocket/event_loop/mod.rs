@@ -203,6 +203,7 @@ impl EventLoop {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut more = false;
         loop {
+            fairline_server::report_alive();
             let pause = if more { Duration::ZERO } else { self.pause() };
             match self.poll.poll(&mut events, Some(pause)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),

@@ -2,7 +2,7 @@
 
 mod clients;
 
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, process::Stdio, time::Duration};
 
 use axum::http::StatusCode;
 use clap::Parser as _;
@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
+    process::{Child, Command},
     runtime::{Handle, Runtime},
     time::{Instant, sleep, timeout},
 };
@@ -30,6 +31,8 @@ pub use self::clients::{Answer, Events, Shopper, check};
 
 /// How long a test waits for a condition.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The key of the tickets, in hexadecimal digits, which all nodes share.
+const TICKET_KEY: &str = "abababababababababababababababababababababababababababababababab";
 
 /// An account token as a shop signs it.
 pub fn account_token(key: &str, account: &str) -> String {
@@ -119,7 +122,7 @@ impl TestWaitingRoom {
             "--redis-url",
             &self.redis_url,
             "--ticket-key",
-            &"ab".repeat(32),
+            TICKET_KEY,
             "--secure-cookies",
             "false",
         ]);
@@ -189,6 +192,32 @@ impl TestWaitingRoom {
         let mut node = self.same_line();
         node.start(set).await;
         node
+    }
+
+    /// A second node on the same line, as a program whose clock is `ahead_s` seconds ahead.
+    pub async fn node_with_clock(&self, ahead_s: i64) -> (Self, Child) {
+        let mut node = self.same_line();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        node.address = listener.local_addr().expect("an address");
+        drop(listener);
+        let program = Command::new(env!("CARGO_BIN_EXE_waiting-room"))
+            // Its wrapper would stay between the test and the program.
+            .env("LD_PRELOAD", testing::libfaketime())
+            .env("FAKETIME", format!("{ahead_s:+}s"))
+            // Timeouts and intervals stay as they are.
+            .env("DONT_FAKE_MONOTONIC", "1")
+            .env("FAIRLINE_LISTEN", node.address.to_string())
+            .env("FAIRLINE_REDIS_URL", &node.redis_url)
+            .env("FAIRLINE_TICKET_KEY", TICKET_KEY)
+            .env("FAIRLINE_SECURE_COOKIES", "false")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the waiting room starts");
+        node.until("it to listen", async || TcpStream::connect(node.address).await.is_ok()).await;
+        node.until_known().await;
+        (node, program)
     }
 
     fn same_line(&self) -> Self {
