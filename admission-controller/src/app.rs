@@ -16,7 +16,7 @@ use crate::{
         lanes::service::Lanes,
         live::service::{Consoles, Live},
         media::service::Media,
-        orders::service::Orders,
+        orders::service::SaleOrders,
         product_csv::service::ProductTable,
         products::service::Products,
         rehearsals::service::Rehearsals,
@@ -28,12 +28,12 @@ use crate::{
     controller::{
         clock::Clock,
         decision_metrics,
-        keys::Keys,
+        keys::KeyRing,
         schedule,
         tick::{Permits, Ticker},
     },
     db::{self, Store},
-    jobs::{self, rehearsals::Stage},
+    jobs::{self, rehearsals::RehearsalStage},
     public_api::key_set::PublicKeys,
     router::{self, Public},
 };
@@ -52,14 +52,14 @@ const DRAIN: Duration = Duration::from_secs(10);
 const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 /// A started controller.
-pub struct Service {
+pub struct AdmissionController {
     /// The routes.
     pub routes: Router,
     /// The readiness check.
     pub ready: Readiness,
 }
 
-impl Service {
+impl AdmissionController {
     /// Connects and starts the ticks and the jobs.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Service {
                 "The admin token is too short: it needs at least {ADMIN_TOKEN_CHARS_MIN} characters."
             )));
         }
-        let keys = Arc::new(Keys::read(&settings.signing_key_files)?);
+        let keys = Arc::new(KeyRing::read(&settings.signing_key_files)?);
         if settings.migrate {
             db::migrate(settings.postgres_url.expose()).await?;
         }
@@ -125,7 +125,7 @@ impl Service {
                 workshop: Workshop::default(),
                 shutdown: shutdown.clone(),
             },
-            orders: Orders { store: store.clone(), sales: sales.clone() },
+            orders: SaleOrders { store: store.clone(), sales: sales.clone() },
             product_table: ProductTable { store: store.clone() },
             products: Products { store: store.clone() },
             rehearsals: Rehearsals { store: store.clone(), sales: sales.clone(), tick_now: tick_now.clone(), stage },
@@ -143,10 +143,10 @@ impl Service {
 }
 
 /// What rehearsals need, if they are set up.
-fn stage(settings: &Settings, shutdown: &Shutdown) -> Option<Stage> {
+fn stage(settings: &Settings, shutdown: &Shutdown) -> Option<RehearsalStage> {
     let (program, url) = settings.rehearsal_program.clone().zip(settings.rehearsal_url.clone())?;
     let (admin_token, postgres_url) = (settings.admin_token.clone(), settings.postgres_url.clone());
-    Some(Stage { program, url, admin_token, postgres_url, shutdown: shutdown.clone() })
+    Some(RehearsalStage { program, url, admin_token, postgres_url, shutdown: shutdown.clone() })
 }
 
 fn readiness(store: Store, line: LineStore) -> Readiness {
@@ -164,7 +164,7 @@ fn readiness(store: Store, line: LineStore) -> Readiness {
 /// # Errors
 /// Returns an error if the controller can't start.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
-    let service = Service::start(&settings, &shutdown).await?;
+    let service = AdmissionController::start(&settings, &shutdown).await?;
     let router = common_routes(service.routes, service.ready, &shutdown);
     decision_metrics::describe();
     serve(listener, router, ServeLimits::default(), &shutdown).await;

@@ -4,7 +4,7 @@ use axum::extract::FromRef;
 
 use super::{
     keys::service::SigningKeys, lanes::service::Lanes, live::service::Live, media::service::Media,
-    orders::service::Orders, product_csv::service::ProductTable, products::service::Products,
+    orders::service::SaleOrders, product_csv::service::ProductTable, products::service::Products,
     rehearsals::service::Rehearsals, reports::service::Reports, sales::service::Sales,
     ticket_actions::service::TicketActions,
 };
@@ -18,7 +18,7 @@ pub(crate) struct AdminState {
     pub(crate) lanes: Lanes,
     pub(crate) live: Live,
     pub(crate) media: Media,
-    pub(crate) orders: Orders,
+    pub(crate) orders: SaleOrders,
     pub(crate) product_table: ProductTable,
     pub(crate) products: Products,
     pub(crate) rehearsals: Rehearsals,
@@ -44,7 +44,7 @@ parts! {
     lanes: Lanes,
     live: Live,
     media: Media,
-    orders: Orders,
+    orders: SaleOrders,
     product_table: ProductTable,
     products: Products,
     rehearsals: Rehearsals,

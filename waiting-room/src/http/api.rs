@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     http::{
         AppState,
-        connections::{Connections, Slot},
+        connections::{ConnectionSlot, Connections},
         entry::{Entered, EntryCredentials, EntryMode, EntryRequest, LineEntry},
         error::RoomError,
         extract::{HeldTicket, SaleRoom},
@@ -171,7 +171,7 @@ async fn poll(entry: &LineEntry, polls: &Polls, entering: EntryRequest<'_>) -> R
 }
 
 /// Opens an event stream for a shopper.
-async fn events(entry: &LineEntry, slot: Slot, entering: EntryRequest<'_>) -> Result<Response, Problem> {
+async fn events(entry: &LineEntry, slot: ConnectionSlot, entering: EntryRequest<'_>) -> Result<Response, Problem> {
     let Entered { tab, cookie, .. } = entry.enter(entering).await?;
     // Disables nginx's response buffering, which would delay events.
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
@@ -182,7 +182,7 @@ async fn events(entry: &LineEntry, slot: Slot, entering: EntryRequest<'_>) -> Re
 /// Opens a WebSocket for a shopper. The event loop owns it as soon as the handshake is answered.
 async fn upgrade(
     entry: &LineEntry,
-    slot: Slot,
+    slot: ConnectionSlot,
     mut extensions: Extensions,
     entering: EntryRequest<'_>,
 ) -> Result<Response, Problem> {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::error::KeyError;
 use crate::{
-    controller::{keys::Keys, schedule::TickNow},
+    controller::{keys::KeyRing, schedule::TickNow},
     db::{By, Store},
 };
 
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct SigningKeys {
     pub(crate) store: Store,
-    pub(crate) keys: Arc<Keys>,
+    pub(crate) keys: Arc<KeyRing>,
     pub(crate) tick_now: TickNow,
 }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     admin_api::AdminState,
     auth::{
-        credentials::{Codes, EnrolmentCode as Code, is_name, secret_text},
+        credentials::{Codes, NewEnrolmentCode, is_name, secret_text},
         operator::Operator,
         password_queue::hash,
         role::Role,
@@ -163,12 +163,12 @@ async fn add_operator(
 ) -> Result<(StatusCode, Confidential, axum::Json<AddedOperator>), Problem> {
     check_field("name", is_name(&new.name), "be 1 to 63 lower-case letters, digits, dots, underscores, hyphens or @")?;
     let secret: [u8; 20] = rand::random();
-    let code = Code::new(rand::random());
+    let code = NewEnrolmentCode::new(rand::random());
     let (password, enrols, proof) = match new.password {
         Some(password) => (hash("password", password).await?, None, Proof::Secret(totp_secret(&new.name, &secret))),
         // Until the operator enrols, the password is random and unknown.
         None => {
-            let unknown = hash("password", Code::new(rand::random()).shown().to_owned()).await?;
+            let unknown = hash("password", NewEnrolmentCode::new(rand::random()).shown().to_owned()).await?;
             let shown = EnrolmentCode { enrolment_code: code.shown().to_owned() };
             (unknown, Some(code.digest()), Proof::Code(shown))
         }
@@ -190,7 +190,7 @@ async fn renew_enrolment(
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
 ) -> Result<(Confidential, axum::Json<EnrolmentCode>), Problem> {
-    let code = Code::new(rand::random());
+    let code = NewEnrolmentCode::new(rand::random());
     let is_known = store.renew_enrolment(&operator.by(), &name, code.digest()).await.map_err(OperatorError::from)?;
     if !is_known {
         return Err(OperatorError::UnknownOperator.into());
@@ -210,7 +210,7 @@ async fn enrol(
     State(store): State<Store>,
     Json(Enrol { code, password }): Json<Enrol>,
 ) -> Result<axum::Json<Enrolled>, Problem> {
-    let digest = Code::from_shown(&code).digest();
+    let digest = NewEnrolmentCode::from_shown(&code).digest();
     // The cheap check comes before the password is hashed.
     if !store.is_enrolment(digest).await.map_err(OperatorError::from)? {
         return Err(OperatorError::WrongEnrolment.into());

@@ -23,7 +23,7 @@ pub struct OrderSearch<'a> {
 
 /// An order of a sale.
 #[derive(Debug, FromRow)]
-pub struct OrderRow {
+pub struct AdminOrderRow {
     pub id: Uuid,
     pub status: String,
     pub quantity: i32,
@@ -73,7 +73,7 @@ impl Store {
         sale: SaleId,
         search: &OrderSearch<'_>,
         limit: i64,
-    ) -> Result<Vec<OrderRow>, StoreError> {
+    ) -> Result<Vec<AdminOrderRow>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT holds.id, CASE \
                 WHEN holds.state = 'paid' AND coalesce(newest.refunded_minor, 0) >= holds.amount_minor THEN 'refunded' \

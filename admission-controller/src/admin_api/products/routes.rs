@@ -35,7 +35,7 @@ struct AdminProducts {
 /// Selects products.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Listing {
+pub(crate) struct ProductsQuery {
     /// A part of the name, or the beginning of a SKU.
     search: Option<String>,
     /// Only archived products, or only others.
@@ -58,13 +58,13 @@ async fn create_product(
 }
 
 /// List the products, the newest first.
-#[utoipa::path(get, path = "/api/admin/products", params(Listing), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/products", params(ProductsQuery), security(("admin" = [])), responses(
     (status = 200, description = "A page of at most 50 products.", body = AdminProducts),
     (status = 422, description = "The text to search for is too long."),
 ))]
 async fn list_products(
     State(products): State<Products>,
-    Query(Listing { search, archived, before }): Query<Listing>,
+    Query(ProductsQuery { search, archived, before }): Query<ProductsQuery>,
 ) -> Result<axum::Json<AdminProducts>, Problem> {
     let products = products.list(search.as_deref(), archived, before).await?;
     let next = products.last().map(|product| product.id).filter(|_| products.len() == PAGE);

@@ -32,7 +32,7 @@ struct AdminSales {
 /// Selects sales.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Listing {
+pub(crate) struct SalesQuery {
     /// Only sales that were created before this one.
     before: Option<SaleId>,
     /// Only the sale with this slug.
@@ -53,12 +53,12 @@ async fn create_sale(
 }
 
 /// List the sales, the newest first.
-#[utoipa::path(get, path = "/api/admin/sales", params(Listing), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/sales", params(SalesQuery), security(("admin" = [])), responses(
     (status = 200, description = "A page of at most 200 sales.", body = AdminSales),
 ))]
 async fn list_sales(
     State(sales): State<Sales>,
-    Query(listing): Query<Listing>,
+    Query(listing): Query<SalesQuery>,
 ) -> Result<axum::Json<AdminSales>, Problem> {
     let sales = sales.list(listing.before, listing.slug.as_deref()).await?;
     let next = sales.last().map(|sale| sale.card.id).filter(|_| sales.len() == SALES_PAGE);

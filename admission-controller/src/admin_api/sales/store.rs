@@ -1,6 +1,6 @@
 //! Sales, as operators create, change and list them.
 
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use fairline_sale::{LineOrder, SaleId, Status};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -110,7 +110,7 @@ impl Store {
         .bind(new.risk)
         .bind(new.inside_max)
         .bind(new.prior_sale)
-        .bind(Kind::FlashSaleScheduled.as_str())
+        .bind(EventKind::FlashSaleScheduled.as_str())
         .bind(new.per_account_limit)
         .bind(&new.theme)
         .bind(&new.time_zone)
@@ -206,7 +206,7 @@ impl Store {
         .bind(change.recall_window_s)
         .bind(change.inside_max.is_some())
         .bind(change.inside_max.flatten())
-        .bind(Kind::FlashSaleChanged.as_str())
+        .bind(EventKind::FlashSaleChanged.as_str())
         .bind(&change.theme)
         .bind(change.grace_s.is_some())
         .bind(change.grace_s.flatten())

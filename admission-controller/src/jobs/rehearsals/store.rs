@@ -1,6 +1,6 @@
 //! The progress and the end of a rehearsal.
 
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use serde_json::Value;
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -68,7 +68,7 @@ impl Store {
         .bind(state)
         .bind(why)
         .bind(report)
-        .bind(Kind::FlashSaleEnded.as_str())
+        .bind(EventKind::FlashSaleEnded.as_str())
         .execute(&self.pool)
         .await?;
         Ok(())

@@ -1,6 +1,6 @@
 //! Refunds of whole payments, and the requests of operators and the merchant.
 
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use fairline_postgres::PgConnection;
 use serde_json::json;
 use sqlx::FromRow;
@@ -23,7 +23,7 @@ const ERROR_CHARS_MAX: usize = 300;
 /// The kind of a request about an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString)]
 #[strum(serialize_all = "snake_case")]
-pub(crate) enum RequestKind {
+pub(crate) enum OrderRequestKind {
     /// Refund all or a part of it.
     Refund,
     /// Cancel it, with its pending payment.
@@ -35,7 +35,7 @@ pub(crate) enum RequestKind {
 pub(crate) struct OrderRequest {
     pub(crate) id: Uuid,
     pub(crate) order: OrderId,
-    pub(crate) kind: RequestKind,
+    pub(crate) kind: OrderRequestKind,
     /// The amount of a refund; the whole rest if absent.
     pub(crate) amount_minor: Option<i64>,
 }
@@ -53,7 +53,7 @@ impl TryFrom<RequestRow> for OrderRequest {
 
     fn try_from(row: RequestRow) -> Result<Self, StoreError> {
         let unknown = |_| StoreError::Corrupt(format!("`{}` is no kind of request", row.kind));
-        let kind = RequestKind::try_from(row.kind.as_str()).map_err(unknown)?;
+        let kind = OrderRequestKind::try_from(row.kind.as_str()).map_err(unknown)?;
         Ok(Self { id: row.id, order: OrderId(row.order_id), kind, amount_minor: row.amount_minor })
     }
 }
@@ -100,7 +100,7 @@ impl Store {
                 "amount_minor": payment.amount_minor,
                 "currency": payment.currency,
             });
-            publish(&mut transaction, sale, Kind::PaymentRefunded, data).await?;
+            publish(&mut transaction, sale, EventKind::PaymentRefunded, data).await?;
         }
         let payment = read_payment(&mut transaction, payment.id).await?;
         transaction.commit().await?;

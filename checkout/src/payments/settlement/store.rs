@@ -4,7 +4,7 @@
 //! then is the gateway asked to release the money. An ended payment is never authorised again, so
 //! no order is paid behind a shopper's back.
 
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use fairline_payment_gateway::{Balance, PaymentId};
 use fairline_postgres::PgConnection;
 use fairline_sale::amount_from_gateway;
@@ -134,7 +134,7 @@ impl Store {
             .await?;
         if was_held {
             let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "cancelled" });
-            publish(&mut transaction, hold.sale_id, Kind::InventoryReleased, data).await?;
+            publish(&mut transaction, hold.sale_id, EventKind::InventoryReleased, data).await?;
         }
         let cancelled = order_for(&mut transaction, order, caller).await?.unwrap_or(found);
         transaction.commit().await?;
@@ -272,13 +272,14 @@ impl Store {
         if refunded != known.refunded_minor {
             let mut data = about((refunded - known.refunded_minor).abs());
             data["refunded_minor"] = json!(refunded);
-            let kind = if refunded > known.refunded_minor { Kind::PaymentRefunded } else { Kind::RefundFailed };
+            let kind =
+                if refunded > known.refunded_minor { EventKind::PaymentRefunded } else { EventKind::RefundFailed };
             publish(&mut transaction, known.sale_id, kind, data).await?;
         }
         if (disputed, balance.dispute.as_ref()) != (known.disputed_minor, known.dispute.as_ref()) {
             let mut data = about(disputed);
             data["dispute"] = json!(balance.dispute.as_deref().unwrap_or("withdrawn"));
-            publish(&mut transaction, known.sale_id, Kind::PaymentDisputed, data).await?;
+            publish(&mut transaction, known.sale_id, EventKind::PaymentDisputed, data).await?;
         }
         transaction.commit().await?;
         Ok(known.dispute.is_none() && balance.dispute.is_some())
