@@ -364,12 +364,9 @@ fn inside(seen: &Observation<'_>) -> u32 {
 /// How many of `requested` visits the unsold units can serve beside those in progress, in yield
 /// mode.
 ///
-/// A visit admitted now causes a rejection if it wants to pay and the visits before it want all
-/// remaining units. The expected number of rejections therefore grows by its probability to pay
-/// times the probability of a surplus, and over the sale it is the sum of these products, whatever
-/// happens in between. The law spends `risk × admissions` on that sum, evenly over the visits still
-/// to be admitted; budget that early visits leave is available for the last units, where it is
-/// needed. Two more rules bound what the mean does not: `MANY` and `SHIFT_SHARE`.
+/// Each visit adds to the expected rejections its probability to pay, times that of a surplus
+/// before it. The law spends `risk × admissions` on their sum, evenly over the visits still to be
+/// admitted. `MANY` and `SHIFT_SHARE` bound what the mean does not. See `docs/admission.md`.
 fn overbook(seen: &Observation<'_>, memory: &Memory, risk: f64, requested: u32) -> (u32, Expected) {
     let (terms, stock) = (seen.terms, seen.stock);
     let unsold = f64::from(stock.unsold());

@@ -1,13 +1,14 @@
 //! The control law of admissions: how many tickets to admit now, and why not more.
 //!
 //! Pure: no clock, no I/O and no randomness. [`decide()`] is a function of an [`Observation`],
-//! which includes the state from the last decision. Any controller can therefore make the next decision
-//! of any sale, and a simulator can run the same law in virtual time. `docs/admission.md` describes
-//! the law, its justification and its weaknesses.
+//! which includes the state from the last decision. Any controller can therefore make the next
+//! decision of any sale, and a simulator can run the same law in virtual time. `docs/admission.md`
+//! describes the law, its justification and its weaknesses.
 //!
 //! ```
 //! use fairline_admission::{
-//!     AdmissionMode, Health, Lane, Memory, Observation, Prior, StockCounters, Terms, Visits, decide,
+//!     AdmissionMode, Health, Lane, Memory, Observation, Prior, StockCounters, Terms, Visits,
+//!     decide,
 //! };
 //!
 //! let terms = Terms {

@@ -1,9 +1,9 @@
 -- Appends those events of a sale that its stream lacks. Entry ids are the events' numbers, so that
 -- a repeated or concurrent call changes nothing.
 --
--- KEYS[1]: the stream. ARGV: names and values, one after the other: `first`, the number of the first
--- event; `is_first_kept`, 1 if there are none before it; `kept`, the approximate number of events to
--- keep; `lifetime_s` of the stream; each of the `groups` to wait for; each of the `events`.
+-- KEYS[1]: the stream. ARGV: names and values in turn: `first`, the number of the first event;
+-- `is_first_kept`, 1 if there are none before it; `kept`, the approximate number of events to keep;
+-- `lifetime_s` of the stream; each of the `groups` to wait for; each of the `events`.
 --
 -- Returns the number of the last event in the stream. If it is below the predecessor of the first
 -- event, Redis has lost events, and nothing was appended. Nothing is appended either if it would

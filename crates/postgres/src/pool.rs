@@ -63,7 +63,8 @@ impl managed::Manager for Manager {
 /// use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
 ///
 /// # async fn write() -> Result<(), Box<dyn std::error::Error>> {
-/// let options = PoolOptions { name: "example", connections: 4, statement: Duration::from_secs(2) };
+/// let statement = Duration::from_secs(2);
+/// let options = PoolOptions { name: "example", connections: 4, statement };
 /// let pool = PgPool::new("postgres://localhost/fairline", &PostgresSettings::default(), options)?;
 /// let transaction = pool.begin().await?;
 /// // … statements, each with a deadline …

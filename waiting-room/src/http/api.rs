@@ -90,7 +90,7 @@ async fn sale_status(SaleRoom(room): SaleRoom) -> Response {
 pub(crate) struct EntryQuery {
     /// `false`: only with the ticket in the cookie.
     join: Option<bool>,
-    /// `true`: exchange a ticket whose turn is over. The sale's limit counts all turns of a shopper.
+    /// `true`: exchange a ticket whose turn is over. The limit counts all turns of a shopper.
     rejoin: Option<bool>,
     #[serde(flatten)]
     #[param(ignore)]

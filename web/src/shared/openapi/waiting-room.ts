@@ -176,7 +176,7 @@ export interface components {
             place: number;
             /**
              * Format: double
-             * @description Places per second by which the page counts down until the next message; null: it does not.
+             * @description Places per second by which a page counts down until the next message; null: it does not.
              */
             rate_per_s: number | null;
             /**
@@ -490,7 +490,7 @@ export interface operations {
             query?: {
                 /** @description `false`: only with the ticket in the cookie. */
                 join?: boolean;
-                /** @description `true`: exchange a ticket whose turn is over. The sale's limit counts all turns of a shopper. */
+                /** @description `true`: exchange a ticket whose turn is over. The limit counts all turns of a shopper. */
                 rejoin?: boolean;
                 /** @description The account of the shopper: a JSON Web Token that the shop has signed. */
                 account?: string;
