@@ -49,6 +49,22 @@ impl From<fred::error::Error> for StreamError {
 }
 
 /// The event streams of all sales.
+///
+/// ```no_run
+/// use fairline_events::{Event, EventStream};
+/// use fairline_sale::SaleId;
+///
+/// # async fn relay(sale: SaleId, events: &[Event]) -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = fairline_redis::connect("redis://localhost").await?;
+/// let stream = EventStream::new(redis).waiting_for(vec!["webhooks"]);
+/// stream.append(true, events).await?;
+/// for event in stream.next(sale, "webhooks", "checkout-1", 100).await? {
+///     println!("{}", event.to_json());
+///     stream.acknowledge(sale, "webhooks", &[event.number]).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct EventStream {
     client: Client,

@@ -62,6 +62,15 @@ impl SpanReport {
 }
 
 /// A span of a trace that is in progress.
+///
+/// ```
+/// use fairline_telemetry::{Operation, OperationKind, SpanReport, TraceContext};
+///
+/// let caller = TraceContext::root(7, 8);
+/// let operation = Operation::begin_in(OperationKind::Server, Some(caller));
+/// assert_eq!(operation.context().trace, caller.trace, "the trace goes on");
+/// operation.end("200", false, || SpanReport::named("GET /api/orders/{id}"));
+/// ```
 #[derive(Debug)]
 pub struct Operation {
     kind: OperationKind,
