@@ -76,7 +76,7 @@ pub(crate) fn active(rooms: &Rooms) -> Vec<Arc<SaleCard>> {
 }
 
 /// The status of a sale, and its remaining units.
-#[utoipa::path(get, path = "/api/flash-sales/{id}/status", params(("id" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/flash-sales/{id}/status", params(("id" = String, Path, description = "The sale, or its lane.")), responses(
     (status = 200, description = "The sale. May be cached for a second.", body = SaleCard),
     (status = 404, description = "There is no such sale."),
 ))]
@@ -117,7 +117,7 @@ struct LineSnapshot {
 }
 
 /// Join or resume a line, as a WebSocket, as Server-Sent Events, or as JSON for polling.
-#[utoipa::path(get, path = "/api/flash-sales/{id}/line", params(("id" = String, Path), EntryQuery, EntryCredentials),
+#[utoipa::path(get, path = "/api/flash-sales/{id}/line", params(("id" = String, Path, description = "The sale, or its lane."), EntryQuery, EntryCredentials),
     security((), ("ticket" = [])), responses(
     (status = 101, description = "The line as a WebSocket: see docs/line-protocol.md."),
     (status = 200, description = "The line as it is now, or as a stream of events.",
@@ -196,7 +196,7 @@ async fn upgrade(
 }
 
 /// Confirm that the token has arrived, from a page that can't send messages.
-#[utoipa::path(post, path = "/api/flash-sales/{id}/line/claim", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/flash-sales/{id}/line/claim", params(("id" = String, Path, description = "The sale, or its lane.")),
     security(("ticket" = [])), responses(
     (status = 204, description = "The claim is recorded."),
     (status = 403, description = "The request comes from a page of another site."),
@@ -209,7 +209,7 @@ async fn claim_turn(State(line): State<LineStore>, HeldTicket(ticket): HeldTicke
 }
 
 /// Give the place up.
-#[utoipa::path(delete, path = "/api/flash-sales/{id}/line", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/api/flash-sales/{id}/line", params(("id" = String, Path, description = "The sale, or its lane.")),
     security(("ticket" = [])), responses(
     (status = 204, description = "The place is given up. The ticket stays: `rejoin=true` exchanges it for a new one."),
     (status = 403, description = "The request comes from a page of another site."),

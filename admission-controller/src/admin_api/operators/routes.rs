@@ -181,7 +181,7 @@ async fn add_operator(
 
 /// Create a new enrolment code for an operator who has lost the first one, the password or the app.
 /// When it is used, the operator's sessions end.
-#[utoipa::path(post, path = "/api/admin/operators/{name}/enrolment", params(("name" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/operators/{name}/enrolment", params(("name" = String, Path, description = "The operator's name.")), security(("admin" = [])), responses(
     (status = 200, description = "The code.", body = EnrolmentCode),
     UnknownOperator,
 ))]
@@ -223,7 +223,7 @@ async fn enrol(
 }
 
 /// Change an operator's role or password.
-#[utoipa::path(patch, path = "/api/admin/operators/{name}", params(("name" = String, Path)), request_body = ChangeOperator,
+#[utoipa::path(patch, path = "/api/admin/operators/{name}", params(("name" = String, Path, description = "The operator's name.")), request_body = ChangeOperator,
     security(("admin" = [])), responses(
     (status = 200, description = "The operator.", body = AdminOperator),
     UnknownOperator,
@@ -246,7 +246,7 @@ async fn change_operator(
 
 /// Create a new secret for an operator who has lost the authenticator app. The operator's sessions
 /// end.
-#[utoipa::path(post, path = "/api/admin/operators/{name}/totp", params(("name" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/operators/{name}/totp", params(("name" = String, Path, description = "The operator's name.")), security(("admin" = [])), responses(
     (status = 200, description = "The secret for the authenticator app.", body = TotpSecret),
     UnknownOperator,
 ))]
@@ -263,7 +263,7 @@ async fn renew_totp(
 }
 
 /// Remove an operator. The audit log keeps the operator's entries.
-#[utoipa::path(delete, path = "/api/admin/operators/{name}", params(("name" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(delete, path = "/api/admin/operators/{name}", params(("name" = String, Path, description = "The operator's name.")), security(("admin" = [])), responses(
     (status = 204, description = "The operator is removed."),
     UnknownOperator,
 ))]

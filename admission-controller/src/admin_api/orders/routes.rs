@@ -146,7 +146,7 @@ pub(crate) struct CancelOrder {
 }
 
 /// List or search the orders of a sale, the newest first.
-#[utoipa::path(get, path = "/api/admin/sales/{id}/orders", params(("id" = String, Path), OrdersQuery), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/sales/{id}/orders", params(("id" = String, Path, description = "The sale."), OrdersQuery), security(("admin" = [])), responses(
     (status = 200, description = "Up to 50 orders.", body = AdminOrders),
     UnknownSale,
     (status = 422, description = "The text to search for is too long."),
@@ -166,7 +166,7 @@ async fn list_orders(
 /// checkout does it within a second, or as soon as the payment gateway answers; `request` of the
 /// order shows the state.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/orders/{order}/refund", request_body = RefundOrder,
-    params(("id" = String, Path), ("order" = Uuid, Path)), security(("admin" = [])), responses(
+    params(("id" = String, Path, description = "The sale."), ("order" = Uuid, Path, description = "The order.")), security(("admin" = [])), responses(
     (status = 202, description = "The request is accepted.", body = AdminOrder),
     (status = 404, description = "There is no such sale or order."),
     (status = 409, description = "The amount exceeds what is left of the payment, or another request has not ended."),
@@ -185,7 +185,7 @@ async fn refund_order(
 /// Cancel an unpaid order. Its units are free for the next shopper, and a payment under way is
 /// withdrawn unless the bank has approved it.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/orders/{order}/cancel", request_body = CancelOrder,
-    params(("id" = String, Path), ("order" = Uuid, Path)), security(("admin" = [])), responses(
+    params(("id" = String, Path, description = "The sale."), ("order" = Uuid, Path, description = "The order.")), security(("admin" = [])), responses(
     (status = 202, description = "The request is accepted.", body = AdminOrder),
     (status = 404, description = "There is no such sale or order."),
     (status = 409, description = "The order is paid or has ended, or another request has not ended."),

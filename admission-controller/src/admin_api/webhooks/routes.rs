@@ -165,7 +165,7 @@ async fn add_webhook(
 }
 
 /// Delete a webhook.
-#[utoipa::path(delete, path = "/api/admin/webhooks/{id}", params(("id" = Uuid, Path)), security(("admin" = [])), responses(
+#[utoipa::path(delete, path = "/api/admin/webhooks/{id}", params(("id" = Uuid, Path, description = "The webhook.")), security(("admin" = [])), responses(
     (status = 204, description = "The webhook is deleted and receives no more events."),
     (status = 404, description = "There is no such webhook."),
 ))]
@@ -180,7 +180,7 @@ async fn delete_webhook(
 }
 
 /// Enable a webhook again. Waiting events are delivered soon.
-#[utoipa::path(post, path = "/api/admin/webhooks/{id}/on", params(("id" = Uuid, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/webhooks/{id}/on", params(("id" = Uuid, Path, description = "The webhook.")), security(("admin" = [])), responses(
     (status = 200, description = "The webhooks.", body = AdminWebhooks),
     (status = 404, description = "There is no such webhook."),
 ))]

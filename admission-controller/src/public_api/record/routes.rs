@@ -49,7 +49,7 @@ pub(crate) struct EntriesQuery {
 }
 
 /// Read the record of a sale: a chain of hashes, one entry a line, which `fairline verify` replays.
-#[utoipa::path(get, path = "/api/flash-sales/{id}/record", params(("id" = String, Path), EntriesQuery), responses(
+#[utoipa::path(get, path = "/api/flash-sales/{id}/record", params(("id" = String, Path, description = "The sale, or its lane."), EntriesQuery), responses(
     (status = 200, description = "The entries so far: see docs/verify.md.", content_type = "application/x-ndjson", body = String),
     (status = 404, description = "There is no such sale, or it has no record."),
 ))]
