@@ -21,7 +21,7 @@ use crate::{
         },
         media::{service::Media, store::UploadStore},
         operators::store::OperatorStore,
-        orders::{service::Orders, store::OrderStore},
+        orders::{service::SaleOrders, store::OrderStore},
         product_csv::{service::ProductTable, store::ProductTableStore},
         products::{service::Products, store::ProductStore},
         rehearsals::service::Rehearsals,
@@ -35,7 +35,7 @@ use crate::{
     controller::{
         clock::Clock,
         decision_metrics,
-        keys::Keys,
+        keys::KeyRing,
         postgres::LedgerStore,
         schedule,
         tick::{Permits, Ticker},
@@ -44,7 +44,7 @@ use crate::{
     jobs::{
         self,
         media::store::UnusedMediaStore,
-        rehearsals::{Stage, store::RehearsalStore},
+        rehearsals::{RehearsalStage, store::RehearsalStore},
         retention::{Retention, store::RetentionStore},
         samples::store::SampleStore,
     },
@@ -66,14 +66,14 @@ const DRAIN: Duration = Duration::from_secs(10);
 const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 /// A started controller.
-pub struct Service {
+pub struct AdmissionController {
     /// The routes.
     pub routes: Router,
     /// The readiness check.
     pub ready: Readiness,
 }
 
-impl Service {
+impl AdmissionController {
     /// Connects and starts the ticks and the jobs.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Service {
                 "The admin token is too short: it needs at least {ADMIN_TOKEN_CHARS_MIN} characters."
             )));
         }
-        let keys = Arc::new(Keys::read(&settings.signing_key_files)?);
+        let keys = Arc::new(KeyRing::read(&settings.signing_key_files)?);
         if settings.migrate {
             db::migrate(settings.postgres_url.expose()).await?;
         }
@@ -144,7 +144,7 @@ impl Service {
                 shutdown: shutdown.clone(),
             },
             operators: OperatorStore(database.clone()),
-            orders: Orders { store: OrderStore(database.clone()), sales: sales.clone() },
+            orders: SaleOrders { store: OrderStore(database.clone()), sales: sales.clone() },
             product_table: ProductTable { store: ProductTableStore(database.clone()) },
             products: Products { store: ProductStore(database.clone()) },
             rehearsals: Rehearsals { store: rehearsals, sales: sales.clone(), tick_now: tick_now.clone(), stage },
@@ -181,10 +181,10 @@ fn jobs(settings: &Settings, database: &Database, files: Option<MediaStore>) -> 
 }
 
 /// What rehearsals need, if they are set up.
-fn stage(settings: &Settings, shutdown: &Shutdown) -> Option<Stage> {
+fn stage(settings: &Settings, shutdown: &Shutdown) -> Option<RehearsalStage> {
     let (program, url) = settings.rehearsal_program.clone().zip(settings.rehearsal_url.clone())?;
     let (admin_token, postgres_url) = (settings.admin_token.clone(), settings.postgres_url.clone());
-    Some(Stage { program, url, admin_token, postgres_url, shutdown: shutdown.clone() })
+    Some(RehearsalStage { program, url, admin_token, postgres_url, shutdown: shutdown.clone() })
 }
 
 fn readiness(database: Database, line: LineStore) -> Readiness {
@@ -202,7 +202,7 @@ fn readiness(database: Database, line: LineStore) -> Readiness {
 /// # Errors
 /// Returns an error if the controller can't start.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
-    let service = Service::start(&settings, &shutdown).await?;
+    let service = AdmissionController::start(&settings, &shutdown).await?;
     let router = common_routes(service.routes, service.ready, &shutdown);
     decision_metrics::describe();
     serve(listener, router, ServeLimits::default(), &shutdown).await;

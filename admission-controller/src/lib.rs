@@ -27,7 +27,7 @@ mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use app::{Service, run};
+pub use app::{AdmissionController, run};
 pub use controller::{
     lifecycle,
     restore::{Raised, restore},

@@ -23,7 +23,7 @@ use crate::{
     },
     auth::{credentials::SessionKey, routes as sessions},
     controller::{
-        keys::Keys,
+        keys::KeyRing,
         schedule::{Next, TickNow, Ticks as _},
         tick::{KnownSale, Permits, Ticker},
     },
@@ -48,13 +48,13 @@ pub use crate::{
 
 /// The signing keys, the preferred one first.
 #[derive(Clone)]
-pub struct SigningKeys(Arc<Keys>);
+pub struct SigningKeys(Arc<KeyRing>);
 
 impl SigningKeys {
     /// Takes at least one key.
     #[must_use]
     pub fn new(keys: Vec<SigningKey>) -> Self {
-        Self(Arc::new(Keys::new(keys)))
+        Self(Arc::new(KeyRing::new(keys)))
     }
 
     /// The name of the key that signs, as long as none is revoked.
@@ -124,14 +124,14 @@ pub const TARGETS: &[Target] = &[
     ("rehearse-body", body::<rehearsals::routes::Rehearse>),
     ("refund-order-body", body::<orders::routes::RefundOrder>),
     ("cancel-order-body", body::<orders::routes::CancelOrder>),
-    ("audit-query", query::<audit::routes::Reading>),
+    ("audit-query", query::<audit::routes::AuditQuery>),
     ("live-query", query::<live::routes::Subject>),
     ("samples-query", query::<live::routes::After>),
-    ("sales-query", query::<sales::routes::Listing>),
-    ("orders-query", query::<orders::routes::Reading>),
-    ("products-query", query::<products::routes::Listing>),
+    ("sales-query", query::<sales::routes::SalesQuery>),
+    ("orders-query", query::<orders::routes::OrdersQuery>),
+    ("products-query", query::<products::routes::ProductsQuery>),
     ("import-query", query::<product_csv::routes::Importing>),
-    ("record-query", query::<record::routes::Reading>),
+    ("record-query", query::<record::routes::EntriesQuery>),
     ("operator-session", operator_session),
 ];
 

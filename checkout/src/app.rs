@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     Settings,
-    accounts::{account::AccountKey, oidc::Issuer, service::Accounts, store::AccountStore},
+    accounts::{account::SignInKey, oidc::Issuer, service::Accounts, store::AccountStore},
     auth::caller::Callers,
     db::{PgPool, Pools},
     events::{
@@ -51,7 +51,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 const MERCHANT_KEY_CHARS_MIN: usize = 32;
 
 /// A started checkout.
-pub struct Service {
+pub struct Checkout {
     /// The routes; none for a worker.
     pub routes: Router,
     /// The readiness check.
@@ -60,13 +60,13 @@ pub struct Service {
     fast_reject: Option<(Arc<Redemptions>, RateLimit, RequestCounter)>,
 }
 
-impl Service {
+impl Checkout {
     /// Reads the keys and starts the background tasks of the role.
     ///
     /// # Errors
     /// Returns an error if a setting is invalid or the key file can't be read.
     pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
-        let shared = Shared::new(settings, shutdown).await?;
+        let shared = SharedParts::new(settings, shutdown).await?;
         let sale_list = SaleList::default();
         // A worker refreshes the copy in Redis, from which the lists of all processes are
         // read.
@@ -90,7 +90,7 @@ impl Service {
 
 /// What both roles need.
 #[derive(Clone)]
-struct Shared {
+struct SharedParts {
     pools: Pools,
     stream: EventStream,
     cache: Cache,
@@ -100,7 +100,7 @@ struct Shared {
     sender: Sender,
 }
 
-impl Shared {
+impl SharedParts {
     async fn new(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
         let tickets: TicketKey = settings
             .ticket_key
@@ -128,7 +128,7 @@ impl Shared {
 }
 
 /// Starts what no purchase waits for: events, notifications, webhooks and clean-up.
-fn start_worker(settings: &Settings, shared: &Shared, sale_list: SaleList, shutdown: &Shutdown) {
+fn start_worker(settings: &Settings, shared: &SharedParts, sale_list: SaleList, shutdown: &Shutdown) {
     let requests = &shared.pools.requests;
     let (events, messages) = (EventStore(requests.clone()), NotificationStore(requests.clone()));
     let stream = shared.stream.clone();
@@ -169,11 +169,11 @@ fn start_worker(settings: &Settings, shared: &Shared, sale_list: SaleList, shutd
 /// and the heartbeat.
 async fn serve_requests(
     settings: &Settings,
-    shared: Shared,
+    shared: SharedParts,
     sale_list: SaleList,
     shutdown: &Shutdown,
-) -> Result<Service, StartError> {
-    let Shared { pools, callers, channels, idempotency, .. } = shared;
+) -> Result<Checkout, StartError> {
+    let SharedParts { pools, callers, channels, idempotency, .. } = shared;
     let Pools { requests, payments, redemptions, heartbeat, .. } = pools;
     let (proxies, shutdown) = (settings.proxy.proxies(), shutdown.clone());
     let stripe = Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
@@ -243,7 +243,7 @@ async fn serve_requests(
         origins: settings.proxy.origins(&settings.allowed_origins, settings.secure_cookies)?,
     };
     let routes = router::routes(features, layers);
-    Ok(Service { routes, ready: readiness(keys, heartbeat), fast_reject: Some((redemptions, limit, health)) })
+    Ok(Checkout { routes, ready: readiness(keys, heartbeat), fast_reject: Some((redemptions, limit, health)) })
 }
 
 fn accounts(
@@ -281,9 +281,9 @@ fn readiness(keys: Keys, postgres: PgPool) -> Readiness {
     })
 }
 
-fn account_key(settings: &Settings) -> Result<Option<AccountKey>, StartError> {
+fn account_key(settings: &Settings) -> Result<Option<SignInKey>, StartError> {
     let wrong = |error| StartError::new(format!("Invalid sign-in key: {error}."));
-    settings.sign_in_key.as_ref().map(|key| AccountKey::new(key).map_err(wrong)).transpose()
+    settings.sign_in_key.as_ref().map(|key| SignInKey::new(key).map_err(wrong)).transpose()
 }
 
 fn issuer(settings: &Settings) -> Result<Option<Issuer>, StartError> {
@@ -323,7 +323,7 @@ fn waiting_room_url(settings: &Settings) -> Result<Option<HeaderValue>, StartErr
 /// # Errors
 /// Returns an error if checkout can't start.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
-    let service = Service::start(&settings, &shutdown).await?;
+    let service = Checkout::start(&settings, &shutdown).await?;
     let router = common_routes(service.routes, service.ready, &shutdown);
     match service.fast_reject {
         Some((redemptions, limit, health)) => {

@@ -36,7 +36,7 @@ mod settings;
 pub mod testing;
 mod webhooks;
 
-pub use app::{Service, run};
+pub use app::{Checkout, run};
 pub use settings::{
     BACKGROUND_CONNECTIONS, HEARTBEAT_CONNECTIONS, PAYMENT_CONNECTIONS, ProcessRole, REDEMPTION_CONNECTIONS,
     REQUEST_CONNECTIONS, Settings,

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::{
     REDEMPTION_CONNECTIONS,
-    accounts::{account::AccountKey, oidc, routes as users},
+    accounts::{account::SignInKey, oidc, routes as users},
     auth::caller::{ShopperIdentity, idempotency_scope},
     forward_auth::request::AuthRequest,
     merchant_api::request as merchant_api,
@@ -36,7 +36,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// The targets.
 pub const TARGETS: &[Target] = &[
     ("webhook-signature", webhook_signature),
-    ("webhook-event", body::<webhook::Event>),
+    ("webhook-event", body::<webhook::WebhookEvent>),
     ("gateway-answer", gateway_answer),
     ("caller-headers", caller_headers),
     ("access-token", access_token),
@@ -64,8 +64,8 @@ pub const TARGETS: &[Target] = &[
 const NOW_UNIX_S: i64 = 1_800_000_000;
 
 static TICKETS: LazyLock<TicketKey> = LazyLock::new(|| "5a".repeat(32).parse().expect("64 digits"));
-static ACCOUNTS: LazyLock<AccountKey> =
-    LazyLock::new(|| AccountKey::new(&Secret::new("the account key of the corpus, 40 bytes")).expect("long enough"));
+static ACCOUNTS: LazyLock<SignInKey> =
+    LazyLock::new(|| SignInKey::new(&Secret::new("the account key of the corpus, 40 bytes")).expect("long enough"));
 
 fn body<T: DeserializeOwned>(bytes: &[u8]) {
     let _ = serde_json::from_slice::<T>(bytes);
@@ -126,7 +126,7 @@ fn id_token(bytes: &[u8]) {
 }
 
 fn id_token_claims(bytes: &[u8]) {
-    let Ok(claims) = serde_json::from_slice::<oidc::Claims>(bytes) else { return };
+    let Ok(claims) = serde_json::from_slice::<oidc::IdTokenClaims>(bytes) else { return };
     if let Ok(vouched) = claims.vouched() {
         assert!((1..=255).contains(&vouched.subject.len()), "a subject has a bound");
     }

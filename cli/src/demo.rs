@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{failure::Failure, private_file};
-use {api::Api, keys::Keys, sample_sale::SampleSale, servers::Servers, steps::Steps};
+use {api::Api, keys::DemoKeys, sample_sale::SampleSale, servers::Servers, steps::Steps};
 
 /// The file in the demo's folder with all addresses, for programs; it exists while the demo serves.
 pub(crate) const READY_FILE: &str = "demo.json";
@@ -72,7 +72,7 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
 struct Demo {
     /// The base URL: `http://127.0.0.1:PORT`.
     url: String,
-    keys: Keys,
+    keys: DemoKeys,
     sale: SampleSale,
     servers: Servers,
     folder: Arc<Folder>,
@@ -88,7 +88,7 @@ impl Demo {
         let _ = fs::remove_file(ready_file(&folder));
         if settings.fresh {
             folder.clear()?;
-            Keys::forget(folder.path())?;
+            DemoKeys::forget(folder.path())?;
             // Without an image, the folder is missing.
             let _ = fs::remove_dir_all(folder.path().join(servers::MEDIA));
         }
@@ -100,7 +100,7 @@ impl Demo {
         let servers = Servers::start(folder.clone(), &steps).await?;
         let schema = admission_controller::migrate(&servers.database_url);
         steps.step("schema", schema, |()| "up to date".to_owned()).await?;
-        let keys = async { Keys::in_folder(folder.path()) };
+        let keys = async { DemoKeys::in_folder(folder.path()) };
         let keys = steps.step("keys", keys, |_| "for tokens, tickets and the console".to_owned()).await?;
         let services = services::serve_all(listener, &servers, &keys, shutdown);
         steps.step("services", services, |()| format!("all on {address}")).await?;

@@ -16,11 +16,11 @@ use crate::{failure::Failure, private_file};
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
     #[command(subcommand)]
-    kind: Kind,
+    kind: KeyKind,
 }
 
 #[derive(Debug, Subcommand)]
-enum Kind {
+enum KeyKind {
     /// Create the key with which the admission controller signs admission tokens: Ed25519, PKCS#8
     /// PEM.
     Signing(Destination),
@@ -45,9 +45,9 @@ struct Destination {
 
 pub(crate) fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
     let (key, destination) = match settings.kind {
-        Kind::Signing(destination) => (SigningKey::generate().to_pem(), destination),
-        Kind::Ticket(destination) => (ticket_key() + "\n", destination),
-        Kind::Code { secret } => {
+        KeyKind::Signing(destination) => (SigningKey::generate().to_pem(), destination),
+        KeyKind::Ticket(destination) => (ticket_key() + "\n", destination),
+        KeyKind::Code { secret } => {
             let secret = secret_of(&secret.concat());
             let secret = secret.ok_or_else(|| {
                 Failure::new("The secret is invalid: it consists of letters A to Z and digits 2 to 7.")

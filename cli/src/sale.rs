@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub(crate) use self::arguments::Settings;
 use self::{
     admin::Admin,
-    arguments::{Change, Command, Copy, Create, Named, Ticket},
+    arguments::{ChangeArguments, Command, Copy, Create, SaleArgument, TicketArguments},
 };
 use crate::failure::Failure;
 
@@ -56,7 +56,7 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
     match command {
         Command::Create(mut create) => {
             if let Some(prior) = create.prior_sale.take() {
-                let prior = find(&admin, &Named { sale: prior }).await?;
+                let prior = find(&admin, &SaleArgument { sale: prior }).await?;
                 create.prior_sale = prior["id"].as_str().map(str::to_owned);
             }
             show(&admin.ask(Method::POST, SALES, Some(&new_sale(*create)?)).await?);
@@ -109,7 +109,7 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
 }
 
 /// Finds a sale by its slug or id.
-async fn find(admin: &Admin, Named { sale }: &Named) -> Result<Value, Failure> {
+async fn find(admin: &Admin, SaleArgument { sale }: &SaleArgument) -> Result<Value, Failure> {
     if Uuid::parse_str(sale).is_ok() {
         return admin.ask(Method::GET, &format!("{SALES}/{sale}"), None).await;
     }
@@ -138,18 +138,22 @@ fn path_of(sale: &Value) -> String {
     format!("{SALES}/{}", sale["id"].as_str().unwrap_or_default())
 }
 
-async fn act(admin: &Admin, named: &Named, action: &str) -> Result<Value, Failure> {
+async fn act(admin: &Admin, named: &SaleArgument, action: &str) -> Result<Value, Failure> {
     let path = path_of(&find(admin, named).await?);
     admin.ask(Method::POST, &format!("{path}/{action}"), None).await
 }
 
-async fn act_on_ticket(admin: &Admin, Ticket { named, ticket, reason }: &Ticket, how: &str) -> Result<Value, Failure> {
+async fn act_on_ticket(
+    admin: &Admin,
+    TicketArguments { named, ticket, reason }: &TicketArguments,
+    how: &str,
+) -> Result<Value, Failure> {
     let path = path_of(&find(admin, named).await?);
     let body = json!({ "reason": reason });
     admin.ask(Method::POST, &format!("{path}/tickets/{ticket}/{how}"), Some(&body)).await
 }
 
-async fn watch(admin: &Admin, named: &Named, json: bool) -> Result<(), Failure> {
+async fn watch(admin: &Admin, named: &SaleArgument, json: bool) -> Result<(), Failure> {
     let path = path_of(&find(admin, named).await?);
     let mut shown = String::new();
     loop {
@@ -238,7 +242,7 @@ fn slug_of(name: &str) -> String {
         .to_owned()
 }
 
-fn changes(change: &Change, sale: &Value) -> Result<Value, Failure> {
+fn changes(change: &ChangeArguments, sale: &Value) -> Result<Value, Failure> {
     let mut changes = Map::new();
     if let Some(seconds) = change.recall_window {
         changes.insert("recall_window_s".to_owned(), json!(seconds));

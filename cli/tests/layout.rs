@@ -2,6 +2,7 @@
 //! dependencies go.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -344,6 +345,41 @@ fn modules_are_recognised_in_paths() {
     for line in ["let routes = 1;", "/// The routes.", "reroutes::x();", "fn routes() {}"] {
         assert!(!names_module(line, "routes"), "{line}");
     }
+}
+
+/// Names that each process, command or module has by custom: `Settings` of a command, `Store` of a
+/// service, the OpenAPI `Document` with its `Security`.
+const SHARED_NAMES: [&str; 6] = ["Command", "CommonError", "Document", "Security", "Settings", "Store"];
+
+/// The types that a file defines at its top level, outside its tests.
+fn types(text: &str) -> impl Iterator<Item = &str> {
+    let production = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    production.lines().filter_map(|line| {
+        let item = match line.strip_prefix("pub") {
+            Some(public) => {
+                public.strip_prefix("(crate)").or(public.strip_prefix("(super)")).unwrap_or(public).trim_start()
+            }
+            None => line,
+        };
+        let name = ["struct ", "enum ", "trait ", "type "].iter().find_map(|kind| item.strip_prefix(kind))?;
+        name.split(|c: char| !c.is_alphanumeric()).next()
+    })
+}
+
+/// One word, one meaning: see STYLE.md.
+#[test]
+fn a_type_name_stands_for_one_thing() {
+    let mut shipped: Vec<_> = [&SHIPPED[..], &["cli/src"]].concat().into_iter().flat_map(sources).collect();
+    // Support for tests, behind a feature.
+    shipped.retain(|(path, _)| !path.ends_with("/testing.rs") && !path.ends_with("/tests.rs"));
+    let mut defined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (path, text) in &shipped {
+        types(text).for_each(|name| defined.entry(name).or_default().push(path));
+    }
+    let is_shared = |name: &&str| defined.get(name).is_some_and(|paths| paths.len() > 1);
+    assert!(SHARED_NAMES.iter().all(is_shared), "take the names that are not shared any more out of the list");
+    defined.retain(|name, paths| paths.len() > 1 && !SHARED_NAMES.contains(name));
+    assert!(defined.is_empty(), "qualify these names by a word: {defined:#?}");
 }
 
 const LINES_MAX: usize = 500;

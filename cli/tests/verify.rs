@@ -11,7 +11,7 @@ use fairline_line::ticket::{Ticket, TicketKey};
 use fairline_record::{
     Hash,
     draw::{self, Draw},
-    entry::{Body, Entry, Event, Head, Receipts, receipt},
+    entry::{Body, Entry, Head, Receipts, RecordEvent, receipt},
 };
 use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
 use insta::assert_snapshot;
@@ -38,14 +38,14 @@ fn record(served: u64) -> Vec<String> {
         lines.push(entry.to_line().expect("JSON"));
         head
     };
-    write(Event::Sale { sale: sale(), order: LineOrder::Draw, commitment: Some(draw::commitment(&SEED)) });
-    write(Event::Epoch { epoch: 1, above: 0 });
+    write(RecordEvent::Sale { sale: sale(), order: LineOrder::Draw, commitment: Some(draw::commitment(&SEED)) });
+    write(RecordEvent::Epoch { epoch: 1, above: 0 });
     let receipts = Receipts((1..=3).map(|ordinal| receipt(sale(), ordinal, visitor(ordinal))).collect());
-    write(Event::Joined { first: 1, receipts });
-    let opened = write(Event::Status { status: Status::Open });
+    write(RecordEvent::Joined { first: 1, receipts });
+    let opened = write(RecordEvent::Status { status: Status::Open });
     let draw = Draw::new(draw::key(&SEED, opened.hash), 3).expect("small");
-    write(Event::Drawn { pool: 3, seed: Hash(SEED) });
-    write(Event::Admitted { ordinals: vec![draw.ordinal_at(served)], cursor: served });
+    write(RecordEvent::Drawn { pool: 3, seed: Hash(SEED) });
+    write(RecordEvent::Admitted { ordinals: vec![draw.ordinal_at(served)], cursor: served });
     lines
 }
 

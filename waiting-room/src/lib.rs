@@ -49,7 +49,7 @@ use crate::{
         AppState,
         api::{self, LineApi},
         connections::Connections,
-        entry::{Accounts, LineEntry},
+        entry::{AccountPolicy, LineEntry},
         pages::{self, Pages},
         polls::Polls,
     },
@@ -94,14 +94,14 @@ impl Modify for Security {
 }
 
 /// A started waiting room.
-pub struct Service {
+pub struct WaitingRoom {
     /// Its routes.
     pub routes: Router,
     /// Its readiness check.
     pub ready: Readiness,
 }
 
-impl Service {
+impl WaitingRoom {
     /// Connects to Redis and starts to follow the lines.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ struct Parts {
     rooms: Rooms,
     store: LineStore,
     tickets: Arc<TicketAuth>,
-    accounts: Accounts,
+    accounts: AccountPolicy,
     event_loop: EventLoopHandle,
 }
 
@@ -162,10 +162,10 @@ fn ticket_auth(settings: &Settings) -> Result<Arc<TicketAuth>, StartError> {
     }))
 }
 
-fn accounts(settings: &Settings) -> Result<Accounts, StartError> {
+fn accounts(settings: &Settings) -> Result<AccountPolicy, StartError> {
     let key = settings.account_key.as_ref().map(|key| ShopAccountKey::new(key.expose())).transpose();
     let key = key.map_err(|error| StartError::new(format!("The account key is invalid: {error}.")))?;
-    Ok(Accounts { key, required: settings.accounts_only })
+    Ok(AccountPolicy { key, required: settings.accounts_only })
 }
 
 /// Starts the batches of calls to Redis, and composes the features.
@@ -240,7 +240,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) 
             "the open-file limit is below FAIRLINE_SOCKETS_MAX: raise it (`ulimit -Hn`)"
         );
     }
-    let service = Service::start(&settings, &shutdown).await?;
+    let service = WaitingRoom::start(&settings, &shutdown).await?;
     let router = common_routes(service.routes, service.ready, &shutdown);
     serve(listener, router, ServeLimits::default(), &shutdown).await;
     shutdown.finished(drain + DRAIN).await;

@@ -198,7 +198,7 @@ pub const TARGETS: &[Target] = &[
     ("page-message", page_message),
     ("shop-account", shop_account),
     ("line-query", query::<EntryQuery>),
-    ("join-form", query::<pages::Joining>),
+    ("join-form", query::<pages::JoinForm>),
     ("line-page-query", query::<pages::Loading>),
     ("user-agent", user_agent),
 ];

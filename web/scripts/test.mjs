@@ -1,6 +1,6 @@
 // Runs the *.test.ts files of a folder with the test runner of node: `node scripts/test.mjs
-// test/browser`, or with `waiting` after it only the files with that in their name. Two files run at
-// a time, in processes of their own. The longest start first.
+// test/browser`, or with `waiting` after it only the files with that in their name. Two files run
+// at a time, in processes of their own. The longest start first.
 
 import { readdir, rm } from "node:fs/promises";
 import { run } from "node:test";

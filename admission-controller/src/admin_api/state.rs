@@ -4,7 +4,7 @@ use axum::extract::FromRef;
 
 use super::{
     audit::store::AuditStore, keys::service::SigningKeys, lanes::service::Lanes, live::service::Live,
-    media::service::Media, operators::store::OperatorStore, orders::service::Orders,
+    media::service::Media, operators::store::OperatorStore, orders::service::SaleOrders,
     product_csv::service::ProductTable, products::service::Products, rehearsals::service::Rehearsals,
     reports::service::Reports, sales::service::Sales, ticket_actions::service::TicketActions,
     tokens::store::TokenStore, webhooks::store::WebhookStore,
@@ -23,7 +23,7 @@ pub(crate) struct AdminState {
     pub(crate) live: Live,
     pub(crate) media: Media,
     pub(crate) operators: OperatorStore,
-    pub(crate) orders: Orders,
+    pub(crate) orders: SaleOrders,
     pub(crate) product_table: ProductTable,
     pub(crate) products: Products,
     pub(crate) rehearsals: Rehearsals,
@@ -52,7 +52,7 @@ parts! {
     live: Live,
     media: Media,
     operators: OperatorStore,
-    orders: Orders,
+    orders: SaleOrders,
     product_table: ProductTable,
     products: Products,
     rehearsals: Rehearsals,

@@ -146,9 +146,9 @@ impl ApiToken {
 }
 
 /// A single-use code with which an operator enrols.
-pub struct EnrolmentCode(String);
+pub struct NewEnrolmentCode(String);
 
-impl EnrolmentCode {
+impl NewEnrolmentCode {
     /// A new one, from random bytes.
     #[must_use]
     pub fn new(random: [u8; 32]) -> Self {

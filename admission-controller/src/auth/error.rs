@@ -7,7 +7,7 @@ use crate::{error::CommonError, problem_types};
 
 /// Why a caller was rejected, or did not sign in.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AuthError {
+pub(crate) enum AdminAuthError {
     #[error("the request has no credentials")]
     NoToken,
     #[error("the admin token is wrong")]
@@ -30,40 +30,40 @@ pub(crate) enum AuthError {
     Common(CommonError),
 }
 
-impl<E: Into<CommonError>> From<E> for AuthError {
+impl<E: Into<CommonError>> From<E> for AdminAuthError {
     fn from(error: E) -> Self {
         Self::Common(error.into())
     }
 }
 
-impl From<AuthError> for Problem {
-    fn from(error: AuthError) -> Self {
+impl From<AdminAuthError> for Problem {
+    fn from(error: AdminAuthError) -> Self {
         match error {
-            AuthError::NoToken => Self::new(&problem_types::NO_CREDENTIALS)
+            AdminAuthError::NoToken => Self::new(&problem_types::NO_CREDENTIALS)
                 .detail("Sign in, or send the header `Authorization: Bearer` with an API token."),
-            AuthError::WrongToken => Self::new(&problem_types::WRONG_ADMIN_TOKEN)
+            AdminAuthError::WrongToken => Self::new(&problem_types::WRONG_ADMIN_TOKEN)
                 .detail("The token is neither the admin token of the controller nor a valid API token."),
-            AuthError::NoSession => {
+            AdminAuthError::NoSession => {
                 Self::new(&problem_types::NO_SESSION).detail("There is no session, or it has ended. Sign in.")
             }
-            AuthError::WrongCredentials => Self::new(&problem_types::WRONG_CREDENTIALS)
+            AdminAuthError::WrongCredentials => Self::new(&problem_types::WRONG_CREDENTIALS)
                 .detail("Check all three. Each code works once: if you have used it, wait for the next one."),
-            AuthError::TooManyAttempts { wait_s } => Self::new(&problem_types::TOO_MANY_SIGN_INS)
+            AdminAuthError::TooManyAttempts { wait_s } => Self::new(&problem_types::TOO_MANY_SIGN_INS)
                 .detail(format!("Try again in {wait_s} s."))
                 .retry_after(wait_s),
-            AuthError::TooManySignIns => {
+            AdminAuthError::TooManySignIns => {
                 Self::unavailable("Too many operators are signing in right now. Try again in a few seconds.")
             }
-            AuthError::Csrf => Self::new(&problem_types::CSRF)
+            AdminAuthError::Csrf => Self::new(&problem_types::CSRF)
                 .detail("Send the session's `csrf` as the header `x-csrf-token`. Nothing was changed."),
-            AuthError::Role { needed } => Self::new(&problem_types::ROLE)
+            AdminAuthError::Role { needed } => Self::new(&problem_types::ROLE)
                 .detail(format!("This requires the role {needed}. Ask an owner for it. Nothing was changed.")),
-            AuthError::Failed => {
+            AdminAuthError::Failed => {
                 error!(detail = %format!("{error}."), "admin request failed");
                 Self::new(&fairline_server::problem_types::INTERNAL)
                     .detail("The request failed and was logged. Try again.")
             }
-            AuthError::Common(error) => error.into(),
+            AdminAuthError::Common(error) => error.into(),
         }
     }
 }
@@ -75,7 +75,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn examples() -> Vec<NamedProblem> {
-        problems(every_variant!(AuthError {
+        problems(every_variant!(AdminAuthError {
             NoToken,
             WrongToken,
             NoSession,

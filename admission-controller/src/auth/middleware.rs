@@ -8,7 +8,7 @@ use axum::{
 };
 use fairline_server::Problem;
 
-use super::{error::AuthError, operator::Operator, role::Role, service::Auth};
+use super::{error::AdminAuthError, operator::Operator, role::Role, service::Auth};
 
 /// Authenticates requests and rejects others. Viewers may read, operators may change.
 pub(crate) async fn signed_in(State(auth): State<Auth>, mut request: Request, next: Next) -> Result<Response, Problem> {
@@ -17,7 +17,7 @@ pub(crate) async fn signed_in(State(auth): State<Auth>, mut request: Request, ne
     // Any operator may end the own session and change the own password.
     let is_own = request.uri().path().starts_with("/api/admin/session");
     if changes && !is_own && operator.role < Role::Operator {
-        return Err(AuthError::Role { needed: Role::Operator.as_str() }.into());
+        return Err(AdminAuthError::Role { needed: Role::Operator.as_str() }.into());
     }
     request.extensions_mut().insert(operator);
     Ok(next.run(request).await)
@@ -27,6 +27,6 @@ pub(crate) async fn signed_in(State(auth): State<Auth>, mut request: Request, ne
 pub(crate) async fn owners_only(request: Request, next: Next) -> Result<Response, Problem> {
     match request.extensions().get::<Operator>() {
         Some(operator) if operator.role >= Role::Owner => Ok(next.run(request).await),
-        _ => Err(AuthError::Role { needed: Role::Owner.as_str() }.into()),
+        _ => Err(AdminAuthError::Role { needed: Role::Owner.as_str() }.into()),
     }
 }

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     credentials::{hash_password, is_password, verify_password},
-    error::AuthError,
+    error::AdminAuthError,
 };
 use crate::error::check_field;
 
@@ -25,11 +25,11 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 pub(super) type HashPermit = (SemaphorePermit<'static>, SemaphorePermit<'static>);
 
 /// Waits for a password's turn. Fails if the queue is full or the wait too long.
-pub(super) async fn turn() -> Result<HashPermit, AuthError> {
-    let queued = QUEUED.try_acquire().map_err(|_| AuthError::TooManySignIns)?;
+pub(super) async fn turn() -> Result<HashPermit, AdminAuthError> {
+    let queued = QUEUED.try_acquire().map_err(|_| AdminAuthError::TooManySignIns)?;
     match timeout(WAIT_MAX, HASHING.acquire()).await {
         Ok(Ok(hashing)) => Ok((queued, hashing)),
-        _ => Err(AuthError::TooManySignIns),
+        _ => Err(AdminAuthError::TooManySignIns),
     }
 }
 
@@ -41,9 +41,9 @@ pub(super) async fn verify(turn: HashPermit, password: String, hash: String) -> 
 }
 
 /// Hashes a new password, which `field` of the request contains.
-pub(crate) async fn hash(field: &'static str, password: String) -> Result<String, AuthError> {
+pub(crate) async fn hash(field: &'static str, password: String) -> Result<String, AdminAuthError> {
     check_field(field, is_password(&password), "have at least 12 characters, and at most 200 bytes")?;
     let turn = turn().await?;
     let hash = spawn_blocking(move || (hash_password(&password, rand::random()), drop(turn)).0).await;
-    hash.map_err(|_| AuthError::Failed)
+    hash.map_err(|_| AdminAuthError::Failed)
 }

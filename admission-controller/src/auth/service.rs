@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::{
     credentials::{ApiToken, Codes, SessionKey, attempt, code_attempt, hash_password},
-    error::AuthError,
+    error::AdminAuthError,
     operator::{Credential, Operator},
     password_queue::{hash, turn, verify},
     role::Role,
@@ -51,10 +51,10 @@ pub(super) struct OpenSession {
 impl Auth {
     /// The caller of a request, which must have a CSRF token if it `changes` something with a
     /// session.
-    pub(super) async fn authenticate(&self, headers: &HeaderMap, changes: bool) -> Result<Operator, AuthError> {
+    pub(super) async fn authenticate(&self, headers: &HeaderMap, changes: bool) -> Result<Operator, AdminAuthError> {
         if let Some(given) = headers.get(header::AUTHORIZATION) {
             let given =
-                given.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).ok_or(AuthError::NoToken)?;
+                given.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).ok_or(AdminAuthError::NoToken)?;
             if bool::from(given.as_bytes().ct_eq(self.admin_token.expose().as_bytes())) {
                 return Ok(Operator {
                     name: ADMIN_TOKEN.into(),
@@ -62,16 +62,16 @@ impl Auth {
                     credential: Credential::AdminToken,
                 });
             }
-            let digest = ApiToken::from_bearer(given).ok_or(AuthError::WrongToken)?.digest();
-            let (name, role) = self.store.token(digest).await?.ok_or(AuthError::WrongToken)?;
+            let digest = ApiToken::from_bearer(given).ok_or(AdminAuthError::WrongToken)?.digest();
+            let (name, role) = self.store.token(digest).await?.ok_or(AdminAuthError::WrongToken)?;
             let (name, role) = (format!("token {name}").into(), Role::of(&role));
             return Ok(Operator { name, role, credential: Credential::ApiToken(digest) });
         }
-        let key = self.session_key(headers).ok_or(AuthError::NoToken)?;
-        let session = self.store.session(key.digest()).await?.ok_or(AuthError::NoSession)?;
+        let key = self.session_key(headers).ok_or(AdminAuthError::NoToken)?;
+        let session = self.store.session(key.digest()).await?.ok_or(AdminAuthError::NoSession)?;
         let given = headers.get(CSRF).map_or(&[][..], HeaderValue::as_bytes);
         if changes && !bool::from(given.ct_eq(key.csrf().as_bytes())) {
-            return Err(AuthError::Csrf);
+            return Err(AdminAuthError::Csrf);
         }
         let (name, role) = (session.name.into(), Role::of(&session.role));
         Ok(Operator { name, role, credential: Credential::Session(key.digest()) })
@@ -106,14 +106,18 @@ impl Auth {
     }
 
     /// Signs in. Whatever was wrong, the answer is the same and takes as long.
-    pub(super) async fn sign_in(&self, given: SignInAttempt, from: ClientAddress) -> Result<OpenSession, AuthError> {
+    pub(super) async fn sign_in(
+        &self,
+        given: SignInAttempt,
+        from: ClientAddress,
+    ) -> Result<OpenSession, AdminAuthError> {
         let turn = turn().await?;
         let attempt = attempt(&given.name, from.network());
         let failures = self.begin_attempt(attempt).await?;
         let known = self.store.credentials(&given.name).await?;
         let stored = known.as_ref().map_or_else(|| UNKNOWN_OPERATOR.clone(), |known| known.password.clone());
         let is_right = verify(turn, given.password, stored).await;
-        let Some(known) = known else { return Err(AuthError::WrongCredentials) };
+        let Some(known) = known else { return Err(AdminAuthError::WrongCredentials) };
         let code_attempt = code_attempt(&known.name);
         if is_right {
             self.begin_attempt(code_attempt).await?;
@@ -129,26 +133,26 @@ impl Auth {
             }
         }
         self.store.note_failed_attempt(&known.name, failures).await?;
-        Err(AuthError::WrongCredentials)
+        Err(AdminAuthError::WrongCredentials)
     }
 
     /// Counts an attempt, and gives the number of attempts. Fails if too many have failed.
-    async fn begin_attempt(&self, attempt: [u8; 32]) -> Result<i32, AuthError> {
+    async fn begin_attempt(&self, attempt: [u8; 32]) -> Result<i32, AdminAuthError> {
         match self.store.begin_attempt(attempt).await? {
             Attempt::Counted(failures) => Ok(failures),
-            Attempt::Wait(wait_s) => Err(AuthError::TooManyAttempts { wait_s: wait_s.ceil().max(1.0) as u64 }),
+            Attempt::Wait(wait_s) => Err(AdminAuthError::TooManyAttempts { wait_s: wait_s.ceil().max(1.0) as u64 }),
         }
     }
 
     /// The session that the cookie of a request belongs to.
-    pub(super) async fn show_session(&self, headers: &HeaderMap) -> Result<OpenSession, AuthError> {
-        let key = self.session_key(headers).ok_or(AuthError::NoSession)?;
-        let row = self.store.session(key.digest()).await?.ok_or(AuthError::NoSession)?;
+    pub(super) async fn show_session(&self, headers: &HeaderMap) -> Result<OpenSession, AdminAuthError> {
+        let key = self.session_key(headers).ok_or(AdminAuthError::NoSession)?;
+        let row = self.store.session(key.digest()).await?.ok_or(AdminAuthError::NoSession)?;
         Ok(OpenSession { name: row.name, role: Role::of(&row.role), key, expires_at: row.expires_at })
     }
 
     /// Ends the session of a request, if it has one.
-    pub(super) async fn sign_out(&self, headers: &HeaderMap) -> Result<(), AuthError> {
+    pub(super) async fn sign_out(&self, headers: &HeaderMap) -> Result<(), AdminAuthError> {
         match self.session_key(headers) {
             Some(key) => Ok(self.store.sign_out(key.digest()).await?),
             None => Ok(()),
@@ -161,14 +165,14 @@ impl Auth {
         operator: &Operator,
         from: ClientAddress,
         (old, new): (String, String),
-    ) -> Result<(), AuthError> {
-        let known = self.store.credentials(&operator.name).await?.ok_or(AuthError::NoSession)?;
+    ) -> Result<(), AdminAuthError> {
+        let known = self.store.credentials(&operator.name).await?.ok_or(AdminAuthError::NoSession)?;
         let turn = turn().await?;
         let attempt = attempt(&known.name, from.network());
         let failures = self.begin_attempt(attempt).await?;
         if !verify(turn, old, known.password).await {
             self.store.note_failed_attempt(&known.name, failures).await?;
-            return Err(AuthError::WrongCredentials);
+            return Err(AdminAuthError::WrongCredentials);
         }
         self.store.forget_attempts(attempt).await?;
         let password = hash("new", new).await?;

@@ -13,9 +13,9 @@ use fairline_server::StartError;
 
 /// The keys, the preferred one first. Never empty.
 #[derive(Debug)]
-pub(crate) struct Keys(Vec<SigningKey>);
+pub(crate) struct KeyRing(Vec<SigningKey>);
 
-impl Keys {
+impl KeyRing {
     /// Reads keys from files with PKCS#8 PEM.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ mod tests {
     fn the_first_key_that_is_not_revoked_signs() {
         let pems = [SigningKey::generate().to_pem(), SigningKey::generate().to_pem()];
         let files = pems.each_ref().map(|pem| file(pem));
-        let keys = Keys::read(&files.each_ref().map(|file| file.path().to_owned())).expect("two keys");
+        let keys = KeyRing::read(&files.each_ref().map(|file| file.path().to_owned())).expect("two keys");
         let kids: Vec<String> = keys.kids().map(str::to_owned).collect();
         let signs = |revoked: &[String]| keys.signs(revoked).map(|key| key.kid().to_owned());
         assert_eq!(signs(&[]).as_ref(), Some(&kids[0]));
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn invalid_key_files_are_rejected_with_their_path() {
         let (key, other) = (file(&SigningKey::generate().to_pem()), file("no key"));
-        let error = |files: &[PathBuf]| Keys::read(files).expect_err("rejected").to_string();
+        let error = |files: &[PathBuf]| KeyRing::read(files).expect_err("rejected").to_string();
         let path = key.path().to_owned();
         assert!(error(&[path.clone(), path.clone()]).contains("given twice"));
         assert!(error(&[path.clone(), other.path().to_owned()]).contains(&other.path().display().to_string()));

@@ -1,6 +1,6 @@
 //! The lifecycle of a sale. Pure.
 
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use fairline_sale::Status;
 use time::OffsetDateTime;
 
@@ -67,12 +67,12 @@ pub fn has_ended(now: OffsetDateTime, ends_at: Option<OffsetDateTime>) -> bool {
 
 /// The event that announces a move from one status to another.
 #[must_use]
-pub fn event_of(from: Status, to: Status) -> Kind {
+pub fn event_of(from: Status, to: Status) -> EventKind {
     match (from, to) {
-        (Status::Paused, Status::Open) => Kind::FlashSaleResumed,
-        (_, Status::Open | Status::Scheduled) => Kind::FlashSaleStarted,
-        (_, Status::Paused) => Kind::FlashSalePaused,
-        (_, Status::SoldOut | Status::Closed) => Kind::FlashSaleEnded,
+        (Status::Paused, Status::Open) => EventKind::FlashSaleResumed,
+        (_, Status::Open | Status::Scheduled) => EventKind::FlashSaleStarted,
+        (_, Status::Paused) => EventKind::FlashSalePaused,
+        (_, Status::SoldOut | Status::Closed) => EventKind::FlashSaleEnded,
     }
 }
 

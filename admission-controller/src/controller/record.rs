@@ -11,7 +11,7 @@ use fairline_line::{
 };
 use fairline_record::{
     Hash, Ranges, draw,
-    entry::{Body, Entry, Event, Head, Receipts, TICKETS_MAX, receipt},
+    entry::{Body, Entry, Head, Receipts, RecordEvent, TICKETS_MAX, receipt},
 };
 use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
 use time::OffsetDateTime;
@@ -44,7 +44,7 @@ pub struct Recorder {
     /// The ordinals of the line's epoch are above this one.
     pub(crate) above: Ordinal,
     /// The events of this tick, in parts: some are known later than those after them.
-    pub(crate) parts: Vec<Vec<Event>>,
+    pub(crate) parts: Vec<Vec<RecordEvent>>,
     /// Parts before this one are final: a draw depends on them.
     pub(crate) settled: usize,
 }
@@ -77,7 +77,7 @@ impl Recorder {
         ReservedEntry(self.parts.len() - 2)
     }
 
-    fn write_at(&mut self, place: Option<ReservedEntry>, event: Event) {
+    fn write_at(&mut self, place: Option<ReservedEntry>, event: RecordEvent) {
         let last = self.parts.len().saturating_sub(1);
         let at = place.map_or(last, |ReservedEntry(at)| at.max(self.settled).min(last));
         if self.kept {
@@ -86,11 +86,11 @@ impl Recorder {
         }
     }
 
-    fn write(&mut self, event: Event) {
+    fn write(&mut self, event: RecordEvent) {
         self.write_at(None, event);
     }
 
-    fn write_of(&mut self, place: Option<ReservedEntry>, ordinals: &[Ordinal], event: fn(Vec<Ordinal>) -> Event) {
+    fn write_of(&mut self, place: Option<ReservedEntry>, ordinals: &[Ordinal], event: fn(Vec<Ordinal>) -> RecordEvent) {
         for ordinals in ordinals.chunks(TICKETS_MAX) {
             self.write_at(place, event(ordinals.to_vec()));
         }
@@ -104,7 +104,7 @@ impl Recorder {
     /// The entries of this tick, and the new head of the record.
     pub fn entries(&self) -> (Vec<Entry>, Head) {
         let mut head = self.head;
-        let entry = |event: &Event| {
+        let entry = |event: &RecordEvent| {
             let entry = Entry::after(head, &Body { at: self.now, event: event.clone() });
             head = entry.head;
             entry
@@ -116,18 +116,18 @@ impl Recorder {
     /// Adds the first entry, if it is missing, and the status, if it has changed.
     pub(crate) fn begin(&mut self, order: LineOrder, commitment: Option<Hash>, status: Status) {
         if self.head.seq == 0 && self.is_empty() {
-            self.write(Event::Sale { sale: self.line, order, commitment });
+            self.write(RecordEvent::Sale { sale: self.line, order, commitment });
         }
         if self.status != status {
             self.status = status;
-            self.write(Event::Status { status });
+            self.write(RecordEvent::Status { status });
         }
     }
 
     /// Adds the beginning of an epoch.
     pub(crate) fn epoch(&mut self, epoch: u32, above: Ordinal) {
         self.above = above;
-        self.write(Event::Epoch { epoch, above });
+        self.write(RecordEvent::Epoch { epoch, above });
     }
 
     /// Takes in what the line has returned.
@@ -137,7 +137,7 @@ impl Recorder {
                 let first = first + (at * TICKETS_MAX) as u64;
                 self.tickets.insert(first, first + visitors.len() as u64 - 1);
                 let receipts = self.receipts((first..).zip(visitors.iter().copied()));
-                self.write(Event::Joined { first, receipts });
+                self.write(RecordEvent::Joined { first, receipts });
             }
         }
         for noted in &seen.history {
@@ -153,7 +153,7 @@ impl Recorder {
             let ordinals: Vec<_> = unknown.iter().map(|ticket| ticket.0).collect();
             ordinals.iter().for_each(|&ordinal| self.tickets.insert(ordinal, ordinal));
             let receipts = self.receipts(unknown.iter().copied());
-            self.write(Event::Shown { ordinals, receipts });
+            self.write(RecordEvent::Shown { ordinals, receipts });
         }
         // The presence of a ticket that was never presented does not matter.
         let known: Vec<_> = noted.ordinals.iter().copied().filter(|&ordinal| self.tickets.contains(ordinal)).collect();
@@ -161,10 +161,10 @@ impl Recorder {
             None,
             &known,
             match noted.presence {
-                Presence::Departed => |ordinals| Event::Departed { ordinals },
-                Presence::Left => |ordinals| Event::Left { ordinals },
-                Presence::Returned => |ordinals| Event::Returned { ordinals },
-                Presence::Recalled => |ordinals| Event::Recalled { ordinals },
+                Presence::Departed => |ordinals| RecordEvent::Departed { ordinals },
+                Presence::Left => |ordinals| RecordEvent::Left { ordinals },
+                Presence::Returned => |ordinals| RecordEvent::Returned { ordinals },
+                Presence::Recalled => |ordinals| RecordEvent::Recalled { ordinals },
             },
         );
     }
@@ -178,13 +178,13 @@ impl Recorder {
         let key = draw::key(seed, self.entries().1.hash);
         self.settled = self.parts.len();
         self.parts.push(Vec::new());
-        self.write(Event::Drawn { pool, seed: Hash(*seed) });
+        self.write(RecordEvent::Drawn { pool, seed: Hash(*seed) });
         key
     }
 
     /// Adds admissions and the new cursor, in the place that was reserved when they were planned.
     pub(crate) fn admitted(&mut self, place: ReservedEntry, ordinals: &[Ordinal], cursor: u64) {
-        self.write_at(Some(place), Event::Admitted { ordinals: ordinals.to_vec(), cursor });
+        self.write_at(Some(place), RecordEvent::Admitted { ordinals: ordinals.to_vec(), cursor });
     }
 
     /// Whether a ticket is in the record; always if there is no record.
@@ -194,18 +194,18 @@ impl Recorder {
 
     /// Adds tickets that an operator has preferred.
     pub(crate) fn preferred(&mut self, place: ReservedEntry, ordinals: &[Ordinal]) {
-        self.write_of(Some(place), ordinals, |ordinals| Event::Preferred { ordinals });
+        self.write_of(Some(place), ordinals, |ordinals| RecordEvent::Preferred { ordinals });
     }
 
     /// Adds tickets that were removed from the line.
     pub(crate) fn removed(&mut self, ordinals: &[Ordinal]) {
-        self.write_of(None, ordinals, |ordinals| Event::Removed { ordinals });
+        self.write_of(None, ordinals, |ordinals| RecordEvent::Removed { ordinals });
     }
 
     /// Adds ended turns, before the admissions of this tick.
     pub(crate) fn over(&mut self, place: ReservedEntry, lapsed: &[Ordinal], redeemed: &[Ordinal]) {
-        self.write_of(Some(place), lapsed, |ordinals| Event::Lapsed { ordinals });
-        self.write_of(Some(place), redeemed, |ordinals| Event::Redeemed { ordinals });
+        self.write_of(Some(place), lapsed, |ordinals| RecordEvent::Lapsed { ordinals });
+        self.write_of(Some(place), redeemed, |ordinals| RecordEvent::Redeemed { ordinals });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fairline_admission::{Memory, Mode, Stock, Terms};
+use fairline_admission::{AdmissionMode, Memory, StockCounters, Terms};
 use fairline_record::Hash;
 use fairline_sale::{DrawFacts, LineOrder, RecordHead, SaleCard, SaleId, SaleMode, Status, presented_status};
 use sqlx::FromRow;
@@ -117,14 +117,14 @@ impl SaleRow {
     }
 
     /// The stock.
-    pub fn stock(&self) -> Stock {
-        Stock { total: self.total(), promised: self.promised(), held: self.held(), sold: self.sold() }
+    pub fn stock(&self) -> StockCounters {
+        StockCounters { total: self.total(), promised: self.promised(), held: self.held(), sold: self.sold() }
     }
 
     /// The settings of the control law.
     pub fn terms(&self) -> Terms {
         Terms {
-            mode: if self.is_yield() { Mode::Yield { risk: self.risk } } else { Mode::Guarantee },
+            mode: if self.is_yield() { AdmissionMode::Yield { risk: self.risk } } else { AdmissionMode::Guarantee },
             units_per_admission: self.units_per_admission(),
             rate_cap_per_s: self.rate_cap_per_s,
             in_checkout_max: self.inside_max.map(count),

@@ -96,7 +96,7 @@ impl TickNow {
 /// A sale's task, as the supervisor sees it.
 struct TickTask {
     version: String,
-    shared: Arc<Shared>,
+    shared: Arc<SaleTicks>,
     handle: JoinHandle<()>,
 }
 
@@ -108,13 +108,13 @@ impl Drop for TickTask {
 }
 
 #[derive(Default)]
-struct Shared {
+struct SaleTicks {
     wake: Notify,
-    state: Mutex<State>,
+    state: Mutex<SaleTickState>,
 }
 
 #[derive(Default)]
-struct State {
+struct SaleTickState {
     requested: bool,
     /// The sale needs no more ticks.
     is_over: bool,
@@ -122,8 +122,8 @@ struct State {
     ticks_since: Option<Instant>,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SaleTicks {
+    fn lock(&self) -> MutexGuard<'_, SaleTickState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -204,14 +204,14 @@ fn follow<T: Ticks>(ticks: &Arc<T>, tasks: &mut HashMap<SaleId, TickTask>, runni
                 error!(%sale, hangs, "tick task failed; restarting it");
             }
         }
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SaleTicks::default());
         let handle = shutdown.spawn(tick_one(ticks.clone(), sale, shared.clone(), shutdown.clone()));
         tasks.insert(sale, TickTask { version: version.clone(), shared, handle });
     }
 }
 
 /// Ticks one sale until it needs no more ticks, or until shutdown, which interrupts no tick.
-async fn tick_one<T: Ticks>(ticks: Arc<T>, sale: SaleId, shared: Arc<Shared>, shutdown: Shutdown) {
+async fn tick_one<T: Ticks>(ticks: Arc<T>, sale: SaleId, shared: Arc<SaleTicks>, shutdown: Shutdown) {
     let mut known = T::Known::default();
     let mut failing = FailureLog::default();
     loop {

@@ -10,13 +10,13 @@ use axum::{
 use fairline_server::Problem;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{admin_api::keys::store::KeyStore, controller::keys::Keys, error::CommonError};
+use crate::{admin_api::keys::store::KeyStore, controller::keys::KeyRing, error::CommonError};
 
 /// What the route needs. The store has connections of its own, since checkouts depend on it.
 #[derive(Clone)]
 pub(crate) struct PublicKeys {
     pub(crate) store: KeyStore,
-    pub(crate) keys: Arc<Keys>,
+    pub(crate) keys: Arc<KeyRing>,
 }
 
 pub(crate) fn routes(keys: PublicKeys) -> OpenApiRouter {

@@ -126,7 +126,8 @@ async fn every_operation_needs_credentials_and_invalid_input_is_rejected() {
             "/health/live",
             "/health/ready",
             "/media/{name}",
-            "/metrics"
+            "/metrics",
+            "/problems/{slug}"
         ]
     );
 

@@ -8,7 +8,7 @@ use fairline_private_servers::testing::Servers;
 use fairline_record::{
     Hash,
     draw::{self, Draw},
-    entry::{Entry, Event},
+    entry::{Entry, RecordEvent},
     verify::{Fault, Holder, Verdict, Verifier},
 };
 use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
@@ -166,7 +166,7 @@ async fn prescribed(controller: &TestController, sale: SaleId) -> Draw {
     let pool = card["draw"]["pool"].as_u64().expect("a pool");
     let lines = record(controller, sale).await;
     let entries: Vec<Entry> = lines.iter().map(|line| Entry::from_line(line).expect("an entry")).collect();
-    let drawn = |entry: &Entry| matches!(entry.read().expect("a body").event, Event::Drawn { .. });
+    let drawn = |entry: &Entry| matches!(entry.read().expect("a body").event, RecordEvent::Drawn { .. });
     let at = entries.iter().position(drawn).expect("the draw");
     Draw::new(draw::key(&seed.0, entries[at - 1].head.hash), pool).expect("small")
 }
@@ -219,7 +219,7 @@ async fn a_draw_includes_tickets_that_joined_after_a_tick_that_could_not_commit_
 
 fn admitted_in_order(lines: &[String]) -> Vec<u64> {
     let read = |line: &String| Entry::from_line(line).expect("an entry").read().expect("a body").event;
-    let admitted = |event| if let Event::Admitted { ordinals, .. } = event { ordinals } else { Vec::new() };
+    let admitted = |event| if let RecordEvent::Admitted { ordinals, .. } = event { ordinals } else { Vec::new() };
     lines.iter().flat_map(|line| admitted(read(line))).collect()
 }
 

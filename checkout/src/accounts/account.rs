@@ -34,7 +34,7 @@ pub(crate) struct AccountId(pub(crate) Uuid);
 
 /// What identifies an account.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Proof<'a> {
+pub(crate) enum AccountProof<'a> {
     /// A code that was sent to this address.
     Address(&'a Address),
     /// The merchant's issuer, and the subject of its ID token.
@@ -76,13 +76,13 @@ struct AccessClaims {
 
 /// The key that proves accounts.
 #[derive(Clone)]
-pub(crate) struct AccountKey {
+pub(crate) struct SignInKey {
     mac: Hmac<Sha256>,
     signing: EncodingKey,
     verifying: DecodingKey,
 }
 
-impl AccountKey {
+impl SignInKey {
     /// # Errors
     /// Returns an error if the key is too short.
     pub(crate) fn new(key: &Secret) -> Result<Self, String> {
@@ -96,11 +96,11 @@ impl AccountKey {
     }
 
     /// The account of a proof. The same proof always gives the same account.
-    pub(crate) fn account(&self, proof: Proof<'_>) -> AccountId {
+    pub(crate) fn account(&self, proof: AccountProof<'_>) -> AccountId {
         let digest = match proof {
-            Proof::Address(address) => labelled(&self.mac, "account by address", &[address.as_str()]),
-            Proof::Issuer { issuer, subject } => labelled(&self.mac, "account by issuer", &[issuer, subject]),
-            Proof::Merchant(name) => labelled(&self.mac, "account by merchant", &[name]),
+            AccountProof::Address(address) => labelled(&self.mac, "account by address", &[address.as_str()]),
+            AccountProof::Issuer { issuer, subject } => labelled(&self.mac, "account by issuer", &[issuer, subject]),
+            AccountProof::Merchant(name) => labelled(&self.mac, "account by merchant", &[name]),
         };
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
@@ -148,18 +148,18 @@ fn labelled(mac: &Hmac<Sha256>, label: &str, parts: &[&str]) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    fn key(text: &str) -> AccountKey {
-        AccountKey::new(&Secret::new(text.repeat(32))).expect("long enough")
+    fn key(text: &str) -> SignInKey {
+        SignInKey::new(&Secret::new(text.repeat(32))).expect("long enough")
     }
 
     #[test]
     fn an_account_id_depends_on_its_proof_only() {
         let ada = Address::email("ada@example.org").expect("an address");
         let proofs = [
-            Proof::Address(&ada),
-            Proof::Merchant("ada@example.org"),
-            Proof::Issuer { issuer: "https://a", subject: "bc" },
-            Proof::Issuer { issuer: "https://ab", subject: "c" },
+            AccountProof::Address(&ada),
+            AccountProof::Merchant("ada@example.org"),
+            AccountProof::Issuer { issuer: "https://a", subject: "bc" },
+            AccountProof::Issuer { issuer: "https://ab", subject: "c" },
         ];
         let ids: std::collections::HashSet<_> =
             proofs.iter().flat_map(|proof| [key("a").account(*proof), key("b").account(*proof)]).collect();
@@ -199,6 +199,6 @@ mod tests {
 
     #[test]
     fn a_short_account_key_is_rejected() {
-        assert!(AccountKey::new(&Secret::new("a".repeat(31))).is_err());
+        assert!(SignInKey::new(&Secret::new("a".repeat(31))).is_err());
     }
 }

@@ -44,14 +44,14 @@ pub(crate) struct Vouched {
 
 /// The claims of an ID token.
 #[derive(Deserialize)]
-pub(crate) struct Claims {
+pub(crate) struct IdTokenClaims {
     sub: String,
     email: Option<String>,
     #[serde(default)]
     email_verified: bool,
 }
 
-impl Claims {
+impl IdTokenClaims {
     pub(crate) fn vouched(self) -> Result<Vouched, AccountError> {
         let Self { sub, email, email_verified } = self;
         if !(1..=SUBJECT_BYTES_MAX).contains(&sub.len()) {
@@ -90,7 +90,7 @@ pub(crate) fn validation(algorithm: Algorithm, issuer: &str, audience: &str) -> 
 
 /// Validates an ID token with a key: the signature, the issuer, the audience and the expiry.
 pub(crate) fn validated(id_token: &str, key: &DecodingKey, validation: &Validation) -> Result<Vouched, AccountError> {
-    let claims = jsonwebtoken::decode::<Claims>(id_token, key, validation).map_err(|error| {
+    let claims = jsonwebtoken::decode::<IdTokenClaims>(id_token, key, validation).map_err(|error| {
         bad(match error.kind() {
             ErrorKind::ExpiredSignature => "it has expired",
             ErrorKind::ImmatureSignature => "it is not valid yet",

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{
-        account::{ACCESS_S, AccountId, Proof, REFRESH_S, RefreshToken},
+        account::{ACCESS_S, AccountId, AccountProof, REFRESH_S, RefreshToken},
         error::AccountError,
         service::{Accounts, CodeQueued},
         store::Refreshed,
@@ -130,7 +130,8 @@ struct CodeSent {
 
 /// A session.
 #[derive(Debug, Serialize, ToSchema)]
-struct Session {
+#[schema(as = Session)]
+struct AccountSession {
     account_id: AccountId,
     /// `Bearer`.
     token_type: &'static str,
@@ -159,7 +160,7 @@ struct Profile {
 /// Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the
 /// merchant's own issuer. The response does not reveal whether an address has an account.
 #[utoipa::path(post, path = "/users/login", request_body = LogIn, responses(
-    (status = 200, description = "The ID token is valid: signed in.", body = Session),
+    (status = 200, description = "The ID token is valid: signed in.", body = AccountSession),
     (status = 202, description = "A code was sent; submit it with `POST /users/login/code`.", body = CodeSent),
     (status = 401, description = "The ID token is not accepted."),
     (status = 404, description = "Accounts are not offered here."),
@@ -188,7 +189,7 @@ async fn log_in(
             let key = accounts.account_key()?;
             let issuer = accounts.issuer.as_ref().ok_or(AccountError::NoChannel { field: "id_token" })?;
             let vouched = issuer.vouch(&id_token).await?;
-            let account = key.account(Proof::Issuer { issuer: issuer.name(), subject: &vouched.subject });
+            let account = key.account(AccountProof::Issuer { issuer: issuer.name(), subject: &vouched.subject });
             let token = accounts.begin_session(None, account, vouched.address).await?;
             Ok(session(&accounts, account, &token.ok_or(AccountError::SignedOut)?, log_in.cookies)?)
         }
@@ -218,7 +219,7 @@ async fn send_code(accounts: &Accounts, address: &Address, field: &'static str) 
 
 /// Submit a code and sign in. A code allows five attempts within ten minutes, and is valid once.
 #[utoipa::path(post, path = "/users/login/code", request_body = EnterCode, responses(
-    (status = 200, description = "Signed in.", body = Session),
+    (status = 200, description = "Signed in.", body = AccountSession),
     (status = 401, description = "The code is wrong, was used, or has expired."),
     (status = 404, description = "Accounts are not offered here."),
 ))]
@@ -233,7 +234,7 @@ async fn enter_code(
 
 /// Exchange a refresh token for the next two tokens. A token that is used twice ends its session.
 #[utoipa::path(post, path = "/users/login/refresh", request_body = Refresh, responses(
-    (status = 200, description = "Still signed in.", body = Session),
+    (status = 200, description = "Still signed in.", body = AccountSession),
     (status = 401, description = "The session has ended: sign in again."),
     (status = 404, description = "Accounts are not offered here."),
     (status = 503, description = "The database does not answer; the token is still valid."),
@@ -382,7 +383,13 @@ fn session(
 ) -> Result<Response, AuthError> {
     let access_token = accounts.account_key()?.access_token(account_id, OffsetDateTime::now_utc().unix_timestamp());
     let session = |access_token, refresh_token| {
-        axum::Json(Session { account_id, token_type: "Bearer", access_token, expires_in: ACCESS_S, refresh_token })
+        axum::Json(AccountSession {
+            account_id,
+            token_type: "Bearer",
+            access_token,
+            expires_in: ACCESS_S,
+            refresh_token,
+        })
     };
     if in_cookies {
         let cookies = cookies(accounts, (&access_token, ACCESS_S), (refresh_token.expose(), REFRESH_S));

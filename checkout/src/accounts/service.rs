@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{
-        account::{AccountId, AccountKey, Proof, RefreshToken},
+        account::{AccountId, AccountProof, RefreshToken, SignInKey},
         error::AccountError,
         oidc::Issuer,
         store::{AccountStore, CODE_GOOD_S, Refreshed},
@@ -50,7 +50,7 @@ pub(crate) struct CodeQueued {
 }
 
 impl Accounts {
-    pub(crate) fn account_key(&self) -> Result<&AccountKey, AuthError> {
+    pub(crate) fn account_key(&self) -> Result<&SignInKey, AuthError> {
         self.callers.accounts().ok_or(AuthError::NoSignIn)
     }
 
@@ -76,7 +76,7 @@ impl Accounts {
         let address = self.store.try_code(sign_in).await?;
         let is_right = bool::from(key.code(sign_in).as_bytes().ct_eq(code.trim().as_bytes()));
         let address = address.filter(|_| is_right).ok_or(AccountError::WrongCode)?;
-        let account = key.account(Proof::Address(&address));
+        let account = key.account(AccountProof::Address(&address));
         let token = self.begin_session(Some(sign_in), account, Some(address)).await?;
         Ok((account, token.ok_or(AccountError::WrongCode)?))
     }

@@ -12,7 +12,7 @@ use fairline_server::{Secret, cookies_named};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 
-use crate::accounts::account::{AccountId, AccountKey};
+use crate::accounts::account::{AccountId, SignInKey};
 
 /// The cookie with the access token of a signed-in browser.
 pub(crate) const ACCOUNT_COOKIE: &str = "fairline_account";
@@ -30,7 +30,7 @@ pub(crate) struct ShopperIdentity {
 impl ShopperIdentity {
     /// Reads the ticket cookies and the access token. Tickets and tokens that are not genuine are
     /// ignored.
-    pub(crate) fn of(headers: &HeaderMap, key: &TicketKey, accounts: Option<&AccountKey>) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, key: &TicketKey, accounts: Option<&SignInKey>) -> Self {
         let visitor = |(line, signed)| Some(key.verify(line, signed).ok()?.visitor);
         Self {
             visitors: tickets(headers).filter_map(visitor).collect(),
@@ -51,7 +51,7 @@ impl ShopperIdentity {
     }
 }
 
-fn account(headers: &HeaderMap, key: &AccountKey) -> Option<AccountId> {
+fn account(headers: &HeaderMap, key: &SignInKey) -> Option<AccountId> {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let header = headers.get(ACCOUNT_HEADER).and_then(|value| value.to_str().ok());
     let mut given = header.into_iter().chain(cookies_named(headers, ACCOUNT_COOKIE)).chain(bearer(headers));
@@ -100,17 +100,17 @@ pub(crate) struct Callers(Arc<CallerKeys>);
 
 struct CallerKeys {
     tickets: TicketKey,
-    accounts: Option<AccountKey>,
+    accounts: Option<SignInKey>,
     merchant: Option<Secret>,
 }
 
 impl Callers {
-    pub(crate) fn new(tickets: TicketKey, accounts: Option<AccountKey>, merchant: Option<Secret>) -> Self {
+    pub(crate) fn new(tickets: TicketKey, accounts: Option<SignInKey>, merchant: Option<Secret>) -> Self {
         Self(Arc::new(CallerKeys { tickets, accounts, merchant }))
     }
 
     /// The key of accounts, if they are offered.
-    pub(crate) fn accounts(&self) -> Option<&AccountKey> {
+    pub(crate) fn accounts(&self) -> Option<&SignInKey> {
         self.0.accounts.as_ref()
     }
 
@@ -159,7 +159,7 @@ impl Callers {
 pub(crate) fn idempotency_scope(
     headers: &HeaderMap,
     tickets: &TicketKey,
-    accounts: Option<&AccountKey>,
+    accounts: Option<&SignInKey>,
     merchant: Option<&Secret>,
 ) -> Vec<Vec<u8>> {
     if MerchantKey::of(headers, merchant).is_some() {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 use fairline_events::{Event, EventStream, stream::StreamError};
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
-use fairline_telemetry::{Kind, Operation, Report};
+use fairline_telemetry::{Operation, OperationKind, SpanReport};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -122,13 +122,15 @@ where
         if events.is_empty() {
             return Ok(());
         }
-        let consumed = events.iter().map(|event| (event.kind, Operation::begin_in(Kind::Consumer, event.trace)));
+        let consumed =
+            events.iter().map(|event| (event.kind, Operation::begin_in(OperationKind::Consumer, event.trace)));
         let consumed: Vec<_> = consumed.collect();
         let numbers: Vec<u64> = events.iter().map(|event| event.number).collect();
         let outcome = consume(events).await;
         let result = if outcome.is_ok() { "consumed" } else { "failed" };
         for (kind, operation) in consumed {
-            operation.end(result, outcome.is_err(), || Report::named(format!("{group} consumes {}", kind.as_str())));
+            operation
+                .end(result, outcome.is_err(), || SpanReport::named(format!("{group} consumes {}", kind.as_str())));
         }
         outcome?;
         stream.acknowledge(sale, group, &numbers).await?;

@@ -2,7 +2,7 @@
 //! the stock numbers the events of a sale, and is locked last.
 
 use fairline_events::{
-    Event, Kind,
+    Event, EventKind,
     event::{note_trace, take_trace},
 };
 use fairline_postgres::PgConnection;
@@ -57,7 +57,7 @@ fn number(count: u64) -> i64 {
 pub(crate) async fn publish(
     connection: &mut PgConnection,
     sale: Uuid,
-    kind: Kind,
+    kind: EventKind,
     mut data: Value,
 ) -> Result<(), StoreError> {
     note_trace(&mut data, fairline_telemetry::current());
@@ -131,7 +131,7 @@ impl EventStore {
         let mut events = Vec::new();
         for row in rows {
             let permanent = || StoreError::Corrupt(format!("event {sale}/{} is invalid", row.number));
-            let kind = Kind::try_from(row.kind.as_str()).map_err(|_| permanent())?;
+            let kind = EventKind::try_from(row.kind.as_str()).map_err(|_| permanent())?;
             let Value::Array(data) = row.data else { return Err(permanent()) };
             let first = count(row.number) + 1 - data.len() as u64;
             let happened = |(mut data, number)| {

@@ -73,6 +73,16 @@ pub(crate) enum NotReserved {
 /// Stocks that are listed at most, those of the newest sales first.
 const STOCKS_MAX: i64 = 1000;
 
+/// Takes free units of a stock.
+const HOLD_UNITS: &str = "UPDATE stock SET held = held + $2, \
+     overbook = CASE WHEN $3 THEN greatest(overbook, promised + held + sold + $2 - total) ELSE overbook END \
+     WHERE sale_id = $1";
+
+/// Inserts a hold of the merchant, at the price of the sale.
+const INSERT_RESERVATION: &str = "INSERT INTO holds (id, reserved_as, sale_id, visitor, quantity, amount_minor, currency, expires_at) \
+     SELECT $1, $2, id, $3, $4, price_minor * $4, currency, now() + make_interval(secs => $5) FROM sales WHERE id = $6 \
+     RETURNING expires_at";
+
 /// What only the merchant does.
 #[derive(Clone)]
 pub(crate) struct MerchantStore(pub(crate) PgPool);
@@ -206,16 +216,7 @@ async fn hold_units(
     quantity: i32,
     is_yield: bool,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE stock SET held = held + $2, \
-         overbook = CASE WHEN $3 THEN greatest(overbook, promised + held + sold + $2 - total) ELSE overbook END \
-         WHERE sale_id = $1",
-    )
-    .bind(sale.0)
-    .bind(quantity)
-    .bind(is_yield)
-    .execute(connection)
-    .await?;
+    sqlx::query(HOLD_UNITS).bind(sale.0).bind(quantity).bind(is_yield).execute(connection).await?;
     Ok(())
 }
 
@@ -228,19 +229,15 @@ async fn insert_reservation(
     held_for_s: i32,
 ) -> Result<(OrderId, OffsetDateTime), StoreError> {
     let id = OrderId(Uuid::now_v7());
-    let expires_at = sqlx::query_scalar(
-        "INSERT INTO holds (id, reserved_as, sale_id, visitor, quantity, amount_minor, currency, expires_at) \
-         SELECT $1, $2, id, $3, $4, price_minor * $4, currency, now() + make_interval(secs => $5) FROM sales WHERE id = $6 \
-         RETURNING expires_at",
-    )
-    .bind(id.0)
-    .bind(reference)
-    .bind(&ANONYMOUS[..])
-    .bind(quantity)
-    .bind(f64::from(held_for_s))
-    .bind(sale.0)
-    .fetch_one(connection)
-    .await?;
+    let expires_at = sqlx::query_scalar(INSERT_RESERVATION)
+        .bind(id.0)
+        .bind(reference)
+        .bind(&ANONYMOUS[..])
+        .bind(quantity)
+        .bind(f64::from(held_for_s))
+        .bind(sale.0)
+        .fetch_one(connection)
+        .await?;
     Ok((id, expires_at))
 }
 
@@ -269,4 +266,18 @@ async fn sell_for_merchant(
         "currency": currency,
     });
     count_sold(connection, hold, data).await
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn the_statements_of_reservations_match_their_snapshots() {
+        assert_snapshot!("hold_units", statement(HOLD_UNITS));
+        assert_snapshot!("insert_reservation", statement(INSERT_RESERVATION));
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fairline_notification_channels::{Channels, SendError};
 use fairline_server::Shutdown;
-use fairline_telemetry::{Kind, Operation, Report, within};
+use fairline_telemetry::{Operation, OperationKind, SpanReport, within};
 use futures_util::future::join_all;
 use rand::RngExt as _;
 use tokio::time::timeout;
@@ -81,7 +81,7 @@ impl Notifications {
     }
 
     async fn send(&self, notification: &DueNotification) -> Result<(), StoreError> {
-        let operation = Operation::begin(Kind::Client);
+        let operation = Operation::begin(OperationKind::Client);
         let channel = self.channels.to(notification.address.kind());
         let outcome = match (channel, notification.content.render(&self.sender, self.callers.accounts())) {
             (Some(channel), Some(message)) => {
@@ -99,7 +99,7 @@ impl Notifications {
         };
         let word = outcome.as_str();
         metrics::counter!("checkout_notifications_total", "outcome" => word).increment(1);
-        operation.end(word, outcome != SendOutcome::Sent, || Report::named("send notification"));
+        operation.end(word, outcome != SendOutcome::Sent, || SpanReport::named("send notification"));
         match &outcome {
             SendOutcome::Sent => info!(subject = notification.subject, "notification sent"),
             SendOutcome::Unknown(reason) | SendOutcome::GivenUp(reason) | SendOutcome::Retry { reason, .. } => {

@@ -9,7 +9,7 @@ use fairline_telemetry::TraceContext;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::accounts::account::AccountKey;
+use crate::accounts::account::SignInKey;
 
 /// A notification that is due.
 #[derive(Debug, Clone)]
@@ -118,7 +118,7 @@ struct Code<'a> {
 
 impl Content {
     /// Renders the text.
-    pub(crate) fn render(&self, sender: &Sender, key: Option<&AccountKey>) -> Option<Message> {
+    pub(crate) fn render(&self, sender: &Sender, key: Option<&SignInKey>) -> Option<Message> {
         let to = |details: &Details| {
             if sender.url.is_empty() { String::new() } else { format!("{}/sales/{}", sender.url, details.slug) }
         };
@@ -151,8 +151,8 @@ mod tests {
 
     const SIGN_IN: Uuid = Uuid::from_u128(1);
 
-    fn key() -> AccountKey {
-        AccountKey::new(&Secret::new("k".repeat(32))).expect("a key")
+    fn key() -> SignInKey {
+        SignInKey::new(&Secret::new("k".repeat(32))).expect("a key")
     }
 
     fn lamps() -> Sender {

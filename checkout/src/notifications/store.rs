@@ -1,6 +1,6 @@
 //! Notifications: stored once for each subject, and taken by the dispatcher.
 
-use fairline_events::{Event, Kind};
+use fairline_events::{Event, EventKind};
 use fairline_notification_channels::Address;
 use fairline_postgres::PgConnection;
 use fairline_sale::{SaleId, price_text};
@@ -76,12 +76,12 @@ pub(crate) async fn write(connection: &mut PgConnection, new: NewNotification<'_
 type ContentOf = fn(Details) -> Content;
 
 /// The notification for a kind of event, and for how many seconds it is relevant.
-fn content_of(kind: Kind) -> Option<(ContentOf, i32)> {
+fn content_of(kind: EventKind) -> Option<(ContentOf, i32)> {
     match kind {
-        Kind::PurchaseCompleted => Some((Content::OrderConfirmed, NEWS_RELEVANT_S)),
-        Kind::PaymentRefunded => Some((Content::Refunded, NEWS_RELEVANT_S)),
-        Kind::HoldAboutToExpire => Some((Content::HoldAboutToExpire, WARNING_RELEVANT_S)),
-        Kind::TurnIsNear => Some((Content::TurnIsNear, WARNING_RELEVANT_S)),
+        EventKind::PurchaseCompleted => Some((Content::OrderConfirmed, NEWS_RELEVANT_S)),
+        EventKind::PaymentRefunded => Some((Content::Refunded, NEWS_RELEVANT_S)),
+        EventKind::HoldAboutToExpire => Some((Content::HoldAboutToExpire, WARNING_RELEVANT_S)),
+        EventKind::TurnIsNear => Some((Content::TurnIsNear, WARNING_RELEVANT_S)),
         _ => None,
     }
 }
@@ -182,7 +182,7 @@ impl NotificationStore {
             let subject = format!("{}{}", event.id(), concerned.way);
             let mut details = concerned.details(id(event, "order_id"));
             // A refund may be partial, so it carries its own amount.
-            if let (Kind::PaymentRefunded, Some(minor)) = (event.kind, event.data["amount_minor"].as_i64()) {
+            if let (EventKind::PaymentRefunded, Some(minor)) = (event.kind, event.data["amount_minor"].as_i64()) {
                 details.amount = price_text(minor, &concerned.currency);
             }
             let content = content(details);
@@ -271,7 +271,7 @@ impl NotificationStore {
         .bind(WARNED_MAX)
         .fetch_all(&mut *transaction)
         .await?;
-        publish_each(&mut transaction, Kind::HoldAboutToExpire, "order_id", &warned).await?;
+        publish_each(&mut transaction, EventKind::HoldAboutToExpire, "order_id", &warned).await?;
         transaction.commit().await?;
         Ok(warned.len())
     }
@@ -287,7 +287,7 @@ impl NotificationStore {
             .bind(RATE_OVER_S)
             .fetch_all(&mut *transaction)
             .await?;
-        publish_each(&mut transaction, Kind::TurnIsNear, "reminder_id", &near).await?;
+        publish_each(&mut transaction, EventKind::TurnIsNear, "reminder_id", &near).await?;
         transaction.commit().await?;
         Ok(near.len())
     }
@@ -362,7 +362,7 @@ impl NotificationStore {
 /// the end of the transaction, in the order of their ids.
 async fn publish_each(
     connection: &mut PgConnection,
-    kind: Kind,
+    kind: EventKind,
     field: &str,
     each: &[(Uuid, Uuid)],
 ) -> Result<(), StoreError> {

@@ -16,7 +16,7 @@ use crate::{
     http::{NO_STORE, order_id},
     orders::{
         order::{Order, OrderId},
-        service::{Found, Orders},
+        service::{FoundOrder, Orders},
         state::OrderStatus,
     },
 };
@@ -76,8 +76,8 @@ async fn show_order(
     Ok((
         NO_STORE,
         axum::Json(match orders.find(order_id(&id)?, &caller).await? {
-            Found::Order(order) => OneOrAll::One(order),
-            Found::OrdersOfAccount(orders) => OneOrAll::All(OrderList { orders }),
+            FoundOrder::Order(order) => OneOrAll::One(order),
+            FoundOrder::OrdersOfAccount(orders) => OneOrAll::All(OrderList { orders }),
         }),
     ))
 }

@@ -29,7 +29,7 @@ impl FromRef<Arc<Orders>> for Callers {
 }
 
 /// What an id stands for: an order, or an account with its orders.
-pub(crate) enum Found {
+pub(crate) enum FoundOrder {
     Order(Box<Order>),
     OrdersOfAccount(Vec<Order>),
 }
@@ -44,16 +44,16 @@ impl Orders {
     }
 
     /// The order with an id, or the orders of the account with it.
-    pub(crate) async fn find(&self, id: OrderId, caller: &Caller) -> Result<Found, CommonError> {
+    pub(crate) async fn find(&self, id: OrderId, caller: &Caller) -> Result<FoundOrder, CommonError> {
         let account = AccountId(id.0);
         if caller.shopper().account() == Some(account) {
-            return Ok(Found::OrdersOfAccount(self.store.orders_of_account(account).await?));
+            return Ok(FoundOrder::OrdersOfAccount(self.store.orders_of_account(account).await?));
         }
         if let Some(order) = self.store.order_for(id, caller).await? {
-            return Ok(Found::Order(Box::new(order)));
+            return Ok(FoundOrder::Order(Box::new(order)));
         }
         let orders = if caller.is_merchant() { self.store.orders_of_account(account).await? } else { Vec::new() };
-        if orders.is_empty() { Err(CommonError::UnknownOrder) } else { Ok(Found::OrdersOfAccount(orders)) }
+        if orders.is_empty() { Err(CommonError::UnknownOrder) } else { Ok(FoundOrder::OrdersOfAccount(orders)) }
     }
 
     pub(crate) async fn forget(&self, shopper: ShopperIdentity) -> Result<u64, CommonError> {

@@ -144,6 +144,20 @@ impl TryFrom<PaymentRow> for Payment {
     }
 }
 
+/// Takes over abandoned payments.
+const ADOPT_PAYMENTS: &str = payment_columns!(
+    "UPDATE payments SET updated_at = now(), recovery_attempts = recovery_attempts + 1 WHERE id IN ( \
+        SELECT payments.id FROM payments JOIN holds ON holds.id = hold_id \
+        WHERE payments.state IN ('started', 'authorised', 'refund_due') \
+        AND updated_at < now() - make_interval(secs => least($1 * power(2, least(recovery_attempts, 10)), \
+            CASE WHEN gateway_ref IS NULL THEN $3 ELSE $4 END)) \
+        AND (payments.state = 'authorised' OR gateway_ref IS NULL \
+            OR updated_at < now() - least((now() - payments.created_at) / 10, interval '1 hour')) \
+        ORDER BY holds.expires_at, payments.id LIMIT $2 FOR UPDATE OF payments SKIP LOCKED) \
+     RETURNING",
+    ""
+);
+
 /// Payments and their refunds. What follows an answer of the gateway has connections of its own.
 #[derive(Clone)]
 pub(crate) struct PaymentStore {
@@ -301,24 +315,13 @@ impl PaymentStore {
     /// process takes them for a while. The interval doubles with each attempt. A payment that waits
     /// for its shopper or bank is read less often the older it is.
     pub(crate) async fn adopt_payments(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
-        let rows: Vec<PaymentRow> = sqlx::query_as(payment_columns!(
-            "UPDATE payments SET updated_at = now(), recovery_attempts = recovery_attempts + 1 WHERE id IN ( \
-                SELECT payments.id FROM payments JOIN holds ON holds.id = hold_id \
-                WHERE payments.state IN ('started', 'authorised', 'refund_due') \
-                AND updated_at < now() - make_interval(secs => least($1 * power(2, least(recovery_attempts, 10)), \
-                    CASE WHEN gateway_ref IS NULL THEN $3 ELSE $4 END)) \
-                AND (payments.state = 'authorised' OR gateway_ref IS NULL \
-                    OR updated_at < now() - least((now() - payments.created_at) / 10, interval '1 hour')) \
-                ORDER BY holds.expires_at, payments.id LIMIT $2 FOR UPDATE OF payments SKIP LOCKED) \
-             RETURNING",
-            ""
-        ))
-        .bind(LEFT_BEHIND_S)
-        .bind(limit)
-        .bind(UNANSWERED_AGAIN_S)
-        .bind(STUCK_AGAIN_S)
-        .fetch_all(&self.payments)
-        .await?;
+        let rows: Vec<PaymentRow> = sqlx::query_as(ADOPT_PAYMENTS)
+            .bind(LEFT_BEHIND_S)
+            .bind(limit)
+            .bind(UNANSWERED_AGAIN_S)
+            .bind(STUCK_AGAIN_S)
+            .fetch_all(&self.payments)
+            .await?;
         rows.into_iter().map(Payment::try_from).collect()
     }
 
@@ -429,4 +432,17 @@ pub(crate) async fn sell(connection: &mut PgConnection, payment: &Payment, hold:
         "currency": payment.currency,
     });
     count_sold(connection, hold, data).await
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn the_statement_of_recovery_matches_its_snapshot() {
+        assert_snapshot!("adopt_payments", statement(ADOPT_PAYMENTS));
+    }
 }

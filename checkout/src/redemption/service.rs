@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    accounts::account::{AccountId, Proof},
+    accounts::account::{AccountId, AccountProof},
     auth::{
         caller::{Caller, Callers, MerchantKey, ShopperIdentity},
         error::AuthError,
@@ -76,7 +76,7 @@ impl Redemptions {
         account: Option<&str>,
     ) -> Result<Order, Problem> {
         let account = match (account, self.callers.accounts()) {
-            (Some(name), Some(key)) => Some(key.account(Proof::Merchant(name))),
+            (Some(name), Some(key)) => Some(key.account(AccountProof::Merchant(name))),
             (Some(_), None) => return Err(AuthError::NoSignIn.into()),
             (None, _) => None,
         };

@@ -18,12 +18,12 @@ pub(super) struct ListedSales {
 
 /// The list as shown at one moment.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(super) struct RenderedList {
     pub(super) all: Tagged,
     pub(super) each: Vec<(ListedSale, Tagged)>,
 }
 
-impl Shown {
+impl RenderedList {
     fn new(products: Vec<ListedSale>) -> Option<Self> {
         let json = |listed: &ListedSale| serde_json::to_string(listed).ok();
         let each = products.iter().map(|listed| Some((listed.clone(), Tagged::new(json(listed)?))));
@@ -36,13 +36,13 @@ impl Shown {
 /// The list of sales.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SaleList {
-    shown: Arc<RwLock<Option<Arc<Shown>>>>,
+    shown: Arc<RwLock<Option<Arc<RenderedList>>>>,
     /// An event happened that the copy in Redis does not show yet.
     stale: Arc<AtomicBool>,
 }
 
 impl SaleList {
-    pub(super) fn shown(&self) -> Result<Arc<Shown>, SaleListError> {
+    pub(super) fn shown(&self) -> Result<Arc<RenderedList>, SaleListError> {
         let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner).clone();
         shown.ok_or(SaleListError::NotLoaded)
     }
@@ -59,7 +59,7 @@ impl SaleList {
     }
 
     pub(super) fn show(&self, products: Vec<ListedSale>) {
-        if let Some(shown) = Shown::new(products) {
+        if let Some(shown) = RenderedList::new(products) {
             *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(shown));
         }
     }

@@ -14,7 +14,7 @@ use crate::{
 const SALES_MAX: i64 = 1000;
 
 #[derive(FromRow)]
-struct SaleRow {
+struct ListedSaleRow {
     id: Uuid,
     slug: String,
     name: String,
@@ -32,8 +32,8 @@ struct SaleRow {
     ends_at: Option<OffsetDateTime>,
 }
 
-impl From<SaleRow> for ListedSale {
-    fn from(row: SaleRow) -> Self {
+impl From<ListedSaleRow> for ListedSale {
+    fn from(row: ListedSaleRow) -> Self {
         let stored = Status::from_stored(&row.status);
         Self {
             id: SaleId(row.id),
@@ -67,7 +67,7 @@ impl SaleStore {
     /// Sales that run or are scheduled, and sales that ended within a week, the newest first.
     /// Rehearsals are not listed.
     pub(crate) async fn listed_sales(&self) -> Result<Vec<ListedSale>, StoreError> {
-        let rows: Vec<SaleRow> = sqlx::query_as(
+        let rows: Vec<ListedSaleRow> = sqlx::query_as(
             "SELECT id, slug, name, description, price_minor, currency, per_shopper_limit, per_account_limit, status, total, promised, held, sold, \
              opens_at, ends_at FROM (SELECT id AS shown FROM sales WHERE status <> 'closed' UNION \
                 SELECT sale_id FROM stock WHERE active_at > now() - interval '7 days') AS shown \

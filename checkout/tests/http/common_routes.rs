@@ -132,7 +132,7 @@ async fn an_invalid_setting_is_explained() {
         let mut settings = test.settings.clone();
         change(&mut settings);
         async move {
-            let refused = checkout::Service::start(&settings, &Shutdown::new()).await;
+            let refused = checkout::Checkout::start(&settings, &Shutdown::new()).await;
             refused.err().expect("refused").to_string()
         }
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fairline_events::{Event, EventStream, Kind, schema};
+use fairline_events::{Event, EventKind, EventStream, schema};
 use fairline_private_servers::testing::Servers;
 use fairline_sale::SaleId;
 use fairline_server::Secret;
@@ -45,7 +45,7 @@ impl Listener {
         }
     }
 
-    async fn receives_kinds(&self, sale: SaleId, kinds: &[Kind]) -> Vec<Event> {
+    async fn receives_kinds(&self, sale: SaleId, kinds: &[EventKind]) -> Vec<Event> {
         let received = self.receives(sale, kinds.len()).await;
         assert_eq!(received.iter().map(|event| event.kind).collect::<Vec<_>>(), kinds, "{received:?}");
         received
@@ -65,7 +65,7 @@ async fn a_purchase_is_published_from_the_reservation_to_the_last_unit() {
     let (other, last) = test.hold(sale).await;
     assert_eq!(test.pay(&other, last, "tok_visa").await.status, 200);
 
-    use Kind::{FlashSaleSoldOut, InventoryReserved, PurchaseCompleted};
+    use EventKind::{FlashSaleSoldOut, InventoryReserved, PurchaseCompleted};
     let kinds = [InventoryReserved, PurchaseCompleted, InventoryReserved, PurchaseCompleted, FlashSaleSoldOut];
     let received = listener.receives_kinds(sale, &kinds).await;
     assert_eq!((&received[0].data["order_id"], &received[0].data["quantity"]), (&order, &json!(1)));
@@ -83,7 +83,7 @@ async fn released_units_are_published_with_the_reason() {
     let sale = test.sale(1).await;
     let (_, order) = test.hold(sale).await;
     test.change("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
-    let received = listener.receives_kinds(sale, &[Kind::InventoryReserved, Kind::InventoryReleased]).await;
+    let received = listener.receives_kinds(sale, &[EventKind::InventoryReserved, EventKind::InventoryReleased]).await;
     assert_eq!((&received[1].data["order_id"], &received[1].data["reason"]), (&json!(order), &json!("expired")));
 
     let sale = test.sale(1).await;
@@ -91,7 +91,7 @@ async fn released_units_are_published_with_the_reason() {
     let (shopper, order) = test.hold(sale).await;
     assert_eq!(test.pay(&shopper, order, "tok_declined").await.status, 402);
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.status, 200);
-    use Kind::{FlashSaleSoldOut, InventoryReleased, InventoryReserved, PurchaseCompleted};
+    use EventKind::{FlashSaleSoldOut, InventoryReleased, InventoryReserved, PurchaseCompleted};
     let kinds = [InventoryReserved, InventoryReleased, InventoryReserved, PurchaseCompleted, FlashSaleSoldOut];
     let received = listener.receives_kinds(sale, &kinds).await;
     assert_eq!(received[1].data["reason"], json!("not_paid"), "in yield mode a unit is held for a payment only");
@@ -131,7 +131,7 @@ async fn without_redis_shoppers_buy_and_events_wait_and_an_emptied_redis_is_refi
     let test = TestCheckout::open_on(&url, |settings| settings.redis_url = redis_url).await;
     let sale = test.sale(3).await;
     test.hold(sale).await;
-    Listener::of(&test).await.receives_kinds(sale, &[Kind::InventoryReserved]).await;
+    Listener::of(&test).await.receives_kinds(sale, &[EventKind::InventoryReserved]).await;
 
     servers = spawn_blocking(move || {
         servers.redis.kill().expect("killed");
@@ -149,5 +149,10 @@ async fn without_redis_shoppers_buy_and_events_wait_and_an_emptied_redis_is_refi
     .await
     .expect("no panic");
     let listener = Listener::of(&test).await;
-    listener.receives_kinds(sale, &[Kind::InventoryReserved, Kind::InventoryReserved, Kind::PurchaseCompleted]).await;
+    listener
+        .receives_kinds(
+            sale,
+            &[EventKind::InventoryReserved, EventKind::InventoryReserved, EventKind::PurchaseCompleted],
+        )
+        .await;
 }

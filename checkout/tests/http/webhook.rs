@@ -10,7 +10,7 @@ use axum::{
     routing::post,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use fairline_events::{EventStream, Kind};
+use fairline_events::{EventKind, EventStream};
 use fairline_telemetry::TraceContext;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ impl Ear {
     }
 }
 
-async fn hook(test: &TestCheckout, url: &str, kinds: &[Kind]) -> Uuid {
+async fn hook(test: &TestCheckout, url: &str, kinds: &[EventKind]) -> Uuid {
     let id = Uuid::now_v7();
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     sqlx::query("INSERT INTO webhooks (id, url, secret, kinds) VALUES ($1, $2, $3, $4)")
@@ -115,7 +115,7 @@ async fn a_webhook_receives_its_events_signed_and_retried_until_accepted() {
     let everything = hook(&test, &url, &[]).await;
     // A redirect is not a success, and is not followed.
     let (paid, url) = Ear::open(&[500, 302]).await;
-    let payments = hook(&test, &url, &[Kind::PurchaseCompleted]).await;
+    let payments = hook(&test, &url, &[EventKind::PurchaseCompleted]).await;
 
     let sale = test.sale(5).await;
     let (shopper, order) = test.hold(sale).await;

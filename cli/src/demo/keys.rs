@@ -12,7 +12,7 @@ use fairline_server::{Secret, StartError};
 
 use crate::{keys::ticket_key, private_file};
 
-pub(super) struct Keys {
+pub(super) struct DemoKeys {
     pub(super) signing_key_file: PathBuf,
     /// The public keys, as checkout reads them.
     pub(super) jwks_file: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Keys {
     pub(super) sign_in_key: Secret,
 }
 
-impl Keys {
+impl DemoKeys {
     /// Reads the keys of an earlier run, or creates them.
     pub(super) fn in_folder(folder: &Path) -> Result<Self, StartError> {
         let folder = Self::folder(folder);

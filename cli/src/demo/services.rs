@@ -11,7 +11,7 @@ use fairline_server::{
 };
 use tokio::net::TcpListener;
 
-use super::{keys::Keys, servers::Servers};
+use super::{keys::DemoKeys, servers::Servers};
 
 /// Higher than in production: all shoppers of a crowd share a few local addresses.
 const REQUESTS_PER_ADDRESS_PER_S: f64 = 1_000.0;
@@ -24,7 +24,7 @@ const WEBHOOK_SECRET: &str = "whsec_sandbox";
 pub(super) async fn serve_all(
     listener: TcpListener,
     servers: &Servers,
-    keys: &Keys,
+    keys: &DemoKeys,
     shutdown: &Shutdown,
 ) -> Result<(), StartError> {
     let listen = listener.local_addr().map_err(|error| StartError::new(format!("No address to serve on: {error}.")))?;
@@ -38,9 +38,9 @@ pub(super) async fn serve_all(
     let Settings { waiting_room, admission_controller, checkout, sandbox_gateway } =
         settings(listen, mail, servers, keys);
     let gateway = fairline_sandbox_gateway::Service::start(&sandbox_gateway, shutdown).await?;
-    let controller = admission_controller::Service::start(&admission_controller, shutdown).await?;
-    let checkout = checkout::Service::start(&checkout, shutdown).await?;
-    let waiting_room = waiting_room::Service::start(&waiting_room, shutdown).await?;
+    let controller = admission_controller::AdmissionController::start(&admission_controller, shutdown).await?;
+    let checkout = checkout::Checkout::start(&checkout, shutdown).await?;
+    let waiting_room = waiting_room::WaitingRoom::start(&waiting_room, shutdown).await?;
 
     let routes = Router::new()
         .merge(sandbox.routes())
@@ -62,7 +62,7 @@ struct Settings {
     sandbox_gateway: fairline_sandbox_gateway::Settings,
 }
 
-fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
+fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &DemoKeys) -> Settings {
     let log = LogSettings::default();
     let redis_url = Secret::new(&servers.redis_url);
     let postgres_url = Secret::new(&servers.database_url);

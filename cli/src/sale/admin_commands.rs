@@ -9,13 +9,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{Named, POLL_INTERVAL, admin::Admin, find, format, path_of};
+use super::{POLL_INTERVAL, SaleArgument, admin::Admin, find, format, path_of};
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]
-pub(super) struct Rehearse {
+pub(super) struct RehearseArguments {
     #[command(flatten)]
-    named: Named,
+    named: SaleArgument,
     /// Number of shoppers.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     shoppers: u32,
@@ -31,13 +31,13 @@ pub(super) struct Rehearse {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Lanes {
+pub(super) enum LanesCommand {
     /// List the lanes of a sale.
-    List(Named),
+    List(SaleArgument),
     /// Add a lane to a sale.
     Add {
         #[command(flatten)]
-        named: Named,
+        named: SaleArgument,
         /// URL slug of the lane.
         lane: String,
         /// Share of admissions while shoppers wait in the lane, from 0 to 1.
@@ -47,7 +47,7 @@ pub(super) enum Lanes {
     /// Change a lane's share of admissions.
     Set {
         #[command(flatten)]
-        named: Named,
+        named: SaleArgument,
         /// The lane.
         lane: String,
         /// Share of admissions while shoppers wait in the lane, from 0 to 1.
@@ -57,7 +57,7 @@ pub(super) enum Lanes {
     /// Create invitations to a lane, one code per line. They are not shown again.
     Invite {
         #[command(flatten)]
-        named: Named,
+        named: SaleArgument,
         /// The lane.
         lane: String,
         /// Number of invitations.
@@ -79,7 +79,7 @@ pub(super) struct Audit {
 /// The permissions of a token.
 #[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Role {
+pub(super) enum RoleArgument {
     Viewer,
     Operator,
     Owner,
@@ -95,7 +95,7 @@ pub(super) enum Tokens {
         name: String,
         /// Role of the token.
         #[arg(long, value_enum)]
-        role: Role,
+        role: RoleArgument,
         /// Days until the token expires.
         #[arg(long, default_value_t = 90)]
         days: u32,
@@ -108,7 +108,7 @@ pub(super) enum Tokens {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Webhooks {
+pub(super) enum WebhooksCommand {
     /// List the webhooks.
     List,
     /// Add a webhook. Its secret is shown only once.
@@ -136,7 +136,7 @@ fn print(answer: &Value, json: bool, format: impl FnOnce(&Value) -> String) {
 }
 
 /// Sends a crowd to a copy of a sale, prints its progress, and returns the result.
-pub(super) async fn rehearse(admin: &Admin, wanted: &Rehearse, json: bool) -> Result<ExitCode, Failure> {
+pub(super) async fn rehearse(admin: &Admin, wanted: &RehearseArguments, json: bool) -> Result<ExitCode, Failure> {
     let path = format!("{}/rehearsals", path_of(&find(admin, &wanted.named).await?));
     if wanted.stop {
         let listed = admin.ask(Method::GET, &path, None).await?;
@@ -169,20 +169,20 @@ pub(super) async fn rehearse(admin: &Admin, wanted: &Rehearse, json: bool) -> Re
     }
 }
 
-pub(super) async fn lanes(admin: &Admin, command: Lanes, json: bool) -> Result<(), Failure> {
+pub(super) async fn lanes(admin: &Admin, command: LanesCommand, json: bool) -> Result<(), Failure> {
     let show =
         |sale: &Value| print(&json!({ "lanes": sale["lanes"] }), json, |shown| format::of_lanes(&shown["lanes"]));
     match command {
-        Lanes::List(named) => show(&find(admin, &named).await?),
-        Lanes::Add { named, lane, share } => {
+        LanesCommand::List(named) => show(&find(admin, &named).await?),
+        LanesCommand::Add { named, lane, share } => {
             let path = format!("{}/lanes", path_of(&find(admin, &named).await?));
             show(&admin.ask(Method::POST, &path, Some(&json!({ "name": lane, "share": share }))).await?);
         }
-        Lanes::Set { named, lane, share } => {
+        LanesCommand::Set { named, lane, share } => {
             let path = format!("{}/lanes/{lane}", path_of(&find(admin, &named).await?));
             show(&admin.ask(Method::PATCH, &path, Some(&json!({ "share": share }))).await?);
         }
-        Lanes::Invite { named, lane, count } => {
+        LanesCommand::Invite { named, lane, count } => {
             let path = format!("{}/lanes/{lane}/invitations", path_of(&find(admin, &named).await?));
             let made = admin.ask(Method::POST, &path, Some(&json!({ "count": count }))).await?;
             print(&made, json, |made| format::in_lines(&made["codes"]));
@@ -194,7 +194,7 @@ pub(super) async fn lanes(admin: &Admin, command: Lanes, json: bool) -> Result<(
 pub(super) async fn audit(admin: &Admin, wanted: &Audit, json: bool) -> Result<(), Failure> {
     let mut asked = Vec::new();
     if let Some(sale) = &wanted.sale {
-        let sale = find(admin, &Named { sale: sale.clone() }).await?;
+        let sale = find(admin, &SaleArgument { sale: sale.clone() }).await?;
         asked.push(format!("sale={}", sale["id"].as_str().unwrap_or_default()));
     }
     asked.extend(wanted.before.map(|entry| format!("before={entry}")));
@@ -228,22 +228,22 @@ pub(super) async fn tokens(admin: &Admin, command: Tokens, json: bool) -> Result
     Ok(())
 }
 
-pub(super) async fn webhooks(admin: &Admin, command: Webhooks, json: bool) -> Result<(), Failure> {
+pub(super) async fn webhooks(admin: &Admin, command: WebhooksCommand, json: bool) -> Result<(), Failure> {
     match command {
-        Webhooks::List => {
+        WebhooksCommand::List => {
             let listed = admin.ask(Method::GET, "/webhooks", None).await?;
             print(&listed, json, |listed| format::of_webhooks(&listed["webhooks"]));
         }
-        Webhooks::Add { url, kinds } => {
+        WebhooksCommand::Add { url, kinds } => {
             let new = if kinds.is_empty() { json!({ "url": url }) } else { json!({ "url": url, "kinds": kinds }) };
             let added = admin.ask(Method::POST, "/webhooks", Some(&new)).await?;
             print(&added, json, |added| format!("{}\n", added["secret"].as_str().unwrap_or_default()));
         }
-        Webhooks::Remove { id } => {
+        WebhooksCommand::Remove { id } => {
             admin.ask(Method::DELETE, &format!("/webhooks/{id}"), None).await?;
             print(&json!({ "removed": id }), json, |_| "removed\n".to_owned());
         }
-        Webhooks::On { id } => {
+        WebhooksCommand::On { id } => {
             let listed = admin.ask(Method::POST, &format!("/webhooks/{id}/on"), None).await?;
             print(&listed, json, |listed| format::of_webhooks(&listed["webhooks"]));
         }

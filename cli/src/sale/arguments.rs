@@ -24,35 +24,35 @@ pub(super) enum Command {
     /// List all sales, the newest first.
     List,
     /// Show one sale.
-    Show(Named),
+    Show(SaleArgument),
     /// Open a sale now.
-    Open(Named),
+    Open(SaleArgument),
     /// Pause admissions.
-    Pause(Named),
+    Pause(SaleArgument),
     /// Resume admissions.
-    Resume(Named),
+    Resume(SaleArgument),
     /// Close a sale permanently.
-    Close(Named),
+    Close(SaleArgument),
     /// Change settings of a sale; it may be running.
-    Set(Change),
+    Set(ChangeArguments),
     /// Print a sale whenever it changes, until it is closed.
-    Watch(Named),
+    Watch(SaleArgument),
     /// Admit a number of shoppers at once, beyond the maximum rate.
     Admit {
         #[command(flatten)]
-        named: Named,
+        named: SaleArgument,
         /// Number of shoppers.
         #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
         count: u32,
     },
     /// Remove a ticket from the line.
-    Remove(Ticket),
+    Remove(TicketArguments),
     /// Serve a ticket before all others.
-    Prefer(Ticket),
+    Prefer(TicketArguments),
     /// Revoke all unused admission tokens; their shoppers go back to the front of the line.
     Revoke {
         #[command(flatten)]
-        named: Named,
+        named: SaleArgument,
         /// Reason, for the audit log.
         #[arg(long)]
         reason: String,
@@ -60,18 +60,18 @@ pub(super) enum Command {
     /// List the orders of a sale, the newest first: all, or those that match a search.
     Orders(orders::List),
     /// Refund a paid order, in full or in part.
-    Refund(orders::Refund),
+    Refund(orders::RefundArguments),
     /// Cancel an unpaid order.
     CancelOrder(orders::Cancel),
     /// Print the results of a sale.
-    Report(Named),
+    Report(SaleArgument),
     /// Rehearse a sale: send simulated shoppers to a copy of it, and wait for the result. Exit code
     /// 0: every promise was kept, 1: a promise was broken.
-    Rehearse(admin_commands::Rehearse),
+    Rehearse(admin_commands::RehearseArguments),
     /// Manage the lanes of a sale, and invitations to them.
     Lanes {
         #[command(subcommand)]
-        command: admin_commands::Lanes,
+        command: admin_commands::LanesCommand,
     },
     /// Show the audit log, the newest entry first.
     Audit(admin_commands::Audit),
@@ -85,14 +85,14 @@ pub(super) enum Command {
     /// Manage webhooks for events.
     Webhooks {
         #[command(subcommand)]
-        command: admin_commands::Webhooks,
+        command: admin_commands::WebhooksCommand,
     },
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Ticket {
+pub(super) struct TicketArguments {
     #[command(flatten)]
-    pub(super) named: Named,
+    pub(super) named: SaleArgument,
     /// Ticket number, as the shopper's page shows it.
     pub(super) ticket: u64,
     /// Reason, for the audit log.
@@ -101,7 +101,7 @@ pub(super) struct Ticket {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Named {
+pub(super) struct SaleArgument {
     /// The sale: its URL slug or its id.
     #[arg(value_name = "SALE")]
     pub(super) sale: String,
@@ -110,7 +110,7 @@ pub(super) struct Named {
 /// The order in which the line is served.
 #[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Order {
+pub(super) enum OrderArgument {
     Fifo,
     Draw,
 }
@@ -118,7 +118,7 @@ pub(super) enum Order {
 /// The admission mode.
 #[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Mode {
+pub(super) enum ModeArgument {
     Guarantee,
     Yield,
 }
@@ -181,10 +181,10 @@ pub(super) struct Create {
     pub(super) grace: Option<u32>,
     /// The order in which the line is served.
     #[arg(long, value_enum, default_value = "fifo")]
-    pub(super) order: Order,
+    pub(super) order: OrderArgument,
     /// Admission mode.
     #[arg(long, value_enum, default_value = "guarantee")]
-    pub(super) mode: Mode,
+    pub(super) mode: ModeArgument,
     /// In yield mode: maximum risk that a buyer finds no unit, from 0 to 1 [default: 0.001].
     #[arg(long, value_name = "SHARE")]
     pub(super) risk: Option<f64>,
@@ -243,7 +243,7 @@ impl ThemeArgs {
 #[derive(Debug, Args)]
 pub(super) struct Copy {
     #[command(flatten)]
-    pub(super) named: Named,
+    pub(super) named: SaleArgument,
     /// URL slug [default: that of the original with `-copy`].
     #[arg(long)]
     pub(super) slug: Option<String>,
@@ -259,9 +259,9 @@ pub(super) struct Copy {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Change {
+pub(super) struct ChangeArguments {
     #[command(flatten)]
-    pub(super) named: Named,
+    pub(super) named: SaleArgument,
     /// Maximum admissions per second.
     #[arg(long, value_name = "PER_SECOND")]
     pub(super) rate: Option<f64>,

@@ -6,22 +6,22 @@ use hyper::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Named, admin::Admin, find, format, path_of};
+use super::{SaleArgument, admin::Admin, find, format, path_of};
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
-    named: Named,
+    named: SaleArgument,
     /// Order id, ticket number, e-mail address, or the payment gateway's payment id.
     #[arg(value_name = "TEXT")]
     search: Option<String>,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Refund {
+pub(super) struct RefundArguments {
     #[command(flatten)]
-    named: Named,
+    named: SaleArgument,
     /// Order id.
     order: Uuid,
     /// Amount, such as 12.50 [default: all that is left].
@@ -35,7 +35,7 @@ pub(super) struct Refund {
 #[derive(Debug, Args)]
 pub(super) struct Cancel {
     #[command(flatten)]
-    named: Named,
+    named: SaleArgument,
     /// Order id.
     order: Uuid,
     /// Reason, for the audit log.
@@ -63,7 +63,7 @@ pub(super) async fn list(admin: &Admin, list: &List, json: bool) -> Result<(), F
     }
 }
 
-pub(super) async fn refund(admin: &Admin, refund: &Refund, json: bool) -> Result<(), Failure> {
+pub(super) async fn refund(admin: &Admin, refund: &RefundArguments, json: bool) -> Result<(), Failure> {
     let sale = find(admin, &refund.named).await?;
     let currency = sale["currency"].as_str().unwrap_or_default();
     let amount = match &refund.amount {

@@ -29,7 +29,7 @@ const SHIFT_SHARE: f64 = 0.005;
 /// How the stock is promised.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mode {
+pub enum AdmissionMode {
     /// Every admission has its own units: `promised + held + sold` never exceeds the stock.
     Guarantee,
     /// More visits are promised than there are units, because some are expected to end without an
@@ -45,7 +45,7 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
     /// How the stock is promised.
-    pub mode: Mode,
+    pub mode: AdmissionMode,
     /// Maximum units that one shopper may buy and one admission promises.
     pub units_per_admission: u32,
     /// Maximum admissions per second.
@@ -68,7 +68,7 @@ impl Terms {
 
 /// The counters of a stock, in units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Stock {
+pub struct StockCounters {
     /// All units of the sale.
     pub total: u32,
     /// Promised: to issued tokens and, in yield mode, to visits in checkout without a payment.
@@ -79,7 +79,7 @@ pub struct Stock {
     pub sold: u32,
 }
 
-impl Stock {
+impl StockCounters {
     /// Units that are neither promised, held nor sold.
     #[must_use]
     pub fn free(&self) -> u32 {
@@ -99,7 +99,7 @@ pub struct Observation<'a> {
     /// The terms of the sale.
     pub terms: &'a Terms,
     /// Units by state.
-    pub stock: Stock,
+    pub stock: StockCounters,
     /// The lanes, at most [`crate::LANES_MAX`]; a sale without any is one lane.
     pub lanes: &'a [Lane],
     /// Outcomes of visits since the last decision. In guarantee mode they update the estimates but
@@ -320,9 +320,9 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     let requested = if seen.recovering { 0 } else { by_line.min(by_pace).min(BATCH_MAX) };
 
     let (by_stock, outlook) = match terms.mode {
-        Mode::Guarantee => (stock.free().div_ceil(terms.units_per_admission.max(1)), Expected::default()),
+        AdmissionMode::Guarantee => (stock.free().div_ceil(terms.units_per_admission.max(1)), Expected::default()),
         // One more than requested, so that the stock is named as the limit only when it is.
-        Mode::Yield { risk } => overbook(seen, &memory, risk, requested + 1),
+        AdmissionMode::Yield { risk } => overbook(seen, &memory, risk, requested + 1),
     };
     let admissions = requested.min(by_stock);
 
@@ -334,10 +334,10 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
         Reason::NoneWaiting
     } else if admissions == by_stock {
         match terms.mode {
-            Mode::Guarantee => {
+            AdmissionMode::Guarantee => {
                 Reason::AllPromised { promised: stock.promised.saturating_add(stock.free()), held: stock.held }
             }
-            Mode::Yield { .. } => Reason::Overbooked {
+            AdmissionMode::Yield { .. } => Reason::Overbooked {
                 visits: seen.visits.under_way.all().saturating_add(seen.visits.paying).saturating_add(admissions),
                 wanted: (outlook.wanted + f64::from(admissions) * outlook.chance).round() as u32,
                 unsold: stock.unsold(),
@@ -364,12 +364,9 @@ fn inside(seen: &Observation<'_>) -> u32 {
 /// How many of `requested` visits the unsold units can serve beside those in progress, in yield
 /// mode.
 ///
-/// A visit admitted now causes a rejection if it wants to pay and the visits before it want all
-/// remaining units. The expected number of rejections therefore grows by its probability to pay
-/// times the probability of a surplus, and over the sale it is the sum of these products, whatever
-/// happens in between. The law spends `risk × admissions` on that sum, evenly over the visits still
-/// to be admitted; budget that early visits leave is available for the last units, where it is
-/// needed. Two more rules bound what the mean does not: `MANY` and `SHIFT_SHARE`.
+/// Each visit adds to the expected rejections its probability to pay, times that of a surplus
+/// before it. The law spends `risk × admissions` on their sum, evenly over the visits still to be
+/// admitted. `MANY` and `SHIFT_SHARE` bound what the mean does not. See `docs/admission.md`.
 fn overbook(seen: &Observation<'_>, memory: &Memory, risk: f64, requested: u32) -> (u32, Expected) {
     let (terms, stock) = (seen.terms, seen.stock);
     let unsold = f64::from(stock.unsold());

@@ -1,15 +1,18 @@
 //! The control law of admissions: how many tickets to admit now, and why not more.
 //!
 //! Pure: no clock, no I/O and no randomness. [`decide()`] is a function of an [`Observation`],
-//! which includes the state from the last decision. Any controller can therefore make the next decision
-//! of any sale, and a simulator can run the same law in virtual time. `docs/admission.md` describes
-//! the law, its justification and its weaknesses.
+//! which includes the state from the last decision. Any controller can therefore make the next
+//! decision of any sale, and a simulator can run the same law in virtual time. `docs/admission.md`
+//! describes the law, its justification and its weaknesses.
 //!
 //! ```
-//! use fairline_admission::{Health, Lane, Memory, Mode, Observation, Prior, Stock, Terms, Visits, decide};
+//! use fairline_admission::{
+//!     AdmissionMode, Health, Lane, Memory, Observation, Prior, StockCounters, Terms, Visits,
+//!     decide,
+//! };
 //!
 //! let terms = Terms {
-//!     mode: Mode::Guarantee,
+//!     mode: AdmissionMode::Guarantee,
 //!     units_per_admission: 1,
 //!     rate_cap_per_s: 10.0,
 //!     in_checkout_max: None,
@@ -40,7 +43,9 @@ mod pace;
 mod tail_probability;
 mod visits;
 
-pub use decide::{BATCH_MAX, Decision, Expected, Memory, Mode, Observation, Reason, Stock, Terms, decide, quantities};
+pub use decide::{
+    AdmissionMode, BATCH_MAX, Decision, Expected, Memory, Observation, Reason, StockCounters, Terms, decide, quantities,
+};
 pub use lanes::{LANES_MAX, Lane, Turns};
 pub use learner::{Learned, Prior};
 pub use pace::{Health, LATE_MAX_S, Pace, Trouble};

@@ -1,23 +1,21 @@
 -- Appends those events of a sale that its stream lacks. Entry ids are the events' numbers, so that
 -- a repeated or concurrent call changes nothing.
 --
--- KEYS[1]: the stream. ARGV: the values of `args`, then the names of the groups to wait for, then
--- the events.
+-- KEYS[1]: the stream. ARGV: names and values in turn: `first`, the number of the first event;
+-- `is_first_kept`, 1 if there are none before it; `kept`, the approximate number of events to keep;
+-- `lifetime_s` of the stream; each of the `groups` to wait for; each of the `events`.
 --
 -- Returns the number of the last event in the stream. If it is below the predecessor of the first
 -- event, Redis has lost events, and nothing was appended. Nothing is appended either if it would
 -- trim an event that one of the groups has not acknowledged.
-local args = {
-    first = tonumber(ARGV[1]), -- the number of the first event
-    is_first_kept = ARGV[2] == '1', -- whether there are none before it
-    kept = tonumber(ARGV[3]), -- the approximate number of events to keep
-    lifetime_s = ARGV[4], -- of the stream
-    groups = {},
-    events = {},
-}
-local before_groups, groups = 5, tonumber(ARGV[5])
-for at = before_groups + 1, #ARGV do
-    table.insert(at <= before_groups + groups and args.groups or args.events, ARGV[at])
+local args = { groups = {}, events = {} }
+for at = 1, #ARGV, 2 do
+    local name, value = ARGV[at], ARGV[at + 1]
+    if type(args[name]) == 'table' then
+        table.insert(args[name], value)
+    else
+        args[name] = tonumber(value)
+    end
 end
 
 local top = 0
@@ -25,7 +23,7 @@ local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 if last[1] then
     top = tonumber(string.match(last[1][1], '^%d+'))
 end
-if top + 1 < args.first and not args.is_first_kept then
+if top + 1 < args.first and args.is_first_kept == 0 then
     return top
 end
 

@@ -10,7 +10,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray)]
-pub enum Kind {
+pub enum EventKind {
     /// A sale was created.
     FlashSaleScheduled,
     /// A sale's stock, rate or message changed.
@@ -43,7 +43,7 @@ pub enum Kind {
     TurnIsNear,
 }
 
-impl Kind {
+impl EventKind {
     /// The kind's name in the database, on the wire and in webhook settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -54,14 +54,14 @@ impl Kind {
 /// An event of a sale.
 ///
 /// ```
-/// use fairline_events::{Event, Kind};
+/// use fairline_events::{Event, EventKind};
 /// use serde_json::json;
 /// use time::OffsetDateTime;
 ///
 /// let event = Event {
 ///     sale: "3c6f7a52-0f5e-4c0e-9a39-6b8d3f5f6f10".parse().expect("a UUID"),
 ///     number: 7,
-///     kind: Kind::FlashSaleScheduled,
+///     kind: EventKind::FlashSaleScheduled,
 ///     time: OffsetDateTime::UNIX_EPOCH,
 ///     data: json!({}),
 ///     trace: None,
@@ -75,7 +75,7 @@ pub struct Event {
     /// The sequence number within the sale, from 1.
     pub number: u64,
     /// What happened.
-    pub kind: Kind,
+    pub kind: EventKind,
     /// The approximate commit time.
     pub time: OffsetDateTime,
     /// The fields that the schema defines for each kind. They identify no person.
@@ -135,7 +135,7 @@ impl Event {
         struct Envelope {
             id: String,
             #[serde(rename = "type")]
-            kind: Kind,
+            kind: EventKind,
             #[serde(with = "time::serde::rfc3339")]
             time: OffsetDateTime,
             data: Value,
@@ -157,7 +157,7 @@ mod tests {
         let event = Event {
             sale: "0190a6a0-0000-7000-8000-000000000001".parse().expect("an id"),
             number: 42,
-            kind: Kind::PurchaseCompleted,
+            kind: EventKind::PurchaseCompleted,
             time: OffsetDateTime::UNIX_EPOCH,
             data: json!({ "order_id": "0190a6a0-0000-7000-8000-000000000002", "quantity": 2 }),
             trace: Some(TraceContext::root(7, 8)),
@@ -188,10 +188,10 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_word_of_its_own() {
-        for kind in Kind::VARIANTS {
-            assert_eq!(Kind::try_from(kind.as_str()), Ok(*kind));
+        for kind in EventKind::VARIANTS {
+            assert_eq!(EventKind::try_from(kind.as_str()), Ok(*kind));
             assert_eq!(serde_json::to_value(kind).expect("a word"), kind.as_str());
         }
-        assert!(Kind::try_from("SomethingElse").is_err());
+        assert!(EventKind::try_from("SomethingElse").is_err());
     }
 }

@@ -9,5 +9,5 @@ pub mod event;
 pub mod schema;
 pub mod stream;
 
-pub use event::{Event, Kind};
+pub use event::{Event, EventKind};
 pub use stream::EventStream;

@@ -8,20 +8,20 @@ use serde_json::{Value, json};
 use strum::VariantArray as _;
 use time::OffsetDateTime;
 
-use crate::event::{Event, Kind, take_trace};
+use crate::event::{Event, EventKind, take_trace};
 
 /// The document.
 pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../../docs/events.asyncapi.json")).expect("the document is JSON")
 });
 
-static VALIDATORS: LazyLock<HashMap<Kind, Validator>> = LazyLock::new(|| {
-    let validator = |kind: Kind| {
+static VALIDATORS: LazyLock<HashMap<EventKind, Validator>> = LazyLock::new(|| {
+    let validator = |kind: EventKind| {
         let mut schema = DOCUMENT.clone();
         schema["$ref"] = json!(format!("#/components/schemas/{}", kind.as_str()));
         jsonschema::options().should_validate_formats(true).build(&schema).expect("the schema is a schema")
     };
-    Kind::VARIANTS.iter().map(|kind| (*kind, validator(*kind))).collect()
+    EventKind::VARIANTS.iter().map(|kind| (*kind, validator(*kind))).collect()
 });
 
 /// The schema violations of an event.
@@ -36,7 +36,7 @@ pub fn wrong(event: &Event) -> Vec<String> {
 /// the last one's.
 #[must_use]
 pub fn wrong_in_row(sale: SaleId, number: i64, kind: &str, data: &Value, time: OffsetDateTime) -> Vec<String> {
-    let Ok(kind) = Kind::try_from(kind) else { return vec![format!("{kind} is not a kind of event")] };
+    let Ok(kind) = EventKind::try_from(kind) else { return vec![format!("{kind} is not a kind of event")] };
     let all = data.as_array().map(Vec::as_slice).unwrap_or_default();
     let first = number.unsigned_abs() + 1 - all.len() as u64;
     let event = |(data, number): (&Value, u64)| {
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_documented_in_every_channel_and_no_other() {
-        let kinds: BTreeSet<&str> = Kind::VARIANTS.iter().map(|kind| kind.as_str()).collect();
+        let kinds: BTreeSet<&str> = EventKind::VARIANTS.iter().map(|kind| kind.as_str()).collect();
         let keys = |value: &'static Value| value.as_object().expect("an object").keys().map(String::as_str).collect();
         let documented: BTreeSet<&str> = keys(&DOCUMENT["components"]["messages"]);
         assert_eq!(documented, kinds);

@@ -51,6 +51,22 @@ impl From<Error> for StreamError {
 }
 
 /// The event streams of all sales.
+///
+/// ```no_run
+/// use fairline_events::{Event, EventStream};
+/// use fairline_sale::SaleId;
+///
+/// # async fn relay(sale: SaleId, events: &[Event]) -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = fairline_redis::connect("redis://localhost").await?;
+/// let stream = EventStream::new(redis).waiting_for(vec!["webhooks"]);
+/// stream.append(true, events).await?;
+/// for event in stream.next(sale, "webhooks", "checkout-1", 100).await? {
+///     println!("{}", event.to_json());
+///     stream.acknowledge(sale, "webhooks", &[event.number]).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct EventStream {
     redis: Redis,
@@ -89,15 +105,17 @@ impl EventStream {
     /// When Redis does not answer; the events may have been appended all the same.
     pub async fn append(&self, first_kept: bool, events: &[Event]) -> Result<u64, StreamError> {
         let Some(first) = events.first() else { return Ok(0) };
-        let mut args = vec![
-            Value::from(first.number.to_string()),
-            Value::from(if first_kept { "1" } else { "0" }),
-            Value::from(i64::from(KEPT_MAX)),
-            Value::from(i64::try_from(KEPT_FOR.as_secs()).unwrap_or(i64::MAX)),
-            Value::from(i64::try_from(self.waits_for.len()).unwrap_or(i64::MAX)),
+        let lifetime_s = i64::try_from(KEPT_FOR.as_secs()).unwrap_or(i64::MAX);
+        let numbers = [
+            ("first", Value::from(first.number.to_string())),
+            ("is_first_kept", Value::from(i64::from(first_kept))),
+            ("kept", Value::from(i64::from(KEPT_MAX))),
+            ("lifetime_s", Value::from(lifetime_s)),
         ];
-        args.extend(self.waits_for.iter().map(|group| Value::from(*group)));
-        args.extend(events.iter().map(|event| Value::from(event.to_json())));
+        let groups = self.waits_for.iter().map(|group| ("groups", Value::from(*group)));
+        let events = events.iter().map(|event| ("events", Value::from(event.to_json())));
+        let named = numbers.into_iter().chain(groups).chain(events);
+        let args: Vec<Value> = named.flat_map(|(name, value)| [Value::from(name), value]).collect();
         self.eval(APPEND, first.sale, args).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fairline_events::{Event, EventStream, Kind, stream::KEPT_MAX};
+use fairline_events::{Event, EventKind, EventStream, stream::KEPT_MAX};
 use fairline_private_servers::testing::redis_url;
 use fairline_sale::SaleId;
 use fred::{
@@ -26,7 +26,7 @@ fn events(sale: SaleId, numbers: std::ops::RangeInclusive<u64>) -> Vec<Event> {
     let event = |number| Event {
         sale,
         number,
-        kind: Kind::InventoryReserved,
+        kind: EventKind::InventoryReserved,
         time: OffsetDateTime::UNIX_EPOCH,
         data: data.clone(),
         trace: None,

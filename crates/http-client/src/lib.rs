@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fairline_telemetry::{Kind, Operation, Report, context::TRACEPARENT};
+use fairline_telemetry::{Operation, OperationKind, SpanReport, context::TRACEPARENT};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{HeaderMap, Request, StatusCode, Uri, header::HeaderValue};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -100,7 +100,7 @@ impl HttpClient {
     /// # Errors
     /// Returns an error if there was no response in time.
     pub async fn call(&self, mut request: Request<Full<Bytes>>) -> Result<HttpResponse, Unanswered> {
-        let operation = Operation::begin(Kind::Client);
+        let operation = Operation::begin(OperationKind::Client);
         if let Ok(trace) = HeaderValue::from_str(&operation.context().to_string()) {
             request.headers_mut().insert(TRACEPARENT, trace);
         }
@@ -108,7 +108,7 @@ impl HttpClient {
         let answer = self.respond(request).await;
         let has_failed = answer.as_ref().map_or(true, |answered| answered.status.is_server_error());
         let result = answer.as_ref().map_or("unanswered", |answered| answered.status.as_str());
-        operation.end(result, has_failed, || Report {
+        operation.end(result, has_failed, || SpanReport {
             operation: format!("{method} {host}"),
             attributes: vec![("http.request.method", method.to_string()), ("server.address", host)],
         });

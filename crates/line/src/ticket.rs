@@ -12,8 +12,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
-/// The number of a ticket in its line: 1, 2, 3 …; never reused, never changed.
-pub type Ordinal = u64;
+pub use fairline_record::Ordinal;
 
 /// One shopper's place in the line of one sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,6 +7,21 @@
 //!   never gets other content, so it can be cached for ever; it names no file outside the store.
 //!
 //! Contains no concept of a product, and calls no database.
+//!
+//! ```
+//! use std::io::Cursor;
+//!
+//! use fairline_media::{MediaFormat, Rejected, UploadType, prepare};
+//! use image::{ImageFormat, RgbImage};
+//!
+//! let mut upload = Cursor::new(Vec::new());
+//! RgbImage::new(40, 30).write_to(&mut upload, ImageFormat::Png).expect("a PNG");
+//!
+//! let prepared = prepare(upload.get_ref(), UploadType::Png)?;
+//! assert_eq!((prepared.width, prepared.height, prepared.format), (40, 30, MediaFormat::Jpeg));
+//! assert_eq!(prepare(b"<svg/>", UploadType::Png), Err(Rejected::OtherType));
+//! # Ok::<(), Rejected>(())
+//! ```
 
 mod name;
 mod prepare;

@@ -14,28 +14,28 @@ use object_store::{
 pub(crate) struct Connector(pub(crate) fairline_http_client::HttpClient);
 
 #[derive(Debug)]
-struct Service(fairline_http_client::HttpClient);
+struct S3Service(fairline_http_client::HttpClient);
 
 /// The storage has not answered.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Unanswered(String);
+struct UnansweredRequest(String);
 
 impl HttpConnector for Connector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Service(self.0.clone())))
+        Ok(HttpClient::new(S3Service(self.0.clone())))
     }
 }
 
 #[async_trait]
-impl HttpService for Service {
+impl HttpService for S3Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (parts, body) = request.into_parts();
         // It is in memory already.
         let body = body.collect().await?.to_bytes();
         let answered = self.0.call(Request::from_parts(parts, body.into())).await.map_err(|unanswered| {
             let kind = if unanswered.never_left { HttpErrorKind::Connect } else { HttpErrorKind::Interrupted };
-            HttpError::new(kind, Unanswered(unanswered.why))
+            HttpError::new(kind, UnansweredRequest(unanswered.why))
         })?;
         let mut response = Response::new(answered.body.into());
         (*response.status_mut(), *response.headers_mut()) = (answered.status, answered.headers);

@@ -17,7 +17,7 @@ const SIGNATURES_MAX: usize = 8;
 
 /// An event of the gateway.
 #[derive(Debug, Deserialize)]
-pub struct Event {
+pub struct WebhookEvent {
     /// Its id, by which a repetition is recognised.
     pub id: String,
     /// Its kind, such as `payment_intent.succeeded`.
@@ -31,7 +31,7 @@ struct Data {
     object: Value,
 }
 
-impl Event {
+impl WebhookEvent {
     /// The intent of the event: for a charge, a refund or a dispute, the intent that it belongs to.
     #[must_use]
     pub fn reference(&self) -> Option<&str> {

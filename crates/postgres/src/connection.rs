@@ -26,7 +26,7 @@ const TEST: Duration = Duration::from_millis(500);
 const PROVEN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ConnectionState {
     Idle,
     /// In a statement. A connection that is dropped in this state was abandoned in the middle of
     /// it.
@@ -39,7 +39,7 @@ enum State {
 pub struct PgConnection {
     raw: sqlx::PgConnection,
     session: SessionOwner,
-    state: State,
+    state: ConnectionState,
     /// Whether the caller has begun a transaction.
     within: bool,
     generation: u64,
@@ -57,17 +57,17 @@ impl std::fmt::Debug for PgConnection {
 impl PgConnection {
     pub(crate) fn new(raw: sqlx::PgConnection, session: SessionOwner, generation: u64, shared: Arc<Shared>) -> Self {
         let now = Instant::now();
-        Self { raw, session, state: State::Idle, within: false, generation, made: now, answered: now, shared }
+        Self { raw, session, state: ConnectionState::Idle, within: false, generation, made: now, answered: now, shared }
     }
 
     /// Whether another caller may use it as it is.
     pub(crate) fn is_reusable(&self) -> bool {
-        self.state == State::Idle && self.is_current()
+        self.state == ConnectionState::Idle && self.is_current()
     }
 
     /// Whether it is in an open transaction that can still be committed or rolled back.
     pub(crate) fn is_open(&self) -> bool {
-        self.state == State::InTransaction
+        self.state == ConnectionState::InTransaction
     }
 
     fn is_current(&self) -> bool {
@@ -90,41 +90,41 @@ impl PgConnection {
         if self.answered.elapsed() < PROVEN && !self.shared.suspects(self.answered) {
             return Ok(());
         }
-        self.state = State::Busy;
+        self.state = ConnectionState::Busy;
         let answer = bounded(TEST, sqlx::Connection::ping(&mut self.raw)).await;
         if answer.is_err() {
             // Connections of the same generation used the same route.
             self.shared.give_up(self.generation);
         }
-        self.left(answer, State::Idle)
+        self.left(answer, ConnectionState::Idle)
     }
 
     pub(crate) async fn begin(&mut self) -> Result<(), Error> {
         let begin = self.session.begin(self.shared.statement);
-        self.simple(&begin, State::InTransaction).await?;
+        self.simple(&begin, ConnectionState::InTransaction).await?;
         self.within = true;
         Ok(())
     }
 
     pub(crate) async fn commit(&mut self) -> Result<(), Error> {
         self.within = false;
-        self.simple("COMMIT", State::Idle).await
+        self.simple("COMMIT", ConnectionState::Idle).await
     }
 
     pub(crate) async fn roll_back(&mut self) -> Result<(), Error> {
         self.within = false;
-        self.simple("ROLLBACK", State::Idle).await
+        self.simple("ROLLBACK", ConnectionState::Idle).await
     }
 
-    async fn simple(&mut self, sql: &str, then: State) -> Result<(), Error> {
-        self.state = State::Busy;
+    async fn simple(&mut self, sql: &str, then: ConnectionState) -> Result<(), Error> {
+        self.state = ConnectionState::Busy;
         let done = bounded(self.shared.statement + LINK, simple(&mut self.raw, sql)).await;
         self.left(done, then)
     }
 
     /// Runs a statement to completion, within the deadline.
     pub(crate) async fn items<'q, E: Execute<'q, Postgres> + 'q>(&mut self, query: E) -> Result<Vec<Item>, Error> {
-        self.state = State::Busy;
+        self.state = ConnectionState::Busy;
         let shares = self.session.is_shared();
         let query = Statement { query, persistent: !shares };
         let (statement, raw) = (self.shared.statement, &mut self.raw);
@@ -142,7 +142,7 @@ impl PgConnection {
         } else {
             bounded(statement + LINK, raw.fetch_many(query).try_collect()).await
         };
-        let then = if self.within { State::InTransaction } else { State::Idle };
+        let then = if self.within { ConnectionState::InTransaction } else { ConnectionState::Idle };
         self.left(done, then)
     }
 
@@ -152,22 +152,22 @@ impl PgConnection {
     }
 
     /// Derives the state of the connection from the result of a statement.
-    fn left<T>(&mut self, done: Result<T, Error>, then: State) -> Result<T, Error> {
+    fn left<T>(&mut self, done: Result<T, Error>, then: ConnectionState) -> Result<T, Error> {
         self.state = match &done {
             Ok(_) => then,
             Err(error) => match verdict(error) {
                 ConnectionVerdict::Sound => then,
                 ConnectionVerdict::Slow => {
                     self.shared.suspect();
-                    State::Broken
+                    ConnectionState::Broken
                 }
                 ConnectionVerdict::Dead => {
                     self.shared.give_up(self.generation);
-                    State::Broken
+                    ConnectionState::Broken
                 }
             },
         };
-        if self.state != State::Broken {
+        if self.state != ConnectionState::Broken {
             self.answered = Instant::now();
         }
         done

@@ -29,13 +29,13 @@ pub struct Body {
     pub at: OffsetDateTime,
     /// What happened.
     #[serde(flatten)]
-    pub event: Event,
+    pub event: RecordEvent,
 }
 
 /// An event of a line, as recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Event {
+pub enum RecordEvent {
     /// The first entry: the immutable facts of the sale.
     Sale {
         /// The sale.
@@ -189,7 +189,7 @@ pub struct Entry {
 
 /// An entry as a line.
 #[derive(Serialize, Deserialize)]
-struct Line<'a> {
+struct EntryLine<'a> {
     seq: u64,
     hash: Hash,
     #[serde(borrow)]
@@ -215,7 +215,7 @@ impl Entry {
     /// When the body is not JSON.
     pub fn to_line(&self) -> Result<String, NotAnEntry> {
         let body = serde_json::from_str(&self.body)?;
-        Ok(serde_json::to_string(&Line { seq: self.head.seq, hash: self.head.hash, body })?)
+        Ok(serde_json::to_string(&EntryLine { seq: self.head.seq, hash: self.head.hash, body })?)
     }
 
     /// Parses a line. Does not check its hash: see [`Head::after`].
@@ -223,7 +223,7 @@ impl Entry {
     /// # Errors
     /// When it is not an entry.
     pub fn from_line(line: &str) -> Result<Self, NotAnEntry> {
-        let Line { seq, hash, body } = serde_json::from_str(line)?;
+        let EntryLine { seq, hash, body } = serde_json::from_str(line)?;
         Ok(Self { head: Head { seq, hash }, body: body.get().to_owned() })
     }
 
@@ -240,13 +240,13 @@ impl Entry {
 mod tests {
     use super::*;
 
-    fn body(event: Event) -> Body {
+    fn body(event: RecordEvent) -> Body {
         Body { at: OffsetDateTime::UNIX_EPOCH, event }
     }
 
     #[test]
     fn an_entry_is_read_as_it_was_written_and_its_hash_is_what_a_shell_computes() {
-        let first = Entry::after(Head::default(), &body(Event::Left { ordinals: vec![12] }));
+        let first = Entry::after(Head::default(), &body(RecordEvent::Left { ordinals: vec![12] }));
         let line = first.to_line().expect("JSON");
         // printf '\0…(32)\0\0\0\0\0\0\0\1{"at":…}' | sha256sum
         let text = r#"{"at":"1970-01-01T00:00:00Z","kind":"left","ordinals":[12]}"#;
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(first.head.hash, Hash::of(&[&[0; 32], &[0, 0, 0, 0, 0, 0, 0, 1], text.as_bytes()]));
         let read = Entry::from_line(&line).expect("an entry");
         assert_eq!(read, first);
-        assert_eq!(read.read().expect("a body"), body(Event::Left { ordinals: vec![12] }));
+        assert_eq!(read.read().expect("a body"), body(RecordEvent::Left { ordinals: vec![12] }));
     }
 
     #[test]
@@ -264,19 +264,19 @@ mod tests {
         let receipts = || Receipts(vec![receipt(sale, 1, VisitorId([1; 16])), some]);
         let ordinals = || vec![3, 1];
         for event in [
-            Event::Sale { sale, order: LineOrder::Draw, commitment: Some(some) },
-            Event::Status { status: Status::Open },
-            Event::Epoch { epoch: 2, above: 100_006 },
-            Event::Joined { first: 1, receipts: receipts() },
-            Event::Shown { ordinals: ordinals(), receipts: receipts() },
-            Event::Departed { ordinals: ordinals() },
-            Event::Left { ordinals: ordinals() },
-            Event::Returned { ordinals: ordinals() },
-            Event::Recalled { ordinals: ordinals() },
-            Event::Drawn { pool: 2, seed: some },
-            Event::Admitted { ordinals: ordinals(), cursor: 3 },
-            Event::Lapsed { ordinals: ordinals() },
-            Event::Redeemed { ordinals: ordinals() },
+            RecordEvent::Sale { sale, order: LineOrder::Draw, commitment: Some(some) },
+            RecordEvent::Status { status: Status::Open },
+            RecordEvent::Epoch { epoch: 2, above: 100_006 },
+            RecordEvent::Joined { first: 1, receipts: receipts() },
+            RecordEvent::Shown { ordinals: ordinals(), receipts: receipts() },
+            RecordEvent::Departed { ordinals: ordinals() },
+            RecordEvent::Left { ordinals: ordinals() },
+            RecordEvent::Returned { ordinals: ordinals() },
+            RecordEvent::Recalled { ordinals: ordinals() },
+            RecordEvent::Drawn { pool: 2, seed: some },
+            RecordEvent::Admitted { ordinals: ordinals(), cursor: 3 },
+            RecordEvent::Lapsed { ordinals: ordinals() },
+            RecordEvent::Redeemed { ordinals: ordinals() },
         ] {
             let entry = Entry::after(Head::default(), &body(event.clone()));
             let read = Entry::from_line(&entry.to_line().expect("JSON")).expect("an entry");

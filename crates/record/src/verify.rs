@@ -8,11 +8,11 @@ mod line;
 use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
 use time::OffsetDateTime;
 
-use self::line::Line;
+use self::line::ReplayedLine;
 use crate::{
     Hash, Ordinal,
     draw::{self, Draw},
-    entry::{Entry, Event, Head, receipt},
+    entry::{Entry, Head, RecordEvent, receipt},
 };
 
 /// Maximum number of events reported for one ticket.
@@ -72,14 +72,14 @@ pub struct Verdict {
 ///
 /// ```
 /// use fairline_record::{
-///     entry::{Body, Entry, Event, Head},
+///     entry::{Body, Entry, Head, RecordEvent},
 ///     verify::Verifier,
 /// };
 /// use fairline_sale::LineOrder;
 /// use time::OffsetDateTime;
 ///
 /// let sale = "3c6f7a52-0f5e-4c0e-9a39-6b8d3f5f6f10".parse().expect("a UUID");
-/// let event = Event::Sale { sale, order: LineOrder::Fifo, commitment: None };
+/// let event = RecordEvent::Sale { sale, order: LineOrder::Fifo, commitment: None };
 /// let entry = Entry::after(Head::default(), &Body { at: OffsetDateTime::UNIX_EPOCH, event });
 ///
 /// let mut verifier = Verifier::new(None, Vec::new());
@@ -90,15 +90,15 @@ pub struct Verdict {
 #[derive(Debug)]
 pub struct Verifier {
     head: Head,
-    line: Line,
+    line: ReplayedLine,
     pins: Vec<Head>,
     holder: Option<Holder>,
     story: Vec<(u64, OffsetDateTime, String)>,
-    counts: Counts,
+    counts: TicketCounts,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct TicketCounts {
     admitted: u64,
     preferred: u64,
     removed: u64,
@@ -113,11 +113,11 @@ impl Verifier {
     pub fn new(holder: Option<Holder>, pins: Vec<Head>) -> Self {
         Self {
             head: Head::default(),
-            line: Line::default(),
+            line: ReplayedLine::default(),
             pins,
             holder,
             story: Vec::new(),
-            counts: Counts::default(),
+            counts: TicketCounts::default(),
         }
     }
 
@@ -145,14 +145,14 @@ impl Verifier {
         self.note_story(seq, body.at, &body.event).map_err(fault)?;
         self.line.take(self.head.hash, &body.event).map_err(fault)?;
         match &body.event {
-            Event::Admitted { ordinals, .. } => self.counts.admitted += ordinals.len() as u64,
-            Event::Preferred { ordinals } => {
+            RecordEvent::Admitted { ordinals, .. } => self.counts.admitted += ordinals.len() as u64,
+            RecordEvent::Preferred { ordinals } => {
                 self.counts.admitted += ordinals.len() as u64;
                 self.counts.preferred += ordinals.len() as u64;
             }
-            Event::Removed { ordinals } => self.counts.removed += ordinals.len() as u64,
-            Event::Redeemed { ordinals } => self.counts.redeemed += ordinals.len() as u64,
-            Event::Lapsed { ordinals } => self.counts.lapsed += ordinals.len() as u64,
+            RecordEvent::Removed { ordinals } => self.counts.removed += ordinals.len() as u64,
+            RecordEvent::Redeemed { ordinals } => self.counts.redeemed += ordinals.len() as u64,
+            RecordEvent::Lapsed { ordinals } => self.counts.lapsed += ordinals.len() as u64,
             _ => {}
         }
         self.head = entry.head;
@@ -193,7 +193,7 @@ impl Verifier {
     }
 
     /// Records what an entry shows about the holder's ticket.
-    fn note_story(&mut self, seq: u64, at: OffsetDateTime, event: &Event) -> Result<(), String> {
+    fn note_story(&mut self, seq: u64, at: OffsetDateTime, event: &RecordEvent) -> Result<(), String> {
         let Some(Holder { ordinal, visitor }) = self.holder else { return Ok(()) };
         let own = |sale: Option<SaleId>, found: Option<&Hash>| {
             let genuine = sale.zip(found).is_some_and(|(sale, found)| receipt(sale, ordinal, visitor) == *found);
@@ -203,36 +203,38 @@ impl Verifier {
         };
         let here = |ordinals: &[Ordinal]| ordinals.contains(&ordinal);
         let step = match event {
-            Event::Joined { first, receipts } => {
+            RecordEvent::Joined { first, receipts } => {
                 let at = ordinal.checked_sub(*first).and_then(|at| usize::try_from(at).ok());
                 let Some(found) = at.and_then(|at| receipts.0.get(at)) else { return Ok(()) };
                 own(self.line.sale, Some(found))?;
                 "joined".to_owned()
             }
-            Event::Shown { ordinals, receipts } => {
+            RecordEvent::Shown { ordinals, receipts } => {
                 let Some(at) = ordinals.iter().position(|shown| *shown == ordinal) else { return Ok(()) };
                 own(self.line.sale, receipts.0.get(at))?;
                 "was presented after the line was lost, and had joined before".to_owned()
             }
-            Event::Departed { ordinals } if here(ordinals) => {
+            RecordEvent::Departed { ordinals } if here(ordinals) => {
                 "departed: silent for longer than the grace period".to_owned()
             }
-            Event::Left { ordinals } if here(ordinals) => "left".to_owned(),
-            Event::Returned { ordinals } if here(ordinals) => "was back before its turn".to_owned(),
-            Event::Recalled { ordinals } if here(ordinals) => "was back after its turn, to be served next".to_owned(),
-            Event::Drawn { pool, seed } if ordinal <= *pool => {
+            RecordEvent::Left { ordinals } if here(ordinals) => "left".to_owned(),
+            RecordEvent::Returned { ordinals } if here(ordinals) => "was back before its turn".to_owned(),
+            RecordEvent::Recalled { ordinals } if here(ordinals) => {
+                "was back after its turn, to be served next".to_owned()
+            }
+            RecordEvent::Drawn { pool, seed } if ordinal <= *pool => {
                 let draw = Draw::new(draw::key(&seed.0, self.head.hash), *pool).map_err(|error| error.to_string())?;
                 format!("drew number {} of {pool}", draw.number_of(ordinal))
             }
-            Event::Admitted { ordinals, .. } if here(ordinals) => "was admitted".to_owned(),
-            Event::Removed { ordinals } if here(ordinals) => {
+            RecordEvent::Admitted { ordinals, .. } if here(ordinals) => "was admitted".to_owned(),
+            RecordEvent::Removed { ordinals } if here(ordinals) => {
                 "was removed from the line, by an operator or at the limit per shopper".to_owned()
             }
-            Event::Preferred { ordinals } if here(ordinals) => {
+            RecordEvent::Preferred { ordinals } if here(ordinals) => {
                 "was admitted before all others by an operator".to_owned()
             }
-            Event::Lapsed { ordinals } if here(ordinals) => "let its turn lapse".to_owned(),
-            Event::Redeemed { ordinals } if here(ordinals) => "used its turn".to_owned(),
+            RecordEvent::Lapsed { ordinals } if here(ordinals) => "let its turn lapse".to_owned(),
+            RecordEvent::Redeemed { ordinals } if here(ordinals) => "used its turn".to_owned(),
             _ => return Ok(()),
         };
         if self.story.len() < STORY_MAX {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fairline_record::{
     Hash, Ordinal,
     draw::{self, Draw},
-    entry::{Body, Entry, Event, Head, Receipts, receipt},
+    entry::{Body, Entry, Head, Receipts, RecordEvent, receipt},
     verify::{Fault, Holder, Verdict, Verifier},
 };
 use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
@@ -59,7 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A shop that is honest, and its line as Redis and Postgres keep it.
 struct Shop {
-    events: Vec<Event>,
+    events: Vec<RecordEvent>,
     head: Head,
     order: LineOrder,
     open: bool,
@@ -76,7 +76,7 @@ struct Shop {
     used: BTreeSet<Ordinal>,
 }
 
-fn body(n: usize, event: Event) -> Body {
+fn body(n: usize, event: RecordEvent) -> Body {
     Body { at: OffsetDateTime::UNIX_EPOCH + Duration::seconds(n as i64), event }
 }
 
@@ -100,12 +100,12 @@ impl Shop {
             used: BTreeSet::new(),
         };
         let commitment = (order == LineOrder::Draw).then(|| draw::commitment(&SEED));
-        shop.write(Event::Sale { sale: sale(), order, commitment });
-        shop.write(Event::Epoch { epoch: 1, above: 0 });
+        shop.write(RecordEvent::Sale { sale: sale(), order, commitment });
+        shop.write(RecordEvent::Epoch { epoch: 1, above: 0 });
         shop
     }
 
-    fn write(&mut self, event: Event) {
+    fn write(&mut self, event: RecordEvent) {
         self.head = Entry::after(self.head, &body(self.events.len(), event.clone())).head;
         self.events.push(event);
     }
@@ -125,7 +125,7 @@ impl Shop {
                 let first = self.highest + 1;
                 self.highest += count;
                 self.known.extend(first..=self.highest);
-                self.write(Event::Joined { first, receipts: receipts(first..=self.highest) });
+                self.write(RecordEvent::Joined { first, receipts: receipts(first..=self.highest) });
             }
             Step::Depart(pick) | Step::Leave(pick) => {
                 let Some(ordinal) = self.pick(pick) else { return };
@@ -134,9 +134,9 @@ impl Shop {
                 let ordinals = vec![ordinal];
                 if matches!(step, Step::Leave(_)) {
                     self.left.insert(ordinal);
-                    self.write(Event::Left { ordinals });
+                    self.write(RecordEvent::Left { ordinals });
                 } else {
-                    self.write(Event::Departed { ordinals });
+                    self.write(RecordEvent::Departed { ordinals });
                 }
             }
             Step::Return(pick) => {
@@ -147,12 +147,12 @@ impl Shop {
                 let number = self.number_of(ordinal);
                 if number > self.cursor {
                     if self.away.remove(&ordinal) {
-                        self.write(Event::Returned { ordinals: vec![ordinal] });
+                        self.write(RecordEvent::Returned { ordinals: vec![ordinal] });
                     }
                 } else if !self.recalled.contains_key(&number) {
                     self.away.remove(&ordinal);
                     self.recalled.insert(number, ordinal);
-                    self.write(Event::Recalled { ordinals: vec![ordinal] });
+                    self.write(RecordEvent::Recalled { ordinals: vec![ordinal] });
                 }
             }
             Step::Admit(wanted) => self.admit(wanted),
@@ -166,18 +166,18 @@ impl Shop {
                 let ordinals = vec![ordinal];
                 if matches!(step, Step::Redeem(_)) {
                     self.used.insert(ordinal);
-                    self.write(Event::Redeemed { ordinals });
+                    self.write(RecordEvent::Redeemed { ordinals });
                 } else {
-                    self.write(Event::Lapsed { ordinals });
+                    self.write(RecordEvent::Lapsed { ordinals });
                 }
             }
             Step::Open if !self.open => {
                 self.open = true;
-                self.write(Event::Status { status: Status::Open });
+                self.write(RecordEvent::Status { status: Status::Open });
                 if self.order == LineOrder::Draw {
                     let pool = self.highest;
                     self.draw = Some(Draw::new(draw::key(&SEED, self.head.hash), pool).expect("small"));
-                    self.write(Event::Drawn { pool, seed: Hash(SEED) });
+                    self.write(RecordEvent::Drawn { pool, seed: Hash(SEED) });
                 }
             }
             Step::Open => {}
@@ -192,12 +192,12 @@ impl Shop {
         self.recalled.clear();
         self.left.clear();
         self.away = self.known.clone();
-        self.write(Event::Epoch { epoch: self.epoch, above: self.above });
+        self.write(RecordEvent::Epoch { epoch: self.epoch, above: self.above });
         let shown: Vec<_> = (shown_to + 1..=shown_to + unpublished).collect();
         if !shown.is_empty() {
             self.known.extend(&shown);
             self.away.extend(&shown);
-            self.write(Event::Shown { receipts: receipts(shown.clone()), ordinals: shown });
+            self.write(RecordEvent::Shown { receipts: receipts(shown.clone()), ordinals: shown });
         }
         if self.order == LineOrder::Fifo || self.draw.is_some() {
             self.cursor = self.above;
@@ -222,11 +222,11 @@ impl Shop {
         // A ticket whose turn is out has it: it is passed over.
         ordinals.retain(|ordinal| !self.live.contains(ordinal) && !self.used.contains(ordinal));
         self.live.extend(&ordinals);
-        self.write(Event::Admitted { ordinals, cursor: self.cursor });
+        self.write(RecordEvent::Admitted { ordinals, cursor: self.cursor });
     }
 }
 
-fn history(order: LineOrder, steps: Vec<Step>) -> Vec<Event> {
+fn history(order: LineOrder, steps: Vec<Step>) -> Vec<RecordEvent> {
     let mut shop = Shop::new(order);
     shop.take(Step::Join(8));
     steps.into_iter().for_each(|step| shop.take(step));
@@ -236,7 +236,7 @@ fn history(order: LineOrder, steps: Vec<Step>) -> Vec<Event> {
 }
 
 /// Chains these events, as a shop would that makes its record up.
-fn chained(events: &[Event]) -> Vec<String> {
+fn chained(events: &[RecordEvent]) -> Vec<String> {
     let mut head = Head::default();
     let lines = events.iter().enumerate().map(|(n, event)| {
         let entry = Entry::after(head, &body(n, event.clone()));
@@ -256,7 +256,7 @@ fn head_of(lines: &[String]) -> Head {
     Entry::from_line(lines.last().expect("an entry")).expect("an entry").head
 }
 
-fn histories() -> impl Strategy<Value = Vec<Event>> {
+fn histories() -> impl Strategy<Value = Vec<RecordEvent>> {
     let order = prop_oneof![Just(LineOrder::Fifo), Just(LineOrder::Draw)];
     (order, prop::collection::vec(step(), 0..60)).prop_map(|(order, steps)| history(order, steps))
 }
@@ -270,7 +270,7 @@ proptest! {
         let verdict = replay(&lines, vec![head_of(&lines)], None);
         prop_assert!(verdict.is_ok(), "{:?}\n{}", verdict, lines.join("\n"));
         let verdict = verdict.expect("checked");
-        let admitted: usize = events.iter().map(|event| match event { Event::Admitted { ordinals, .. } => ordinals.len(), _ => 0 }).sum();
+        let admitted: usize = events.iter().map(|event| match event { RecordEvent::Admitted { ordinals, .. } => ordinals.len(), _ => 0 }).sum();
         prop_assert_eq!((verdict.head, verdict.admitted), (head_of(&lines), admitted as u64));
     }
 
@@ -278,8 +278,8 @@ proptest! {
     fn every_ticket_is_found_by_its_holder_only(events in histories(), pick: prop::sample::Index) {
         let lines = chained(&events);
         let given: Vec<Ordinal> = events.iter().flat_map(|event| match event {
-            Event::Joined { first, receipts } => (*first..).take(receipts.0.len()).collect(),
-            Event::Shown { ordinals, .. } => ordinals.clone(),
+            RecordEvent::Joined { first, receipts } => (*first..).take(receipts.0.len()).collect(),
+            RecordEvent::Shown { ordinals, .. } => ordinals.clone(),
             _ => Vec::new(),
         }).collect();
         let ordinal = *pick.get(&given);
@@ -328,7 +328,7 @@ proptest! {
         match how {
             0 => { other.remove(at); }
             1 => other.swap(at, (at + 1) % events.len()),
-            _ => other.insert(at, Event::Joined { first: 1, receipts: receipts([1]) }),
+            _ => other.insert(at, RecordEvent::Joined { first: 1, receipts: receipts([1]) }),
         }
         prop_assume!(other != events);
         prop_assert!(replay(&chained(&other), vec![kept], None).is_err());
@@ -338,13 +338,13 @@ proptest! {
     #[test]
     fn a_chain_in_order_hides_no_dishonest_order(events in histories(), pick: prop::sample::Index, other: prop::sample::Index) {
         let turns: Vec<usize> = (0..events.len())
-            .filter(|&at| matches!(&events[at], Event::Admitted { ordinals, .. } if !ordinals.is_empty())).collect();
+            .filter(|&at| matches!(&events[at], RecordEvent::Admitted { ordinals, .. } if !ordinals.is_empty())).collect();
         prop_assume!(!turns.is_empty());
         let at = turns[pick.index(turns.len())];
-        let Event::Admitted { ordinals, cursor } = events[at].clone() else { unreachable!("checked") };
+        let RecordEvent::Admitted { ordinals, cursor } = events[at].clone() else { unreachable!("checked") };
         let cheat = |ordinals: Vec<Ordinal>, cursor: u64| {
             let mut cheated = events.clone();
-            cheated[at] = Event::Admitted { ordinals, cursor };
+            cheated[at] = RecordEvent::Admitted { ordinals, cursor };
             replay(&chained(&cheated), Vec::new(), None)
         };
         let which = other.index(ordinals.len());
@@ -369,19 +369,19 @@ proptest! {
     #[test]
     fn a_draw_is_made_once_with_the_committed_seed(steps in prop::collection::vec(step(), 0..40), seed: [u8; 32], pool in 0u64..20) {
         let events = history(LineOrder::Draw, steps);
-        let at = events.iter().position(|event| matches!(event, Event::Drawn { .. })).expect("the sale opened");
-        let Event::Drawn { pool: drawn, seed: own } = events[at].clone() else { unreachable!("checked") };
-        let with = |event: Event| {
+        let at = events.iter().position(|event| matches!(event, RecordEvent::Drawn { .. })).expect("the sale opened");
+        let RecordEvent::Drawn { pool: drawn, seed: own } = events[at].clone() else { unreachable!("checked") };
+        let with = |event: RecordEvent| {
             let mut other = events.clone();
             other[at] = event;
             replay(&chained(&other), Vec::new(), None)
         };
         prop_assume!(Hash(seed) != own && pool != drawn);
-        let reseeded = with(Event::Drawn { pool: drawn, seed: Hash(seed) }).expect_err("reseeded");
+        let reseeded = with(RecordEvent::Drawn { pool: drawn, seed: Hash(seed) }).expect_err("reseeded");
         prop_assert!(reseeded.why.contains("committed"));
-        let resized = with(Event::Drawn { pool, seed: own }).expect_err("another pool");
+        let resized = with(RecordEvent::Drawn { pool, seed: own }).expect_err("another pool");
         prop_assert!(resized.why.contains("shuffled"));
-        let undrawn = with(Event::Status { status: Status::Open });
+        let undrawn = with(RecordEvent::Status { status: Status::Open });
         prop_assert!(undrawn.is_err(), "no draw at all");
         let mut again = events.clone();
         again.push(events[at].clone());
@@ -392,8 +392,8 @@ proptest! {
 #[test]
 fn a_fault_names_the_entry_and_the_ticket_that_was_passed_over() {
     let mut events = history(LineOrder::Fifo, Vec::new());
-    let at = events.iter().position(|event| matches!(event, Event::Admitted { .. })).expect("an admission");
-    events[at] = Event::Admitted { ordinals: vec![1, 3], cursor: 3 };
+    let at = events.iter().position(|event| matches!(event, RecordEvent::Admitted { .. })).expect("an admission");
+    events[at] = RecordEvent::Admitted { ordinals: vec![1, 3], cursor: 3 };
     let fault = replay(&chained(&events), Vec::new(), None).expect_err("a friend was admitted");
     assert_eq!(
         fault.to_string(),
@@ -403,19 +403,19 @@ fn a_fault_names_the_entry_and_the_ticket_that_was_passed_over() {
 
 #[test]
 fn a_removed_ticket_that_returns_is_not_passed_over() {
-    let joined = |first, last| Event::Joined { first, receipts: receipts(first..=last) };
+    let joined = |first, last| RecordEvent::Joined { first, receipts: receipts(first..=last) };
     let mut events = vec![
-        Event::Sale { sale: sale(), order: LineOrder::Fifo, commitment: None },
-        Event::Status { status: Status::Open },
-        Event::Epoch { epoch: 1, above: 0 },
+        RecordEvent::Sale { sale: sale(), order: LineOrder::Fifo, commitment: None },
+        RecordEvent::Status { status: Status::Open },
+        RecordEvent::Epoch { epoch: 1, above: 0 },
         joined(1, 3),
-        Event::Removed { ordinals: vec![1] },
+        RecordEvent::Removed { ordinals: vec![1] },
         // Redis did not know yet.
-        Event::Departed { ordinals: vec![1] },
-        Event::Returned { ordinals: vec![1] },
-        Event::Admitted { ordinals: vec![2], cursor: 2 },
-        Event::Recalled { ordinals: vec![1] },
-        Event::Admitted { ordinals: vec![3], cursor: 3 },
+        RecordEvent::Departed { ordinals: vec![1] },
+        RecordEvent::Returned { ordinals: vec![1] },
+        RecordEvent::Admitted { ordinals: vec![2], cursor: 2 },
+        RecordEvent::Recalled { ordinals: vec![1] },
+        RecordEvent::Admitted { ordinals: vec![3], cursor: 3 },
     ];
     replay(&chained(&events), Vec::new(), None).expect("honest");
     events.remove(4);

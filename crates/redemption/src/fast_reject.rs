@@ -41,13 +41,13 @@ const ROUTE: &str = "/api/flash-sales/{sale}/purchase";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The metrics of one kind of response, the same as those of the purchase and its layers.
-struct Counts {
+struct RejectionCounter {
     outcome: Counter,
     redeemed: Histogram,
     answered: Histogram,
 }
 
-impl Counts {
+impl RejectionCounter {
     fn of(outcome: &'static str, status: StatusCode) -> Self {
         Self {
             outcome: counter!("checkout_redemptions_total", "outcome" => outcome),
@@ -100,9 +100,9 @@ pub struct FastReject<O> {
     limit: RateLimit,
     /// Is called with the duration of each rejection.
     on_answer: OnAnswer,
-    invalid: (PreparedResponse, Counts),
-    expired: (PreparedResponse, Counts),
-    used: Counts,
+    invalid: (PreparedResponse, RejectionCounter),
+    expired: (PreparedResponse, RejectionCounter),
+    used: RejectionCounter,
     limited: Histogram,
 }
 
@@ -116,7 +116,7 @@ impl<O: Send + Sync> FastReject<O> {
         on_answer: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Self {
         let prepared = |problem: Problem| {
-            let counts = Counts::of(problem.slug(), problem.status());
+            let counts = RejectionCounter::of(problem.slug(), problem.status());
             (problem.into(), counts)
         };
         Self {
@@ -125,7 +125,7 @@ impl<O: Send + Sync> FastReject<O> {
             on_answer: Box::new(on_answer),
             invalid: prepared(invalid),
             expired: prepared(expired),
-            used: Counts::of("token-used", StatusCode::CONFLICT),
+            used: RejectionCounter::of("token-used", StatusCode::CONFLICT),
             limited: answered(StatusCode::TOO_MANY_REQUESTS),
         }
     }

@@ -7,6 +7,16 @@ use time::OffsetDateTime;
 use crate::{SaleId, Status, Theme};
 
 /// The public facts of a sale. The controller publishes them; waiting rooms show them.
+///
+/// ```
+/// use fairline_sale::{SaleCard, Status, price_text};
+///
+/// fn price(card: &SaleCard) -> Option<String> {
+///     let is_on_sale = card.status == Status::Open && card.remaining > 0;
+///     is_on_sale.then(|| price_text(card.price_minor, &card.currency))
+/// }
+/// # assert!(price(&SaleCard::example()).is_some());
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SaleCard {
     /// The sale.

@@ -6,7 +6,7 @@ use axum::{
     Router, extract::MatchedPath, extract::Request, middleware::Next, response::IntoResponse, response::Response,
     routing::get,
 };
-use fairline_telemetry::{Kind, Operation, Report, TraceContext, context::TRACEPARENT};
+use fairline_telemetry::{Operation, OperationKind, SpanReport, TraceContext, context::TRACEPARENT};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::Instant;
 
@@ -84,13 +84,13 @@ async fn observed(request: Request, next: Next) -> Response {
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let method = request.method().clone();
-    let operation = Operation::begin_in(Kind::Server, handed_over(&request));
+    let operation = Operation::begin_in(OperationKind::Server, handed_over(&request));
     let started = Instant::now();
     let response = operation.run(next.run(request)).await;
     let status = response.status();
     let labels = [("route", route.clone()), ("status", status.as_str().to_owned())];
     metrics::histogram!("http_request_duration_seconds", &labels).record(started.elapsed().as_secs_f64());
-    operation.end(status.as_str(), status.is_server_error(), || Report {
+    operation.end(status.as_str(), status.is_server_error(), || SpanReport {
         operation: format!("{method} {route}"),
         attributes: vec![
             ("http.request.method", method.to_string()),

@@ -3,8 +3,8 @@
 use utoipa::{
     PartialSchema as _,
     openapi::{
-        Content, ContentBuilder, OpenApi, Ref, RefOr, Response, Server,
-        path::{HttpMethod, Operation, OperationBuilder, PathItem},
+        Content, ContentBuilder, OpenApi, Ref, RefOr, Required, Response, Server,
+        path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem},
         schema::{Object, Type},
         security::SecurityRequirement,
     },
@@ -36,7 +36,7 @@ const PLUMBING: [(&str, &str, &str, &str); 3] = [
     ("/metrics", "metrics", "Metrics, in the text format of Prometheus.", "The metrics."),
 ];
 
-/// Completes a document: declares the server, the routes of health and metrics, and which
+/// Completes a document: declares the server, the routes that every service has, and which
 /// operations are public; lists at each operation the problems of the layers and extractors of this
 /// crate; and gives each error without a body that of a problem.
 pub fn complete_document(document: &mut OpenApi) {
@@ -45,6 +45,7 @@ pub fn complete_document(document: &mut OpenApi) {
     for (path, id, summary, answer) in PLUMBING {
         document.paths.paths.insert(path.to_owned(), common_route(id, summary, answer));
     }
+    document.paths.paths.insert("/problems/{slug}".to_owned(), problem_route());
     operations(document).for_each(|(_, operation)| complete(operation));
 }
 
@@ -68,10 +69,29 @@ pub fn list_problem(operation: &mut Operation, status: &str, description: &str) 
     operation.responses.responses.entry(status.to_owned()).or_insert_with(|| Response::new(description).into());
 }
 
-fn common_route(id: &str, summary: &str, answer: &str) -> PathItem {
+fn text(description: &str) -> Response {
     let text = ContentBuilder::new().schema(Some(Object::with_type(Type::String))).build();
-    let answer = Response::builder().description(answer).content("text/plain", text).build();
-    let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).response("200", answer);
+    Response::builder().description(description).content("text/plain", text).build()
+}
+
+fn common_route(id: &str, summary: &str, answer: &str) -> PathItem {
+    let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).response("200", text(answer));
+    PathItem::new(HttpMethod::Get, operation)
+}
+
+fn problem_route() -> PathItem {
+    let slug = ParameterBuilder::new()
+        .name("slug")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some("The last part of a problem's `type`."))
+        .schema(Some(Object::with_type(Type::String)));
+    let operation = OperationBuilder::new()
+        .operation_id(Some("problem_page"))
+        .summary(Some("Explains a type of problem."))
+        .parameter(slug)
+        .response("200", text("The explanation."))
+        .response("404", text("There is no such type of problem."));
     PathItem::new(HttpMethod::Get, operation)
 }
 

@@ -2,6 +2,24 @@
 //! problem responses, bounded request bodies, rate limits by address, health, metrics and logs.
 //!
 //! Contains no business logic: nothing here depends on the concept of a sale.
+//!
+//! ```no_run
+//! use std::{sync::Arc, time::Duration};
+//!
+//! use axum::{Router, routing::get};
+//! use fairline_server::{ServeLimits, Shutdown, common_routes, serve};
+//! use tokio::net::TcpListener;
+//!
+//! # async fn run() -> std::io::Result<()> {
+//! let shutdown = Shutdown::on_signals()?;
+//! let routes = Router::new().route("/", get(|| async { "hello" }));
+//! let routes = common_routes(routes, Arc::new(|| Box::pin(async { Ok(()) })), &shutdown);
+//! let listener = TcpListener::bind("127.0.0.1:8080").await?;
+//! serve(listener, routes, ServeLimits::default(), &shutdown).await;
+//! shutdown.finished(Duration::from_secs(10)).await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod address;
 mod body;

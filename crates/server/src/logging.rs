@@ -205,7 +205,7 @@ mod tests {
         sync::{Arc, Mutex},
     };
 
-    use fairline_telemetry::{Kind, Operation, Report};
+    use fairline_telemetry::{Operation, OperationKind, SpanReport};
     use serde_json::Value;
 
     use super::*;
@@ -239,10 +239,10 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(layer);
         let logs = tracing::subscriber::set_default(subscriber);
         tracing::info!(held = 3_u64, "outside any trace, \"quoted\"");
-        let operation = Operation::begin(Kind::Server);
+        let operation = Operation::begin(OperationKind::Server);
         let trace = format!("{:032x}", operation.context().trace);
         operation.run(async { tracing::warn!(is_late = true, "on the way") }).await;
-        operation.end("503", true, || Report::named("GET /products"));
+        operation.end("503", true, || SpanReport::named("GET /products"));
         drop(logs);
 
         let [untraced, on_the_way, ended] = &lines.read()[..] else { panic!("three lines: {:?}", lines.read()) };

@@ -84,7 +84,7 @@ pub(crate) struct ProblemBody {
 
 /// A [`ProblemBody`] for serialisation, with its extension members.
 #[derive(Serialize)]
-struct Body<'a> {
+struct ProblemJson<'a> {
     #[serde(rename = "type")]
     kind: std::fmt::Arguments<'a>,
     title: &'static str,
@@ -169,7 +169,7 @@ impl Problem {
 
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let body = Body {
+        let body = ProblemJson {
             kind: format_args!("/problems/{}", self.kind.slug),
             title: self.kind.title,
             status: self.status.as_u16(),

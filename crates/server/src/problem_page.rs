@@ -14,7 +14,7 @@ const TABLE: &str = include_str!("../../../docs/problems.md");
 pub(crate) async fn problem_page(Path(slug): Path<String>) -> Response {
     match explanation(&slug) {
         Some(text) => ([(header::CACHE_CONTROL, "public, max-age=3600")], text).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+        None => (StatusCode::NOT_FOUND, "There is no such type of problem.\n").into_response(),
     }
 }
 

@@ -13,4 +13,4 @@ mod operation;
 
 pub use context::TraceContext;
 pub use current::{carried, current, within};
-pub use operation::{Kind, Operation, Report};
+pub use operation::{Operation, OperationKind, SpanReport};

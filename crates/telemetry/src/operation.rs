@@ -25,7 +25,7 @@ const FAILURES_PER_S_MAX: u64 = 100;
 const LOGGED_PER_S_MAX: u64 = 1000;
 
 /// How an operation ended.
-struct Outcome<'a> {
+struct SpanResult<'a> {
     lasted: Duration,
     result: &'a str,
     has_failed: bool,
@@ -33,7 +33,7 @@ struct Outcome<'a> {
 
 /// The role of an operation in a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum OperationKind {
     /// An incoming request.
     Server,
     /// An outgoing request.
@@ -46,14 +46,14 @@ pub enum Kind {
 
 /// The report on an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct SpanReport {
     /// The operation's name, from a bounded set: never with an id in it.
     pub operation: String,
     /// Attributes, named by OpenTelemetry's semantic conventions. They identify no person.
     pub attributes: Vec<(&'static str, String)>,
 }
 
-impl Report {
+impl SpanReport {
     /// A report with only a name.
     #[must_use]
     pub fn named(operation: impl Into<String>) -> Self {
@@ -62,9 +62,18 @@ impl Report {
 }
 
 /// A span of a trace that is in progress.
+///
+/// ```
+/// use fairline_telemetry::{Operation, OperationKind, SpanReport, TraceContext};
+///
+/// let caller = TraceContext::root(7, 8);
+/// let operation = Operation::begin_in(OperationKind::Server, Some(caller));
+/// assert_eq!(operation.context().trace, caller.trace, "the trace goes on");
+/// operation.end("200", false, || SpanReport::named("GET /api/orders/{id}"));
+/// ```
 #[derive(Debug)]
 pub struct Operation {
-    kind: Kind,
+    kind: OperationKind,
     current: Current,
     parent: Option<TraceContext>,
     begun: Instant,
@@ -75,7 +84,7 @@ pub struct Operation {
 impl Operation {
     /// Begins an operation in the trace of this task, or in a new one.
     #[must_use]
-    pub fn begin(kind: Kind) -> Self {
+    pub fn begin(kind: OperationKind) -> Self {
         let running = running();
         let parent = running.as_ref().map(|running| running.context);
         Self::new(kind, parent, running.and_then(|running| running.kept_back))
@@ -83,11 +92,11 @@ impl Operation {
 
     /// Begins an operation in the trace of the given parent, or in a new one.
     #[must_use]
-    pub fn begin_in(kind: Kind, parent: Option<TraceContext>) -> Self {
+    pub fn begin_in(kind: OperationKind, parent: Option<TraceContext>) -> Self {
         Self::new(kind, parent, None)
     }
 
-    fn new(kind: Kind, parent: Option<TraceContext>, kept_back: Option<KeptBack>) -> Self {
+    fn new(kind: OperationKind, parent: Option<TraceContext>, kept_back: Option<KeptBack>) -> Self {
         let step = rand::random();
         let context = parent.map_or_else(|| TraceContext::root(rand::random(), step), |parent| parent.next(step));
         let is_first_here = kept_back.is_none();
@@ -108,13 +117,13 @@ impl Operation {
 
     /// Ends the operation. `result` is a word or a status from a bounded set; the closure is called
     /// only if the operation is reported.
-    pub fn end(self, result: &str, has_failed: bool, report: impl FnOnce() -> Report) {
+    pub fn end(self, result: &str, has_failed: bool, report: impl FnOnce() -> SpanReport) {
         let is_kept = self.current.context.is_kept(export::share());
         let is_exported = export::is_on();
         if !is_kept && !has_failed && !is_exported {
             return;
         }
-        let outcome = Outcome { lasted: self.begun.elapsed(), result, has_failed };
+        let outcome = SpanResult { lasted: self.begun.elapsed(), result, has_failed };
         let report = report();
         if has_failed {
             self.log_failure(&report.operation, &outcome);
@@ -133,7 +142,7 @@ impl Operation {
         }
     }
 
-    fn log_failure(&self, operation: &str, outcome: &Outcome<'_>) {
+    fn log_failure(&self, operation: &str, outcome: &SpanResult<'_>) {
         static SECOND_AND_COUNT: AtomicU64 = AtomicU64::new(0);
         let (before_s, not_logged) = note(&SECOND_AND_COUNT, now_s(), FAILURES_PER_S_MAX);
         if not_logged > 0 {
@@ -156,7 +165,7 @@ impl Operation {
 
     /// Exports the span. If it failed in a trace that is not kept, the retained spans of that trace
     /// are exported with it.
-    fn export(self, report: Report, outcome: &Outcome<'_>, is_kept: bool) {
+    fn export(self, report: SpanReport, outcome: &SpanResult<'_>, is_kept: bool) {
         let span = self.span(report, outcome);
         match self.current.kept_back {
             Some(kept_back) if !is_kept && !outcome.has_failed => {
@@ -176,7 +185,7 @@ impl Operation {
         }
     }
 
-    fn span(&self, report: Report, outcome: &Outcome<'_>) -> SpanData {
+    fn span(&self, report: SpanReport, outcome: &SpanResult<'_>) -> SpanData {
         let end_time = SystemTime::now();
         let mut attributes: Vec<KeyValue> =
             report.attributes.into_iter().map(|(name, value)| KeyValue::new(name, value)).collect();
@@ -192,10 +201,10 @@ impl Operation {
             parent_span_id: self.parent.map_or(SpanId::INVALID, |parent| parent.step.into()),
             parent_span_is_remote: self.is_first_here && self.parent.is_some(),
             span_kind: match self.kind {
-                Kind::Server => SpanKind::Server,
-                Kind::Client => SpanKind::Client,
-                Kind::Consumer => SpanKind::Consumer,
-                Kind::Internal => SpanKind::Internal,
+                OperationKind::Server => SpanKind::Server,
+                OperationKind::Client => SpanKind::Client,
+                OperationKind::Consumer => SpanKind::Consumer,
+                OperationKind::Internal => SpanKind::Internal,
             },
             name: report.operation.into(),
             start_time: end_time.checked_sub(outcome.lasted).unwrap_or(end_time),
@@ -245,16 +254,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_step_within_a_step_is_of_the_same_trace() {
-        let outer = Operation::begin_in(Kind::Server, Some(TraceContext::root(7, 8)));
+        let outer = Operation::begin_in(OperationKind::Server, Some(TraceContext::root(7, 8)));
         let (inner, parent) = outer
             .run(async {
-                let inner = Operation::begin(Kind::Client);
+                let inner = Operation::begin(OperationKind::Client);
                 (inner.context(), inner.parent)
             })
             .await;
         assert_eq!((outer.context().trace, inner.trace), (7, 7));
         assert_eq!(parent, Some(outer.context()));
-        assert_ne!(Operation::begin(Kind::Internal).context().trace, Operation::begin(Kind::Internal).context().trace);
+        assert_ne!(
+            Operation::begin(OperationKind::Internal).context().trace,
+            Operation::begin(OperationKind::Internal).context().trace
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
-use fairline_telemetry::{Kind, Operation, Report, TraceContext, export};
+use fairline_telemetry::{Operation, OperationKind, SpanReport, TraceContext, export};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     trace::v1::{Span, span::SpanKind, status::StatusCode},
@@ -34,10 +34,12 @@ async fn take(State(spans): State<Spans>, headers: HeaderMap, body: Bytes) {
 
 /// A request with a step inside.
 async fn request(trace: u128, has_failed: bool) {
-    let outer = Operation::begin_in(Kind::Server, Some(TraceContext::root(trace, 9)));
-    outer.run(async { Operation::begin(Kind::Client).end("200", false, || Report::named("POST gateway")) }).await;
+    let outer = Operation::begin_in(OperationKind::Server, Some(TraceContext::root(trace, 9)));
+    outer
+        .run(async { Operation::begin(OperationKind::Client).end("200", false, || SpanReport::named("POST gateway")) })
+        .await;
     let status = if has_failed { "500" } else { "200" };
-    outer.end(status, has_failed, || Report {
+    outer.end(status, has_failed, || SpanReport {
         operation: "POST /purchase".to_owned(),
         attributes: vec![("http.route", "/purchase".to_owned())],
     });

@@ -22,7 +22,7 @@ pub enum LineMessage {
         behind: u64,
         /// Shoppers ahead who had departed and came back. While this grows, a place may grow.
         recalled: u64,
-        /// Places per second by which the page counts down until the next message; null: it does not.
+        /// Places per second by which a page counts down until the next message; null: it does not.
         #[schema(required)]
         rate_per_s: Option<f64>,
         /// The forecast wait; null while it is unknown.

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fairline_admission::{Mode, Prior};
+use fairline_admission::{AdmissionMode, Prior};
 use fairline_figures::table::number;
 use fairline_shopper_model::live_profile;
 use serde_json::{Value, json};
@@ -238,8 +238,8 @@ fn chance() -> f64 {
 /// The compared figures of one simulated sale, with the crowd that a rush of this seed would send.
 fn simulate(mode: &str, seed: u64) -> Figures {
     let (mode, promise) = match mode {
-        "yield" => (Mode::Yield { risk: RISK }, Promise::WhilePaying),
-        _ => (Mode::Guarantee, Promise::Always),
+        "yield" => (AdmissionMode::Yield { risk: RISK }, Promise::WhilePaying),
+        _ => (AdmissionMode::Guarantee, Promise::Always),
     };
     let mut crowd = Crowd::live(seed, chance(), f64::from(FASTER), SHOPPERS);
     let mut law = Law::new(mode, CAP_PER_S, Prior::cautious()).within(crowd.limits_s());

@@ -1,6 +1,6 @@
 //! The admission policies: the law, and its baselines.
 
-use fairline_admission::{Health, Lane, Memory, Mode, Observation, Prior, Terms, decide};
+use fairline_admission::{AdmissionMode, Health, Lane, Memory, Observation, Prior, Terms, decide};
 use fairline_shopper_model::LIMITS_S;
 
 use crate::{
@@ -19,7 +19,7 @@ pub(crate) struct Law {
 const LANE: [Lane; 1] = [Lane { waiting: u64::MAX, share: 1.0 }];
 
 impl Law {
-    pub(crate) fn new(mode: Mode, rate_cap_per_s: f64, prior: Prior) -> Self {
+    pub(crate) fn new(mode: AdmissionMode, rate_cap_per_s: f64, prior: Prior) -> Self {
         let [claim_window_s, token_ttl_s, hold_s] = LIMITS_S;
         let terms = Terms {
             mode,

@@ -11,7 +11,9 @@ use std::{
     time::Instant,
 };
 
-use fairline_admission::{Health, Lane, Memory, Mode, Observation, Prior, Stage, Stock, Visits, decide};
+use fairline_admission::{
+    AdmissionMode, Health, Lane, Memory, Observation, Prior, Stage, StockCounters, Visits, decide,
+};
 use fairline_figures::table::{self, Measured, number};
 
 use crate::{
@@ -101,7 +103,7 @@ fn cap_per_s(stock: u32) -> f64 {
 }
 
 fn of_yield(crowd: &mut Crowd, stock: u32, risk: f64, prior: Prior) -> (Outcome, Law) {
-    let mut law = Law::new(Mode::Yield { risk }, cap_per_s(stock), prior);
+    let mut law = Law::new(AdmissionMode::Yield { risk }, cap_per_s(stock), prior);
     let outcome = run(crowd, stock, Promise::WhilePaying, &mut law);
     (outcome, law)
 }
@@ -135,11 +137,11 @@ fn measure(stock: u32, chance: f64, seed: u64, results: &Mutex<Results>) {
         note(name, planner_s, &of_yield(&mut crowd, stock, RISK, Prior::cautious()).0);
         note(misled, planner_s, &of_yield(&mut crowd, stock, RISK, prior.clone()).0);
     }
-    let mut guarantee = Law::new(Mode::Guarantee, cap, Prior::cautious());
+    let mut guarantee = Law::new(AdmissionMode::Guarantee, cap, Prior::cautious());
     let guaranteed = run(&mut crowd, stock, Promise::Always, &mut guarantee);
     note(POLICIES[6], planner_s, &guaranteed);
     let uncapped = (seed <= UNCAPPED_SEEDS).then(|| {
-        let mut uncapped = Law::new(Mode::Guarantee, NO_CAP, Prior::cautious());
+        let mut uncapped = Law::new(AdmissionMode::Guarantee, NO_CAP, Prior::cautious());
         run(&mut crowd, stock, Promise::Always, &mut uncapped)
     });
     note(POLICIES[7], planner_s, &run(&mut crowd, stock, Promise::WhilePaying, &mut CountRule::new(cap)));
@@ -277,7 +279,8 @@ pub(crate) fn curves(setting: &Setting) -> Vec<Curve> {
     let unknown = of_yield(&mut crowd, stock, RISK, Prior::cautious()).0;
     let fixed = best_fixed_rate(&mut crowd, stock, cap, unknown.t99_s);
     let pid = run(&mut crowd, stock, Promise::WhilePaying, &mut Pid::new(cap, GAINS));
-    let guarantee = run(&mut crowd, stock, Promise::Always, &mut Law::new(Mode::Guarantee, cap, Prior::cautious()));
+    let guarantee =
+        run(&mut crowd, stock, Promise::Always, &mut Law::new(AdmissionMode::Guarantee, cap, Prior::cautious()));
     vec![
         knew("the planner", clairvoyant(&mut crowd, stock, cap)),
         ran(POLICIES[0], known),
@@ -325,7 +328,7 @@ pub(crate) fn frontier(setting: &Setting, seeds: u64) -> Frontier {
         single(3, run(&mut crowd, stock, Promise::WhilePaying, &mut CountRule::new(cap)));
         single(4, run(&mut crowd, stock, Promise::WhilePaying, &mut Pid::new(cap, GAINS)));
         single(5, run(&mut crowd, stock, Promise::WhilePaying, &mut Aimd::new(cap)));
-        let mut guarantee = Law::new(Mode::Guarantee, cap, Prior::cautious());
+        let mut guarantee = Law::new(AdmissionMode::Guarantee, cap, Prior::cautious());
         single(6, run(&mut crowd, stock, Promise::Always, &mut guarantee));
     });
     let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -341,7 +344,7 @@ pub(crate) fn frontier(setting: &Setting, seeds: u64) -> Frontier {
 pub(crate) fn decide_us() -> f64 {
     const VISITS: u32 = 20_000;
     const ROUNDS: usize = 301;
-    let terms = Law::new(Mode::Yield { risk: RISK }, NO_CAP, Prior::cautious()).terms;
+    let terms = Law::new(AdmissionMode::Yield { risk: RISK }, NO_CAP, Prior::cautious()).terms;
     // The middle of a sale: every stage and age, and events of the last tick.
     let ages: Vec<(Stage, f64)> = (0..VISITS)
         .map(|at| match at % 10 {
@@ -360,7 +363,7 @@ pub(crate) fn decide_us() -> f64 {
         let decision = decide(&Observation {
             at_once: 0,
             terms: &terms,
-            stock: Stock { total: 20_000, promised: VISITS, held: 50, sold: 6_000 },
+            stock: StockCounters { total: 20_000, promised: VISITS, held: 50, sold: 6_000 },
             lanes: &[Lane { waiting: 100_000, share: 1.0 }],
             visits: &visits,
             checkout: Health::default(),

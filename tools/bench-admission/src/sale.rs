@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use fairline_admission::{BIN_STARTS_S, Stage, Stock, Visits, bin_of};
+use fairline_admission::{BIN_STARTS_S, Stage, StockCounters, Visits, bin_of};
 use fairline_shopper_model::Step;
 
 use crate::shopper::Crowd;
@@ -71,7 +71,7 @@ enum Happens {
 
 /// The inputs of a policy.
 pub(crate) struct View<'a> {
-    pub(crate) stock: Stock,
+    pub(crate) stock: StockCounters,
     pub(crate) visits: &'a Visits,
     /// Visits that have ended so far, and shoppers turned away since the last tick.
     pub(crate) ended: u32,
@@ -81,7 +81,7 @@ pub(crate) struct View<'a> {
 struct Sale<'a> {
     crowd: &'a mut Crowd,
     promise: Promise,
-    stock: Stock,
+    stock: StockCounters,
     now_s: f64,
     events: BinaryHeap<Reverse<(u64, usize, Happens)>>,
     /// The stage of each visit, and since when.
@@ -106,7 +106,7 @@ fn tick_of(time_s: f64) -> usize {
 
 /// Runs a sale of `total` units until the last visit has ended.
 pub(crate) fn run(crowd: &mut Crowd, total: u32, promise: Promise, policy: &mut dyn Policy) -> Outcome {
-    let stock = Stock { total, ..Stock::default() };
+    let stock = StockCounters { total, ..StockCounters::default() };
     let mut sale = Sale {
         crowd,
         promise,
@@ -303,7 +303,7 @@ impl Sale<'_> {
 
 #[cfg(test)]
 mod tests {
-    use fairline_admission::{Mode, Prior};
+    use fairline_admission::{AdmissionMode, Prior};
 
     use super::*;
     use crate::{policy::Law, shopper::Setting};
@@ -317,8 +317,8 @@ mod tests {
         Crowd::of(&Setting { stock: STOCK, chance: 0.5, shift: 1.0 }, seed).0
     }
 
-    fn of_law(seed: u64, mode: Mode, rate_cap_per_s: f64) -> Outcome {
-        let promise = if mode == Mode::Guarantee { Promise::Always } else { Promise::WhilePaying };
+    fn of_law(seed: u64, mode: AdmissionMode, rate_cap_per_s: f64) -> Outcome {
+        let promise = if mode == AdmissionMode::Guarantee { Promise::Always } else { Promise::WhilePaying };
         run(&mut crowd(seed), STOCK, promise, &mut Law::new(mode, rate_cap_per_s, Prior::cautious()))
     }
 
@@ -337,13 +337,13 @@ mod tests {
     #[test]
     fn guarantee_mode_keeps_its_units_and_idles_none_below_the_caps() {
         for seed in 1..=3 {
-            let sale = of_law(seed, Mode::Guarantee, 1e9);
+            let sale = of_law(seed, AdmissionMode::Guarantee, 1e9);
             assert_eq!((sale.promise_broken, sale.turned_away), (0, 0), "seed {seed}");
             assert!(sale.redeemed >= STOCK as usize && sale.admitted > sale.redeemed, "seed {seed}: {}", sale.redeemed);
             assert!(sale.idle_share() <= 0.005, "seed {seed}: {}", sale.idle_share());
             assert_eq!(sale.curve.last().map(|point| point.1), Some(STOCK), "seed {seed}");
             // The control: a cap holds units back, which is counted.
-            let capped = of_law(seed, Mode::Guarantee, 1.0).idle_share();
+            let capped = of_law(seed, AdmissionMode::Guarantee, 1.0).idle_share();
             assert!(capped > 0.02, "seed {seed}: {capped}");
         }
     }
@@ -352,8 +352,8 @@ mod tests {
     fn yield_mode_sells_out_sooner_and_turns_few_shoppers_away() {
         let (mut turned_away, mut admitted, mut sooner) = (0, 0, 0);
         for seed in 1..=5 {
-            let overbooked = of_law(seed, Mode::Yield { risk: RISK }, CAP_PER_S);
-            let guaranteed = of_law(seed, Mode::Guarantee, CAP_PER_S);
+            let overbooked = of_law(seed, AdmissionMode::Yield { risk: RISK }, CAP_PER_S);
+            let guaranteed = of_law(seed, AdmissionMode::Guarantee, CAP_PER_S);
             assert_eq!(overbooked.curve.last().map(|point| point.1), Some(STOCK), "seed {seed}");
             assert!(overbooked.curve.is_sorted_by_key(|point| point.1), "seed {seed}: a sold unit came back");
             turned_away += overbooked.turned_away;

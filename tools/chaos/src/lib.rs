@@ -8,6 +8,14 @@
 //!
 //! Faults are injected from outside: by signals, process limits, the clock, and the proxies of all
 //! links. The services are unmodified.
+//!
+//! ```
+//! use fairline_chaos::plan::Plan;
+//!
+//! let plan = Plan::new(7, 24, None);
+//! assert_eq!(plan.rounds.len(), 24);
+//! assert_eq!(plan, Plan::new(7, 24, None), "a seed repeats its plan");
+//! ```
 
 pub mod check;
 pub mod fault;

@@ -1,5 +1,11 @@
 //! Figures of measurements: a JSON file that several commands merge their keys into, the table of a
 //! benchmark, and what the programs of benchmarks share.
+//!
+//! ```
+//! use fairline_figures::table::{median, number};
+//!
+//! assert_eq!(number(median(vec![3.0, 12_345.0, 99_999.0])), "12,345");
+//! ```
 
 pub mod bench;
 pub mod table;

@@ -4,6 +4,19 @@
 //! is a folder of inputs, `corpus/TARGET/`. Inputs are mutated from the corpus by proptest
 //! strategies, so an input that fails is shrunk by proptest. This crate owns the mutations, the
 //! runs and the targets of the shared crates; each service lists its own in `testing.rs`.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use fairline_fuzz::{Corpus, run};
+//!
+//! fn never_empty(bytes: &[u8]) {
+//!     assert!(!bytes.is_empty());
+//! }
+//! let corpus = Corpus::new(vec![b"an input".to_vec()]);
+//! let outcome = run(("never-empty", never_empty), &corpus, 7, Duration::from_secs(1));
+//! assert_eq!(outcome.crash.expect("a crash").input, b"");
+//! ```
 
 mod corpus;
 mod input;

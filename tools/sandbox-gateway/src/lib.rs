@@ -27,6 +27,18 @@
 //!
 //! Evidence `winning_evidence` wins a dispute, `losing_evidence` loses it. Refunds may be created
 //! directly (`POST /v1/refunds`), in full or in part; amounts below Stripe's minimum are rejected.
+//!
+//! ```no_run
+//! use clap::Parser as _;
+//! use fairline_sandbox_gateway::{Settings, run};
+//! use fairline_server::{Shutdown, StartError};
+//! use tokio::net::TcpListener;
+//!
+//! # async fn start(listener: TcpListener) -> Result<(), StartError> {
+//! let settings = Settings::parse_from(["sandbox-gateway", "--webhook-secret", "whsec_example"]);
+//! run(settings, listener, Shutdown::new()).await
+//! # }
+//! ```
 
 mod api;
 mod bounded;

@@ -10,6 +10,20 @@
 //! | `slow` | accepted after 2 seconds |
 //!
 //! A phone number that ends in 1 is busy, in 2 rejected, in 3 silent.
+//!
+//! ```no_run
+//! use fairline_sandbox_notifications::NotificationSandbox;
+//! use fairline_server::Shutdown;
+//! use tokio::net::TcpListener;
+//!
+//! # async fn send() -> std::io::Result<()> {
+//! let listener = TcpListener::bind("127.0.0.1:2525").await?;
+//! let sandbox = NotificationSandbox::open(listener, &Shutdown::new());
+//! // … a mail to ada@example.org …
+//! assert_eq!(sandbox.notifications_to("ada@example.org").len(), 1);
+//! # Ok(())
+//! # }
+//! ```
 
 mod phones;
 mod smtp;

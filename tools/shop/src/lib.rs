@@ -8,6 +8,18 @@
 //! - Two shops at a time on a machine, which mostly wait.
 //!
 //! Panics where a test can not continue.
+//!
+//! ```no_run
+//! use fairline_shop::{CHECKOUTS, Shop};
+//!
+//! # async fn test() {
+//! let mut shop = Shop::open(100).await;
+//! shop.kill(CHECKOUTS[0]);
+//! shop.open_sale().await;
+//! shop.restart(CHECKOUTS[0]).await;
+//! shop.until_sold(100).await;
+//! # }
+//! ```
 
 mod call;
 mod service;

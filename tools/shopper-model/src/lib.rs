@@ -8,6 +8,14 @@
 //!
 //! The control law's benchmark uses the model in virtual time, and a crowd of `fairline rush` over
 //! real sockets.
+//!
+//! ```
+//! use fairline_shopper_model::{live_profile, live_visit};
+//!
+//! let profile = live_profile(7, 0.4, 5.0);
+//! let visit = live_visit(&profile, 7, 0);
+//! assert_eq!(visit, live_visit(&profile, 7, 0), "a seed repeats its crowd");
+//! ```
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 

@@ -17,6 +17,16 @@
 //! [`promises`] and the order of admissions are checked after each step; [`story`] finds the
 //! shortest way to break one, and [`kept`] is its text.
 //! Everything follows from a seed.
+//!
+//! ```no_run
+//! use fairline_simulate::story::{Subject, run, shortest};
+//!
+//! let subject = Subject::real();
+//! let story = run(&subject, 7);
+//! if let Some(broken) = &story.broken {
+//!     panic!("{broken}, after {:?}", shortest(&subject, &story, 150).events);
+//! }
+//! ```
 
 pub mod bugs;
 mod controller;

@@ -1,5 +1,18 @@
 //! What the snapshot tests of the services share: examples of every variant of an enum, and the
 //! texts of problems and of SQL statements.
+//!
+//! ```
+//! use fairline_snapshots::{every_variant, statement};
+//!
+//! enum OrderError {
+//!     NotPaid,
+//!     TooMuch { left_minor: i64 },
+//! }
+//! let examples = every_variant!(OrderError { NotPaid, TooMuch { left_minor: 100 } });
+//! assert_eq!(examples.map(|(name, _)| name), ["OrderError::NotPaid", "OrderError::TooMuch"]);
+//!
+//! assert_eq!(statement("SELECT id FROM orders"), "SELECT id\nFROM orders");
+//! ```
 
 use fairline_server::{Problem, ProblemType};
 

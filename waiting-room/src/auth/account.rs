@@ -24,12 +24,12 @@ const TOKEN_BYTES_MAX: usize = 2048;
 pub(crate) struct ShopAccountKey(Hmac<Sha256>);
 
 #[derive(Deserialize)]
-struct Header {
+struct AccountTokenHeader {
     alg: String,
 }
 
 #[derive(Deserialize)]
-struct Claims {
+struct AccountClaims {
     sub: String,
     exp: i64,
 }
@@ -52,11 +52,11 @@ impl ShopAccountKey {
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
         let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
-        let header: Header = serde_json::from_slice(&decoded(header)?).ok()?;
+        let header: AccountTokenHeader = serde_json::from_slice(&decoded(header)?).ok()?;
         let mut mac = self.0.clone();
         mac.update(signed.as_bytes());
         mac.verify_slice(&decoded(signature)?).ok()?;
-        let claims: Claims = serde_json::from_slice(&decoded(claims)?).ok()?;
+        let claims: AccountClaims = serde_json::from_slice(&decoded(claims)?).ok()?;
         let good = header.alg == "HS256" && (1..=ACCOUNT_BYTES_MAX).contains(&claims.sub.len());
         if !good || claims.exp <= now.unix_timestamp() - CLOCK_SLACK_S {
             return None;

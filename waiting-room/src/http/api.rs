@@ -18,7 +18,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     http::{
         AppState,
-        connections::{Connections, Slot},
+        connections::{ConnectionSlot, Connections},
         entry::{Entered, EntryCredentials, EntryMode, EntryRequest, LineEntry},
         error::RoomError,
         extract::{HeldTicket, SaleRoom},
@@ -75,7 +75,7 @@ pub(crate) fn active(rooms: &Rooms) -> Vec<Arc<SaleCard>> {
 }
 
 /// The status of a sale, and its remaining units.
-#[utoipa::path(get, path = "/api/flash-sales/{id}/status", params(("id" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/flash-sales/{id}/status", params(("id" = String, Path, description = "The sale, or its lane.")), responses(
     (status = 200, description = "The sale. May be cached for a second.", body = SaleCard),
     (status = 404, description = "There is no such sale."),
 ))]
@@ -89,7 +89,7 @@ async fn sale_status(SaleRoom(room): SaleRoom) -> Response {
 pub(crate) struct EntryQuery {
     /// `false`: only with the ticket in the cookie.
     join: Option<bool>,
-    /// `true`: exchange a ticket whose turn is over. The sale's limit counts all turns of a shopper.
+    /// `true`: exchange a ticket whose turn is over. The limit counts all turns of a shopper.
     rejoin: Option<bool>,
     #[serde(flatten)]
     #[param(ignore)]
@@ -116,7 +116,7 @@ struct LineSnapshot {
 }
 
 /// Join or resume a line, as a WebSocket, as Server-Sent Events, or as JSON for polling.
-#[utoipa::path(get, path = "/api/flash-sales/{id}/line", params(("id" = String, Path), EntryQuery, EntryCredentials),
+#[utoipa::path(get, path = "/api/flash-sales/{id}/line", params(("id" = String, Path, description = "The sale, or its lane."), EntryQuery, EntryCredentials),
     security((), ("ticket" = [])), responses(
     (status = 101, description = "The line as a WebSocket: see docs/line-protocol.md."),
     (status = 200, description = "The line as it is now, or as a stream of events.",
@@ -170,7 +170,7 @@ async fn poll(entry: &LineEntry, polls: &Polls, entering: EntryRequest<'_>) -> R
 }
 
 /// Opens an event stream for a shopper.
-async fn events(entry: &LineEntry, slot: Slot, entering: EntryRequest<'_>) -> Result<Response, Problem> {
+async fn events(entry: &LineEntry, slot: ConnectionSlot, entering: EntryRequest<'_>) -> Result<Response, Problem> {
     let Entered { tab, cookie, .. } = entry.enter(entering).await?;
     // Disables nginx's response buffering, which would delay events.
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
@@ -181,7 +181,7 @@ async fn events(entry: &LineEntry, slot: Slot, entering: EntryRequest<'_>) -> Re
 /// Opens a WebSocket for a shopper. The event loop owns it as soon as the handshake is answered.
 async fn upgrade(
     entry: &LineEntry,
-    slot: Slot,
+    slot: ConnectionSlot,
     mut extensions: Extensions,
     entering: EntryRequest<'_>,
 ) -> Result<Response, Problem> {
@@ -195,7 +195,7 @@ async fn upgrade(
 }
 
 /// Confirm that the token has arrived, from a page that can't send messages.
-#[utoipa::path(post, path = "/api/flash-sales/{id}/line/claim", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/flash-sales/{id}/line/claim", params(("id" = String, Path, description = "The sale, or its lane.")),
     security(("ticket" = [])), responses(
     (status = 204, description = "The claim is recorded."),
     (status = 403, description = "The request comes from a page of another site."),
@@ -208,7 +208,7 @@ async fn claim_turn(State(line): State<LineApi>, HeldTicket(ticket): HeldTicket)
 }
 
 /// Give the place up.
-#[utoipa::path(delete, path = "/api/flash-sales/{id}/line", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/api/flash-sales/{id}/line", params(("id" = String, Path, description = "The sale, or its lane.")),
     security(("ticket" = [])), responses(
     (status = 204, description = "The place is given up. The ticket stays: `rejoin=true` exchanges it for a new one."),
     (status = 403, description = "The request comes from a page of another site."),

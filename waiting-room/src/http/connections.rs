@@ -30,20 +30,20 @@ pub(crate) struct Connections {
 }
 
 /// A reserved connection slot, free again when the connection is dropped.
-pub(super) struct Slot {
+pub(super) struct ConnectionSlot {
     connections: Connections,
     permit: OwnedSemaphorePermit,
 }
 
 impl Connections {
     /// Reserves a connection slot of this node.
-    pub(super) fn reserve(self) -> Result<Slot, RoomError> {
+    pub(super) fn reserve(self) -> Result<ConnectionSlot, RoomError> {
         let permit = self.slots.clone().try_acquire_owned().map_err(|_| RoomError::Full)?;
-        Ok(Slot { connections: self, permit })
+        Ok(ConnectionSlot { connections: self, permit })
     }
 }
 
-impl Slot {
+impl ConnectionSlot {
     /// The messages to a tab as an event stream.
     pub(super) fn events(self, tab: Tab) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
         let Self { connections: Connections { slots, slots_max, move_over, shutdown, .. }, permit } = self;

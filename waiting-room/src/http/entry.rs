@@ -37,12 +37,12 @@ pub(crate) struct LineEntry {
     pub(crate) joins: Joins,
     pub(crate) resumes: Resumes,
     pub(crate) tickets: Arc<TicketAuth>,
-    pub(crate) accounts: Accounts,
+    pub(crate) accounts: AccountPolicy,
     pub(crate) join_limit: RateLimit,
 }
 
 /// The merchant's accounts.
-pub(crate) struct Accounts {
+pub(crate) struct AccountPolicy {
     /// The key of account tokens, if the merchant asserts accounts.
     pub(crate) key: Option<ShopAccountKey>,
     /// Whether every shopper needs an account.

@@ -354,7 +354,7 @@ async fn theme(State(pages): State<Pages>, Path(slug): Path<String>) -> Result<R
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Joining {
+pub(crate) struct JoinForm {
     #[serde(default)]
     rejoin: bool,
     #[serde(flatten)]
@@ -365,7 +365,7 @@ pub(crate) struct Joining {
 async fn join(
     State(pages): State<Pages>,
     Path(slug): Path<String>,
-    Query(joining): Query<Joining>,
+    Query(joining): Query<JoinForm>,
     ClientAddress(client): ClientAddress,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {

@@ -19,19 +19,19 @@ use crate::line::{
 
 const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 1000, calls_max: 8, gather: Duration::from_millis(2) };
 
-struct Shown {
+struct PresentedTicket {
     room: Arc<Room>,
     ticket: Ticket,
     answer: oneshot::Sender<Result<(), LineError>>,
 }
 
 /// Sends presented tickets to the batching task.
-pub(crate) struct Resumes(mpsc::Sender<Shown>);
+pub(crate) struct Resumes(mpsc::Sender<PresentedTicket>);
 
 impl Resumes {
     /// Starts the task that gathers batches.
     pub(crate) fn start(store: LineStore, shutdown: &Shutdown) -> Self {
-        let sale = |shown: &Shown| shown.room.sale;
+        let sale = |shown: &PresentedTicket| shown.room.sale;
         Self(batches::start(BOUNDS, shutdown, sale, move |_, shown| present(store.clone(), shown)))
     }
 
@@ -42,17 +42,17 @@ impl Resumes {
     pub(crate) async fn resume(&self, room: Arc<Room>, ticket: Ticket) -> Result<(), LineError> {
         let (answer, answered) = oneshot::channel();
         let crowded = || LineError::Unavailable("too many tickets are waiting to be presented".to_owned());
-        self.0.try_send(Shown { room, ticket, answer }).map_err(|_| crowded())?;
+        self.0.try_send(PresentedTicket { room, ticket, answer }).map_err(|_| crowded())?;
         answered.await.map_err(|_| crowded())?
     }
 }
 
 /// Presents one or more tickets of one sale.
-async fn present(store: LineStore, shown: Vec<Shown>) {
-    let Some(Shown { room, .. }) = shown.first() else { return };
+async fn present(store: LineStore, shown: Vec<PresentedTicket>) {
+    let Some(PresentedTicket { room, .. }) = shown.first() else { return };
     let tickets: Vec<Ticket> = shown.iter().map(|shown| shown.ticket).collect();
     let resumed = resume(&store, room, &tickets).await;
-    for Shown { answer, .. } in shown {
+    for PresentedTicket { answer, .. } in shown {
         // A client that disconnected meanwhile presents the ticket again.
         let _ = answer.send(resumed.clone());
     }

@@ -30,7 +30,7 @@ const RECEIVED_MAX: usize = 1000;
 /// One sale in this node.
 pub(crate) struct Room {
     pub(crate) sale: SaleId,
-    line: RwLock<Line>,
+    line: RwLock<LineState>,
     /// Changes that have not been applied yet.
     received: Mutex<VecDeque<(Revision, Change)>>,
     /// Whether the line can be reached. Also wakes every task when other shared state changes.
@@ -42,7 +42,7 @@ pub(crate) struct Room {
     requested_at: Mutex<Option<Instant>>,
 }
 
-struct Line {
+struct LineState {
     revision: Revision,
     view: LineView,
     flow: Flow,
@@ -95,7 +95,7 @@ pub(crate) struct FollowUp {
     pub(crate) drawn: bool,
 }
 
-impl Line {
+impl LineState {
     /// Participants of a draw that has not been made, as far as this node knows.
     fn in_draw(&self) -> Option<u64> {
         let made = match self.card.draw.as_ref().and_then(|draw| draw.pool) {
@@ -113,7 +113,7 @@ impl Room {
         let sale = card.id;
         Self {
             sale,
-            line: RwLock::new(Line { revision, view, flow: Flow::default(), card: Arc::new(card), news: 0 }),
+            line: RwLock::new(LineState { revision, view, flow: Flow::default(), card: Arc::new(card), news: 0 }),
             received: Mutex::default(),
             in_touch: watch::Sender::new(true),
             wake_up,
@@ -141,11 +141,11 @@ impl Room {
         line.card.status != Status::Closed && (line.view.waiting() > 0 || !self.shoppers.is_empty())
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Line> {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, LineState> {
         self.line.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Line> {
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, LineState> {
         self.line.write().unwrap_or_else(PoisonError::into_inner)
     }
 

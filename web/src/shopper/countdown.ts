@@ -3,8 +3,8 @@
  * Pure: time is given in milliseconds of a monotonic clock.
  *
  * The waiting room does the same arithmetic for every page
- * (`crates/update-policy/src/countdown.rs`). It knows what each page shows, and sends an update only
- * where that would be wrong. Change both together:
+ * (`crates/update-policy/src/countdown.rs`). It knows what each page shows, and sends an update
+ * only where that would be wrong. Change both together:
  *
  *     shown = min(ceiling, floor(max(0, place − rate × seconds since the message)))
  *

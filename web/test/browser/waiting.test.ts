@@ -1,4 +1,4 @@
-/** The page of a waiting shopper, with messages of a scripted line and a clock that tests control. */
+/** The page of a waiting shopper, with messages of a scripted line and a clock set by tests. */
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";

@@ -9,7 +9,7 @@ const SIZE_MAX_BYTES = 17_000;
 /** With the panel to sign in, of a sale for accounts. */
 const SIZE_WITH_ACCOUNTS_MAX_BYTES = 19_500;
 
-/** What a browser gets of a template, with every branch of it: more than any one shopper is sent. */
+/** What a browser gets of a template, with every branch of it: more than one shopper is sent. */
 async function template(name: string): Promise<string> {
   return (await readFile(new URL(name, TEMPLATES), "utf8")).replace(/\{#[\s\S]*?#\}|\{%[\s\S]*?%\}/g, "");
 }

@@ -27,7 +27,7 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 /// Selects entries.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Reading {
+pub(crate) struct AuditQuery {
     /// Only entries before this one.
     before: Option<i64>,
     /// Only changes of this sale and of its rehearsals.
@@ -74,12 +74,12 @@ impl From<AuditRow> for AuditEntry {
 }
 
 /// Show the audit log, the newest entries first.
-#[utoipa::path(get, path = "/api/admin/audit", params(Reading), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/audit", params(AuditQuery), security(("admin" = [])), responses(
     (status = 200, description = "A page of at most 100 entries.", body = AuditPage),
 ))]
 async fn show_audit(
     State(store): State<AuditStore>,
-    Query(reading): Query<Reading>,
+    Query(reading): Query<AuditQuery>,
 ) -> Result<axum::Json<AuditPage>, Problem> {
     let before = reading.before.unwrap_or(i64::MAX);
     let rows = store.audit(before, reading.sale.map(|sale| sale.0), PAGE).await.map_err(CommonError::from)?;
@@ -89,10 +89,10 @@ async fn show_audit(
 }
 
 /// Download the audit log as CSV: the newest 100,000 entries.
-#[utoipa::path(get, path = "/api/admin/audit.csv", params(Reading), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/audit.csv", params(AuditQuery), security(("admin" = [])), responses(
     (status = 200, description = "The entries.", content_type = "text/csv", body = String),
 ))]
-async fn audit_table(State(store): State<AuditStore>, Query(reading): Query<Reading>) -> Result<Response, Problem> {
+async fn audit_table(State(store): State<AuditStore>, Query(reading): Query<AuditQuery>) -> Result<Response, Problem> {
     let (sale, mut before) = (reading.sale.map(|sale| sale.0), reading.before.unwrap_or(i64::MAX));
     let mut table = CsvTable::default();
     table.row(["id", "at", "who", "action", "subject", "sale", "before", "after", "reason"]);

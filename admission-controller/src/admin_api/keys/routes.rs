@@ -28,7 +28,7 @@ async fn list_keys(State(keys): State<SigningKeys>) -> Result<axum::Json<AdminKe
 /// Revoke a key. Checkouts reject the tokens that it has signed at once, and shoppers who hold one
 /// receive another, signed with the next key. Without a next key, no shopper is admitted. It can't
 /// be undone.
-#[utoipa::path(post, path = "/api/admin/keys/{kid}/revoke", params(("kid" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/keys/{kid}/revoke", params(("kid" = String, Path, description = "The id of the key.")), security(("admin" = [])), responses(
     (status = 200, description = "The keys.", body = AdminKeys),
     (status = 404, description = "There is no such key."),
 ))]

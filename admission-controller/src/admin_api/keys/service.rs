@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{error::KeyError, store::KeyStore};
 use crate::{
-    controller::{keys::Keys, schedule::TickNow},
+    controller::{keys::KeyRing, schedule::TickNow},
     db::By,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct SigningKeys {
     pub(crate) store: KeyStore,
-    pub(crate) keys: Arc<Keys>,
+    pub(crate) keys: Arc<KeyRing>,
     pub(crate) tick_now: TickNow,
 }
 

@@ -54,7 +54,7 @@ struct Invitations {
 }
 
 /// Add a lane to a sale: a separate line for invited shoppers, which leads to the same stock.
-#[utoipa::path(post, path = "/api/admin/sales/{id}/lanes", params(("id" = String, Path)), request_body = AddLane,
+#[utoipa::path(post, path = "/api/admin/sales/{id}/lanes", params(("id" = String, Path, description = "The sale.")), request_body = AddLane,
     security(("admin" = [])), responses(
     (status = 201, description = "The sale, with the lane.", body = AdminSale),
     UnknownSale,
@@ -72,7 +72,7 @@ async fn add_lane(
 }
 
 /// Change the share of the admissions that a lane gets.
-#[utoipa::path(patch, path = "/api/admin/sales/{id}/lanes/{lane}", params(("id" = String, Path), ("lane" = String, Path)),
+#[utoipa::path(patch, path = "/api/admin/sales/{id}/lanes/{lane}", params(("id" = String, Path, description = "The sale."), ("lane" = String, Path, description = "The lane's name in URLs.")),
     request_body = ChangeLane, security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
     (status = 404, description = "There is no such sale, or no such lane."),
@@ -89,7 +89,7 @@ async fn change_lane(
 
 /// Create invitations to a lane.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/lanes/{lane}/invitations", request_body = Invite,
-    params(("id" = String, Path), ("lane" = String, Path)), security(("admin" = [])), responses(
+    params(("id" = String, Path, description = "The sale."), ("lane" = String, Path, description = "The lane's name in URLs.")), security(("admin" = [])), responses(
     (status = 201, description = "The invitations.", body = Invitations),
     (status = 404, description = "There is no such sale, or no such lane."),
 ))]

@@ -48,7 +48,7 @@ pub(crate) struct Subject {
 }
 
 /// List the samples of a sale: at most 2,000, thinned out evenly if there are more.
-#[utoipa::path(get, path = "/api/admin/sales/{id}/samples", params(("id" = String, Path), After), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/sales/{id}/samples", params(("id" = String, Path, description = "The sale."), After), security(("admin" = [])), responses(
     (status = 200, description = "The samples.", body = Samples),
     UnknownSale,
 ))]

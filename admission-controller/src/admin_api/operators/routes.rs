@@ -15,7 +15,7 @@ use super::{
 use crate::{
     admin_api::AdminState,
     auth::{
-        credentials::{Codes, EnrolmentCode as Code, is_name, secret_text},
+        credentials::{Codes, NewEnrolmentCode, is_name, secret_text},
         operator::Operator,
         password_queue::hash,
         role::Role,
@@ -163,12 +163,12 @@ async fn add_operator(
 ) -> Result<(StatusCode, Confidential, axum::Json<AddedOperator>), Problem> {
     check_field("name", is_name(&new.name), "be 1 to 63 lower-case letters, digits, dots, underscores, hyphens or @")?;
     let secret: [u8; 20] = rand::random();
-    let code = Code::new(rand::random());
+    let code = NewEnrolmentCode::new(rand::random());
     let (password, enrols, proof) = match new.password {
         Some(password) => (hash("password", password).await?, None, Proof::Secret(totp_secret(&new.name, &secret))),
         // Until the operator enrols, the password is random and unknown.
         None => {
-            let unknown = hash("password", Code::new(rand::random()).shown().to_owned()).await?;
+            let unknown = hash("password", NewEnrolmentCode::new(rand::random()).shown().to_owned()).await?;
             let shown = EnrolmentCode { enrolment_code: code.shown().to_owned() };
             (unknown, Some(code.digest()), Proof::Code(shown))
         }
@@ -181,7 +181,7 @@ async fn add_operator(
 
 /// Create a new enrolment code for an operator who has lost the first one, the password or the app.
 /// When it is used, the operator's sessions end.
-#[utoipa::path(post, path = "/api/admin/operators/{name}/enrolment", params(("name" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/operators/{name}/enrolment", params(("name" = String, Path, description = "The operator's name.")), security(("admin" = [])), responses(
     (status = 200, description = "The code.", body = EnrolmentCode),
     UnknownOperator,
 ))]
@@ -190,7 +190,7 @@ async fn renew_enrolment(
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
 ) -> Result<(Confidential, axum::Json<EnrolmentCode>), Problem> {
-    let code = Code::new(rand::random());
+    let code = NewEnrolmentCode::new(rand::random());
     let is_known = store.renew_enrolment(&operator.by(), &name, code.digest()).await.map_err(OperatorError::from)?;
     if !is_known {
         return Err(OperatorError::UnknownOperator.into());
@@ -210,7 +210,7 @@ async fn enrol(
     State(store): State<OperatorStore>,
     Json(Enrol { code, password }): Json<Enrol>,
 ) -> Result<axum::Json<Enrolled>, Problem> {
-    let digest = Code::from_shown(&code).digest();
+    let digest = NewEnrolmentCode::from_shown(&code).digest();
     // The cheap check comes before the password is hashed.
     if !store.is_enrolment(digest).await.map_err(OperatorError::from)? {
         return Err(OperatorError::WrongEnrolment.into());
@@ -223,7 +223,7 @@ async fn enrol(
 }
 
 /// Change an operator's role or password.
-#[utoipa::path(patch, path = "/api/admin/operators/{name}", params(("name" = String, Path)), request_body = ChangeOperator,
+#[utoipa::path(patch, path = "/api/admin/operators/{name}", params(("name" = String, Path, description = "The operator's name.")), request_body = ChangeOperator,
     security(("admin" = [])), responses(
     (status = 200, description = "The operator.", body = AdminOperator),
     UnknownOperator,
@@ -246,7 +246,7 @@ async fn change_operator(
 
 /// Create a new secret for an operator who has lost the authenticator app. The operator's sessions
 /// end.
-#[utoipa::path(post, path = "/api/admin/operators/{name}/totp", params(("name" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/operators/{name}/totp", params(("name" = String, Path, description = "The operator's name.")), security(("admin" = [])), responses(
     (status = 200, description = "The secret for the authenticator app.", body = TotpSecret),
     UnknownOperator,
 ))]
@@ -263,7 +263,7 @@ async fn renew_totp(
 }
 
 /// Remove an operator. The audit log keeps the operator's entries.
-#[utoipa::path(delete, path = "/api/admin/operators/{name}", params(("name" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(delete, path = "/api/admin/operators/{name}", params(("name" = String, Path, description = "The operator's name.")), security(("admin" = [])), responses(
     (status = 204, description = "The operator is removed."),
     UnknownOperator,
 ))]

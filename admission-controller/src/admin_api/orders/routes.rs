@@ -10,8 +10,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    service::{Orders, PAGE},
-    store::{OrderAction, OrderRow},
+    service::{PAGE, SaleOrders},
+    store::{AdminOrderRow, OrderAction},
 };
 use crate::{admin_api::AdminState, auth::operator::Operator, error::UnknownSale};
 
@@ -22,7 +22,7 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 /// Selects orders.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Reading {
+pub(crate) struct OrdersQuery {
     /// An order's id, a ticket's number, an e-mail address, a phone number, or the reference of the
     /// payment gateway or of the merchant.
     search: Option<String>,
@@ -96,8 +96,8 @@ struct AdminOrder {
     request: Option<LastRequest>,
 }
 
-impl From<OrderRow> for AdminOrder {
-    fn from(row: OrderRow) -> Self {
+impl From<AdminOrderRow> for AdminOrder {
+    fn from(row: AdminOrderRow) -> Self {
         let request = row.request.zip(row.request_state);
         Self {
             id: row.id,
@@ -146,15 +146,15 @@ pub(crate) struct CancelOrder {
 }
 
 /// List or search the orders of a sale, the newest first.
-#[utoipa::path(get, path = "/api/admin/sales/{id}/orders", params(("id" = String, Path), Reading), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/sales/{id}/orders", params(("id" = String, Path, description = "The sale."), OrdersQuery), security(("admin" = [])), responses(
     (status = 200, description = "Up to 50 orders.", body = AdminOrders),
     UnknownSale,
     (status = 422, description = "The text to search for is too long."),
 ))]
 async fn list_orders(
-    State(orders): State<Orders>,
+    State(orders): State<SaleOrders>,
     Path(id): Path<String>,
-    Query(Reading { search, before }): Query<Reading>,
+    Query(OrdersQuery { search, before }): Query<OrdersQuery>,
 ) -> Result<axum::Json<AdminOrders>, Problem> {
     let found = orders.search(&id, search.as_deref(), before).await?;
     let orders: Vec<AdminOrder> = found.into_iter().map(AdminOrder::from).collect();
@@ -166,13 +166,13 @@ async fn list_orders(
 /// checkout does it within a second, or as soon as the payment gateway answers; `request` of the
 /// order shows the state.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/orders/{order}/refund", request_body = RefundOrder,
-    params(("id" = String, Path), ("order" = Uuid, Path)), security(("admin" = [])), responses(
+    params(("id" = String, Path, description = "The sale."), ("order" = Uuid, Path, description = "The order.")), security(("admin" = [])), responses(
     (status = 202, description = "The request is accepted.", body = AdminOrder),
     (status = 404, description = "There is no such sale or order."),
     (status = 409, description = "The amount exceeds what is left of the payment, or another request has not ended."),
 ))]
 async fn refund_order(
-    State(orders): State<Orders>,
+    State(orders): State<SaleOrders>,
     Extension(operator): Extension<Operator>,
     Path(order): Path<(String, Uuid)>,
     Json(RefundOrder { amount_minor, reason }): Json<RefundOrder>,
@@ -185,13 +185,13 @@ async fn refund_order(
 /// Cancel an unpaid order. Its units are free for the next shopper, and a payment under way is
 /// withdrawn unless the bank has approved it.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/orders/{order}/cancel", request_body = CancelOrder,
-    params(("id" = String, Path), ("order" = Uuid, Path)), security(("admin" = [])), responses(
+    params(("id" = String, Path, description = "The sale."), ("order" = Uuid, Path, description = "The order.")), security(("admin" = [])), responses(
     (status = 202, description = "The request is accepted.", body = AdminOrder),
     (status = 404, description = "There is no such sale or order."),
     (status = 409, description = "The order is paid or has ended, or another request has not ended."),
 ))]
 async fn cancel_order(
-    State(orders): State<Orders>,
+    State(orders): State<SaleOrders>,
     Extension(operator): Extension<Operator>,
     Path(order): Path<(String, Uuid)>,
     Json(CancelOrder { reason }): Json<CancelOrder>,

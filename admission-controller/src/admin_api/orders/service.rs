@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{
     error::OrderError,
-    store::{OrderAction, OrderRow, OrderSearch, OrderStore, RequestOutcome},
+    store::{AdminOrderRow, OrderAction, OrderSearch, OrderStore, RequestOutcome},
 };
 use crate::{admin_api::sales::service::Sales, db::By, error::check_field};
 
@@ -15,19 +15,19 @@ const SEARCH_CHARS_MAX: usize = 254;
 
 /// What the routes of orders need.
 #[derive(Clone)]
-pub(crate) struct Orders {
+pub(crate) struct SaleOrders {
     pub(crate) store: OrderStore,
     pub(crate) sales: Sales,
 }
 
-impl Orders {
+impl SaleOrders {
     /// A page of a sale's orders: all, or those that match a text.
     pub(super) async fn search(
         &self,
         sale: &str,
         text: Option<&str>,
         before: Option<Uuid>,
-    ) -> Result<Vec<OrderRow>, OrderError> {
+    ) -> Result<Vec<AdminOrderRow>, OrderError> {
         let text = text.map(str::trim).filter(|text| !text.is_empty());
         let fits = text.is_none_or(|text| text.chars().count() <= SEARCH_CHARS_MAX && !text.contains('\0'));
         check_field("search", fits, "have at most 254 visible characters")?;
@@ -44,7 +44,7 @@ impl Orders {
         by: &By,
         (sale, order): (String, Uuid),
         action: OrderAction,
-    ) -> Result<OrderRow, OrderError> {
+    ) -> Result<AdminOrderRow, OrderError> {
         let is_positive = !matches!(action, OrderAction::Refund(Some(amount)) if amount <= 0);
         check_field("amount_minor", is_positive, "be at least 1, or null")?;
         let sale = self.sales.find(&sale).await?.row.sale();

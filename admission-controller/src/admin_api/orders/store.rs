@@ -23,7 +23,7 @@ pub struct OrderSearch<'a> {
 
 /// An order of a sale.
 #[derive(Debug, FromRow)]
-pub struct OrderRow {
+pub struct AdminOrderRow {
     pub id: Uuid,
     pub status: String,
     pub quantity: i32,
@@ -66,6 +66,34 @@ pub enum RequestOutcome {
     UnderWay,
 }
 
+/// Finds orders of a sale, with their payments and requests.
+const ORDERS: &str = "SELECT holds.id, CASE \
+        WHEN holds.state = 'paid' AND coalesce(newest.refunded_minor, 0) >= holds.amount_minor THEN 'refunded' \
+        WHEN holds.state = 'paid' THEN 'paid' \
+        WHEN newest.state IN ('started', 'authorised') THEN 'payment_pending' \
+        WHEN newest.state IN ('refund_due', 'refunded') THEN 'refunded' \
+        WHEN holds.state IN ('promised', 'held') AND holds.expires_at <= now() THEN 'expired' \
+        ELSE holds.state END AS status, \
+     holds.quantity, holds.amount_minor, holds.currency, coalesce(newest.refunded_minor, 0) AS refunded_minor, \
+     coalesce(newest.disputed_minor, 0) AS disputed_minor, newest.dispute, coalesce(newest.gateway_ref, orders.paid_as) AS reference, \
+     admissions.ordinal, accounts.address, holds.created_at, orders.paid_at, \
+     asked.kind AS request, asked.state AS request_state, asked.error AS request_error \
+     FROM holds LEFT JOIN orders ON orders.id = holds.id LEFT JOIN admissions ON admissions.id = holds.admission_id \
+     LEFT JOIN accounts ON accounts.id = holds.account_id \
+     LEFT JOIN LATERAL (SELECT payments.state, gateway_ref, dispute, disputed_minor, \
+        CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE payments.refunded_minor END AS refunded_minor \
+        FROM payments WHERE hold_id = holds.id ORDER BY created_at DESC LIMIT 1) AS newest ON true \
+     LEFT JOIN LATERAL (SELECT kind, state, error FROM order_requests WHERE order_id = holds.id \
+        ORDER BY created_at DESC LIMIT 1) AS asked ON true \
+     WHERE holds.sale_id = $1 AND ($2::uuid IS NULL OR holds.id = $2) \
+     AND ($3::bigint IS NULL OR holds.admission_id = ANY (ARRAY(SELECT id FROM admissions \
+        WHERE line_id IN (SELECT id FROM lines WHERE sale_id = $1) AND ordinal = $3 AND state <> 'lapsed'))) \
+     AND ($4::text IS NULL OR holds.account_id = ANY (ARRAY(SELECT id FROM accounts WHERE address = $4)) \
+        OR holds.id = ANY (ARRAY(SELECT hold_id FROM payments WHERE gateway_ref = $4)) \
+        OR holds.reserved_as = $4 OR orders.paid_as = $4) \
+     AND ($5::uuid IS NULL OR (holds.created_at, holds.id) < (SELECT created_at, id FROM holds WHERE id = $5)) \
+     ORDER BY holds.created_at DESC, holds.id DESC LIMIT $6";
+
 /// Orders, and the requests about them.
 #[derive(Clone)]
 pub(crate) struct OrderStore(pub(crate) Database);
@@ -77,43 +105,16 @@ impl OrderStore {
         sale: SaleId,
         search: &OrderSearch<'_>,
         limit: i64,
-    ) -> Result<Vec<OrderRow>, StoreError> {
-        Ok(sqlx::query_as(
-            "SELECT holds.id, CASE \
-                WHEN holds.state = 'paid' AND coalesce(newest.refunded_minor, 0) >= holds.amount_minor THEN 'refunded' \
-                WHEN holds.state = 'paid' THEN 'paid' \
-                WHEN newest.state IN ('started', 'authorised') THEN 'payment_pending' \
-                WHEN newest.state IN ('refund_due', 'refunded') THEN 'refunded' \
-                WHEN holds.state IN ('promised', 'held') AND holds.expires_at <= now() THEN 'expired' \
-                ELSE holds.state END AS status, \
-             holds.quantity, holds.amount_minor, holds.currency, coalesce(newest.refunded_minor, 0) AS refunded_minor, \
-             coalesce(newest.disputed_minor, 0) AS disputed_minor, newest.dispute, coalesce(newest.gateway_ref, orders.paid_as) AS reference, \
-             admissions.ordinal, accounts.address, holds.created_at, orders.paid_at, \
-             asked.kind AS request, asked.state AS request_state, asked.error AS request_error \
-             FROM holds LEFT JOIN orders ON orders.id = holds.id LEFT JOIN admissions ON admissions.id = holds.admission_id \
-             LEFT JOIN accounts ON accounts.id = holds.account_id \
-             LEFT JOIN LATERAL (SELECT payments.state, gateway_ref, dispute, disputed_minor, \
-                CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE payments.refunded_minor END AS refunded_minor \
-                FROM payments WHERE hold_id = holds.id ORDER BY created_at DESC LIMIT 1) AS newest ON true \
-             LEFT JOIN LATERAL (SELECT kind, state, error FROM order_requests WHERE order_id = holds.id \
-                ORDER BY created_at DESC LIMIT 1) AS asked ON true \
-             WHERE holds.sale_id = $1 AND ($2::uuid IS NULL OR holds.id = $2) \
-             AND ($3::bigint IS NULL OR holds.admission_id = ANY (ARRAY(SELECT id FROM admissions \
-                WHERE line_id IN (SELECT id FROM lines WHERE sale_id = $1) AND ordinal = $3 AND state <> 'lapsed'))) \
-             AND ($4::text IS NULL OR holds.account_id = ANY (ARRAY(SELECT id FROM accounts WHERE address = $4)) \
-                OR holds.id = ANY (ARRAY(SELECT hold_id FROM payments WHERE gateway_ref = $4)) \
-                OR holds.reserved_as = $4 OR orders.paid_as = $4) \
-             AND ($5::uuid IS NULL OR (holds.created_at, holds.id) < (SELECT created_at, id FROM holds WHERE id = $5)) \
-             ORDER BY holds.created_at DESC, holds.id DESC LIMIT $6",
-        )
-        .bind(sale.0)
-        .bind(search.order)
-        .bind(search.ordinal)
-        .bind(search.name)
-        .bind(search.before)
-        .bind(limit)
-        .fetch_all(&self.0.pool)
-        .await?)
+    ) -> Result<Vec<AdminOrderRow>, StoreError> {
+        Ok(sqlx::query_as(ORDERS)
+            .bind(sale.0)
+            .bind(search.order)
+            .bind(search.ordinal)
+            .bind(search.name)
+            .bind(search.before)
+            .bind(limit)
+            .fetch_all(&self.0.pool)
+            .await?)
     }
 
     /// Requests a refund or a cancellation, which a checkout carries out.
@@ -173,5 +174,18 @@ impl OrderStore {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn the_statement_of_the_search_matches_its_snapshot() {
+        assert_snapshot!("orders", statement(ORDERS));
     }
 }

@@ -143,10 +143,10 @@ fn reason(error: &csv::Error) -> String {
     }
 }
 
-type Wrong = (Option<&'static str>, String);
+type WrongCell = (Option<&'static str>, String);
 
 /// The place of each column in the table.
-fn places(header: &StringRecord) -> Result<[Option<usize>; COLUMNS.len()], Wrong> {
+fn places(header: &StringRecord) -> Result<[Option<usize>; COLUMNS.len()], WrongCell> {
     let mut places = [None; COLUMNS.len()];
     for (place, name) in header.iter().enumerate() {
         let name = name.trim().to_ascii_lowercase();

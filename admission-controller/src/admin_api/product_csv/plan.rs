@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::format::{Errors, Row, attributes_of};
 use crate::admin_api::products::fields::{
-    Attribute, VARIANTS_MAX, Wrong, check_attributes, check_currency, check_description, check_gtin, check_name,
+    Attribute, VARIANTS_MAX, WrongField, check_attributes, check_currency, check_description, check_gtin, check_name,
     check_price, check_sku, check_title,
 };
 
@@ -255,8 +255,8 @@ fn merge(group: &mut Group<'_>, errors: &mut Errors) {
 
 const NOT_ATTRIBUTES: &str = "Write attributes like `Material=leather|Drop=8 mm`.";
 
-fn note(errors: &mut Errors, line: u64, column: &'static str, checked: Result<(), Wrong>) {
-    if let Err(Wrong { must, .. }) = checked {
+fn note(errors: &mut Errors, line: u64, column: &'static str, checked: Result<(), WrongField>) {
+    if let Err(WrongField { must, .. }) = checked {
         errors.add(line, Some(column), format!("It must {must}."));
     }
 }

@@ -35,7 +35,7 @@ struct AdminProducts {
 /// Selects products.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Listing {
+pub(crate) struct ProductsQuery {
     /// A part of the name, or the beginning of a SKU.
     search: Option<String>,
     /// Only archived products, or only others.
@@ -58,13 +58,13 @@ async fn create_product(
 }
 
 /// List the products, the newest first.
-#[utoipa::path(get, path = "/api/admin/products", params(Listing), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/products", params(ProductsQuery), security(("admin" = [])), responses(
     (status = 200, description = "A page of at most 50 products.", body = AdminProducts),
     (status = 422, description = "The text to search for is too long."),
 ))]
 async fn list_products(
     State(products): State<Products>,
-    Query(Listing { search, archived, before }): Query<Listing>,
+    Query(ProductsQuery { search, archived, before }): Query<ProductsQuery>,
 ) -> Result<axum::Json<AdminProducts>, Problem> {
     let products = products.list(search.as_deref(), archived, before).await?;
     let next = products.last().map(|product| product.id).filter(|_| products.len() == PAGE);
@@ -72,7 +72,7 @@ async fn list_products(
 }
 
 /// Show a product.
-#[utoipa::path(get, path = "/api/admin/products/{id}", params(("id" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/products/{id}", params(("id" = String, Path, description = "The product.")), security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
     UnknownProduct,
 ))]
@@ -84,7 +84,7 @@ async fn show_product(
 }
 
 /// Change a product. Lists that are given replace the existing ones.
-#[utoipa::path(patch, path = "/api/admin/products/{id}", params(("id" = String, Path)), request_body = ChangeProduct,
+#[utoipa::path(patch, path = "/api/admin/products/{id}", params(("id" = String, Path, description = "The product.")), request_body = ChangeProduct,
     security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
     UnknownProduct,
@@ -100,7 +100,7 @@ async fn change_product(
 }
 
 /// Archive a product: it is offered for new sales no more.
-#[utoipa::path(post, path = "/api/admin/products/{id}/archive", params(("id" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/products/{id}/archive", params(("id" = String, Path, description = "The product.")), security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
     UnknownProduct,
 ))]
@@ -113,7 +113,7 @@ async fn archive_product(
 }
 
 /// Take a product back from the archive.
-#[utoipa::path(post, path = "/api/admin/products/{id}/unarchive", params(("id" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/products/{id}/unarchive", params(("id" = String, Path, description = "The product.")), security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
     UnknownProduct,
 ))]
@@ -126,7 +126,7 @@ async fn unarchive_product(
 }
 
 /// Delete a product with its variants.
-#[utoipa::path(delete, path = "/api/admin/products/{id}", params(("id" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(delete, path = "/api/admin/products/{id}", params(("id" = String, Path, description = "The product.")), security(("admin" = [])), responses(
     (status = 204, description = "The product is deleted."),
     UnknownProduct,
 ))]

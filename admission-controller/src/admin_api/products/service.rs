@@ -6,7 +6,7 @@ use super::{
     error::ProductError,
     fields::{ChangeProduct, CreateProduct, PRODUCTS_MAX, wrong_image, wrong_variant},
     responses::{AdminProduct, AdminProductSummary},
-    store::{Listing, NewProduct, ProductChange, ProductStore, Written},
+    store::{NewProduct, ProductChange, ProductSearch, ProductStore, Written},
 };
 use crate::{db::By, error::check_field};
 
@@ -38,7 +38,7 @@ impl Products {
         let text = text.map(str::trim).filter(|text| !text.is_empty());
         let fits = text.is_none_or(|text| text.chars().count() <= SEARCH_CHARS_MAX && !text.contains('\0'));
         check_field("search", fits, "have at most 120 visible characters")?;
-        let rows = self.store.products(&Listing { text, archived, before }, PAGE).await?;
+        let rows = self.store.products(&ProductSearch { text, archived, before }, PAGE).await?;
         Ok(rows.into_iter().map(AdminProductSummary::from).collect())
     }
 

@@ -13,7 +13,7 @@ use crate::db::{Audited, By, Database, StoreError, audit};
 
 /// Selects products.
 #[derive(Debug, Default)]
-pub struct Listing<'a> {
+pub struct ProductSearch<'a> {
     /// A part of the name, or the beginning of a SKU.
     pub text: Option<&'a str>,
     pub archived: Option<bool>,
@@ -142,7 +142,7 @@ pub(crate) struct ProductStore(pub(crate) Database);
 
 impl ProductStore {
     /// The newest products, or the newest before one.
-    pub async fn products(&self, listing: &Listing<'_>, limit: usize) -> Result<Vec<ProductSummary>, StoreError> {
+    pub async fn products(&self, listing: &ProductSearch<'_>, limit: usize) -> Result<Vec<ProductSummary>, StoreError> {
         let sku = listing.text.map(|text| format!("{}%", escaped(&text.to_lowercase())));
         Ok(sqlx::query_as(
             "SELECT id, name, archived, version, created_at, updated_at, \

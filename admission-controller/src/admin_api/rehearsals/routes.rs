@@ -46,7 +46,7 @@ struct RehearsalList {
 /// Rehearse a sale: copy it, and send a crowd to the copy, which is in no public list. One
 /// rehearsal runs at a time. The crowd has no accounts and no invitations: a limit per account and
 /// lanes are not rehearsed.
-#[utoipa::path(post, path = "/api/admin/sales/{id}/rehearsals", params(("id" = String, Path)), request_body = Rehearse,
+#[utoipa::path(post, path = "/api/admin/sales/{id}/rehearsals", params(("id" = String, Path, description = "The sale.")), request_body = Rehearse,
     security(("admin" = [])), responses(
     (status = 202, description = "The rehearsal has begun.", body = Rehearsal),
     UnknownSale,
@@ -64,7 +64,7 @@ async fn rehearse(
 }
 
 /// List the rehearsals of a sale; for a copy, its own.
-#[utoipa::path(get, path = "/api/admin/sales/{id}/rehearsals", params(("id" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/sales/{id}/rehearsals", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The rehearsals.", body = RehearsalList),
     UnknownSale,
 ))]
@@ -76,7 +76,7 @@ async fn list_rehearsals(
 }
 
 /// Stop a rehearsal.
-#[utoipa::path(delete, path = "/api/admin/rehearsals/{id}", params(("id" = Uuid, Path)), security(("admin" = [])), responses(
+#[utoipa::path(delete, path = "/api/admin/rehearsals/{id}", params(("id" = Uuid, Path, description = "The rehearsal.")), security(("admin" = [])), responses(
     (status = 204, description = "It ends within a few seconds."),
     (status = 404, description = "No such rehearsal is running."),
 ))]

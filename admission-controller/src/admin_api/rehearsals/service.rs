@@ -10,7 +10,7 @@ use crate::{
     controller::schedule::TickNow,
     db::By,
     error::check_field,
-    jobs::rehearsals::{Crowd, Stage, store::RehearsalStore},
+    jobs::rehearsals::{Crowd, RehearsalStage, store::RehearsalStore},
 };
 
 /// What the routes of rehearsals need.
@@ -20,7 +20,7 @@ pub(crate) struct Rehearsals {
     pub(crate) sales: Sales,
     pub(crate) tick_now: TickNow,
     /// Where rehearsals are held, if this controller is set up for them.
-    pub(crate) stage: Option<Arc<Stage>>,
+    pub(crate) stage: Option<Arc<RehearsalStage>>,
 }
 
 impl Rehearsals {

@@ -1,6 +1,6 @@
 //! Rehearsals, as operators begin, stop and list them.
 
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use fairline_sale::SaleId;
 use serde_json::json;
 use uuid::Uuid;
@@ -46,7 +46,7 @@ impl RehearsalStore {
         .bind(copy)
         .bind(copy.simple().to_string())
         .bind(&rand::random::<[u8; 32]>()[..])
-        .bind(Kind::FlashSaleScheduled.as_str())
+        .bind(EventKind::FlashSaleScheduled.as_str())
         .execute(&mut *transaction)
         .await?;
         let begun = sqlx::query_as(

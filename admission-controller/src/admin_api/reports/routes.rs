@@ -12,7 +12,7 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 }
 
 /// Show the report on a sale so far.
-#[utoipa::path(get, path = "/api/admin/sales/{id}/report", params(("id" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/sales/{id}/report", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The report.", body = Report),
     UnknownSale,
 ))]
@@ -21,7 +21,7 @@ async fn show_report(State(reports): State<Reports>, Path(id): Path<String>) -> 
 }
 
 /// Download the report on a sale as CSV: names and values, then the minutes.
-#[utoipa::path(get, path = "/api/admin/sales/{id}/report.csv", params(("id" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/sales/{id}/report.csv", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The report.", content_type = "text/csv", body = String),
     UnknownSale,
 ))]

@@ -32,7 +32,7 @@ struct AdminSales {
 /// Selects sales.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Listing {
+pub(crate) struct SalesQuery {
     /// Only sales that were created before this one.
     before: Option<SaleId>,
     /// Only the sale with this slug.
@@ -53,12 +53,12 @@ async fn create_sale(
 }
 
 /// List the sales, the newest first.
-#[utoipa::path(get, path = "/api/admin/sales", params(Listing), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/sales", params(SalesQuery), security(("admin" = [])), responses(
     (status = 200, description = "A page of at most 200 sales.", body = AdminSales),
 ))]
 async fn list_sales(
     State(sales): State<Sales>,
-    Query(listing): Query<Listing>,
+    Query(listing): Query<SalesQuery>,
 ) -> Result<axum::Json<AdminSales>, Problem> {
     let sales = sales.list(listing.before, listing.slug.as_deref()).await?;
     let next = sales.last().map(|sale| sale.card.id).filter(|_| sales.len() == SALES_PAGE);
@@ -66,7 +66,7 @@ async fn list_sales(
 }
 
 /// Show a sale.
-#[utoipa::path(get, path = "/api/admin/sales/{id}", params(("id" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/sales/{id}", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
     UnknownSale,
 ))]
@@ -75,7 +75,7 @@ async fn show_sale(State(sales): State<Sales>, Path(sale): Path<String>) -> Resu
 }
 
 /// Change a sale. Its opening and its end can be changed while it is scheduled.
-#[utoipa::path(patch, path = "/api/admin/sales/{id}", params(("id" = String, Path)), request_body = ChangeSale,
+#[utoipa::path(patch, path = "/api/admin/sales/{id}", params(("id" = String, Path, description = "The sale.")), request_body = ChangeSale,
     security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
     UnknownSale,
@@ -91,7 +91,7 @@ async fn change_sale(
 }
 
 /// Open a scheduled sale now.
-#[utoipa::path(post, path = "/api/admin/sales/{id}/open", params(("id" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/sales/{id}/open", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
     UnknownSale,
     (status = 409, description = "The sale is not scheduled."),
@@ -105,7 +105,7 @@ async fn open_sale(
 }
 
 /// Pause admissions. Places are kept, and admitted shoppers may buy.
-#[utoipa::path(post, path = "/api/admin/sales/{id}/pause", params(("id" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/sales/{id}/pause", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
     UnknownSale,
     (status = 409, description = "The sale is not open."),
@@ -119,7 +119,7 @@ async fn pause_sale(
 }
 
 /// Resume admissions.
-#[utoipa::path(post, path = "/api/admin/sales/{id}/resume", params(("id" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/sales/{id}/resume", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
     UnknownSale,
     (status = 409, description = "The sale is not paused."),
@@ -133,7 +133,7 @@ async fn resume_sale(
 }
 
 /// End a sale. Outstanding tokens can no longer be redeemed; holds can still be paid.
-#[utoipa::path(post, path = "/api/admin/sales/{id}/close", params(("id" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/sales/{id}/close", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
     UnknownSale,
     (status = 409, description = "The sale has ended already."),

@@ -1,6 +1,6 @@
 //! Sales, as operators create, change and list them.
 
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use fairline_sale::{LineOrder, SaleId, Status};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -114,7 +114,7 @@ impl SaleStore {
         .bind(new.risk)
         .bind(new.inside_max)
         .bind(new.prior_sale)
-        .bind(Kind::FlashSaleScheduled.as_str())
+        .bind(EventKind::FlashSaleScheduled.as_str())
         .bind(new.per_account_limit)
         .bind(&new.theme)
         .bind(&new.time_zone)
@@ -210,7 +210,7 @@ impl SaleStore {
         .bind(change.recall_window_s)
         .bind(change.inside_max.is_some())
         .bind(change.inside_max.flatten())
-        .bind(Kind::FlashSaleChanged.as_str())
+        .bind(EventKind::FlashSaleChanged.as_str())
         .bind(&change.theme)
         .bind(change.grace_s.is_some())
         .bind(change.grace_s.flatten())

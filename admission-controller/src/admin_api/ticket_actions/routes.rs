@@ -62,7 +62,7 @@ struct RevokedTokens {
 
 /// Admit extra shoppers at once: above the rate, the cap on checkout and the back-off, never above
 /// the stock. Extra admissions without a waiting shopper or a unit are dropped.
-#[utoipa::path(post, path = "/api/admin/sales/{id}/admit", params(("id" = String, Path)), request_body = AdmitNow,
+#[utoipa::path(post, path = "/api/admin/sales/{id}/admit", params(("id" = String, Path, description = "The sale.")), request_body = AdmitNow,
     security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
     UnknownSale,
@@ -80,7 +80,7 @@ async fn admit_now(
 /// Remove a ticket from the line. Its shopper is notified, those behind move up, and the public
 /// record shows it.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/tickets/{ordinal}/remove", request_body = MoveTicket,
-    params(("id" = String, Path), ("ordinal" = u64, Path)), security(("admin" = [])), responses(
+    params(("id" = String, Path, description = "The sale."), ("ordinal" = u64, Path, description = "The ticket's number.")), security(("admin" = [])), responses(
     (status = 202, description = "The ticket is removed within a tick.", body = MovedTicket),
     (status = 404, description = "There is no such sale, lane or ticket."),
     (status = 409, description = "The ticket is not waiting, or the sale has ended."),
@@ -99,7 +99,7 @@ async fn remove_ticket(
 
 /// Serve a ticket before all others, as soon as a unit is free. The public record shows it.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/tickets/{ordinal}/prefer", request_body = MoveTicket,
-    params(("id" = String, Path), ("ordinal" = u64, Path)), security(("admin" = [])), responses(
+    params(("id" = String, Path, description = "The sale."), ("ordinal" = u64, Path, description = "The ticket's number.")), security(("admin" = [])), responses(
     (status = 202, description = "The ticket is served next.", body = MovedTicket),
     (status = 404, description = "There is no such sale, lane or ticket."),
     (status = 409, description = "The ticket is not waiting, or the sale has ended, is sold out, or its draw is due."),
@@ -118,7 +118,7 @@ async fn prefer_ticket(
 
 /// Revoke all outstanding tokens of a sale. Their shoppers wait again, in front; holds and orders
 /// stay.
-#[utoipa::path(post, path = "/api/admin/sales/{id}/revoke", params(("id" = String, Path)), request_body = RevokeTokens,
+#[utoipa::path(post, path = "/api/admin/sales/{id}/revoke", params(("id" = String, Path, description = "The sale.")), request_body = RevokeTokens,
     security(("admin" = [])), responses(
     (status = 200, description = "The tokens are revoked: no checkout accepts them any more.", body = RevokedTokens),
     UnknownSale,

@@ -1,6 +1,6 @@
 //! Requests ticket actions. The next tick carries them out.
 
-use fairline_line::store::{Found, LineError, LineStore};
+use fairline_line::store::{LineError, LineStore, TicketHolder};
 use fairline_sale::{SaleId, Status};
 use tracing::warn;
 
@@ -41,9 +41,9 @@ impl TicketActions {
             return Err(CommonError::IllegalTransition { status }.into());
         }
         let visitor = match self.line.find(line, ticket.ordinal).await {
-            Ok(Found::Waiting(visitor)) => visitor,
-            Ok(Found::Gone) => return Err(TicketActionError::NotWaiting),
-            Ok(Found::Unknown) | Err(LineError::NotPublished) => return Err(TicketActionError::UnknownTicket),
+            Ok(TicketHolder::Waiting(visitor)) => visitor,
+            Ok(TicketHolder::Gone) => return Err(TicketActionError::NotWaiting),
+            Ok(TicketHolder::Unknown) | Err(LineError::NotPublished) => return Err(TicketActionError::UnknownTicket),
             Err(error) => {
                 warn!(%error, "find ticket failed");
                 return Err(TicketActionError::LineUnavailable);

@@ -106,7 +106,7 @@ async fn add_token(
 }
 
 /// Revoke an API token at once.
-#[utoipa::path(delete, path = "/api/admin/tokens/{name}", params(("name" = String, Path)), security(("admin" = [])), responses(
+#[utoipa::path(delete, path = "/api/admin/tokens/{name}", params(("name" = String, Path, description = "The token's name.")), security(("admin" = [])), responses(
     (status = 204, description = "It is revoked."),
     (status = 404, description = "There is no such token."),
 ))]

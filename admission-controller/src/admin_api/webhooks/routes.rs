@@ -6,7 +6,7 @@ use axum::{
     http::{StatusCode, Uri},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use fairline_idempotency::Confidential;
 use fairline_server::{Json, Path, Problem};
 use rand::RngExt as _;
@@ -44,7 +44,7 @@ pub(crate) struct AddWebhook {
     /// The kinds of events to send; all if empty.
     #[serde(default)]
     #[schema(value_type = Vec<String>, example = json!(["PurchaseCompleted"]))]
-    kinds: Vec<Kind>,
+    kinds: Vec<EventKind>,
 }
 
 /// Whether a webhook receives events.
@@ -157,7 +157,7 @@ async fn add_webhook(
     let must = "be an http:// or https:// address without a password, of at most 2000 bytes";
     check_field("url", is_address(&url), must)?;
     let secret: [u8; 24] = rand::rng().random();
-    let kinds: Vec<&str> = kinds.into_iter().map(Kind::as_str).collect();
+    let kinds: Vec<&str> = kinds.into_iter().map(EventKind::as_str).collect();
     let id = store.add_webhook(&operator.by(), &url, &secret, &kinds).await.map_err(WebhookError::from)?;
     let id = id.ok_or(WebhookError::TooManyWebhooks { most: WEBHOOKS_MAX })?;
     let secret = format!("whsec_{}", BASE64.encode(secret));
@@ -165,7 +165,7 @@ async fn add_webhook(
 }
 
 /// Delete a webhook.
-#[utoipa::path(delete, path = "/api/admin/webhooks/{id}", params(("id" = Uuid, Path)), security(("admin" = [])), responses(
+#[utoipa::path(delete, path = "/api/admin/webhooks/{id}", params(("id" = Uuid, Path, description = "The webhook.")), security(("admin" = [])), responses(
     (status = 204, description = "The webhook is deleted and receives no more events."),
     (status = 404, description = "There is no such webhook."),
 ))]
@@ -180,7 +180,7 @@ async fn delete_webhook(
 }
 
 /// Enable a webhook again. Waiting events are delivered soon.
-#[utoipa::path(post, path = "/api/admin/webhooks/{id}/on", params(("id" = Uuid, Path)), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/webhooks/{id}/on", params(("id" = Uuid, Path, description = "The webhook.")), security(("admin" = [])), responses(
     (status = 200, description = "The webhooks.", body = AdminWebhooks),
     (status = 404, description = "There is no such webhook."),
 ))]

@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use fairline_admission::{Prior, Visits};
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use fairline_postgres::Transaction;
 use fairline_sale::{SaleId, Status};
 use time::OffsetDateTime;
@@ -57,7 +57,7 @@ pub struct LockedSale {
     pub(super) promised: i64,
     pub(super) promises: bool,
     /// The event that the commit writes.
-    event: Option<Kind>,
+    event: Option<EventKind>,
 }
 
 /// Admissions that a transaction has made in one line.
@@ -141,7 +141,7 @@ impl Locked for LockedSale {
             .bind(self.sale.id)
             .bind(self.promised)
             .bind(self.promises && self.sale.is_yield())
-            .bind(self.event.map(Kind::as_str))
+            .bind(self.event.map(EventKind::as_str))
             .execute(&mut *self.transaction)
             .await?;
         }

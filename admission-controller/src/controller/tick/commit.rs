@@ -31,7 +31,7 @@ use crate::{
 const PUBLISHED_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a tick has read and decided before it writes.
-pub(super) struct Prepared {
+pub(super) struct PreparedTick {
     /// When the lines were read from Redis.
     pub(super) read_at: Duration,
     pub(super) agenda: Agenda,
@@ -49,7 +49,7 @@ pub(super) struct Done {
 }
 
 /// What has happened to turns of a sale.
-struct Ended {
+struct EndedTurns {
     /// Pages have claimed turns, or given them back.
     claimed: bool,
     /// Turns have lapsed.
@@ -75,10 +75,10 @@ impl<L: Ledger> Ticker<L> {
         &self,
         mut sale: L::Locked,
         mut lines: Vec<TickLine>,
-        prepared: Prepared,
+        prepared: PreparedTick,
         known: &KnownSale,
     ) -> Result<Done, TickError> {
-        let Prepared { read_at, agenda, rest, plan } = prepared;
+        let PreparedTick { read_at, agenda, rest, plan } = prepared;
         let ended = self.end_turns(&mut sale, &lines, &agenda, read_at).await?;
         self.sign_again(&mut sale, &agenda).await?;
         record_ended(&mut sale, &mut lines, &agenda, &ended).await?;
@@ -117,7 +117,7 @@ impl<L: Ledger> Ticker<L> {
         lines: &[TickLine],
         agenda: &Agenda,
         read_at: Duration,
-    ) -> Result<Ended, StoreError> {
+    ) -> Result<EndedTurns, StoreError> {
         let (mut claimed, mut lapsed) = (false, false);
         for TickLine { row, seen, .. } in lines.iter().filter(|line| !line.seen.claims.is_empty()) {
             sale.take_claims(row, &seen.claims).await?;
@@ -132,7 +132,7 @@ impl<L: Ledger> Ticker<L> {
         if unrecorded {
             lapsed |= sale.take_back_at_limit(&TickLine::rows(lines)).await?;
         }
-        Ok(Ended { claimed, lapsed, unrecorded })
+        Ok(EndedTurns { claimed, lapsed, unrecorded })
     }
 
     /// Assigns a valid key to the tokens whose key is not.
@@ -153,7 +153,7 @@ async fn record_ended<S: Locked>(
     sale: &mut S,
     lines: &mut [TickLine],
     agenda: &Agenda,
-    ended: &Ended,
+    ended: &EndedTurns,
 ) -> Result<(), StoreError> {
     for TickLine { row, record, ended_at, .. } in lines {
         if ended.unrecorded {

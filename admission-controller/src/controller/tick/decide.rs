@@ -10,7 +10,7 @@ use tracing::{debug, info};
 
 use super::{
     Ticker,
-    commit::{Done, Prepared},
+    commit::{Done, PreparedTick},
     known::{IdleState, KnownSale, Peek},
     lines::{OpenLine, TickLine, arrivals},
 };
@@ -71,7 +71,7 @@ impl<L: Ledger> Ticker<L> {
         let rest = rest(&sale, &agenda, &lines);
         let elapsed_s = self.elapsed_s(&sale, known);
         let plan = self.plan(&mut sale, &agenda, &mut lines, elapsed_s).await?;
-        Ok(Some(self.commit(sale, lines, Prepared { read_at, agenda, rest, plan }, known).await?))
+        Ok(Some(self.commit(sale, lines, PreparedTick { read_at, agenda, rest, plan }, known).await?))
     }
 
     /// Fills in what Redis returned before the sale was locked, or what it returns now if the sale

@@ -13,7 +13,7 @@ use crate::controller::{line::LineRow, sale::SaleRow};
 
 /// What was published of a line.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Published {
+pub(super) struct PublishedLine {
     publication: i64,
     epoch: u32,
     cursor: Ordinal,
@@ -23,7 +23,7 @@ pub(super) struct Published {
     card: SaleCard,
 }
 
-impl Published {
+impl PublishedLine {
     pub(super) fn of(row: &SaleRow, line: &LineRow) -> Self {
         Self {
             publication: line.publication,
@@ -66,7 +66,7 @@ pub(super) struct IdleState {
 #[derive(Debug, Default)]
 pub(crate) struct KnownSale {
     pub(super) lines: Vec<KnownLine>,
-    pub(super) published: HashMap<SaleId, Published>,
+    pub(super) published: HashMap<SaleId, PublishedLine>,
     pub(super) published_at: Option<Duration>,
     /// When the sale has last changed, was last ticked, and was last seen at rest.
     pub(super) changed_at: Option<Duration>,

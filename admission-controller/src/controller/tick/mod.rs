@@ -36,7 +36,7 @@ pub(crate) use self::{known::KnownSale, permits::Permits};
 use super::{
     clock::Clock,
     error::TickError,
-    keys::Keys,
+    keys::KeyRing,
     ledger::Ledger,
     sale::Running,
     schedule::{Next, TickNow, Ticks},
@@ -57,7 +57,7 @@ const OUT_OF_STEP: f64 = 0.75;
 pub(crate) struct Ticker<L> {
     pub(crate) ledger: L,
     pub(crate) line: LineStore,
-    pub(crate) keys: Arc<Keys>,
+    pub(crate) keys: Arc<KeyRing>,
     pub(crate) every: Duration,
     pub(crate) clock: Clock,
     /// Ticks that use a connection to Postgres at the same time: the others are the admin API's.

@@ -12,7 +12,7 @@ use fairline_sale::{AdmissionState, SaleId};
 
 use super::{
     KnownSale, Ticker, draw,
-    known::{KnownLine, Published},
+    known::{KnownLine, PublishedLine},
     lines::CommittedLine,
 };
 use crate::controller::{
@@ -26,7 +26,7 @@ use crate::controller::{
 const REPUBLISHES_FOR: Duration = Duration::from_millis(50);
 
 /// The turns of one publication.
-struct Turns {
+struct PublishedTurns {
     turns: Vec<(Ordinal, Turn)>,
     published: Vec<Unpublished>,
     /// Whether a turn is missing, since its token has no valid key.
@@ -56,7 +56,7 @@ impl<L: Ledger> Ticker<L> {
             }
             match self.publish_line(&mut sale, row, committed).await {
                 Ok(()) => {
-                    known.published.insert(row.line(), Published::of(&sale, row));
+                    known.published.insert(row.line(), PublishedLine::of(&sale, row));
                 }
                 Err(error @ TickError::Line(_)) => failed = Some(error),
                 Err(error) => return Err(error),
@@ -85,7 +85,7 @@ impl<L: Ledger> Ticker<L> {
             let unpublished = sale.unpublished(row, again).await?;
             let is_full = i64::try_from(unpublished.len()).is_ok_and(|count| count == PUBLISHED_MAX);
             let removed = sale.unpublished_removals(row, again).await?;
-            let Turns { turns, published, is_withheld } = self.turns(sale.sale(), unpublished, &removed);
+            let PublishedTurns { turns, published, is_withheld } = self.turns(sale.sale(), unpublished, &removed);
             let card = sale.card(row);
             let publication = Publication {
                 number,
@@ -131,7 +131,7 @@ impl<L: Ledger> Ticker<L> {
     }
 
     /// The turns of one publication, and the admissions that are published with it.
-    fn turns(&self, sale: SaleId, unpublished: Vec<Unpublished>, removed: &[(Ordinal, bool)]) -> Turns {
+    fn turns(&self, sale: SaleId, unpublished: Vec<Unpublished>, removed: &[(Ordinal, bool)]) -> PublishedTurns {
         let mut turns = Vec::with_capacity(unpublished.len() + removed.len());
         let (mut published, mut is_withheld) = (Vec::with_capacity(unpublished.len()), false);
         for admission in unpublished {
@@ -147,7 +147,7 @@ impl<L: Ledger> Ticker<L> {
         }
         let taken_out = |at_limit| if at_limit { Turn::Limit } else { Turn::Removed };
         turns.extend(removed.iter().map(|&(ordinal, at_limit)| (ordinal, taken_out(at_limit))));
-        Turns { turns, published, is_withheld }
+        PublishedTurns { turns, published, is_withheld }
     }
 
     /// What is published of an admission: nothing while its token's key is revoked or belongs to

@@ -48,7 +48,7 @@ impl Crowd {
 
 /// What rehearsals need.
 #[derive(Clone)]
-pub(crate) struct Stage {
+pub(crate) struct RehearsalStage {
     pub(crate) program: PathBuf,
     /// The waiting room, the checkout and the controller, behind one address.
     pub(crate) url: String,
@@ -64,7 +64,7 @@ struct Ending {
     report: Option<Value>,
 }
 
-impl Stage {
+impl RehearsalStage {
     /// Sends the crowd, and writes its progress and its end.
     pub(crate) fn begin(&self, store: RehearsalStore, rehearsal: RehearsalRow, crowd: Crowd) {
         let stage = self.clone();

@@ -1,6 +1,6 @@
 //! The progress and the end of a rehearsal.
 
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use serde_json::Value;
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -72,7 +72,7 @@ impl RehearsalStore {
         .bind(state)
         .bind(why)
         .bind(report)
-        .bind(Kind::FlashSaleEnded.as_str())
+        .bind(EventKind::FlashSaleEnded.as_str())
         .execute(&self.0.pool)
         .await?;
         Ok(())

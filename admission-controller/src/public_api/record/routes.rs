@@ -41,20 +41,20 @@ pub(crate) fn routes(store: RecordStore) -> OpenApiRouter {
 /// Selects entries.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Reading {
+pub(crate) struct EntriesQuery {
     /// Only entries after this one.
     after: Option<u64>,
 }
 
 /// Read the record of a sale: a chain of hashes, one entry a line, which `fairline verify` replays.
-#[utoipa::path(get, path = "/api/flash-sales/{id}/record", params(("id" = String, Path), Reading), responses(
+#[utoipa::path(get, path = "/api/flash-sales/{id}/record", params(("id" = String, Path, description = "The sale, or its lane."), EntriesQuery), responses(
     (status = 200, description = "The entries so far: see docs/verify.md.", content_type = "application/x-ndjson", body = String),
     (status = 404, description = "There is no such sale, or it has no record."),
 ))]
 async fn sale_record(
     State(records): State<Records>,
     Path(sale): Path<String>,
-    Query(reading): Query<Reading>,
+    Query(reading): Query<EntriesQuery>,
 ) -> Result<Response, Problem> {
     let sale: SaleId = sale.parse().map_err(|_| CommonError::UnknownSale)?;
     if !records.store.has_record(sale).await.map_err(CommonError::from)? {

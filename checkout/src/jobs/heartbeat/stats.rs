@@ -23,7 +23,7 @@ pub(crate) struct RequestStats {
 
 /// The outcomes of requests since the last heartbeat.
 #[derive(Debug, Default)]
-struct Counts {
+struct RequestCounts {
     answered: AtomicU32,
     failed: AtomicU32,
     slow: AtomicU32,
@@ -31,7 +31,7 @@ struct Counts {
 
 /// Counts the outcomes of requests.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RequestCounter(Arc<Counts>);
+pub(crate) struct RequestCounter(Arc<RequestCounts>);
 
 impl RequestCounter {
     /// Counts the outcome of a request.

@@ -1,6 +1,6 @@
 //! Transitions of holds.
 
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use fairline_postgres::PgConnection;
 use serde_json::{Value, json};
 use sqlx::FromRow;
@@ -49,7 +49,7 @@ pub(crate) async fn publish_reserved(
 ) -> Result<(), StoreError> {
     let until = expires_at.format(&Rfc3339).unwrap_or_default();
     let data = json!({ "order_id": order, "quantity": hold.quantity, "hold_expires_at": until });
-    publish(connection, hold.sale_id, Kind::InventoryReserved, data).await
+    publish(connection, hold.sale_id, EventKind::InventoryReserved, data).await
 }
 
 /// Moves the units of a hold between promised and held, if the stock permits it. The caller has
@@ -80,7 +80,7 @@ pub(crate) async fn shift_hold(
         Some(expires_at) if to == HoldState::Held => publish_reserved(connection, order, hold, expires_at).await?,
         Some(_) => {
             let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "not_paid" });
-            publish(connection, hold.sale_id, Kind::InventoryReleased, data).await?;
+            publish(connection, hold.sale_id, EventKind::InventoryReleased, data).await?;
         }
         None => {}
     }
@@ -96,9 +96,9 @@ pub(crate) async fn count_sold(connection: &mut PgConnection, hold: &HoldRow, da
     .bind(hold.quantity)
     .fetch_one(&mut *connection)
     .await?;
-    publish(connection, hold.sale_id, Kind::PurchaseCompleted, data).await?;
+    publish(connection, hold.sale_id, EventKind::PurchaseCompleted, data).await?;
     if sold_out {
-        publish(connection, hold.sale_id, Kind::FlashSaleSoldOut, json!({})).await?;
+        publish(connection, hold.sale_id, EventKind::FlashSaleSoldOut, json!({})).await?;
     }
     Ok(())
 }

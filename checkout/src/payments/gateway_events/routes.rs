@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use fairline_payment_gateway::webhook::{Event, is_recent, signed_at};
+use fairline_payment_gateway::webhook::{WebhookEvent, is_recent, signed_at};
 use fairline_server::Problem;
 use tracing::info;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -26,7 +26,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Payments>> {
 }
 
 impl Payments {
-    async fn receive(self: &Arc<Self>, event: Event) -> Result<(), PaymentError> {
+    async fn receive(self: &Arc<Self>, event: WebhookEvent) -> Result<(), PaymentError> {
         let received = match event.reference() {
             Some(reference) if event.id.len() <= ID_CHARS_MAX => {
                 let event = GatewayEvent {

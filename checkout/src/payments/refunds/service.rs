@@ -16,7 +16,7 @@ use crate::{
     error::CommonError,
     payments::{
         error::PaymentError,
-        refunds::store::{OrderRequest, PaidWith, RequestKind},
+        refunds::store::{OrderRequest, OrderRequestKind, PaidWith},
         service::{Payments, Stuck},
         store::Payment,
     },
@@ -47,12 +47,12 @@ impl Payments {
     /// Executes a request if the gateway answers; otherwise it is retried later.
     pub(crate) async fn do_request(self: &Arc<Self>, request: &OrderRequest) -> Result<(), StoreError> {
         let failed = match request.kind {
-            RequestKind::Cancel => match self.cancel_order(request.order, Caller::Merchant).await {
+            OrderRequestKind::Cancel => match self.cancel_order(request.order, Caller::Merchant).await {
                 Ok(_) => None,
                 Err(PaymentError::Common(CommonError::Store(error))) => return Err(error),
                 Err(reason) => Some(reason.to_string()),
             },
-            RequestKind::Refund => match self.refund_part(request).await {
+            OrderRequestKind::Refund => match self.refund_part(request).await {
                 Ok(PartRefund::Made) => None,
                 Ok(PartRefund::Refused(why)) => Some(why),
                 Err(Stuck::Store(error)) => return Err(error),

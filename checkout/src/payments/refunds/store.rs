@@ -1,6 +1,6 @@
 //! Refunds of whole payments, and the requests of operators and the merchant.
 
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use fairline_postgres::PgConnection;
 use serde_json::json;
 use sqlx::FromRow;
@@ -23,7 +23,7 @@ const ERROR_CHARS_MAX: usize = 300;
 /// The kind of a request about an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString)]
 #[strum(serialize_all = "snake_case")]
-pub(crate) enum RequestKind {
+pub(crate) enum OrderRequestKind {
     /// Refund all or a part of it.
     Refund,
     /// Cancel it, with its pending payment.
@@ -35,7 +35,7 @@ pub(crate) enum RequestKind {
 pub(crate) struct OrderRequest {
     pub(crate) id: Uuid,
     pub(crate) order: OrderId,
-    pub(crate) kind: RequestKind,
+    pub(crate) kind: OrderRequestKind,
     /// The amount of a refund; the whole rest if absent.
     pub(crate) amount_minor: Option<i64>,
 }
@@ -53,7 +53,7 @@ impl TryFrom<RequestRow> for OrderRequest {
 
     fn try_from(row: RequestRow) -> Result<Self, StoreError> {
         let unknown = |_| StoreError::Corrupt(format!("`{}` is no kind of request", row.kind));
-        let kind = RequestKind::try_from(row.kind.as_str()).map_err(unknown)?;
+        let kind = OrderRequestKind::try_from(row.kind.as_str()).map_err(unknown)?;
         Ok(Self { id: row.id, order: OrderId(row.order_id), kind, amount_minor: row.amount_minor })
     }
 }
@@ -80,19 +80,30 @@ pub(crate) enum RefundOutcome {
     UnderWay,
 }
 
+/// Records the refund of a whole payment.
+const REFUND_WHOLE: &str = "UPDATE payments SET state = $3, refunded_minor = payments.amount_minor, updated_at = now() FROM holds \
+     WHERE payments.id = $1 AND payments.state = $2 AND holds.id = hold_id RETURNING sale_id";
+
+/// Inserts a request of the merchant.
+const REQUEST_REFUND: &str = "INSERT INTO order_requests (id, order_id, sale_id, kind, amount_minor, reason, requested_by, due_at) \
+     SELECT $1, id, sale_id, 'refund', $3, $4, 'shop', now() + make_interval(secs => $5) FROM holds WHERE id = $2 \
+     RETURNING id, order_id, kind, amount_minor";
+
+/// Takes over due requests.
+const ADOPT_REQUESTS: &str = "UPDATE order_requests SET due_at = now() + make_interval(secs => $1) WHERE id IN ( \
+        SELECT id FROM order_requests WHERE state = 'requested' AND due_at <= now() ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+     RETURNING id, order_id, kind, amount_minor";
+
 impl PaymentStore {
     /// Records a refund of the whole payment. Returns the payment as it is now.
     pub(crate) async fn refunded(&self, payment: &Payment) -> Result<Payment, StoreError> {
         let mut transaction = self.payments.begin().await?;
-        let sale: Option<Uuid> = sqlx::query_scalar(
-            "UPDATE payments SET state = $3, refunded_minor = payments.amount_minor, updated_at = now() FROM holds \
-             WHERE payments.id = $1 AND payments.state = $2 AND holds.id = hold_id RETURNING sale_id",
-        )
-        .bind(payment.id.0)
-        .bind(payment.state.as_str())
-        .bind(after(payment, PaymentEvent::Refund)?.as_str())
-        .fetch_optional(&mut *transaction)
-        .await?;
+        let sale: Option<Uuid> = sqlx::query_scalar(REFUND_WHOLE)
+            .bind(payment.id.0)
+            .bind(payment.state.as_str())
+            .bind(after(payment, PaymentEvent::Refund)?.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
         if let Some(sale) = sale {
             let data = json!({
                 "order_id": payment.order,
@@ -100,7 +111,7 @@ impl PaymentStore {
                 "amount_minor": payment.amount_minor,
                 "currency": payment.currency,
             });
-            publish(&mut transaction, sale, Kind::PaymentRefunded, data).await?;
+            publish(&mut transaction, sale, EventKind::PaymentRefunded, data).await?;
         }
         let payment = read_payment(&mut transaction, payment.id).await?;
         transaction.commit().await?;
@@ -131,19 +142,15 @@ impl PaymentStore {
         if amount_minor.unwrap_or(1) > left_minor {
             return Ok(RefundOutcome::TooMuch { left_minor });
         }
-        let row: Result<RequestRow, StoreError> = sqlx::query_as(
-            "INSERT INTO order_requests (id, order_id, sale_id, kind, amount_minor, reason, requested_by, due_at) \
-             SELECT $1, id, sale_id, 'refund', $3, $4, 'shop', now() + make_interval(secs => $5) FROM holds WHERE id = $2 \
-             RETURNING id, order_id, kind, amount_minor",
-        )
-        .bind(Uuid::now_v7())
-        .bind(order.0)
-        .bind(amount_minor)
-        .bind(reason)
-        .bind(REQUEST_TRIED_EVERY_S)
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(StoreError::from);
+        let row: Result<RequestRow, StoreError> = sqlx::query_as(REQUEST_REFUND)
+            .bind(Uuid::now_v7())
+            .bind(order.0)
+            .bind(amount_minor)
+            .bind(reason)
+            .bind(REQUEST_TRIED_EVERY_S)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(StoreError::from);
         match row {
             Ok(row) => {
                 transaction.commit().await?;
@@ -158,15 +165,8 @@ impl PaymentStore {
 
     /// Takes over due requests; no other process takes them for a while.
     pub(crate) async fn adopt_requests(&self, limit: i64) -> Result<Vec<OrderRequest>, StoreError> {
-        let rows: Vec<RequestRow> = sqlx::query_as(
-            "UPDATE order_requests SET due_at = now() + make_interval(secs => $1) WHERE id IN ( \
-                SELECT id FROM order_requests WHERE state = 'requested' AND due_at <= now() ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
-             RETURNING id, order_id, kind, amount_minor",
-        )
-        .bind(REQUEST_TRIED_EVERY_S)
-        .bind(limit)
-        .fetch_all(&self.requests)
-        .await?;
+        let rows: Vec<RequestRow> =
+            sqlx::query_as(ADOPT_REQUESTS).bind(REQUEST_TRIED_EVERY_S).bind(limit).fetch_all(&self.requests).await?;
         rows.into_iter().map(OrderRequest::try_from).collect()
     }
 
@@ -225,4 +225,19 @@ async fn paid_with(connection: &mut PgConnection, order: OrderId) -> Result<Opti
     let refunded_minor = sqlx::query_scalar("SELECT refunded_minor FROM payments WHERE id = $1").bind(row.id);
     let refunded_minor = refunded_minor.fetch_one(connection).await?;
     Ok(Some(PaidWith { payment: row.try_into()?, refunded_minor }))
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn the_statements_of_refunds_match_their_snapshots() {
+        assert_snapshot!("refund_whole", statement(REFUND_WHOLE));
+        assert_snapshot!("request_refund", statement(REQUEST_REFUND));
+        assert_snapshot!("adopt_requests", statement(ADOPT_REQUESTS));
+    }
 }

@@ -4,7 +4,7 @@
 //! then is the gateway asked to release the money. An ended payment is never authorised again, so
 //! no order is paid behind a shopper's back.
 
-use fairline_events::Kind;
+use fairline_events::EventKind;
 use fairline_payment_gateway::{Balance, PaymentId};
 use fairline_postgres::PgConnection;
 use fairline_sale::amount_from_gateway;
@@ -75,6 +75,38 @@ pub(crate) enum Cancellation {
 #[derive(Debug)]
 pub(crate) struct Withdrawn(pub(crate) Option<Payment>);
 
+/// Finds abandoned payments that are too late to authorise.
+const LATE_PAYMENTS: &str = concat!(
+    "SELECT payments.id, hold_id, payment_method, gateway_ref, payments.state, payments.amount_minor, payments.currency, \
+     extract(epoch FROM now() - payments.created_at)::double precision AS age_s, \
+     CASE WHEN settle_at IS NOT NULL THEN settle_no END AS to_settle \
+     FROM payments JOIN holds ON holds.id = hold_id WHERE payments.state = 'started' \
+     AND updated_at < now() - make_interval(secs => $3) AND ",
+    is_late!("$1"),
+    " ORDER BY updated_at LIMIT $2"
+);
+
+/// Takes over ended payments that have to be settled.
+const ADOPT_TO_SETTLE: &str = payment_columns!(
+    "UPDATE payments SET settle_at = now() + greatest(make_interval(secs => $1), least((now() - created_at) / 10, interval '1 hour')) \
+     WHERE id IN (SELECT id FROM payments WHERE settle_at <= now() ORDER BY settle_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+     RETURNING",
+    ""
+);
+
+/// Locks a captured payment, unless a newer report about it arrived.
+const KNOWN_BALANCE: &str = "SELECT holds.sale_id, CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE refunded_minor END AS refunded_minor, \
+     disputed_minor, dispute FROM payments JOIN holds ON holds.id = hold_id WHERE payments.id = $1 AND settle_no = $2 \
+     AND settle_at IS NOT NULL AND payments.state IN ('captured', 'refunded') FOR UPDATE OF payments";
+
+/// Ends a payment unpaid, and schedules its settlement.
+const END_UNPAID: &str = payment_columns!(
+    "UPDATE payments SET state = $3, gateway_ref = coalesce($4, gateway_ref), rejected_as = $5, updated_at = now(), \
+     settle_at = CASE WHEN $6 THEN now() + make_interval(secs => $7) END, settle_no = settle_no + $6::integer \
+     WHERE id = $1 AND state = $2 RETURNING",
+    ""
+);
+
 impl PaymentStore {
     /// Withdraws the payment of an order, unless it is known to be authorised, and returns the
     /// order as it is then. Returns none if the order does not exist or belongs to another caller.
@@ -134,7 +166,7 @@ impl PaymentStore {
             .await?;
         if was_held {
             let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "cancelled" });
-            publish(&mut transaction, hold.sale_id, Kind::InventoryReleased, data).await?;
+            publish(&mut transaction, hold.sale_id, EventKind::InventoryReleased, data).await?;
         }
         let cancelled = order_for(&mut transaction, order, caller).await?.unwrap_or(found);
         transaction.commit().await?;
@@ -170,20 +202,12 @@ impl PaymentStore {
 
     /// Abandoned payments that are too late to authorise, the oldest first.
     pub(crate) async fn late_payments(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
-        let rows: Vec<PaymentRow> = sqlx::query_as(concat!(
-            "SELECT payments.id, hold_id, payment_method, gateway_ref, payments.state, payments.amount_minor, payments.currency, \
-             extract(epoch FROM now() - payments.created_at)::double precision AS age_s, \
-             CASE WHEN settle_at IS NOT NULL THEN settle_no END AS to_settle \
-             FROM payments JOIN holds ON holds.id = hold_id WHERE payments.state = 'started' \
-             AND updated_at < now() - make_interval(secs => $3) AND ",
-            is_late!("$1"),
-            " ORDER BY updated_at LIMIT $2"
-        ))
-        .bind(UNANSWERED_KEEPS_HOLD_S)
-        .bind(limit)
-        .bind(LEFT_BEHIND_S)
-        .fetch_all(&self.payments)
-        .await?;
+        let rows: Vec<PaymentRow> = sqlx::query_as(LATE_PAYMENTS)
+            .bind(UNANSWERED_KEEPS_HOLD_S)
+            .bind(limit)
+            .bind(LEFT_BEHIND_S)
+            .fetch_all(&self.payments)
+            .await?;
         rows.into_iter().map(Payment::try_from).collect()
     }
 
@@ -204,16 +228,8 @@ impl PaymentStore {
 
     /// Takes over ended payments that have to be settled; no other process takes them for a while.
     pub(crate) async fn adopt_to_settle(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
-        let rows: Vec<PaymentRow> = sqlx::query_as(payment_columns!(
-            "UPDATE payments SET settle_at = now() + greatest(make_interval(secs => $1), least((now() - created_at) / 10, interval '1 hour')) \
-             WHERE id IN (SELECT id FROM payments WHERE settle_at <= now() ORDER BY settle_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
-             RETURNING",
-            ""
-        ))
-        .bind(SETTLED_EVERY_S)
-        .bind(limit)
-        .fetch_all(&self.payments)
-        .await?;
+        let rows: Vec<PaymentRow> =
+            sqlx::query_as(ADOPT_TO_SETTLE).bind(SETTLED_EVERY_S).bind(limit).fetch_all(&self.payments).await?;
         rows.into_iter().map(Payment::try_from).collect()
     }
 
@@ -238,15 +254,11 @@ impl PaymentStore {
             dispute: Option<String>,
         }
         let mut transaction = self.requests.begin().await?;
-        let known: Option<Known> = sqlx::query_as(
-            "SELECT holds.sale_id, CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE refunded_minor END AS refunded_minor, \
-             disputed_minor, dispute FROM payments JOIN holds ON holds.id = hold_id WHERE payments.id = $1 AND settle_no = $2 \
-             AND settle_at IS NOT NULL AND payments.state IN ('captured', 'refunded') FOR UPDATE OF payments",
-        )
-        .bind(payment.id.0)
-        .bind(payment.to_settle)
-        .fetch_optional(&mut *transaction)
-        .await?;
+        let known: Option<Known> = sqlx::query_as(KNOWN_BALANCE)
+            .bind(payment.id.0)
+            .bind(payment.to_settle)
+            .fetch_optional(&mut *transaction)
+            .await?;
         let Some(known) = known else { return Ok(false) };
         let minor = |amount| amount_from_gateway(amount, &payment.currency).clamp(0, payment.amount_minor);
         let (refunded, disputed) = (minor(balance.refunded), minor(balance.disputed));
@@ -272,13 +284,14 @@ impl PaymentStore {
         if refunded != known.refunded_minor {
             let mut data = about((refunded - known.refunded_minor).abs());
             data["refunded_minor"] = json!(refunded);
-            let kind = if refunded > known.refunded_minor { Kind::PaymentRefunded } else { Kind::RefundFailed };
+            let kind =
+                if refunded > known.refunded_minor { EventKind::PaymentRefunded } else { EventKind::RefundFailed };
             publish(&mut transaction, known.sale_id, kind, data).await?;
         }
         if (disputed, balance.dispute.as_ref()) != (known.disputed_minor, known.dispute.as_ref()) {
             let mut data = about(disputed);
             data["dispute"] = json!(balance.dispute.as_deref().unwrap_or("withdrawn"));
-            publish(&mut transaction, known.sale_id, Kind::PaymentDisputed, data).await?;
+            publish(&mut transaction, known.sale_id, EventKind::PaymentDisputed, data).await?;
         }
         transaction.commit().await?;
         Ok(known.dispute.is_none() && balance.dispute.is_some())
@@ -322,21 +335,16 @@ async fn end(
     event: PaymentEvent,
     ended: Ended<'_>,
 ) -> Result<Option<Payment>, StoreError> {
-    let moved: Option<PaymentRow> = sqlx::query_as(payment_columns!(
-        "UPDATE payments SET state = $3, gateway_ref = coalesce($4, gateway_ref), rejected_as = $5, updated_at = now(), \
-         settle_at = CASE WHEN $6 THEN now() + make_interval(secs => $7) END, settle_no = settle_no + $6::integer \
-         WHERE id = $1 AND state = $2 RETURNING",
-        ""
-    ))
-    .bind(payment.id.0)
-    .bind(payment.state.as_str())
-    .bind(after(payment, event)?.as_str())
-    .bind(ended.reference)
-    .bind(ended.rejected_as)
-    .bind(ended.is_open)
-    .bind(SETTLED_AFTER_S)
-    .fetch_optional(&mut *connection)
-    .await?;
+    let moved: Option<PaymentRow> = sqlx::query_as(END_UNPAID)
+        .bind(payment.id.0)
+        .bind(payment.state.as_str())
+        .bind(after(payment, event)?.as_str())
+        .bind(ended.reference)
+        .bind(ended.rejected_as)
+        .bind(ended.is_open)
+        .bind(SETTLED_AFTER_S)
+        .fetch_optional(&mut *connection)
+        .await?;
     let Some(moved) = moved else { return Ok(None) };
     if hold.is_yield && HoldState::try_from(hold.state.as_str())? == HoldState::Held {
         shift_hold(connection, payment.order, hold, HoldState::Held, HoldEvent::Release).await?;
@@ -359,4 +367,20 @@ pub(crate) async fn withdraw(
             .await?;
     let Some(started) = started.map(Payment::try_from).transpose()? else { return Ok(Withdrawn(None)) };
     Ok(Withdrawn(end(connection, &started, hold, PaymentEvent::Void, Ended::OPEN).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_snapshots::statement;
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn the_statements_of_settlement_match_their_snapshots() {
+        assert_snapshot!("late_payments", statement(LATE_PAYMENTS));
+        assert_snapshot!("adopt_to_settle", statement(ADOPT_TO_SETTLE));
+        assert_snapshot!("known_balance", statement(KNOWN_BALANCE));
+        assert_snapshot!("end_unpaid", statement(END_UNPAID));
+    }
 }

@@ -7,7 +7,7 @@ use crate::{pace::LATE_MAX_S, visits::BINS};
 
 fn terms() -> Terms {
     Terms {
-        mode: Mode::Guarantee,
+        mode: AdmissionMode::Guarantee,
         units_per_admission: 1,
         rate_cap_per_s: 10.0,
         in_checkout_max: None,
@@ -21,7 +21,7 @@ fn terms() -> Terms {
 #[derive(Debug, Clone)]
 struct Seen {
     terms: Terms,
-    stock: Stock,
+    stock: StockCounters,
     lanes: Vec<Lane>,
     visits: Visits,
     checkout: Health,
@@ -51,7 +51,7 @@ impl Seen {
 fn seen() -> Seen {
     Seen {
         terms: terms(),
-        stock: Stock { total: 100, ..Stock::default() },
+        stock: StockCounters { total: 100, ..StockCounters::default() },
         lanes: vec![Lane { waiting: 1000, share: 1.0 }],
         visits: Visits::default(),
         checkout: Health::default(),
@@ -76,20 +76,24 @@ fn each_bound_is_obeyed_and_named() {
     expect(&seen(), 2, "the rate cap of 10 per second");
     expect(&Seen { lanes: waiting(1), ..seen() }, 1, "the line: no shopper is waiting");
     expect(&Seen { lanes: Vec::new(), ..seen() }, 0, "the line: no shopper is waiting");
-    let taken = Stock { promised: 90, held: 4, sold: 6, total: 100 };
+    let taken = StockCounters { promised: 90, held: 4, sold: 6, total: 100 };
     let words = "the stock: every unit is taken for now, 90 promised to tokens, 4 in checkout";
     expect(&Seen { stock: taken, ..seen() }, 0, words);
-    let tokens = Stock { promised: 12, held: 0, sold: 88, total: 100 };
+    let tokens = StockCounters { promised: 12, held: 0, sold: 88, total: 100 };
     let words = "the stock: every unit is taken for now, 12 promised to tokens";
     expect(&Seen { stock: tokens, ..seen() }, 0, words);
-    expect(&Seen { stock: Stock { sold: 100, total: 100, ..taken }, ..seen() }, 0, "the stock: every unit is sold");
+    expect(
+        &Seen { stock: StockCounters { sold: 100, total: 100, ..taken }, ..seen() },
+        0,
+        "the stock: every unit is sold",
+    );
     expect(
         &Seen { recovering: true, ..seen() },
         0,
         "the recovery of the line: its shoppers are presenting their tickets again",
     );
     let wide = Terms { rate_cap_per_s: 1e9, ..terms() };
-    let plenty = Stock { total: 10_000, ..Stock::default() };
+    let plenty = StockCounters { total: 10_000, ..StockCounters::default() };
     expect(
         &Seen { terms: wide, stock: plenty, lanes: waiting(9_000), ..seen() },
         2_000,
@@ -104,7 +108,7 @@ fn each_bound_is_obeyed_and_named() {
 
 #[test]
 fn a_first_sale_admits_one_per_unit_and_more_when_visits_end_without_an_order() {
-    let terms = Terms { mode: Mode::Yield { risk: 0.002 }, rate_cap_per_s: 1e9, ..terms() };
+    let terms = Terms { mode: AdmissionMode::Yield { risk: 0.002 }, rate_cap_per_s: 1e9, ..terms() };
     let mut at_first = Seen { terms, ..seen() };
     let first = at_first.decide().admissions();
     assert!((100..=110).contains(&first), "{first} for 100 units");
@@ -124,8 +128,8 @@ fn a_first_sale_admits_one_per_unit_and_more_when_visits_end_without_an_order() 
 
 #[test]
 fn a_stock_that_is_no_bound_is_not_named_as_one() {
-    let terms = Terms { mode: Mode::Yield { risk: 0.002 }, ..terms() };
-    let capped = Seen { terms, stock: Stock { total: 10_000, ..Stock::default() }, ..seen() };
+    let terms = Terms { mode: AdmissionMode::Yield { risk: 0.002 }, ..terms() };
+    let capped = Seen { terms, stock: StockCounters { total: 10_000, ..StockCounters::default() }, ..seen() };
     assert_eq!(capped.decide().reason, Reason::RateCap { per_s: 10.0 });
     // Also between two admissions of the cap.
     let between = Seen { elapsed_s: 0.01, ..capped };
@@ -134,15 +138,15 @@ fn a_stock_that_is_no_bound_is_not_named_as_one() {
 
 #[test]
 fn the_last_unit_is_never_left_idle() {
-    let terms = Terms { mode: Mode::Yield { risk: 0.0 }, ..terms() };
-    let last = Seen { terms, stock: Stock { total: 100, sold: 99, ..Stock::default() }, ..seen() };
+    let terms = Terms { mode: AdmissionMode::Yield { risk: 0.0 }, ..terms() };
+    let last = Seen { terms, stock: StockCounters { total: 100, sold: 99, ..StockCounters::default() }, ..seen() };
     assert_eq!(last.decide().admissions(), 1);
 }
 
 #[test]
 fn twenty_thousand_visits_cost_what_twenty_do() {
-    let terms = Terms { mode: Mode::Yield { risk: 0.002 }, rate_cap_per_s: 1e9, ..terms() };
-    let mut many = Seen { terms, stock: Stock { total: 20_000, ..Stock::default() }, ..seen() };
+    let terms = Terms { mode: AdmissionMode::Yield { risk: 0.002 }, rate_cap_per_s: 1e9, ..terms() };
+    let mut many = Seen { terms, stock: StockCounters { total: 20_000, ..StockCounters::default() }, ..seen() };
     for bin in 0..BINS {
         many.visits.under_way.0[2][bin] = 625;
     }
@@ -173,7 +177,7 @@ fn any_visits() -> impl Strategy<Value = Visits> {
 fn any_seen() -> impl Strategy<Value = Seen> {
     let stock = (0u32..5_000, 0u32..2_000, 0u32..2_000, 0u32..5_000);
     let lanes = prop::collection::vec((0u64..5_000, 0f64..5.0), 0..4);
-    let mode = prop_oneof![Just(Mode::Guarantee), (0f64..0.05).prop_map(|risk| Mode::Yield { risk })];
+    let mode = prop_oneof![Just(AdmissionMode::Guarantee), (0f64..0.05).prop_map(|risk| AdmissionMode::Yield { risk })];
     let wanted = (mode, 1u32..6, 0.05f64..5_000.0, prop::option::of(0u32..3_000));
     (stock, lanes, wanted, any_visits(), -1f64..10.0, any::<bool>()).prop_map(
         |(
@@ -187,10 +191,10 @@ fn any_seen() -> impl Strategy<Value = Seen> {
             // In guarantee mode the database ensures that promises never exceed the stock.
             let sold = sold.min(total);
             let held = held.min(total - sold);
-            let promised = if mode == Mode::Guarantee { promised.min(total - sold - held) } else { promised };
+            let promised = if mode == AdmissionMode::Guarantee { promised.min(total - sold - held) } else { promised };
             Seen {
                 terms: Terms { mode, units_per_admission, rate_cap_per_s, in_checkout_max, ..terms() },
-                stock: Stock { total, promised, held, sold },
+                stock: StockCounters { total, promised, held, sold },
                 lanes: lanes.into_iter().map(|(waiting, share)| Lane { waiting, share }).collect(),
                 visits,
                 checkout: Health::default(),
@@ -251,8 +255,8 @@ proptest! {
 
     #[test]
     fn at_once_admits_as_requested_and_never_more_than_there_are_units(seen in any_seen(), at_once in 0u32..5000) {
-        let seen = Seen { terms: Terms { mode: Mode::Guarantee, ..seen.terms }, recovering: false, at_once, ..seen };
-        let seen = Seen { stock: Stock { promised: seen.stock.promised.min(seen.stock.total - seen.stock.sold - seen.stock.held), ..seen.stock }, ..seen };
+        let seen = Seen { terms: Terms { mode: AdmissionMode::Guarantee, ..seen.terms }, recovering: false, at_once, ..seen };
+        let seen = Seen { stock: StockCounters { promised: seen.stock.promised.min(seen.stock.total - seen.stock.sold - seen.stock.held), ..seen.stock }, ..seen };
         let n = seen.decide().admissions();
         let waiting: u64 = seen.lanes.iter().map(|lane| lane.waiting).sum();
         let backed = quantities(seen.stock.free(), seen.terms.units_per_admission).take(BATCH_MAX as usize).count() as u64;
@@ -262,8 +266,8 @@ proptest! {
 
     #[test]
     fn a_guarantee_is_backed_unit_by_unit_and_nothing_stays_idle(seen in any_seen()) {
-        let seen = Seen { terms: Terms { mode: Mode::Guarantee, ..seen.terms }, recovering: false, ..seen };
-        let seen = Seen { stock: Stock { promised: seen.stock.promised.min(seen.stock.total - seen.stock.sold - seen.stock.held), ..seen.stock }, ..seen };
+        let seen = Seen { terms: Terms { mode: AdmissionMode::Guarantee, ..seen.terms }, recovering: false, ..seen };
+        let seen = Seen { stock: StockCounters { promised: seen.stock.promised.min(seen.stock.total - seen.stock.sold - seen.stock.held), ..seen.stock }, ..seen };
         let decision = seen.decide();
         let n = decision.admissions() as usize;
         let units: Vec<u32> = quantities(seen.stock.free(), seen.terms.units_per_admission).take(n).collect();
@@ -277,7 +281,7 @@ proptest! {
 
     #[test]
     fn in_yield_mode_no_unit_is_idle_while_shoppers_wait_and_nothing_caps(seen in any_seen(), risk in 0f64..0.05) {
-        let terms = Terms { mode: Mode::Yield { risk }, rate_cap_per_s: 1e9, in_checkout_max: None, ..seen.terms };
+        let terms = Terms { mode: AdmissionMode::Yield { risk }, rate_cap_per_s: 1e9, in_checkout_max: None, ..seen.terms };
         let lanes = vec![Lane { waiting: 1_000_000, share: 1.0 }];
         let seen = Seen { terms, lanes, recovering: false, elapsed_s: 0.2, ..seen };
         let n = seen.decide().admissions();
@@ -298,7 +302,7 @@ proptest! {
         faster.terms.rate_cap_per_s *= 1.5;
         prop_assert!(n(&faster) >= before);
         let with_risk = |risk: f64| {
-            let terms = Terms { mode: Mode::Yield { risk }, ..seen.terms };
+            let terms = Terms { mode: AdmissionMode::Yield { risk }, ..seen.terms };
             n(&Seen { terms, ..seen.clone() })
         };
         prop_assert!(with_risk(risk + 0.01) >= with_risk(risk));
@@ -306,8 +310,8 @@ proptest! {
 
     #[test]
     fn memory_decides_the_same_after_a_round_trip(ticks in prop::collection::vec(any_visits(), 1..8), risk in 0f64..0.05) {
-        let terms = Terms { mode: Mode::Yield { risk }, ..terms() };
-        let mut seen = Seen { terms, stock: Stock { total: 2_000, ..Stock::default() }, ..seen() };
+        let terms = Terms { mode: AdmissionMode::Yield { risk }, ..terms() };
+        let mut seen = Seen { terms, stock: StockCounters { total: 2_000, ..StockCounters::default() }, ..seen() };
         for visits in ticks {
             seen.visits = visits;
             let decision = seen.decide();
@@ -326,7 +330,7 @@ proptest! {
     #[test]
     fn over_a_minute_the_cap_holds(rate in 0.5f64..500.0, ticks in prop::collection::vec(0.01f64..1.0, 1..300)) {
         let terms = Terms { rate_cap_per_s: rate, ..terms() };
-        let mut seen = Seen { terms, stock: Stock { total: 1_000_000, ..Stock::default() }, lanes: waiting(1_000_000), ..seen() };
+        let mut seen = Seen { terms, stock: StockCounters { total: 1_000_000, ..StockCounters::default() }, lanes: waiting(1_000_000), ..seen() };
         let (mut admitted, mut time) = (0u32, 0.0);
         for elapsed_s in ticks {
             seen.elapsed_s = elapsed_s;

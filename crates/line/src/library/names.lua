@@ -1,4 +1,4 @@
--- Made from crates/line/src/store/calls.rs by its test: arguments in the order of the call, replies.
+-- Made from crates/line/src/store/calls.rs by its test: arguments in their order, and replies.
 -- In braces: a list and the fields of its records.
 local ARGUMENTS = {
     join = { 'batch', 'visitors', 'accounts' },

@@ -186,8 +186,7 @@ end
 
 -- Publishes what the controller has committed. One that arrives late, or twice, is rejected.
 -- begins_in: the process, if this begins an epoch, or empty; above: where its ordinals begin;
--- drawn: how many tickets a draw has shuffled;
--- history_from: the first change that the record lacks
+-- drawn: how many tickets a draw has shuffled; history_from: the first change the record lacks
 local function publish(keys, args)
     local publication, epoch, known_epoch = tonumber(args.publication), tonumber(args.epoch), number(keys, 'epoch')
     if epoch < known_epoch or (epoch == known_epoch and publication <= number(keys, 'publication')) then return LATE end

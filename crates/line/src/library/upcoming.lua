@@ -89,10 +89,9 @@ local function next_tickets(keys, cursor, wanted, reach)
     return tickets, cursor, #recalled / 2
 end
 
--- What the controller has to read, and the next tickets after its cursor. Changes nothing. For the
--- record: record_max, how much it takes (0: no record); recorded, its last ordinal; up_to, the
---   last one to read (0: all); history_after, its last change (empty: not asked)
--- While the record lags behind no ticket is next, so that all that a decision uses is recorded.
+-- What the controller has to read, and the next tickets after its cursor: none while the record
+-- lags, so that all that a decision uses is recorded. record_max: 0 for no record; recorded: its
+-- last ordinal; up_to: the last to read, or 0; history_after: its last change, or empty.
 local function upcoming(keys, args)
     local cursor, wanted, max = tonumber(args.cursor), tonumber(args.wanted), tonumber(args.record_max)
     local highest, drawn = number(keys, 'highest'), number(keys, 'drawn')

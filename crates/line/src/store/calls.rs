@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn names_lua_is_up_to_date() {
         let names = format!(
-            "-- Made from crates/line/src/store/calls.rs by its test: arguments in the order of the call, replies.\n\
+            "-- Made from crates/line/src/store/calls.rs by its test: arguments in their order, and replies.\n\
              -- In braces: a list and the fields of its records.\n{}{}\n",
             table("ARGUMENTS", CALLS),
             table("REPLIES", REPLIES)

@@ -30,7 +30,7 @@ pub use self::{
     error::LineError,
     publish::Publication,
     snapshot::Snapshot,
-    tickets::{Claim, Found, Joining, LineAccount, Resumed},
+    tickets::{Claim, Joining, LineAccount, Resumed, TicketHolder},
     upcoming::{HistoryEntry, Home, Presence, RecordQuery, Upcoming, UpcomingQuery},
 };
 use crate::{

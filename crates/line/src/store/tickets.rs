@@ -60,7 +60,7 @@ impl Claim {
 
 /// What Redis knows of a ticket, by its ordinal alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum TicketHolder {
     /// It waits, and this is its holder.
     Waiting(VisitorId),
     /// It does not wait: it has departed, or had its turn.
@@ -161,12 +161,12 @@ impl LineStore {
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn find(&self, line: SaleId, ordinal: Ordinal) -> Result<Found, LineError> {
+    pub async fn find(&self, line: SaleId, ordinal: Ordinal) -> Result<TicketHolder, LineError> {
         let found: Bytes = self.call(line, Find { ordinal: number(ordinal) }).await?;
         Ok(match &found[..] {
-            b"unknown" => Found::Unknown,
-            b"gone" => Found::Gone,
-            visitor => Found::Waiting(visitor_id(visitor)?),
+            b"unknown" => TicketHolder::Unknown,
+            b"gone" => TicketHolder::Gone,
+            visitor => TicketHolder::Waiting(visitor_id(visitor)?),
         })
     }
 }

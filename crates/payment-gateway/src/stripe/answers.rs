@@ -89,7 +89,7 @@ impl DisputeObject {
 
 /// A list of refunds, the newest first.
 #[derive(Deserialize)]
-struct Found {
+struct RefundList {
     data: Vec<Object>,
 }
 
@@ -207,7 +207,7 @@ pub fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) ->
     let is_replayed = headers.get("idempotent-replayed").is_some_and(|value| value == "true");
     match status {
         StatusCode::OK => {
-            let found = || serde_json::from_slice::<Found>(body).map_err(|_| permanent()).map(|found| found.data);
+            let found = || serde_json::from_slice::<RefundList>(body).map_err(|_| permanent()).map(|found| found.data);
             return match step {
                 Step::LookUpRefund(payment) => {
                     let ours = found()?.into_iter().find(|refund| refund.is_of(payment));

@@ -8,12 +8,12 @@ use fairline_sale::{LineOrder, SaleId, Status};
 use crate::{
     Hash, Ordinal, Ranges,
     draw::{self, Draw},
-    entry::{Event, TICKETS_MAX},
+    entry::{RecordEvent, TICKETS_MAX},
 };
 
 /// The line, replayed.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct ReplayedLine {
     pub(super) sale: Option<SaleId>,
     pub(super) order: LineOrder,
     commitment: Option<Hash>,
@@ -74,37 +74,37 @@ fn must(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(why()) }
 }
 
-impl Line {
-    pub(super) fn take(&mut self, head: Hash, event: &Event) -> Result<(), String> {
-        if let Event::Sale { .. } = event {
+impl ReplayedLine {
+    pub(super) fn take(&mut self, head: Hash, event: &RecordEvent) -> Result<(), String> {
+        if let RecordEvent::Sale { .. } = event {
             must(self.sale.is_none(), || "a record begins but once".to_owned())?;
         } else {
             must(self.sale.is_some(), || "a record begins with its sale".to_owned())?;
         }
         match event {
-            Event::Sale { sale, order, commitment } => {
+            RecordEvent::Sale { sale, order, commitment } => {
                 must(commitment.is_some() == (*order == LineOrder::Draw), || {
                     "a draw, and no other sale, has a commitment".to_owned()
                 })?;
                 (self.sale, self.order, self.commitment) = (Some(*sale), *order, *commitment);
                 Ok(())
             }
-            Event::Status { status } => self.become_status(*status),
-            Event::Epoch { epoch, above } => self.begin_epoch(*epoch, *above),
-            Event::Joined { first, receipts } => self.join(*first, receipts.0.len()),
-            Event::Shown { ordinals, receipts } => self.show(ordinals, receipts.0.len()),
-            Event::Departed { ordinals } | Event::Left { ordinals } => self.each(ordinals, Self::leave),
-            Event::Removed { ordinals } => self.each(ordinals, |line, ordinal| {
+            RecordEvent::Status { status } => self.become_status(*status),
+            RecordEvent::Epoch { epoch, above } => self.begin_epoch(*epoch, *above),
+            RecordEvent::Joined { first, receipts } => self.join(*first, receipts.0.len()),
+            RecordEvent::Shown { ordinals, receipts } => self.show(ordinals, receipts.0.len()),
+            RecordEvent::Departed { ordinals } | RecordEvent::Left { ordinals } => self.each(ordinals, Self::leave),
+            RecordEvent::Removed { ordinals } => self.each(ordinals, |line, ordinal| {
                 line.removed.insert(ordinal);
                 line.leave(ordinal)
             }),
-            Event::Preferred { ordinals } => self.prefer(ordinals),
-            Event::Returned { ordinals } => self.each(ordinals, Self::come_back),
-            Event::Recalled { ordinals } => self.each(ordinals, Self::recall),
-            Event::Drawn { pool, seed } => self.make_draw(head, *pool, seed),
-            Event::Admitted { ordinals, cursor } => self.admit(ordinals, *cursor),
-            Event::Lapsed { ordinals } => self.each(ordinals, Self::lapse),
-            Event::Redeemed { ordinals } => self.each(ordinals, Self::redeem),
+            RecordEvent::Preferred { ordinals } => self.prefer(ordinals),
+            RecordEvent::Returned { ordinals } => self.each(ordinals, Self::come_back),
+            RecordEvent::Recalled { ordinals } => self.each(ordinals, Self::recall),
+            RecordEvent::Drawn { pool, seed } => self.make_draw(head, *pool, seed),
+            RecordEvent::Admitted { ordinals, cursor } => self.admit(ordinals, *cursor),
+            RecordEvent::Lapsed { ordinals } => self.each(ordinals, Self::lapse),
+            RecordEvent::Redeemed { ordinals } => self.each(ordinals, Self::redeem),
         }
     }
 

@@ -29,7 +29,7 @@ export class SaleForm implements Screen {
     this.#show();
   }
 
-  /** Lists the sales to learn from, which have admitted shoppers, and copies the chosen original. */
+  /** Lists sales to learn from, which have admitted shoppers, and copies the chosen original. */
   async #offer(copied: string | undefined): Promise<void> {
     const sales = this.#context.unwrap(await this.#context.client.sales())?.sales ?? [];
     const prior = part(this.#form, "[name=prior_sale]", HTMLSelectElement);

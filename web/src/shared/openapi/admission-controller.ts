@@ -906,6 +906,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/problems/{slug}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Explains a type of problem. */
+        get: operations["problem_page"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2576,6 +2593,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The id of the key. */
                 kid: string;
             };
             cookie?: never;
@@ -3025,6 +3043,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The operator's name. */
                 name: string;
             };
             cookie?: never;
@@ -3099,6 +3118,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The operator's name. */
                 name: string;
             };
             cookie?: never;
@@ -3209,6 +3229,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The operator's name. */
                 name: string;
             };
             cookie?: never;
@@ -3306,6 +3327,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The operator's name. */
                 name: string;
             };
             cookie?: never;
@@ -3744,6 +3766,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The product. */
                 id: string;
             };
             cookie?: never;
@@ -3811,6 +3834,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The product. */
                 id: string;
             };
             cookie?: never;
@@ -3885,6 +3909,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The product. */
                 id: string;
             };
             cookie?: never;
@@ -4004,6 +4029,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The product. */
                 id: string;
             };
             cookie?: never;
@@ -4101,6 +4127,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The product. */
                 id: string;
             };
             cookie?: never;
@@ -4195,6 +4222,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The rehearsal. */
                 id: string;
             };
             cookie?: never;
@@ -4438,6 +4466,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -4505,6 +4534,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -4624,6 +4654,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -4743,6 +4774,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -4840,6 +4872,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -4956,7 +4989,9 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The sale. */
                 id: string;
+                /** @description The lane's name in URLs. */
                 lane: string;
             };
             cookie?: never;
@@ -5076,7 +5111,9 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
+                /** @description The lane's name in URLs. */
                 lane: string;
             };
             cookie?: never;
@@ -5196,6 +5233,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -5298,6 +5336,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -5377,7 +5416,9 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
+                /** @description The order. */
                 order: string;
             };
             cookie?: never;
@@ -5497,7 +5538,9 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
+                /** @description The order. */
                 order: string;
             };
             cookie?: never;
@@ -5617,6 +5660,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -5711,6 +5755,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -5781,6 +5826,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -5897,6 +5943,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -5964,6 +6011,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -6034,6 +6082,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -6131,6 +6180,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -6250,6 +6300,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The sale. */
                 id: string;
             };
             cookie?: never;
@@ -6320,7 +6371,9 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
+                /** @description The ticket's number. */
                 ordinal: number;
             };
             cookie?: never;
@@ -6440,7 +6493,9 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The sale. */
                 id: string;
+                /** @description The ticket's number. */
                 ordinal: number;
             };
             cookie?: never;
@@ -7015,6 +7070,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The token's name. */
                 name: string;
             };
             cookie?: never;
@@ -7253,6 +7309,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The webhook. */
                 id: string;
             };
             cookie?: never;
@@ -7330,6 +7387,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The webhook. */
                 id: string;
             };
             cookie?: never;
@@ -7427,6 +7485,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The sale, or its lane. */
                 id: string;
             };
             cookie?: never;
@@ -7666,6 +7725,65 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    problem_page: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The last part of a problem's `type`. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The explanation. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such type of problem. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
                 };
             };
             /** @description Too many requests from this address. `Retry-After` says when to try again. */

@@ -121,6 +121,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/problems/{slug}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Explains a type of problem. */
+        get: operations["problem_page"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -176,7 +193,7 @@ export interface components {
             place: number;
             /**
              * Format: double
-             * @description Places per second by which the page counts down until the next message; null: it does not.
+             * @description Places per second by which a page counts down until the next message; null: it does not.
              */
             rate_per_s: number | null;
             /**
@@ -490,7 +507,7 @@ export interface operations {
             query?: {
                 /** @description `false`: only with the ticket in the cookie. */
                 join?: boolean;
-                /** @description `true`: exchange a ticket whose turn is over. The sale's limit counts all turns of a shopper. */
+                /** @description `true`: exchange a ticket whose turn is over. The limit counts all turns of a shopper. */
                 rejoin?: boolean;
                 /** @description The account of the shopper: a JSON Web Token that the shop has signed. */
                 account?: string;
@@ -499,6 +516,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The sale, or its lane. */
                 id: string;
             };
             cookie?: never;
@@ -583,6 +601,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The sale, or its lane. */
                 id: string;
             };
             cookie?: never;
@@ -648,6 +667,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The sale, or its lane. */
                 id: string;
             };
             cookie?: never;
@@ -713,6 +733,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The sale, or its lane. */
                 id: string;
             };
             cookie?: never;
@@ -885,6 +906,65 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    problem_page: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The last part of a problem's `type`. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The explanation. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such type of problem. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
                 };
             };
             /** @description Too many requests from this address. `Retry-After` says when to try again. */
