@@ -78,7 +78,7 @@ async fn a_preferred_ticket_is_served_first_and_the_record_shows_it() {
     assert_eq!(moves(&controller, sale, 5, "prefer", "our mistake").await.0, 202);
     controller.act(sale, "resume").await;
     controller.admitted(&tickets[4]).await;
-    controller.until_decided(sale, "every unit is taken for now").await;
+    controller.until_decided(sale, "no unit is free").await;
     let mut admitted = controller.admissions(sale).await;
     assert_eq!(admitted[0], 5);
     admitted.sort_unstable();

@@ -36,12 +36,12 @@ async fn webhooks_are_added_listed_enabled_and_deleted() {
     }
 
     let id: Uuid = added["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
-    sqlx::query("UPDATE webhooks SET failing_since = now(), last_error = 'it answered 500', off_at = now()")
+    sqlx::query("UPDATE webhooks SET failing_since = now(), last_error = 'receiver answered 500', off_at = now()")
         .execute(&controller.pool)
         .await
         .expect("off");
     let listed = list(&controller).await;
-    assert_eq!((&listed[0]["status"], &listed[0]["last_error"]), (&json!("off"), &json!("it answered 500")));
+    assert_eq!((&listed[0]["status"], &listed[0]["last_error"]), (&json!("off"), &json!("receiver answered 500")));
     let (_, on) = controller.admin("POST", &format!("/api/admin/webhooks/{id}/on"), None).await;
     assert_eq!((&on["webhooks"][0]["status"], &on["webhooks"][0]["last_error"]), (&json!("on"), &json!(null)));
 

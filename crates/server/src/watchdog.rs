@@ -51,14 +51,14 @@ pub fn report_alive() {
 /// reported, gives `None` after a pause, so that the caller runs it again.
 pub async fn caught<T>(name: &'static str, run: impl Future<Output = T>) -> Option<T> {
     let Ok(ended) = AssertUnwindSafe(run).catch_unwind().await else {
-        restarts(name, "it panicked");
+        log_restart(name, "it panicked");
         sleep(AGAIN_AFTER).await;
         return None;
     };
     Some(ended)
 }
 
-fn restarts(name: &'static str, why: &str) {
+fn log_restart(name: &'static str, why: &str) {
     metrics::counter!("watchdog_restarts_total", "loop" => name).increment(1);
     error!(name, why, "loop failed; starting it again");
 }
@@ -128,7 +128,7 @@ impl Shutdown {
                     return;
                 }
                 supervised.is_well.store(false, Ordering::Release);
-                restarts(name, &why);
+                log_restart(name, &why);
                 sleep(AGAIN_AFTER).await;
             }
         });
@@ -213,7 +213,7 @@ mod tests {
         until("it is well again", || shutdown.watchdogs().unwell().is_none()).await;
         assert_eq!(begun.load(Ordering::Acquire), 4);
         sleep(Duration::from_secs(60)).await;
-        assert_eq!(begun.load(Ordering::Acquire), 4, "one that is well is left alone");
+        assert_eq!(begun.load(Ordering::Acquire), 4, "a healthy loop is not restarted");
         shutdown.trigger();
         assert!(shutdown.finished(Duration::from_secs(5)).await);
     }

@@ -77,7 +77,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
     };
     latencies.into_report(&mut report);
     let unresolved = records.iter().filter(|record| record.outcome.is_none());
-    report.unresolved_shoppers = unresolved.map(how_far_it_came).collect();
+    report.unresolved_shoppers = unresolved.map(describe_progress).collect();
     shorten(&mut report.unresolved_shoppers);
     for (kind, times) in count_each(records.iter().flat_map(|record| &record.forged_accepted)) {
         let times = counted(times, "time", "times");
@@ -96,7 +96,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
     report
 }
 
-fn how_far_it_came(record: &Record) -> String {
+fn describe_progress(record: &Record) -> String {
     let Record { index, transport, behaviour, .. } = record;
     let (transport, behaviour) = (transport.name(), behaviour.name());
     let ordinal = record.ordinal.map_or("no place".to_owned(), |ordinal| format!("ordinal {ordinal}"));
