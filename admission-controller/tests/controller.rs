@@ -391,7 +391,7 @@ async fn a_sale_with_a_prior_sale_begins_with_what_was_learnt() {
 #[tokio::test]
 async fn a_full_or_unhealthy_checkout_slows_admissions() {
     let controller = TestController::open().await;
-    let sale = controller.sale(json!({ "total": 1000, "inside_max": 3 })).await;
+    let sale = controller.sale(json!({ "total": 1000, "in_checkout_max": 3 })).await;
     let tickets = controller.join(sale, 900).await;
     controller.until_decided(sale, "the cap of 3 shoppers in checkout").await;
     assert_eq!(controller.admissions(sale).await, [1, 2, 3]);
@@ -406,7 +406,7 @@ async fn a_full_or_unhealthy_checkout_slows_admissions() {
         sqlx::query("DELETE FROM checkouts").execute(&controller.pool).await.expect("emptied");
         let ahead = sqlx::postgres::types::PgInterval { microseconds: (ahead_s * 1e6) as i64, ..Default::default() };
         sqlx::query(heartbeat).bind(ahead).bind(failed).bind(slow).execute(&controller.pool).await.expect("written");
-        let change = json!({ "inside_max": null, "rate_cap_per_s": 40.0 });
+        let change = json!({ "in_checkout_max": null, "rate_cap_per_s": 40.0 });
         controller.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&change)).await;
         controller.until_decided(sale, words).await;
     }

@@ -102,7 +102,7 @@ async fn a_preferred_ticket_is_served_first_and_the_record_shows_it() {
 #[tokio::test]
 async fn extra_admissions_exceed_the_rate_but_never_the_stock() {
     let controller = TestController::open().await;
-    let sale = controller.sale(json!({ "total": 5, "rate_cap_per_s": 0.001, "inside_max": 1 })).await;
+    let sale = controller.sale(json!({ "total": 5, "rate_cap_per_s": 0.001, "in_checkout_max": 1 })).await;
     let path = format!("/api/admin/sales/{sale}/admit");
     controller.join(sale, 9).await;
     assert_eq!(controller.admin("POST", &path, Some(&json!({ "count": 0 }))).await.0, 422);
