@@ -27,7 +27,7 @@ const seconds = Number(__ENV.SECONDS || scenario.seconds);
 const patience = Number(__ENV.PATIENCE_S || 600);
 const base = (__ENV.BASE_URL || "http://127.0.0.1:8080").replace(/\/$/, "");
 const slug = __ENV.SALE;
-if (!slug) throw new Error("SALE is missing: say the sale's name in addresses");
+if (!slug) throw new Error("SALE is missing: say the sale's URL slug");
 
 const failed = new Rate("shopper_failed");
 const joining = new Trend("join_duration", true);

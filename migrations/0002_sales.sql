@@ -46,7 +46,7 @@ CREATE TABLE sales (
     risk              double precision NOT NULL DEFAULT 0.001,
     -- Shoppers who may be in checkout at a time: outstanding tokens and unpaid holds. Null: any
     -- number.
-    inside_max        integer,
+    in_checkout_max   integer,
     rate_cap_per_s    double precision NOT NULL,
     -- A prior sale with similar shoppers: the control law begins with its visits.
     prior_sale         uuid REFERENCES sales (id),
@@ -83,7 +83,7 @@ CREATE TABLE sales (
     CONSTRAINT sales_seed_is_32_bytes CHECK (octet_length(seed) = 32),
     CONSTRAINT sales_mode_is_known CHECK (mode IN ('guarantee', 'yield')),
     CONSTRAINT sales_risk_is_a_share CHECK (risk > 0 AND risk <= 0.1),
-    CONSTRAINT sales_inside_max_is_positive CHECK (inside_max > 0),
+    CONSTRAINT sales_in_checkout_max_is_positive CHECK (in_checkout_max > 0),
     CONSTRAINT sales_prior_sale_is_another CHECK (prior_sale <> id),
     CONSTRAINT sales_rehearsal_of_is_another CHECK (rehearsal_of <> id),
     CONSTRAINT sales_retention_state_is_known CHECK (retention_state IN ('kept', 'deleting', 'deleted')),
@@ -99,7 +99,7 @@ CREATE INDEX sales_deleting ON sales (id) WHERE retention_state = 'deleting';
 CREATE TRIGGER sales_audit AFTER INSERT OR UPDATE ON sales FOR EACH ROW EXECUTE FUNCTION audit_change(
     'slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message',
     'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order',
-    'mode', 'risk', 'inside_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
+    'mode', 'risk', 'in_checkout_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
 
 CREATE TABLE stock (
     sale_id   uuid PRIMARY KEY REFERENCES sales (id),

@@ -33,12 +33,12 @@ CREATE TABLE webhooks (
     failing_since timestamptz,
     last_error    text,
     -- When it was disabled, having failed for too long.
-    off_at        timestamptz,
+    disabled_at   timestamptz,
     CONSTRAINT webhooks_url_is_bounded CHECK (octet_length(url) BETWEEN 8 AND 2000),
     CONSTRAINT webhooks_secret_is_long CHECK (octet_length(secret) BETWEEN 24 AND 64)
 );
-CREATE TRIGGER webhooks_audit AFTER INSERT OR UPDATE OF off_at OR DELETE ON webhooks FOR EACH ROW
-    EXECUTE FUNCTION audit_change('url', 'kinds', 'off_at');
+CREATE TRIGGER webhooks_audit AFTER INSERT OR UPDATE OF disabled_at OR DELETE ON webhooks FOR EACH ROW
+    EXECUTE FUNCTION audit_change('url', 'kinds', 'disabled_at');
 
 CREATE TABLE deliveries (
     webhook_id uuid NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,

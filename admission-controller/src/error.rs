@@ -40,21 +40,23 @@ impl From<CommonError> for Problem {
             }
             CommonError::UnknownLane => Self::new(&problem_types::UNKNOWN_LANE)
                 .detail("Check the name; `GET /api/admin/sales/{id}` lists the lanes of a sale."),
-            CommonError::IllegalTransition { status } => Self::new(&problem_types::ILLEGAL_TRANSITION)
-                .detail(format!("The sale is {}.", status.as_str().replace('_', " "))),
+            CommonError::IllegalTransition { status } => Self::new(&problem_types::ILLEGAL_TRANSITION).detail(format!(
+                "The sale is {}; this action needs another status. Nothing was changed.",
+                status.as_str().replace('_', " ")
+            )),
             CommonError::WrongField { field, must } => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail(format!("The field `{field}` must {must}."))
                 .with("field", field),
             CommonError::Store(StoreError::Refused(constraint)) => {
                 Self::new(&fairline_server::problem_types::INVALID_BODY)
-                    .detail(format!("The database rejected it (constraint {constraint}). Nothing was changed."))
+                    .detail(format!("A value breaks the rule {constraint}. Nothing was changed."))
             }
             CommonError::Store(error @ StoreError::Unavailable(_)) => {
-                error!(detail = %format!("{error}."), "admin request failed");
+                error!(%error, "query database failed");
                 Self::unavailable("The database does not answer. Nothing was changed; try again.")
             }
             CommonError::Store(error @ StoreError::Corrupt(_)) => {
-                error!(detail = %format!("{error}."), "admin request failed");
+                error!(%error, "query database failed");
                 Self::new(&fairline_server::problem_types::INTERNAL).detail("The error was logged.")
             }
         }

@@ -16,13 +16,13 @@ fairline_server::problem_types! {
     IMPORT_REJECTED = UNPROCESSABLE_ENTITY "import-rejected" "The table was rejected" {
         operator: "Correct the lines that `errors` names, and import the table again: nothing was changed.",
     }
-    LANE_REFUSED = CONFLICT "lane-refused" "The lane was rejected" {
+    LANE_REJECTED = CONFLICT "lane-rejected" "The lane was rejected" {
         operator: "`detail` has the limit: number of lanes, sum of the shares, or time.",
     }
-    LANE_TAKEN = CONFLICT "lane-taken" "The name is taken" {
+    LANE_TAKEN = CONFLICT "lane-taken" "The name of the lane is taken" {
         operator: "Choose another name: a lane of this sale has it.",
     }
-    NAME_TAKEN = CONFLICT "name-taken" "The name is taken" {
+    NAME_TAKEN = CONFLICT "name-taken" "The name of the operator or token is taken" {
         operator: "Choose another name, or remove the operator or token that has it.",
     }
     NO_CREDENTIALS = UNAUTHORIZED "no-credentials" "No credentials" {
@@ -34,13 +34,13 @@ fairline_server::problem_types! {
     NO_REHEARSALS = CONFLICT "no-rehearsals" "Rehearsals are not set up" {
         operator: "Set `--rehearsal-program` and `--rehearsal-url` of the controller.",
     }
-    NO_SESSION = UNAUTHORIZED "no-session" "Not signed in" {
+    NO_SESSION = UNAUTHORIZED "no-session" "Not signed in to the console" {
         operator: "Sign in again: the session has ended.",
     }
     NOT_A_WEBSOCKET = BAD_REQUEST "not-a-websocket" "The request is not a WebSocket handshake" {
         operator: "Check that the proxy forwards the headers `Upgrade` and `Connection`.",
     }
-    NOT_CANCELLABLE = CONFLICT "not-cancellable" "The order can't be cancelled now" {
+    NOT_CANCELLABLE = CONFLICT "not-cancellable" "The shop can't cancel the order now" {
         operator: "The order is paid or has ended. A paid order can be refunded.",
     }
     NOT_CSV = UNSUPPORTED_MEDIA_TYPE "not-csv" "The request body is not CSV" {
@@ -58,7 +58,7 @@ fairline_server::problem_types! {
     REHEARSAL_RUNS = CONFLICT "rehearsal-runs" "Another rehearsal is running" {
         operator: "Wait until it ends, or stop it. One rehearsal runs at a time.",
     }
-    REQUEST_UNDER_WAY = CONFLICT "request-under-way" "Another request for the order is in progress" {
+    REQUEST_IN_PROGRESS = CONFLICT "request-in-progress" "Another request for the order is in progress" {
         operator: "Wait until it ends: `request` of the order shows its state.",
     }
     ROLE = FORBIDDEN "role" "Not allowed" {

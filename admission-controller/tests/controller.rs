@@ -33,7 +33,7 @@ async fn shoppers_are_admitted_in_order_as_the_stock_allows_and_the_others_see_s
     for ticket in &tickets[..3] {
         controller.admitted(ticket).await;
     }
-    controller.until_decided(sale, "every unit is taken for now").await;
+    controller.until_decided(sale, "no unit is free").await;
     assert_eq!(controller.turn(&tickets[3]).await, Turn::Waiting);
     assert_eq!(controller.admissions(sale).await, [1, 2, 3]);
     let shown = controller.show(sale).await;
@@ -167,7 +167,7 @@ async fn two_controllers_and_a_third_that_dies_admit_no_ticket_twice() {
     controller.admitted(&tickets[10]).await;
     third.trigger();
     controller.admitted(&tickets[59]).await;
-    controller.until_decided(sale, "every unit is taken for now").await;
+    controller.until_decided(sale, "no unit is free").await;
     assert_eq!(controller.admissions(sale).await, (1..=60).collect::<Vec<_>>());
     assert_eq!(controller.turn(&tickets[60]).await, Turn::Waiting);
     second.trigger();
@@ -202,7 +202,7 @@ async fn a_line_that_redis_lost_begins_anew_above_every_ordinal_and_recalls_the_
     let tickets = controller.join(sale, 6).await;
     let before = controller.admitted(&tickets[2]).await;
     controller.buy(&tickets[0]).await;
-    controller.until_decided(sale, "every unit is taken for now").await;
+    controller.until_decided(sale, "no unit is free").await;
 
     let epoch = controller.line.revision(sale).await.expect("read").epoch;
     let mut servers = servers;
@@ -243,7 +243,7 @@ async fn a_restored_database_over_an_emptied_redis_keeps_all_places() {
     let tickets = controller.join(sale, 5).await;
     controller.admitted(&tickets[1]).await;
     controller.buy(&tickets[0]).await;
-    controller.until_decided(sale, "every unit is taken for now").await;
+    controller.until_decided(sale, "no unit is free").await;
     let backup = controller.back_up(&servers);
     // After the backup one more unit is sold, which the backup does not have.
     controller.buy(&tickets[1]).await;
@@ -392,7 +392,7 @@ async fn a_sale_with_a_prior_sale_begins_with_what_was_learnt() {
 #[tokio::test]
 async fn a_full_or_unhealthy_checkout_slows_admissions() {
     let controller = TestController::open().await;
-    let sale = controller.sale(json!({ "total": 1000, "inside_max": 3 })).await;
+    let sale = controller.sale(json!({ "total": 1000, "in_checkout_max": 3 })).await;
     let tickets = controller.join(sale, 900).await;
     controller.until_decided(sale, "the cap of 3 shoppers in checkout").await;
     assert_eq!(controller.admissions(sale).await, [1, 2, 3]);
@@ -407,7 +407,7 @@ async fn a_full_or_unhealthy_checkout_slows_admissions() {
         sqlx::query("DELETE FROM checkouts").execute(&controller.pool).await.expect("emptied");
         let ahead = sqlx::postgres::types::PgInterval { microseconds: (ahead_s * 1e6) as i64, ..Default::default() };
         sqlx::query(heartbeat).bind(ahead).bind(failed).bind(slow).execute(&controller.pool).await.expect("written");
-        let change = json!({ "inside_max": null, "rate_cap_per_s": 40.0 });
+        let change = json!({ "in_checkout_max": null, "rate_cap_per_s": 40.0 });
         controller.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&change)).await;
         controller.until_decided(sale, words).await;
     }

@@ -230,7 +230,7 @@ async fn serve_requests(
     let limit =
         RateLimit::new(settings.purchase_rate_per_s, settings.purchase_burst, settings.proxy.proxies(), &shutdown)?;
     // A client that signs in has no identity yet, only a network address.
-    let known_or_from = move |parts: &request::Parts| {
+    let sign_in_scope = move |parts: &request::Parts| {
         let mut names = callers.idempotency_scope(&parts.headers);
         names.push(format!("from {}", proxies.client_of(parts)).into_bytes());
         names
@@ -239,7 +239,7 @@ async fn serve_requests(
         limit: limit.clone(),
         health: health.clone(),
         idempotency,
-        sign_in_idempotency: Idempotency::new(requests, known_or_from, &shutdown),
+        sign_in_idempotency: Idempotency::new(requests, sign_in_scope, &shutdown),
         origins: settings.proxy.origins(&settings.allowed_origins, settings.secure_cookies)?,
     };
     let routes = router::routes(features, layers);

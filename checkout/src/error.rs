@@ -17,7 +17,7 @@ pub(crate) enum CommonError {
     #[error("there is no such order, or it belongs to another shopper")]
     UnknownOrder,
     #[error("an order of the account is open")]
-    OrderUnderWay,
+    OrderInProgress,
     #[error("a task failed: {0}")]
     TaskFailed(#[from] JoinError),
     #[error(transparent)]
@@ -38,7 +38,7 @@ impl From<CommonError> for Problem {
                 .detail("It has not opened yet, or it has been closed. Nothing was charged."),
             CommonError::UnknownOrder => Self::new(&problem_types::UNKNOWN_ORDER)
                 .detail("The order does not exist or belongs to another shopper; `GET /api/orders` lists the orders of this browser."),
-            CommonError::OrderUnderWay => Self::new(&problem_types::ORDER_UNDER_WAY)
+            CommonError::OrderInProgress => Self::new(&problem_types::ORDER_IN_PROGRESS)
                 .detail("Pay for it, cancel it, or wait until it expires; then try again. Nothing was erased."),
             CommonError::Store(StoreError::Unavailable(error)) => {
                 warn!(%error, "query database failed");
@@ -79,7 +79,7 @@ mod tests {
             UnknownSale,
             SaleNotOpen,
             UnknownOrder,
-            OrderUnderWay,
+            OrderInProgress,
             TaskFailed(panicked().await),
             Store(StoreError::Corrupt("a row".to_owned())),
         });

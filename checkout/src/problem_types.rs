@@ -53,20 +53,20 @@ fairline_server::problem_types! {
     NOT_CONFIRMED = CONFLICT "not-confirmed" "The order can't be confirmed now" {
         merchant: "See `order`: it was paid another way, a payment is in progress, or its units are sold. Refund the shopper.",
     }
-    NOT_CANCELLED = CONFLICT "not-cancelled" "The order can't be cancelled now" {
+    NOT_CANCELLED = CONFLICT "not-cancelled" "The shopper can't cancel the order now" {
         shopper: "See `order`: it is paid, a payment is in progress, or it has expired.",
     }
     NOT_REFUNDABLE = CONFLICT "not-refundable" "The amount can't be refunded" {
         merchant: "Refund at most `left_minor`. An order that was paid at the shop is refunded there.",
     }
-    NOT_SIGNED_IN = UNAUTHORIZED "not-signed-in" "Not signed in" {
+    NOT_SIGNED_IN = UNAUTHORIZED "not-signed-in" "Not signed in to a shopper account" {
         shopper: "Sign in.",
         merchant: "Send a valid access token; `POST /users/login/refresh` renews it.",
     }
     NOT_WITHDRAWN = CONFLICT "not-withdrawn" "The payment can't be withdrawn now" {
         shopper: "See `order`: the bank has approved the payment.",
     }
-    ORDER_UNDER_WAY = CONFLICT "order-under-way" "An order is open" {
+    ORDER_IN_PROGRESS = CONFLICT "order-in-progress" "An order is open" {
         shopper: "Pay for the order, cancel it, or wait until it expires; then erase the data.",
     }
     OTHER_RESERVATION = CONFLICT "other-reservation" "The reference belongs to another reservation" {
@@ -85,7 +85,7 @@ fairline_server::problem_types! {
     QUANTITY_OVER_LIMIT = UNPROCESSABLE_ENTITY "quantity-over-limit" "The quantity is too large" {
         shopper: "Choose at most `limit` units.",
     }
-    REFUND_UNDER_WAY = CONFLICT "refund-under-way" "A refund of this order is in progress" {
+    REFUND_IN_PROGRESS = CONFLICT "refund-in-progress" "A refund of this order is in progress" {
         merchant: "Wait until it has ended: `GET /api/orders/{id}` shows `refunded_minor`.",
     }
     SALE_NOT_OPEN = CONFLICT "sale-not-open" "The sale is not open" {

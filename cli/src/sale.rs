@@ -34,7 +34,7 @@ const COPIED: &[&str] = &[
     "per_shopper_limit",
     "per_account_limit",
     "rate_cap_per_s",
-    "inside_max",
+    "in_checkout_max",
     "token_ttl_s",
     "claim_window_s",
     "hold_s",
@@ -197,7 +197,7 @@ fn new_sale(create: Create) -> Result<Value, Failure> {
         ("risk", create.risk.map(Value::from)),
         ("prior_sale", create.prior_sale.map(Value::from)),
         ("theme", create.theme.over(&Value::Null)),
-        ("inside_max", create.inside_max.map(Value::from)),
+        ("in_checkout_max", create.in_checkout_max.map(Value::from)),
         ("opens_at", create.opens_at.map(Value::from)),
         ("ends_at", create.ends_at.map(Value::from)),
     ] {
@@ -265,10 +265,10 @@ fn changes(change: &ChangeArguments, sale: &Value) -> Result<Value, Failure> {
     if let Some(total) = change.total {
         changes.insert("total".to_owned(), json!(total));
     }
-    if let Some(most) = &change.inside_max {
+    if let Some(most) = &change.in_checkout_max {
         let wrong = || Failure::new(format!("`{most}` is not a number of shoppers: use a number or `none`."));
         let most = if most == "none" { Value::Null } else { json!(most.parse::<u32>().map_err(|_| wrong())?) };
-        changes.insert("inside_max".to_owned(), most);
+        changes.insert("in_checkout_max".to_owned(), most);
     }
     if let Some(message) = &change.message {
         let message = message.trim();

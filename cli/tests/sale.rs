@@ -62,15 +62,25 @@ fn a_sale_is_run_from_a_terminal() {
 
     assert_eq!(json(&["open", "brass-lamp-no-7"])["status"], "open");
     assert_eq!(json(&["pause", "brass-lamp-no-7"])["status"], "paused");
-    let changed =
-        json(&["set", "brass-lamp-no-7", "--rate", "2.5", "--total", "7", "--inside-max", "3", "--message", "Soon"]);
+    let changed = json(&[
+        "set",
+        "brass-lamp-no-7",
+        "--rate",
+        "2.5",
+        "--total",
+        "7",
+        "--in-checkout-max",
+        "3",
+        "--message",
+        "Soon",
+    ]);
     assert_eq!(
-        (&changed["rate_cap_per_s"], &changed["total"], &changed["inside_max"]),
+        (&changed["rate_cap_per_s"], &changed["total"], &changed["in_checkout_max"]),
         (&2.5.into(), &7.into(), &3.into())
     );
     assert_eq!(changed["message"], "Soon");
-    let back = json(&["set", "brass-lamp-no-7", "--inside-max", "none", "--message", ""]);
-    assert_eq!((&back["inside_max"], &back["message"]), (&Value::Null, &Value::Null));
+    let back = json(&["set", "brass-lamp-no-7", "--in-checkout-max", "none", "--message", ""]);
+    assert_eq!((&back["in_checkout_max"], &back["message"]), (&Value::Null, &Value::Null));
     let id = back["id"].as_str().expect("an id");
     assert_eq!(json(&["resume", id])["status"], "open", "by its id");
 

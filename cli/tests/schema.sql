@@ -549,7 +549,7 @@ CREATE TABLE public.sales (
     CONSTRAINT sales_draws_have_a_seed CHECK (((line_order = 'draw'::text) = (seed IS NOT NULL))),
     CONSTRAINT sales_end_after_they_open CHECK (((ends_at IS NULL) OR (ends_at > opens_at))),
     CONSTRAINT sales_grace_is_in_range CHECK (((grace_s >= 1) AND (grace_s <= 86400))),
-    CONSTRAINT sales_inside_max_is_positive CHECK ((inside_max > 0)),
+    CONSTRAINT sales_in_checkout_max_is_positive CHECK ((in_checkout_max > 0)),
     CONSTRAINT sales_limit_is_positive CHECK ((per_shopper_limit > 0)),
     CONSTRAINT sales_line_order_is_known CHECK ((line_order = ANY (ARRAY['fifo'::text, 'draw'::text]))),
     CONSTRAINT sales_mode_is_known CHECK ((mode = ANY (ARRAY['guarantee'::text, 'yield'::text]))),
@@ -573,7 +573,7 @@ CREATE TABLE public.sales (
     grace_s integer,
     hold_s integer NOT NULL,
     id uuid NOT NULL,
-    inside_max integer,
+    in_checkout_max integer,
     line_order text DEFAULT 'fifo'::text NOT NULL,
     message text,
     mode text DEFAULT 'guarantee'::text NOT NULL,
@@ -690,11 +690,11 @@ CREATE TABLE public.webhooks (
     CONSTRAINT webhooks_secret_is_long CHECK (((octet_length(secret) >= 24) AND (octet_length(secret) <= 64))),
     CONSTRAINT webhooks_url_is_bounded CHECK (((octet_length(url) >= 8) AND (octet_length(url) <= 2000))),
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    disabled_at timestamp with time zone,
     failing_since timestamp with time zone,
     id uuid NOT NULL,
     kinds text[] DEFAULT '{}'::text[] NOT NULL,
     last_error text,
-    off_at timestamp with time zone,
     secret bytea NOT NULL,
     url text NOT NULL
 );
@@ -887,12 +887,12 @@ CREATE TRIGGER product_images_update_media_uses AFTER INSERT OR DELETE ON public
 CREATE TRIGGER products_audit AFTER INSERT OR DELETE OR UPDATE ON public.products FOR EACH ROW EXECUTE FUNCTION public.audit_change('name', 'description', 'attributes', 'archived');
 CREATE TRIGGER record_entries_are_append_only BEFORE DELETE OR UPDATE ON public.record_entries FOR EACH ROW EXECUTE FUNCTION public.reject_record_change();
 CREATE TRIGGER revoked_keys_audit AFTER INSERT ON public.revoked_keys FOR EACH ROW EXECUTE FUNCTION public.audit_change('kid');
-CREATE TRIGGER sales_audit AFTER INSERT OR UPDATE ON public.sales FOR EACH ROW EXECUTE FUNCTION public.audit_change('slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message', 'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order', 'mode', 'risk', 'inside_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
+CREATE TRIGGER sales_audit AFTER INSERT OR UPDATE ON public.sales FOR EACH ROW EXECUTE FUNCTION public.audit_change('slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message', 'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order', 'mode', 'risk', 'in_checkout_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
 CREATE TRIGGER stock_audit AFTER UPDATE OF total ON public.stock FOR EACH ROW EXECUTE FUNCTION public.audit_change('total');
 CREATE TRIGGER stock_increments_orders BEFORE UPDATE OF sold ON public.stock FOR EACH ROW WHEN ((new.sold > old.sold)) EXECUTE FUNCTION public.increment_orders();
 CREATE TRIGGER stock_sets_active_at BEFORE UPDATE OF events ON public.stock FOR EACH ROW WHEN (((new.events > old.events) AND (old.active_at < (now() - '00:10:00'::interval)))) EXECUTE FUNCTION public.set_active_at();
 CREATE TRIGGER variants_audit AFTER INSERT OR DELETE OR UPDATE ON public.variants FOR EACH ROW EXECUTE FUNCTION public.audit_change('sku', 'title', 'attributes', 'price_minor', 'currency', 'gtin');
-CREATE TRIGGER webhooks_audit AFTER INSERT OR DELETE OR UPDATE OF off_at ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.audit_change('url', 'kinds', 'off_at');
+CREATE TRIGGER webhooks_audit AFTER INSERT OR DELETE OR UPDATE OF disabled_at ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.audit_change('url', 'kinds', 'disabled_at');
 ALTER TABLE ONLY public.admissions
     ADD CONSTRAINT admissions_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
 ALTER TABLE ONLY public.admissions

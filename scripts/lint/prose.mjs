@@ -22,6 +22,9 @@ const WIDTH_MAX = 100;
 const PHRASES = [
   "whoever", "whomever", "somebody", "nobody", "everybody who", "told", "tell", "tells", "telling", "(?<![.:])is none", "so many", "of ours",
   "of one['’]s own", "what became of", "once it is known", "lets in nobody",
+  "hears?", "heard", "hearing", "doorman", "turnstile", "hall", "bells?", "parked", "carrier", "wording", "beats", "fares?", "fared",
+  "guarded", "left alone", "askers?", "shop keys?", "manners", "nudge[ds]?", "interventions?", "as they may", "may not ask", "fallen in",
+  "was not right", "times of ten", "name in addresses", "are let in", "your money comes back",
 ];
 /** Between two words of a phrase: spaces, an underscore, or a line's end with the mark of the next comment line. */
 const GAP = "(?:[ _]+|\\s*\\n\\s*(?://[/!]?|\\*|#|--)?\\s*)";

@@ -139,8 +139,8 @@ impl Node {
 
     /// Whether the line could be reached recently.
     #[must_use]
-    pub fn is_in_touch(&self) -> bool {
-        self.room.is_in_touch()
+    pub fn is_line_reachable(&self) -> bool {
+        self.room.is_line_reachable()
     }
 
     /// The sale's current card.
@@ -170,7 +170,7 @@ impl Page {
             ordinal: *ordinal,
             card: &snapshot.card,
             news: snapshot.news,
-            in_touch: snapshot.in_touch,
+            line_reachable: snapshot.line_reachable,
             turn: &room.shoppers.turn(*ordinal),
             place: places.pop().flatten(),
             in_draw: snapshot.in_draw,

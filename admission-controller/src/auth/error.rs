@@ -59,7 +59,7 @@ impl From<AdminAuthError> for Problem {
             AdminAuthError::Role { needed } => Self::new(&problem_types::ROLE)
                 .detail(format!("This requires the role {needed}. Ask an owner for it. Nothing was changed.")),
             AdminAuthError::Failed => {
-                error!(detail = %format!("{error}."), "admin request failed");
+                error!(%error, "sign in failed");
                 Self::new(&fairline_server::problem_types::INTERNAL)
                     .detail("The request failed and was logged. Try again.")
             }

@@ -18,7 +18,7 @@ pub(crate) fn describe() {
     );
     describe_histogram!("admission_tick_duration_seconds", Unit::Seconds, "Duration of a sale's tick.");
     describe_gauge!("admission_waiting_shoppers", "Waiting shoppers, by line.");
-    describe_gauge!("admission_inside_shoppers", "Visits under way, from the token to the payment.");
+    describe_gauge!("admission_in_checkout_shoppers", "Visits under way, from the token to the payment.");
     describe_gauge!("admission_stock_units", "Units of the stock, by state.");
     describe_gauge!("admission_expected_purchase_units", "Units that the visits under way are expected to want.");
     describe_gauge!("admission_purchase_probability_ratio", "The learnt probability that a visit ends in an order.");
@@ -68,7 +68,7 @@ pub(crate) fn decision(sale: &SaleRow, decided: &Decided<'_>) {
         metrics::gauge!("admission_waiting_shoppers", "sale" => slug(), "lane" => lane).set(*waiting as f64);
     }
     let inside = seen.visits.under_way.all() + seen.visits.paying;
-    metrics::gauge!("admission_inside_shoppers", "sale" => slug()).set(inside);
+    metrics::gauge!("admission_in_checkout_shoppers", "sale" => slug()).set(inside);
     let stock = seen.stock;
     for (state, units) in
         [("total", stock.total), ("promised", stock.promised), ("held", stock.held), ("sold", stock.sold)]

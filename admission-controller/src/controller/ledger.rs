@@ -107,7 +107,7 @@ pub trait LineStatements {
     async fn take_claims(&mut self, line: &LineRow, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError>;
 
     /// Which of these tickets, which Redis returned as next, are not to be admitted.
-    async fn not_to_be_served(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError>;
+    async fn unservable_tickets(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError>;
 
     /// Makes admissions, and promises their units. A ticket that has one already is passed over.
     /// Gives the admitted ordinals, in order.

@@ -57,7 +57,7 @@ pub struct SaleRow {
     pub prior: Option<String>,
     /// What the last decision left for the next, as JSON of the control law.
     pub memory: String,
-    pub inside_max: Option<i32>,
+    pub in_checkout_max: Option<i32>,
     pub ticked_at: OffsetDateTime,
     /// The time up to which visits have been taken in.
     pub observed_at: OffsetDateTime,
@@ -127,7 +127,7 @@ impl SaleRow {
             mode: if self.is_yield() { AdmissionMode::Yield { risk: self.risk } } else { AdmissionMode::Guarantee },
             units_per_admission: self.units_per_admission(),
             rate_cap_per_s: self.rate_cap_per_s,
-            in_checkout_max: self.inside_max.map(count),
+            in_checkout_max: self.in_checkout_max.map(count),
             claim_window_s: f64::from(self.claim_window_s),
             token_ttl_s: f64::from(self.token_ttl_s),
             hold_s: f64::from(self.hold_s),

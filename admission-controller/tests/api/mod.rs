@@ -153,7 +153,7 @@ async fn every_operation_needs_credentials_and_invalid_input_is_rejected() {
         (json!({ "mode": "hope" }), 422, "mode"),
         (json!({ "risk": 0.0 }), 422, "risk"),
         (json!({ "risk": 0.2 }), 422, "risk"),
-        (json!({ "inside_max": 0 }), 422, "inside_max"),
+        (json!({ "in_checkout_max": 0 }), 422, "in_checkout_max"),
         (json!({ "prior_sale": "00000000-0000-0000-0000-000000000001" }), 422, "prior_sale"),
         (json!({ "grace_s": 0 }), 422, "grace_s"),
         (json!({ "time_zone": "Nowhere/Nothing" }), 422, "time_zone"),

@@ -49,7 +49,7 @@ async fn a_lane_has_its_share_of_the_same_stock_and_its_own_order() {
         }
     }
     controller
-        .until("both lines to hear that it is sold out", async || {
+        .until("both lines to receive that it is sold out", async || {
             let status = async |line| controller.line.snapshot(line).await.expect("a snapshot").card.status;
             status(sale).await.is_over() && status(lane).await.is_over()
         })
@@ -132,7 +132,7 @@ async fn invitations_verify_and_invalid_lanes_are_rejected() {
         ("POST", path.clone(), json!({ "name": "x".repeat(33), "share": 0.1 }), 422, "invalid-body"),
         ("POST", path.clone(), json!({ "name": "press", "share": 1.1 }), 422, "invalid-body"),
         ("POST", path.clone(), json!({ "name": "press", "share": -0.1 }), 422, "invalid-body"),
-        ("POST", path.clone(), json!({ "name": "press", "share": 0.8 }), 409, "lane-refused"),
+        ("POST", path.clone(), json!({ "name": "press", "share": 0.8 }), 409, "lane-rejected"),
         (
             "POST",
             format!("/api/admin/sales/{lane}/lanes"),

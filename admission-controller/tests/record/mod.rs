@@ -150,7 +150,7 @@ async fn a_crowd_that_two_controllers_admit_is_recorded_in_one_chain() {
         }
     }
     third.trigger();
-    controller.until_decided(sale, "every unit is taken for now").await;
+    controller.until_decided(sale, "no unit is free").await;
     controller.until("the record to have all", async || verified(&controller, sale, 0).await.joined == 2000).await;
     // More than the stock: when an admitted shopper leaves, the unit goes to another.
     assert!(verified(&controller, sale, 0).await.admitted >= 60);
@@ -188,7 +188,7 @@ async fn a_draw_shuffles_those_who_joined_before_the_opening_and_is_proven_after
     controller.act(sale, "open").await;
     controller.until("the draw", async || show(&controller, sale).await["draw"]["pool"] != json!(null)).await;
     let late = controller.join(sale, 20).await;
-    controller.until_decided(sale, "every unit is taken for now").await;
+    controller.until_decided(sale, "no unit is free").await;
     assert_eq!(show(&controller, sale).await["draw"]["commitment"], before["draw"]["commitment"]);
 
     let draw = prescribed(&controller, sale).await;

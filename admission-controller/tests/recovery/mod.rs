@@ -294,7 +294,7 @@ async fn a_restored_database_gives_no_ordinal_that_was_given_after_the_backup() 
     let sale = controller.sale(json!({ "total": 2, "claim_window_s": 600, "token_ttl_s": 600 })).await;
     let early = controller.join(sale, 4).await;
     controller.admitted(&early[1]).await;
-    controller.until_decided(sale, "every unit is taken for now").await;
+    controller.until_decided(sale, "no unit is free").await;
     let backup = controller.back_up(&servers);
     // The sale goes on, until more have joined than the backup has granted ordinals for.
     let mut late = Vec::new();

@@ -78,7 +78,7 @@ async fn a_preferred_ticket_is_served_first_and_the_record_shows_it() {
     assert_eq!(moves(&controller, sale, 5, "prefer", "our mistake").await.0, 202);
     controller.act(sale, "resume").await;
     controller.admitted(&tickets[4]).await;
-    controller.until_decided(sale, "every unit is taken for now").await;
+    controller.until_decided(sale, "no unit is free").await;
     let mut admitted = controller.admissions(sale).await;
     assert_eq!(admitted[0], 5);
     admitted.sort_unstable();
@@ -102,7 +102,7 @@ async fn a_preferred_ticket_is_served_first_and_the_record_shows_it() {
 #[tokio::test]
 async fn extra_admissions_exceed_the_rate_but_never_the_stock() {
     let controller = TestController::open().await;
-    let sale = controller.sale(json!({ "total": 5, "rate_cap_per_s": 0.001, "inside_max": 1 })).await;
+    let sale = controller.sale(json!({ "total": 5, "rate_cap_per_s": 0.001, "in_checkout_max": 1 })).await;
     let path = format!("/api/admin/sales/{sale}/admit");
     controller.join(sale, 9).await;
     assert_eq!(controller.admin("POST", &path, Some(&json!({ "count": 0 }))).await.0, 422);

@@ -19,7 +19,7 @@ async fn webhooks_are_added_listed_enabled_and_deleted() {
     let listed = list(&controller).await;
     assert_eq!(
         (&listed[0]["id"], &listed[0]["status"], &listed[0]["waiting"]),
-        (&added["id"], &json!("on"), &json!(0))
+        (&added["id"], &json!("enabled"), &json!(0))
     );
     assert_eq!(listed[0]["kinds"], json!(["PurchaseCompleted"]));
     assert!(listed[0]["secret"].is_null(), "it is shown once");
@@ -36,14 +36,17 @@ async fn webhooks_are_added_listed_enabled_and_deleted() {
     }
 
     let id: Uuid = added["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
-    sqlx::query("UPDATE webhooks SET failing_since = now(), last_error = 'it answered 500', off_at = now()")
+    sqlx::query("UPDATE webhooks SET failing_since = now(), last_error = 'receiver answered 500', disabled_at = now()")
         .execute(&controller.pool)
         .await
         .expect("off");
     let listed = list(&controller).await;
-    assert_eq!((&listed[0]["status"], &listed[0]["last_error"]), (&json!("off"), &json!("it answered 500")));
-    let (_, on) = controller.admin("POST", &format!("/api/admin/webhooks/{id}/on"), None).await;
-    assert_eq!((&on["webhooks"][0]["status"], &on["webhooks"][0]["last_error"]), (&json!("on"), &json!(null)));
+    assert_eq!((&listed[0]["status"], &listed[0]["last_error"]), (&json!("disabled"), &json!("receiver answered 500")));
+    let (_, enabled) = controller.admin("POST", &format!("/api/admin/webhooks/{id}/enable"), None).await;
+    assert_eq!(
+        (&enabled["webhooks"][0]["status"], &enabled["webhooks"][0]["last_error"]),
+        (&json!("enabled"), &json!(null))
+    );
 
     for _ in 1..20 {
         assert_eq!(add(json!({ "url": "https://shop.example/hook" })).await.0, 201);
@@ -54,7 +57,7 @@ async fn webhooks_are_added_listed_enabled_and_deleted() {
     assert_eq!(controller.admin("DELETE", &format!("/api/admin/webhooks/{id}"), None).await.0, 204);
     for unknown in [id.to_string(), "nothing".to_owned()] {
         assert_eq!(controller.admin("DELETE", &format!("/api/admin/webhooks/{unknown}"), None).await.0, 404);
-        assert_eq!(controller.admin("POST", &format!("/api/admin/webhooks/{unknown}/on"), None).await.0, 404);
+        assert_eq!(controller.admin("POST", &format!("/api/admin/webhooks/{unknown}/enable"), None).await.0, 404);
     }
     assert_eq!(list(&controller).await.len(), 19);
 }

@@ -91,7 +91,7 @@ pub(crate) mod tests {
             NoPush,
             NoReminder,
             Auth(AuthError::NoSignIn),
-            Common(CommonError::OrderUnderWay),
+            Common(CommonError::OrderInProgress),
         }))
     }
 }

@@ -104,6 +104,6 @@ impl Accounts {
     pub(crate) async fn forget(&self, account: AccountId) -> Result<u64, AccountError> {
         let store = self.store.clone();
         let forgotten = self.shutdown.spawn(async move { store.forget_account(account).await });
-        Ok(forgotten.await??.ok_or(CommonError::OrderUnderWay)?)
+        Ok(forgotten.await??.ok_or(CommonError::OrderInProgress)?)
     }
 }

@@ -30,7 +30,7 @@ impl From<ForwardAuthError> for Problem {
             // Proxies distinguish two rejections only: 401 and 403.
             ForwardAuthError::VisitOver => Self::new(&problem_types::TOKEN_EXPIRED)
                 .with_status(StatusCode::UNAUTHORIZED)
-                .detail("Its turn is over. Join the line again to get a new token."),
+                .detail("The turn of this token is over. Join the line again to get a new one."),
             ForwardAuthError::Redemption(error) => error.into(),
         }
     }

@@ -13,7 +13,7 @@ pub(crate) enum MerchantApiError {
     #[error("only {left_minor} of the order can be refunded")]
     NotRefundable { left_minor: i64 },
     #[error("a refund of the order has not ended")]
-    RefundUnderWay,
+    RefundInProgress,
     #[error("the amount of a refund must be at least 1")]
     WrongAmount,
     #[error("only {free} units are free")]
@@ -41,7 +41,7 @@ impl From<MerchantApiError> for Problem {
             MerchantApiError::NotRefundable { left_minor } => Self::new(&problem_types::NOT_REFUNDABLE)
                 .detail("It exceeds what is left of the payment (`left_minor`). Refund a smaller amount. An order that was paid outside Fairline is refunded there.")
                 .with("left_minor", left_minor),
-            MerchantApiError::RefundUnderWay => Self::new(&problem_types::REFUND_UNDER_WAY)
+            MerchantApiError::RefundInProgress => Self::new(&problem_types::REFUND_IN_PROGRESS)
                 .detail("Wait until it ends: `GET /api/orders/{id}` shows `refunded_minor`."),
             MerchantApiError::WrongAmount => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail("The field `amount_minor` must be at least 1.")
@@ -69,12 +69,12 @@ pub(crate) mod tests {
         problems(every_variant!(MerchantApiError {
             NotConfirmed(Box::new(Order::example())),
             NotRefundable { left_minor: 4900 },
-            RefundUnderWay,
+            RefundInProgress,
             WrongAmount,
             TooFewFree { free: 3 },
             OtherReservation,
             HeldForTooLong { most_s: 3600 },
-            Common(CommonError::OrderUnderWay),
+            Common(CommonError::OrderInProgress),
         }))
     }
 }

@@ -93,7 +93,7 @@ impl MerchantApi {
             RefundOutcome::UnknownOrder => return Err(CommonError::UnknownOrder.into()),
             RefundOutcome::NotPaid => return Err(MerchantApiError::NotRefundable { left_minor: 0 }),
             RefundOutcome::TooMuch { left_minor } => return Err(MerchantApiError::NotRefundable { left_minor }),
-            RefundOutcome::UnderWay => return Err(MerchantApiError::RefundUnderWay),
+            RefundOutcome::UnderWay => return Err(MerchantApiError::RefundInProgress),
         }
         let newest = self.payments.store.newest_request(order).await?.ok_or(CommonError::UnknownOrder)?;
         let (status, error, requested_at) = newest;
@@ -104,7 +104,7 @@ impl MerchantApi {
         let accounts = self.accounts.clone();
         match self.change(async move { accounts.erase(id).await }).await? {
             Erased::Orders(orders) => Ok(orders),
-            Erased::UnderWay => Err(CommonError::OrderUnderWay.into()),
+            Erased::UnderWay => Err(CommonError::OrderInProgress.into()),
             Erased::Unknown => Err(CommonError::UnknownOrder.into()),
         }
     }

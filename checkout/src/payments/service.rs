@@ -222,13 +222,13 @@ impl Payments {
                 Err(stuck) => {
                     match &stuck {
                         Stuck::WaitsForShopper | Stuck::NoAnswer(GatewayError::CircuitOpen) => {
-                            debug!(payment = %payment.id, reason = %stuck, "payment waits")
+                            debug!(payment = %payment.id, reason = %stuck, "advance payment deferred; it will be retried")
                         }
                         Stuck::NoAnswer(
                             GatewayError::Unanswered(_) | GatewayError::Failed(_) | GatewayError::NotYet(_),
                         )
                         | Stuck::Store(StoreError::Unavailable(_)) => {
-                            warn!(payment = %payment.id, reason = %stuck, "payment waits");
+                            warn!(payment = %payment.id, reason = %stuck, "advance payment deferred; it will be retried");
                         }
                         Stuck::NoAnswer(
                             GatewayError::Permanent(_) | GatewayError::CachedFailure(_) | GatewayError::Rejected { .. },
@@ -332,16 +332,16 @@ impl Payments {
                 status: status @ (IntentStatus::Authorised | IntentStatus::NeedsAction | IntentStatus::Declined),
                 ..
             }) => {
-                format!("it says {status:?}")
+                format!("capture returned status {status:?}")
             }
             Err(GatewayError::Permanent(why) | GatewayError::CachedFailure(why)) => why,
             answer => return answer,
         };
-        let stands = self.gateway.look_up(reference).await?;
-        warn!(payment = %payment.id, reason = refused, stands = ?stands.status, "capture authorised payment failed");
-        match stands.status {
+        let after = self.gateway.look_up(reference).await?;
+        warn!(payment = %payment.id, reason = refused, status_after = ?after.status, "capture authorised payment failed");
+        match after.status {
             IntentStatus::Authorised | IntentStatus::NeedsAction => self.gateway.cancel(payment.id, reference).await,
-            _ => Ok(stands),
+            _ => Ok(after),
         }
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn routes() -> OpenApiRouter<SaleList> {
     (status = 200, description = "Sales that run, are scheduled, or ended within a week, the newest first.", body = ListedSales,
         headers(("ETag" = String, description = "Changes with the list."))),
     (status = 304, description = "The client has the current list."),
-    (status = 503, description = "The catalogue is not loaded yet."),
+    (status = 503, description = "The list of sales is not loaded yet."),
 ))]
 async fn list_sales(State(sale_list): State<SaleList>, headers: HeaderMap) -> Result<Response, Problem> {
     Ok(sale_list.shown()?.all.answer(&headers))
@@ -35,7 +35,7 @@ async fn list_sales(State(sale_list): State<SaleList>, headers: HeaderMap) -> Re
     (status = 200, description = "The sale.", body = ListedSale, headers(("ETag" = String, description = "Changes with the sale."))),
     (status = 304, description = "The client has the current sale."),
     (status = 404, description = "There is no such sale."),
-    (status = 503, description = "The catalogue is not loaded yet."),
+    (status = 503, description = "The list of sales is not loaded yet."),
 ))]
 async fn show_sale(
     State(sale_list): State<SaleList>,

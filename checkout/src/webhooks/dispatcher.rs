@@ -106,7 +106,7 @@ impl Webhooks {
                 metrics::counter!("checkout_webhook_attempts_total", "outcome" => outcome).increment(1);
                 has_failed |= attempted != Attempted::Delivered;
                 if self.store.record_attempt(webhook, &delivery, &attempted).await? {
-                    info!(webhook = %webhook.id, "webhook switched off");
+                    info!(webhook = %webhook.id, "webhook disabled");
                     return Ok(());
                 }
             }

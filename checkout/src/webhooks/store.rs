@@ -11,7 +11,7 @@ use crate::{
 
 /// A delivery that was taken this long ago without an outcome is taken again: its process died.
 const TAKEN_FOR_S: f64 = 60.0;
-/// A webhook that has failed for this many days is switched off.
+/// A webhook that has failed for this many days is disabled.
 const OFF_AFTER_DAYS: i32 = 3;
 /// The longest stored reason, in characters.
 const REASON_CHARS_MAX: usize = 300;
@@ -46,12 +46,12 @@ impl Delivery {
 pub(crate) struct WebhookStore(pub(crate) PgPool);
 
 impl WebhookStore {
-    /// Stores an event for each webhook that is switched on and subscribes to its kind.
+    /// Stores an event for each webhook that is enabled and subscribes to its kind.
     pub(crate) async fn store_deliveries(&self, events: &[Event]) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO deliveries (webhook_id, sale_id, number, body) SELECT webhooks.id, sale, number, body \
              FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[]) AS received (sale, number, kind, body) \
-             JOIN webhooks ON off_at IS NULL AND (kinds = '{}' OR kind = ANY (kinds)) ON CONFLICT DO NOTHING",
+             JOIN webhooks ON disabled_at IS NULL AND (kinds = '{}' OR kind = ANY (kinds)) ON CONFLICT DO NOTHING",
         )
         .bind(events.iter().map(|event| event.sale.0).collect::<Vec<_>>())
         .bind(events.iter().map(|event| i64::try_from(event.number).unwrap_or(i64::MAX)).collect::<Vec<_>>())
@@ -65,7 +65,7 @@ impl WebhookStore {
     /// Webhooks with due deliveries.
     pub(crate) async fn webhooks_with_due_deliveries(&self) -> Result<Vec<Webhook>, StoreError> {
         Ok(sqlx::query_as(
-            "SELECT id, url, secret FROM webhooks WHERE off_at IS NULL AND EXISTS (SELECT FROM deliveries \
+            "SELECT id, url, secret FROM webhooks WHERE disabled_at IS NULL AND EXISTS (SELECT FROM deliveries \
              WHERE webhook_id = webhooks.id AND state = 'waiting' AND due_at <= now())",
         )
         .fetch_all(&self.0)
@@ -87,7 +87,7 @@ impl WebhookStore {
         .await?)
     }
 
-    /// Stores the outcome of an attempt. Returns whether it switched the webhook off.
+    /// Stores the outcome of an attempt. Returns whether it disabled the webhook.
     pub(crate) async fn record_attempt(
         &self,
         webhook: &Webhook,
@@ -96,7 +96,7 @@ impl WebhookStore {
     ) -> Result<bool, StoreError> {
         let (state, again_after, error) = match attempted {
             Attempted::Delivered => ("delivered", None, None),
-            Attempted::Gone => ("given_up", None, Some("it answered 410 Gone".to_owned())),
+            Attempted::Gone => ("given_up", None, Some("receiver answered 410 Gone".to_owned())),
             Attempted::Failed { why, again_after: None } => ("given_up", None, Some(why.clone())),
             Attempted::Failed { why, again_after } => {
                 ("waiting", again_after.map(|after| after.as_secs_f64()), Some(why.clone()))
@@ -108,9 +108,9 @@ impl WebhookStore {
              WHERE webhook_id = $1 AND sale_id = $2 AND number = $3) \
              UPDATE webhooks SET last_error = $6, \
              failing_since = CASE WHEN $6 IS NULL THEN NULL ELSE coalesce(failing_since, now()) END, \
-             off_at = CASE WHEN $7 OR $6 IS NOT NULL AND failing_since < now() - make_interval(days => $8) \
-                THEN coalesce(off_at, now()) ELSE off_at END \
-             WHERE id = $1 AND (failing_since IS NOT NULL OR $6 IS NOT NULL) RETURNING off_at IS NOT NULL",
+             disabled_at = CASE WHEN $7 OR $6 IS NOT NULL AND failing_since < now() - make_interval(days => $8) \
+                THEN coalesce(disabled_at, now()) ELSE disabled_at END \
+             WHERE id = $1 AND (failing_since IS NOT NULL OR $6 IS NOT NULL) RETURNING disabled_at IS NOT NULL",
         )
         .bind(webhook.id)
         .bind(delivery.sale_id)

@@ -102,7 +102,7 @@ async fn the_limit_per_account_holds_with_many_idempotency_keys() {
         eventually(|| async {
             let answer = post_json(test.checkout, &path, &headers, json!({ "quantity": 1 })).await;
             // Neither is a final response yet.
-            if answer.status == 503 || answer.slug() == "still-under-way" { Err(answer) } else { Ok(answer) }
+            if answer.status == 503 || answer.slug() == "still-in-progress" { Err(answer) } else { Ok(answer) }
         })
         .await
     };
@@ -157,7 +157,7 @@ async fn an_erased_account_keeps_its_limit() {
     let forget = async || {
         call(test.checkout, "DELETE", "/users/profile", &[("authorization", &bearer)], "").await.expect("an answer")
     };
-    assert_eq!(forget().await.slug(), "order-under-way");
+    assert_eq!(forget().await.slug(), "order-in-progress");
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
     eventually(|| async {
         (sandbox.notifications_to("ada@example.org").len() == 2).then_some(()).ok_or("no notification about the order")

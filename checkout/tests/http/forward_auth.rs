@@ -370,8 +370,7 @@ async fn nginx_passes_admitted_shoppers_only() {
         test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
     sent_away(&get("/checkout/", &[("cookie", &in_cookie(&over.token))]).await);
 
-    // From the waiting room with the token in the URL, and then with the cookie that the gate has
-    // set.
+    // From the waiting room with the token in the URL, then with the cookie that forward auth set.
     let first = get(&format!("/checkout/cart?fairline_token={}", shopper.token), &[]).await;
     assert_eq!(first.status, 200, "{first:?}");
     let cookie = first.headers["set-cookie"].to_str().expect("text").split(';').next().expect("a cookie").to_owned();

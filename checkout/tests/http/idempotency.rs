@@ -72,9 +72,9 @@ async fn of_concurrent_requests_with_one_key_one_is_executed() {
     let id = order.to_string();
     let all = (0..10).map(|_| pay(&test, &shopper.cookie, &id, "a-key", "tok_slow"));
     let answers = futures_util::future::join_all(all).await;
-    let waiting = answers.iter().filter(|answer| answer.slug() == "still-under-way").count();
+    let waiting = answers.iter().filter(|answer| answer.slug() == "still-in-progress").count();
     assert_eq!(waiting, 9, "{answers:?}");
-    let done = answers.iter().find(|answer| answer.slug() != "still-under-way").expect("one");
+    let done = answers.iter().find(|answer| answer.slug() != "still-in-progress").expect("one");
     assert_eq!(pay(&test, &shopper.cookie, &id, "a-key", "tok_slow").await.body, done.body);
     test.order_becomes(&shopper, order, "paid").await;
     test.stock_is_reconciled().await;
@@ -94,7 +94,7 @@ async fn failed_and_interrupted_requests_can_be_retried_with_their_key() {
     assert_eq!(held.status, 201);
 
     // As if the process had died before it could store the response.
-    for (age_s, status, slug) in [(50, 409, "still-under-way"), (70, 409, "token-used")] {
+    for (age_s, status, slug) in [(50, 409, "still-in-progress"), (70, 409, "token-used")] {
         sqlx::query(
             "UPDATE idempotency_keys SET status = NULL, body = NULL, started_at = now() - make_interval(secs => $1)",
         )
@@ -137,7 +137,7 @@ async fn another_ticket_or_access_token_keeps_the_callers_scope() {
     test.stock_is_reconciled().await;
 }
 
-/// The shop's own systems send keys, too; a client without the shop key is rejected.
+/// The merchant's own systems send keys, too; a client without the merchant key is rejected.
 #[tokio::test(flavor = "multi_thread")]
 async fn merchant_requests_with_a_key_are_executed_once() {
     let test = TestCheckout::open().await;

@@ -388,7 +388,7 @@ async fn turns_that_come_near_at_once_are_published_at_once() {
         .fetch_all(&test.pool)
         .await
         .expect("events");
-    assert_eq!(rows, [(15, 15)], "the stock is locked for one statement, however many hear of it");
+    assert_eq!(rows, [(15, 15)], "the stock is locked for one statement, however many shoppers receive it");
     test.stock_is_reconciled().await;
 }
 

@@ -68,7 +68,7 @@ async fn the_merchant_erases_an_order_or_an_account() {
     let erase = async |id: Uuid| ask(&test, "DELETE", &format!("/api/orders/{id}"), Value::Null).await;
     let (shopper, order) = test.hold(sale).await;
     prefer(&test, &shopper).await;
-    assert_eq!((erase(order).await.slug(), traces(&test, &shopper, order).await), ("order-under-way", (3, 0)));
+    assert_eq!((erase(order).await.slug(), traces(&test, &shopper, order).await), ("order-in-progress", (3, 0)));
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.status, 200);
     assert_eq!(traces(&test, &shopper, order).await, (4, 1));
     let mine = call(test.checkout, "DELETE", &format!("/api/orders/{order}"), &[("cookie", &shopper.cookie)], "").await;
@@ -94,7 +94,7 @@ async fn the_merchant_erases_an_order_or_an_account() {
     }
     let (shopper, order) = &of_account[0];
     assert_eq!(test.pay(shopper, *order, "tok_visa").await.status, 200);
-    assert_eq!(erase(account).await.slug(), "order-under-way", "the other one is");
+    assert_eq!(erase(account).await.slug(), "order-in-progress", "the other one is");
     let (shopper, order) = &of_account[1];
     assert_eq!(test.pay(shopper, *order, "tok_visa").await.status, 200);
     assert_eq!(erase(account).await.body, json!({ "forgotten": 2 }));

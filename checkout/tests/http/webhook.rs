@@ -91,7 +91,7 @@ async fn hook(test: &TestCheckout, url: &str, kinds: &[EventKind]) -> Uuid {
 async fn stands(test: &TestCheckout, id: Uuid, counts: [i64; 3], failing: bool, off: bool) {
     eventually(|| async {
         let row = sqlx::query(
-            "SELECT failing_since IS NOT NULL, off_at IS NOT NULL, count(*) FILTER (WHERE state = 'waiting'), \
+            "SELECT failing_since IS NOT NULL, disabled_at IS NOT NULL, count(*) FILTER (WHERE state = 'waiting'), \
              count(*) FILTER (WHERE state = 'delivered'), count(*) FILTER (WHERE state = 'given_up') \
              FROM webhooks LEFT JOIN deliveries ON webhook_id = id WHERE id = $1 GROUP BY id",
         );
@@ -173,7 +173,7 @@ async fn a_gone_or_failing_webhook_is_switched_off_and_delays_no_other() {
     stands(&test, away, [1, 0, 0], true, true).await;
 
     // The last attempt.
-    test.change("UPDATE webhooks SET off_at = NULL, failing_since = now() WHERE id = $1", away).await;
+    test.change("UPDATE webhooks SET disabled_at = NULL, failing_since = now() WHERE id = $1", away).await;
     test.change("UPDATE deliveries SET attempts = 8 WHERE webhook_id = $1", away).await;
     time_passes(&test, away).await;
     stands(&test, away, [0, 0, 1], true, false).await;

@@ -125,7 +125,7 @@ pub(super) enum WebhooksCommand {
         id: String,
     },
     /// Re-enable a disabled webhook.
-    On {
+    Enable {
         /// Id of the webhook.
         id: String,
     },
@@ -243,8 +243,8 @@ pub(super) async fn webhooks(admin: &Admin, command: WebhooksCommand, json: bool
             admin.ask(Method::DELETE, &format!("/webhooks/{id}"), None).await?;
             print(&json!({ "removed": id }), json, |_| "removed\n".to_owned());
         }
-        WebhooksCommand::On { id } => {
-            let listed = admin.ask(Method::POST, &format!("/webhooks/{id}/on"), None).await?;
+        WebhooksCommand::Enable { id } => {
+            let listed = admin.ask(Method::POST, &format!("/webhooks/{id}/enable"), None).await?;
             print(&listed, json, |listed| format::of_webhooks(&listed["webhooks"]));
         }
     }

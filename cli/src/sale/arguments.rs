@@ -154,7 +154,7 @@ pub(super) struct Create {
     pub(super) rate: f64,
     /// Maximum shoppers in checkout [default: unlimited].
     #[arg(long, value_name = "SHOPPERS")]
-    pub(super) inside_max: Option<u32>,
+    pub(super) in_checkout_max: Option<u32>,
     /// Opening time: 2026-11-27T09:00:00+01:00 [default: now].
     #[arg(long, value_name = "TIME")]
     pub(super) opens_at: Option<String>,
@@ -270,7 +270,7 @@ pub(super) struct ChangeArguments {
     pub(super) total: Option<u32>,
     /// Maximum shoppers in checkout; `none` for unlimited.
     #[arg(long, value_name = "SHOPPERS")]
-    pub(super) inside_max: Option<String>,
+    pub(super) in_checkout_max: Option<String>,
     /// Message to all waiting shoppers; empty removes it.
     #[arg(long, value_name = "TEXT")]
     pub(super) message: Option<String>,

@@ -17,7 +17,8 @@ fn text<'a>(sale: &'a Value, field: &str) -> &'a str {
 /// All facts of one sale.
 pub(super) fn of_sale(sale: &Value) -> String {
     let price = price_text(sale["price_minor"].as_i64().unwrap_or_default(), text(sale, "currency"));
-    let inside = sale["inside_max"].as_i64().map_or_else(String::new, |most| format!(", up to {most} in checkout"));
+    let inside =
+        sale["in_checkout_max"].as_i64().map_or_else(String::new, |most| format!(", up to {most} in checkout"));
     let account = sale["per_account_limit"].as_i64().map_or_else(String::new, |most| format!(", {most} per account"));
     let mut out = String::new();
     // Writing to text can't fail.
@@ -193,7 +194,7 @@ mod tests {
         let sale = json!({
             "id": "0190", "slug": "lamp", "name": "A lamp", "price_minor": 4900, "currency": "EUR", "per_shopper_limit": 1,
             "per_account_limit": 2, "total": 100, "promised": 3, "held": 2, "sold": 1, "waiting": 40, "admitted": 6,
-            "rate_cap_per_s": 2.5, "inside_max": 20, "mode": "guarantee", "order": "fifo", "status": "open",
+            "rate_cap_per_s": 2.5, "in_checkout_max": 20, "mode": "guarantee", "order": "fifo", "status": "open",
             "opens_at": "2026-11-27T09:00:00Z", "ends_at": null, "message": null, "last_decision": "the rate cap",
         });
         assert_snapshot!("sale", of_sale(&sale));
@@ -227,7 +228,7 @@ mod tests {
             { "id": 8, "at": "2026-11-27T08:00:00Z", "who": "ada", "action": "remove", "subject": "lamp", "before": null, "after": { "ticket": 4 }, "reason": "a scalper" },
         ]);
         let people = json!([{ "name": "ci", "role": "viewer", "expires_at": "2027-02-25T09:00:00Z" }]);
-        let webhooks = json!([{ "id": "0190", "status": "on", "url": "https://shop.example/hook" }]);
+        let webhooks = json!([{ "id": "0190", "status": "enabled", "url": "https://shop.example/hook" }]);
         assert_snapshot!("order", of_order(&order));
         assert_snapshot!("lanes", of_lanes(&lanes));
         assert_snapshot!("audit", of_audit(&audit));

@@ -284,13 +284,10 @@ impl fmt::Display for Reason {
                 write!(f, "the back-off to {} per second: checkout {how}", (per_s * 10.0).round() / 10.0)
             }
             Reason::CheckoutFull { inside, most } => {
-                write!(f, "the cap of {most} shoppers in checkout: {inside} are in it or on the way")
-            }
-            Reason::AllPromised { promised, held: 0 } => {
-                write!(f, "the stock: every unit is taken for now, {promised} promised to tokens")
+                write!(f, "the cap of {most} shoppers in checkout: {inside} are in checkout or hold a token")
             }
             Reason::AllPromised { promised, held } => {
-                write!(f, "the stock: every unit is taken for now, {promised} promised to tokens, {held} in checkout")
+                write!(f, "the stock: no unit is free: {promised} promised, {held} held")
             }
             Reason::Overbooked { visits, wanted, unsold } => write!(
                 f,

@@ -268,7 +268,7 @@ fn not_replayable() -> Problem {
 }
 
 fn in_progress() -> Problem {
-    Problem::new(&problem_types::STILL_UNDER_WAY)
+    Problem::new(&problem_types::STILL_IN_PROGRESS)
         .detail("The first request with this Idempotency-Key has no response yet. Retry later to receive it.")
         .retry_after(1)
 }

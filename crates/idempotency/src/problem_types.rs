@@ -7,7 +7,7 @@ fairline_server::problem_types! {
     IDEMPOTENCY_KEY_REUSED = UNPROCESSABLE_ENTITY "idempotency-key-reused" "The Idempotency-Key was used before" {
         merchant: "Use a new key for each new request. This key was sent before with another body.",
     }
-    STILL_UNDER_WAY = CONFLICT "still-under-way" "The first request is in progress" {
+    STILL_IN_PROGRESS = CONFLICT "still-in-progress" "The first request is in progress" {
         merchant: "Repeat the request with the same key after `Retry-After` to get its response.",
     }
     RESPONSE_NOT_REPLAYABLE = CONFLICT "response-not-replayable" "The response can't be repeated" {

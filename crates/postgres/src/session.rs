@@ -173,7 +173,7 @@ pub async fn migrate(postgres_url: &str, migrator: &Migrator) -> Result<(), Star
     migrated.map_err(|error| StartError::new(format!("The database could not be migrated: {error}.")))
 }
 
-/// The connection is dropped, never closed: a silent link answers no farewell.
+/// Dropped, not closed: closing would wait for an unresponsive server.
 async fn migrate_in_session(options: &PgConnectOptions, nonce: &str, migrator: &Migrator) -> Result<(), String> {
     let opened = bounded(CONNECT, async {
         let mut raw = sqlx::PgConnection::connect_with(options).await?;

@@ -220,7 +220,7 @@ mod tests {
         );
     }
 
-    /// Checks the pages' copy of the table; `make openapi` renews it.
+    /// Checks the pages' copy of the table; `make generate` renews it.
     #[test]
     fn the_table_of_the_pages_is_up_to_date() {
         let rows: Vec<String> = MINOR_DIGITS.iter().map(|(code, digits)| format!("  {code}: {digits},\n")).collect();
@@ -246,7 +246,7 @@ mod tests {
                 std::fs::write(&path, &text).expect("written");
             }
             let found = std::fs::read_to_string(&path).unwrap_or_default();
-            assert_eq!(found, text, "{file} is stale: `make openapi` renews it");
+            assert_eq!(found, text, "{file} is stale: `make generate` renews it");
         }
     }
 

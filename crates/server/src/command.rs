@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::{Readiness, ServeLimits, common_routes, serve};
 
-    async fn one_that(ready: Result<(), String>) -> SocketAddr {
+    async fn server_with_readiness(ready: Result<(), String>) -> SocketAddr {
         let ready: Readiness = Arc::new(move || {
             let ready = ready.clone();
             Box::pin(async move { ready })
@@ -107,8 +107,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_health_check_succeeds_only_for_a_ready_service() {
-        assert!(is_ready(one_that(Ok(())).await).await);
-        assert!(!is_ready(one_that(Err("Redis is away.".to_owned())).await).await);
+        assert!(is_ready(server_with_readiness(Ok(())).await).await);
+        assert!(!is_ready(server_with_readiness(Err("Redis is away.".to_owned())).await).await);
         let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
         assert!(!is_ready(free).await);
     }

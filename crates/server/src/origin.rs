@@ -61,8 +61,7 @@ impl Origins {
                 ?origin,
                 host,
                 public_origins = self.public.join(","),
-                "refused a page of another origin; if it is your own page, a proxy rewrites the Host header: set FAIRLINE_PUBLIC_ORIGINS \
-                 to the page's origin, or have the proxy pass Host on"
+                "request rejected: origin not allowed. If it is your own page, set FAIRLINE_PUBLIC_ORIGINS or pass the Host header on"
             );
         }
         !is_known

@@ -69,7 +69,7 @@ impl WatchedLoop {
         self.0.reports();
         let Ok(ended) = AssertUnwindSafe(SUPERVISED.scope(self.0.clone(), run)).catch_unwind().await else {
             self.0.is_well.store(false, Ordering::Release);
-            restarts(self.0.name, "it panicked");
+            log_restart(self.0.name, "it panicked");
             sleep(AGAIN_AFTER).await;
             return None;
         };
@@ -88,7 +88,7 @@ pub fn watch_connection(name: &'static str) -> WatchedLoop {
     WatchedLoop(CONNECTIONS.supervise(name, STALLED_AFTER))
 }
 
-fn restarts(name: &'static str, why: &str) {
+fn log_restart(name: &'static str, why: &str) {
     metrics::counter!("watchdog_restarts_total", "loop" => name).increment(1);
     error!(name, why, "loop failed; starting it again");
 }
@@ -190,7 +190,7 @@ impl Shutdown {
                     return;
                 }
                 supervised.is_well.store(false, Ordering::Release);
-                restarts(name, &why);
+                log_restart(name, &why);
                 sleep(AGAIN_AFTER).await;
             }
         });
@@ -276,7 +276,7 @@ mod tests {
         until("it is well again", || shutdown.unwell_loop().is_none()).await;
         assert_eq!(begun.load(Ordering::Acquire), 4);
         sleep(Duration::from_secs(60)).await;
-        assert_eq!(begun.load(Ordering::Acquire), 4, "one that is well is left alone");
+        assert_eq!(begun.load(Ordering::Acquire), 4, "a healthy loop is not restarted");
         shutdown.trigger();
         assert!(shutdown.finished(Duration::from_secs(5)).await);
     }

@@ -289,7 +289,8 @@ pub enum Within {
     /// The range of half of all waits.
     Half,
     /// Only the range of 90 % of all waits.
-    NineOfTen,
+    #[strum(serialize = "within_90_percent")]
+    NinetyPercent,
     /// Neither.
     Outside,
 }
@@ -322,7 +323,7 @@ impl WaitOutlook {
         if holds(HALF) {
             Within::Half
         } else if holds(NINE_OF_TEN) {
-            Within::NineOfTen
+            Within::NinetyPercent
         } else {
             Within::Outside
         }

@@ -25,7 +25,7 @@ pub struct Inputs<'a> {
     /// Changes whenever the card changes in more than the number of remaining units.
     pub news: u32,
     /// Whether the line could be reached recently.
-    pub in_touch: bool,
+    pub line_reachable: bool,
     /// The state of the ticket's turn.
     pub turn: &'a Turn,
     /// The ticket's place, if it waits.
@@ -105,7 +105,7 @@ impl SentState {
             let sale = SaleCard { record: None, ..SaleCard::clone(inputs.card) };
             return Some(LineMessage::Sale { sale: Box::new(sale) });
         }
-        if !inputs.in_touch {
+        if !inputs.line_reachable {
             let news = !self.out_of_touch;
             self.out_of_touch = true;
             self.stop(inputs.now);
@@ -316,7 +316,7 @@ mod tests {
             ordinal: 7,
             card,
             news: 1,
-            in_touch: true,
+            line_reachable: true,
             turn: &Turn::Waiting,
             place: Some(at(3, 0)),
             in_draw: None,
@@ -424,7 +424,7 @@ mod tests {
         for back in [inputs(&open), Inputs { turn: &live, ..inputs(&open) }] {
             let mut state = SentState::default();
             all(&mut state, &back);
-            let lost = Inputs { in_touch: false, ..back.clone() };
+            let lost = Inputs { line_reachable: false, ..back.clone() };
             assert_eq!(all(&mut state, &lost), ["reconnecting"]);
             assert_eq!(all(&mut state, &back).len(), 1);
         }

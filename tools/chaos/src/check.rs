@@ -15,7 +15,7 @@ use std::{
     fmt,
 };
 
-use fairline_rush::{Behaviour, Event, Happening, Plan, Profile, Report};
+use fairline_rush::{Event, Happening, Plan, Profile, Report, ShopperModel};
 use fairline_shop::SHOPPERS;
 
 use self::{
@@ -302,9 +302,9 @@ fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<
 fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     let mut found = Vec::new();
     for (shopper, events) in shoppers {
-        let behaviour = Plan::new(evidence.seed, *shopper, evidence.profile).behaviour;
-        use Behaviour::{Again, Buy, Cancel, Forge, Replay};
-        if ![Buy, Again, Replay, Forge, Cancel].contains(&behaviour) {
+        let model = Plan::new(evidence.seed, *shopper, evidence.profile).model;
+        use ShopperModel::{Again, Buy, Cancel, Forge, Replay};
+        if ![Buy, Again, Replay, Forge, Cancel].contains(&model) {
             continue;
         }
         let lost = events.iter().find(|event| {
@@ -315,7 +315,7 @@ fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Ev
             events.iter().rev().find(|event| matches!(event.what, Happening::Turn { .. }) && event.at_us <= lost.at_us);
         let from_us = turn.map_or(lost.at_us, |turn| turn.at_us) - SILENT_US_MAX;
         if !evidence.is_excused(from_us, lost.at_us) {
-            found.push(format!("shopper {shopper} ({behaviour:?}) lost the turn without a fault: {:?}", lost.what));
+            found.push(format!("shopper {shopper} ({model:?}) lost the turn without a fault: {:?}", lost.what));
         }
     }
     found

@@ -105,8 +105,8 @@ impl Plan {
         is_wanted.then(|| vec![planned])
     }
 
-    /// How long the shop is left alone once it has recovered from a round, so that promises that
-    /// take time are checked.
+    /// How long the shop runs without faults after it has recovered from a round, so that promises
+    /// that take time are checked.
     #[must_use]
     pub fn quiet_after(&self, nth: usize) -> Duration {
         let rounds = nth + 1;

@@ -12,7 +12,7 @@ use nix::unistd::{Uid, User};
 
 use crate::{
     ServerError,
-    error::Doing as _,
+    error::Context as _,
     process::{output_of, setpriv},
     program::Program,
 };
@@ -26,7 +26,7 @@ impl Account {
         if !Uid::effective().is_root() {
             return Ok(Self(None));
         }
-        match User::from_name(program.user).doing(|| format!("look up the user {}", program.user))? {
+        match User::from_name(program.user).context(|| format!("look up the user {}", program.user))? {
             Some(user) => Ok(Self(Some(user))),
             None => {
                 let Program { name, user, package, .. } = *program;
@@ -43,7 +43,7 @@ impl Account {
     pub(crate) fn give(&self, path: &Path) -> Result<(), ServerError> {
         let Some(user) = &self.0 else { return Ok(()) };
         chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
-            .doing(|| format!("give {} to the user {}", path.display(), user.name))
+            .context(|| format!("give {} to the user {}", path.display(), user.name))
     }
 
     /// Whether the account owns a file or folder.

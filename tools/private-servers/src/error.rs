@@ -94,12 +94,12 @@ pub enum ServerError {
 }
 
 /// Adds the failed operation to an I/O error.
-pub(crate) trait Doing<T> {
-    fn doing(self, action: impl FnOnce() -> String) -> Result<T, ServerError>;
+pub(crate) trait Context<T> {
+    fn context(self, action: impl FnOnce() -> String) -> Result<T, ServerError>;
 }
 
-impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
-    fn doing(self, action: impl FnOnce() -> String) -> Result<T, ServerError> {
+impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
+    fn context(self, action: impl FnOnce() -> String) -> Result<T, ServerError> {
         self.map_err(|error| ServerError::Io { action: action(), source: error.into() })
     }
 }

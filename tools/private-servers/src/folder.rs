@@ -10,7 +10,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use crate::{ServerError, account::Account, error::Doing as _, process::stop_all_in, program::Program};
+use crate::{ServerError, account::Account, error::Context as _, process::stop_all_in, program::Program};
 
 /// Location of a server's data when its user can't access the claimed folder, such as a project
 /// under `/root`.
@@ -38,14 +38,14 @@ impl Folder {
         if fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none()) {
             make_passable(path)?;
         }
-        let path = path.canonicalize().doing(|| format!("open {}", path.display()))?;
+        let path = path.canonicalize().context(|| format!("open {}", path.display()))?;
         let file = path.join("lock");
         let lock =
-            File::options().create(true).append(true).open(&file).doing(|| format!("open {}", file.display()))?;
+            File::options().create(true).append(true).open(&file).context(|| format!("open {}", file.display()))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(ServerError::InUse { folder: path }),
-            Err(TryLockError::Error(error)) => Err(error).doing(|| format!("lock {}", file.display())),
+            Err(TryLockError::Error(error)) => Err(error).context(|| format!("lock {}", file.display())),
         }
     }
 
@@ -68,7 +68,7 @@ impl Folder {
                 let removed = if place.is_symlink() { fs::remove_file(&place) } else { fs::remove_dir_all(&place) };
                 match removed {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(error).doing(|| format!("remove {}", place.display()));
+                        return Err(error).context(|| format!("remove {}", place.display()));
                     }
                     _ => {}
                 }
@@ -96,7 +96,7 @@ impl Folder {
                 make_passable(Path::new(ELSEWHERE))?;
                 make_passable(&self.elsewhere(""))?;
                 make_private(&there, account)?;
-                symlink(&there, &here).doing(|| format!("make the link {}", here.display()))?;
+                symlink(&there, &here).context(|| format!("make the link {}", here.display()))?;
             }
         }
         let unusable = |problem: String| ServerError::Unusable { folder: here.clone(), problem };
@@ -104,8 +104,8 @@ impl Folder {
             let user = program.user;
             return Err(unusable(format!("a folder above it is closed to the user `{user}`, whom it belongs to")));
         }
-        let home = here.canonicalize().doing(|| format!("open {}", here.display()))?;
-        let metadata = home.metadata().doing(|| format!("open {}", home.display()))?;
+        let home = here.canonicalize().context(|| format!("open {}", here.display()))?;
+        let metadata = home.metadata().context(|| format!("open {}", home.display()))?;
         if !account.owns(&metadata) {
             return Err(unusable("it was made by another user".to_owned()));
         }
@@ -132,10 +132,10 @@ fn sweep() {
 /// Lets other users traverse the folder but not list it.
 fn make_passable(path: &Path) -> Result<(), ServerError> {
     let made = fs::create_dir_all(path).and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o711)));
-    made.doing(|| format!("make the folder {}", path.display()))
+    made.context(|| format!("make the folder {}", path.display()))
 }
 
 fn make_private(path: &Path, account: &Account) -> Result<(), ServerError> {
-    DirBuilder::new().mode(0o700).create(path).doing(|| format!("make the folder {}", path.display()))?;
+    DirBuilder::new().mode(0o700).create(path).context(|| format!("make the folder {}", path.display()))?;
     account.give(path)
 }

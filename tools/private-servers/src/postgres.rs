@@ -11,7 +11,7 @@ use std::{
 use nix::sys::signal::Signal;
 use uuid::Uuid;
 
-use crate::{Folder, ServerError, Survives, error::Doing as _, process::output_of, program::Program, server::Server};
+use crate::{Folder, ServerError, Survives, error::Context as _, process::output_of, program::Program, server::Server};
 
 /// The only user of a private Postgres, and its owner.
 const USER: &str = "fairline";
@@ -79,7 +79,7 @@ impl PrivatePostgres {
             server.start_on_free_port(|port| arguments(&data, port, survives, &more), |_, id| is_ready(&data, id))?;
         let address = Address { port, password: password.clone() };
         let file = password_file(server.home());
-        fs::write(&file, password).doing(|| format!("write {}", file.display()))?;
+        fs::write(&file, password).context(|| format!("write {}", file.display()))?;
         server.account.give(&file)?;
         Ok(Self { server, address, survives, more })
     }
@@ -112,7 +112,7 @@ impl PrivatePostgres {
     /// When the log can't be read.
     pub fn deadlocks(&self) -> Result<Vec<String>, ServerError> {
         let log = self.server.log();
-        let text = fs::read(&log).doing(|| format!("read {}", log.display()))?;
+        let text = fs::read(&log).context(|| format!("read {}", log.display()))?;
         Ok(deadlocks_in(&String::from_utf8_lossy(&text)))
     }
 
@@ -197,13 +197,13 @@ fn initialise(server: &Server, survives: Survives) -> Result<(), ServerError> {
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
     let (home, partial) = (server.home(), server.home().join("data.partial"));
     if partial.exists() {
-        fs::remove_dir_all(&partial).doing(|| format!("remove {}", partial.display()))?;
+        fs::remove_dir_all(&partial).context(|| format!("remove {}", partial.display()))?;
     }
     let file = password_file(home);
     let writing = || format!("write {}", file.display());
     let mut password = fs::OpenOptions::new();
     let password = password.create(true).write(true).truncate(true).mode(0o600).open(&file);
-    password.and_then(|mut password| writeln!(password, "{}", Uuid::new_v4().simple())).doing(writing)?;
+    password.and_then(|mut password| writeln!(password, "{}", Uuid::new_v4().simple())).context(writing)?;
     server.account.give(&file)?;
 
     let mut initdb = server.account.command(&server.program.sibling("initdb"), None);
@@ -214,7 +214,7 @@ fn initialise(server: &Server, survives: Survives) -> Result<(), ServerError> {
     }
     succeed(&mut initdb, "initdb")?;
     let data = server.data();
-    fs::rename(&partial, &data).doing(|| format!("move {} to {}", partial.display(), data.display()))
+    fs::rename(&partial, &data).context(|| format!("move {} to {}", partial.display(), data.display()))
 }
 
 fn password_file(home: &Path) -> PathBuf {

@@ -18,7 +18,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{ServerError, error::Doing as _};
+use crate::{ServerError, error::Context as _};
 
 /// Polling interval of conditions.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -64,8 +64,8 @@ impl Process {
                 }
             }
         };
-        thread::Builder::new().name("server-keeper".to_owned()).spawn(keeper).doing(|| action.clone())?;
-        let id = started.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into())).doing(|| action)?;
+        thread::Builder::new().name("server-keeper".to_owned()).spawn(keeper).context(|| action.clone())?;
+        let id = started.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into())).context(|| action)?;
         Ok(Self { pid: pid(id), exit })
     }
 
@@ -103,7 +103,7 @@ fn pid(id: u32) -> Pid {
 fn send(pid: Pid, signal: Signal) -> Result<(), ServerError> {
     match kill(pid, signal) {
         Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
-        Err(error) => Err(error).doing(|| format!("send {signal} to process {pid}")),
+        Err(error) => Err(error).context(|| format!("send {signal} to process {pid}")),
     }
 }
 

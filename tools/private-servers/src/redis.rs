@@ -12,7 +12,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use crate::{Folder, ServerError, Survives, error::Doing as _, program::Program, server::Server};
+use crate::{Folder, ServerError, Survives, error::Context as _, program::Program, server::Server};
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// Maximum length of a reply; a longer one is truncated.
@@ -51,7 +51,7 @@ impl PrivateRedis {
         let data = server.data();
         if !data.is_dir() {
             let action = || format!("make the folder {}", data.display());
-            fs::create_dir(&data).doing(action)?;
+            fs::create_dir(&data).context(action)?;
             server.account.give(&data)?;
         }
         let port = server.start_on_free_port(|port| arguments(&data, port, survives, &more), answers)?;
@@ -104,7 +104,7 @@ impl PrivateRedis {
         };
         let lengths = fs::read_dir(&folder)
             .and_then(|entries| entries.map(length).filter_map(Result::transpose).collect::<io::Result<Vec<_>>>())
-            .doing(|| format!("read {}", folder.display()))?;
+            .context(|| format!("read {}", folder.display()))?;
         Ok(Moment { lengths: lengths.into_iter().map(|(length, path)| (path, length)).collect() })
     }
 
@@ -147,7 +147,7 @@ impl PrivateRedis {
     pub fn restart_empty(&mut self) -> Result<(), ServerError> {
         self.kill()?;
         let folder = self.append_only_folder();
-        fs::remove_dir_all(&folder).doing(|| format!("remove {}", folder.display()))?;
+        fs::remove_dir_all(&folder).context(|| format!("remove {}", folder.display()))?;
         self.restart()
     }
 
@@ -168,7 +168,7 @@ impl PrivateRedis {
         for (path, length) in &moment.lengths {
             // Redis discards a truncated command or transaction when it reads the file.
             let cut = File::options().write(true).open(path).and_then(|file| file.set_len(*length));
-            cut.doing(|| format!("cut {}", path.display()))?;
+            cut.context(|| format!("cut {}", path.display()))?;
         }
         self.restart()
     }

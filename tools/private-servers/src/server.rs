@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use crate::{
     Folder, ServerError,
     account::Account,
-    error::Doing as _,
+    error::Context as _,
     port::free_port,
     process::{Process, stop_all_in, until, working_in},
     program::Program,
@@ -111,7 +111,7 @@ impl Server {
     ) -> Result<(), ServerError> {
         let log = self.log();
         let opening = || format!("open {}", log.display());
-        let output = File::options().create(true).append(true).open(&log).doing(opening)?;
+        let output = File::options().create(true).append(true).open(&log).context(opening)?;
         // The option of `setpriv` omits `SIG`.
         let death_signal = self.stop_signal.as_str().trim_start_matches("SIG");
         let mut command = if self.outlives_full_disks {
@@ -122,7 +122,7 @@ impl Server {
             self.account.command(&self.program.path, Some(death_signal))
         };
         command.args(arguments).current_dir(&self.home);
-        command.stdout(output.try_clone().doing(opening)?).stderr(output);
+        command.stdout(output.try_clone().context(opening)?).stderr(output);
         let process = self.process.insert(Process::start(command)?);
         let settled = until(READY_LIMIT, || process.has_ended() || is_ready(process.pid()));
         if process.has_ended() {

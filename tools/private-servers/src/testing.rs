@@ -32,7 +32,7 @@ use uuid::Uuid;
 
 use crate::{
     Folder, PrivatePostgres, PrivateRedis, ServerError, Survives,
-    error::Doing as _,
+    error::Context as _,
     postgres::{Address, create_database},
     program::Program,
 };
@@ -171,9 +171,9 @@ impl Own<PrivateRedis> {
 fn temporary_folder() -> Result<(TempDir, Folder), ServerError> {
     sweep(&env::temp_dir());
     let making = || "make a temporary folder".to_owned();
-    let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir().doing(making)?;
+    let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir().context(making)?;
     // As root, the servers run as other users, who need to traverse it.
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).doing(making)?;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).context(making)?;
     let claim = Folder::claim(folder.path())?;
     Ok((folder, claim))
 }

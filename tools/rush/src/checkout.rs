@@ -15,8 +15,8 @@ use crate::{
     history::Happening,
     http::{Answer, NoAnswer, Target, request},
     messages::{Claims, Order, OrderStatus, Orders},
-    plan::Behaviour,
-    record::{Accepted, NOTES_MAX, Outcome, Paid, Redemption, Refusal},
+    plan::ShopperModel,
+    record::{Accepted, NOTES_MAX, Outcome, Paid, Redemption, Rejection},
     shopper::{Shopper, Step},
     stage_counts::Stage,
 };
@@ -54,15 +54,15 @@ enum Payment {
 impl Shopper<'_> {
     /// Takes a turn to its outcome, or returns to the line.
     pub(crate) async fn check_out(&mut self, token: &str, claims: &Claims) -> Step {
-        if self.plan.behaviour == Behaviour::Forge {
+        if self.plan.model == ShopperModel::Forge {
             let now_s = OffsetDateTime::now_utc().unix_timestamp();
             let forgeries = out_of_a_real_one(token, now_s, &mut self.plan.dice);
             self.try_forgeries(forgeries).await;
         }
         sleep(self.plan.thinks[0]).await;
         let started = Instant::now();
-        let at_once = match self.plan.behaviour {
-            Behaviour::Replay => self.redeem_many_times_at_once(token, claims.jti).await,
+        let at_once = match self.plan.model {
+            ShopperModel::Replay => self.redeem_many_times_at_once(token, claims.jti).await,
             _ => None,
         };
         let order = match at_once {
@@ -74,7 +74,7 @@ impl Shopper<'_> {
         };
         let took_ms = started.elapsed().as_secs_f64() * 1_000.0;
         self.record.redemption = Some(Redemption { admission: claims.jti, order: order.id, took_ms });
-        if self.plan.behaviour == Behaviour::Replay {
+        if self.plan.model == ShopperModel::Replay {
             self.redeem_once_more(token, claims.jti).await;
         }
         self.pay(order).await
@@ -106,8 +106,8 @@ impl Shopper<'_> {
                     continue;
                 }
             }
-            if self.record.refusals.len() < NOTES_MAX {
-                self.record.refusals.push(Refusal { admission, at_us: now_us(), why });
+            if self.record.rejections.len() < NOTES_MAX {
+                self.record.rejections.push(Rejection { admission, at_us: now_us(), why });
             }
             return Err(Step::Again { retry_after: None });
         }
@@ -258,7 +258,7 @@ impl Shopper<'_> {
         sleep(self.plan.thinks[1]).await;
         let mut method = self.plan.payment.method();
         let (mut status, mut declines) = (order.status, 0);
-        if self.plan.behaviour == Behaviour::Cancel && status == OrderStatus::Held {
+        if self.plan.model == ShopperModel::Cancel && status == OrderStatus::Held {
             status = self.changes_its_mind(order.id).await;
         }
         loop {
@@ -303,7 +303,7 @@ impl Shopper<'_> {
         let target = self.next_checkout();
         self.note(Happening::PaySent { order });
         let click = || self.post_payment(&target, order, method);
-        let answer = if self.plan.behaviour == Behaviour::Replay {
+        let answer = if self.plan.model == ShopperModel::Replay {
             // A double click: whichever is answered first, the order has the result.
             tokio::join!(click(), click()).0
         } else {

@@ -46,7 +46,7 @@ use uuid::Uuid;
 pub use audit::replay;
 pub use history::{Event, Happening};
 pub use http::{Target, TargetError};
-pub use plan::{Behaviour, Choice, Dice, Payment, Plan, Profile, Shares, SharesError, Transport};
+pub use plan::{Choice, Dice, Payment, Plan, Profile, Shares, SharesError, ShopperModel, Transport};
 pub use report::{DatabaseCount, Report};
 pub use settings::Settings;
 pub use statistics::counted;

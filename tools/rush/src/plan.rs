@@ -8,13 +8,13 @@ use fairline_shopper_model::{Visit, live_profile, live_visit};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
-/// The behaviour of a shopper.
+/// What a simulated shopper does.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr, VariantArray,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
-pub enum Behaviour {
+pub enum ShopperModel {
     /// Waits, claims, redeems, pays.
     Buy,
     /// Claims the turn, lets the token expire, then tries it.
@@ -103,8 +103,8 @@ pub trait Choice: Copy + PartialEq + Into<&'static str> + VariantArray {
     }
 }
 
-impl Choice for Behaviour {
-    const KIND: &'static str = "behaviour";
+impl Choice for ShopperModel {
+    const KIND: &'static str = "shopper model";
 }
 
 impl Choice for Transport {
@@ -212,8 +212,8 @@ impl<T: Choice> Shares<T> {
 /// The parameters of a crowd's plans.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
-    /// Shares of behaviours.
-    pub mix: Shares<Behaviour>,
+    /// Shares of shopper models.
+    pub mix: Shares<ShopperModel>,
     /// Shares of transports.
     pub transports: Shares<Transport>,
     /// Shares of payment results.
@@ -237,8 +237,8 @@ pub struct Profile {
 pub struct Plan {
     /// The shopper, from 0.
     pub index: u32,
-    /// The behaviour.
-    pub behaviour: Behaviour,
+    /// What the shopper does.
+    pub model: ShopperModel,
     /// The page's transport.
     pub transport: Transport,
     /// The result of the first payment.
@@ -263,19 +263,19 @@ impl Plan {
     #[must_use]
     pub fn new(seed: u64, index: u32, profile: &Profile) -> Plan {
         let mut dice = Dice::new(seed, index);
-        let behaviour = profile.mix.draw(&mut dice);
+        let model = profile.mix.draw(&mut dice);
         let transport = profile.transports.draw(&mut dice);
         let payment = profile.payments.draw(&mut dice);
         let arrives_after = dice.up_to(profile.arrive_within);
         let acts_after = dice.up_to(profile.act_within);
         let thinks = [dice.up_to(profile.think_up_to), dice.up_to(profile.think_up_to)];
         let forever = dice.below(2) == 0;
-        let away = match behaviour {
-            Behaviour::CloseLid if forever => None,
-            Behaviour::CloseLid => Some(profile.lid_closed / 2 + dice.up_to(profile.lid_closed)),
+        let away = match model {
+            ShopperModel::CloseLid if forever => None,
+            ShopperModel::CloseLid => Some(profile.lid_closed / 2 + dice.up_to(profile.lid_closed)),
             _ => Some(dice.up_to(COME_BACK_WITHIN)),
         };
-        Plan { index, behaviour, transport, payment, arrives_after, acts_after, away, thinks, dice }
+        Plan { index, model, transport, payment, arrives_after, acts_after, away, thinks, dice }
     }
 }
 
@@ -356,12 +356,12 @@ mod tests {
 
     #[test]
     fn invalid_shares_have_a_reason() {
-        let wrong = |text: &str| text.parse::<Shares<Behaviour>>().unwrap_err().to_string();
+        let wrong = |text: &str| text.parse::<Shares<ShopperModel>>().unwrap_err().to_string();
         assert_eq!(wrong("buy"), "`buy` is not of the form name=parts, like buy=70");
         assert_eq!(wrong(""), "`` is not of the form name=parts, like buy=70");
         assert_eq!(
             wrong("by=70"),
-            "`by` is not a behaviour; there are buy, dawdle, leave, close-lid, come-back, replay, forge, again, cancel, visit"
+            "`by` is not a shopper model; there are buy, dawdle, leave, close-lid, come-back, replay, forge, again, cancel, visit"
         );
         assert_eq!(wrong("buy=-1"), "`buy=-1` is not a share: a whole number from 0 to 1000000");
         assert_eq!(wrong("buy=4000000000"), "`buy=4000000000` is not a share: a whole number from 0 to 1000000");
@@ -373,10 +373,10 @@ mod tests {
     fn shares_are_met_in_a_large_crowd() {
         let profile = profile("buy=70,dawdle=5,leave=5,close-lid=5,come-back=10,replay=3,forge=2");
         let crowd: Vec<Plan> = (0..100_000).map(|index| Plan::new(7, index, &profile)).collect();
-        for (behaviour, parts) in &profile.mix.0 {
-            let met = crowd.iter().filter(|plan| plan.behaviour == *behaviour).count();
+        for (model, parts) in &profile.mix.0 {
+            let met = crowd.iter().filter(|plan| plan.model == *model).count();
             let wanted = *parts as usize * 1_000;
-            assert!(met.abs_diff(wanted) < 400, "{behaviour:?}: {met} of {wanted}");
+            assert!(met.abs_diff(wanted) < 400, "{model:?}: {met} of {wanted}");
         }
         let for_ever = crowd.iter().filter(|plan| plan.away.is_none()).count();
         assert!((2_000..3_000).contains(&for_ever), "{for_ever} lids stay closed for ever");
@@ -394,8 +394,8 @@ mod tests {
         #[test]
         fn shares_survive_being_written_and_read(parts in proptest::collection::vec(0_u32..1_000, 10)) {
             prop_assume!(parts.iter().any(|part| *part > 0));
-            let shares = Shares(Behaviour::VARIANTS.iter().copied().zip(parts).collect());
-            prop_assert_eq!(shares.to_string().parse::<Shares<Behaviour>>().unwrap(), shares);
+            let shares = Shares(ShopperModel::VARIANTS.iter().copied().zip(parts).collect());
+            prop_assert_eq!(shares.to_string().parse::<Shares<ShopperModel>>().unwrap(), shares);
         }
 
         #[test]
@@ -405,9 +405,9 @@ mod tests {
             prop_assert!(plan.arrives_after <= profile.arrive_within);
             prop_assert!(plan.acts_after <= profile.act_within);
             prop_assert!(plan.thinks.iter().all(|thought| *thought <= profile.think_up_to));
-            match (plan.behaviour, plan.away) {
-                (Behaviour::CloseLid, Some(away)) => prop_assert!(away >= profile.lid_closed / 2),
-                (Behaviour::CloseLid, None) => {}
+            match (plan.model, plan.away) {
+                (ShopperModel::CloseLid, Some(away)) => prop_assert!(away >= profile.lid_closed / 2),
+                (ShopperModel::CloseLid, None) => {}
                 (_, away) => prop_assert!(away.is_some_and(|away| away <= COME_BACK_WITHIN)),
             }
         }
@@ -415,7 +415,7 @@ mod tests {
         #[test]
         fn a_share_of_zero_is_never_drawn(seed: u64, index: u32) {
             let plan = Plan::new(seed, index, &profile("buy=0,leave=1,forge=0"));
-            prop_assert_eq!(plan.behaviour, Behaviour::Leave);
+            prop_assert_eq!(plan.model, ShopperModel::Leave);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::plan::{Behaviour, Transport};
+use crate::plan::{ShopperModel, Transport};
 
 /// The observations of one shopper.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ pub(crate) struct Record {
     pub(crate) index: u32,
     /// The line in which it waits: the sale's own, by the sale's id, or a lane.
     pub(crate) line: Uuid,
-    pub(crate) behaviour: Behaviour,
+    pub(crate) model: ShopperModel,
     pub(crate) transport: Transport,
     /// The ordinal of its ticket, from the first message that named it.
     pub(crate) ordinal: Option<u64>,
@@ -34,7 +34,7 @@ pub(crate) struct Record {
     /// How it got its hold.
     pub(crate) redemption: Option<Redemption>,
     /// Rejections of its own, real token.
-    pub(crate) refusals: Vec<Refusal>,
+    pub(crate) rejections: Vec<Rejection>,
     /// Whether the hold was reported expired before its time.
     pub(crate) expired_early: bool,
     /// Whether it wanted to pay, and every unit was sold or being paid for.
@@ -66,11 +66,11 @@ pub(crate) struct Record {
 pub(crate) const NOTES_MAX: usize = 32;
 
 impl Record {
-    pub(crate) fn new(index: u32, line: Uuid, behaviour: Behaviour, transport: Transport) -> Record {
+    pub(crate) fn new(index: u32, line: Uuid, model: ShopperModel, transport: Transport) -> Record {
         Record {
             index,
             line,
-            behaviour,
+            model,
             transport,
             ordinal: None,
             join_ms: None,
@@ -81,7 +81,7 @@ impl Record {
             turns: Vec::new(),
             accepted: Vec::new(),
             redemption: None,
-            refusals: Vec::new(),
+            rejections: Vec::new(),
             expired_early: false,
             no_unit: false,
             forged_tried: 0,
@@ -142,7 +142,7 @@ pub(crate) struct Redemption {
 
 /// A purchase that was rejected although the token was real.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Refusal {
+pub(crate) struct Rejection {
     pub(crate) admission: Uuid,
     /// Time of the response.
     pub(crate) at_us: i64,

@@ -6,7 +6,7 @@ use fairline_server::Secret;
 
 use crate::{
     http::Target,
-    plan::{Behaviour, Payment, Profile, Shares, Transport},
+    plan::{Payment, Profile, Shares, ShopperModel, Transport},
 };
 
 /// Shoppers per process; each has a socket, and a process may open 20,000 files.
@@ -55,14 +55,14 @@ pub struct Settings {
     #[arg(long)]
     pub seed: Option<u64>,
 
-    /// Shares of behaviours: buy, again, dawdle, leave, close-lid, come-back, replay, forge,
+    /// Shares of shopper models: buy, again, dawdle, leave, close-lid, come-back, replay, forge,
     /// cancel, visit.
     #[arg(
         long,
         value_name = "SHARES",
         default_value = "buy=65,again=5,dawdle=5,leave=5,close-lid=5,come-back=10,replay=3,forge=2"
     )]
-    pub mix: Shares<Behaviour>,
+    pub mix: Shares<ShopperModel>,
 
     /// Shares of page transports: websocket, sse, poll.
     #[arg(long, value_name = "SHARES", default_value = "websocket=90,sse=5,poll=5")]
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn invalid_arguments_are_reported() {
         assert!(parse(&["--mix", "buy=0"]).unwrap_err().contains("all shares are 0, so no shopper would come"));
-        assert!(parse(&["--mix", "steal=5"]).unwrap_err().contains("`steal` is not a behaviour"));
+        assert!(parse(&["--mix", "steal=5"]).unwrap_err().contains("`steal` is not a shopper model"));
         assert!(parse(&["--shoppers", "0"]).unwrap_err().contains("0 is not in 1..=1000000"));
         assert!(parse(&["--waiting-room", "shop"]).unwrap_err().contains("`shop` is not an address"));
         assert!(parse(&["--admin", "http://127.0.0.1:1"]).unwrap_err().contains("--admin-token"));

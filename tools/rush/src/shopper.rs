@@ -16,7 +16,7 @@ use crate::{
     http::{Client, request},
     line::{Entered, Entrance, Line, Lost},
     messages::{Claims, LineMessage, Over, SaleCard, SaleStatus, claims},
-    plan::{Behaviour, Plan},
+    plan::{Plan, ShopperModel},
     record::{NOTES_MAX, Outcome, Record, Turn},
     stage_counts::Stage,
 };
@@ -59,7 +59,7 @@ impl<'a> Shopper<'a> {
     pub(crate) fn new(crowd: &'a Crowd, plan: Plan) -> Shopper<'a> {
         Shopper {
             caller: Client::new(plan.index),
-            record: Record::new(plan.index, crowd.job.line(plan.index).0, plan.behaviour, plan.transport),
+            record: Record::new(plan.index, crowd.job.line(plan.index).0, plan.model, plan.transport),
             backoff: Backoff::default(),
             pause_max: Duration::from_secs(5),
             diary: Diary::of(plan.index),
@@ -99,7 +99,7 @@ impl<'a> Shopper<'a> {
             self.away_since = Some(Instant::now());
             match step {
                 Step::Done(outcome) => {
-                    if outcome == Outcome::Paid && self.plan.behaviour == Behaviour::Again {
+                    if outcome == Outcome::Paid && self.plan.model == ShopperModel::Again {
                         self.attempts_to_exceed_limit().await;
                     }
                     return outcome;
@@ -206,7 +206,7 @@ impl<'a> Shopper<'a> {
                 let known = *self.record.ordinal.get_or_insert(ordinal);
                 self.record.places_lost += u32::from(known != ordinal);
                 self.moves_to(Stage::Waiting);
-                if self.plan.behaviour == Behaviour::Forge && !self.has_acted {
+                if self.plan.model == ShopperModel::Forge && !self.has_acted {
                     self.has_acted = true;
                     self.forge_out_of_nothing().await;
                 }
@@ -231,7 +231,7 @@ impl<'a> Shopper<'a> {
         }
         self.record.join_ms = Some(self.arrived_at.elapsed().as_secs_f64() * 1_000.0);
         self.moves_to(Stage::Waiting);
-        let acts = matches!(self.plan.behaviour, Behaviour::Leave | Behaviour::CloseLid | Behaviour::ComeBack);
+        let acts = matches!(self.plan.model, ShopperModel::Leave | ShopperModel::CloseLid | ShopperModel::ComeBack);
         self.acts_at = acts.then(|| Instant::now() + self.plan.acts_after);
     }
 
@@ -267,7 +267,7 @@ impl<'a> Shopper<'a> {
         if self.acts_at.is_some() && !self.has_acted {
             return Some(self.act(line).await);
         }
-        if self.plan.behaviour == Behaviour::Visit {
+        if self.plan.model == ShopperModel::Visit {
             let job = &self.crowd.job;
             // A shopper whose turn came before its first place uses an assumed place.
             let ordinal = self.record.ordinal.unwrap_or_else(|| u64::from(self.plan.index) + 1);
@@ -277,7 +277,7 @@ impl<'a> Shopper<'a> {
         if let Err(lost) = line.claim().await {
             return Some(self.lost(lost));
         }
-        if self.plan.behaviour == Behaviour::Dawdle {
+        if self.plan.model == ShopperModel::Dawdle {
             self.dawdled_with = Some(token);
             return None;
         }
@@ -302,14 +302,14 @@ impl<'a> Shopper<'a> {
 
     /// Performs the shopper's planned action other than buying.
     async fn act(&mut self, line: &mut Line) -> Step {
-        match (self.plan.behaviour, self.plan.away) {
-            (Behaviour::Leave, _) => self.leave(line).await,
-            (Behaviour::CloseLid, None) => {
+        match (self.plan.model, self.plan.away) {
+            (ShopperModel::Leave, _) => self.leave(line).await,
+            (ShopperModel::CloseLid, None) => {
                 self.record.walked_out = true;
                 Step::Done(Outcome::LidClosed)
             }
-            (behaviour, away) => {
-                self.record.walked_out |= behaviour == Behaviour::CloseLid;
+            (model, away) => {
+                self.record.walked_out |= model == ShopperModel::CloseLid;
                 (self.has_acted, self.acts_at) = (true, None);
                 Step::Away(away.unwrap_or_default())
             }

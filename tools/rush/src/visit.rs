@@ -1,4 +1,4 @@
-//! A visit at human speed: the behaviour of the control law's benchmark, over real sockets.
+//! A visit at human speed: the shopper model of the control law's benchmark, over real sockets.
 
 use std::time::Duration;
 

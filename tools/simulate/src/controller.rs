@@ -32,8 +32,8 @@ pub async fn run(postgres: Postgres, line: LineStore) {
     loop {
         let began = postgres.now.get();
         let version = postgres.version();
-        let nudged = known.replace(version).is_some_and(|known| known != version);
-        let next = match controller.tick(SALE, nudged).await {
+        let changed = known.replace(version).is_some_and(|known| known != version);
+        let next = match controller.tick(SALE, changed).await {
             Ok(next) => {
                 failures = 0;
                 next.map_or(u64::MAX, |period| began + ms(period))

@@ -139,7 +139,7 @@ impl World {
             let silent = {
                 let inside = self.inside(process);
                 let Some(room) = &inside.room else { continue };
-                if inside.busy > 0 || !inside.inbox.is_empty() || !room.is_in_touch() {
+                if inside.busy > 0 || !inside.inbox.is_empty() || !room.is_line_reachable() {
                     continue;
                 }
                 let known = (u64::from(room.revision().epoch), room.revision().rev);

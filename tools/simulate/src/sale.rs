@@ -101,7 +101,7 @@ pub fn row(terms: &Terms) -> SaleRow {
         prior_sale: None,
         prior: None,
         memory: "{}".to_owned(),
-        inside_max: None,
+        in_checkout_max: None,
         ticked_at: begin() - time::Duration::HOUR,
         observed_at: begin() - time::Duration::HOUR,
         away_from: None,

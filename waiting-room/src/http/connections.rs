@@ -76,7 +76,7 @@ impl ConnectionSlot {
                 Ok((stream, received)) => event_loop.add(stream, received, tab, permit).await,
                 // The client disconnected during the upgrade: the tab closes and the grace period
                 // starts.
-                Err(error) => debug!(%error, "websocket upgrade failed"),
+                Err(error) => debug!(%error, "upgrade websocket failed"),
             }
         });
     }

@@ -67,7 +67,7 @@ impl From<RoomError> for Problem {
                     .retry_after(rand::random_range(FULL_RETRY_S))
             }
             RoomError::Line(error) => {
-                warn!(%error, "call to the line failed");
+                warn!(%error, "call line failed");
                 Problem::unavailable("The line can't be reached right now. Places are kept; try again in a moment.")
             }
         }

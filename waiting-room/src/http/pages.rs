@@ -271,7 +271,7 @@ fn page(status: StatusCode, template: &impl Template) -> Response {
     let html = match template.render() {
         Ok(html) => html,
         Err(error) => {
-            tracing::error!(%error, "page rendering failed");
+            tracing::error!(%error, "render page failed");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };

@@ -34,7 +34,7 @@ pub(crate) struct Room {
     /// Changes that have not been applied yet.
     received: Mutex<VecDeque<(Revision, Change)>>,
     /// Whether the line can be reached. Also wakes every task when other shared state changes.
-    in_touch: watch::Sender<bool>,
+    line_reachable: watch::Sender<bool>,
     /// Wakes the WebSocket event loop.
     pub(crate) wake_up: WakeUp,
     pub(crate) shoppers: Shoppers,
@@ -57,7 +57,7 @@ pub(crate) struct RoomSnapshot {
     pub(crate) card: Arc<SaleCard>,
     /// Increases whenever the card changes in more than the number of remaining units.
     pub(crate) news: u32,
-    pub(crate) in_touch: bool,
+    pub(crate) line_reachable: bool,
     /// Number of participants of a draw that has not been made.
     pub(crate) in_draw: Option<u64>,
     pub(crate) forecast: Forecast,
@@ -115,7 +115,7 @@ impl Room {
             sale,
             line: RwLock::new(LineState { revision, view, flow: Flow::default(), card: Arc::new(card), news: 0 }),
             received: Mutex::default(),
-            in_touch: watch::Sender::new(true),
+            line_reachable: watch::Sender::new(true),
             wake_up,
             shoppers: Shoppers::new(sale),
             requested_at: Mutex::default(),
@@ -165,8 +165,8 @@ impl Room {
     }
 
     /// Whether the line could be reached recently.
-    pub(crate) fn is_in_touch(&self) -> bool {
-        *self.in_touch.borrow()
+    pub(crate) fn is_line_reachable(&self) -> bool {
+        *self.line_reachable.borrow()
     }
 
     /// Returns the shared state, and the places of these tickets.
@@ -175,17 +175,17 @@ impl Room {
         ordinals: impl IntoIterator<Item = Ordinal>,
         places: &mut Vec<Option<Place>>,
     ) -> RoomSnapshot {
-        let in_touch = self.is_in_touch();
+        let line_reachable = self.is_line_reachable();
         let line = self.read();
         places.clear();
         places.extend(ordinals.into_iter().map(|ordinal| line.view.place(ordinal)));
         let forecast = line.flow.forecast(&line.card);
-        RoomSnapshot { card: line.card.clone(), news: line.news, in_touch, in_draw: line.in_draw(), forecast }
+        RoomSnapshot { card: line.card.clone(), news: line.news, line_reachable, in_draw: line.in_draw(), forecast }
     }
 
     /// Subscribes to whether the line can be reached. Other shared changes wake the receiver, too.
     pub(crate) fn subscribe(&self) -> watch::Receiver<bool> {
-        self.in_touch.subscribe()
+        self.line_reachable.subscribe()
     }
 
     /// Adds a ticket that this node issued, so that its place shows before the change arrives from
@@ -307,7 +307,7 @@ impl Room {
             }
             line.view.draw(numbers);
         }
-        self.in_touch.send_modify(|_| {});
+        self.line_reachable.send_modify(|_| {});
         self.wake_up.news();
     }
 
@@ -319,7 +319,7 @@ impl Room {
             (line.revision, line.view) = (revision, view);
         }
         self.show(card);
-        self.set_in_touch(true);
+        self.set_line_reachable(true);
     }
 
     /// Replaces the card. Wakes all tabs, unless only the number of remaining units differs: the
@@ -335,14 +335,15 @@ impl Room {
             news
         };
         if news {
-            self.in_touch.send_modify(|_| {});
+            self.line_reachable.send_modify(|_| {});
             self.wake_up.news();
         }
     }
 
     /// Sets whether the line can be reached, and wakes all tabs if that changed.
-    pub(crate) fn set_in_touch(&self, in_touch: bool) {
-        if self.in_touch.send_if_modified(|current| std::mem::replace(current, in_touch) != in_touch) {
+    pub(crate) fn set_line_reachable(&self, line_reachable: bool) {
+        if self.line_reachable.send_if_modified(|current| std::mem::replace(current, line_reachable) != line_reachable)
+        {
             self.wake_up.news();
         }
     }
@@ -484,9 +485,9 @@ pub(crate) mod tests {
         assert!(news.has_changed().expect("the room is there") && room.wake_up.take().news);
         assert_eq!(room.snapshot([], &mut Vec::new()).news, 1);
         news.mark_unchanged();
-        room.set_in_touch(true);
+        room.set_line_reachable(true);
         assert!(!news.has_changed().expect("the room is there"));
-        room.set_in_touch(false);
+        room.set_line_reachable(false);
         assert!(!*news.borrow_and_update());
     }
 }

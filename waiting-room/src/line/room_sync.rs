@@ -55,7 +55,7 @@ impl RoomSync {
             // The next check finds the line unreachable and reloads it with the numbers.
             Err(error) => {
                 warn!(sale = %room.sale, %error, "read draw failed");
-                room.set_in_touch(false);
+                room.set_line_reachable(false);
             }
         }
     }
@@ -71,7 +71,7 @@ impl RoomSync {
             // The controller begins the line anew within a tick.
             Err(error) => {
                 warn!(sale = %room.sale, %error, "read line snapshot failed");
-                room.set_in_touch(false);
+                room.set_line_reachable(false);
             }
         }
     }
@@ -82,7 +82,7 @@ impl RoomSync {
                 // The next check finds the line unreachable or changed, and presents all tickets
                 // again.
                 warn!(sale = %room.sale, %error, tickets = tickets.len(), "present tickets to the line failed");
-                room.set_in_touch(false);
+                room.set_line_reachable(false);
                 return;
             }
         }
@@ -93,18 +93,18 @@ impl RoomSync {
     pub(crate) async fn check(&self, room: &Room, expected: Revision) -> Revision {
         match self.store.revision(room.sale).await {
             Ok(at) => {
-                if !room.is_in_touch() || room.revision() < expected || room.revision().epoch != at.epoch {
+                if !room.is_line_reachable() || room.revision() < expected || room.revision().epoch != at.epoch {
                     info!(sale = %room.sale, epoch = at.epoch, "line reloaded");
                     self.restart(room).await;
                 }
                 at
             }
             Err(error) => {
-                if room.is_in_touch() {
+                if room.is_line_reachable() {
                     warn!(sale = %room.sale, %error, "line unreachable");
                     metrics::counter!("line_unreachable_total").increment(1);
                 }
-                room.set_in_touch(false);
+                room.set_line_reachable(false);
                 Revision::default()
             }
         }

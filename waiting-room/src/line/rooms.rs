@@ -72,8 +72,8 @@ impl Rooms {
     fn keep(&self, listed: &[SaleId]) -> Vec<SaleId> {
         let listed: HashSet<&SaleId> = listed.iter().collect();
         let mut rooms = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let closed =
-            rooms.extract_if(|sale, room| !listed.contains(sale) && room.shoppers.is_empty() && room.is_in_touch());
+        let closed = rooms
+            .extract_if(|sale, room| !listed.contains(sale) && room.shoppers.is_empty() && room.is_line_reachable());
         closed.map(|(sale, _)| sale).collect()
     }
 
@@ -158,7 +158,7 @@ impl Follower {
     async fn subscribe_again(&self, sale: SaleId) {
         if let Err(error) = self.reader.follow(sale).await {
             // The connection broke again; its replacement leads back here.
-            warn!(%sale, %error, "subscription to a line failed");
+            warn!(%sale, %error, "subscribe to line failed");
         }
     }
 
@@ -185,9 +185,9 @@ impl Follower {
             for room in self.rooms.all() {
                 room.update_flow(elapsed);
                 let known = seen.get(&room.sale);
-                if known
-                    .is_some_and(|(_, at)| room.is_in_touch() && room.rests() && at.elapsed() < RESTING_CHECKED_EVERY)
-                {
+                if known.is_some_and(|(_, at)| {
+                    room.is_line_reachable() && room.rests() && at.elapsed() < RESTING_CHECKED_EVERY
+                }) {
                     continue;
                 }
                 let expected = known.map(|(expected, _)| *expected).unwrap_or_default();
@@ -211,7 +211,7 @@ impl Follower {
             }
             match self.sync.store.sales(ROOMS_MAX).await {
                 Ok(listed) => self.follow_listed(&listed, &mut calls).await,
-                Err(error) => warn!(%error, "search for new sales failed"),
+                Err(error) => warn!(%error, "find new sales failed"),
             }
         }
     }
@@ -236,7 +236,7 @@ impl Follower {
         for closed in closed {
             calls.start(closed, async move {
                 if let Err(error) = self.reader.unfollow(closed).await {
-                    debug!(sale = %closed, %error, "end of a subscription failed");
+                    debug!(sale = %closed, %error, "unsubscribe from line failed");
                 }
             });
         }
@@ -252,7 +252,7 @@ impl Follower {
         if listed.len() >= ROOMS_MAX as usize {
             match self.sync.store.open_sales().await {
                 Ok(open) => left_out = open.saturating_sub(ROOMS_MAX.into()),
-                Err(error) => return warn!(%error, "count of open sales failed"),
+                Err(error) => return warn!(%error, "count open sales failed"),
             }
         }
         metrics::gauge!("waiting_room_sales_not_followed").set(left_out as f64);
@@ -306,7 +306,7 @@ impl Follower {
                 }
                 calls.start(room.sale, async move {
                     if let Err(error) = self.sync.answer_roll_call(&room, grace, every * 3).await {
-                        debug!(sale = %room.sale, %error, "roll call failed");
+                        debug!(sale = %room.sale, %error, "take roll call failed");
                     }
                 });
             }

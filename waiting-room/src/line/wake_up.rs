@@ -35,7 +35,7 @@ impl LoopWaker {
             && let Err(error) = self.waker.wake()
         {
             // The loop's next poll finds the change.
-            tracing::warn!(%error, "event loop wake-up failed");
+            tracing::warn!(%error, "wake event loop failed");
             self.woken.store(false, Ordering::Release);
         }
     }

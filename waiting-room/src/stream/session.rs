@@ -20,7 +20,7 @@ pub(crate) struct StreamSession {
     /// Wakes the session when the ticket's turn changes.
     turn: watch::Receiver<()>,
     /// Whether the line can be reached; also wakes the session on other shared changes.
-    in_touch: watch::Receiver<bool>,
+    line_reachable: watch::Receiver<bool>,
     tab: Tab,
     sent: SentState,
     started: Instant,
@@ -31,8 +31,8 @@ pub(crate) struct StreamSession {
 impl StreamSession {
     pub(crate) fn new(tab: Tab) -> Self {
         let turn = tab.room.shoppers.watch(tab.ordinal);
-        let in_touch = tab.room.subscribe();
-        Self { turn, in_touch, tab, sent: SentState::default(), started: Instant::now(), heartbeat_at: None }
+        let line_reachable = tab.room.subscribe();
+        Self { turn, line_reachable, tab, sent: SentState::default(), started: Instant::now(), heartbeat_at: None }
     }
 
     /// Waits for the next message, or until a heartbeat is due: the first one follows the first
@@ -53,7 +53,7 @@ impl StreamSession {
         loop {
             // Marked before the check, so that a later change wakes the session.
             self.turn.mark_unchanged();
-            self.in_touch.mark_unchanged();
+            self.line_reachable.mark_unchanged();
             if let Some(message) = self.now() {
                 return message;
             }
@@ -61,7 +61,7 @@ impl StreamSession {
             // close.
             tokio::select! {
                 _ = self.turn.changed() => {}
-                _ = self.in_touch.changed() => {}
+                _ = self.line_reachable.changed() => {}
                 () = sleep(CHECK_EVERY), if !self.sent.over() => {}
             }
         }
@@ -77,7 +77,7 @@ impl StreamSession {
             ordinal: *ordinal,
             card: &snapshot.card,
             news: snapshot.news,
-            in_touch: snapshot.in_touch,
+            line_reachable: snapshot.line_reachable,
             turn: &room.shoppers.turn(*ordinal),
             place: places.pop().flatten(),
             in_draw: snapshot.in_draw,

@@ -197,8 +197,8 @@ export class AdminClient {
     return this.#request("POST", `${ROOT}/webhooks`, { url });
   }
 
-  switchOnWebhook(id: string): Promise<Answer<unknown>> {
-    return this.#request("POST", `${ROOT}/webhooks/${id}/on`);
+  enableWebhook(id: string): Promise<Answer<unknown>> {
+    return this.#request("POST", `${ROOT}/webhooks/${id}/enable`);
   }
 
   forgetWebhook(id: string): Promise<Answer<unknown>> {

@@ -78,7 +78,7 @@ export function newSale(field: (name: string) => string): NewSale {
     time_zone: zone,
     ...(field("per_account_limit") !== "" && { per_account_limit: Number(field("per_account_limit")) }),
     ...(field("grace_s") !== "" && { grace_s: Number(field("grace_s")) }),
-    ...(field("inside_max") !== "" && { inside_max: Number(field("inside_max")) }),
+    ...(field("in_checkout_max") !== "" && { in_checkout_max: Number(field("in_checkout_max")) }),
     ...(field("prior_sale") !== "" && { prior_sale: field("prior_sale") }),
     ...(Object.keys(asked).length > 0 && { theme: asked }),
     ...time("opens_at"),
@@ -100,7 +100,7 @@ export function copyFields(sale: AdminSale): Record<string, string> {
     per_shopper_limit: String(sale.per_shopper_limit),
     per_account_limit: or(sale.per_account_limit),
     rate_cap_per_s: String(sale.rate_cap_per_s),
-    inside_max: or(sale.inside_max),
+    in_checkout_max: or(sale.in_checkout_max),
     token_ttl_s: String(sale.token_ttl_s),
     claim_window_s: String(sale.claim_window_s),
     hold_s: String(sale.hold_s),
@@ -118,7 +118,7 @@ export function copyFields(sale: AdminSale): Record<string, string> {
 /** One changed setting. An empty message or checkout limit removes it. */
 export function saleChange(setting: keyof SaleChange, typed: string): SaleChange {
   if (setting === "message") return { message: typed.trim() || null };
-  if (setting === "inside_max" && typed === "") return { inside_max: null };
+  if (setting === "in_checkout_max" && typed === "") return { in_checkout_max: null };
   return { [setting]: Number(typed) };
 }
 

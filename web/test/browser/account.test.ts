@@ -24,7 +24,7 @@ test("a sale for accounts asks to sign in, sells one item to each account, and c
   const { visitor, at } = await visit(sale);
   const { page } = at;
   const account = page.locator("[data-account]");
-  const address = account.getByLabel(/Email/);
+  const address = account.getByLabel(/E-mail/);
   await address.waitFor();
   await photograph(page, "sign-in");
 
@@ -65,7 +65,7 @@ test("a sale for accounts asks to sign in, sells one item to each account, and c
   await account.getByText("Signed in with ada@example.org").waitFor();
   const { visitor: elsewhere, at: there } = await visit(sale);
   const panel = there.page.locator("[data-account]");
-  await panel.getByLabel(/Email/).fill("ada@example.org");
+  await panel.getByLabel(/E-mail/).fill("ada@example.org");
   await there.page.keyboard.press("Enter");
   await panel.getByLabel("Code", { exact: true }).waitFor();
   const next = await until("another code", async () => (await notifications("ada@example.org")).filter((one) => one.subject.includes("is your sign-in code"))[1]);
@@ -78,9 +78,9 @@ test("a sale for accounts asks to sign in, sells one item to each account, and c
   await there.page.getByRole("alert").filter({ hasText: "You have reached the limit of 1 for this sale" }).waitFor();
 
   await panel.getByRole("button", { name: "Sign out" }).click();
-  await panel.getByLabel(/Email/).waitFor();
+  await panel.getByLabel(/E-mail/).waitFor();
   await there.page.reload();
-  await panel.getByLabel(/Email/).waitFor();
+  await panel.getByLabel(/E-mail/).waitFor();
   await visitor.close(REFUSED);
   await elsewhere.close(REFUSED);
 });
@@ -89,7 +89,7 @@ test("a shopper who asks for it is notified that the turn is near", LIMIT, async
   const sale = await demo.create({ name: "Evening lamp", slug: "evening-lamp", per_account_limit: 1, total: 3, rate_cap_per_s: 0.01 });
   const { visitor, at } = await visit(sale);
   const account = at.page.locator("[data-account]");
-  await account.getByLabel(/Email/).fill("bob@example.org");
+  await account.getByLabel(/E-mail/).fill("bob@example.org");
   await at.page.keyboard.press("Enter");
   await account.getByLabel("Code", { exact: true }).waitFor();
   await account.getByLabel("Code", { exact: true }).fill((await notification("bob@example.org", /is your sign-in code/)).subject.slice(0, 6));

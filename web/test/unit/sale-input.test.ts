@@ -43,7 +43,7 @@ test("a form becomes a sale, with its price in minor units", () => {
     time_zone: "Europe/Berlin",
   });
   assert.equal(fill({ order: "draw" }).order, "draw");
-  assert.equal(fill({ inside_max: "40" }).inside_max, 40);
+  assert.equal(fill({ in_checkout_max: "40" }).in_checkout_max, 40);
   assert.deepEqual([fill({}).per_account_limit, fill({ per_account_limit: "2" }).per_account_limit], [undefined, 2]);
   assert.deepEqual([fill({}).grace_s, fill({ grace_s: "45" }).grace_s], [undefined, 45]);
   assert.equal(fill({ prior_sale: "0190" }).prior_sale, "0190");
@@ -68,8 +68,8 @@ test("one setting is changed at a time, and an empty message removes the message
   assert.deepEqual(saleChange("total", "120"), { total: 120 });
   assert.deepEqual(saleChange("message", " Soon. "), { message: "Soon." });
   assert.deepEqual(saleChange("message", "  "), { message: null });
-  assert.deepEqual(saleChange("inside_max", "40"), { inside_max: 40 });
-  assert.deepEqual(saleChange("inside_max", ""), { inside_max: null });
+  assert.deepEqual(saleChange("in_checkout_max", "40"), { in_checkout_max: 40 });
+  assert.deepEqual(saleChange("in_checkout_max", ""), { in_checkout_max: null });
 });
 
 test("a sale that is over cannot be reopened", () => {
@@ -92,11 +92,11 @@ test("a theme has only the custom texts, and colours only where they are enabled
 test("a copy fills the form, except for the slug and a past opening", () => {
   const original = {
     slug: "lamp", name: "Lamp", description: "Brass.", price_minor: 4_990, currency: "EUR", total: 100, per_shopper_limit: 2, rate_cap_per_s: 2.5,
-    inside_max: null, token_ttl_s: 120, claim_window_s: 15, hold_s: 300, recall_window_s: 1800, order: "draw", mode: "yield", risk: 0.005,
+    in_checkout_max: null, token_ttl_s: 120, claim_window_s: 15, hold_s: 300, recall_window_s: 1800, order: "draw", mode: "yield", risk: 0.005,
     time_zone: "Europe/Berlin", opens_at: "2020-01-01T00:00:00Z", theme: { accent: "#7a0019", waiting_text: "Tea." },
   } as unknown as AdminSale;
   const copy = copyFields(original);
-  assert.deepEqual([copy.slug, copy.opens_at, copy.price, copy.inside_max, copy.risk_percent], ["", "", "49.9", "", "0.5"]);
+  assert.deepEqual([copy.slug, copy.opens_at, copy.price, copy.in_checkout_max, copy.risk_percent], ["", "", "49.9", "", "0.5"]);
   assert.deepEqual([copy.has_accent, copy.accent, copy.has_paper, copy.waiting_text], ["on", "#7a0019", "", "Tea."]);
   const again = newSale((name) => ({ ...copy, slug: "lamp-2" })[name] ?? "");
   assert.deepEqual([again.price_minor, again.order, again.mode, again.risk, again.theme], [4_990, "draw", "yield", 0.005, original.theme]);

@@ -37,7 +37,7 @@ impl From<LaneError> for Problem {
                     }
                     LaneRejected::Closed => "The sale has ended.",
                 };
-                Self::new(&problem_types::LANE_REFUSED).detail(format!("{detail} Nothing was changed."))
+                Self::new(&problem_types::LANE_REJECTED).detail(format!("{detail} Nothing was changed."))
             }
             LaneError::NameTaken => Self::new(&problem_types::LANE_TAKEN)
                 .detail("Another lane of this sale has this name. Choose another.")

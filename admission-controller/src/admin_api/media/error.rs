@@ -59,11 +59,11 @@ impl From<MediaError> for Problem {
                 Self::new(&problem_types::UNKNOWN_IMAGE).detail("It was deleted, or the path is wrong.")
             }
             MediaError::Storage(_) => {
-                error!(detail = %format!("{error}."), "media storage failed");
+                error!(%error, "read or write image failed");
                 Self::unavailable("The storage of images does not answer. Try again.")
             }
             MediaError::Failed => {
-                error!(detail = %format!("{error}."), "admin request failed");
+                error!(%error, "store image failed");
                 Self::new(&fairline_server::problem_types::INTERNAL)
                     .detail("The request failed and was logged. Try again.")
             }

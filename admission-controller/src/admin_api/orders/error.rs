@@ -14,7 +14,7 @@ pub(crate) enum OrderError {
     #[error("the order is paid, or has ended; a paid order can be refunded")]
     NotCancellable,
     #[error("another request for the order has not ended")]
-    RequestUnderWay,
+    RequestInProgress,
     #[error(transparent)]
     Common(CommonError),
 }
@@ -35,7 +35,7 @@ impl From<OrderError> for Problem {
                 .with("left_minor", left_minor),
             OrderError::NotCancellable => Self::new(&problem_types::NOT_CANCELLABLE)
                 .detail("The order is paid for or has ended, and can't be cancelled; a paid order can be refunded."),
-            OrderError::RequestUnderWay => Self::new(&problem_types::REQUEST_UNDER_WAY)
+            OrderError::RequestInProgress => Self::new(&problem_types::REQUEST_IN_PROGRESS)
                 .detail("Wait until it ends: `request` of the order shows its state."),
             OrderError::Common(error) => error.into(),
         }
@@ -53,7 +53,7 @@ pub(crate) mod tests {
             UnknownOrder,
             NotRefundable { left_minor: 4900 },
             NotCancellable,
-            RequestUnderWay,
+            RequestInProgress,
             Common(CommonError::UnknownSale),
         }))
     }

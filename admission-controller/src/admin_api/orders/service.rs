@@ -53,7 +53,7 @@ impl SaleOrders {
             RequestOutcome::UnknownOrder => return Err(OrderError::UnknownOrder),
             RequestOutcome::NotRefundable { left_minor } => return Err(OrderError::NotRefundable { left_minor }),
             RequestOutcome::NotCancellable => return Err(OrderError::NotCancellable),
-            RequestOutcome::UnderWay => return Err(OrderError::RequestUnderWay),
+            RequestOutcome::UnderWay => return Err(OrderError::RequestInProgress),
         }
         let search = OrderSearch { order: Some(order), ..OrderSearch::default() };
         self.store.orders(sale, &search, 1).await?.pop().ok_or(OrderError::UnknownOrder)

@@ -39,7 +39,7 @@ impl From<TableError> for Problem {
                     .with("errors", errors)
             }
             TableError::Failed => {
-                error!(detail = %format!("{error}."), "admin request failed");
+                error!(%error, "import products failed");
                 Self::new(&fairline_server::problem_types::INTERNAL)
                     .detail("The request failed and was logged. Try again.")
             }

@@ -48,7 +48,7 @@ impl From<ProductError> for Problem {
             ProductError::TooManyProducts { most } => Self::new(&problem_types::TOO_MANY_PRODUCTS)
                 .detail(format!("There are already {most}, which is the maximum. Delete products that no sale uses.")),
             ProductError::ProductChanged { version } => Self::new(&problem_types::PRODUCT_CHANGED)
-                .detail(format!("It has version {version} by now. Nothing was changed; load it again."))
+                .detail(format!("The product is at version {version}. Load it again and repeat the change."))
                 .with("version", version),
             ProductError::SkuTaken { sku: Some(sku) } => Self::new(&problem_types::SKU_TAKEN)
                 .detail(format!("A variant of another product has the SKU {sku}. Nothing was changed."))

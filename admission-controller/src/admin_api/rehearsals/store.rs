@@ -31,10 +31,10 @@ impl RehearsalStore {
             "WITH original AS (SELECT sales.*, stock.total FROM sales JOIN stock ON sale_id = sales.id WHERE sales.id = $1), \
              copy AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, rate_cap_per_s, \
                 token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, grace_s, line_order, seed, mode, risk, \
-                inside_max, prior_sale, theme, time_zone, rehearsal_of) \
+                in_checkout_max, prior_sale, theme, time_zone, rehearsal_of) \
                 SELECT $2, 'rehearsal-' || $3, left('Rehearsal of ' || name, 120), description, price_minor, currency, per_shopper_limit, \
                 rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opening.at, opening.at + (ends_at - opens_at), recall_window_s, \
-                grace_s, line_order, CASE WHEN line_order = 'draw' THEN $4 END, mode, risk, inside_max, prior_sale, theme, time_zone, id \
+                grace_s, line_order, CASE WHEN line_order = 'draw' THEN $4 END, mode, risk, in_checkout_max, prior_sale, theme, time_zone, id \
                 FROM original CROSS JOIN LATERAL (SELECT now() + CASE WHEN line_order = 'draw' THEN interval '10 seconds' \
                     ELSE interval '0' END AS at) AS opening RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM copy), \

@@ -150,7 +150,7 @@ impl Fairness {
         sentence.push_str(if stock_in_order {
             " No unit was sold twice."
         } else {
-            " More units were sold than were in stock!"
+            " Oversold: more units were sold than were in stock."
         });
         let checked = replayed.is_whole || replayed.fault.is_some();
         let out_of_order = u64::from(replayed.fault.is_some());
@@ -162,8 +162,8 @@ impl Report {
     /// The report as a table: names and values, then the minutes.
     pub(super) fn table(&self) -> CsvTable {
         let mut table = CsvTable::default();
-        let mut row = |what: &str, much: String| table.row([what, &much]);
-        row("what", "value".to_owned());
+        let mut row = |metric: &str, value: String| table.row([metric, &value]);
+        row("metric", "value".to_owned());
         row("sale", self.sale.card.slug.clone());
         row("name", self.sale.card.name.clone());
         row("currency", self.sale.card.currency.clone());

@@ -6,7 +6,9 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::{
-    checks::{check_grace, check_inside, check_message, check_rate, check_theme, check_total, is_a_window, stored},
+    checks::{
+        check_grace, check_in_checkout_max, check_message, check_rate, check_theme, check_total, is_a_window, stored,
+    },
     store::SaleChange,
 };
 use crate::{
@@ -32,7 +34,7 @@ pub(crate) struct ChangeSale {
     /// The maximum number of shoppers in checkout and on the way there; null: no limit.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i32>)]
-    inside_max: Option<Option<i32>>,
+    in_checkout_max: Option<Option<i32>>,
     /// A message to all waiting shoppers; null removes it.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
@@ -74,7 +76,7 @@ impl ChangeSale {
             total: self.total,
             recall_window_s: self.recall_window_s,
             grace_s: self.grace_s,
-            inside_max: self.inside_max,
+            in_checkout_max: self.in_checkout_max,
             message: self.message,
             theme: self.theme.as_ref().map(stored),
         })
@@ -86,7 +88,7 @@ impl ChangeSale {
         self.total.map_or(Ok(()), check_total)?;
         check_field("recall_window_s", self.recall_window_s.is_none_or(is_a_window), "be between 1 and 86400")?;
         check_grace(self.grace_s.flatten())?;
-        check_inside(self.inside_max.flatten())?;
+        check_in_checkout_max(self.in_checkout_max.flatten())?;
         self.message.iter().flatten().try_for_each(|message| check_message(message))?;
         self.theme.iter().try_for_each(check_theme)
     }

@@ -21,9 +21,9 @@ pub(super) fn check_grace(grace_s: Option<i32>) -> Result<(), CommonError> {
     check_field("grace_s", grace_s.is_none_or(is_a_window), "be between 1 and 86400, or null")
 }
 
-pub(super) fn check_inside(inside_max: Option<i32>) -> Result<(), CommonError> {
-    let ok = inside_max.is_none_or(|most| (1..=10_000_000).contains(&most));
-    check_field("inside_max", ok, "be between 1 and 10000000, or null")
+pub(super) fn check_in_checkout_max(in_checkout_max: Option<i32>) -> Result<(), CommonError> {
+    let ok = in_checkout_max.is_none_or(|most| (1..=10_000_000).contains(&most));
+    check_field("in_checkout_max", ok, "be between 1 and 10000000, or null")
 }
 
 pub(super) fn check_message(message: &str) -> Result<(), CommonError> {

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::{
-    checks::{check_grace, check_inside, check_rate, check_theme, check_total, is_a_window, stored},
+    checks::{check_grace, check_in_checkout_max, check_rate, check_theme, check_total, is_a_window, stored},
     error::SaleError,
     store::NewSale,
 };
@@ -72,7 +72,7 @@ pub(crate) struct CreateSale {
     #[serde(default = "one_in_a_thousand")]
     risk: f64,
     /// The maximum number of shoppers in checkout and on the way there; no limit by default.
-    inside_max: Option<i32>,
+    in_checkout_max: Option<i32>,
     /// The id of an earlier sale with similar shoppers: this sale begins with what was learnt from
     /// its visits. By default, the controller expects nearly every shopper to buy until it has
     /// learnt from this sale's visits.
@@ -146,7 +146,7 @@ impl CreateSale {
         check_field("recall_window_s", is_a_window(self.recall_window_s), "be between 1 and 86400")?;
         check_grace(self.grace_s)?;
         check_field("risk", (0.000_01..=0.1).contains(&self.risk), "be between 0.00001 and 0.1")?;
-        check_inside(self.inside_max)?;
+        check_in_checkout_max(self.in_checkout_max)?;
         check_theme(&self.theme)?;
         // Without `opens_at` it opens now by the database's clock, and a constraint checks this.
         let is_a_window = self.opens_at.zip(self.ends_at).is_none_or(|(opens_at, ends_at)| ends_at > opens_at);
@@ -171,7 +171,7 @@ impl CreateSale {
             seed: (self.order == LineOrder::Draw).then(rand::random),
             mode: self.mode.as_str(),
             risk: self.risk,
-            inside_max: self.inside_max,
+            in_checkout_max: self.in_checkout_max,
             prior_sale: self.prior_sale.map(|sale| sale.0),
             theme: stored(&self.theme),
             time_zone: self.time_zone,

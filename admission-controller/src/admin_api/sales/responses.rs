@@ -49,7 +49,7 @@ pub(crate) struct AdminSale {
     risk: f64,
     /// The maximum number of shoppers in checkout and on the way there; null: no limit.
     #[schema(required)]
-    inside_max: Option<i32>,
+    in_checkout_max: Option<i32>,
     /// The earlier sale whose shoppers behaved as this one's are expected to, if one was given.
     #[schema(required)]
     prior_sale: Option<SaleId>,
@@ -121,7 +121,7 @@ impl TryFrom<Sale> for AdminSale {
             hold_s: row.hold_s,
             recall_window_s: row.recall_window_s,
             risk: row.risk,
-            inside_max: row.inside_max,
+            in_checkout_max: row.in_checkout_max,
             prior_sale: row.prior_sale.map(SaleId),
             rehearsal_of: row.rehearsal_of.map(SaleId),
             time_zone: row.time_zone,

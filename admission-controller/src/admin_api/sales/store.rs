@@ -40,7 +40,7 @@ pub struct NewSale {
     pub seed: Option<[u8; 32]>,
     pub mode: &'static str,
     pub risk: f64,
-    pub inside_max: Option<i32>,
+    pub in_checkout_max: Option<i32>,
     pub prior_sale: Option<Uuid>,
     pub theme: serde_json::Value,
     pub time_zone: String,
@@ -55,7 +55,7 @@ pub struct SaleChange {
     /// `Some(None)`: the setting of the waiting rooms.
     pub grace_s: Option<Option<i32>>,
     /// `Some(None)`: no limit.
-    pub inside_max: Option<Option<i32>>,
+    pub in_checkout_max: Option<Option<i32>>,
     /// `Some(None)` removes the message.
     pub message: Option<Option<String>>,
     pub theme: Option<serde_json::Value>,
@@ -85,7 +85,7 @@ impl SaleStore {
         sqlx::query(concat!(
             "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
              rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, line_order, seed, \
-             mode, risk, inside_max, prior_sale, per_account_limit, theme, time_zone, grace_s) \
+             mode, risk, in_checkout_max, prior_sale, per_account_limit, theme, time_zone, grace_s) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
              $21, $23, $24, $25, $26) RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
@@ -112,7 +112,7 @@ impl SaleStore {
         .bind(new.seed.map(|seed| seed.to_vec()))
         .bind(new.mode)
         .bind(new.risk)
-        .bind(new.inside_max)
+        .bind(new.in_checkout_max)
         .bind(new.prior_sale)
         .bind(EventKind::FlashSaleScheduled.as_str())
         .bind(new.per_account_limit)
@@ -196,7 +196,7 @@ impl SaleStore {
             event_data!(),
             " FROM stocked) UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
              recall_window_s = coalesce($6, recall_window_s), \
-             inside_max = CASE WHEN $7 THEN $8 ELSE inside_max END, \
+             in_checkout_max = CASE WHEN $7 THEN $8 ELSE in_checkout_max END, \
              message = CASE WHEN $4 THEN $5 ELSE message END, theme = coalesce($10, theme), \
              grace_s = CASE WHEN $11 THEN $12 ELSE grace_s END, \
              opens_at = coalesce($13, opens_at), ends_at = CASE WHEN $14 THEN $15 ELSE ends_at END \
@@ -208,8 +208,8 @@ impl SaleStore {
         .bind(change.message.is_some())
         .bind(change.message.clone().flatten())
         .bind(change.recall_window_s)
-        .bind(change.inside_max.is_some())
-        .bind(change.inside_max.flatten())
+        .bind(change.in_checkout_max.is_some())
+        .bind(change.in_checkout_max.flatten())
         .bind(EventKind::FlashSaleChanged.as_str())
         .bind(&change.theme)
         .bind(change.grace_s.is_some())

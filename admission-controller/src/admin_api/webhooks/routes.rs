@@ -26,7 +26,7 @@ const URL_BYTES_MAX: usize = 2000;
 
 /// The routes for owners.
 pub(in crate::admin_api) fn owner_routes() -> OpenApiRouter<AdminState> {
-    OpenApiRouter::new().routes(routes!(add_webhook)).routes(routes!(delete_webhook)).routes(routes!(switch_on_webhook))
+    OpenApiRouter::new().routes(routes!(add_webhook)).routes(routes!(delete_webhook)).routes(routes!(enable_webhook))
 }
 
 /// The routes for every operator.
@@ -52,11 +52,11 @@ pub(crate) struct AddWebhook {
 #[serde(rename_all = "snake_case")]
 enum WebhookStatus {
     /// It receives events.
-    On,
+    Enabled,
     /// It receives events, but the last deliveries have failed.
     Failing,
     /// It was disabled: deliveries have failed for days, or it answered that it is gone.
-    Off,
+    Disabled,
 }
 
 /// A webhook.
@@ -101,10 +101,10 @@ struct AddedWebhook {
 
 impl From<WebhookRow> for AdminWebhook {
     fn from(row: WebhookRow) -> Self {
-        let status = match (row.off_at, row.failing_since) {
-            (Some(_), _) => WebhookStatus::Off,
+        let status = match (row.disabled_at, row.failing_since) {
+            (Some(_), _) => WebhookStatus::Disabled,
             (None, Some(_)) => WebhookStatus::Failing,
-            (None, None) => WebhookStatus::On,
+            (None, None) => WebhookStatus::Enabled,
         };
         Self {
             id: row.id,
@@ -180,17 +180,17 @@ async fn delete_webhook(
 }
 
 /// Enable a webhook again. Waiting events are delivered soon.
-#[utoipa::path(post, path = "/api/admin/webhooks/{id}/on", params(("id" = Uuid, Path, description = "The webhook.")), security(("admin" = [])), responses(
+#[utoipa::path(post, path = "/api/admin/webhooks/{id}/enable", params(("id" = Uuid, Path, description = "The webhook.")), security(("admin" = [])), responses(
     (status = 200, description = "The webhooks.", body = AdminWebhooks),
     (status = 404, description = "There is no such webhook."),
 ))]
-async fn switch_on_webhook(
+async fn enable_webhook(
     State(store): State<WebhookStore>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<axum::Json<AdminWebhooks>, Problem> {
     let id = Uuid::try_parse(&id).map_err(|_| WebhookError::UnknownWebhook)?;
-    if !store.switch_on_webhook(&operator.by(), id).await.map_err(WebhookError::from)? {
+    if !store.enable_webhook(&operator.by(), id).await.map_err(WebhookError::from)? {
         return Err(WebhookError::UnknownWebhook.into());
     }
     Ok(axum::Json(all(&store).await?))

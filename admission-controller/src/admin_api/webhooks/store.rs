@@ -18,7 +18,7 @@ pub struct WebhookRow {
     pub created_at: OffsetDateTime,
     pub failing_since: Option<OffsetDateTime>,
     pub last_error: Option<String>,
-    pub off_at: Option<OffsetDateTime>,
+    pub disabled_at: Option<OffsetDateTime>,
     pub waiting: i64,
     pub delivered: i64,
     pub given_up: i64,
@@ -32,7 +32,7 @@ impl WebhookStore {
     /// Webhooks, the oldest first.
     pub async fn webhooks(&self) -> Result<Vec<WebhookRow>, StoreError> {
         Ok(sqlx::query_as(
-            "SELECT id, url, kinds, created_at, failing_since, last_error, off_at, \
+            "SELECT id, url, kinds, created_at, failing_since, last_error, disabled_at, \
              (SELECT count(*) FROM deliveries WHERE webhook_id = id AND state = 'waiting') AS waiting, \
              (SELECT count(*) FROM deliveries WHERE webhook_id = id AND state = 'delivered') AS delivered, \
              (SELECT count(*) FROM deliveries WHERE webhook_id = id AND state = 'given_up') AS given_up \
@@ -69,15 +69,15 @@ impl WebhookStore {
     }
 
     /// Enables a webhook again; waiting events are due at once. `false` if no webhook has this id.
-    pub async fn switch_on_webhook(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
-        let mut transaction = self.0.begin(by, "switch_on_webhook").await?;
-        let on = sqlx::query(
+    pub async fn enable_webhook(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
+        let mut transaction = self.0.begin(by, "enable_webhook").await?;
+        let enabled = sqlx::query(
             "WITH due AS (UPDATE deliveries SET due_at = now() WHERE webhook_id = $1 AND state = 'waiting') \
-             UPDATE webhooks SET off_at = NULL, failing_since = NULL, last_error = NULL WHERE id = $1",
+             UPDATE webhooks SET disabled_at = NULL, failing_since = NULL, last_error = NULL WHERE id = $1",
         );
-        let on = on.bind(id).execute(&mut *transaction).await?;
+        let enabled = enabled.bind(id).execute(&mut *transaction).await?;
         transaction.commit().await?;
-        Ok(on.rows_affected() == 1)
+        Ok(enabled.rows_affected() == 1)
     }
 
     /// Deletes a webhook. `false` if there was none with this id.

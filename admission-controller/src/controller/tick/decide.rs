@@ -79,7 +79,7 @@ impl<L: Ledger> Ticker<L> {
     async fn read_lines(&self, lines: &mut [OpenLine], peek: Option<Peek>) -> Result<Duration, TickError> {
         let holds = |peek: &Peek| {
             peek.lines.len() == lines.len()
-                && peek.lines.iter().zip(&*lines).all(|(peeked, line)| line.is_as_peeked(peeked))
+                && peek.lines.iter().zip(&*lines).all(|(peeked, line)| line.is_unchanged_since(peeked))
         };
         if let Some(peek) = peek.filter(holds) {
             for (line, peeked) in lines.iter_mut().zip(peek.lines) {

@@ -84,7 +84,7 @@ impl OpenLine {
     }
 
     /// Whether no tick has changed the line since it was read from Redis.
-    pub(super) fn is_as_peeked(&self, peeked: &PeekedLine) -> bool {
+    pub(super) fn is_unchanged_since(&self, peeked: &PeekedLine) -> bool {
         peeked.line == self.row.line() && peeked.publication == self.row.publication && peeked.query == self.query()
     }
 

@@ -2,7 +2,7 @@
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The connections of which sales use one whose last tick failed.
+/// One in this many connections is reserved for sales whose last tick failed.
 const FAILING_SHARE: u32 = 4;
 
 /// Sales whose last tick failed share a quarter of the connections, so however many of them wait

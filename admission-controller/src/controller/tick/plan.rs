@@ -164,7 +164,7 @@ impl<L: Ledger> Ticker<L> {
             recalled
                 .extend(next.tickets.iter().take(usize::try_from(next.recalled).unwrap_or(0)).map(|ticket| ticket.0));
             let ordinals: Vec<Ordinal> = fresh.iter().map(|ticket| ticket.0).collect();
-            let NotServed { passed_over, unrecorded, lapsed } = sale.not_to_be_served(&line.row, &ordinals).await?;
+            let NotServed { passed_over, unrecorded, lapsed } = sale.unservable_tickets(&line.row, &ordinals).await?;
             // This tick publishes the lapsed turn, and the next one goes on: until then the cursor
             // stays, with all behind that ticket.
             let barrier = fresh.iter().position(|ticket| lapsed.contains(&ticket.0));

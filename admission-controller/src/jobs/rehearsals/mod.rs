@@ -38,7 +38,7 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// The behaviour of the shoppers, for `fairline rush --mix`.
+    /// The shares of shopper models, for `fairline rush --mix`.
     fn mix(&self) -> String {
         let percent = (self.abandon * 100.0).round() as u32;
         let [leave, close, dawdle] = [percent / 3, percent / 3, percent - 2 * (percent / 3)];

@@ -129,7 +129,7 @@ const MESSAGES: [Rule; 6] = [
         kept: RetentionPeriod::Days(0),
         statement: "UPDATE deliveries SET state = 'given_up', due_at = now() WHERE ctid = ANY (ARRAY (SELECT waiting.address FROM webhooks, \
              LATERAL (SELECT ctid AS address FROM deliveries WHERE webhook_id = webhooks.id AND state = 'waiting' LIMIT $2 \
-                FOR UPDATE SKIP LOCKED) AS waiting WHERE off_at <= now() - make_interval(days => $1) LIMIT $2))",
+                FOR UPDATE SKIP LOCKED) AS waiting WHERE disabled_at <= now() - make_interval(days => $1) LIMIT $2))",
     },
     // For this long, a notification is not repeated.
     rule!(

@@ -77,10 +77,10 @@ fn each_bound_is_obeyed_and_named() {
     expect(&Seen { lanes: waiting(1), ..seen() }, 1, "the line: no shopper is waiting");
     expect(&Seen { lanes: Vec::new(), ..seen() }, 0, "the line: no shopper is waiting");
     let taken = StockCounters { promised: 90, held: 4, sold: 6, total: 100 };
-    let words = "the stock: every unit is taken for now, 90 promised to tokens, 4 in checkout";
+    let words = "the stock: no unit is free: 90 promised, 4 held";
     expect(&Seen { stock: taken, ..seen() }, 0, words);
     let tokens = StockCounters { promised: 12, held: 0, sold: 88, total: 100 };
-    let words = "the stock: every unit is taken for now, 12 promised to tokens";
+    let words = "the stock: no unit is free: 12 promised, 0 held";
     expect(&Seen { stock: tokens, ..seen() }, 0, words);
     expect(
         &Seen { stock: StockCounters { sold: 100, total: 100, ..taken }, ..seen() },
@@ -101,7 +101,7 @@ fn each_bound_is_obeyed_and_named() {
     );
     let mut busy = Seen { terms: Terms { in_checkout_max: Some(31), ..wide }, ..seen() };
     busy.visits.under_way.0[2][8] = 30;
-    expect(&busy, 1, "the cap of 31 shoppers in checkout: 31 are in it or on the way");
+    expect(&busy, 1, "the cap of 31 shoppers in checkout: 31 are in checkout or hold a token");
     let away = Health { reachable: false, ..Health::default() };
     expect(&Seen { checkout: away, ..seen() }, 0, "the back-off to 0.5 per second: checkout could not be reached");
 }

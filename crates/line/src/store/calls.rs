@@ -1,7 +1,7 @@
 //! The functions of the library: their arguments and replies, by name.
 //!
 //! Arguments travel in the order of the fields here, a list after its length; replies are pairs of
-//! name and value. `library/names.lua` is made from this file: `make openapi` renews it.
+//! name and value. `library/names.lua` is made from this file: `make generate` renews it.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -184,7 +184,7 @@ mod tests {
             std::fs::write(&path, &names).expect("written");
         }
         let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(found, names, "names.lua is stale: `make openapi` renews it");
+        assert_eq!(found, names, "names.lua is stale: `make generate` renews it");
     }
 
     /// The names after `prefix` in the library.

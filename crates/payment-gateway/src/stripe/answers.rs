@@ -165,9 +165,9 @@ fn intent(object: Object) -> Result<Intent, GatewayError> {
         // The refund may still fail.
         ("refund", "pending") => return Err(GatewayError::NotYet("the refund is on its way".to_owned())),
         ("refund", status) => {
-            return Err(GatewayError::Permanent(format!("the refund is {status}: give the money back by hand")));
+            return Err(GatewayError::Permanent(format!("refund ended as {status}; refund the shopper manually")));
         }
-        (object, status) => return Err(GatewayError::Permanent(format!("a {object} that is {status}"))),
+        (object, status) => return Err(GatewayError::Permanent(format!("unexpected status {status} of {object}"))),
     };
     let id = object.id;
     if !is_reference(&id) {

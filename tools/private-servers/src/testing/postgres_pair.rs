@@ -78,7 +78,7 @@ impl PostgresPair {
     pub fn add_standby(&mut self) -> Result<(), ServerError> {
         let primary = &self.primary.server;
         let address = SocketAddr::from(([127, 0, 0, 1], primary.port()));
-        let link = Proxy::start(address).doing(|| "start a proxy".to_owned())?;
+        let link = Proxy::start(address).context(|| "start a proxy".to_owned())?;
         let through = link.address().port();
         self.standby = Some((Own::with(|folder| primary.start_standby(folder, STANDBY, through))?, link));
         primary.run(&format!(

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::{Proxy, temporary_folder};
 use crate::{
     Folder, PrivateRedis, ServerError, Survives,
-    error::Doing as _,
+    error::Context as _,
     port::free_port,
     process::until,
     program::Program,
@@ -75,15 +75,15 @@ fn here(port: u16) -> SocketAddr {
 
 /// A proxy without a target, if one is needed.
 fn door(is_behind_proxies: bool) -> Result<Option<Proxy>, ServerError> {
-    let start = || Proxy::start(here(1)).doing(|| "start a proxy".to_owned());
+    let start = || Proxy::start(here(1)).context(|| "start a proxy".to_owned());
     is_behind_proxies.then(start).transpose()
 }
 
 /// Sends a command to a Redis, which must succeed.
 fn command(port: u16, text: &str) -> Result<(), ServerError> {
     let action = || format!("send `{text}` to the Redis on port {port}");
-    let answer = ask(port, text).doing(action)?;
-    if answer.starts_with('+') { Ok(()) } else { Err(io::Error::other(answer)).doing(action) }
+    let answer = ask(port, text).context(action)?;
+    if answer.starts_with('+') { Ok(()) } else { Err(io::Error::other(answer)).context(action) }
 }
 
 /// Waits until several servers agree; otherwise returns the last disagreement.
@@ -94,7 +94,7 @@ fn agree(what: &str, mut disagreement: impl FnMut() -> Option<String>) -> Result
         last.is_none()
     });
     let last = last.unwrap_or_default();
-    if agreed { Ok(()) } else { Err(io::Error::other(last)).doing(|| format!("wait for {what}")) }
+    if agreed { Ok(()) } else { Err(io::Error::other(last)).context(|| format!("wait for {what}")) }
 }
 
 /// The reply of a Redis, unless it contains all of `parts`.
@@ -226,7 +226,7 @@ impl RedisSentinel {
         let mut sentinel = Server::in_folder(&claim, "Sentinel", Signal::SIGTERM, Program::redis()?)?;
         let data = sentinel.data();
         let making = || format!("make the folder {}", data.display());
-        fs::create_dir(&data).doing(making)?;
+        fs::create_dir(&data).context(making)?;
         // Sentinel rewrites its settings file.
         let settings = data.join("sentinel.conf");
         let watched = format!(
@@ -234,7 +234,7 @@ impl RedisSentinel {
              sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 2000\n",
             data.display()
         );
-        fs::write(&settings, watched).doing(making)?;
+        fs::write(&settings, watched).context(making)?;
         sentinel.account.give(&data)?;
         sentinel.account.give(&settings)?;
         let arguments = |port: u16| -> Vec<OsString> {

@@ -346,7 +346,7 @@ fn servers_of_a_killed_owner_are_stopped_by_the_next() {
     let folder = Folder::claim(place.path()).expect("claimed");
     folder.clear().expect("cleared");
     assert!(!leftover.wait().expect("ended").success());
-    // Another's servers are left alone.
+    // Another's servers keep running.
     assert!(ask(run.redis_url().expect("an address").trim(), "PING").starts_with("+PONG"));
     run.child.kill().expect("killed");
     run.child.wait().expect("ended");

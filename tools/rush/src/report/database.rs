@@ -136,9 +136,9 @@ fn over_the_limit(ledger: &Ledger, limit: u32) -> u64 {
 /// Rejections of a live token: not yet due to be claimed, or claimed and not expired.
 fn refused_in_time(records: &[Record], admissions: &HashMap<Uuid, &Admission>) -> u64 {
     let in_time = |record: &&Record| {
-        record.refusals.iter().any(|refusal| {
-            admissions.get(&refusal.admission).is_some_and(|row| {
-                refusal.at_us < row.claim_by_us || (row.claimed && refusal.at_us < row.expires_at_us)
+        record.rejections.iter().any(|rejection| {
+            admissions.get(&rejection.admission).is_some_and(|row| {
+                rejection.at_us < row.claim_by_us || (row.claimed && rejection.at_us < row.expires_at_us)
             })
         })
     };

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Evidence, Report, count_each, order::inversions_seen, shorten};
 use crate::{
-    plan::{Behaviour, Choice as _, Transport},
+    plan::{Choice as _, ShopperModel, Transport},
     record::{Outcome, Record, Turn},
     statistics::{counted, percentile},
 };
@@ -25,7 +25,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
     let mut join_ms: Vec<f64> = records.iter().filter_map(|record| record.join_ms).collect();
     let mut redeem_ms: Vec<f64> = records
         .iter()
-        .filter(|record| record.behaviour != Behaviour::Replay)
+        .filter(|record| record.model != ShopperModel::Replay)
         .filter_map(|record| record.redemption.map(|redemption| redemption.took_ms))
         .collect();
     // Without the database, the token's whole seconds are the best available times.
@@ -77,7 +77,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
     };
     latencies.into_report(&mut report);
     let unresolved = records.iter().filter(|record| record.outcome.is_none());
-    report.unresolved_shoppers = unresolved.map(how_far_it_came).collect();
+    report.unresolved_shoppers = unresolved.map(describe_progress).collect();
     shorten(&mut report.unresolved_shoppers);
     for (kind, times) in count_each(records.iter().flat_map(|record| &record.forged_accepted)) {
         let times = counted(times, "time", "times");
@@ -96,15 +96,15 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
     report
 }
 
-fn how_far_it_came(record: &Record) -> String {
-    let Record { index, transport, behaviour, .. } = record;
-    let (transport, behaviour) = (transport.name(), behaviour.name());
+fn describe_progress(record: &Record) -> String {
+    let Record { index, transport, model, .. } = record;
+    let (transport, model) = (transport.name(), model.name());
     let ordinal = record.ordinal.map_or("no place".to_owned(), |ordinal| format!("ordinal {ordinal}"));
     let turns = counted(record.turns.len(), "turn", "turns");
-    let refusals = counted(record.refusals.len(), "refusal", "refusals");
+    let rejections = counted(record.rejections.len(), "rejection", "rejections");
     let reconnects = counted(record.reconnects, "reconnect", "reconnects");
     let held = if record.redemption.is_some() { ", held a unit" } else { "" };
-    format!("shopper {index} ({behaviour}, {transport}): {ordinal}, {turns}, {refusals}, {reconnects}{held}")
+    format!("shopper {index} ({model}, {transport}): {ordinal}, {turns}, {rejections}, {reconnects}{held}")
 }
 
 /// Every hold that a shopper received, with its admission.

@@ -7,8 +7,8 @@ use super::{Evidence, Report, SENTENCES_MAX};
 use crate::{
     ledger::{Admission, Hold, Ledger, Order, Payment, Stock},
     messages::AdminSale,
-    plan::{Behaviour, Transport},
-    record::{Accepted, Outcome, Paid, Record, Redemption, Refusal, Turn},
+    plan::{ShopperModel, Transport},
+    record::{Accepted, Outcome, Paid, Record, Redemption, Rejection, Turn},
 };
 
 const SECOND: i64 = 1_000_000;
@@ -78,7 +78,7 @@ impl World {
             seen_at_us: n * SECOND + 5_000,
         };
         let shopper = |index: u32, outcome: Outcome| {
-            let mut record = Record::new(index, id(1), Behaviour::Buy, Transport::WebSocket);
+            let mut record = Record::new(index, id(1), ShopperModel::Buy, Transport::WebSocket);
             record.ordinal = Some(u64::from(index) + 1);
             record.join_ms = Some(f64::from(index) + 1.0);
             record.outcome = Some(outcome);
@@ -153,8 +153,8 @@ fn every_broken_promise_is_detected() {
         ("promise 2: 1 token was accepted after", |world| world.ledger.holds[0].created_at_us = 500 * SECOND),
         ("promise 3: 1 shopper was", |world| world.records[2].expired_early = true),
         ("promise 3: 1 shopper was", |world| {
-            let refusal = Refusal { admission: id(101), at_us: 2 * SECOND, why: "409 sale-not-open".to_owned() };
-            world.records[0].refusals.push(refusal);
+            let rejection = Rejection { admission: id(101), at_us: 2 * SECOND, why: "409 sale-not-open".to_owned() };
+            world.records[0].rejections.push(rejection);
         }),
         ("promise 4: 1 pair of", |world| world.ledger.admissions[1].issued_at_us = 9 * SECOND),
         ("promise 4: 3 pairs", |world| {
@@ -312,8 +312,8 @@ fn a_recalled_ticket_counts_by_its_first_admission() {
 #[test]
 fn a_rejection_after_the_claim_window_breaks_no_promise() {
     let mut world = World::kept();
-    let refusal = Refusal { admission: id(101), at_us: 20 * SECOND, why: "410 token-expired".to_owned() };
-    world.records[0].refusals.push(refusal);
+    let rejection = Rejection { admission: id(101), at_us: 20 * SECOND, why: "410 token-expired".to_owned() };
+    world.records[0].rejections.push(rejection);
     assert_eq!(world.judged().turned_away, 1, "the control: it had claimed");
     world.ledger.admissions[0].claimed = false;
     assert!(world.judged().ok);
@@ -339,7 +339,7 @@ fn long_lists_are_cut() {
     let mut world = World::kept();
     world.records = (0..40)
         .map(|index| {
-            let mut record = Record::new(index, id(1), Behaviour::Buy, Transport::Sse);
+            let mut record = Record::new(index, id(1), ShopperModel::Buy, Transport::Sse);
             record.paid = Some(Paid { order: id(1_000 + u128::from(index)), units: 1 });
             record
         })

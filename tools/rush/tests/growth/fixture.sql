@@ -74,7 +74,7 @@ INSERT INTO outbox (sale_id, number, kind, data, happened_at)
     SELECT sale_id, n, 'PurchaseCompleted', '[{"order_id": "6b1c0c5e-0000-0000-0000-000000000000"}]', active_at - interval '1 minute'
     FROM stock JOIN sales ON sales.id = sale_id, generate_series(1, :rows / 50) AS n WHERE status = 'open' OR ends_at > now() - interval '80 hours';
 INSERT INTO webhooks (id, url, secret) SELECT pg_temp.id('webhook', n), 'http://127.0.0.1:9/' || n, decode(repeat('00', 24), 'hex') FROM generate_series(1, 3) AS n;
-UPDATE webhooks SET off_at = now() WHERE id = pg_temp.id('webhook', 3);
+UPDATE webhooks SET disabled_at = now() WHERE id = pg_temp.id('webhook', 3);
 INSERT INTO deliveries (webhook_id, sale_id, number, body, state, due_at)
     SELECT pg_temp.id('webhook', 1 + n % 3), pg_temp.id('sale', 1 + n % 100), n, '{}', CASE WHEN n % 3 = 2 AND n < 300 THEN 'waiting' ELSE 'delivered' END,
     now() - CASE WHEN n <= :due THEN interval '30 days' ELSE (n % 9000) * interval '1 minute' END FROM generate_series(1, :rows) AS n;

@@ -221,7 +221,7 @@ async fn forgotten(pool: &PgPool) {
         "SELECT count(*) FROM sign_ins WHERE created_at < now() - interval '2 days'",
         "SELECT count(*) FROM refresh_tokens WHERE expires_at < now() - interval '30 minutes'",
         "SELECT count(*) FROM sessions WHERE NOT EXISTS (SELECT FROM refresh_tokens WHERE session_id = sessions.id)",
-        "SELECT count(*) FROM deliveries JOIN webhooks ON id = webhook_id WHERE state = 'waiting' AND off_at IS NOT NULL",
+        "SELECT count(*) FROM deliveries JOIN webhooks ON id = webhook_id WHERE state = 'waiting' AND disabled_at IS NOT NULL",
         "SELECT count(*) FROM deliveries WHERE due_at < now() - interval '8 days'",
         "SELECT count(*) FROM notifications WHERE due_at < now() - interval '9 days'",
         "SELECT count(*) FROM gateway_events WHERE received_at < now() - interval '8 days'",

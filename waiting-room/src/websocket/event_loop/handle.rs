@@ -71,10 +71,13 @@ impl EventLoopHandle {
                     closed.await
                 }
             };
-            if !matches!(kept, Ok(Ok(()))) {
-                error!(?kept, "websocket event loop failed; shutting down");
-                stop.trigger();
-            }
+            let error = match kept {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "its thread panicked".to_owned(),
+            };
+            error!(%error, "websocket event loop failed; shutting down");
+            stop.trigger();
         });
         Ok(handle)
     }

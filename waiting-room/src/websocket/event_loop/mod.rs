@@ -295,7 +295,7 @@ impl EventLoop {
         let registered =
             self.sockets.get_mut(slot).map(|connection| connection.register(self.poll.registry(), Token(slot)));
         if let Some(Err(error)) = registered {
-            debug!(%error, "socket registration failed");
+            debug!(%error, "register socket failed");
             self.sockets.remove(slot);
             return;
         }

@@ -148,7 +148,7 @@ impl EventLoop {
             ordinal: tab.ordinal,
             card: &snapshot.card,
             news: snapshot.news,
-            in_touch: snapshot.in_touch,
+            line_reachable: snapshot.line_reachable,
             turn: &turn,
             place,
             in_draw: snapshot.in_draw,

@@ -8,11 +8,11 @@ import { cloneRow } from "../components/element";
 export interface WebhooksListener {
   /** The secret of a new webhook; undefined after a failure, which is already on screen. */
   add(url: string): Promise<string | undefined>;
-  switchOn(id: string): void;
+  enable(id: string): void;
   forget(id: string): void;
 }
 
-const STATUS: Record<Webhook["status"], string> = { on: "Active", failing: "Failing", off: "Disabled" };
+const STATUS: Record<Webhook["status"], string> = { enabled: "Enabled", failing: "Failing", disabled: "Disabled" };
 
 export class Webhooks {
   readonly #element: HTMLElement;
@@ -30,7 +30,7 @@ export class Webhooks {
   }
 
   show(webhooks: Webhook[]): void {
-    const trouble = webhooks.filter(({ status }) => status !== "on").length;
+    const trouble = webhooks.filter(({ status }) => status !== "enabled").length;
     this.#text("[data-text=trouble]", trouble === 0 ? "" : `${count(trouble)} of ${count(webhooks.length)} failing or disabled`);
     const table = this.#element.querySelector<HTMLElement>(".wide-table");
     if (table) table.hidden = webhooks.length === 0;
@@ -52,11 +52,11 @@ export class Webhooks {
       failed: count(webhook.given_up),
     });
     for (const button of row.querySelectorAll("button")) {
-      const on = button.dataset.webhook === "on";
-      button.hidden = on && webhook.status === "on";
+      const enables = button.dataset.webhook === "enable";
+      button.hidden = enables && webhook.status === "enabled";
       button.setAttribute("aria-label", `${button.textContent} ${webhook.url}`);
       button.addEventListener("click", () => {
-        if (on) this.#listener.switchOn(webhook.id);
+        if (enables) this.#listener.enable(webhook.id);
         else this.#listener.forget(webhook.id);
       });
     }

@@ -60,7 +60,7 @@ export class ProductScreen implements Screen {
   #showArchived(product: Product): void {
     part(this.element, "[data-archived]", HTMLElement).hidden = !product.archived;
     this.#archive.hidden = false;
-    this.#archive.textContent = product.archived ? "Take back from the archive" : "Archive";
+    this.#archive.textContent = product.archived ? "Unarchive" : "Archive";
     this.#delete.hidden = false;
   }
 
@@ -99,7 +99,7 @@ export class ProductScreen implements Screen {
     if (!product) return;
     this.#product = { ...this.#product, archived: product.archived, version: product.version };
     this.#showArchived(product);
-    this.#context.notify(product.archived ? "Product archived." : "Product taken back from the archive.");
+    this.#context.notify(product.archived ? "Product archived." : "Product unarchived.");
   }
 
   async #remove(): Promise<void> {

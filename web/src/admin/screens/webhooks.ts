@@ -24,7 +24,7 @@ export class WebhooksScreen implements Screen {
         this.#settle(answer);
         return answer.kind === "ok" ? answer.body.secret : undefined;
       },
-      switchOn: (id) => void client.switchOnWebhook(id).then((answer) => { this.#settle(answer); }),
+      enable: (id) => void client.enableWebhook(id).then((answer) => { this.#settle(answer); }),
       forget: (id) => void this.#forget(id),
     });
     for (const control of this.element.querySelectorAll<HTMLElement>("[data-owners]")) control.hidden = !context.may("owner");

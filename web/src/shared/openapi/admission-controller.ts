@@ -804,7 +804,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/admin/webhooks/{id}/on": {
+    "/api/admin/webhooks/{id}/enable": {
         parameters: {
             query?: never;
             header?: never;
@@ -814,7 +814,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Enable a webhook again. Waiting events are delivered soon. */
-        post: operations["switch_on_webhook"];
+        post: operations["enable_webhook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1234,15 +1234,15 @@ export interface components {
              */
             hold_s: number;
             /**
+             * Format: int32
+             * @description The maximum number of shoppers in checkout and on the way there; null: no limit.
+             */
+            in_checkout_max: number | null;
+            /**
              * Format: int64
              * @description Shoppers in checkout and on the way there, a second ago.
              */
             inside: number;
-            /**
-             * Format: int32
-             * @description The maximum number of shoppers in checkout and on the way there; null: no limit.
-             */
-            inside_max: number | null;
             /** @description Its lanes. */
             lanes: components["schemas"]["AdminLane"][];
             /** @description What limits admissions, in words, after "Admission limited by". */
@@ -1465,7 +1465,7 @@ export interface components {
              * Format: int32
              * @description The maximum number of shoppers in checkout and on the way there; null: no limit.
              */
-            inside_max?: number | null;
+            in_checkout_max?: number | null;
             /** @description A message to all waiting shoppers; null removes it. */
             message?: string | null;
             /**
@@ -1539,7 +1539,7 @@ export interface components {
              * Format: int32
              * @description The maximum number of shoppers in checkout and on the way there; no limit by default.
              */
-            inside_max?: number | null;
+            in_checkout_max?: number | null;
             /** @description How it admits shoppers; `guarantee` by default. It can't be changed later. */
             mode?: components["schemas"]["SaleMode"];
             /** @description What is sold. */
@@ -2263,7 +2263,7 @@ export interface components {
          * @description Whether a webhook receives events.
          * @enum {string}
          */
-        WebhookStatus: "on" | "failing" | "off";
+        WebhookStatus: "enabled" | "failing" | "disabled";
     };
     responses: never;
     parameters: never;
@@ -7379,7 +7379,7 @@ export interface operations {
             };
         };
     };
-    switch_on_webhook: {
+    enable_webhook: {
         parameters: {
             query?: never;
             header?: {

@@ -84,7 +84,7 @@ impl LineStatements for LockedSale {
         Ok(())
     }
 
-    async fn not_to_be_served(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
+    async fn unservable_tickets(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
         let numbers: Vec<i64> = tickets.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         let found: Vec<(i64, bool, bool)> = sqlx::query_as(
             "SELECT ordinal, false, false FROM admissions WHERE line_id = $1 AND state <> 'lapsed' AND ordinal = ANY($2) \

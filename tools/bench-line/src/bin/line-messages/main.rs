@@ -111,7 +111,7 @@ impl Node {
             ordinal,
             card: &self.sale.card,
             news: self.news,
-            in_touch: true,
+            line_reachable: true,
             turn: tab.turn.as_ref().unwrap_or(&waiting),
             place,
             in_draw: None,

@@ -1,11 +1,11 @@
 //! What happens in the simulated sale.
 //!
-//! 20,000 shoppers join over the ten minutes before it opens, and some later. Then they are let in
-//! by ticks of 100 to 250 ms at the rate cap, each by a fourth more or less than it; the cap is
-//! changed twice, for two minutes checkout is slower than the cap, and the sale is paused for a
-//! minute. Three in a hundred give up in every twenty minutes; half of them come back. One in ten
-//! who are let in doesn't buy, and the unit comes back after two minutes. It ends when all 6,000
-//! units are sold.
+//! 20,000 shoppers join over the ten minutes before it opens, and some later. Then they are
+//! admitted by ticks of 100 to 250 ms at the rate cap, each by a fourth more or less than it; the
+//! cap is changed twice, for two minutes checkout is slower than the cap, and the sale is paused
+//! for a minute. Three in a hundred give up in every twenty minutes; half of them come back. One in
+//! ten who are admitted doesn't buy, and the unit comes back after two minutes. It ends when all
+//! 6,000 units are sold.
 
 use std::{
     cmp::Reverse,

@@ -17,7 +17,7 @@ fn admitted_later(mut doctored: Doctored, by_us: i64) -> Doctored {
     doctored
 }
 
-/// A page that stays open for a minute hears of the line every 20 s.
+/// A page that stays open for a minute receives an update every 20 s.
 fn with_heartbeats() -> Doctored {
     let mut doctored = admitted_later(sold_out(honest()), 60 * S);
     let received = |at: i64| Event { at_us: at * S, shopper: 1, what: Happening::Received };

@@ -42,7 +42,7 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn not_to_be_served(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
+    async fn unservable_tickets(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
         let tickets = tickets.to_vec();
         self.statement(move |_, ledger, _| {
             let at = ledger.position(line);
