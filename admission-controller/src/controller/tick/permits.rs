@@ -2,7 +2,7 @@
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// One in this many connections is reserved for sales whose last tick failed.
+/// One in this many connections serves the sales whose last tick failed.
 const FAILING_SHARE: u32 = 4;
 
 /// Sales whose last tick failed share a quarter of the connections, so however many of them wait

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{PrivatePostgres, ServerError, error::Doing as _, postgres::REPLICATION_TIMEOUT};
+use crate::{PrivatePostgres, ServerError, error::Context as _, postgres::REPLICATION_TIMEOUT};
 
 use super::{Own, Proxy};
 
