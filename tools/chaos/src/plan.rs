@@ -208,7 +208,7 @@ impl Plan {
 
     fn postgres_fault(&self, dice: &mut Dice) -> Fault {
         match (self.postgres, dice.below(12)) {
-            (PostgresKind::Replicated, 0..4) => Fault::PostgresFailOver,
+            (PostgresKind::Replicated, 0..=3) => Fault::PostgresFailOver,
             (PostgresKind::Replicated, 10..) => {
                 // A standby waits without a limit for a connection that it has begun.
                 let ways: Vec<Broken> = Broken::ALL.into_iter().filter(|how| !how.spoils_new_links()).collect();
