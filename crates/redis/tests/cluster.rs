@@ -151,7 +151,7 @@ async fn one_client_for_all_primaries_would_stop_with_one() {
         .set_policy(ReconnectPolicy::new_exponential(0, 50, 500, 2))
         .build()
         .expect("a client");
-    let _ = client.init().await.expect("connected");
+    let _running = client.init().await.expect("connected");
     let key = key_of(1);
     client.set::<(), _, _>(&key, 1, None, None, false).await.expect("written");
     let cluster = blocking(move || {

@@ -308,7 +308,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_watched_thread_that_stalls_is_reported_until_it_goes_on() {
-        let (shutdown, (go_on, work)) = (Shutdown::new(), std::sync::mpsc::channel::<()>());
+        let (shutdown, (go_on, work)) = (Shutdown::new(), std::sync::mpsc::sync_channel::<()>(1));
         let watched = WatchedLoop(shutdown.watchdogs().supervise("thread", Duration::from_millis(50)));
         let thread = std::thread::spawn(move || {
             watched.run_blocking(|| {

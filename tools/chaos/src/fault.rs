@@ -124,16 +124,6 @@ fn mend(proxy: &Proxy) {
     proxy.set_established(Link::default());
 }
 
-/// Does something to a link of a service. Several servers of Redis have shared proxies, of which
-/// the service has a part: until it restarts, since a part is one process's.
-fn on_link(shop: &Shop<Topology>, from: &str, to: &str, does: impl Fn(&Proxy)) {
-    let doors = if to == "redis" { shop.servers.doors() } else { Vec::new() };
-    if doors.is_empty() {
-        does(shop.link(from, to));
-    }
-    doors.into_iter().for_each(|door| does(&door.of(shop.process(from))));
-}
-
 /// A fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -351,7 +341,7 @@ pub fn begin(fault: &Fault, shop: &mut Shop<Topology>) -> Result<Begun, ServerEr
             shop.kill(service);
             shop.start_ahead(service, *seconds);
         }
-        Fault::Link { from, to, how } => on_link(shop, from, to, |link| how.begin(link)),
+        Fault::Link { from, to, how } => how.begin(shop.link(from, to)),
         Fault::Links { to, how } => {
             for link in shop.links().iter().filter(|link| link.to == *to && link.from != ONLOOKER) {
                 how.begin(&link.proxy);
@@ -438,7 +428,7 @@ pub fn end(fault: &Fault, begun: &Begun, shop: &mut Shop<Topology>) -> Result<()
             let pid = shop.process(service);
             limit(&[pid], "nofile", &files_max(pid));
         }
-        Fault::Link { from, to, .. } => on_link(shop, from, to, mend),
+        Fault::Link { from, to, .. } => mend(shop.link(from, to)),
         Fault::Links { to, .. } => {
             for link in shop.links().iter().filter(|link| link.to == *to && link.from != ONLOOKER) {
                 mend(&link.proxy);

@@ -158,7 +158,7 @@ impl Plan {
                 Fault::Skew(any_of(&NAMES[..6], dice), seconds)
             }
             36..74 => {
-                let (from, to) = Self::link(dice);
+                let (from, to) = self.link(dice);
                 Fault::Link { from, to, how: how(dice) }
             }
             74..80 => {
@@ -172,8 +172,11 @@ impl Plan {
     }
 
     /// A link of a service to a server or another service, or of shoppers to a service.
-    fn link(dice: &mut Dice) -> (&'static str, &'static str) {
-        let mut links: Vec<_> = NAMES[..6].iter().map(|from| (*from, "redis")).collect();
+    fn link(&self, dice: &mut Dice) -> (&'static str, &'static str) {
+        let mut links = Vec::new();
+        if self.redis == RedisKind::Single {
+            links.extend(NAMES[..6].iter().map(|from| (*from, "redis")));
+        }
         links.extend([CONTROLLERS, CHECKOUTS].concat().into_iter().map(|from| (from, "postgres")));
         links.extend(CHECKOUTS.map(|from| (from, GATEWAY)));
         links.extend(CHECKOUTS.into_iter().zip(CONTROLLERS));

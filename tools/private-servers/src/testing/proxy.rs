@@ -5,16 +5,11 @@
 //! gracefully, or reset. A fault applies to existing links, or to new ones, too. A lost NAT entry
 //! is therefore `freeze_established`: existing links are silent, new ones work.
 //!
-//! Several processes may use one proxy. A fault can apply to the links of one of them: the owner of
-//! a link is found by its port, among the open files of the process.
-//!
 //! Limits: the number of links, and the bytes held back for each. All proxies of a process share
 //! one thread, which sleeps while there is no traffic. A link keeps its source address, so limits
 //! per address work behind a proxy, too.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    fs,
     future::pending,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
@@ -87,7 +82,6 @@ enum State {
 #[derive(Debug)]
 struct Pair {
     number: u64,
-    from: SocketAddr,
     state: watch::Sender<State>,
     near: TcpStream,
     far: TcpStream,
@@ -97,8 +91,6 @@ struct Pair {
 struct Inner {
     target: Mutex<SocketAddr>,
     new: Mutex<Option<Link>>,
-    /// The behaviour of new links of some processes, by process id.
-    new_of: Mutex<HashMap<u32, Option<Link>>>,
     pairs: Mutex<Vec<Arc<Pair>>>,
     next: AtomicU64,
     stopped: watch::Sender<bool>,
@@ -109,8 +101,6 @@ struct Inner {
 pub struct Proxy {
     inner: Arc<Inner>,
     address: SocketAddr,
-    /// The process whose links faults apply to; by default those of all.
-    only: Option<u32>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -136,13 +126,12 @@ impl Proxy {
         let inner = Arc::new(Inner {
             target: Mutex::new(target),
             new: Mutex::new(Some(Link::default())),
-            new_of: Mutex::default(),
             pairs: Mutex::default(),
             next: AtomicU64::new(0),
             stopped: watch::Sender::new(false),
         });
         runtime().spawn(accept(listener, inner.clone()));
-        Ok(Self { inner, address, only: None })
+        Ok(Self { inner, address })
     }
 
     /// Starts one in front of the server of a URL, and returns the URL through it.
@@ -157,20 +146,6 @@ impl Proxy {
         let proxy = Self::start(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
         let url = format!("{before}{}{}", proxy.address, &rest[end..]);
         Ok((proxy, url))
-    }
-
-    /// The same proxy, with faults that apply to the links of one process only. It does not stop
-    /// when dropped.
-    #[must_use]
-    pub fn of(&self, process: u32) -> Self {
-        Self { inner: self.inner.clone(), address: self.address, only: Some(process) }
-    }
-
-    /// The existing links that faults apply to.
-    fn pairs(&self) -> Vec<Arc<Pair>> {
-        let ports = self.only.map(ports_of);
-        let is_meant = |pair: &&Arc<Pair>| ports.as_ref().is_none_or(|ports| ports.contains(&pair.from.port()));
-        locked(&self.inner.pairs).iter().filter(is_meant).cloned().collect()
     }
 
     /// The address that it listens on.
@@ -194,7 +169,7 @@ impl Proxy {
     /// of stream stay as they are.
     pub fn set_established(&self, link: Link) {
         let final_or = |was: Carry, now| if matches!(was, Carry::Never | Carry::NoMore) { was } else { now };
-        for pair in self.pairs() {
+        for pair in locked(&self.inner.pairs).iter() {
             pair.state.send_modify(|state| {
                 if let State::Open(was) = state {
                     *was = Link { there: final_or(was.there, link.there), back: final_or(was.back, link.back) };
@@ -205,11 +180,7 @@ impl Proxy {
 
     /// Sets the behaviour of new links; `None` resets them at once.
     pub fn set_new(&self, link: Option<Link>) {
-        match self.only {
-            None => *locked(&self.inner.new) = link,
-            Some(process) if link == Some(Link::default()) => _ = locked(&self.inner.new_of).remove(&process),
-            Some(process) => _ = locked(&self.inner.new_of).insert(process, link),
-        }
+        *locked(&self.inner.new) = link;
     }
 
     /// Silences existing links for ever in both directions; new ones work.
@@ -230,48 +201,24 @@ impl Proxy {
 
     /// Ends existing links gracefully.
     pub fn cut(&self) {
-        self.pairs().iter().for_each(|pair| pair.end());
+        for pair in locked(&self.inner.pairs).iter() {
+            pair.end();
+        }
     }
 
     /// Resets existing links.
     pub fn reset(&self) {
-        self.pairs().iter().for_each(|pair| pair.reset());
+        for pair in locked(&self.inner.pairs).iter() {
+            pair.reset();
+        }
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        if self.only.is_none() {
-            self.inner.stopped.send_replace(true);
-            self.cut();
-        }
+        self.inner.stopped.send_replace(true);
+        self.cut();
     }
-}
-
-impl Inner {
-    /// How a new link from this address behaves.
-    fn new_link(&self, from: SocketAddr) -> Option<Link> {
-        let new_of = locked(&self.new_of);
-        let own = new_of.iter().find(|(process, _)| ports_of(**process).contains(&from.port()));
-        own.map_or_else(|| *locked(&self.new), |(_, link)| *link)
-    }
-}
-
-/// The local ports of the TCP sockets of a process; none if it has ended.
-fn ports_of(process: u32) -> BTreeSet<u16> {
-    let files = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
-    let socket = |file: fs::DirEntry| {
-        let file = fs::read_link(file.path()).ok()?;
-        Some(file.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
-    };
-    let sockets: BTreeSet<String> = files.filter_map(socket).collect();
-    // The second field is the local address, in hexadecimal; the tenth is the socket's inode.
-    let port = |line: &str| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let (_, port) = fields.get(1)?.split_once(':')?;
-        sockets.contains(*fields.get(9)?).then(|| u16::from_str_radix(port, 16).ok())?
-    };
-    fs::read_to_string("/proc/net/tcp").unwrap_or_default().lines().filter_map(port).collect()
 }
 
 impl Pair {
@@ -305,10 +252,10 @@ async fn accept(listener: TcpListener, inner: Arc<Inner>) {
             sleep(PAUSE).await;
             continue;
         };
-        let link = inner.new_link(from);
+        let link = *locked(&inner.new);
         let is_full = locked(&inner.pairs).len() >= LINKS_MAX;
         match link {
-            Some(link) if !is_full => drop(tokio::spawn(carry(inner.clone(), near, from, link))),
+            Some(link) if !is_full => drop(tokio::spawn(carry(inner.clone(), near, from.ip(), link))),
             _ => {
                 let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
                 let _ = setsockopt(&near, sockopt::Linger, &linger);
@@ -318,14 +265,14 @@ async fn accept(listener: TcpListener, inner: Arc<Inner>) {
 }
 
 /// Runs one link, from start to end.
-async fn carry(inner: Arc<Inner>, near: TcpStream, from: SocketAddr, link: Link) {
+async fn carry(inner: Arc<Inner>, near: TcpStream, from: IpAddr, link: Link) {
     let target = *locked(&inner.target);
-    let Ok(Ok(far)) = timeout(CONNECT_WITHIN, connect(from.ip(), target)).await else { return };
+    let Ok(Ok(far)) = timeout(CONNECT_WITHIN, connect(from, target)).await else { return };
     if near.set_nodelay(true).is_err() || far.set_nodelay(true).is_err() {
         return;
     }
     let number = inner.next.fetch_add(1, Ordering::Relaxed);
-    let pair = Arc::new(Pair { number, from, state: watch::Sender::new(State::Open(link)), near, far });
+    let pair = Arc::new(Pair { number, state: watch::Sender::new(State::Open(link)), near, far });
     locked(&inner.pairs).push(pair.clone());
     if *inner.stopped.borrow() {
         pair.end();

@@ -165,54 +165,6 @@ fn a_link_can_be_broken_in_one_direction() {
     assert_eq!(near.local_addr().expect("an address").ip(), from.ip());
 }
 
-#[test]
-fn the_links_of_one_process_to_a_shared_proxy_can_be_broken() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let proxy = testing::Proxy::start(listener.local_addr().expect("an address")).expect("a proxy");
-    let connect = || {
-        let near = TcpStream::connect(proxy.address()).expect("a connection");
-        near.set_read_timeout(Some(Duration::from_secs(5))).expect("a time-out");
-        near
-    };
-    let receive = |mut near: &TcpStream| {
-        let mut byte = [0; 1];
-        near.read_exact(&mut byte).map(|()| byte[0])
-    };
-    let link = || {
-        let before = proxy.links();
-        let near = connect();
-        let (far, _) = listener.accept().expect("a connection");
-        eventually("the proxy has the link", || proxy.links() > before);
-        (near, far)
-    };
-
-    // Those of another process.
-    let (established, mut far) = link();
-    let others = proxy.of(std::os::unix::process::parent_id());
-    others.set_new(None);
-    others.reset();
-    far.write_all(b"1").expect("sent");
-    assert_eq!(receive(&established).expect("received"), b'1');
-    let (new, mut far) = link();
-    far.write_all(b"2").expect("sent");
-    assert_eq!(receive(&new).expect("received"), b'2');
-
-    // Those of this process.
-    let own = proxy.of(std::process::id());
-    own.set_new(None);
-    own.reset();
-    let ended = [std::io::ErrorKind::ConnectionReset, std::io::ErrorKind::UnexpectedEof];
-    for near in [established, new, connect()] {
-        let error = receive(&near).expect_err("the link is broken");
-        assert!(ended.contains(&error.kind()), "{error}");
-    }
-    drop(others);
-    own.heal();
-    let (healed, mut far) = link();
-    far.write_all(b"3").expect("sent");
-    assert_eq!(receive(&healed).expect("received"), b'3');
-}
-
 /// For the next test: another process, which owns one of everything until its input ends or it is
 /// killed.
 #[test]
