@@ -2017,7 +2017,19 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "operator" | "owner";
-        /** @description The public facts of a sale. The controller publishes them; waiting rooms show them. */
+        /**
+         * @description The public facts of a sale. The controller publishes them; waiting rooms show them.
+         *
+         *     ```
+         *     use fairline_sale::{SaleCard, Status, price_text};
+         *
+         *     fn price(card: &SaleCard) -> Option<String> {
+         *         let is_on_sale = card.status == Status::Open && card.remaining > 0;
+         *         is_on_sale.then(|| price_text(card.price_minor, &card.currency))
+         *     }
+         *     # assert!(price(&SaleCard::example()).is_some());
+         *     ```
+         */
         SaleCard: {
             /** @description ISO 4217 code. */
             currency: string;

@@ -329,7 +329,19 @@ export interface components {
              */
             seq: number;
         };
-        /** @description The public facts of a sale. The controller publishes them; waiting rooms show them. */
+        /**
+         * @description The public facts of a sale. The controller publishes them; waiting rooms show them.
+         *
+         *     ```
+         *     use fairline_sale::{SaleCard, Status, price_text};
+         *
+         *     fn price(card: &SaleCard) -> Option<String> {
+         *         let is_on_sale = card.status == Status::Open && card.remaining > 0;
+         *         is_on_sale.then(|| price_text(card.price_minor, &card.currency))
+         *     }
+         *     # assert!(price(&SaleCard::example()).is_some());
+         *     ```
+         */
         SaleCard: {
             /** @description ISO 4217 code. */
             currency: string;
