@@ -273,7 +273,9 @@ async fn a_migration_whose_link_falls_silent_fails() {
     let migrating = tokio::spawn(async move { fairline_postgres::migrate(&through, &migrator).await });
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'fairline-migrate' \
                  AND wait_event_type = 'Lock'";
-    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut other).await.expect("counted") == 0 {
+    // A transaction sees the activity of its first look.
+    let mut observer = sqlx::PgConnection::connect(&url).await.expect("a connection");
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut observer).await.expect("counted") == 0 {
         tokio::task::yield_now().await;
     }
     proxy.freeze_established();

@@ -189,11 +189,11 @@ impl Plan {
         let nth = if self.redis == RedisKind::Cluster { dice.below(3) as usize } else { 0 };
         let how = Broken::ALL[dice.below(Broken::ALL.len() as u64) as usize];
         match (self.redis, dice.below(10)) {
-            (RedisKind::Sentinel, 0..3) => Fault::RedisFailOver(1),
-            (RedisKind::Sentinel, 3) => Fault::RedisFailOver(2),
-            (RedisKind::Sentinel, 4..6) => Fault::RedisTwoPrimaries,
-            (RedisKind::Sentinel, 6) => Fault::RedisDiskFull(0),
-            (RedisKind::Sentinel, 7) => Fault::RedisOutOfMemory(0),
+            (RedisKind::Sentinel, 0..2) => Fault::RedisFailOver(1),
+            (RedisKind::Sentinel, 2..4) => Fault::RedisFailOver(2),
+            (RedisKind::Sentinel, 4..7) => Fault::RedisTwoPrimaries,
+            (RedisKind::Sentinel, 7) => Fault::RedisDiskFull(0),
+            (RedisKind::Sentinel, 8) => Fault::RedisOutOfMemory(0),
             // Short ones, or the replica would take over in the middle of them.
             (RedisKind::Sentinel, _) => {
                 Fault::Door { nth: 0, how: [Broken::Cut, Broken::Reset, Broken::Slow][dice.below(3) as usize] }

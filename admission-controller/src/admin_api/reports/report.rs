@@ -235,7 +235,7 @@ mod tests {
         assert!(
             fairness.sentence.contains("7 turns")
                 && fairness.sentence.contains("moved 2 tickets to the front")
-                && fairness.sentence.contains('!')
+                && fairness.sentence.contains("Oversold")
         );
     }
 }
