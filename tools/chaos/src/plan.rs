@@ -85,24 +85,26 @@ impl Plan {
         let mut plan = Plan { seed, redis, postgres, rounds: Vec::new() };
         while plan.rounds.len() < rounds {
             let is_in_the_middle = plan.rounds.len() == rounds / 2;
-            let long_stop = if is_in_the_middle { plan.long_stop(&mut dice, only) } else { None };
-            let round = long_stop.unwrap_or_else(|| plan.round(&mut dice, only));
+            let rare = if is_in_the_middle { plan.rare(&mut dice, only) } else { None };
+            let round = rare.map_or_else(|| plan.round(&mut dice, only), |planned| vec![planned]);
             plan.rounds.push(round);
         }
         plan
     }
 
-    /// A service that stands still for longer than every deadline, alone in its round: recovery is
-    /// its own, and the round no longer than it.
-    fn long_stop(&self, dice: &mut Dice, only: Option<&str>) -> Option<Vec<Planned>> {
+    /// A fault that some seeds have once, alone in its round: a service that stands still for longer
+    /// than every deadline, or two fail-overs of Sentinel.
+    fn rare(&self, dice: &mut Dice, only: Option<&str>) -> Option<Planned> {
         let (of, remainder) = STOPS_BEYOND_WATCHDOGS;
-        if self.seed % of != remainder {
-            return None;
-        }
-        let fault = Fault::Stop(NAMES[..6][dice.below(6) as usize]);
+        let fault = match self.redis {
+            _ if self.seed % of == remainder => Fault::Stop(NAMES[..6][dice.below(6) as usize]),
+            RedisKind::Sentinel if self.seed % of == 1 => Fault::RedisTwoPrimaries,
+            RedisKind::Sentinel => Fault::RedisFailOver(2),
+            RedisKind::Single | RedisKind::Cluster => return None,
+        };
         let is_wanted = only.is_none_or(|only| fault.to_string().contains(only));
-        let planned = Planned { fault, begins_after: Duration::ZERO, lasts: STOPPED_BEYOND_WATCHDOGS };
-        is_wanted.then(|| vec![planned])
+        let lasts = if fault.is_fail_over() { duration(&fault, dice) } else { STOPPED_BEYOND_WATCHDOGS };
+        is_wanted.then_some(Planned { fault, begins_after: Duration::ZERO, lasts })
     }
 
     /// How long the shop runs without faults after it has recovered from a round, so that promises

@@ -32,8 +32,8 @@ async fn invalid_requests_are_rejected_with_a_problem() {
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
     let paths = document["paths"].as_object().expect("paths");
     let operations: usize = paths.values().filter_map(|path| path.as_object()).map(|path| path.len()).sum();
-    // With health and metrics.
-    assert_eq!((paths.len(), operations), (7, 8), "{paths:?}");
+    // With health, metrics and problem types.
+    assert_eq!((paths.len(), operations), (8, 9), "{paths:?}");
     let foreign = room.connect("", &[("origin", "https://evil.example")]).await.expect_err("rejected");
     assert_eq!(foreign.status, StatusCode::FORBIDDEN);
     let own = format!("http://{}", room.address);
