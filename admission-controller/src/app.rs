@@ -21,15 +21,15 @@ use crate::{
         },
         media::{service::Media, store::UploadStore},
         operators::store::OperatorStore,
-        orders::{service::SaleOrders, store::OrderStore},
+        orders::{service::SaleOrders, store::AdminOrderStore},
         product_csv::{service::ProductTable, store::ProductTableStore},
         products::{service::Products, store::ProductStore},
         rehearsals::service::Rehearsals,
         reports::{service::Reports, store::ReportStore},
-        sales::{service::Sales, store::SaleStore},
+        sales::{service::Sales, store::AdminSaleStore},
         ticket_actions::{service::TicketActions, store::TicketActionStore},
         tokens::store::TokenStore,
-        webhooks::store::WebhookStore,
+        webhooks::store::WebhookSettingsStore,
     },
     auth::{service::Auth, store::AuthStore},
     controller::{
@@ -45,7 +45,7 @@ use crate::{
         self,
         media::store::UnusedMediaStore,
         rehearsals::{RehearsalStage, store::RehearsalStore},
-        retention::{Retention, store::RetentionStore},
+        retention::{Retention, store::SaleRetentionStore},
         samples::store::SampleStore,
     },
     public_api::{key_set::PublicKeys, record::store::RecordStore},
@@ -118,7 +118,7 @@ impl AdmissionController {
             admin_token: Arc::new(settings.admin_token.clone()),
             secure_cookies: settings.secure_cookies,
         };
-        let sales = Sales { store: SaleStore(database.clone()), tick_now: tick_now.clone() };
+        let sales = Sales { store: AdminSaleStore(database.clone()), tick_now: tick_now.clone() };
         let stage = stage(settings, shutdown).map(Arc::new);
         let rehearsals = RehearsalStore(database.clone());
         let live = Live {
@@ -144,7 +144,7 @@ impl AdmissionController {
                 shutdown: shutdown.clone(),
             },
             operators: OperatorStore(database.clone()),
-            orders: SaleOrders { store: OrderStore(database.clone()), sales: sales.clone() },
+            orders: SaleOrders { store: AdminOrderStore(database.clone()), sales: sales.clone() },
             product_table: ProductTable { store: ProductTableStore(database.clone()) },
             products: Products { store: ProductStore(database.clone()) },
             rehearsals: Rehearsals { store: rehearsals, sales: sales.clone(), tick_now: tick_now.clone(), stage },
@@ -157,7 +157,7 @@ impl AdmissionController {
             },
             sales,
             tokens: TokenStore(database.clone()),
-            webhooks: WebhookStore(database.clone()),
+            webhooks: WebhookSettingsStore(database.clone()),
             database,
         };
         let proxies = settings.proxy.proxies();
@@ -172,7 +172,7 @@ impl AdmissionController {
 fn jobs(settings: &Settings, database: &Database, files: Option<MediaStore>) -> jobs::Work {
     let (samples, rehearsals) = (SampleStore(database.clone()), RehearsalStore(database.clone()));
     let retention = Retention {
-        sales: RetentionStore(database.clone()),
+        sales: SaleRetentionStore(database.clone()),
         samples: samples.clone(),
         sessions: AuthStore(database.clone()),
         sales_kept_days: settings.sales_kept_days,

@@ -7,7 +7,7 @@ use super::{
     media::service::Media, operators::store::OperatorStore, orders::service::SaleOrders,
     product_csv::service::ProductTable, products::service::Products, rehearsals::service::Rehearsals,
     reports::service::Reports, sales::service::Sales, ticket_actions::service::TicketActions,
-    tokens::store::TokenStore, webhooks::store::WebhookStore,
+    tokens::store::TokenStore, webhooks::store::WebhookSettingsStore,
 };
 use crate::{auth::service::Auth, db::Database};
 
@@ -31,7 +31,7 @@ pub(crate) struct AdminState {
     pub(crate) sales: Sales,
     pub(crate) ticket_actions: TicketActions,
     pub(crate) tokens: TokenStore,
-    pub(crate) webhooks: WebhookStore,
+    pub(crate) webhooks: WebhookSettingsStore,
 }
 
 macro_rules! parts {
@@ -60,5 +60,5 @@ parts! {
     sales: Sales,
     ticket_actions: TicketActions,
     tokens: TokenStore,
-    webhooks: WebhookStore,
+    webhooks: WebhookSettingsStore,
 }

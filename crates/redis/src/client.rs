@@ -52,7 +52,7 @@ pub type Preparing = BoxFuture<'static, Result<(), Error>>;
 
 /// What a subscriber receives.
 #[derive(Debug, Clone)]
-pub enum Received {
+pub enum SubscriberEvent {
     /// A published message.
     Message(Message),
     /// A connection is new, or channels have moved to another server. Messages may have been lost,
@@ -61,10 +61,10 @@ pub enum Received {
 }
 
 /// Where a subscriber's messages go; `None` for a client of commands.
-pub(crate) type Inbox = Option<Sender<Received>>;
+pub(crate) type InboxSender = Option<Sender<SubscriberEvent>>;
 
 /// Creates a client that is connected for the life of the runtime.
-pub(crate) async fn connect(config: Config, inbox: Inbox) -> Result<Client, Error> {
+pub(crate) async fn connect(config: Config, inbox: InboxSender) -> Result<Client, Error> {
     let client = build(config, &inbox)?;
     let running = client.init().await?;
     forward(&client, inbox);
@@ -75,7 +75,7 @@ pub(crate) async fn connect(config: Config, inbox: Inbox) -> Result<Client, Erro
 /// Creates a client that connects in the background, until `ended`.
 pub(crate) fn connect_until(
     config: Config,
-    inbox: Inbox,
+    inbox: InboxSender,
     ended: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Client, Error> {
     let client = build(config, &inbox)?;
@@ -84,7 +84,7 @@ pub(crate) fn connect_until(
     Ok(client)
 }
 
-fn build(mut config: Config, inbox: &Inbox) -> Result<Client, Error> {
+fn build(mut config: Config, inbox: &InboxSender) -> Result<Client, Error> {
     if inbox.is_some() {
         // With RESP2 a connection with subscriptions accepts no other commands.
         config.version = RespVersion::RESP3;
@@ -126,7 +126,7 @@ fn build(mut config: Config, inbox: &Inbox) -> Result<Client, Error> {
 }
 
 /// Passes on what a subscriber receives, for as long as its client exists.
-fn forward(client: &Client, inbox: Inbox) {
+fn forward(client: &Client, inbox: InboxSender) {
     let Some(inbox) = inbox else { return };
     let (mut messages, mut connections) = (client.message_rx(), client.reconnect_rx());
     let watched = watch_connection("redis-messages");
@@ -135,18 +135,22 @@ fn forward(client: &Client, inbox: Inbox) {
     );
 }
 
-async fn pass_on(messages: &mut Receiver<Message>, connections: &mut Receiver<Server>, inbox: &Sender<Received>) {
+async fn pass_on(
+    messages: &mut Receiver<Message>,
+    connections: &mut Receiver<Server>,
+    inbox: &Sender<SubscriberEvent>,
+) {
     loop {
         report_alive();
         let received = tokio::select! {
             biased;
-            connection = connections.recv() => connection.map(|_| Received::Anew),
-            message = messages.recv() => message.map(Received::Message),
+            connection = connections.recv() => connection.map(|_| SubscriberEvent::Anew),
+            message = messages.recv() => message.map(SubscriberEvent::Message),
             () = sleep(REPORT_EVERY) => continue,
         };
         let received = match received {
             Ok(received) => received,
-            Err(RecvError::Lagged(_)) => Received::Anew,
+            Err(RecvError::Lagged(_)) => SubscriberEvent::Anew,
             Err(RecvError::Closed) => return,
         };
         // Without a receiver there is no reader at the moment.

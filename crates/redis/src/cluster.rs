@@ -32,7 +32,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::client::{COMMAND_TIMEOUT, Inbox, Prepare, Received, connect_until, is_silence};
+use crate::client::{COMMAND_TIMEOUT, InboxSender, Prepare, SubscriberEvent, connect_until, is_silence};
 
 /// How long a start tries to reach a first primary.
 const START_WITHIN: Duration = Duration::from_secs(3);
@@ -51,7 +51,7 @@ pub(crate) struct Cluster {
     /// The nodes in the URL.
     seeds: Vec<Server>,
     prepare: Prepare,
-    inbox: Inbox,
+    inbox: InboxSender,
     state: RwLock<State>,
     /// Wakes the next reading of the slots.
     stale: Notify,
@@ -74,7 +74,7 @@ struct Node {
 
 impl Cluster {
     /// The cluster behind a URL. Its slots are unknown until the first reading.
-    pub(crate) fn new(config: Config, prepare: Prepare, inbox: Inbox) -> Arc<Self> {
+    pub(crate) fn new(config: Config, prepare: Prepare, inbox: InboxSender) -> Arc<Self> {
         let state = RwLock::new(State { slots: Arc::new(ClusterRouting::new()), nodes: HashMap::new() });
         Arc::new(Self { seeds: config.server.hosts(), config, prepare, inbox, state, stale: Notify::new() })
     }
@@ -188,7 +188,7 @@ impl Cluster {
             state.slots = Arc::new(slots);
             if let Some(inbox) = &self.inbox {
                 // Without a receiver there is no reader at the moment.
-                let _ = inbox.send(Received::Anew);
+                let _ = inbox.send(SubscriberEvent::Anew);
             }
         }
         Ok(())

@@ -25,6 +25,6 @@ mod redis;
 mod subscriber;
 
 pub use cache::Cache;
-pub use client::{Prepare, Preparing, Received};
+pub use client::{Prepare, Preparing, SubscriberEvent};
 pub use redis::{Redis, connect, connect_in_time, connect_prepared};
 pub use subscriber::Subscriber;

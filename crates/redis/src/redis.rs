@@ -11,7 +11,7 @@ use fred::{
 use futures_util::{FutureExt as _, future::select_ok};
 
 use crate::{
-    client::{self, Inbox, Prepare, Preparing},
+    client::{self, InboxSender, Prepare, Preparing},
     cluster::Cluster,
     partitions,
 };
@@ -65,7 +65,7 @@ fn ping(client: Client) -> Preparing {
 }
 
 impl Redis {
-    async fn connect(config: Config, prepare: Prepare, inbox: Inbox) -> Result<Self, Error> {
+    async fn connect(config: Config, prepare: Prepare, inbox: InboxSender) -> Result<Self, Error> {
         if !config.server.is_clustered() {
             let client = client::connect(config, inbox).await?;
             prepare(client.clone()).await?;
@@ -78,7 +78,7 @@ impl Redis {
     }
 
     /// Connects to subscribe only.
-    pub(crate) async fn connect_subscriber(url: &str, inbox: Inbox) -> Result<Self, Error> {
+    pub(crate) async fn connect_subscriber(url: &str, inbox: InboxSender) -> Result<Self, Error> {
         Self::connect(Config::from_url(url)?, ping, inbox).await
     }
 

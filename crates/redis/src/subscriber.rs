@@ -4,14 +4,14 @@ use fred::{error::Error, interfaces::PubsubInterface as _};
 use tokio::sync::broadcast::{Receiver, Sender};
 
 use crate::{
-    client::{MESSAGES_WAITING_MAX, Received},
+    client::{MESSAGES_WAITING_MAX, SubscriberEvent},
     redis::Redis,
 };
 
 /// Receives the messages of channels, over one connection to each primary that has some.
 pub struct Subscriber {
     redis: Redis,
-    inbox: Sender<Received>,
+    inbox: Sender<SubscriberEvent>,
 }
 
 impl Subscriber {
@@ -26,7 +26,7 @@ impl Subscriber {
 
     /// What arrives from now on.
     #[must_use]
-    pub fn inbox(&self) -> Receiver<Received> {
+    pub fn inbox(&self) -> Receiver<SubscriberEvent> {
         self.inbox.subscribe()
     }
 

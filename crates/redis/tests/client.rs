@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fairline_private_servers::testing::{Proxy, RedisCluster, Servers};
-use fairline_redis::{Received, Redis, Subscriber, connect, connect_in_time};
+use fairline_redis::{Redis, Subscriber, SubscriberEvent, connect, connect_in_time};
 use fred::{
     clients::Client,
     interfaces::{ClientLike as _, KeysInterface as _, PubsubInterface as _},
@@ -96,7 +96,7 @@ async fn a_subscriber_replaces_a_silent_link() {
     subscriber.subscribe("news").await.expect("subscribed");
     proxy.freeze_established();
     let anew = tokio::time::timeout(BACK_WITHIN, inbox.recv()).await;
-    assert!(matches!(anew, Ok(Ok(Received::Anew))), "it reconnects: {anew:?}");
+    assert!(matches!(anew, Ok(Ok(SubscriberEvent::Anew))), "it reconnects: {anew:?}");
     subscriber.subscribe("news").await.expect("subscribed");
     until("a published message", BACK_WITHIN, async || {
         let _: Value = publisher.spublish("news", "hello").await.map_err(|error| error.to_string())?;

@@ -6,7 +6,7 @@ use fairline_private_servers::{
     PrivateRedis,
     testing::{Proxy, RedisCluster},
 };
-use fairline_redis::{Received, Redis, Subscriber, connect};
+use fairline_redis::{Redis, Subscriber, SubscriberEvent, connect};
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
@@ -244,10 +244,10 @@ async fn a_slot_that_moves_is_followed() {
     drop(cluster);
 }
 
-async fn next_message(inbox: &mut Receiver<Received>) -> Option<String> {
+async fn next_message(inbox: &mut Receiver<SubscriberEvent>) -> Option<String> {
     let next = async {
         loop {
-            if let Received::Message(message) = inbox.recv().await.expect("open") {
+            if let SubscriberEvent::Message(message) = inbox.recv().await.expect("open") {
                 return message.value.as_string().expect("a text");
             }
         }
@@ -276,7 +276,7 @@ async fn channels_that_move_are_followed_and_those_of_other_primaries_are_not_de
         cluster
     })
     .await;
-    let anew = async { while !matches!(inbox.recv().await.expect("open"), Received::Anew) {} };
+    let anew = async { while !matches!(inbox.recv().await.expect("open"), SubscriberEvent::Anew) {} };
     timeout(BACK_WITHIN, anew).await.expect("the subscriber notices");
     subscriber.subscribe(&channel).await.expect("subscribed");
     publish(&channel).await.expect("published");

@@ -12,7 +12,7 @@ use std::{
 
 use fairline_line::{
     change::Revision,
-    store::{ChangeReader, LineError, LineEvent, Sales},
+    store::{ChangeReader, LineError, LineEvent, ListedLines},
 };
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
@@ -230,7 +230,11 @@ impl Follower {
     }
 
     /// Starts to open a room for each sale that is new to this node, and to close the others.
-    async fn follow_listed<'a>(&'a self, Sales { listed, is_complete }: &Sales, calls: &mut RoomCalls<'a, ()>) {
+    async fn follow_listed<'a>(
+        &'a self,
+        ListedLines { listed, is_complete }: &ListedLines,
+        calls: &mut RoomCalls<'a, ()>,
+    ) {
         // A sale that is missing for want of an answer is not over.
         let closed = if *is_complete { self.rooms.keep(listed) } else { Vec::new() };
         for closed in closed {

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{
     error::OrderError,
-    store::{AdminOrderRow, OrderAction, OrderSearch, OrderStore, RequestOutcome},
+    store::{AdminOrderRow, AdminOrderStore, OrderAction, OrderSearch, RequestOutcome},
 };
 use crate::{admin_api::sales::service::Sales, db::By, error::check_field};
 
@@ -16,7 +16,7 @@ const SEARCH_CHARS_MAX: usize = 254;
 /// What the routes of orders need.
 #[derive(Clone)]
 pub(crate) struct SaleOrders {
-    pub(crate) store: OrderStore,
+    pub(crate) store: AdminOrderStore,
     pub(crate) sales: Sales,
 }
 

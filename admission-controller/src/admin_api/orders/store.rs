@@ -96,9 +96,9 @@ const ORDERS: &str = "SELECT holds.id, CASE \
 
 /// Orders, and the requests about them.
 #[derive(Clone)]
-pub(crate) struct OrderStore(pub(crate) Database);
+pub(crate) struct AdminOrderStore(pub(crate) Database);
 
-impl OrderStore {
+impl AdminOrderStore {
     /// Orders of a sale, the newest first.
     pub async fn orders(
         &self,

@@ -2,7 +2,7 @@
 
 use fairline_sale::SaleId;
 
-use super::{change::ChangeSale, create::CreateSale, error::SaleError, responses::AdminSale, store::SaleStore};
+use super::{change::ChangeSale, create::CreateSale, error::SaleError, responses::AdminSale, store::AdminSaleStore};
 use crate::{
     controller::{
         lifecycle::{self, Action},
@@ -16,7 +16,7 @@ use crate::{
 /// What the routes of sales need.
 #[derive(Clone)]
 pub(crate) struct Sales {
-    pub(crate) store: SaleStore,
+    pub(crate) store: AdminSaleStore,
     pub(crate) tick_now: TickNow,
 }
 

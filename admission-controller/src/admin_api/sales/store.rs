@@ -67,9 +67,9 @@ pub struct SaleChange {
 
 /// Sales.
 #[derive(Clone)]
-pub(crate) struct SaleStore(pub(crate) Database);
+pub(crate) struct AdminSaleStore(pub(crate) Database);
 
-impl SaleStore {
+impl AdminSaleStore {
     /// Whether the database knows a time zone by this name.
     pub async fn knows_time_zone(&self, name: &str) -> Result<bool, StoreError> {
         // Names that only this machine knows are not valid in browsers.

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     error::WebhookError,
-    store::{WEBHOOKS_MAX, WebhookRow, WebhookStore},
+    store::{WEBHOOKS_MAX, WebhookRow, WebhookSettingsStore},
 };
 use crate::{admin_api::AdminState, auth::operator::Operator, error::check_field};
 
@@ -131,7 +131,7 @@ fn is_address(url: &str) -> bool {
         })
 }
 
-async fn all(store: &WebhookStore) -> Result<AdminWebhooks, WebhookError> {
+async fn all(store: &WebhookSettingsStore) -> Result<AdminWebhooks, WebhookError> {
     let rows = store.webhooks().await?;
     Ok(AdminWebhooks { webhooks: rows.into_iter().map(AdminWebhook::from).collect() })
 }
@@ -140,7 +140,7 @@ async fn all(store: &WebhookStore) -> Result<AdminWebhooks, WebhookError> {
 #[utoipa::path(get, path = "/api/admin/webhooks", security(("admin" = [])), responses(
     (status = 200, description = "The webhooks, the oldest first.", body = AdminWebhooks),
 ))]
-async fn list_webhooks(State(store): State<WebhookStore>) -> Result<axum::Json<AdminWebhooks>, Problem> {
+async fn list_webhooks(State(store): State<WebhookSettingsStore>) -> Result<axum::Json<AdminWebhooks>, Problem> {
     Ok(axum::Json(all(&store).await?))
 }
 
@@ -150,7 +150,7 @@ async fn list_webhooks(State(store): State<WebhookStore>) -> Result<axum::Json<A
     (status = 409, description = "There are 20 webhooks already."),
 ))]
 async fn add_webhook(
-    State(store): State<WebhookStore>,
+    State(store): State<WebhookSettingsStore>,
     Extension(operator): Extension<Operator>,
     Json(AddWebhook { url, kinds }): Json<AddWebhook>,
 ) -> Result<(StatusCode, Confidential, axum::Json<AddedWebhook>), Problem> {
@@ -170,7 +170,7 @@ async fn add_webhook(
     (status = 404, description = "There is no such webhook."),
 ))]
 async fn delete_webhook(
-    State(store): State<WebhookStore>,
+    State(store): State<WebhookSettingsStore>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
@@ -185,7 +185,7 @@ async fn delete_webhook(
     (status = 404, description = "There is no such webhook."),
 ))]
 async fn enable_webhook(
-    State(store): State<WebhookStore>,
+    State(store): State<WebhookSettingsStore>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<axum::Json<AdminWebhooks>, Problem> {

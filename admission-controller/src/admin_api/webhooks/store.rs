@@ -26,9 +26,9 @@ pub struct WebhookRow {
 
 /// Webhooks.
 #[derive(Clone)]
-pub(crate) struct WebhookStore(pub(crate) Database);
+pub(crate) struct WebhookSettingsStore(pub(crate) Database);
 
-impl WebhookStore {
+impl WebhookSettingsStore {
     /// Webhooks, the oldest first.
     pub async fn webhooks(&self) -> Result<Vec<WebhookRow>, StoreError> {
         Ok(sqlx::query_as(

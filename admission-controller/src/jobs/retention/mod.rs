@@ -4,7 +4,7 @@ pub(crate) mod store;
 
 use tracing::info;
 
-use self::store::RetentionStore;
+use self::store::SaleRetentionStore;
 use crate::{auth::store::AuthStore, db::StoreError, jobs::samples::store::SampleStore};
 
 /// Days for which the rows of a rehearsal are kept, as its samples are.
@@ -13,7 +13,7 @@ const REHEARSALS_KEPT_DAYS: i32 = 90;
 /// The rows that are deleted, and when.
 #[derive(Clone)]
 pub(crate) struct Retention {
-    pub(crate) sales: RetentionStore,
+    pub(crate) sales: SaleRetentionStore,
     pub(crate) samples: SampleStore,
     pub(crate) sessions: AuthStore,
     pub(crate) sales_kept_days: Option<u32>,

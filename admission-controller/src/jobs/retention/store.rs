@@ -74,9 +74,9 @@ macro_rules! over {
 
 /// The deletion of old sales.
 #[derive(Clone)]
-pub(crate) struct RetentionStore(pub(crate) Database);
+pub(crate) struct SaleRetentionStore(pub(crate) Database);
 
-impl RetentionStore {
+impl SaleRetentionStore {
     /// Deletes some rows of rehearsals and, with `sales_days`, of other sales that ended before
     /// this many days. Gives the number of rows.
     pub async fn delete_old_sales(&self, rehearsals_days: i32, sales_days: Option<i32>) -> Result<u64, StoreError> {

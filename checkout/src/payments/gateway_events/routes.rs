@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::payments::{
     error::PaymentError,
-    gateway_events::store::{GatewayEvent, Received},
+    gateway_events::store::{GatewayEvent, GatewayReceipt},
     service::Payments,
 };
 
@@ -38,11 +38,11 @@ impl Payments {
                 };
                 self.store.receive_gateway_event(&event).await?
             }
-            _ => Received::Foreign,
+            _ => GatewayReceipt::Foreign,
         };
-        let outcome = if matches!(received, Received::Repeated) { "repeated" } else { "received" };
+        let outcome = if matches!(received, GatewayReceipt::Repeated) { "repeated" } else { "received" };
         metrics::counter!("checkout_gateway_events_total", "outcome" => outcome).increment(1);
-        let Received::About(mut payment) = received else { return Ok(()) };
+        let GatewayReceipt::About(mut payment) = received else { return Ok(()) };
         info!(payment = %payment.id, kind = event.kind, "payment gateway event received");
         let payments = self.clone();
         // The gateway waits for the response, not for the consequences.

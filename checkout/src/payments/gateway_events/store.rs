@@ -23,7 +23,7 @@ pub(crate) struct GatewayEvent<'a> {
 
 /// The relation of a gateway event to our payments.
 #[derive(Debug)]
-pub(crate) enum Received {
+pub(crate) enum GatewayReceipt {
     About(Payment),
     /// It concerns none of our payments.
     Foreign,
@@ -41,11 +41,11 @@ impl PaymentStore {
     /// or by ours in the metadata. The same commit marks an ended payment for settlement, so that
     /// no crash loses the event. A payment that has not ended keeps the mark of a refund or dispute
     /// until it ends: the event may arrive before the response to the capture.
-    pub(crate) async fn receive_gateway_event(&self, event: &GatewayEvent<'_>) -> Result<Received, StoreError> {
+    pub(crate) async fn receive_gateway_event(&self, event: &GatewayEvent<'_>) -> Result<GatewayReceipt, StoreError> {
         let mut transaction = self.requests.begin().await?;
         let noted = sqlx::query("INSERT INTO gateway_events (id) VALUES ($1) ON CONFLICT DO NOTHING").bind(event.id);
         if noted.execute(&mut *transaction).await?.rows_affected() == 0 {
-            return Ok(Received::Repeated);
+            return Ok(GatewayReceipt::Repeated);
         }
         let row: Option<PaymentRow> = sqlx::query_as(payment_columns!(
             "UPDATE payments SET gateway_ref = coalesce(gateway_ref, CASE WHEN state <> 'started' THEN $1 END), settle_no = settle_no + 1, \
@@ -60,6 +60,6 @@ impl PaymentStore {
         .fetch_optional(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(row.map(Payment::try_from).transpose()?.map_or(Received::Foreign, Received::About))
+        Ok(row.map(Payment::try_from).transpose()?.map_or(GatewayReceipt::Foreign, GatewayReceipt::About))
     }
 }

@@ -1,6 +1,6 @@
 //! The change channels of lines.
 
-use fairline_redis::{Received, Subscriber};
+use fairline_redis::{Subscriber, SubscriberEvent};
 use fairline_sale::SaleId;
 use serde::Deserialize;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -32,7 +32,7 @@ struct Published {
 }
 
 /// Where the events of a [`ChangeReader`] arrive.
-pub struct Inbox(Receiver<Received>);
+pub struct Inbox(Receiver<SubscriberEvent>);
 
 impl ChangeReader {
     /// Connects. Nothing is lost from the first call of [`Self::inbox`] on.
@@ -71,8 +71,8 @@ impl Inbox {
     pub async fn next(&mut self) -> LineEvent {
         loop {
             let message = match self.0.recv().await {
-                Ok(Received::Message(message)) => message,
-                Ok(Received::Anew) | Err(RecvError::Lagged(_)) => return LineEvent::Reconnected,
+                Ok(SubscriberEvent::Message(message)) => message,
+                Ok(SubscriberEvent::Anew) | Err(RecvError::Lagged(_)) => return LineEvent::Reconnected,
                 // The reader is gone.
                 Err(RecvError::Closed) => std::future::pending().await,
             };

@@ -65,7 +65,7 @@ pub struct LineStore {
 
 /// The sales whose lines are listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sales {
+pub struct ListedLines {
     /// The sales, in order.
     pub listed: Vec<SaleId>,
     /// Whether none is missing for want of an answer.
@@ -127,11 +127,11 @@ impl LineStore {
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn sales(&self, max: u32) -> Result<Sales, LineError> {
+    pub async fn sales(&self, max: u32) -> Result<ListedLines, LineError> {
         let Listed { sales, is_complete } = self.port.listed(unix_ms(OffsetDateTime::now_utc()), max).await?;
         let unexpected = |error: fairline_sale::InvalidId| LineError::Unexpected(error.to_string());
         let listed = sales.iter().map(|id| id.parse().map_err(unexpected)).collect::<Result<_, _>>()?;
-        Ok(Sales { listed, is_complete })
+        Ok(ListedLines { listed, is_complete })
     }
 
     /// How many of the listed sales are not closed.
