@@ -92,8 +92,8 @@ impl Plan {
         plan
     }
 
-    /// A fault that some seeds have once, alone in its round: a service that stands still for longer
-    /// than every deadline, or two fail-overs of Sentinel.
+    /// A fault that some seeds have once, alone in its round: a service that stands still for
+    /// longer than every deadline, or two fail-overs of Sentinel.
     fn rare(&self, dice: &mut Dice, only: Option<&str>) -> Option<Planned> {
         let (of, remainder) = STOPS_BEYOND_WATCHDOGS;
         let fault = match self.redis {

@@ -328,11 +328,11 @@ describe("a connection that falls silent", () => {
     assert.equal(page.link.transport, "events");
     page.receive();
     for (let heartbeats = 0; heartbeats < 5; heartbeats += 1) {
-      page.receive(beat);
+      page.receive(heartbeat);
       mock.timers.tick(20 * SECOND_MS);
     }
     assert.deepEqual(page.lost, []);
-    page.receive(beat);
+    page.receive(heartbeat);
     assert.ok(silenceOf(page) <= 30 * SECOND_MS);
   });
 
