@@ -126,6 +126,8 @@ impl World {
             EventKind::Unsubscribed => Fault::Unsubscribed(node),
             EventKind::RedisClock => Fault::RedisClock(i64::try_from(rng.below(4000)).ok()? - 2000),
             EventKind::DatabaseClock => Fault::DatabaseClock(i64::try_from(rng.below(40_000)).ok()? - 20_000),
+            // A database from before a draw: see docs/verification.md.
+            EventKind::Restore if plan.setting.terms.draws => return None,
             EventKind::Restore if rng.once_in(4) => Fault::Restore,
             EventKind::Restore => Fault::Backup,
             _ => return None,
