@@ -185,7 +185,7 @@ test("a shopper at the limit who joins again is informed before waiting", LIMIT,
   assert.equal(joined.status(), 200);
   await at.page.reload();
   await at.heading("You have reached the purchase limit").waitFor();
-  await at.page.getByText("You have bought or reserved the maximum number of items per shopper.").waitFor();
+  await at.page.locator("[data-text=over-text]", { hasText: "You have bought or reserved the maximum number of items per shopper." }).waitFor();
   await at.button("Join again").waitFor();
   await photograph(at.page, "limit");
   await visitor.close();
