@@ -36,8 +36,8 @@ const OF_OPEN_SALE: u32 = 50;
 /// Pages of 8 kB that any statement may read: a descent of three pages for each of some sixty
 /// look-ups.
 const PAGES: f64 = 200.0;
-/// As many more for each row that it changes, gives or is passed: three in each of up to eight indexes, and
-/// the row.
+/// As many more for each row that it changes, gives or is passed: three in each of up to eight
+/// indexes, and the row.
 const PAGES_PER_ROW: f64 = 30.0;
 /// Parts of statements that read rows of the open sale, and pages for each such row.
 const COSTLY: [(&str, f64); 1] = [
