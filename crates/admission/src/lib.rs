@@ -22,7 +22,7 @@
 //! };
 //! let decision = decide(&Observation {
 //!     terms: &terms,
-//!     stock: Stock { total: 100, ..Stock::default() },
+//!     stock: StockCounters { total: 100, ..StockCounters::default() },
 //!     lanes: &[Lane { waiting: 1_000, share: 1.0 }],
 //!     visits: &Visits::default(),
 //!     checkout: Health::default(),

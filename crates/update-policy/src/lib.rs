@@ -17,7 +17,7 @@
 //!     ordinal: 7,
 //!     card: &Arc::new(SaleCard::example()),
 //!     news: 1,
-//!     in_touch: true,
+//!     line_reachable: true,
 //!     turn: &Turn::Waiting,
 //!     place: Some(Place { ahead: 3, recalled: 0, behind: 9 }),
 //!     in_draw: None,
