@@ -132,7 +132,7 @@ mod tests {
         command("", "220").await;
         command("HELO shop\r\n", "250").await;
         command("MAIL FROM:<shop@example.org>\r\n", "250").await;
-        command("RCPT TO:<nobody@example.org>\r\n", "550").await;
+        command("RCPT TO:<unknown@example.org>\r\n", "550").await;
         command("RCPT TO:<busy@example.org>\r\n", "451").await;
         command("RCPT TO:<busy@example.org>\r\n", "250").await;
         command("DATA\r\n", "354").await;
