@@ -248,7 +248,8 @@ impl Payments {
     }
 
     async fn authorise(&self, payment: &mut Payment) -> Result<Payment, Stuck> {
-        if self.store.is_late(payment).await? {
+        // Before each attempt: the shopper may have withdrawn it since the last one.
+        if self.store.has_ended_or_is_late(payment).await? {
             return Ok(self.store.end_unpaid(payment, PaymentEvent::Void, Ended::OPEN).await?);
         }
         let answer = match &payment.reference {

@@ -215,6 +215,30 @@ async fn a_payment_withdrawn_during_the_gateway_call_is_either_paid_or_released(
     test.stock_is_reconciled().await;
 }
 
+/// The first attempt fails only after the withdrawal, and no second one follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawn_payment_is_not_tried_again() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(1).await;
+    let (shopper, order) = test.hold(sale).await;
+    let (_, withdrawn) = tokio::join!(test.pay(&shopper, order, "tok_flaky_late"), async {
+        eventually(|| async {
+            let payments = test.payments(order).await;
+            if payments.is_empty() { Err(payments) } else { Ok(()) }
+        })
+        .await;
+        withdraw(&test, &shopper, order).await
+    });
+    assert_eq!(withdrawn.status, 200, "{withdrawn:?}");
+    test.change("UPDATE payments SET created_at = now() - interval '3 minutes' WHERE hold_id = $1", order).await;
+    settles(&test, order).await;
+    assert_eq!(found_at(test.gateway, &test, order).await, [""; 0]);
+    assert_eq!(test.payments(order).await, ["voided"]);
+    // The next payment of the order is another one.
+    assert_eq!(test.pay(&shopper, order, "tok_flaky").await.status, 200);
+    test.stock_is_reconciled().await;
+}
+
 /// A withdrawn payment is captured by hand, in the gateway's dashboard.
 #[tokio::test(flavor = "multi_thread")]
 async fn money_captured_after_a_payment_has_ended_is_refunded() {

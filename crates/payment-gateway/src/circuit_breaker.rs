@@ -1,6 +1,7 @@
 //! Retries and a circuit breaker in front of a gateway.
 //!
-//! - A call without an answer is retried after 100, 400 and 800 ms, ± 50 %.
+//! - A call without an answer is retried after 100, 400 and 800 ms, ± 50 %. An authorisation is
+//!   not: before each attempt its caller has to check that the payment still waits for it.
 //! - After five such failures in a row the circuit opens for 30 s: no request waits for the
 //!   gateway, and the gateway can recover.
 //! - Then calls pass again, and the first answer decides. A replayed failure concerns one payment,
@@ -91,27 +92,32 @@ impl<G: Gateway> ResilientGateway<G> {
         (Self { gateway, breaker }, circuit)
     }
 
-    fn guard<'a, T: Send + 'a>(
+    /// One attempt, unless the circuit is open.
+    async fn attempt<T, F>(&self, call: impl FnOnce() -> F) -> Result<T, GatewayError>
+    where
+        F: Future<Output = Result<T, GatewayError>>,
+    {
+        if !self.breaker.is_call_permitted() {
+            return Err(GatewayError::CircuitOpen);
+        }
+        let answer = call().await;
+        match &answer {
+            Err(GatewayError::Unanswered(_) | GatewayError::Failed(_)) => self.breaker.on_error(),
+            // It concerns one payment only, and must not block the others.
+            Err(GatewayError::CachedFailure(_)) => {}
+            // Any other answer, even an invalid one, shows that the gateway is up.
+            _ => self.breaker.on_success(),
+        }
+        answer
+    }
+
+    fn retried<'a, T: Send + 'a>(
         &'a self,
         call: impl Fn() -> BoxFuture<'a, Result<T, GatewayError>> + Send + Sync + 'a,
     ) -> BoxFuture<'a, Result<T, GatewayError>> {
         Box::pin(async move {
-            let attempt = || async {
-                if !self.breaker.is_call_permitted() {
-                    return Err(GatewayError::CircuitOpen);
-                }
-                let answer = call().await;
-                match &answer {
-                    Err(GatewayError::Unanswered(_) | GatewayError::Failed(_)) => self.breaker.on_error(),
-                    // It concerns one payment only, and must not block the others.
-                    Err(GatewayError::CachedFailure(_)) => {}
-                    // Any other answer, even an invalid one, shows that the gateway is up.
-                    _ => self.breaker.on_success(),
-                }
-                answer
-            };
             let pauses = PAUSES_MS.map(|ms| Duration::from_secs_f64(ms / 1000.0 * (0.5 + rand::rng().random::<f64>())));
-            attempt
+            (|| self.attempt(&call))
                 .retry(pauses.into_iter())
                 .when(|error| {
                     matches!(error, GatewayError::Unanswered(_) | GatewayError::Failed(_) | GatewayError::NotYet(_))
@@ -124,35 +130,35 @@ impl<G: Gateway> ResilientGateway<G> {
 
 impl<G: Gateway> Gateway for ResilientGateway<G> {
     fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> Answer<'a> {
-        self.guard(move || self.gateway.authorise(charge))
+        Box::pin(self.attempt(|| self.gateway.authorise(charge)))
     }
 
     fn look_up<'a>(&'a self, reference: &'a str) -> Answer<'a> {
-        self.guard(move || self.gateway.look_up(reference))
+        self.retried(move || self.gateway.look_up(reference))
     }
 
     fn find<'a>(&'a self, payment: PaymentId) -> Answer<'a> {
-        self.guard(move || self.gateway.find(payment))
+        self.retried(move || self.gateway.find(payment))
     }
 
     fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
-        self.guard(move || self.gateway.capture(payment, reference))
+        self.retried(move || self.gateway.capture(payment, reference))
     }
 
     fn cancel<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
-        self.guard(move || self.gateway.cancel(payment, reference))
+        self.retried(move || self.gateway.cancel(payment, reference))
     }
 
     fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
-        self.guard(move || self.gateway.refund(payment, reference))
+        self.retried(move || self.gateway.refund(payment, reference))
     }
 
     fn refund_part<'a>(&'a self, part: &'a Part) -> BoxFuture<'a, Result<PartRefund, GatewayError>> {
-        self.guard(move || self.gateway.refund_part(part))
+        self.retried(move || self.gateway.refund_part(part))
     }
 
     fn balance<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Balance, GatewayError>> {
-        self.guard(move || self.gateway.balance(reference))
+        self.retried(move || self.gateway.balance(reference))
     }
 }
 
@@ -212,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_without_an_answer_is_made_four_times_and_a_rejected_one_once() {
+    async fn a_call_without_an_answer_is_made_four_times_and_an_authorisation_or_a_rejected_call_once() {
         let (resilient, _) = ResilientGateway::new(Scripted::default());
         assert!(matches!(resilient.look_up("pi_1").await, Err(GatewayError::Unanswered(_))));
         assert_eq!(asked(&resilient), 4);
@@ -222,6 +228,17 @@ mod tests {
         *resilient.gateway.answers.lock().expect("no panic") = vec![captured(), silence(), silence()];
         assert_eq!(resilient.look_up("pi_1").await, captured());
         assert_eq!(asked(&resilient), 3);
+
+        let (resilient, _) = ResilientGateway::new(Scripted::default());
+        let charge = Charge {
+            payment: PaymentId(uuid::Uuid::nil()),
+            order: uuid::Uuid::nil(),
+            payment_method: "tok_visa",
+            amount_minor: 1,
+            currency: "eur",
+        };
+        assert!(matches!(resilient.authorise(&charge).await, Err(GatewayError::Unanswered(_))));
+        assert_eq!(asked(&resilient), 1, "the caller decides whether it is authorised again");
 
         let (resilient, _) = ResilientGateway::new(Scripted::default());
         let permanent = Err(GatewayError::Permanent("what?".to_owned()));

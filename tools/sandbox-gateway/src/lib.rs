@@ -16,6 +16,7 @@
 //! | `tok_slow` | authorised, but the response takes 2 seconds |
 //! | `tok_timeout` | authorised and captured, but the first response to each is lost |
 //! | `tok_flaky` | the first attempt to authorise and to capture fails with 500; nothing is done |
+//! | `tok_flaky_late` | the same, and the failure takes 2 seconds |
 //! | `tok_broken` | every attempt with the same key fails with 500; nothing is done |
 //! | `tok_uncapturable` | authorised, but every capture is rejected |
 //! | `tok_refund_late` | a refund is pending for 3 seconds, then succeeds |

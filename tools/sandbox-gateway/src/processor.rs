@@ -22,6 +22,7 @@ enum Profile {
     Slow,
     Timeout,
     Flaky,
+    FlakyLate,
     Broken,
     Action,
     NoAction,
@@ -44,6 +45,7 @@ impl Profile {
             "tok_slow" => Self::Slow,
             "tok_timeout" => Self::Timeout,
             "tok_flaky" => Self::Flaky,
+            "tok_flaky_late" => Self::FlakyLate,
             "tok_broken" => Self::Broken,
             "tok_action" | "pm_card_authenticationRequired" => Self::Action,
             "tok_no_action" => Self::NoAction,
@@ -252,9 +254,10 @@ impl Processor {
             return (Outcome::Uncapturable(intent), Delivery::Now);
         }
         let charges = matches!(operation, Operation::Create { .. } | Operation::Capture(_));
-        if profile == Profile::Flaky && charges && self.hiccups.get(key).is_none() {
+        if matches!(profile, Profile::Flaky | Profile::FlakyLate) && charges && self.hiccups.get(key).is_none() {
             self.hiccups.insert(key.to_owned(), ());
-            return (Outcome::Hiccup, Delivery::Now);
+            let delivery = if profile == Profile::FlakyLate { Delivery::Late } else { Delivery::Now };
+            return (Outcome::Hiccup, delivery);
         }
         let outcome = match &operation {
             Operation::Create { amount, currency, .. } if *amount < minimum(currency) => Outcome::TooSmall,
@@ -383,6 +386,7 @@ impl Processor {
             | Profile::Slow
             | Profile::Timeout
             | Profile::Flaky
+            | Profile::FlakyLate
             | Profile::Broken
             | Profile::Uncapturable
             | Profile::RefundLate

@@ -5,7 +5,7 @@
 //! | address begins with | behaviour |
 //! |---|---|
 //! | `busy` | the first attempt is rejected temporarily |
-//! | `nobody` | rejected permanently |
+//! | `unknown` | rejected permanently |
 //! | `silent` | accepted, but the connection is cut without a response |
 //! | `slow` | accepted after 2 seconds |
 //!
@@ -118,7 +118,7 @@ impl NotificationSandbox {
     fn outcome(&self, to: &str) -> Outcome {
         let begins = |word: &str| to.starts_with(word);
         let ends = |digit: char| to.starts_with('+') && to.ends_with(digit);
-        if begins("nobody") || ends('2') {
+        if begins("unknown") || ends('2') {
             Outcome::Rejected
         } else if begins("silent") || ends('3') {
             Outcome::AcceptedSilently

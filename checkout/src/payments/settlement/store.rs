@@ -190,10 +190,10 @@ impl PaymentStore {
         Ok(moved)
     }
 
-    /// Whether it is too late to authorise a payment.
-    pub(crate) async fn is_late(&self, payment: &Payment) -> Result<bool, StoreError> {
+    /// Whether a payment may not be authorised any more: it is authorised, has ended, or is late.
+    pub(crate) async fn has_ended_or_is_late(&self, payment: &Payment) -> Result<bool, StoreError> {
         let late = sqlx::query_scalar(concat!(
-            "SELECT ",
+            "SELECT payments.state <> 'started' OR ",
             is_late!("$2"),
             " FROM payments JOIN holds ON holds.id = hold_id WHERE payments.id = $1"
         ));

@@ -10,9 +10,8 @@ use crate::ledger_reader::{Charge, Payment};
 
 /// A payment that began within the time of its hold may be authorised for this long.
 const BEGUN_KEEPS_US: i64 = 15 * 60 * 1_000_000;
-/// The deadline of a call to the gateway. One that began before a withdrawal, or its retry, may
-/// authorise until then.
-const ON_ITS_WAY_US: i64 = 5_000_000;
+/// How long after a withdrawal a call that began before it may arrive at the gateway.
+const ON_ITS_WAY_US: i64 = 2_000_000;
 
 /// Promise 6: captured money without order and refund, or captured twice for one order.
 pub(super) fn charges_without_order(evidence: &Evidence<'_>) -> Vec<String> {

@@ -75,6 +75,8 @@ fn every_payment_method_has_its_fault() {
     assert_eq!(call("3", "tok_timeout").1, Delivery::Now);
     assert_eq!(call("4", "tok_flaky").0, Outcome::Hiccup);
     assert_eq!(done(call("4", "tok_flaky").0).status, Status::RequiresCapture);
+    assert_eq!(call("flaky", "tok_flaky_late"), (Outcome::Hiccup, Delivery::Late));
+    assert_eq!(done(call("flaky", "tok_flaky_late").0).status, Status::RequiresCapture);
     assert_eq!(call("5", "4242424242424242").0, Outcome::UnknownMethod);
     assert_eq!((call("8", "tok_broken").0, call("8", "tok_broken").0), (Outcome::Broken, Outcome::Broken));
 
