@@ -116,9 +116,15 @@ async fn more_locked_sales_than_connections_delay_no_other() {
     let mut stuck = controller.pool.begin().await.expect("begun");
     let lock = sqlx::query("SELECT FROM admissions WHERE sale_id = ANY($1) FOR UPDATE");
     let ids: Vec<_> = sick.iter().map(|sale| sale.0).collect();
-    let locked = lock.bind(ids).execute(&mut *stuck).await.expect("locked").rows_affected();
+    let locked = lock.bind(&ids).execute(&mut *stuck).await.expect("locked").rows_affected();
     assert_eq!(locked, 40);
-    controller.until("a tick to wait for its lapse", async || a_tick_waits(&controller).await).await;
+    let all_lapse = async || {
+        let due = sqlx::query_scalar(
+            "SELECT bool_and(claim_by < now() - interval '1 s') FROM admissions WHERE sale_id = ANY($1)",
+        );
+        due.bind(&ids).fetch_one(&controller.pool).await.expect("read")
+    };
+    controller.until("a tick of each to wait for its lapse", async || all_lapse().await).await;
     // Each sick sale may delay the others until its first tick has failed.
     controller.ticks(well, 5).await;
     let beside = time_of_ticks(50).await;

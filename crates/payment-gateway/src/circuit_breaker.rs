@@ -2,18 +2,22 @@
 //!
 //! - A call without an answer is retried after 100, 400 and 800 ms, ± 50 %. An authorisation is
 //!   not: before each attempt its caller has to check that the payment still waits for it.
-//! - After five such failures in a row the circuit opens for 30 s: no request waits for the
-//!   gateway, and the gateway can recover.
+//! - After five such failures in a row the circuit opens for a second: no request waits for the
+//!   gateway, and the gateway can recover. The time doubles whenever it opens again, up to 30 s.
 //! - Then calls pass again, and the first answer decides. A replayed failure concerns one payment,
 //!   and does not count. Source: M. Nygard, "Release It!", 2007, chapter 5.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    iter,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use backon::Retryable as _;
-use failsafe::{Config, Instrument, StateMachine, backoff, failure_policy};
+use failsafe::{Config, Instrument, StateMachine, failure_policy};
 use futures_util::future::BoxFuture;
 use rand::RngExt as _;
 use tracing::{info, warn};
@@ -21,44 +25,34 @@ use tracing::{info, warn};
 use crate::{Answer, Balance, Charge, Gateway, GatewayError, Part, PartRefund, PaymentId};
 
 const FAILURES_MAX: u32 = 5;
-const OPEN_FOR: Duration = Duration::from_secs(30);
+const OPEN_FIRST: Duration = Duration::from_secs(1);
+const OPEN_MAX: Duration = Duration::from_secs(30);
 const PAUSES_MS: [f64; 3] = [100.0, 400.0, 800.0];
 
-type Breaker = StateMachine<failure_policy::ConsecutiveFailures<backoff::Constant>, CircuitState>;
+type Doubling = iter::Successors<Duration, fn(&Duration) -> Option<Duration>>;
+type Breaker = StateMachine<failure_policy::ConsecutiveFailures<Doubling>, OpenFlag>;
 
-/// Since when the circuit is open, if it is.
+fn doubling(first: Duration) -> Doubling {
+    iter::successors(Some(first), |open_for| Some((*open_for * 2).min(OPEN_MAX)))
+}
+
+/// Whether the circuit is open, with a log line and a metric at each change.
 #[derive(Debug, Clone, Default)]
-pub struct CircuitState(Arc<Mutex<Option<Instant>>>);
+struct OpenFlag(Arc<AtomicBool>);
 
-impl CircuitState {
-    /// Whether the gateway is considered down.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.since().is_some()
-    }
-
-    /// Whether calls are blocked now.
-    #[must_use]
-    pub fn is_blocking(&self) -> bool {
-        self.since().is_some_and(|since| since.elapsed() < OPEN_FOR)
-    }
-
-    fn since(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
-        metrics::gauge!("checkout_gateway_circuit_open").set(if since.is_some() { 1.0 } else { 0.0 });
+impl OpenFlag {
+    fn set(&self, is_open: bool) {
+        self.0.store(is_open, Ordering::Relaxed);
+        metrics::gauge!("checkout_gateway_circuit_open").set(if is_open { 1.0 } else { 0.0 });
     }
 }
 
-impl Instrument for CircuitState {
+impl Instrument for OpenFlag {
     fn on_call_rejected(&self) {}
 
     fn on_open(&self) {
         warn!("payment gateway circuit opened: {FAILURES_MAX} failures in a row");
-        self.set(Some(Instant::now()));
+        self.set(true);
     }
 
     fn on_half_open(&self) {
@@ -67,7 +61,28 @@ impl Instrument for CircuitState {
 
     fn on_closed(&self) {
         info!("payment gateway circuit closed");
-        self.set(None);
+        self.set(false);
+    }
+}
+
+/// The state of the circuit.
+#[derive(Debug, Clone)]
+pub struct CircuitState {
+    breaker: Breaker,
+    open: OpenFlag,
+}
+
+impl CircuitState {
+    /// Whether the gateway is considered down.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether calls are blocked now.
+    #[must_use]
+    pub fn is_blocking(&self) -> bool {
+        !self.breaker.is_call_permitted()
     }
 }
 
@@ -81,15 +96,14 @@ impl<G: Gateway> ResilientGateway<G> {
     /// Guards a gateway. The second value shows the state of the circuit.
     #[must_use]
     pub fn new(gateway: G) -> (Self, CircuitState) {
-        Self::open_for(gateway, OPEN_FOR)
+        Self::open_for(gateway, OPEN_FIRST)
     }
 
-    fn open_for(gateway: G, open_for: Duration) -> (Self, CircuitState) {
-        let circuit = CircuitState::default();
-        circuit.set(None);
-        let policy = failure_policy::consecutive_failures(FAILURES_MAX, backoff::constant(open_for));
-        let breaker = Config::new().failure_policy(policy).instrument(circuit.clone()).build();
-        (Self { gateway, breaker }, circuit)
+    fn open_for(gateway: G, first: Duration) -> (Self, CircuitState) {
+        let open = OpenFlag::default();
+        let policy = failure_policy::consecutive_failures(FAILURES_MAX, doubling(first));
+        let breaker = Config::new().failure_policy(policy).instrument(open.clone()).build();
+        (Self { gateway, breaker: breaker.clone() }, CircuitState { breaker, open })
     }
 
     /// One attempt, unless the circuit is open.
@@ -164,6 +178,8 @@ impl<G: Gateway> Gateway for ResilientGateway<G> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+
     use super::*;
     use crate::{Intent, IntentStatus};
 
@@ -275,6 +291,12 @@ mod tests {
         resilient.gateway.answers.lock().expect("no panic").push(captured());
         assert_eq!(until_tried().await, captured());
         assert!(!circuit.is_open());
+    }
+
+    #[test]
+    fn the_circuit_opens_for_longer_each_time_up_to_half_a_minute() {
+        let seconds: Vec<u64> = doubling(OPEN_FIRST).take(7).map(|open_for| open_for.as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30]);
     }
 
     #[tokio::test(start_paused = true)]
