@@ -1,6 +1,9 @@
 //! The composition of the controller: what it consists of, how it starts, and how it stops.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU32},
+    time::Duration,
+};
 
 use axum::Router;
 use fairline_line::store::LineStore;
@@ -106,6 +109,7 @@ impl AdmissionController {
             clock: Clock::of_process(),
             permits: Permits::new(settings.tick_connections),
             tick_now: tick_now.clone(),
+            running: AtomicU32::default(),
         });
         let requests = tick_now.clone();
         shutdown.keep("ticks", HANGS_AFTER, move |shutdown| schedule::run(ticker.clone(), requests.clone(), shutdown));

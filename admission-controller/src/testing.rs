@@ -5,7 +5,10 @@
 //! - `tools/fuzz` calls [`TARGETS`]: the parsers that face the network, each as a function of
 //!   arbitrary bytes that panics if its parser panics or breaks its contract.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU32},
+    time::Duration,
+};
 
 use axum::{extract::Query, http::Uri};
 use fairline_admission_token::SigningKey;
@@ -74,7 +77,8 @@ impl<L: Ledger> Controller<L> {
     /// A controller that has just started.
     pub fn new(ledger: L, line: LineStore, keys: SigningKeys, every: Duration, clock: Clock) -> Self {
         let (permits, tick_now) = (Permits::new(1), TickNow::default());
-        let ticker = Ticker { ledger, line, keys: keys.0, every, clock, permits, tick_now };
+        let ticker =
+            Ticker { ledger, line, keys: keys.0, every, clock, permits, tick_now, running: AtomicU32::default() };
         Self { ticker, known: KnownSale::default() }
     }
 

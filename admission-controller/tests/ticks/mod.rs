@@ -132,6 +132,27 @@ async fn more_locked_sales_than_connections_delay_no_other() {
     stuck.rollback().await.expect("let go");
 }
 
+/// The plans of a new database are made while its tables are empty, and are kept while they grow.
+#[tokio::test]
+async fn the_first_sale_of_a_database_scans_no_table_that_grows() {
+    let controller = TestController::open().await;
+    let counts = async || -> Vec<(String, i64, i64)> {
+        let counts = sqlx::query_as(
+            "SELECT relname::text, seq_scan, idx_scan FROM pg_stat_user_tables \
+             WHERE relname IN ('admissions', 'holds', 'orders', 'payments', 'record_entries') ORDER BY relname",
+        );
+        counts.fetch_all(&controller.pool).await.expect("read")
+    };
+    // The migrations scan, too.
+    let before = counts().await;
+    let sale = controller.sale(json!({ "total": 2000, "rate_cap_per_s": 200.0 })).await;
+    controller.join(sale, 1000).await;
+    controller.until("many plans to be used", async || counts().await[0].2 > 2_000).await;
+    let after = counts().await;
+    let scans = |counts: &[(String, i64, i64)]| counts.iter().map(|(_, scans, _)| *scans).collect::<Vec<_>>();
+    assert_eq!(scans(&before), scans(&after), "table, scans, uses of its indexes: {after:?}");
+}
+
 #[tokio::test]
 async fn a_controller_that_has_lost_redis_delays_no_other() {
     let redis = testing::redis_url();

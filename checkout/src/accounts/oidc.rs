@@ -121,6 +121,7 @@ pub(crate) struct IssuerKeys {
 
 impl IssuerKeys {
     /// The keys of an issuer's answer.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn of_json(bytes: &[u8]) -> serde_json::Result<Self> {
         Ok(Self { keys: Some(serde_json::from_slice(bytes)?), ..Self::default() })
     }

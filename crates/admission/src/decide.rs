@@ -1,6 +1,6 @@
 //! The control law: how many tickets to admit now.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -194,6 +194,14 @@ impl Decision {
     #[must_use]
     pub fn admissions(&self) -> u32 {
         self.by_lane.iter().sum()
+    }
+
+    /// How long the rate cap allows no further admission, if `admitted` shoppers are admitted now;
+    /// `None` if something else is the limit, which may end at any moment.
+    #[must_use]
+    pub fn none_due_for(&self, admitted: u32) -> Option<Duration> {
+        let Reason::RateCap { .. } = self.reason else { return None };
+        Duration::try_from_secs_f64(self.allowed.next_in_s(admitted)).ok()
     }
 
     /// The state after `admitted` shoppers were admitted: fewer than decided if tickets had

@@ -128,8 +128,16 @@ pub(crate) struct Allowed {
     pub(crate) admissions: u32,
     /// Set while the back-off, not the cap, is the limit.
     pub(crate) trouble: Option<(Trouble, f64)>,
+    rate_per_s: f64,
     earned: f64,
     elapsed_s: f64,
+}
+
+impl Allowed {
+    /// Seconds until one more is earned, if `admitted` are made now.
+    pub(crate) fn next_in_s(&self, admitted: u32) -> f64 {
+        (1.0 - (self.earned - f64::from(admitted))) / self.rate_per_s
+    }
 }
 
 impl Pace {
@@ -147,6 +155,7 @@ impl Pace {
             // The float is not negative; the cast saturates beyond u32.
             admissions: if unreachable { 0 } else { (earned + 1e-9) as u32 },
             trouble: self.back_off.map(|back_off| (back_off.trouble, rate_per_s)),
+            rate_per_s,
             earned,
             elapsed_s,
         }

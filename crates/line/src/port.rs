@@ -24,14 +24,21 @@ pub const LIBRARY: &str = concat!(
     include_str!("library/publish.lua"),
     include_str!("library/register.lua"),
 );
-/// All sales, by the Unix time in ms until which they are listed. In a cluster there are several
-/// such lists, and a sale is in one that its own primary stores.
+/// All sales, by rank. In a cluster there are several such lists, and a sale is in one that its own
+/// primary stores.
+///
+/// The rank of an open sale is infinite, and that of a closed one the Unix time in ms until which it
+/// is listed. Between them lie the scheduled ones, the next to open first: [`SCHEDULED_RANK`] less
+/// the Unix time in ms of the opening.
 const SALES: &str = "fairline:sales";
+pub(crate) const SCHEDULED_RANK: f64 = 1e15;
+/// The ranks of closed sales are lower, and all others higher.
+const CLOSED_BELOW: f64 = SCHEDULED_RANK / 2.0;
 
 /// The sales that are listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// Their ids, those with the latest end first.
+    /// Their ids, those with the highest rank first.
     pub sales: Vec<String>,
     /// Whether every list was read.
     pub is_complete: bool,
@@ -46,11 +53,11 @@ pub trait Port: Send + Sync {
     async fn load(&self, key: &str) -> Result<(), Error>;
     /// Checks that Redis answers, and accepts writes.
     async fn ping(&self) -> Result<(), Error>;
-    /// Lists a sale until a time, and removes the sales whose time has passed.
-    async fn list(&self, sale: String, until_ms: f64, now_ms: f64) -> Result<(), Error>;
+    /// Lists a sale with a rank, and removes the closed sales whose time has passed.
+    async fn list(&self, sale: String, rank: f64, now_ms: f64) -> Result<(), Error>;
     /// Up to `max` sales that are listed now.
     async fn listed(&self, now_ms: f64, max: u32) -> Result<Listed, Error>;
-    /// How many sales are listed without an end.
+    /// How many of the listed sales are not closed.
     async fn listed_open(&self) -> Result<u64, Error>;
 }
 
@@ -97,15 +104,15 @@ impl Port for Redis {
         self.probe().await
     }
 
-    async fn list(&self, sale: String, until_ms: f64, now_ms: f64) -> Result<(), Error> {
+    async fn list(&self, sale: String, rank: f64, now_ms: f64) -> Result<(), Error> {
         let (list, member) = (list_of(self, &sale), sale.as_str());
         let list = list.as_str();
         let add = |client: Client| async move {
-            client.zadd::<u64, _, _>(list, None, None, false, false, (until_ms, member)).await?;
+            client.zadd::<u64, _, _>(list, None, None, false, false, (rank, member)).await?;
             client.zremrangebyscore::<u64, _, _, _>(list, f64::NEG_INFINITY, now_ms).await
         };
         self.run(list, add).await?;
-        if until_ms.is_finite() {
+        if rank < CLOSED_BELOW {
             // Not awaited: other primaries do not delay this sale.
             tokio::spawn(unlist_elsewhere(self.clone(), sale));
         }
@@ -131,17 +138,17 @@ impl Port for Redis {
         }
         let is_complete = read.iter().all(Result::is_ok);
         // A sale whose slot has moved may still be in the list of its former primary.
-        let mut until: HashMap<String, f64> = HashMap::new();
+        let mut ranks: HashMap<String, f64> = HashMap::new();
         for (list, sales) in lists.iter().zip(read) {
-            for (sale, until_ms) in sales.unwrap_or_default() {
+            for (sale, rank) in sales.unwrap_or_default() {
                 if list_of(self, &sale) == *list {
-                    until.insert(sale, until_ms);
+                    ranks.insert(sale, rank);
                 } else {
-                    until.entry(sale).or_insert(until_ms);
+                    ranks.entry(sale).or_insert(rank);
                 }
             }
         }
-        let mut sales: Vec<_> = until.into_iter().collect();
+        let mut sales: Vec<_> = ranks.into_iter().collect();
         sales.sort_by(|one, other| other.1.total_cmp(&one.1));
         sales.truncate(max as usize);
         Ok(Listed { sales: sales.into_iter().map(|(sale, _)| sale).collect(), is_complete })
@@ -150,7 +157,7 @@ impl Port for Redis {
     async fn listed_open(&self) -> Result<u64, Error> {
         let count = |list: String| async move {
             let list = list.as_str();
-            self.run(list, |client| async move { client.zcount(list, f64::INFINITY, f64::INFINITY).await }).await
+            self.run(list, |client| async move { client.zcount(list, CLOSED_BELOW, f64::INFINITY).await }).await
         };
         let counts: Vec<Result<u64, Error>> = join_all(self.partitions(SALES).into_iter().map(count)).await;
         Ok(counts.into_iter().flatten().sum())

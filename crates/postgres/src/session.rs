@@ -40,7 +40,8 @@ impl SessionOwner {
         match self {
             Self::Own => "BEGIN".to_owned(),
             Self::Shared => format!(
-                "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = {}; \
+                "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL enable_seqscan = off; SET LOCAL jit = off; \
+                 SET LOCAL statement_timeout = {}; \
                  SET LOCAL idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}",
                 statement.as_millis()
             ),
@@ -117,6 +118,12 @@ fn own(shared: &Shared, nonce: &str) -> PgConnectOptions {
         ("fairline.session", nonce),
         // A confirmed unit must survive a power failure, whatever the server's default is.
         ("synchronous_commit", "on"),
+        // Every frequent statement has an index. A plan made while its tables were small would scan
+        // them, and be kept while they grow.
+        ("enable_seqscan", "off"),
+        // A scan that can't be avoided then has a high cost, for which Postgres would compile the
+        // statement.
+        ("jit", "off"),
         ("statement_timeout", &shared.statement.as_millis().to_string()),
         ("idle_in_transaction_session_timeout", &IDLE_IN_TRANSACTION_MS.to_string()),
         // The server, too, must detect a vanished client, and release its locks.

@@ -40,8 +40,8 @@ const REPORT_GONE_EVERY: Duration = Duration::from_millis(100);
 const LAST_GONE: Duration = Duration::from_secs(3);
 /// The watchdog restarts a loop whose round takes longer.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
-/// Sales that one node follows, at most: open ones first, then the most recently closed. Closed
-/// sales that still have shoppers here do not count.
+/// Sales that one node follows, at most: open ones first, then the next to open, then the most
+/// recently closed. Sales that still have shoppers here do not count.
 const ROOMS_MAX: u32 = 1000;
 
 /// The rooms of this node, by sale.

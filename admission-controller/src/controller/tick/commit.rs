@@ -45,6 +45,8 @@ pub(super) struct Done {
     /// Whether it must be published.
     pub(super) publishes: bool,
     pub(super) rest: Option<IdleState>,
+    /// How long the rate cap allows no further admission.
+    pub(super) none_due_for: Option<Duration>,
     pub(super) settled: bool,
 }
 
@@ -86,6 +88,7 @@ impl<L: Ledger> Ticker<L> {
         move_on(&mut sale, &mut lines).await?;
         // What a sale has taught is kept, however long it stays sold out.
         let decision = plan.decision.filter(|decision| decision.reason != Reason::SoldOut);
+        let none_due_for = decision.as_ref().and_then(|decision| decision.none_due_for(admitted));
         let memory = decision.map(|decision| decision.remember(admitted));
         let moved = ended.lapsed || ended.claimed || admitted > 0;
         let settled = !moved && is_settled(&sale, &agenda, &lines);
@@ -107,7 +110,7 @@ impl<L: Ledger> Ticker<L> {
         decision_metrics::admitted(&sale, admitted);
         sale.commit().await?;
         let lines = lines.into_iter().map(TickLine::committed).collect();
-        Ok(Done { lines, publishes, rest: rest.filter(|_| !publishes), settled })
+        Ok(Done { lines, publishes, rest: rest.filter(|_| !publishes), none_due_for, settled })
     }
 
     /// Takes in claims, lapses tokens, and takes back those of shoppers who have reached the limit.

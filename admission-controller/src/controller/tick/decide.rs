@@ -1,7 +1,7 @@
 //! What happens between the lock of a sale and the first write to an admission: the lines are read,
 //! lost ones begin a new epoch, and the others are planned. Then `commit` writes.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use fairline_line::store::Upcoming;
 use fairline_sale::Status;
@@ -32,22 +32,34 @@ use crate::{
 const PRESENTED_WITHIN: Duration = Duration::from_secs(5);
 /// After this time without a tick, the sale was away: its pages could not claim their turns.
 const AWAY: Duration = Duration::from_secs(2);
-/// The rest of a sale that has not opened.
-const SCHEDULED: IdleState = IdleState { peek_every: Duration::from_secs(4), tick_every: Duration::from_secs(120) };
+/// The rest of a sale that has not opened. Its lines are read less often the more sales run, and at
+/// least this often: any of them notices a lost Redis for all.
+const SCHEDULED: IdleState = IdleState { peek_every: Duration::from_secs(15), tick_every: Duration::from_secs(120) };
+/// The most often that they are read, and the reads per second of all such sales.
+const SCHEDULED_PEEK_MIN: Duration = Duration::from_secs(4);
+const SCHEDULED_PEEKS_PER_S: f64 = 64.0;
 /// The rest of a sale that is open and empty, where a shopper who joins is admitted within a
 /// second.
 const EMPTY: IdleState = IdleState { peek_every: Duration::from_millis(500), tick_every: Duration::from_secs(10) };
+
+/// Why a sale is ticked.
+pub(super) struct Wake {
+    /// A change was made that the controller can't see otherwise.
+    pub(super) requested: bool,
+    /// It was at rest, with nothing to do, until now.
+    pub(super) rested: bool,
+}
 
 impl<L: Ledger> Ticker<L> {
     /// Decides and commits. Gives `None` if another controller has just done so.
     pub(super) async fn decide(
         &self,
         (mut sale, rows): (L::Locked, Vec<LineRow>),
-        requested: bool,
+        wake: Wake,
         known: &KnownSale,
         peek: Option<Peek>,
     ) -> Result<Option<Done>, TickError> {
-        if is_within(sale.ticked_at, sale.now, self.every / 2) && !requested {
+        if is_within(sale.ticked_at, sale.now, self.every / 2) && !wake.requested {
             return Ok(None);
         }
         // An operator has just moved it: the next tick knows where to.
@@ -68,8 +80,8 @@ impl<L: Ledger> Ticker<L> {
             sale.was_away(now);
         }
         let agenda = sale.agenda(&TickLine::rows(&lines), &self.keys.good(&[])).await?;
-        let rest = rest(&sale, &agenda, &lines);
-        let elapsed_s = self.elapsed_s(&sale, known);
+        let rest = rest(&sale, &agenda, &lines).map(|rest| self.peeked_less_often(rest));
+        let elapsed_s = self.elapsed_s(&sale, wake.rested);
         let plan = self.plan(&mut sale, &agenda, &mut lines, elapsed_s).await?;
         Ok(Some(self.commit(sale, lines, PreparedTick { read_at, agenda, rest, plan }, known).await?))
     }
@@ -136,17 +148,23 @@ impl<L: Ledger> Ticker<L> {
         sale.number_publications(&mut rows).await?;
         sale.commit().await?;
         let lines = lines.into_iter().map(OpenLine::committed).collect();
-        Ok(Done { lines, publishes: true, rest: None, settled: false })
+        Ok(Done { lines, publishes: true, rest: None, none_due_for: None, settled: false })
+    }
+
+    fn peeked_less_often(&self, rest: IdleState) -> IdleState {
+        let shared = f64::from(self.running.load(Ordering::Relaxed)) / SCHEDULED_PEEKS_PER_S;
+        let least = Duration::from_secs_f64(shared).max(SCHEDULED_PEEK_MIN);
+        IdleState { peek_every: rest.peek_every.min(least), ..rest }
     }
 
     /// The time for which the rate cap earns credit: since the last tick, but not before the sale
     /// opened. It is one period if the sale rested, since an empty line saves nothing up, or if a
     /// clock was set back.
-    fn elapsed_s(&self, sale: &SaleRow, known: &KnownSale) -> f64 {
+    fn elapsed_s(&self, sale: &SaleRow, rested: bool) -> f64 {
         let since = |moment: OffsetDateTime| (sale.now - moment).as_seconds_f64();
         let elapsed_s = since(sale.ticked_at);
         let elapsed_s = if elapsed_s < 0.0 { self.every.as_secs_f64() } else { elapsed_s };
-        let rested_s = known.rested_at.map_or(f64::INFINITY, |_| self.every.as_secs_f64());
+        let rested_s = if rested { self.every.as_secs_f64() } else { f64::INFINITY };
         let open_s = if since(sale.opens_at) < 0.0 { f64::INFINITY } else { since(sale.opens_at) };
         elapsed_s.min(rested_s).min(open_s)
     }

@@ -68,10 +68,11 @@ pub(crate) struct KnownSale {
     pub(super) lines: Vec<KnownLine>,
     pub(super) published: HashMap<SaleId, PublishedLine>,
     pub(super) published_at: Option<Duration>,
-    /// When the sale has last changed, was last ticked, and was last seen at rest.
+    /// When the sale has last changed, and was last ticked.
     pub(super) changed_at: Option<Duration>,
     pub(super) ticked_at: Option<Duration>,
-    pub(super) rested_at: Option<Duration>,
+    /// Whether it was at rest when it was last looked at.
+    pub(super) rests: bool,
     pub(super) rest: Option<IdleState>,
     /// Whether the last tick failed.
     pub(super) has_failed: bool,

@@ -26,12 +26,21 @@ mod permits;
 mod plan;
 mod publish;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use fairline_line::store::{LineError, LineStore, Upcoming, UpcomingQuery};
 use fairline_sale::SaleId;
 
-use self::known::{KnownLine, Peek, PeekedLine};
+use self::{
+    decide::Wake,
+    known::{KnownLine, Peek, PeekedLine},
+};
 pub(crate) use self::{known::KnownSale, permits::Permits};
 use super::{
     clock::Clock,
@@ -48,6 +57,9 @@ const SWEPT_MAX: u64 = 2000;
 const LISTED_MAX: u32 = 50_000;
 /// A sale without a change for this long rests.
 const RESTS_AFTER: Duration = Duration::from_secs(3);
+/// The longest period of a sale whose rate cap allows less than one admission in `every`: turns
+/// that end are noticed within it.
+const PACED_MAX: Duration = Duration::from_millis(500);
 /// The part of the period after which a controller returns that has found another one at work. At
 /// the same phase it would always find that again, though the other one may be unable to reach the
 /// line's Redis.
@@ -63,13 +75,17 @@ pub(crate) struct Ticker<L> {
     /// Ticks that use a connection to Postgres at the same time: the others are the admin API's.
     pub(crate) permits: Permits,
     pub(crate) tick_now: TickNow,
+    /// The number of sales that run.
+    pub(crate) running: AtomicU32,
 }
 
 impl<L: Ledger> Ticks for Ticker<L> {
     type Known = KnownSale;
 
     async fn running(&self) -> Result<Vec<Running>, String> {
-        self.ledger.running().await.map_err(|error| error.to_string())
+        let running = self.ledger.running().await.map_err(|error| error.to_string())?;
+        self.running.store(u32::try_from(running.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
+        Ok(running)
     }
 
     async fn listed(&self) -> Result<Vec<SaleId>, String> {
@@ -105,16 +121,20 @@ impl<L: Ledger> Ticker<L> {
             && known.ticked_at.is_some_and(|at| self.clock.since(at) < rest.tick_every)
             && peek.lines.iter().all(|line| line.is_unchanged)
         {
-            known.rested_at = Some(started);
+            known.rests = true;
             return Ok(Next::After(rest.peek_every));
         }
         let _permit = self.permits.acquire(known.has_failed).await;
         let ticking = self.clock.now();
+        // The sale no longer rests, even if another controller is the first to tick it: what it
+        // earns from then on is saved up.
+        let rested = std::mem::take(&mut known.rests);
         let Some(locked) = self.ledger.lock(id, false).await? else {
             return Ok(Next::After(self.every.mul_f64(OUT_OF_STEP)));
         };
-        let Some(done) = self.decide(locked, requested, known, peek).await? else { return Ok(Next::After(self.every)) };
-        known.rested_at = None;
+        let Some(done) = self.decide(locked, Wake { requested, rested }, known, peek).await? else {
+            return Ok(Next::After(self.every));
+        };
         known.ticked_at = Some(started);
         if done.publishes {
             self.publish(id, &done.lines, known).await?;
@@ -127,7 +147,12 @@ impl<L: Ledger> Ticker<L> {
         let keeps = !done.begins_an_epoch();
         known.rest = done.rest.filter(|_| known.changed_at.is_none_or(|at| self.clock.since(at) >= RESTS_AFTER));
         known.lines = done.lines.into_iter().filter(|_| keeps).map(|line| line.known).collect();
-        Ok(if done.settled { Next::Over } else { Next::After(self.every) })
+        if done.settled {
+            return Ok(Next::Over);
+        }
+        // At a low rate cap, most periods would admit no shopper.
+        let due = done.none_due_for.map_or(self.every, |none_due_for| none_due_for.min(PACED_MAX));
+        Ok(Next::After(self.every.max(due)))
     }
 
     /// Reads the known lines from Redis, before anything is locked.

@@ -122,8 +122,8 @@ impl LineStore {
         Ok(self.port.ping().await?)
     }
 
-    /// Up to `max` sales whose lines are listed: the open ones first, then those that closed last.
-    /// Those of unreachable primaries of a cluster may be missing.
+    /// Up to `max` sales whose lines are listed: the open ones, then the next to open, then
+    /// those that closed last. Those of unreachable primaries of a cluster may be missing.
     ///
     /// # Errors
     /// When Redis does not answer.

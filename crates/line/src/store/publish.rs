@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     change::{Revision, Turn},
+    port::SCHEDULED_RANK,
     ticket::Ordinal,
 };
 
@@ -83,8 +84,12 @@ impl LineStore {
         let sale = publication.card.id;
         self.call(sale, call).await?;
         let now = OffsetDateTime::now_utc();
-        let listed_until = if closed { unix_ms(now + CLOSED_KEPT) } else { f64::INFINITY };
-        Ok(self.port.list(sale.to_string(), listed_until, unix_ms(now)).await?)
+        let rank = match publication.card.status {
+            Status::Closed => unix_ms(now + CLOSED_KEPT),
+            Status::Scheduled => SCHEDULED_RANK - unix_ms(publication.card.opens_at),
+            _ => f64::INFINITY,
+        };
+        Ok(self.port.list(sale.to_string(), rank, unix_ms(now)).await?)
     }
 
     /// Publishes an outcome of turns of earlier epochs again, in bulk, as a part of `publication`.

@@ -5,7 +5,34 @@ use fairline_line::{
     store::{Claim, LineError, UpcomingQuery},
 };
 
+use fairline_sale::Status;
+use time::OffsetDateTime;
+
 use crate::support::{Line, live};
+
+/// A node follows a limited number of sales, and no scheduled or closed one takes the room of an
+/// open one.
+#[tokio::test]
+async fn open_sales_are_listed_before_the_next_to_open_and_these_before_closed_ones() {
+    let mut in_order = Vec::new();
+    for (status, opens_in_days) in
+        [(Status::Scheduled, 3650), (Status::Closed, -1), (Status::Scheduled, 1), (Status::Open, -1)]
+    {
+        let mut line = Line::published().await;
+        line.card.status = status;
+        line.card.opens_at = OffsetDateTime::now_utc() + time::Duration::days(opens_in_days);
+        line.publish(&[], &[]).await;
+        in_order.push(line);
+    }
+    in_order.swap(0, 1);
+    in_order.reverse();
+    let own: Vec<_> = in_order.iter().map(|line| line.card.id).collect();
+    let store = &in_order[0].store;
+    let mut listed = store.sales(100_000).await.expect("listed").listed;
+    listed.retain(|sale| own.contains(sale));
+    assert_eq!(listed, own, "open, opens tomorrow, opens in ten years, closed");
+    assert!(store.open_sales().await.expect("counted") >= 3);
+}
 
 #[tokio::test]
 async fn a_shopper_who_leaves_between_commit_and_publication_returns_the_unit_at_once() {

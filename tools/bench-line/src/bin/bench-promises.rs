@@ -4,6 +4,7 @@
 
 use std::{
     error::Error,
+    fmt,
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::PathBuf,
@@ -40,12 +41,21 @@ const CLOCK_HZ: f64 = 100.0;
 #[derive(Debug, Parser)]
 #[command(name = "bench-promises")]
 struct Arguments {
+    /// Only this figure.
+    #[arg(long)]
+    only: Option<Part>,
     /// Open sales beside the idle ones, the fast one included.
     #[arg(long, default_value_t = 350)]
     open: u32,
     /// File for the figures; figures of other benchmarks in it are kept.
     #[arg(long, default_value = fairline_figures::PROMISES)]
     json: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Part {
+    Idle,
+    Open,
 }
 
 /// All processes.
@@ -78,57 +88,18 @@ fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     let shop = Shop::start()?;
     pause(SETTLES);
-    let nothing = shop.cpu_ms_per_s()?;
-    eprintln!("no sale: {nothing:.1} ms/s");
-
-    shop.sales("idle", IDLE_SALES, "scheduled", 10.0)?;
-    shop.until("every sale is listed", "SELECT count(*) = 0 FROM lines WHERE epoch = 0 OR publication = 0")?;
-    pause(SETTLES);
-    let scheduled = shop.cpu_ms_per_s()? - nothing;
-    eprintln!("{IDLE_SALES} scheduled sales: {scheduled:.1} ms/s more");
-    shop.sql("UPDATE sales SET status = 'closed'")?;
-    shop.until("every sale is settled", "SELECT count(*) = 0 FROM lines WHERE NOT settled")?;
-    pause(SETTLES);
-    let closed = shop.cpu_ms_per_s()? - nothing;
-    eprintln!("{IDLE_SALES} closed sales: {closed:.1} ms/s more");
-    let idle = scheduled.max(closed).max(0.0) / f64::from(IDLE_SALES);
-
-    shop.sales("waits", IDLE_SALES, "scheduled", 10.0)?;
-    shop.sales("open", arguments.open.saturating_sub(1), "open", CAP_PER_S)?;
-    shop.sales("fast", 1, "open", FAST_CAP_PER_S)?;
-    shop.until("every line is listed", "SELECT count(*) = 0 FROM lines WHERE epoch = 0 OR publication = 0")?;
-    shop.join_all()?;
-    pause(SETTLES);
-    let counts = "SELECT rate_cap_per_s, count(admissions.id) FROM sales LEFT JOIN admissions ON sale_id = sales.id \
-                  WHERE status = 'open' GROUP BY sales.id ORDER BY sales.id";
-    let (before, began) = (shop.sql(counts)?, Instant::now());
-    let cpu = shop.cpu_ms_per_s()?;
-    let (after, seconds) = (shop.sql(counts)?, began.elapsed().as_secs_f64());
-    let row = |line: &str| -> Option<(f64, f64)> {
-        let (cap, count) = line.trim().split_once('|')?;
-        Some((cap.parse().ok()?, count.parse().ok()?))
-    };
-    // The cap and the rate of each sale.
-    let rates: Vec<(f64, f64)> = before
-        .lines()
-        .zip(after.lines())
-        .filter_map(|(before, after)| Some((row(before)?, row(after)?)))
-        .map(|((cap, before), (_, after))| (cap, (after - before) / seconds))
-        .collect();
-    let full = rates.iter().filter(|(cap, rate)| *rate >= cap * FULL).count();
-    let of_cap = |wanted: f64| rates.iter().filter(move |(cap, _)| *cap == wanted).map(|(_, rate)| *rate);
-    let (slow, fast) = (of_cap(CAP_PER_S), of_cap(FAST_CAP_PER_S).sum::<f64>());
-    let mean = slow.clone().sum::<f64>() / slow.count().max(1) as f64;
-    eprintln!(
-        "{} open sales: {mean:.3} of {CAP_PER_S}/s in the mean, one {fast:.1} of {FAST_CAP_PER_S}/s; {cpu:.0} ms/s of CPU",
-        rates.len()
-    );
-    // The many are not to starve the fast one.
-    let full = if fast >= FAST_CAP_PER_S * FULL { full } else { 0 };
-
-    println!("idle_sale_cpu_ms_per_s {idle:.4}  (<= 0.05)\nopen_sales_full_rate {full}  (>= 300)");
-    let figures = [("idle_sale_cpu_ms_per_s", idle.into()), ("open_sales_full_rate", full.into())];
-    Ok(fairline_figures::merge(&arguments.json, figures)?)
+    let figures = |part| arguments.only.is_none_or(|only| only == part);
+    if figures(Part::Idle) {
+        let idle = shop.idle_sale_cpu()?;
+        println!("idle_sale_cpu_ms_per_s {idle:.4}  (<= 0.05)");
+        fairline_figures::merge(&arguments.json, [("idle_sale_cpu_ms_per_s", idle.into())])?;
+    }
+    if figures(Part::Open) {
+        let full = shop.open_sales_at_full_rate(arguments.open)?;
+        println!("open_sales_full_rate {full}  (>= 300)");
+        fairline_figures::merge(&arguments.json, [("open_sales_full_rate", full.into())])?;
+    }
+    Ok(())
 }
 
 fn address_of(nth: u16) -> SocketAddr {
@@ -189,6 +160,60 @@ impl Shop {
         Ok(())
     }
 
+    /// CPU milliseconds per second of a sale without shoppers.
+    fn idle_sale_cpu(&self) -> Result<f64, Failure> {
+        let nothing = self.cpu()?;
+        eprintln!("no sale: {nothing}");
+        self.sales("idle", IDLE_SALES, "scheduled", 10.0)?;
+        self.until("every sale is listed", "SELECT count(*) = 0 FROM lines WHERE epoch = 0 OR publication = 0")?;
+        pause(SETTLES);
+        let scheduled = self.cpu()?;
+        eprintln!("{IDLE_SALES} scheduled sales: {scheduled}");
+        self.sql("UPDATE sales SET status = 'closed'")?;
+        self.until("every sale is settled", "SELECT count(*) = 0 FROM lines WHERE NOT settled")?;
+        pause(SETTLES);
+        let closed = self.cpu()?;
+        eprintln!("{IDLE_SALES} closed sales: {closed}");
+        let more = scheduled.total().max(closed.total()) - nothing.total();
+        Ok(more.max(0.0) / f64::from(IDLE_SALES))
+    }
+
+    /// How many of `open` sales admit at their full rate, beside sales that have not opened.
+    fn open_sales_at_full_rate(&self, open: u32) -> Result<usize, Failure> {
+        self.sales("waits", IDLE_SALES, "scheduled", 10.0)?;
+        self.sales("open", open.saturating_sub(1), "open", CAP_PER_S)?;
+        self.sales("fast", 1, "open", FAST_CAP_PER_S)?;
+        self.until("every line is listed", "SELECT count(*) = 0 FROM lines WHERE epoch = 0 OR publication = 0")?;
+        self.join_all()?;
+        pause(SETTLES);
+        let counts = "SELECT rate_cap_per_s, count(admissions.id) FROM sales LEFT JOIN admissions ON sale_id = sales.id \
+                      WHERE status = 'open' GROUP BY sales.id ORDER BY sales.id";
+        let (before, began) = (self.sql(counts)?, Instant::now());
+        let cpu = self.cpu()?;
+        let (after, seconds) = (self.sql(counts)?, began.elapsed().as_secs_f64());
+        let row = |line: &str| -> Option<(f64, f64)> {
+            let (cap, count) = line.trim().split_once('|')?;
+            Some((cap.parse().ok()?, count.parse().ok()?))
+        };
+        // The cap and the rate of each sale.
+        let rates: Vec<(f64, f64)> = before
+            .lines()
+            .zip(after.lines())
+            .filter_map(|(before, after)| Some((row(before)?, row(after)?)))
+            .map(|((cap, before), (_, after))| (cap, (after - before) / seconds))
+            .collect();
+        let full = rates.iter().filter(|(cap, rate)| *rate >= cap * FULL).count();
+        let of_cap = |wanted: f64| rates.iter().filter(move |(cap, _)| *cap == wanted).map(|(_, rate)| *rate);
+        let (slow, fast) = (of_cap(CAP_PER_S), of_cap(FAST_CAP_PER_S).sum::<f64>());
+        let mean = slow.clone().sum::<f64>() / slow.count().max(1) as f64;
+        eprintln!(
+            "{} open sales: {mean:.3} of {CAP_PER_S}/s in the mean, one {fast:.1} of {FAST_CAP_PER_S}/s: {cpu}",
+            rates.len()
+        );
+        // The many are not to starve the fast one.
+        Ok(if fast >= FAST_CAP_PER_S * FULL { full } else { 0 })
+    }
+
     /// The raw output of a statement.
     fn sql(&self, statement: &str) -> Result<String, Failure> {
         let mut psql = Command::new(self.postgres.program("psql"));
@@ -245,18 +270,20 @@ impl Shop {
         })
     }
 
-    /// CPU milliseconds per second of all processes: the services, Redis and Postgres.
-    fn cpu_ms_per_s(&self) -> Result<f64, Failure> {
-        let postgres: u32 =
-            self.sql("SELECT pg_read_file('postmaster.pid', 0, 20)")?.lines().next().unwrap_or("").parse()?;
-        let port = self.redis.port().to_string();
-        let (before, began) = (self.cpu_ms(postgres, &port)?, Instant::now());
+    /// What the processes use now, over a while.
+    fn cpu(&self) -> Result<Cpu, Failure> {
+        let (before, began) = (self.cpu_ms()?, Instant::now());
         pause(MEASURED);
-        Ok((self.cpu_ms(postgres, &port)? - before) / began.elapsed().as_secs_f64())
+        let (after, seconds) = (self.cpu_ms()?, began.elapsed().as_secs_f64());
+        Ok(Cpu(std::array::from_fn(|nth| (after[nth] - before[nth]) / seconds)))
     }
 
-    fn cpu_ms(&self, postgres: u32, redis_port: &str) -> Result<f64, Failure> {
-        let mut ticks = 0.0;
+    /// CPU milliseconds of each of [`PROCESSES`] since its start.
+    fn cpu_ms(&self) -> Result<[f64; PROCESSES.len()], Failure> {
+        let postgres: u32 =
+            self.sql("SELECT pg_read_file('postmaster.pid', 0, 20)")?.lines().next().unwrap_or("").parse()?;
+        let redis_port = self.redis.port().to_string();
+        let mut used = [0.0; PROCESSES.len()];
         for process in fs::read_dir("/proc")? {
             let path = process?.path();
             let Some(id) = path.file_name().and_then(|id| id.to_str()?.parse::<u32>().ok()) else { continue };
@@ -266,14 +293,40 @@ impl Shop {
             let fields: Vec<f64> = fields.split(' ').map(|field| field.parse().unwrap_or(0.0)).collect();
             let [parent, own, ended] = [fields[1], fields[11] + fields[12], fields[13] + fields[14]];
             let line = fs::read_to_string(path.join("cmdline")).unwrap_or_default();
-            let is_redis = line.contains("redis-server") && line.contains(redis_port);
-            if id == postgres {
+            let ms = own / CLOCK_HZ * 1000.0;
+            if let Some(nth) = self.services.iter().position(|each| each.0.id() == id) {
+                used[nth] += ms;
+            } else if id == postgres {
                 // Includes its sessions that have ended.
-                ticks += own + ended;
-            } else if parent == f64::from(postgres) || is_redis || self.services.iter().any(|each| each.0.id() == id) {
-                ticks += own;
+                used[3] += ms + ended / CLOCK_HZ * 1000.0;
+            } else if parent == f64::from(postgres) {
+                used[3] += ms;
+            } else if line.contains("redis-server") && line.contains(&redis_port) {
+                used[4] += ms;
             }
         }
-        Ok(ticks / CLOCK_HZ * 1000.0)
+        Ok(used)
+    }
+}
+
+/// The services in the order of their start, then the servers.
+const PROCESSES: [&str; 5] = ["controller", "waiting room", "checkout", "Postgres", "Redis"];
+
+/// CPU milliseconds per second of each of [`PROCESSES`].
+struct Cpu([f64; PROCESSES.len()]);
+
+impl Cpu {
+    fn total(&self) -> f64 {
+        self.0.iter().sum()
+    }
+}
+
+impl fmt::Display for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0} ms/s of CPU (", self.total())?;
+        for (nth, (name, ms)) in PROCESSES.iter().zip(self.0).enumerate() {
+            write!(f, "{}{name} {ms:.0}", if nth == 0 { "" } else { ", " })?;
+        }
+        f.write_str(")")
     }
 }
