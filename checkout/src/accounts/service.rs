@@ -1,9 +1,6 @@
 //! Sign-in, sessions, reminders and push subscriptions. Sign-ins are written in tasks that finish
 //! even if the client disconnects.
 
-use std::sync::Arc;
-
-use axum::extract::FromRef;
 use fairline_line::ticket::Ticket;
 use fairline_notification_channels::{Address, Channels, Subscription};
 use fairline_server::{RateLimit, Shutdown, TrustedProxies};
@@ -37,12 +34,6 @@ pub(crate) struct Accounts {
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) secure_cookies: bool,
     pub(crate) shutdown: Shutdown,
-}
-
-impl FromRef<Arc<Accounts>> for Callers {
-    fn from_ref(accounts: &Arc<Accounts>) -> Self {
-        accounts.callers.clone()
-    }
 }
 
 /// A way to sign in.
