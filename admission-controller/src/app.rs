@@ -15,7 +15,7 @@ use crate::{
     Settings,
     admin_api::{
         AdminState,
-        audit::store::AuditStore,
+        audit::{service::AuditLog, store::AuditStore},
         keys::{service::SigningKeys, store::KeyStore},
         lanes::{service::Lanes, store::LaneStore},
         live::{
@@ -23,7 +23,7 @@ use crate::{
             store::LiveStore,
         },
         media::{service::Media, store::UploadStore},
-        operators::store::OperatorStore,
+        operators::{service::Operators, store::OperatorStore},
         orders::{service::SaleOrders, store::AdminOrderStore},
         product_csv::{service::ProductTable, store::ProductTableStore},
         products::{service::Products, store::ProductStore},
@@ -31,8 +31,8 @@ use crate::{
         reports::{service::Reports, store::ReportStore},
         sales::{service::Sales, store::AdminSaleStore},
         ticket_actions::{service::TicketActions, store::TicketActionStore},
-        tokens::store::TokenStore,
-        webhooks::store::WebhookSettingsStore,
+        tokens::{service::ApiTokens, store::TokenStore},
+        webhooks::{service::WebhookSettings, store::WebhookSettingsStore},
     },
     auth::{service::Auth, store::AuthStore},
     controller::{
@@ -51,7 +51,10 @@ use crate::{
         retention::{Retention, store::SaleRetentionStore},
         samples::store::SampleStore,
     },
-    public_api::{key_set::PublicKeys, record::store::RecordStore},
+    public_api::{
+        key_set::PublicKeys,
+        record::{service::Records, store::RecordStore},
+    },
     router::{self, Public},
 };
 
@@ -136,7 +139,7 @@ impl AdmissionController {
         };
         let records = RecordStore(database.clone());
         let admin = AdminState {
-            audit: AuditStore(database.clone()),
+            audit: AuditLog { store: AuditStore(database.clone()) },
             auth,
             keys: SigningKeys { store: KeyStore(database.clone()), keys: keys.clone(), tick_now: tick_now.clone() },
             lanes: Lanes { store: LaneStore(database.clone()), sales: sales.clone(), tick_now: tick_now.clone() },
@@ -147,7 +150,7 @@ impl AdmissionController {
                 workshop: Workshop::default(),
                 shutdown: shutdown.clone(),
             },
-            operators: OperatorStore(database.clone()),
+            operators: Operators { store: OperatorStore(database.clone()), auth: AuthStore(database.clone()) },
             orders: SaleOrders { store: AdminOrderStore(database.clone()), sales: sales.clone() },
             product_table: ProductTable { store: ProductTableStore(database.clone()) },
             products: Products { store: ProductStore(database.clone()) },
@@ -160,14 +163,15 @@ impl AdmissionController {
                 tick_now,
             },
             sales,
-            tokens: TokenStore(database.clone()),
-            webhooks: WebhookSettingsStore(database.clone()),
+            tokens: ApiTokens { store: TokenStore(database.clone()) },
+            webhooks: WebhookSettings { store: WebhookSettingsStore(database.clone()) },
             database,
         };
         let proxies = settings.proxy.proxies();
         let limit = RateLimit::new(RATE_PER_S, BURST, proxies.clone(), shutdown)?;
         let media_limit = RateLimit::new(MEDIA_RATE_PER_S, MEDIA_BURST, proxies.clone(), shutdown)?;
-        let public = Public { keys: PublicKeys { store: KeyStore(services), keys }, records, files, media_limit };
+        let keys = PublicKeys { store: KeyStore(services), keys };
+        let public = Public { keys, records: Records::new(records), files, media_limit };
         Ok(Self { routes: router::routes(admin, public, (&limit, proxies), shutdown), ready })
     }
 }

@@ -13,14 +13,14 @@ use crate::{
         console_page,
         key_set::{self, PublicKeys},
         media,
-        record::{self, store::RecordStore},
+        record::{self, service::Records},
     },
 };
 
 /// What the public routes need.
 pub(crate) struct Public {
     pub(crate) keys: PublicKeys,
-    pub(crate) records: RecordStore,
+    pub(crate) records: Records,
     /// The storage of images, if one is configured.
     pub(crate) files: Option<MediaStore>,
     pub(crate) media_limit: RateLimit,

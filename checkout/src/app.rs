@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    http::{HeaderValue, Uri, request},
+    http::{HeaderValue, request},
 };
 use fairline_events::EventStream;
 use fairline_http_client::web_address;
@@ -310,12 +310,14 @@ fn merchant_key(settings: &Settings) -> Result<Option<Secret>, StartError> {
     }
 }
 
-fn waiting_room_url(settings: &Settings) -> Result<Option<HeaderValue>, StartError> {
+/// The URL of the waiting room, which is a header of redirects.
+fn waiting_room_url(settings: &Settings) -> Result<Option<String>, StartError> {
     let Some(url) = &settings.waiting_room_url else { return Ok(None) };
-    let is_one =
-        url.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
-    let wrong = || StartError::new(format!("The waiting room URL `{url}` is not an http:// or https:// URL."));
-    HeaderValue::from_str(url).ok().filter(|_| is_one).map(Some).ok_or_else(wrong)
+    let is_one = web_address(url).is_some() && HeaderValue::from_str(url).is_ok();
+    if !is_one {
+        return Err(StartError::new(format!("The waiting room URL `{url}` is not an http:// or https:// URL.")));
+    }
+    Ok(Some(url.clone()))
 }
 
 /// Runs checkout until shutdown.

@@ -1,7 +1,7 @@
 //! The errors that several features share, and their mapping to HTTP. Each feature has its own in
 //! its `error.rs`, which wraps these.
 
-use fairline_server::Problem;
+use fairline_server::{Problem, ProblemType};
 use tokio::task::JoinError;
 use tracing::{error, warn};
 
@@ -29,16 +29,33 @@ pub(crate) enum CommonError {
 #[response(status = 404, description = "There is no such order, or it belongs to another shopper.")]
 pub(crate) struct UnknownOrder;
 
+impl CommonError {
+    /// The type of its problem.
+    pub(crate) fn kind(&self) -> &'static ProblemType {
+        match self {
+            Self::UnknownSale => &problem_types::UNKNOWN_SALE,
+            Self::SaleNotOpen => &problem_types::SALE_NOT_OPEN,
+            Self::UnknownOrder => &problem_types::UNKNOWN_ORDER,
+            Self::OrderInProgress => &problem_types::ORDER_IN_PROGRESS,
+            Self::Store(StoreError::Unavailable(_)) => &fairline_server::problem_types::UNAVAILABLE,
+            Self::TaskFailed(_) | Self::Store(StoreError::Refused(_) | StoreError::Corrupt(_)) => {
+                &fairline_server::problem_types::INTERNAL
+            }
+        }
+    }
+}
+
 impl From<CommonError> for Problem {
     fn from(error: CommonError) -> Self {
+        let kind = error.kind();
         match error {
-            CommonError::UnknownSale => Self::new(&problem_types::UNKNOWN_SALE)
+            CommonError::UnknownSale => Self::new(kind)
                 .detail("Check the URL; `GET /api/flash-sales/active` lists the running and scheduled sales."),
-            CommonError::SaleNotOpen => Self::new(&problem_types::SALE_NOT_OPEN)
+            CommonError::SaleNotOpen => Self::new(kind)
                 .detail("It has not opened yet, or it has been closed. Nothing was charged."),
-            CommonError::UnknownOrder => Self::new(&problem_types::UNKNOWN_ORDER)
+            CommonError::UnknownOrder => Self::new(kind)
                 .detail("The order does not exist or belongs to another shopper; `GET /api/orders` lists the orders of this browser."),
-            CommonError::OrderInProgress => Self::new(&problem_types::ORDER_IN_PROGRESS)
+            CommonError::OrderInProgress => Self::new(kind)
                 .detail("Pay for it, cancel it, or wait until it expires; then try again. Nothing was erased."),
             CommonError::Store(StoreError::Unavailable(error)) => {
                 warn!(%error, "query database failed");
@@ -46,7 +63,7 @@ impl From<CommonError> for Problem {
             }
             CommonError::TaskFailed(_) | CommonError::Store(StoreError::Refused(_) | StoreError::Corrupt(_)) => {
                 error!(%error, "handle request failed");
-                Self::new(&fairline_server::problem_types::INTERNAL)
+                Self::new(kind)
                     .detail("The error was logged. `GET /api/orders` shows the state of your orders.")
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{FromRef, Request, State},
     http::Method,
     middleware::{Next, from_fn_with_state},
     response::Response,
@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     accounts::{self, service::Accounts},
-    auth::error::AuthError,
+    auth::{caller::Callers, error::AuthError},
     forward_auth::{self, service::ForwardAuth},
     jobs::heartbeat::{self, stats::RequestCounter},
     merchant_api::{self, service::MerchantApi},
@@ -42,6 +42,19 @@ pub(crate) struct Features {
     pub(crate) merchant_api: Arc<MerchantApi>,
     pub(crate) forward_auth: Arc<ForwardAuth>,
 }
+
+/// From each of these states, handlers extract the caller.
+macro_rules! callers_of {
+    ($($state:ty),+ $(,)?) => {
+        $(impl FromRef<Arc<$state>> for Callers {
+            fn from_ref(state: &Arc<$state>) -> Self {
+                state.callers.clone()
+            }
+        })+
+    };
+}
+
+callers_of!(Accounts, ForwardAuth, MerchantApi, Orders, Payments, Redemptions);
 
 /// The layers that requests pass before a handler.
 pub(crate) struct Layers {

@@ -281,6 +281,41 @@ fn stores_do_not_call_services_and_services_do_not_call_routes() {
     assert!(stores > 20, "the control: {stores} files were checked");
 }
 
+/// The lines of a handler or a service that name what its layer must not: handlers have no store,
+/// and services have no HTTP.
+fn foreign_names(path: &str, text: &str) -> Vec<String> {
+    let is_routes = path.ends_with("/routes.rs") || path.contains("/routes/");
+    let is_service = path.ends_with("/service.rs");
+    let is_foreign = |line: &&str| {
+        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let calls_store = line.split('.').skip(1).any(|field| field.trim_end() == "store");
+        is_routes && (calls_store || words.clone().any(|word| word.ends_with("Store")))
+            || is_service && words.any(|word| ["axum", "HeaderMap", "Problem"].contains(&word))
+    };
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.filter(is_foreign).map(|line| format!("{path}: {}", line.trim())).collect()
+}
+
+#[test]
+fn routes_name_no_store_and_services_name_no_http() {
+    let all: Vec<_> = SERVICES.into_iter().flat_map(sources).collect();
+    let found: Vec<String> = all.iter().flat_map(|(path, text)| foreign_names(path, text)).collect();
+    assert_eq!(found, [""; 0], "move rules to the service, and requests and responses to the routes");
+    let is_layer = |(path, _): &&(String, String)| path.ends_with("/routes.rs") || path.ends_with("/service.rs");
+    let layers = all.iter().filter(is_layer).count();
+    assert!(layers > 40, "the control: {layers} files were checked");
+    for (path, text) in [
+        ("x/routes.rs", "State(store): State<OrderStore>"),
+        ("x/routes/y.rs", "orders.store.order(id).await?;"),
+        ("x/service.rs", "use axum::http::HeaderMap;"),
+        ("x/service.rs", "fn order() -> Result<Order, Problem> {"),
+    ] {
+        assert!(!foreign_names(path, text).is_empty(), "the control: {text}");
+    }
+    assert_eq!(foreign_names("x/routes.rs", "/// The store.\nuse super::store::{OrderRow, StoreError};"), [""; 0]);
+    assert_eq!(foreign_names("x/service.rs", "use crate::problem_types;"), [""; 0]);
+}
+
 /// A module that calls itself pure uses no module that reads, writes or serves.
 #[test]
 fn pure_modules_use_no_store() {

@@ -1,7 +1,7 @@
 //! The admin API: the routes under `/api/admin`, a folder for each feature.
 //!
-//! Within a feature, routes call the service or the store, and the service calls the store. Each
-//! handler takes its feature's part of [`AdminState`].
+//! Within a feature, routes call the service, and the service calls the store. Each handler takes
+//! its feature's part of [`AdminState`].
 //!
 //! A feature may call other features, `controller`, `auth` and the crowds of rehearsals in `jobs`.
 //! Every route needs a signed-in caller, except sign-in and enrolment.

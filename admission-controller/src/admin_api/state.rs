@@ -3,18 +3,18 @@
 use axum::extract::FromRef;
 
 use super::{
-    audit::store::AuditStore, keys::service::SigningKeys, lanes::service::Lanes, live::service::Live,
-    media::service::Media, operators::store::OperatorStore, orders::service::SaleOrders,
+    audit::service::AuditLog, keys::service::SigningKeys, lanes::service::Lanes, live::service::Live,
+    media::service::Media, operators::service::Operators, orders::service::SaleOrders,
     product_csv::service::ProductTable, products::service::Products, rehearsals::service::Rehearsals,
     reports::service::Reports, sales::service::Sales, ticket_actions::service::TicketActions,
-    tokens::store::TokenStore, webhooks::store::WebhookSettingsStore,
+    tokens::service::ApiTokens, webhooks::service::WebhookSettings,
 };
 use crate::{auth::service::Auth, db::Database};
 
 /// All parts of the admin API.
 #[derive(Clone)]
 pub(crate) struct AdminState {
-    pub(crate) audit: AuditStore,
+    pub(crate) audit: AuditLog,
     pub(crate) auth: Auth,
     /// For the idempotency keys of all features. No handler can take it.
     pub(crate) database: Database,
@@ -22,7 +22,7 @@ pub(crate) struct AdminState {
     pub(crate) lanes: Lanes,
     pub(crate) live: Live,
     pub(crate) media: Media,
-    pub(crate) operators: OperatorStore,
+    pub(crate) operators: Operators,
     pub(crate) orders: SaleOrders,
     pub(crate) product_table: ProductTable,
     pub(crate) products: Products,
@@ -30,8 +30,8 @@ pub(crate) struct AdminState {
     pub(crate) reports: Reports,
     pub(crate) sales: Sales,
     pub(crate) ticket_actions: TicketActions,
-    pub(crate) tokens: TokenStore,
-    pub(crate) webhooks: WebhookSettingsStore,
+    pub(crate) tokens: ApiTokens,
+    pub(crate) webhooks: WebhookSettings,
 }
 
 macro_rules! parts {
@@ -45,13 +45,13 @@ macro_rules! parts {
 }
 
 parts! {
-    audit: AuditStore,
+    audit: AuditLog,
     auth: Auth,
     keys: SigningKeys,
     lanes: Lanes,
     live: Live,
     media: Media,
-    operators: OperatorStore,
+    operators: Operators,
     orders: SaleOrders,
     product_table: ProductTable,
     products: Products,
@@ -59,6 +59,6 @@ parts! {
     reports: Reports,
     sales: Sales,
     ticket_actions: TicketActions,
-    tokens: TokenStore,
-    webhooks: WebhookSettingsStore,
+    tokens: ApiTokens,
+    webhooks: WebhookSettings,
 }

@@ -13,7 +13,8 @@ use super::{error::AdminAuthError, operator::Operator, role::Role, service::Auth
 /// Authenticates requests and rejects others. Viewers may read, operators may change.
 pub(crate) async fn signed_in(State(auth): State<Auth>, mut request: Request, next: Next) -> Result<Response, Problem> {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    let operator = auth.authenticate(request.headers(), changes).await?;
+    let given = auth.given(request.headers()).ok_or(AdminAuthError::NoToken)?;
+    let operator = auth.authenticate(given, changes).await?;
     // Any operator may end the own session and change the own password.
     let is_own = request.uri().path().starts_with("/api/admin/session");
     if changes && !is_own && operator.role < Role::Operator {

@@ -4,10 +4,12 @@
 //! - [`credentials`] are pure: passwords, authenticator codes, tokens, session keys.
 //! - [`middleware`] authenticates each request of the admin API and attaches the
 //!   [`operator::Operator`].
+//! - `headers` reads the credentials of a request.
 //! - [`service`] signs in; [`password_queue`] limits how many passwords are hashed at once.
 
 pub mod credentials;
 pub(crate) mod error;
+mod headers;
 pub(crate) mod middleware;
 pub(crate) mod operator;
 pub(crate) mod password_queue;

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    error::AdminAuthError,
     operator::Operator,
     role::Role,
     service::{Auth, OpenSession, SignInAttempt},
@@ -93,7 +94,8 @@ async fn sign_in(
     (status = 401, description = "There is no session, or it has ended."),
 ))]
 async fn show_session(State(auth): State<Auth>, headers: HeaderMap) -> Result<axum::Json<Session>, Problem> {
-    Ok(axum::Json(auth.show_session(&headers).await?.into()))
+    let key = auth.session_key(&headers).ok_or(AdminAuthError::NoSession)?;
+    Ok(axum::Json(auth.show_session(key).await?.into()))
 }
 
 /// Sign out.
@@ -101,7 +103,9 @@ async fn show_session(State(auth): State<Auth>, headers: HeaderMap) -> Result<ax
     (status = 204, description = "The session has ended."),
 ))]
 async fn sign_out(State(auth): State<Auth>, headers: HeaderMap) -> Result<Response, Problem> {
-    auth.sign_out(&headers).await?;
+    if let Some(key) = auth.session_key(&headers) {
+        auth.sign_out(&key).await?;
+    }
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, auth.set_cookie(None))]).into_response())
 }
 

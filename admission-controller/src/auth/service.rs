@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use fairline_server::{ClientAddress, Secret, cookies_named};
+use fairline_server::{ClientAddress, Secret};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 
@@ -16,9 +15,8 @@ use super::{
     store::{Attempt, AuthStore, OperatorChange},
 };
 
-const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 /// How long a session lasts, in seconds: a working day.
-const SESSION_S: f64 = 12.0 * 3600.0;
+pub(super) const SESSION_S: f64 = 12.0 * 3600.0;
 /// The author of changes that the bearer of the admin token makes.
 const ADMIN_TOKEN: &str = "admin token";
 /// The hash that the password of an unknown operator is compared with, so that the answer takes as
@@ -48,33 +46,44 @@ pub(super) struct OpenSession {
     pub(super) expires_at: OffsetDateTime,
 }
 
+/// The credentials that a request carries.
+pub(super) enum GivenCredential<'a> {
+    /// A token.
+    Bearer(&'a str),
+    /// A session, with the CSRF token beside it.
+    Session { key: SessionKey, csrf: &'a [u8] },
+}
+
 impl Auth {
     /// The caller of a request, which must have a CSRF token if it `changes` something with a
     /// session.
-    pub(super) async fn authenticate(&self, headers: &HeaderMap, changes: bool) -> Result<Operator, AdminAuthError> {
-        if let Some(given) = headers.get(header::AUTHORIZATION) {
-            let given =
-                given.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).ok_or(AdminAuthError::NoToken)?;
-            if bool::from(given.as_bytes().ct_eq(self.admin_token.expose().as_bytes())) {
-                return Ok(Operator {
-                    name: ADMIN_TOKEN.into(),
-                    role: Role::Owner,
-                    credential: Credential::AdminToken,
-                });
+    pub(super) async fn authenticate(
+        &self,
+        given: GivenCredential<'_>,
+        changes: bool,
+    ) -> Result<Operator, AdminAuthError> {
+        match given {
+            GivenCredential::Bearer(token) => self.bearer(token).await,
+            GivenCredential::Session { key, csrf } => {
+                let session = self.store.session(key.digest()).await?.ok_or(AdminAuthError::NoSession)?;
+                if changes && !bool::from(csrf.ct_eq(key.csrf().as_bytes())) {
+                    return Err(AdminAuthError::Csrf);
+                }
+                let (name, role) = (session.name.into(), Role::of(&session.role));
+                Ok(Operator { name, role, credential: Credential::Session(key.digest()) })
             }
-            let digest = ApiToken::from_bearer(given).ok_or(AdminAuthError::WrongToken)?.digest();
-            let (name, role) = self.store.token(digest).await?.ok_or(AdminAuthError::WrongToken)?;
-            let (name, role) = (format!("token {name}").into(), Role::of(&role));
-            return Ok(Operator { name, role, credential: Credential::ApiToken(digest) });
         }
-        let key = self.session_key(headers).ok_or(AdminAuthError::NoToken)?;
-        let session = self.store.session(key.digest()).await?.ok_or(AdminAuthError::NoSession)?;
-        let given = headers.get(CSRF).map_or(&[][..], HeaderValue::as_bytes);
-        if changes && !bool::from(given.ct_eq(key.csrf().as_bytes())) {
-            return Err(AdminAuthError::Csrf);
+    }
+
+    /// The bearer of the admin token or of an API token.
+    async fn bearer(&self, token: &str) -> Result<Operator, AdminAuthError> {
+        if bool::from(token.as_bytes().ct_eq(self.admin_token.expose().as_bytes())) {
+            return Ok(Operator { name: ADMIN_TOKEN.into(), role: Role::Owner, credential: Credential::AdminToken });
         }
-        let (name, role) = (session.name.into(), Role::of(&session.role));
-        Ok(Operator { name, role, credential: Credential::Session(key.digest()) })
+        let digest = ApiToken::from_bearer(token).ok_or(AdminAuthError::WrongToken)?.digest();
+        let (name, role) = self.store.token(digest).await?.ok_or(AdminAuthError::WrongToken)?;
+        let (name, role) = (format!("token {name}").into(), Role::of(&role));
+        Ok(Operator { name, role, credential: Credential::ApiToken(digest) })
     }
 
     /// Whether the credential of a caller is still valid. A database that does not answer ends no
@@ -85,24 +94,6 @@ impl Auth {
             Credential::ApiToken(digest) => self.store.token(digest).await.map_or(true, |token| token.is_some()),
             Credential::Session(digest) => self.store.session(digest).await.map_or(true, |session| session.is_some()),
         }
-    }
-
-    /// With the prefix, browsers accept the cookie only from this host and over TLS.
-    fn cookie_name(&self) -> &'static str {
-        if self.secure_cookies { "__Host-fairline-admin" } else { "fairline-admin" }
-    }
-
-    fn session_key(&self, headers: &HeaderMap) -> Option<SessionKey> {
-        cookies_named(headers, self.cookie_name()).next().map(SessionKey::from_cookie)
-    }
-
-    /// The `Set-Cookie` header that begins a session; without a key, the one that ends it.
-    pub(super) fn set_cookie(&self, key: Option<&SessionKey>) -> HeaderValue {
-        let (value, lasts_s) = key.map_or(("", 0.0), |key| (key.cookie(), SESSION_S));
-        let secure = if self.secure_cookies { "; Secure" } else { "" };
-        let cookie =
-            format!("{}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={lasts_s:.0}{secure}", self.cookie_name());
-        HeaderValue::try_from(cookie).expect("base64 and ASCII words are a header's value")
     }
 
     /// Signs in. Whatever was wrong, the answer is the same and takes as long.
@@ -144,19 +135,15 @@ impl Auth {
         }
     }
 
-    /// The session that the cookie of a request belongs to.
-    pub(super) async fn show_session(&self, headers: &HeaderMap) -> Result<OpenSession, AdminAuthError> {
-        let key = self.session_key(headers).ok_or(AdminAuthError::NoSession)?;
+    /// The session with a key.
+    pub(super) async fn show_session(&self, key: SessionKey) -> Result<OpenSession, AdminAuthError> {
         let row = self.store.session(key.digest()).await?.ok_or(AdminAuthError::NoSession)?;
         Ok(OpenSession { name: row.name, role: Role::of(&row.role), key, expires_at: row.expires_at })
     }
 
-    /// Ends the session of a request, if it has one.
-    pub(super) async fn sign_out(&self, headers: &HeaderMap) -> Result<(), AdminAuthError> {
-        match self.session_key(headers) {
-            Some(key) => Ok(self.store.sign_out(key.digest()).await?),
-            None => Ok(()),
-        }
+    /// Ends the session with a key.
+    pub(super) async fn sign_out(&self, key: &SessionKey) -> Result<(), AdminAuthError> {
+        Ok(self.store.sign_out(key.digest()).await?)
     }
 
     /// Changes an operator's own password, and ends all sessions of the operator.

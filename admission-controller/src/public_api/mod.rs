@@ -8,5 +8,6 @@ pub(crate) mod key_set;
 pub(crate) mod media;
 pub(crate) mod record {
     pub(crate) mod routes;
+    pub(crate) mod service;
     pub(crate) mod store;
 }

@@ -8,10 +8,9 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
 };
 use fairline_idempotency::Confidential;
-use fairline_notification_channels::{Address, Subscription};
+use fairline_notification_channels::{Address, AddressKind};
 use fairline_sale::SaleId;
 use fairline_server::{Json, Path, Problem, cookies_named};
-use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -20,12 +19,11 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{
-        account::{ACCESS_S, AccountId, AccountProof, REFRESH_S, RefreshToken},
+        account::{ACCESS_S, AccountId, REFRESH_S, RefreshToken},
         error::AccountError,
-        service::{Accounts, CodeQueued},
-        store::Refreshed,
+        service::{Accounts, CodeQueued, LoggedIn, SessionTokens, SignInWay},
     },
-    auth::{caller::ACCOUNT_COOKIE, error::AuthError, extract::SignedIn},
+    auth::{caller::ACCOUNT_COOKIE, extract::SignedIn},
     error::CommonError,
     http::NO_STORE,
 };
@@ -173,27 +171,39 @@ async fn log_in(
     SendsCodes { from }: SendsCodes,
     Json(log_in): Json<LogIn>,
 ) -> Result<Response, Problem> {
-    let wrong = |field, wrong| AccountError::BadSignIn { field, wrong };
-    match (log_in.email, log_in.phone, log_in.id_token) {
-        (Some(email), None, None) => {
-            let address = Address::email(&email).ok_or_else(|| wrong("email", "is not an e-mail address"))?;
-            send_code(&accounts, &address, "email").await
+    let in_cookies = log_in.cookies;
+    let way = SignInWay::try_from(log_in)?;
+    if let SignInWay::Code { address, .. } = &way
+        && address.kind() == AddressKind::Phone
+    {
+        accounts.phone_codes.check(from)?;
+    }
+    match accounts.log_in(way).await? {
+        LoggedIn::CodeQueued(CodeQueued { sign_in_id, expires_at }) => {
+            Ok((StatusCode::ACCEPTED, NO_STORE, axum::Json(CodeSent { sign_in_id, expires_at })).into_response())
         }
-        (None, Some(phone), None) => {
-            let address = Address::phone(&phone)
-                .ok_or_else(|| wrong("phone", "is not a phone number: write the country first, such as +49"))?;
-            accounts.phone_codes.check(from)?;
-            send_code(&accounts, &address, "phone").await
+        LoggedIn::Session(tokens) => Ok(session(&accounts, tokens, in_cookies)),
+    }
+}
+
+impl TryFrom<LogIn> for SignInWay {
+    type Error = AccountError;
+
+    fn try_from(log_in: LogIn) -> Result<Self, AccountError> {
+        let wrong = |field, wrong| AccountError::BadSignIn { field, wrong };
+        match (log_in.email, log_in.phone, log_in.id_token) {
+            (Some(email), None, None) => {
+                let address = Address::email(&email).ok_or_else(|| wrong("email", "is not an e-mail address"))?;
+                Ok(Self::Code { address, field: "email" })
+            }
+            (None, Some(phone), None) => {
+                let address = Address::phone(&phone)
+                    .ok_or_else(|| wrong("phone", "is not a phone number: write the country first, such as +49"))?;
+                Ok(Self::Code { address, field: "phone" })
+            }
+            (None, None, Some(id_token)) => Ok(Self::IdToken(id_token)),
+            _ => Err(wrong("email", "must be present, or `phone` or `id_token` instead; exactly one of them")),
         }
-        (None, None, Some(id_token)) => {
-            let key = accounts.account_key()?;
-            let issuer = accounts.issuer.as_ref().ok_or(AccountError::NoChannel { field: "id_token" })?;
-            let vouched = issuer.vouch(&id_token).await?;
-            let account = key.account(AccountProof::Issuer { issuer: issuer.name(), subject: &vouched.subject });
-            let token = accounts.begin_session(None, account, vouched.address).await?;
-            Ok(session(&accounts, account, &token.ok_or(AccountError::SignedOut)?, log_in.cookies)?)
-        }
-        _ => Err(wrong("email", "must be present, or `phone` or `id_token` instead; exactly one of them").into()),
     }
 }
 
@@ -212,11 +222,6 @@ impl FromRequestParts<Arc<Accounts>> for SendsCodes {
     }
 }
 
-async fn send_code(accounts: &Accounts, address: &Address, field: &'static str) -> Result<Response, Problem> {
-    let CodeQueued { sign_in_id, expires_at } = accounts.send_code(address, field).await?;
-    Ok((StatusCode::ACCEPTED, NO_STORE, axum::Json(CodeSent { sign_in_id, expires_at })).into_response())
-}
-
 /// Submit a code and sign in. A code allows five attempts within ten minutes, and is valid once.
 #[utoipa::path(post, path = "/users/login/code", request_body = EnterCode, responses(
     (status = 200, description = "Signed in.", body = AccountSession),
@@ -228,8 +233,8 @@ async fn enter_code(
     Json(entered): Json<EnterCode>,
 ) -> Result<Response, Problem> {
     let EnterCode { sign_in_id, code, cookies } = entered;
-    let (account, token) = accounts.enter_code(sign_in_id, &code).await?;
-    Ok(session(&accounts, account, &token, cookies)?)
+    let tokens = accounts.enter_code(sign_in_id, &code).await?;
+    Ok(session(&accounts, tokens, cookies))
 }
 
 /// Exchange a refresh token for the next two tokens. A token that is used twice ends its session.
@@ -244,18 +249,9 @@ async fn refresh(
     headers: HeaderMap,
     Json(Refresh { refresh_token }): Json<Refresh>,
 ) -> Result<Response, Problem> {
-    accounts.account_key()?;
     let in_cookies = refresh_token.is_none();
-    let given = given(&headers, refresh_token).ok_or(AccountError::SignedOut)?;
-    let next = RefreshToken::new(rand::rng().random());
-    match accounts.refresh(&given, &next).await? {
-        Refreshed::Signed(account) => Ok(session(&accounts, account, &next, in_cookies)?),
-        Refreshed::Reused => {
-            metrics::counter!("checkout_refresh_tokens_reused_total").increment(1);
-            Err(AccountError::SignedOut.into())
-        }
-        Refreshed::Unknown => Err(AccountError::SignedOut.into()),
-    }
+    let tokens = accounts.refresh(given(&headers, refresh_token)).await?;
+    Ok(session(&accounts, tokens, in_cookies))
 }
 
 /// Sign out: ends the session of the refresh token. The access token expires by itself.
@@ -268,7 +264,7 @@ async fn log_out(
     Json(Refresh { refresh_token }): Json<Refresh>,
 ) -> Result<Response, Problem> {
     if let Some(token) = given(&headers, refresh_token) {
-        accounts.store.sign_out(token.digest()).await.map_err(AccountError::from)?;
+        accounts.log_out(&token).await?;
     }
     Ok((StatusCode::NO_CONTENT, no_cookies(&accounts)).into_response())
 }
@@ -282,8 +278,7 @@ async fn show_profile(
     State(accounts): State<Arc<Accounts>>,
     SignedIn(account_id): SignedIn,
 ) -> Result<impl IntoResponse, Problem> {
-    let profile = accounts.store.profile(account_id).await.map_err(AccountError::from)?;
-    let profile = profile.ok_or(AuthError::NotSignedIn)?;
+    let profile = accounts.profile(account_id).await?;
     let profile = Profile { account_id, address: profile.address, created_at: profile.created_at };
     Ok((NO_STORE, axum::Json(profile)))
 }
@@ -318,9 +313,8 @@ async fn remind(
 ) -> Result<StatusCode, Problem> {
     let line: SaleId = line.parse().map_err(|_| CommonError::UnknownSale)?;
     let ticket = accounts.callers.ticket(&headers, line).ok_or(CommonError::UnknownSale)?;
-    let is_stored =
-        accounts.notifications.remind(line, account, ticket.epoch, ticket.ordinal).await.map_err(AccountError::from)?;
-    if is_stored { Ok(StatusCode::NO_CONTENT) } else { Err(AccountError::NoReminder.into()) }
+    accounts.remind(account, &ticket).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The public key for push subscriptions.
@@ -329,8 +323,7 @@ async fn remind(
     (status = 404, description = "Web Push is not configured."),
 ))]
 async fn show_push_key(State(accounts): State<Arc<Accounts>>) -> Result<axum::Json<PushKey>, Problem> {
-    let (push, _) = accounts.channels.push().ok_or(AccountError::NoPush)?;
-    Ok(axum::Json(PushKey { public_key: push.public_key().to_owned() }))
+    Ok(axum::Json(PushKey { public_key: accounts.push_key()?.to_owned() }))
 }
 
 /// Subscribe this browser to the notifications of the account. An account keeps its newest five
@@ -345,16 +338,8 @@ async fn subscribe(
     SignedIn(account): SignedIn,
     Json(Subscribe { endpoint, keys: SubscriptionKeys { p256dh, auth } }): Json<Subscribe>,
 ) -> Result<StatusCode, Problem> {
-    let (_, push_services) = accounts.channels.push().ok_or(AccountError::NoPush)?;
-    if !push_services.include(&endpoint) {
-        return Err(AccountError::BadSignIn { field: "endpoint", wrong: "is not at a permitted push service" }.into());
-    }
-    if Subscription::new(&endpoint, &p256dh, &auth).is_none() {
-        return Err(AccountError::BadSignIn { field: "keys", wrong: "has no valid keys of a push subscription" }.into());
-    }
-    let is_known =
-        accounts.notifications.subscribe(account, &endpoint, &p256dh, &auth).await.map_err(AccountError::from)?;
-    if is_known { Ok(StatusCode::NO_CONTENT) } else { Err(AuthError::NotSignedIn.into()) }
+    accounts.subscribe(account, &endpoint, &p256dh, &auth).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Unsubscribe this browser.
@@ -366,7 +351,7 @@ async fn unsubscribe(
     SignedIn(account): SignedIn,
     Json(Unsubscribe { endpoint }): Json<Unsubscribe>,
 ) -> Result<StatusCode, Problem> {
-    accounts.notifications.unsubscribe(account, &endpoint).await.map_err(AccountError::from)?;
+    accounts.unsubscribe(account, &endpoint).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -375,13 +360,8 @@ fn given(headers: &HeaderMap, body: Option<String>) -> Option<RefreshToken> {
     given.find(|text| (1..=REFRESH_BYTES_MAX).contains(&text.len())).map(RefreshToken::given)
 }
 
-fn session(
-    accounts: &Accounts,
-    account_id: AccountId,
-    refresh_token: &RefreshToken,
-    in_cookies: bool,
-) -> Result<Response, AuthError> {
-    let access_token = accounts.account_key()?.access_token(account_id, OffsetDateTime::now_utc().unix_timestamp());
+fn session(accounts: &Accounts, tokens: SessionTokens, in_cookies: bool) -> Response {
+    let SessionTokens { account: account_id, access, refresh } = tokens;
     let session = |access_token, refresh_token| {
         axum::Json(AccountSession {
             account_id,
@@ -392,11 +372,11 @@ fn session(
         })
     };
     if in_cookies {
-        let cookies = cookies(accounts, (&access_token, ACCESS_S), (refresh_token.expose(), REFRESH_S));
-        return Ok((Confidential, NO_STORE, cookies, session(None, None)).into_response());
+        let cookies = cookies(accounts, (&access, ACCESS_S), (refresh.expose(), REFRESH_S));
+        return (Confidential, NO_STORE, cookies, session(None, None)).into_response();
     }
-    let tokens = session(Some(access_token), Some(refresh_token.expose().to_owned()));
-    Ok((Confidential, NO_STORE, tokens).into_response())
+    let tokens = session(Some(access), Some(refresh.expose().to_owned()));
+    (Confidential, NO_STORE, tokens).into_response()
 }
 
 fn no_cookies(accounts: &Accounts) -> impl IntoResponse + use<> {

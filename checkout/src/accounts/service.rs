@@ -1,9 +1,8 @@
-//! Sign-in and sessions. Writes run in tasks that finish even if the client disconnects.
+//! Sign-in, sessions, reminders and push subscriptions. Sign-ins are written in tasks that finish
+//! even if the client disconnects.
 
-use std::sync::Arc;
-
-use axum::extract::FromRef;
-use fairline_notification_channels::{Address, Channels};
+use fairline_line::ticket::Ticket;
+use fairline_notification_channels::{Address, Channels, Subscription};
 use fairline_server::{RateLimit, Shutdown, TrustedProxies};
 use rand::RngExt as _;
 use subtle::ConstantTimeEq as _;
@@ -15,7 +14,7 @@ use crate::{
         account::{AccountId, AccountProof, RefreshToken, SignInKey},
         error::AccountError,
         oidc::Issuer,
-        store::{AccountStore, CODE_GOOD_S, Refreshed},
+        store::{AccountRow, AccountStore, CODE_GOOD_S, Refreshed},
     },
     auth::{caller::Callers, error::AuthError},
     error::CommonError,
@@ -37,10 +36,18 @@ pub(crate) struct Accounts {
     pub(crate) shutdown: Shutdown,
 }
 
-impl FromRef<Arc<Accounts>> for Callers {
-    fn from_ref(accounts: &Arc<Accounts>) -> Self {
-        accounts.callers.clone()
-    }
+/// A way to sign in.
+pub(crate) enum SignInWay {
+    /// By a code that is sent to an address, which was given in `field`.
+    Code { address: Address, field: &'static str },
+    /// By an ID token of the merchant's issuer.
+    IdToken(String),
+}
+
+/// The outcome of a sign-in.
+pub(crate) enum LoggedIn {
+    CodeQueued(CodeQueued),
+    Session(SessionTokens),
 }
 
 /// A code that will be sent.
@@ -49,55 +56,97 @@ pub(crate) struct CodeQueued {
     pub(crate) expires_at: OffsetDateTime,
 }
 
+/// The tokens of a session.
+pub(crate) struct SessionTokens {
+    pub(crate) account: AccountId,
+    pub(crate) access: String,
+    pub(crate) refresh: RefreshToken,
+}
+
 impl Accounts {
-    pub(crate) fn account_key(&self) -> Result<&SignInKey, AuthError> {
+    fn account_key(&self) -> Result<&SignInKey, AuthError> {
         self.callers.accounts().ok_or(AuthError::NoSignIn)
     }
 
-    /// Queues a sign-in code for an address, which was given in `field`.
-    pub(crate) async fn send_code(&self, address: &Address, field: &'static str) -> Result<CodeQueued, AccountError> {
-        self.account_key()?;
+    /// Queues a sign-in code, or signs in by an ID token.
+    pub(crate) async fn log_in(&self, way: SignInWay) -> Result<LoggedIn, AccountError> {
+        let key = self.account_key()?;
+        match way {
+            SignInWay::Code { address, field } => Ok(LoggedIn::CodeQueued(self.send_code(address, field).await?)),
+            SignInWay::IdToken(id_token) => {
+                let issuer = self.issuer.as_ref().ok_or(AccountError::NoChannel { field: "id_token" })?;
+                let vouched = issuer.vouch(&id_token).await?;
+                let account = key.account(AccountProof::Issuer { issuer: issuer.name(), subject: &vouched.subject });
+                let session = self.begin_session(None, account, vouched.address).await?;
+                Ok(LoggedIn::Session(session.ok_or(AccountError::SignedOut)?))
+            }
+        }
+    }
+
+    async fn send_code(&self, address: Address, field: &'static str) -> Result<CodeQueued, AccountError> {
         self.channels.to(address.kind()).ok_or(AccountError::NoChannel { field })?;
-        let (store, to) = (self.store.clone(), address.clone());
-        let queued = self.shutdown.spawn(async move { store.ask_for_code(&to).await });
+        let store = self.store.clone();
+        let queued = self.shutdown.spawn(async move { store.ask_for_code(&address).await });
         let sign_in_id = queued.await??.ok_or(AccountError::TooManyCodes)?;
         let expires_at = OffsetDateTime::now_utc() + Duration::seconds(CODE_GOOD_S.into());
         Ok(CodeQueued { sign_in_id, expires_at })
     }
 
-    /// Signs in by a code. Returns the account and its first refresh token.
-    pub(crate) async fn enter_code(
-        &self,
-        sign_in: Uuid,
-        code: &str,
-    ) -> Result<(AccountId, RefreshToken), AccountError> {
+    /// Signs in by a code.
+    pub(crate) async fn enter_code(&self, sign_in: Uuid, code: &str) -> Result<SessionTokens, AccountError> {
         let key = self.account_key()?;
         // Count before comparing, so that parallel requests get no extra attempts.
         let address = self.store.try_code(sign_in).await?;
         let is_right = bool::from(key.code(sign_in).as_bytes().ct_eq(code.trim().as_bytes()));
         let address = address.filter(|_| is_right).ok_or(AccountError::WrongCode)?;
         let account = key.account(AccountProof::Address(&address));
-        let token = self.begin_session(Some(sign_in), account, Some(address)).await?;
-        Ok((account, token.ok_or(AccountError::WrongCode)?))
+        self.begin_session(Some(sign_in), account, Some(address)).await?.ok_or(AccountError::WrongCode)
     }
 
-    /// Signs in and returns the first refresh token, or none if the sign-in was used already.
-    pub(crate) async fn begin_session(
+    /// Begins a session. Returns none if the sign-in was used already.
+    async fn begin_session(
         &self,
         sign_in: Option<Uuid>,
         account: AccountId,
         address: Option<Address>,
-    ) -> Result<Option<RefreshToken>, AccountError> {
-        let token = RefreshToken::new(rand::rng().random());
-        let (store, digest) = (self.store.clone(), token.digest());
+    ) -> Result<Option<SessionTokens>, AccountError> {
+        let refresh = RefreshToken::new(rand::rng().random());
+        let (store, digest) = (self.store.clone(), refresh.digest());
         let begun = self.shutdown.spawn(async move { store.sign_in(sign_in, account, address.as_ref(), digest).await });
-        Ok(begun.await??.then_some(token))
+        if begun.await?? { Ok(Some(self.tokens(account, refresh)?)) } else { Ok(None) }
     }
 
-    /// Exchanges a refresh token for the next one.
-    pub(crate) async fn refresh(&self, given: &RefreshToken, next: &RefreshToken) -> Result<Refreshed, AccountError> {
-        let (store, digest, next) = (self.store.clone(), given.digest(), next.digest());
-        Ok(self.shutdown.spawn(async move { store.refresh(digest, next).await }).await??)
+    /// The tokens of a session, with a new access token.
+    fn tokens(&self, account: AccountId, refresh: RefreshToken) -> Result<SessionTokens, AccountError> {
+        let access = self.account_key()?.access_token(account, OffsetDateTime::now_utc().unix_timestamp());
+        Ok(SessionTokens { account, access, refresh })
+    }
+
+    /// Exchanges a refresh token for the next two tokens. A token that is used twice ends its
+    /// session.
+    pub(crate) async fn refresh(&self, given: Option<RefreshToken>) -> Result<SessionTokens, AccountError> {
+        self.account_key()?;
+        let given = given.ok_or(AccountError::SignedOut)?;
+        let next = RefreshToken::new(rand::rng().random());
+        let (store, digests) = (self.store.clone(), (given.digest(), next.digest()));
+        match self.shutdown.spawn(async move { store.refresh(digests.0, digests.1).await }).await?? {
+            Refreshed::Signed(account) => self.tokens(account, next),
+            Refreshed::Reused => {
+                metrics::counter!("checkout_refresh_tokens_reused_total").increment(1);
+                Err(AccountError::SignedOut)
+            }
+            Refreshed::Unknown => Err(AccountError::SignedOut),
+        }
+    }
+
+    /// Ends the session of a refresh token.
+    pub(crate) async fn log_out(&self, token: &RefreshToken) -> Result<(), AccountError> {
+        Ok(self.store.sign_out(token.digest()).await?)
+    }
+
+    /// The profile of an account, unless it was erased.
+    pub(crate) async fn profile(&self, account: AccountId) -> Result<AccountRow, AccountError> {
+        Ok(self.store.profile(account).await?.ok_or(AuthError::NotSignedIn)?)
     }
 
     /// Erases an account, unless one of its orders is open.
@@ -105,5 +154,41 @@ impl Accounts {
         let store = self.store.clone();
         let forgotten = self.shutdown.spawn(async move { store.forget_account(account).await });
         Ok(forgotten.await??.ok_or(CommonError::OrderInProgress)?)
+    }
+
+    /// Notifies an account when the turn of a ticket is near.
+    pub(crate) async fn remind(&self, account: AccountId, ticket: &Ticket) -> Result<(), AccountError> {
+        let is_stored = self.notifications.remind(ticket.sale, account, ticket.epoch, ticket.ordinal).await?;
+        if is_stored { Ok(()) } else { Err(AccountError::NoReminder) }
+    }
+
+    /// The public key for push subscriptions.
+    pub(crate) fn push_key(&self) -> Result<&str, AccountError> {
+        let (push, _) = self.channels.push().ok_or(AccountError::NoPush)?;
+        Ok(push.public_key())
+    }
+
+    /// Subscribes a browser to the notifications of an account, with the keys for messages to it.
+    pub(crate) async fn subscribe(
+        &self,
+        account: AccountId,
+        endpoint: &str,
+        p256dh: &str,
+        auth: &str,
+    ) -> Result<(), AccountError> {
+        let (_, push_services) = self.channels.push().ok_or(AccountError::NoPush)?;
+        if !push_services.include(endpoint) {
+            return Err(AccountError::BadSignIn { field: "endpoint", wrong: "is not at a permitted push service" });
+        }
+        if Subscription::new(endpoint, p256dh, auth).is_none() {
+            return Err(AccountError::BadSignIn { field: "keys", wrong: "has no valid keys of a push subscription" });
+        }
+        let is_known = self.notifications.subscribe(account, endpoint, p256dh, auth).await?;
+        if is_known { Ok(()) } else { Err(AuthError::NotSignedIn.into()) }
+    }
+
+    /// Unsubscribes a browser.
+    pub(crate) async fn unsubscribe(&self, account: AccountId, endpoint: &str) -> Result<(), AccountError> {
+        Ok(self.notifications.unsubscribe(account, endpoint).await?)
     }
 }

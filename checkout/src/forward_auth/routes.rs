@@ -134,11 +134,10 @@ async fn enter(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest,
     }
     match (forward_auth.visit(&asked, &shopper).await, &forward_auth.waiting_room_url) {
         (Ok(visit), _) => admitted(&visit, forward_auth.secure_cookies),
-        (Err(error), Some(url)) if !error.is_outage() => (
-            StatusCode::SEE_OTHER,
-            [(header::LOCATION, url.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))],
-        )
-            .into_response(),
+        (Err(error), Some(url)) if !error.is_outage() => {
+            (StatusCode::SEE_OTHER, [(header::LOCATION, url.as_str()), (header::CACHE_CONTROL, "no-store")])
+                .into_response()
+        }
         (Err(error), _) => refused(error),
     }
 }

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use axum::{extract::FromRef, http::HeaderValue};
 use fairline_admission_token::Genuine;
 use fairline_redemption::{GenerationalCache, Keys, NoClaims};
 use fairline_sale::{SaleId, VisitorId};
@@ -53,14 +52,8 @@ pub(crate) struct ForwardAuth {
     pub(crate) keys: Keys,
     pub(crate) batcher: RedemptionBatcher,
     pub(crate) visits: AdmissionCache,
-    pub(crate) waiting_room_url: Option<HeaderValue>,
+    pub(crate) waiting_room_url: Option<String>,
     pub(crate) secure_cookies: bool,
-}
-
-impl FromRef<Arc<ForwardAuth>> for Callers {
-    fn from_ref(forward_auth: &Arc<ForwardAuth>) -> Self {
-        forward_auth.callers.clone()
-    }
 }
 
 impl ForwardAuth {

@@ -3,7 +3,9 @@
 use fairline_server::Problem;
 use serde_json::json;
 
-use crate::{error::CommonError, orders::order::Order, problem_types};
+use crate::{
+    auth::error::AuthError, error::CommonError, orders::order::Order, problem_types, redemption::error::RedemptionError,
+};
 
 /// Why a request of the merchant was rejected or failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,10 @@ pub(crate) enum MerchantApiError {
     OtherReservation,
     #[error("units are reserved for 1 to {most_s} seconds")]
     HeldForTooLong { most_s: i32 },
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    #[error(transparent)]
+    Redemption(#[from] RedemptionError),
     #[error(transparent)]
     Common(CommonError),
 }
@@ -54,6 +60,8 @@ impl From<MerchantApiError> for Problem {
             MerchantApiError::HeldForTooLong { most_s } => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail(format!("The field `held_for_s` must be from 1 to {most_s}."))
                 .with("field", "held_for_s"),
+            MerchantApiError::Auth(error) => error.into(),
+            MerchantApiError::Redemption(error) => error.into(),
             MerchantApiError::Common(error) => error.into(),
         }
     }
@@ -74,6 +82,8 @@ pub(crate) mod tests {
             TooFewFree { free: 3 },
             OtherReservation,
             HeldForTooLong { most_s: 3600 },
+            Auth(AuthError::NoSignIn),
+            Redemption(RedemptionError::BadToken),
             Common(CommonError::OrderInProgress),
         }))
     }

@@ -3,13 +3,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::FromRef;
-use fairline_server::{Problem, Shutdown};
+use fairline_server::Shutdown;
 use tokio::time::timeout;
 
 use crate::{
-    accounts::store::{AccountStore, Erased},
-    auth::caller::{Callers, MerchantKey},
+    accounts::{
+        account::AccountProof,
+        store::{AccountStore, Erased},
+    },
+    auth::{
+        caller::{Callers, MerchantKey},
+        error::AuthError,
+    },
     db::StoreError,
     error::CommonError,
     merchant_api::{
@@ -39,12 +44,6 @@ pub(crate) struct MerchantApi {
     pub(crate) shutdown: Shutdown,
 }
 
-impl FromRef<Arc<MerchantApi>> for Callers {
-    fn from_ref(merchant_api: &Arc<MerchantApi>) -> Self {
-        merchant_api.callers.clone()
-    }
-}
-
 impl MerchantApi {
     /// Runs a change of the database in a task that finishes even if the client disconnects.
     async fn change<T: Send + 'static>(
@@ -54,11 +53,15 @@ impl MerchantApi {
         Ok(self.shutdown.spawn(change).await??)
     }
 
-    pub(super) async fn redeem(&self, key: MerchantKey, wanted: Redeem) -> Result<Order, Problem> {
+    pub(super) async fn redeem(&self, key: MerchantKey, wanted: Redeem) -> Result<Order, MerchantApiError> {
         let Redeem { sale_id, token, quantity, account } = wanted;
-        let account = account.map(|Reference(name)| name);
+        let account = match (account, self.callers.accounts()) {
+            (Some(Reference(name)), Some(key)) => Some(key.account(AccountProof::Merchant(&name))),
+            (Some(_), None) => return Err(AuthError::NoSignIn.into()),
+            (None, _) => None,
+        };
         let purchase = TokenPurchase { sale: sale_id, token: &token, quantity };
-        self.redemptions.purchase_for_merchant(key, &purchase, account.as_deref()).await
+        Ok(self.redemptions.purchase_for_merchant(key, &purchase, account).await?)
     }
 
     pub(super) async fn confirm(

@@ -1,8 +1,5 @@
 //! Orders as their owners see them.
 
-use std::sync::Arc;
-
-use axum::extract::FromRef;
 use fairline_server::Shutdown;
 
 use crate::{
@@ -20,12 +17,6 @@ pub(crate) struct Orders {
     pub(crate) store: OrderStore,
     pub(crate) callers: Callers,
     pub(crate) shutdown: Shutdown,
-}
-
-impl FromRef<Arc<Orders>> for Callers {
-    fn from_ref(orders: &Arc<Orders>) -> Self {
-        orders.callers.clone()
-    }
 }
 
 /// What an id stands for: an order, or an account with its orders.

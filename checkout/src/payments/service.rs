@@ -8,7 +8,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::FromRef;
 use fairline_payment_gateway::{CircuitState, Gateway, GatewayError, Intent, IntentStatus};
 use fairline_server::{Secret, Shutdown};
 use tokio::{
@@ -77,12 +76,6 @@ pub(crate) struct Payments {
     /// The secrets that sign the gateway's webhooks.
     pub(crate) webhook_secrets: Vec<Secret>,
     pub(crate) shutdown: Shutdown,
-}
-
-impl FromRef<Arc<Payments>> for Callers {
-    fn from_ref(payments: &Arc<Payments>) -> Self {
-        payments.callers.clone()
-    }
 }
 
 impl Payments {

@@ -1,7 +1,7 @@
 //! Why an admission token is not redeemed, and the mapping to HTTP.
 
 use fairline_redemption::QueueFull;
-use fairline_server::Problem;
+use fairline_server::{Problem, ProblemType};
 use serde_json::json;
 use tracing::warn;
 
@@ -90,6 +90,29 @@ impl From<QueueFull> for RedemptionError {
     }
 }
 
+impl RedemptionError {
+    /// The outcome in metrics: the slug of its problem type.
+    pub(crate) fn outcome(&self) -> &'static str {
+        self.kind().slug
+    }
+
+    fn kind(&self) -> &'static ProblemType {
+        match self {
+            Self::BadToken => &problem_types::BAD_TOKEN,
+            Self::TokenExpired => &problem_types::TOKEN_EXPIRED,
+            Self::OtherSale => &problem_types::OTHER_SALE,
+            Self::TokenUsed(_) => &problem_types::TOKEN_USED,
+            Self::QuantityOverLimit { .. } => &problem_types::QUANTITY_OVER_LIMIT,
+            Self::SoldOut => &problem_types::SOLD_OUT,
+            Self::NoAccount => &problem_types::ACCOUNT_NEEDED,
+            Self::OverAllowance { .. } => &problem_types::ACCOUNT_OVER_LIMIT,
+            Self::OverShopperLimit { .. } => &problem_types::SHOPPER_OVER_LIMIT,
+            Self::NoKeys | Self::Locked | Self::Overloaded => &fairline_server::problem_types::UNAVAILABLE,
+            Self::Common(error) => error.kind(),
+        }
+    }
+}
+
 fn over_limit(left: i32, limit: i32) -> String {
     if left == 0 {
         format!("You have reached the limit of {limit} for this sale. Nothing was charged.")
@@ -102,31 +125,32 @@ fn over_limit(left: i32, limit: i32) -> String {
 
 impl From<RedemptionError> for Problem {
     fn from(error: RedemptionError) -> Self {
+        let kind = error.kind();
         match error {
-            RedemptionError::BadToken => Self::new(&problem_types::BAD_TOKEN)
+            RedemptionError::BadToken => Self::new(kind)
                 .detail("It is not genuine, or belongs to another shopper. Continue in the browser in which you waited in line."),
-            RedemptionError::TokenExpired => Self::new(&problem_types::TOKEN_EXPIRED)
+            RedemptionError::TokenExpired => Self::new(kind)
                 .detail("The turn went to the next shopper. Nothing was charged. You can join the line again."),
             RedemptionError::OtherSale => {
-                Self::new(&problem_types::OTHER_SALE).detail("Go back to the sale in whose line you waited.")
+                Self::new(kind).detail("Go back to the sale in whose line you waited.")
             }
-            RedemptionError::TokenUsed(order) => Self::new(&problem_types::TOKEN_USED)
+            RedemptionError::TokenUsed(order) => Self::new(kind)
                 .detail("A token is valid for one purchase. `order` contains the order that it became.")
                 .with("order", json!(order)),
-            RedemptionError::QuantityOverLimit { promised } => Self::new(&problem_types::QUANTITY_OVER_LIMIT)
+            RedemptionError::QuantityOverLimit { promised } => Self::new(kind)
                 .detail(format!("You can buy at most {promised} with this turn. Choose a smaller quantity; your turn is still valid."))
                 .with("field", "quantity")
                 .with("limit", promised),
-            RedemptionError::SoldOut => Self::new(&problem_types::SOLD_OUT)
+            RedemptionError::SoldOut => Self::new(kind)
                 .detail("Every unit is reserved or sold. Nothing was charged. A unit that becomes free goes to the next shopper in line."),
             RedemptionError::NoAccount => {
-                Self::new(&problem_types::ACCOUNT_NEEDED).detail("Sign in, and try again. Your turn is still valid.")
+                Self::new(kind).detail("Sign in, and try again. Your turn is still valid.")
             }
-            RedemptionError::OverAllowance { left, limit } => Self::new(&problem_types::ACCOUNT_OVER_LIMIT)
+            RedemptionError::OverAllowance { left, limit } => Self::new(kind)
                 .detail(over_limit(left, limit))
                 .with("field", "quantity")
                 .with("left", left),
-            RedemptionError::OverShopperLimit { left, limit } => Self::new(&problem_types::SHOPPER_OVER_LIMIT)
+            RedemptionError::OverShopperLimit { left, limit } => Self::new(kind)
                 .detail(over_limit(left, limit))
                 .with("field", "quantity")
                 .with("left", left),

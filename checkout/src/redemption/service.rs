@@ -1,21 +1,16 @@
 //! A purchase: an admission token becomes a hold, once.
 
-use std::{num::NonZeroU16, sync::Arc};
+use std::num::NonZeroU16;
 
-use axum::extract::FromRef;
 use fairline_admission_token::{Genuine, TokenError, named_holder};
 use fairline_redemption::{CachedRefusal, ForgeryGuard, Keys, NoClaims, RefusalCache};
 use fairline_sale::SaleId;
-use fairline_server::Problem;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    accounts::account::{AccountId, AccountProof},
-    auth::{
-        caller::{Caller, Callers, MerchantKey, ShopperIdentity},
-        error::AuthError,
-    },
+    accounts::account::AccountId,
+    auth::caller::{Caller, Callers, MerchantKey, ShopperIdentity},
     error::CommonError,
     orders::order::Order,
     redemption::{
@@ -44,12 +39,6 @@ pub(crate) struct TokenPurchase<'a> {
     pub(crate) quantity: NonZeroU16,
 }
 
-impl FromRef<Arc<Redemptions>> for Callers {
-    fn from_ref(redemptions: &Arc<Redemptions>) -> Self {
-        redemptions.callers.clone()
-    }
-}
-
 impl Redemptions {
     /// Redeems an admission token. All checks that need no database come first. The expiry is not
     /// among them, since the database's clock decides.
@@ -59,7 +48,7 @@ impl Redemptions {
         token: &str,
         shopper: &ShopperIdentity,
         quantity: NonZeroU16,
-    ) -> Result<Order, Problem> {
+    ) -> Result<Order, RedemptionError> {
         let asked = sale.parse().map_err(|_| CommonError::UnknownSale);
         self.count(async {
             let purchase = TokenPurchase { sale: asked?, token, quantity };
@@ -73,25 +62,18 @@ impl Redemptions {
         &self,
         _key: MerchantKey,
         purchase: &TokenPurchase<'_>,
-        account: Option<&str>,
-    ) -> Result<Order, Problem> {
-        let account = match (account, self.callers.accounts()) {
-            (Some(name), Some(key)) => Some(key.account(AccountProof::Merchant(name))),
-            (Some(_), None) => return Err(AuthError::NoSignIn.into()),
-            (None, _) => None,
-        };
+        account: Option<AccountId>,
+    ) -> Result<Order, RedemptionError> {
         self.count(self.redeem(purchase, &Caller::Merchant, account)).await
     }
 
-    async fn count(&self, redeemed: impl Future<Output = Result<Order, RedemptionError>>) -> Result<Order, Problem> {
+    async fn count(
+        &self,
+        redeemed: impl Future<Output = Result<Order, RedemptionError>>,
+    ) -> Result<Order, RedemptionError> {
         let started = Instant::now();
-        let (outcome, answer) = match redeemed.await {
-            Ok(order) => ("held", Ok(order)),
-            Err(error) => {
-                let problem = Problem::from(error);
-                (problem.slug(), Err(problem))
-            }
-        };
+        let answer = redeemed.await;
+        let outcome = answer.as_ref().map_or_else(RedemptionError::outcome, |_| "held");
         metrics::counter!("checkout_redemptions_total", "outcome" => outcome).increment(1);
         metrics::histogram!("checkout_redeem_duration_seconds").record(started.elapsed().as_secs_f64());
         answer

@@ -9,14 +9,12 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::store::{AuditRow, AuditStore};
-use crate::{
-    admin_api::{AdminState, csv::CsvTable},
-    error::CommonError,
+use super::{
+    service::{AuditLog, PAGE},
+    store::AuditRow,
 };
+use crate::admin_api::{AdminState, csv::CsvTable};
 
-/// Entries of one response.
-const PAGE: i64 = 100;
 /// Entries of one CSV file at most, the newest.
 const TABLE_MAX: i64 = 100_000;
 
@@ -78,13 +76,10 @@ impl From<AuditRow> for AuditEntry {
     (status = 200, description = "A page of at most 100 entries.", body = AuditPage),
 ))]
 async fn show_audit(
-    State(store): State<AuditStore>,
+    State(audit): State<AuditLog>,
     Query(reading): Query<AuditQuery>,
 ) -> Result<axum::Json<AuditPage>, Problem> {
-    let before = reading.before.unwrap_or(i64::MAX);
-    let rows = store.audit(before, reading.sale.map(|sale| sale.0), PAGE).await.map_err(CommonError::from)?;
-    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
-    let next = rows.last().filter(|_| is_full).map(|row| row.id);
+    let (rows, next) = audit.page(reading.before, reading.sale).await?;
     Ok(axum::Json(AuditPage { entries: rows.into_iter().map(AuditEntry::from).collect(), next }))
 }
 
@@ -92,14 +87,12 @@ async fn show_audit(
 #[utoipa::path(get, path = "/api/admin/audit.csv", params(AuditQuery), security(("admin" = [])), responses(
     (status = 200, description = "The entries.", content_type = "text/csv", body = String),
 ))]
-async fn audit_table(State(store): State<AuditStore>, Query(reading): Query<AuditQuery>) -> Result<Response, Problem> {
-    let (sale, mut before) = (reading.sale.map(|sale| sale.0), reading.before.unwrap_or(i64::MAX));
+async fn audit_table(State(audit): State<AuditLog>, Query(reading): Query<AuditQuery>) -> Result<Response, Problem> {
+    let mut before = reading.before;
     let mut table = CsvTable::default();
     table.row(["id", "at", "who", "action", "subject", "sale", "before", "after", "reason"]);
     for _ in 0..TABLE_MAX / PAGE {
-        let rows = store.audit(before, sale, PAGE).await.map_err(CommonError::from)?;
-        let Some(last) = rows.last().map(|row| row.id) else { break };
-        before = last;
+        let (rows, next) = audit.page(before, reading.sale).await?;
         for row in rows {
             let json = |value: &Option<Value>| value.as_ref().map(Value::to_string).unwrap_or_default();
             let (id, at) = (row.id.to_string(), row.at.format(&Rfc3339).unwrap_or_default());
@@ -110,6 +103,10 @@ async fn audit_table(State(store): State<AuditStore>, Query(reading): Query<Audi
                 [&id, &at, &row.who, &row.action, &row.subject, &sale, &was, &became, &reason].map(String::as_str),
             );
         }
+        if next.is_none() {
+            break;
+        }
+        before = next;
     }
     Ok(table.download("audit.csv"))
 }

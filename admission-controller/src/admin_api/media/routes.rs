@@ -4,8 +4,8 @@ use axum::{
     extract::{Request, State},
     http::{StatusCode, header},
 };
-use fairline_media::{Prepared, UploadType};
-use fairline_server::Problem;
+use fairline_media::{BYTES_MAX, Prepared, UploadType};
+use fairline_server::{Problem, read_body};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -58,6 +58,8 @@ async fn upload_image(
 ) -> Result<(StatusCode, axum::Json<AdminMedia>), Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let upload_type = UploadType::of_content_type(kind).ok_or(MediaError::UnsupportedImage)?;
-    let prepared = media.upload(upload_type, request.into_body()).await?;
+    media.check_free()?;
+    let bytes = read_body(request.into_body(), BYTES_MAX).await?;
+    let prepared = media.upload(upload_type, bytes).await?;
     Ok((StatusCode::CREATED, axum::Json(prepared.into())))
 }

@@ -1,8 +1,8 @@
 //! Checks, resizes and stores an uploaded image.
 
-use axum::body::{Body, Bytes};
-use fairline_media::{BYTES_MAX, MediaStore, Prepared, UploadType, Workshop};
-use fairline_server::{Problem, Shutdown, read_body};
+use bytes::Bytes;
+use fairline_media::{MediaStore, Prepared, UploadType, Workshop};
+use fairline_server::Shutdown;
 
 use super::{error::MediaError, store::UploadStore};
 
@@ -17,20 +17,23 @@ pub(crate) struct Media {
 }
 
 impl Media {
+    /// Whether an upload can be stored now: asked before its body takes memory.
+    pub(super) fn check_free(&self) -> Result<(), MediaError> {
+        if self.files.is_none() {
+            return Err(MediaError::NoMedia);
+        }
+        if self.workshop.is_full() { Err(MediaError::TooManyUploads) } else { Ok(()) }
+    }
+
     /// Stores an uploaded image. Products refer to it by its hash; unused ones are deleted after a
     /// while.
-    pub(super) async fn upload(&self, upload_type: UploadType, body: Body) -> Result<Prepared, Problem> {
+    pub(super) async fn upload(&self, upload_type: UploadType, bytes: Bytes) -> Result<Prepared, MediaError> {
         let files = self.files.clone().ok_or(MediaError::NoMedia)?;
-        // Before the body takes memory.
-        if self.workshop.is_full() {
-            return Err(MediaError::TooManyUploads.into());
-        }
-        let bytes = read_body(body, BYTES_MAX).await?;
-        let prepared = self.workshop.prepare(bytes, upload_type).await.map_err(MediaError::from)?;
+        let prepared = self.workshop.prepare(bytes, upload_type).await?;
         // A task of its own: a caller that disconnects leaves no image half stored.
         let store = self.store.clone();
         let stored = self.shutdown.spawn(async move { write(&store, &files, prepared).await });
-        Ok(stored.await.map_err(|_| MediaError::Failed)??)
+        stored.await.map_err(|_| MediaError::Failed)?
     }
 }
 
@@ -39,7 +42,7 @@ async fn write(store: &UploadStore, files: &MediaStore, prepared: Prepared) -> R
         return Ok(prepared);
     }
     for (name, bytes) in prepared.files() {
-        files.put(name, Bytes::copy_from_slice(bytes)).await.map_err(MediaError::from)?;
+        files.put(name, Bytes::copy_from_slice(bytes)).await?;
     }
     if store.end_media(prepared.hash).await? { Ok(prepared) } else { Err(MediaError::Failed) }
 }

@@ -2,7 +2,7 @@
 
 use fairline_server::Problem;
 
-use crate::{db::StoreError, error::CommonError, problem_types};
+use crate::{auth::error::AdminAuthError, db::StoreError, error::CommonError, problem_types};
 
 /// Why a request about an operator was rejected or failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,9 @@ pub(crate) enum OperatorError {
     #[error("the enrolment code is not valid")]
     WrongEnrolment,
     #[error(transparent)]
-    Common(CommonError),
+    Auth(#[from] AdminAuthError),
+    #[error(transparent)]
+    Common(#[from] CommonError),
 }
 
 /// A rejection in the OpenAPI document.
@@ -42,6 +44,7 @@ impl From<OperatorError> for Problem {
                 .detail(format!("There are already {most}, which is the maximum. Remove an operator who has left.")),
             OperatorError::WrongEnrolment => Self::new(&problem_types::WRONG_ENROLMENT)
                 .detail("It is wrong, was used before or has expired. Ask an owner for a new one."),
+            OperatorError::Auth(error) => error.into(),
             OperatorError::Common(error) => error.into(),
         }
     }
@@ -62,6 +65,7 @@ pub(crate) mod tests {
                 NameTaken,
                 TooManyOperators { most: 200 },
                 WrongEnrolment,
+                Auth(AdminAuthError::TooManySignIns),
                 Common(CommonError::WrongField { field: "reason", must: "have 1 to 500 characters" }),
             })
             .into_iter()

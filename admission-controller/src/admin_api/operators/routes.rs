@@ -3,26 +3,18 @@
 use axum::{Extension, extract::State, http::StatusCode};
 use fairline_idempotency::Confidential;
 use fairline_server::{Json, Path, Problem};
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    error::{OperatorError, UnknownOperator},
-    store::{NewOperator, OPERATORS_MAX, OperatorStore},
+    error::UnknownOperator,
+    responses::{AddedOperator, AdminOperator, AdminOperators, Enrolled, EnrolmentCode, TotpSecret},
+    service::Operators,
 };
 use crate::{
     admin_api::AdminState,
-    auth::{
-        credentials::{Codes, NewEnrolmentCode, is_name, secret_text},
-        operator::Operator,
-        password_queue::hash,
-        role::Role,
-        service::Auth,
-        store::{OperatorChange, OperatorRow},
-    },
-    error::check_field,
+    auth::{operator::Operator, role::Role},
 };
 
 /// The routes for owners.
@@ -37,32 +29,6 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 /// The routes of enrolment, for an operator with a code.
 pub(in crate::admin_api) fn open_routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new().routes(routes!(enrol))
-}
-
-/// An operator.
-#[derive(Debug, Serialize, ToSchema)]
-struct AdminOperator {
-    name: String,
-    role: Role,
-    #[serde(with = "time::serde::rfc3339")]
-    created_at: OffsetDateTime,
-    /// The time of the last sign-in.
-    #[serde(with = "time::serde::rfc3339::option")]
-    #[schema(required)]
-    last_seen_at: Option<OffsetDateTime>,
-}
-
-impl From<OperatorRow> for AdminOperator {
-    fn from(row: OperatorRow) -> Self {
-        let OperatorRow { name, role, created_at, last_seen_at } = row;
-        Self { name, role: Role::of(&role), created_at, last_seen_at }
-    }
-}
-
-/// Operators, by name.
-#[derive(Debug, Serialize, ToSchema)]
-struct AdminOperators {
-    operators: Vec<AdminOperator>,
 }
 
 /// A new operator.
@@ -87,39 +53,6 @@ pub(crate) struct ChangeOperator {
     password: Option<String>,
 }
 
-/// The secret for an operator's authenticator app. It is not shown again.
-#[derive(Serialize, ToSchema)]
-struct TotpSecret {
-    /// The secret as base32, to be typed into the app.
-    totp_secret: String,
-    /// The secret as a URL, for a link or a QR code.
-    totp_url: String,
-}
-
-/// A new operator, and what the operator begins with.
-#[derive(Serialize, ToSchema)]
-struct AddedOperator {
-    operator: AdminOperator,
-    #[serde(flatten)]
-    proof: Proof,
-}
-
-/// The secret or the enrolment code of a new operator.
-#[derive(Serialize, ToSchema)]
-#[serde(untagged)]
-enum Proof {
-    /// If the owner has chosen the password.
-    Secret(TotpSecret),
-    /// Otherwise.
-    Code(EnrolmentCode),
-}
-
-/// The single-use code with which an operator enrols within three days. It is not shown again.
-#[derive(Serialize, ToSchema)]
-struct EnrolmentCode {
-    enrolment_code: String,
-}
-
 /// An operator who enrols.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -129,26 +62,12 @@ pub(crate) struct Enrol {
     password: String,
 }
 
-/// An enrolled operator, who can sign in now.
-#[derive(Serialize, ToSchema)]
-struct Enrolled {
-    name: String,
-    role: Role,
-    #[serde(flatten)]
-    secret: TotpSecret,
-}
-
-fn totp_secret(name: &str, secret: &[u8]) -> TotpSecret {
-    TotpSecret { totp_secret: secret_text(secret), totp_url: Codes::of(name, secret).url() }
-}
-
 /// List the operators.
 #[utoipa::path(get, path = "/api/admin/operators", security(("admin" = [])), responses(
     (status = 200, description = "The operators.", body = AdminOperators),
 ))]
-async fn list_operators(State(store): State<OperatorStore>) -> Result<axum::Json<AdminOperators>, Problem> {
-    let operators = store.operators().await.map_err(OperatorError::from)?;
-    Ok(axum::Json(AdminOperators { operators: operators.into_iter().map(AdminOperator::from).collect() }))
+async fn list_operators(State(operators): State<Operators>) -> Result<axum::Json<AdminOperators>, Problem> {
+    Ok(axum::Json(operators.list_operators().await?))
 }
 
 /// Add an operator. The first is added with the admin token.
@@ -157,26 +76,12 @@ async fn list_operators(State(store): State<OperatorStore>) -> Result<axum::Json
     (status = 409, description = "The name is taken, or there are 200 already."),
 ))]
 async fn add_operator(
-    State(store): State<OperatorStore>,
+    State(operators): State<Operators>,
     Extension(operator): Extension<Operator>,
-    Json(new): Json<AddOperator>,
+    Json(AddOperator { name, role, password }): Json<AddOperator>,
 ) -> Result<(StatusCode, Confidential, axum::Json<AddedOperator>), Problem> {
-    check_field("name", is_name(&new.name), "be 1 to 63 lower-case letters, digits, dots, underscores, hyphens or @")?;
-    let secret: [u8; 20] = rand::random();
-    let code = NewEnrolmentCode::new(rand::random());
-    let (password, enrols, proof) = match new.password {
-        Some(password) => (hash("password", password).await?, None, Proof::Secret(totp_secret(&new.name, &secret))),
-        // Until the operator enrols, the password is random and unknown.
-        None => {
-            let unknown = hash("password", NewEnrolmentCode::new(rand::random()).shown().to_owned()).await?;
-            let shown = EnrolmentCode { enrolment_code: code.shown().to_owned() };
-            (unknown, Some(code.digest()), Proof::Code(shown))
-        }
-    };
-    let row = NewOperator { name: &new.name, role: new.role, password: &password, totp_secret: &secret, enrols };
-    let added = store.add_operator(&operator.by(), &row).await.map_err(OperatorError::from)?;
-    let operator = added.ok_or(OperatorError::TooManyOperators { most: OPERATORS_MAX })?.into();
-    Ok((StatusCode::CREATED, Confidential, axum::Json(AddedOperator { operator, proof })))
+    let added = operators.add_operator(&operator.by(), &name, role, password).await?;
+    Ok((StatusCode::CREATED, Confidential, axum::Json(added)))
 }
 
 /// Create a new enrolment code for an operator who has lost the first one, the password or the app.
@@ -186,16 +91,11 @@ async fn add_operator(
     UnknownOperator,
 ))]
 async fn renew_enrolment(
-    State(store): State<OperatorStore>,
+    State(operators): State<Operators>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
 ) -> Result<(Confidential, axum::Json<EnrolmentCode>), Problem> {
-    let code = NewEnrolmentCode::new(rand::random());
-    let is_known = store.renew_enrolment(&operator.by(), &name, code.digest()).await.map_err(OperatorError::from)?;
-    if !is_known {
-        return Err(OperatorError::UnknownOperator.into());
-    }
-    Ok((Confidential, axum::Json(EnrolmentCode { enrolment_code: code.shown().to_owned() })))
+    Ok((Confidential, axum::Json(operators.renew_enrolment(&operator.by(), &name).await?)))
 }
 
 /// Enrol: choose a password with the code from an owner, and receive the secret for the
@@ -207,19 +107,10 @@ async fn renew_enrolment(
     (status = 503, description = "Too many operators enrol or sign in at this moment."),
 ))]
 async fn enrol(
-    State(store): State<OperatorStore>,
+    State(operators): State<Operators>,
     Json(Enrol { code, password }): Json<Enrol>,
 ) -> Result<axum::Json<Enrolled>, Problem> {
-    let digest = NewEnrolmentCode::from_shown(&code).digest();
-    // The cheap check comes before the password is hashed.
-    if !store.is_enrolment(digest).await.map_err(OperatorError::from)? {
-        return Err(OperatorError::WrongEnrolment.into());
-    }
-    let password = hash("password", password).await?;
-    let secret: [u8; 20] = rand::random();
-    let enrolled = store.enrol(digest, &password, &secret).await.map_err(OperatorError::from)?;
-    let (name, role) = enrolled.ok_or(OperatorError::WrongEnrolment)?;
-    Ok(axum::Json(Enrolled { role: Role::of(&role), secret: totp_secret(&name, &secret), name }))
+    Ok(axum::Json(operators.enrol(&code, password).await?))
 }
 
 /// Change an operator's role or password.
@@ -230,18 +121,12 @@ async fn enrol(
     (status = 422, description = "The password is too short."),
 ))]
 async fn change_operator(
-    State(auth): State<Auth>,
+    State(operators): State<Operators>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
-    Json(change): Json<ChangeOperator>,
+    Json(ChangeOperator { role, password }): Json<ChangeOperator>,
 ) -> Result<axum::Json<AdminOperator>, Problem> {
-    let password = match change.password {
-        Some(password) => Some(hash("password", password).await?),
-        None => None,
-    };
-    let change = OperatorChange { role: change.role, password: password.as_deref(), totp_secret: None };
-    let changed = auth.store.change_operator(&operator.by(), "change_operator", &name, &change).await;
-    Ok(axum::Json(changed.map_err(OperatorError::from)?.ok_or(OperatorError::UnknownOperator)?.into()))
+    Ok(axum::Json(operators.change_operator(&operator.by(), &name, role, password).await?))
 }
 
 /// Create a new secret for an operator who has lost the authenticator app. The operator's sessions
@@ -251,15 +136,11 @@ async fn change_operator(
     UnknownOperator,
 ))]
 async fn renew_totp(
-    State(auth): State<Auth>,
+    State(operators): State<Operators>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
 ) -> Result<(Confidential, axum::Json<TotpSecret>), Problem> {
-    let secret: [u8; 20] = rand::random();
-    let change = OperatorChange { totp_secret: Some(&secret), ..OperatorChange::default() };
-    let changed = auth.store.change_operator(&operator.by(), "renew_totp", &name, &change).await;
-    changed.map_err(OperatorError::from)?.ok_or(OperatorError::UnknownOperator)?;
-    Ok((Confidential, axum::Json(totp_secret(&name, &secret))))
+    Ok((Confidential, axum::Json(operators.renew_totp(&operator.by(), &name).await?)))
 }
 
 /// Remove an operator. The audit log keeps the operator's entries.
@@ -268,10 +149,10 @@ async fn renew_totp(
     UnknownOperator,
 ))]
 async fn remove_operator(
-    State(store): State<OperatorStore>,
+    State(operators): State<Operators>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let is_gone = store.remove_operator(&operator.by(), &name).await.map_err(OperatorError::from)?;
-    if is_gone { Ok(StatusCode::NO_CONTENT) } else { Err(OperatorError::UnknownOperator.into()) }
+    operators.remove_operator(&operator.by(), &name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,6 @@
 //! Exports products page by page, and imports them in one transaction.
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use fairline_sale::decimals;
 use serde::Serialize;
 use tokio::task::spawn_blocking;

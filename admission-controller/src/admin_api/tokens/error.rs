@@ -14,7 +14,7 @@ pub(crate) enum ApiTokenError {
     #[error("there are {most} tokens already")]
     TooManyTokens { most: i64 },
     #[error(transparent)]
-    Common(CommonError),
+    Common(#[from] CommonError),
 }
 
 impl From<StoreError> for ApiTokenError {

@@ -2,4 +2,5 @@
 
 pub(crate) mod error;
 pub(crate) mod routes;
+pub(crate) mod service;
 pub(crate) mod store;

@@ -8,18 +8,10 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    error::ApiTokenError,
-    store::{NewToken, TOKENS_MAX, TokenRow, TokenStore},
-};
+use super::{service::ApiTokens, store::TokenRow};
 use crate::{
     admin_api::AdminState,
-    auth::{
-        credentials::{ApiToken, is_name},
-        operator::Operator,
-        role::Role,
-    },
-    error::check_field,
+    auth::{operator::Operator, role::Role},
 };
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
@@ -81,9 +73,9 @@ struct AddedToken {
 #[utoipa::path(get, path = "/api/admin/tokens", security(("admin" = [])), responses(
     (status = 200, description = "The tokens, without their secrets.", body = AdminTokens),
 ))]
-async fn list_tokens(State(store): State<TokenStore>) -> Result<axum::Json<AdminTokens>, Problem> {
-    let tokens = store.tokens().await.map_err(ApiTokenError::from)?;
-    Ok(axum::Json(AdminTokens { tokens: tokens.into_iter().map(AdminToken::from).collect() }))
+async fn list_tokens(State(tokens): State<ApiTokens>) -> Result<axum::Json<AdminTokens>, Problem> {
+    let tokens = tokens.list_tokens().await?.into_iter().map(AdminToken::from).collect();
+    Ok(axum::Json(AdminTokens { tokens }))
 }
 
 /// Create an API token for a program, with a role.
@@ -92,17 +84,13 @@ async fn list_tokens(State(store): State<TokenStore>) -> Result<axum::Json<Admin
     (status = 409, description = "The name is taken, or there are 200 already."),
 ))]
 async fn add_token(
-    State(store): State<TokenStore>,
+    State(tokens): State<ApiTokens>,
     Extension(operator): Extension<Operator>,
-    Json(new): Json<AddToken>,
+    Json(AddToken { name, role, lasts_days }): Json<AddToken>,
 ) -> Result<(StatusCode, Confidential, axum::Json<AddedToken>), Problem> {
-    check_field("name", is_name(&new.name), "be 1 to 63 lower-case letters, digits, dots, underscores, hyphens or @")?;
-    check_field("lasts_days", (1..=3650).contains(&new.lasts_days), "be between 1 and 3650")?;
-    let made = ApiToken::new(rand::random());
-    let row = NewToken { name: &new.name, role: new.role, digest: made.digest(), lasts_days: new.lasts_days };
-    let added = store.add_token(&operator.by(), &row).await;
-    let token = added.map_err(ApiTokenError::from)?.ok_or(ApiTokenError::TooManyTokens { most: TOKENS_MAX })?.into();
-    Ok((StatusCode::CREATED, Confidential, axum::Json(AddedToken { token, bearer: made.bearer().to_owned() })))
+    let (row, made) = tokens.add_token(&operator.by(), &name, role, lasts_days).await?;
+    let added = AddedToken { token: row.into(), bearer: made.bearer().to_owned() };
+    Ok((StatusCode::CREATED, Confidential, axum::Json(added)))
 }
 
 /// Revoke an API token at once.
@@ -111,10 +99,10 @@ async fn add_token(
     (status = 404, description = "There is no such token."),
 ))]
 async fn revoke_token(
-    State(store): State<TokenStore>,
+    State(tokens): State<ApiTokens>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let is_gone = store.revoke_token(&operator.by(), &name).await.map_err(ApiTokenError::from)?;
-    if is_gone { Ok(StatusCode::NO_CONTENT) } else { Err(ApiTokenError::UnknownToken.into()) }
+    tokens.revoke_token(&operator.by(), &name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

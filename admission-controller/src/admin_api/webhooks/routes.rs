@@ -1,28 +1,17 @@
 //! The routes of webhooks.
 
-use axum::{
-    Extension,
-    extract::State,
-    http::{StatusCode, Uri},
-};
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use axum::{Extension, extract::State, http::StatusCode};
 use fairline_events::EventKind;
 use fairline_idempotency::Confidential;
 use fairline_server::{Json, Path, Problem};
-use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{
-    error::WebhookError,
-    store::{WEBHOOKS_MAX, WebhookRow, WebhookSettingsStore},
-};
-use crate::{admin_api::AdminState, auth::operator::Operator, error::check_field};
-
-const URL_BYTES_MAX: usize = 2000;
+use super::{service::WebhookSettings, store::WebhookRow};
+use crate::{admin_api::AdminState, auth::operator::Operator};
 
 /// The routes for owners.
 pub(in crate::admin_api) fn owner_routes() -> OpenApiRouter<AdminState> {
@@ -121,27 +110,16 @@ impl From<WebhookRow> for AdminWebhook {
     }
 }
 
-/// Whether events can be sent to an address. Addresses are displayed, so they must not contain a
-/// password.
-fn is_address(url: &str) -> bool {
-    url.len() <= URL_BYTES_MAX
-        && url.parse::<Uri>().is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-        })
-}
-
-async fn all(store: &WebhookSettingsStore) -> Result<AdminWebhooks, WebhookError> {
-    let rows = store.webhooks().await?;
-    Ok(AdminWebhooks { webhooks: rows.into_iter().map(AdminWebhook::from).collect() })
+fn shown(rows: Vec<WebhookRow>) -> axum::Json<AdminWebhooks> {
+    axum::Json(AdminWebhooks { webhooks: rows.into_iter().map(AdminWebhook::from).collect() })
 }
 
 /// List the webhooks.
 #[utoipa::path(get, path = "/api/admin/webhooks", security(("admin" = [])), responses(
     (status = 200, description = "The webhooks, the oldest first.", body = AdminWebhooks),
 ))]
-async fn list_webhooks(State(store): State<WebhookSettingsStore>) -> Result<axum::Json<AdminWebhooks>, Problem> {
-    Ok(axum::Json(all(&store).await?))
+async fn list_webhooks(State(webhooks): State<WebhookSettings>) -> Result<axum::Json<AdminWebhooks>, Problem> {
+    Ok(shown(webhooks.list_webhooks().await?))
 }
 
 /// Add a webhook. It receives the events from now on.
@@ -150,17 +128,11 @@ async fn list_webhooks(State(store): State<WebhookSettingsStore>) -> Result<axum
     (status = 409, description = "There are 20 webhooks already."),
 ))]
 async fn add_webhook(
-    State(store): State<WebhookSettingsStore>,
+    State(webhooks): State<WebhookSettings>,
     Extension(operator): Extension<Operator>,
     Json(AddWebhook { url, kinds }): Json<AddWebhook>,
 ) -> Result<(StatusCode, Confidential, axum::Json<AddedWebhook>), Problem> {
-    let must = "be an http:// or https:// address without a password, of at most 2000 bytes";
-    check_field("url", is_address(&url), must)?;
-    let secret: [u8; 24] = rand::rng().random();
-    let kinds: Vec<&str> = kinds.into_iter().map(EventKind::as_str).collect();
-    let id = store.add_webhook(&operator.by(), &url, &secret, &kinds).await.map_err(WebhookError::from)?;
-    let id = id.ok_or(WebhookError::TooManyWebhooks { most: WEBHOOKS_MAX })?;
-    let secret = format!("whsec_{}", BASE64.encode(secret));
+    let (id, secret) = webhooks.add_webhook(&operator.by(), &url, kinds).await?;
     Ok((StatusCode::CREATED, Confidential, axum::Json(AddedWebhook { id, secret })))
 }
 
@@ -170,13 +142,12 @@ async fn add_webhook(
     (status = 404, description = "There is no such webhook."),
 ))]
 async fn delete_webhook(
-    State(store): State<WebhookSettingsStore>,
+    State(webhooks): State<WebhookSettings>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let id = Uuid::try_parse(&id).map_err(|_| WebhookError::UnknownWebhook)?;
-    let known = store.delete_webhook(&operator.by(), id).await.map_err(WebhookError::from)?;
-    if known { Ok(StatusCode::NO_CONTENT) } else { Err(WebhookError::UnknownWebhook.into()) }
+    webhooks.delete_webhook(&operator.by(), &id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Enable a webhook again. Waiting events are delivered soon.
@@ -185,33 +156,9 @@ async fn delete_webhook(
     (status = 404, description = "There is no such webhook."),
 ))]
 async fn enable_webhook(
-    State(store): State<WebhookSettingsStore>,
+    State(webhooks): State<WebhookSettings>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<axum::Json<AdminWebhooks>, Problem> {
-    let id = Uuid::try_parse(&id).map_err(|_| WebhookError::UnknownWebhook)?;
-    if !store.enable_webhook(&operator.by(), id).await.map_err(WebhookError::from)? {
-        return Err(WebhookError::UnknownWebhook.into());
-    }
-    Ok(axum::Json(all(&store).await?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_http_addresses_without_passwords_are_accepted() {
-        for (url, is_one) in [
-            ("https://shop.example/hooks", true),
-            ("http://127.0.0.1:9000", true),
-            ("https://user:secret@shop.example/", false),
-            ("ftp://shop.example/", false),
-            ("/hooks", false),
-            ("", false),
-        ] {
-            assert_eq!(is_address(url), is_one, "{url}");
-        }
-        assert!(!is_address(&format!("https://shop.example/{}", "a".repeat(2000))));
-    }
+    Ok(shown(webhooks.enable_webhook(&operator.by(), &id).await?))
 }

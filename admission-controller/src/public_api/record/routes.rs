@@ -1,40 +1,21 @@
 //! The route of public records.
 
-use std::sync::Arc;
-
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::State,
     http::header,
     response::{IntoResponse as _, Response},
 };
-use fairline_record::entry::{Entry, NotAnEntry};
-use fairline_sale::SaleId;
 use fairline_server::{Path, Problem, Query};
 use futures_util::stream;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 use tracing::error;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::store::RecordStore;
-use crate::{db::StoreError, error::CommonError};
+use super::service::Records;
 
-/// Entries that are read from the database at once.
-const PAGE: i64 = 50;
-/// Pages that are read at the same time: the admin API uses the same connections.
-const PAGES_AT_ONCE: usize = 3;
-
-/// What the route needs.
-#[derive(Clone)]
-pub(crate) struct Records {
-    store: RecordStore,
-    pages: Arc<Semaphore>,
-}
-
-pub(crate) fn routes(store: RecordStore) -> OpenApiRouter {
-    let records = Records { store, pages: Arc::new(Semaphore::new(PAGES_AT_ONCE)) };
+pub(crate) fn routes(records: Records) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(sale_record)).with_state(records)
 }
 
@@ -56,10 +37,7 @@ async fn sale_record(
     Path(sale): Path<String>,
     Query(reading): Query<EntriesQuery>,
 ) -> Result<Response, Problem> {
-    let sale: SaleId = sale.parse().map_err(|_| CommonError::UnknownSale)?;
-    if !records.store.has_record(sale).await.map_err(CommonError::from)? {
-        return Err(CommonError::UnknownSale.into());
-    }
+    let sale = records.find(&sale).await?;
     let pages = stream::unfold(Some(reading.after.unwrap_or(0)), move |after| {
         let records = records.clone();
         async move {
@@ -75,26 +53,4 @@ async fn sale_record(
     });
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-cache")];
     Ok((headers, Body::from_stream(pages)).into_response())
-}
-
-/// Why a record could not be read to its end.
-#[derive(Debug, thiserror::Error)]
-enum Incomplete {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Entry(#[from] NotAnEntry),
-}
-
-impl Records {
-    /// A page of lines, and the last entry on it, if there are more.
-    async fn page(&self, sale: SaleId, after: u64) -> Result<(Bytes, Option<u64>), Incomplete> {
-        // It is never closed.
-        let _permit = self.pages.acquire().await;
-        let entries = self.store.record(sale, after, PAGE).await?;
-        let lines: Vec<String> = entries.iter().map(Entry::to_line).collect::<Result<_, _>>()?;
-        let text: String = lines.into_iter().flat_map(|line| [line, "\n".to_owned()]).collect();
-        let is_full = i64::try_from(entries.len()).is_ok_and(|count| count == PAGE);
-        Ok((text.into(), entries.last().filter(|_| is_full).map(|entry| entry.head.seq)))
-    }
 }

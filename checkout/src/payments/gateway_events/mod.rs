@@ -1,4 +1,5 @@
 //! Events of the payment gateway.
 
 pub(crate) mod routes;
+pub(crate) mod service;
 pub(crate) mod store;
