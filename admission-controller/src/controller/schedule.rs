@@ -32,7 +32,8 @@ const LISTED_EVERY: Duration = Duration::from_secs(2);
 /// A tick that takes longer hangs: every step of it has a shorter deadline.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
 /// The first and the longest pause before a failed tick is repeated: it doubles with each failure.
-const REPEATED_AFTER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// The longest one delays the first admission after an outage.
+const REPEATED_AFTER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(400));
 /// How often continuing failures are logged.
 const LOGGED_EVERY: Duration = Duration::from_secs(30);
 
@@ -380,7 +381,7 @@ mod tests {
         let well = sales.ticks_of(2);
         assert!((48..=51).contains(&well.len()), "{} ticks in ten seconds", well.len());
         let failed = sales.ticks_of(3);
-        assert!((10..=16).contains(&failed.len()), "{} repetitions", failed.len());
+        assert!((24..=30).contains(&failed.len()), "{} repetitions", failed.len());
         assert!(sales.ticks_of(4).len() > 10, "a task that dies is restarted: {:?}", sales.ticks_of(4));
         assert_eq!(sales.ticks_of(1).len(), 1);
         pass(55).await;

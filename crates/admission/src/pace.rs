@@ -113,7 +113,8 @@ pub struct Pace {
     /// The part of an admission that the last tick could not use; below 0 if more late claims
     /// arrived than were due.
     credit: f64,
-    /// Open turns that were returned to the rate because no page claimed them in time.
+    /// Open turns that were returned to the rate because no page claimed them in time, less what a
+    /// line that stood still did not use.
     doubted: f64,
     /// Turns recently claimed in time.
     in_time: f64,
@@ -166,6 +167,9 @@ impl Pace {
         // Admissions that an operator requested at once do not count against the rate.
         let left = allowed.earned - f64::from(admitted.min(allowed.admissions));
         self.credit = left.min(CREDIT_MAX);
+        // What is dropped makes up for turns that were returned too early: if a page claims one
+        // after a standstill, it is not charged again.
+        self.doubted = (self.doubted - (left - self.credit)).max(0.0);
         if allowed.elapsed_s > 0.0 {
             let weight = 1.0 - (-allowed.elapsed_s / RECENT_S).exp();
             self.recent_per_s += (f64::from(admitted) / allowed.elapsed_s - self.recent_per_s) * weight;
@@ -392,6 +396,32 @@ mod tests {
                     assert!(sum(&claimed[from..to]) <= most, "{claimed:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn turns_that_are_claimed_after_a_standstill_do_not_delay_the_line() {
+        let step = |pace: &mut Pace, visits: &Visits, stands: bool| {
+            let allowed = pace.allow(2.5, &Health::default(), visits, 0.1);
+            pace.note(&allowed, if stands { 0 } else { allowed.admissions });
+            allowed.admissions
+        };
+        for (stands_for_ticks, admitted) in [(0, 0), (60, 1)] {
+            let (mut pace, mut visits) = (Pace::default(), Visits::default());
+            (0..20).for_each(|_| visits.moved_on.count(Stage::Called, 1.0));
+            step(&mut pace, &visits, false);
+            // Ten turns are returned to the rate, since no page claims them.
+            visits.moved_on = ByAge::default();
+            (0..10).for_each(|_| visits.under_way.count(Stage::Called, 5.0));
+            for _ in 0..80 {
+                step(&mut pace, &visits, false);
+            }
+            for _ in 0..stands_for_ticks {
+                step(&mut pace, &visits, true);
+            }
+            let mut claimed = Visits::default();
+            (0..10).for_each(|_| claimed.moved_on.count(Stage::Called, 12.0));
+            assert_eq!(step(&mut pace, &claimed, false), admitted, "after {stands_for_ticks} ticks");
         }
     }
 

@@ -11,7 +11,12 @@ use deadpool::{
     managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts},
 };
 use fairline_server::{StartError, report_alive, watch_connection};
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream, stream::BoxStream};
+use futures_util::{
+    FutureExt as _, StreamExt as _, TryStreamExt as _,
+    future::{BoxFuture, select_ok},
+    stream,
+    stream::BoxStream,
+};
 use sqlx::{
     Either, Error, Execute, Executor, Postgres, SqlStr,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
@@ -26,6 +31,9 @@ use crate::{
 
 /// How long a caller waits for a connection, including the time to open one.
 pub(crate) const ACQUIRE: Duration = Duration::from_secs(2);
+/// A connection that is not open after this time gets a second attempt beside it: the link may have
+/// lost its first bytes, and then it would never open, though the link works again.
+const SECOND_AFTER: Duration = Duration::from_millis(500);
 /// Deadline of a roll-back in the background.
 const ROLL_BACK: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(2);
@@ -39,7 +47,7 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<PgConnection, Error> {
         let generation = self.0.generation.load(Ordering::Acquire);
-        let (raw, session) = bounded(CONNECT, establish(&self.0)).await?;
+        let (raw, session) = bounded(CONNECT, with_a_second_attempt(|| establish(&self.0))).await?;
         Ok(PgConnection::new(raw, session, generation, self.0.clone()))
     }
 
@@ -48,6 +56,16 @@ impl managed::Manager for Manager {
             return Err(RecycleError::message("it is old"));
         }
         connection.test().await.map_err(RecycleError::Backend)
+    }
+}
+
+/// The result of the attempt that succeeds first. An error counts once no other attempt is under
+/// way.
+async fn with_a_second_attempt<T, F: Future<Output = Result<T, Error>>>(attempt: impl Fn() -> F) -> Result<T, Error> {
+    let mut first = Box::pin(attempt());
+    match tokio::time::timeout(SECOND_AFTER, &mut first).await {
+        Ok(done) => done,
+        Err(_) => Ok(select_ok([first, Box::pin(attempt())]).await?.0),
     }
 }
 

@@ -77,6 +77,22 @@ async fn a_pool_recovers_at_once_from_silent_links() {
 }
 
 #[tokio::test]
+async fn a_connection_whose_first_bytes_were_lost_is_opened_by_a_second_attempt() {
+    let (proxy, pool, _) = proxied(1).await;
+    proxy.set_new(Some(Link::both(Carry::Never)));
+    let begun = Instant::now();
+    let mut opening = tokio::spawn(async move { one(&pool).await });
+    while proxy.links() == 0 {
+        tokio::task::yield_now().await;
+    }
+    // The control: the first attempt is stuck.
+    assert!(timeout(Duration::from_millis(100), &mut opening).await.is_err());
+    proxy.heal();
+    let opened = timeout(BACK_WITHIN, opening).await.expect("it has a deadline").expect("no panic");
+    assert_eq!(opened.ok(), Some(1), "after {:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn callers_that_give_up_on_a_silent_link_do_not_use_the_pool_up() {
     let (proxy, pool, _) = proxied(4).await;
     fill(&pool, 4).await;

@@ -31,6 +31,8 @@ use crate::{
 /// A shopper closes a connection that is silent for longer, as the page does: servers send a
 /// message every 20 s, and may be late by 8.
 const SILENT_FOR_AT_MOST: Duration = Duration::from_secs(28);
+/// A shopper gives up a poll that is not answered by then, as the page does.
+const POLL_ANSWERED_WITHIN: Duration = Duration::from_secs(4);
 const SEND_WITHIN: Duration = Duration::from_secs(5);
 const OPEN_WITHIN: Duration = Duration::from_secs(15);
 /// Maximum size of a message, and of an incomplete event.
@@ -199,7 +201,7 @@ impl Line {
                     return message;
                 }
                 sleep_until(polls.next_poll).await;
-                polls.poll().await?;
+                timeout(POLL_ANSWERED_WITHIN, polls.poll()).await.map_err(|_| Lost::Gone { retry_after: None })??;
             },
         }
     }

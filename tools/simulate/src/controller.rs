@@ -17,7 +17,7 @@ pub const TICK: Duration = Duration::from_millis(200);
 /// How often a controller checks whether a sale has changed.
 const POLL_MS: u64 = 200;
 /// Delay before a failed tick is repeated: first and maximum; doubled with each failure.
-const REPEATED_AFTER_MS: (u64, u64) = (100, 1000);
+const REPEATED_AFTER_MS: (u64, u64) = (100, 400);
 
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

@@ -189,7 +189,8 @@ impl Shared {
         };
         let mut inside = self.inside.borrow_mut();
         inside.showing.retain(|&shopper| shopper != guest.shopper);
-        if shown.is_ok() {
+        let waits_here = shows && shown == Err(LineError::NotPublished) && !room.is_line_reachable();
+        if shown.is_ok() || waits_here {
             inside.pages.insert(guest.shopper, page);
             drop(inside);
             self.done(Outcome::Opened(guest.shopper, ticket));

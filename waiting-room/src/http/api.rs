@@ -1,6 +1,6 @@
 //! The waiting room's HTTP API.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -29,8 +29,11 @@ use crate::{
     websocket::handshake,
 };
 
-/// Polling interval that the API recommends to pages.
-const POLL_AFTER: Duration = Duration::from_secs(2);
+/// Polling interval that the API recommends to pages, in ms. Random, so that pages that began at
+/// one moment do not poll together.
+const POLL_AFTER_MS: RangeInclusive<u64> = 1500..=2000;
+/// The same while the line can't be reached: once it is back, it waits for those who polled.
+const POLL_AGAIN_AFTER_MS: RangeInclusive<u64> = 500..=1000;
 
 /// The state of the routes to a line.
 #[derive(Clone)]
@@ -137,9 +140,9 @@ async fn line(
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
     let (headers, mode) = (&parts.headers, query.mode());
-    let entering = EntryRequest { room, headers, client, mode, credentials: &query.credentials };
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let (upgrades, streams) = (headers.contains_key(header::UPGRADE), accept.contains("text/event-stream"));
+    let entering = EntryRequest { room, headers, client, mode, waits: true, credentials: &query.credentials };
     if !upgrades && !streams {
         return poll(&entry, &polls, entering).await;
     }
@@ -165,7 +168,7 @@ async fn poll(entry: &LineEntry, polls: &Polls, entering: EntryRequest<'_>) -> R
     if !session.is_over() {
         polls.start_grace(&room, &ticket, headers, Duration::ZERO).await?;
     }
-    let poll_after_ms = u64::try_from(POLL_AFTER.as_millis()).unwrap_or(u64::MAX);
+    let poll_after_ms = rand::random_range(if room.is_line_reachable() { POLL_AFTER_MS } else { POLL_AGAIN_AFTER_MS });
     Ok((ticket_headers(cookie), axum::Json(LineSnapshot { messages, poll_after_ms })).into_response())
 }
 

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use fairline_line::{
     change::Turn,
     invitation,
-    store::{LineAccount, LineStore},
+    store::{LineAccount, LineError, LineStore},
     ticket::Ticket,
 };
 use fairline_sale::{SaleCard, SaleId, VisitorId};
@@ -55,6 +55,8 @@ pub(crate) struct EntryRequest<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) client: IpAddr,
     pub(crate) mode: EntryMode,
+    /// Whether the page can wait for a line that Redis has lost.
+    pub(crate) waits: bool,
     pub(crate) credentials: &'a EntryCredentials,
 }
 
@@ -95,7 +97,7 @@ pub(crate) fn invited(lane: &SaleCard, credentials: &EntryCredentials) -> Option
 impl LineEntry {
     /// Admits a shopper to a line, with a new ticket or an existing one.
     pub(crate) async fn enter(&self, request: EntryRequest<'_>) -> Result<Entered, Problem> {
-        let EntryRequest { room, headers, client, mode, credentials } = request;
+        let EntryRequest { room, headers, client, mode, waits, credentials } = request;
         if self.tickets.is_foreign(headers) {
             return Err(RoomError::ForeignOrigin.into());
         }
@@ -106,7 +108,13 @@ impl LineEntry {
                 self.store.bind_account(&ticket, account).await.map_err(RoomError::from)?;
             }
             let tab = Tab::open(room.clone(), &ticket, browser);
-            self.resumes.resume(room.clone(), ticket).await.map_err(RoomError::from)?;
+            let presented = self.resumes.resume(room.clone(), ticket).await;
+            // Redis has lost the line, so no node can serve this ticket. The page waits here: the
+            // reload of the room presents all connected tickets, in order.
+            let waits_here = waits && mode != EntryMode::Rejoin && !room.is_line_reachable();
+            if !(waits_here && presented == Err(LineError::NotPublished)) {
+                presented.map_err(RoomError::from)?;
+            }
             let turn = room.shoppers.turn(ticket.ordinal);
             let over =
                 matches!(turn, Turn::Expired | Turn::Bought | Turn::Left | Turn::Removed | Turn::Missed | Turn::Limit);

@@ -68,7 +68,7 @@ impl From<RoomError> for Problem {
             }
             RoomError::Line(error) => {
                 warn!(%error, "call line failed");
-                Problem::unavailable("The line can't be reached right now. Places are kept; try again in a moment.")
+                Problem::unavailable("The line can't be reached right now. Places are kept; try again in a moment.").retry_after(1)
             }
         }
     }

@@ -6,7 +6,7 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     http::request::Parts,
 };
-use fairline_line::ticket::Ticket;
+use fairline_line::{store::LineError, ticket::Ticket};
 use fairline_sale::SaleId;
 use fairline_server::{Path, Problem};
 
@@ -16,20 +16,26 @@ use crate::{
     line::{room::Room, rooms::Rooms},
 };
 
-/// The room of the sale whose id is in the path: 404 if this node follows no such sale.
+/// The room of the sale whose id is in the path: 404 if this node follows no such sale. The holder
+/// of a ticket gets 503 instead: there is such a sale, and Redis has lost it for the moment.
 pub(super) struct SaleRoom(pub(super) Arc<Room>);
 
 impl<S> FromRequestParts<S> for SaleRoom
 where
     S: Send + Sync,
     Rooms: FromRef<S>,
+    Arc<TicketAuth>: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Path(sale) = Path::<String>::from_request_parts(parts, state).await?;
         let sale: SaleId = sale.parse().map_err(|_| RoomError::UnknownSale)?;
-        Ok(Self(Rooms::from_ref(state).requested(sale).ok_or(RoomError::UnknownSale)?))
+        if let Some(room) = Rooms::from_ref(state).requested(sale) {
+            return Ok(Self(room));
+        }
+        let is_held = Arc::<TicketAuth>::from_ref(state).ticket(sale, &parts.headers).is_some();
+        Err(if is_held { RoomError::Line(LineError::NotPublished) } else { RoomError::UnknownSale }.into())
     }
 }
 

@@ -60,7 +60,7 @@ async fn places_survive_a_killed_redis() {
     shopper.receive("reconnecting").await;
     let rejected = room.connect("", &[]).await.expect_err("no line");
     assert_eq!((rejected.status, rejected.slug()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
-    assert_eq!(rejected.header("retry-after"), "2");
+    assert_eq!(rejected.header("retry-after"), "1");
     servers.redis.restart().expect("restarted");
     room.begin(&[]).await;
     assert_eq!(shopper.receive("place").await["ordinal"], json!(1));
@@ -119,6 +119,33 @@ async fn a_republished_line_has_its_shoppers_in_the_old_order() {
     assert_eq!(place["ordinal"], json!(5));
     let mut newcomer = room.join().await;
     assert_eq!(newcomer.receive("place").await["ordinal"], json!(100_001), "no ordinal is given twice");
+}
+
+#[tokio::test]
+async fn a_page_that_returns_while_redis_has_lost_the_line_waits_at_the_node() {
+    let servers = testing::Servers::start().expect("a Redis of its own");
+    let mut room = TestWaitingRoom::open_at(&servers.redis.url(), |_| {}).await;
+    let (mut first, mut second) = (room.join().await, room.join().await);
+    first.receive("place").await;
+    second.receive("place").await;
+    let cookie = second.cookie.clone();
+    drop(second);
+    room.empty_redis().await;
+    first.receive("reconnecting").await;
+    let mut returned = room.resume(&cookie).await;
+    returned.receive("reconnecting").await;
+    let ticket = [("cookie", cookie.as_str())];
+    let polled = room.get("/api/flash-sales/{id}/line", &ticket).await;
+    assert_eq!((polled.status, &polled.body["messages"][1]["type"]), (StatusCode::OK, &json!("reconnecting")));
+    assert!(polled.body["poll_after_ms"].as_u64().is_some_and(|ms| ms <= 1000), "{}", polled.text);
+    // A new ticket can't be given.
+    for (query, headers) in [("", &[][..]), ("?rejoin=true", &ticket)] {
+        let rejected = room.connect(query, headers).await.expect_err("no line");
+        assert_eq!((rejected.status, rejected.header("retry-after").as_str()), (StatusCode::SERVICE_UNAVAILABLE, "1"));
+    }
+    room.begin(&[]).await;
+    assert_eq!(returned.receive("place").await["ordinal"], json!(2));
+    room.until("the tickets to be presented", async || room.next().await == [1, 2]).await;
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@
 use axum::http::StatusCode;
 use fairline_line::store::Joining;
 use fairline_private_servers::testing::Own;
-use fairline_sale::VisitorId;
+use fairline_sale::{SaleId, VisitorId};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::support::TestWaitingRoom;
+use crate::support::{TestWaitingRoom, ticket_cookie};
 
 #[tokio::test]
 async fn invalid_requests_are_rejected_with_a_problem() {
@@ -39,6 +39,21 @@ async fn invalid_requests_are_rejected_with_a_problem() {
     let own = format!("http://{}", room.address);
     room.connect("", &[("origin", &own)]).await.expect("our own page");
     assert_eq!(room.get("/sales/no-such-sale", &[]).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_ticket_of_a_sale_that_the_node_does_not_know_is_retried() {
+    let room = TestWaitingRoom::open().await;
+    // As at a node that has started while Redis has no line of the sale.
+    let lost = SaleId(uuid::Uuid::new_v4());
+    let cookie = ticket_cookie(lost);
+    for path in [format!("/api/flash-sales/{lost}/line"), format!("/api/flash-sales/{lost}/status")] {
+        let answer = room.get(&path, &[("cookie", &cookie)]).await;
+        assert_eq!((answer.status, answer.slug()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"), "{path}");
+        assert_eq!(answer.header("retry-after"), "1");
+        let forged = cookie.replace('=', "=x");
+        assert_eq!(room.get(&path, &[("cookie", &forged)]).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
 }
 
 #[tokio::test]

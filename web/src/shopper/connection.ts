@@ -23,6 +23,8 @@ const QUERY: Record<Entry, Record<string, string>> = { resume: { join: "false" }
 
 /** The first message arrives at once: a link that stays silent for longer is blocked. */
 const FIRST_WORD_MS = 8_000;
+/** The same for a poll after one that was answered: its connection may have died since. */
+const POLL_ANSWER_MS = 4_000;
 /**
  * After this silence a page that was hidden reconnects. The line may be silent for about as long,
  * and it has closed the link by then if the machine was asleep and answered no pings.
@@ -133,8 +135,9 @@ export class LineConnection {
 
   #connect(): void {
     const { transport } = this.#ladder;
+    const withinMs = transport === "polling" && this.#failures === 0 ? POLL_ANSWER_MS : FIRST_WORD_MS;
     let silent = true;
-    this.#listen(transport, {
+    this.#listen(transport, withinMs, {
       received: (json) => {
         if (silent) this.#ladder.worked();
         silent = false;
@@ -159,7 +162,7 @@ export class LineConnection {
    * WebSockets. A good answer brings the messages that the link would have brought.
    */
   #inquire(): void {
-    this.#listen("polling", {
+    this.#listen("polling", FIRST_WORD_MS, {
       received: (json) => { this.#receive(json); },
       ended: (end) => {
         if (end.kind !== "asked") this.#end(end);
@@ -169,7 +172,7 @@ export class LineConnection {
     });
   }
 
-  #listen(transport: Transport, listener: Listener): void {
+  #listen(transport: Transport, withinMs: number, listener: Listener): void {
     this.#drop();
     this.#receivedAt = Date.now();
     this.#silenceMs = undefined;
@@ -179,7 +182,7 @@ export class LineConnection {
     this.#timer = setTimeout(() => {
       this.#drop();
       listener.ended({ kind: "failed", atLeastMs: undefined });
-    }, FIRST_WORD_MS);
+    }, withinMs);
   }
 
   #drop(): void {

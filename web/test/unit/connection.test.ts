@@ -236,6 +236,29 @@ test("a link that is silent for eight seconds leads to an inquiry, too", () => {
   assert.equal(page.link.transport, "polling");
 });
 
+test("a poll after one that was answered is given up after four seconds, and the next after eight", () => {
+  const page = new Page();
+  page.line.open("join");
+  for (let blocked = 0; blocked < 2; blocked += 1) {
+    page.end(UNREACHABLE);
+    page.untilNextTry();
+    page.receive();
+    page.end(ANSWERED);
+  }
+  page.receive();
+  page.end(ANSWERED);
+  page.untilNextTry();
+  const poll = page.link;
+  assert.equal(poll.transport, "polling");
+  mock.timers.tick(3 * SECOND_MS);
+  assert.deepEqual([poll.closed, page.lost], [false, []]);
+  mock.timers.tick(SECOND_MS);
+  assert.deepEqual([poll.closed, page.lost], [true, [false]]);
+  page.untilNextTry();
+  mock.timers.tick(7 * SECOND_MS);
+  assert.equal(page.link.closed, false);
+});
+
 test("an outcome ends the connection", () => {
   const page = new Page();
   page.line.open("resume");

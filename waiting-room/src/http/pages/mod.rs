@@ -130,7 +130,8 @@ async fn join(
         return Ok(no_cookies(&pages.tickets));
     }
     let mode = if joining.rejoin { EntryMode::Rejoin } else { EntryMode::JoinOrResume };
-    let entering = EntryRequest { room, headers: &headers, client, mode, credentials: &joining.credentials };
+    let entering =
+        EntryRequest { room, headers: &headers, client, mode, waits: false, credentials: &joining.credentials };
     let Entered { cookie, .. } = pages.entry.enter(entering).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("/sales/{slug}/line"))).into_response())
 }
@@ -160,7 +161,8 @@ async fn line(
     }
     let credentials = EntryCredentials::default();
     let mode = EntryMode::Resume;
-    let entering = EntryRequest { room: room.clone(), headers: &headers, client, mode, credentials: &credentials };
+    let entering =
+        EntryRequest { room: room.clone(), headers: &headers, client, mode, waits: false, credentials: &credentials };
     let Entered { tab, ticket, cookie } = pages.entry.enter(entering).await?;
     let mut session = StreamSession::new(tab);
     let mut template = LinePage::new(&room.card(), ticket.ordinal);

@@ -9,11 +9,11 @@ use clap::Parser as _;
 use fairline_line::{
     change::{LiveTurn, Revision, Turn},
     store::{Claim, LineError, LineStore, Publication, Upcoming, UpcomingQuery},
-    ticket::Ordinal,
+    ticket::{Ordinal, Ticket, TicketKey, cookie_name},
 };
 use fairline_private_servers::testing;
 use fairline_record::{Hash, draw::Draw};
-use fairline_sale::{SaleCard, SaleId, Status};
+use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
 use fairline_server::Shutdown;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -39,6 +39,13 @@ pub fn account_token(key: &str, account: &str) -> String {
     let claims = json!({ "sub": account, "exp": OffsetDateTime::now_utc().unix_timestamp() + 60 });
     let key = jsonwebtoken::EncodingKey::from_secret(key.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("signed")
+}
+
+/// The cookie of a genuine ticket.
+pub fn ticket_cookie(sale: SaleId) -> String {
+    let key: TicketKey = TICKET_KEY.parse().expect("a key");
+    let ticket = Ticket { sale, epoch: 1, ordinal: 1, visitor: VisitorId([1; 16]) };
+    format!("{}={}", cookie_name(sale), key.sign(&ticket))
 }
 
 pub fn live(ordinal: Ordinal) -> Turn {
