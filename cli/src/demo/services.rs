@@ -35,7 +35,7 @@ pub(super) async fn serve_all(
         .local_addr()
         .map_err(|error| StartError::new(format!("No address of the sandbox mail server: {error}.")))?;
     let sandbox = NotificationSandbox::open(notifications, shutdown);
-    let demo = Demo { listen, mail, servers, keys };
+    let demo = DemoServices { listen, mail, servers, keys };
     let gateway = fairline_sandbox_gateway::Service::start(&demo.sandbox_gateway(), shutdown).await?;
     let controller = admission_controller::AdmissionController::start(&demo.admission_controller(), shutdown).await?;
     let checkout = checkout::Checkout::start(&demo.checkout(), shutdown).await?;
@@ -55,14 +55,14 @@ pub(super) async fn serve_all(
 }
 
 /// Where the demo listens, and what its services share.
-struct Demo<'a> {
+struct DemoServices<'a> {
     listen: SocketAddr,
     mail: SocketAddr,
     servers: &'a Servers,
     keys: &'a DemoKeys,
 }
 
-impl Demo<'_> {
+impl DemoServices<'_> {
     fn waiting_room(&self) -> waiting_room::Settings {
         waiting_room::Settings {
             listen: self.listen,
