@@ -23,7 +23,7 @@ use crate::{
     auth::caller::Callers,
     db::{PgPool, Pools},
     events::{
-        consumer::{self, NOTIFICATIONS, WEBHOOKS},
+        consumer::{ConsumerGroup, NOTIFICATIONS, WEBHOOKS},
         relay::{self, Relay},
         store::EventStore,
     },
@@ -132,11 +132,12 @@ fn start_worker(settings: &Settings, shared: &SharedParts, sale_list: SaleList, 
     let requests = &shared.pools.requests;
     let (events, messages) = (EventStore(requests.clone()), NotificationStore(requests.clone()));
     let stream = shared.stream.clone();
+    let group = |name| ConsumerGroup { name, store: events.clone(), stream: stream.clone() };
     let mut groups = vec![WEBHOOKS];
     if !shared.channels.are_none() {
         groups.push(NOTIFICATIONS);
         let consuming = messages.clone();
-        consumer::start(&events, &stream, NOTIFICATIONS, shutdown, move |events| {
+        group(NOTIFICATIONS).start(shutdown, move |events| {
             let store = consuming.clone();
             async move { store.store_notifications(&events).await }
         });
@@ -151,7 +152,7 @@ fn start_worker(settings: &Settings, shared: &SharedParts, sale_list: SaleList, 
     }
     let webhooks = Webhooks::new(WebhookStore(requests.clone()), shutdown.clone());
     webhooks.start();
-    consumer::start(&events, &stream, WEBHOOKS, shutdown, move |events| webhooks.clone().consume(events));
+    group(WEBHOOKS).start(shutdown, move |events| webhooks.clone().consume(events));
     // The relay waits for the consumers when a stream is full.
     let relay = Relay { store: events, stream: stream.waiting_for(groups), sale_list };
     relay::start(relay, shutdown);
