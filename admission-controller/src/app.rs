@@ -97,29 +97,76 @@ impl AdmissionController {
         let files = settings.media_url.as_deref().map(MediaStore::open).transpose();
         let files = files.map_err(|error| StartError::new(format!("FAIRLINE_MEDIA_URL is invalid: {error}.")))?;
         let (database, ticks) = (Database::connect(settings)?, Database::for_ticks(settings)?);
-        let services = Database::for_services(settings)?;
-        services.pool.check().await?;
+        let for_services = Database::for_services(settings)?;
+        for_services.pool.check().await?;
         let line = LineStore::connect(settings.redis_url.expose())
             .await
             .map_err(|error| StartError::new(format!("Redis can't be reached: {error}.")))?;
 
-        let tick_now = schedule::TickNow::default();
+        let services = Services { database, line, keys, files, tick_now: schedule::TickNow::default() };
+        services.start_ticks(ticks, settings, shutdown);
+        services.start_jobs(settings, shutdown);
+
+        let ready = readiness(for_services.clone(), services.line.clone());
+        let admin = services.admin(settings, shutdown)?;
+        let proxies = settings.proxy.proxies();
+        let limit = RateLimit::new(RATE_PER_S, BURST, proxies.clone(), shutdown)?;
+        let public = Public {
+            keys: PublicKeys { store: KeyStore(for_services), keys: services.keys },
+            records: Records::new(RecordStore(services.database)),
+            files: services.files,
+            media_limit: RateLimit::new(MEDIA_RATE_PER_S, MEDIA_BURST, proxies.clone(), shutdown)?,
+        };
+        Ok(Self { routes: router::routes(admin, public, (&limit, proxies), shutdown), ready })
+    }
+}
+
+/// What the ticks, the jobs and the admin API share.
+struct Services {
+    database: Database,
+    line: LineStore,
+    keys: Arc<KeyRing>,
+    files: Option<MediaStore>,
+    tick_now: schedule::TickNow,
+}
+
+impl Services {
+    fn start_ticks(&self, database: Database, settings: &Settings, shutdown: &Shutdown) {
         let ticker = Arc::new(Ticker {
-            ledger: LedgerStore(ticks),
-            line: line.clone(),
-            keys: keys.clone(),
+            ledger: LedgerStore(database),
+            line: self.line.clone(),
+            keys: self.keys.clone(),
             every: settings.tick(),
             clock: Clock::of_process(),
             permits: Permits::new(settings.tick_connections),
-            tick_now: tick_now.clone(),
+            tick_now: self.tick_now.clone(),
             running: AtomicU32::default(),
         });
-        let requests = tick_now.clone();
+        let requests = self.tick_now.clone();
         shutdown.keep("ticks", HANGS_AFTER, move |shutdown| schedule::run(ticker.clone(), requests.clone(), shutdown));
-        let work = jobs(settings, &database, files.clone());
-        shutdown.keep("samples", HANGS_AFTER, move |shutdown| jobs::run(work.clone(), shutdown));
+    }
 
-        let ready = readiness(services.clone(), line.clone());
+    fn start_jobs(&self, settings: &Settings, shutdown: &Shutdown) {
+        let database = &self.database;
+        let samples = SampleStore(database.clone());
+        let work = jobs::Work {
+            samples: samples.clone(),
+            rehearsals: RehearsalStore(database.clone()),
+            retention: Retention {
+                sales: SaleRetentionStore(database.clone()),
+                samples,
+                sessions: AuthStore(database.clone()),
+                sales_kept_days: settings.sales_kept_days,
+            },
+            unused_media: UnusedMediaStore(database.clone()),
+            files: self.files.clone(),
+        };
+        shutdown.keep("samples", HANGS_AFTER, move |shutdown| jobs::run(work.clone(), shutdown));
+    }
+
+    /// What the admin API needs, feature by feature.
+    fn admin(&self, settings: &Settings, shutdown: &Shutdown) -> Result<AdminState, StartError> {
+        let Self { database, line, keys, files, tick_now } = self;
         let auth = Auth {
             store: AuthStore(database.clone()),
             admin_token: Arc::new(settings.admin_token.clone()),
@@ -128,22 +175,20 @@ impl AdmissionController {
         let sales = Sales { store: AdminSaleStore(database.clone()), tick_now: tick_now.clone() };
         let stage = stage(settings, shutdown).map(Arc::new);
         let rehearsals = RehearsalStore(database.clone());
-        let live = Live {
-            store: LiveStore(database.clone()),
-            rehearsals: rehearsals.clone(),
-            sales: sales.clone(),
-            auth: auth.clone(),
-            origins: settings.proxy.origins(&[], settings.secure_cookies)?,
-            consoles: Consoles::new(shutdown),
-            has_stage: stage.is_some(),
-        };
-        let records = RecordStore(database.clone());
-        let admin = AdminState {
+        Ok(AdminState {
             audit: AuditLog { store: AuditStore(database.clone()) },
-            auth,
             keys: SigningKeys { store: KeyStore(database.clone()), keys: keys.clone(), tick_now: tick_now.clone() },
             lanes: Lanes { store: LaneStore(database.clone()), sales: sales.clone(), tick_now: tick_now.clone() },
-            live,
+            live: Live {
+                store: LiveStore(database.clone()),
+                rehearsals: rehearsals.clone(),
+                sales: sales.clone(),
+                auth: auth.clone(),
+                origins: settings.proxy.origins(&[], settings.secure_cookies)?,
+                consoles: Consoles::new(shutdown),
+                has_stage: stage.is_some(),
+            },
+            auth,
             media: Media {
                 store: UploadStore(database.clone()),
                 files: files.clone(),
@@ -155,37 +200,23 @@ impl AdmissionController {
             product_table: ProductTable { store: ProductTableStore(database.clone()) },
             products: Products { store: ProductStore(database.clone()) },
             rehearsals: Rehearsals { store: rehearsals, sales: sales.clone(), tick_now: tick_now.clone(), stage },
-            reports: Reports { store: ReportStore(database.clone()), records: records.clone(), sales: sales.clone() },
+            reports: Reports {
+                store: ReportStore(database.clone()),
+                records: RecordStore(database.clone()),
+                sales: sales.clone(),
+            },
             ticket_actions: TicketActions {
                 store: TicketActionStore(database.clone()),
                 sales: sales.clone(),
-                line,
-                tick_now,
+                line: line.clone(),
+                tick_now: tick_now.clone(),
             },
             sales,
             tokens: ApiTokens { store: TokenStore(database.clone()) },
             webhooks: WebhookSettings { store: WebhookSettingsStore(database.clone()) },
-            database,
-        };
-        let proxies = settings.proxy.proxies();
-        let limit = RateLimit::new(RATE_PER_S, BURST, proxies.clone(), shutdown)?;
-        let media_limit = RateLimit::new(MEDIA_RATE_PER_S, MEDIA_BURST, proxies.clone(), shutdown)?;
-        let keys = PublicKeys { store: KeyStore(services), keys };
-        let public = Public { keys, records: Records::new(records), files, media_limit };
-        Ok(Self { routes: router::routes(admin, public, (&limit, proxies), shutdown), ready })
+            database: database.clone(),
+        })
     }
-}
-
-/// What the jobs need.
-fn jobs(settings: &Settings, database: &Database, files: Option<MediaStore>) -> jobs::Work {
-    let (samples, rehearsals) = (SampleStore(database.clone()), RehearsalStore(database.clone()));
-    let retention = Retention {
-        sales: SaleRetentionStore(database.clone()),
-        samples: samples.clone(),
-        sessions: AuthStore(database.clone()),
-        sales_kept_days: settings.sales_kept_days,
-    };
-    jobs::Work { samples, rehearsals, retention, unused_media: UnusedMediaStore(database.clone()), files }
 }
 
 /// What rehearsals need, if they are set up.

@@ -67,6 +67,14 @@ impl SigningKeys {
     }
 }
 
+/// How often a controller ticks, and by which clock.
+pub struct Timing {
+    /// The period of its ticks.
+    pub every: Duration,
+    /// Its clock.
+    pub clock: Clock,
+}
+
 /// A controller of one sale.
 pub struct Controller<L> {
     ticker: Ticker<L>,
@@ -75,7 +83,7 @@ pub struct Controller<L> {
 
 impl<L: Ledger> Controller<L> {
     /// A controller that has just started.
-    pub fn new(ledger: L, line: LineStore, keys: SigningKeys, every: Duration, clock: Clock) -> Self {
+    pub fn new(ledger: L, line: LineStore, keys: SigningKeys, Timing { every, clock }: Timing) -> Self {
         let (permits, tick_now) = (Permits::new(1), TickNow::default());
         let ticker =
             Ticker { ledger, line, keys: keys.0, every, clock, permits, tick_now, running: AtomicU32::default() };

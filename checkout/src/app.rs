@@ -23,7 +23,7 @@ use crate::{
     auth::caller::Callers,
     db::{PgPool, Pools},
     events::{
-        consumer::{self, NOTIFICATIONS, WEBHOOKS},
+        consumer::{ConsumerGroup, NOTIFICATIONS, WEBHOOKS},
         relay::{self, Relay},
         store::EventStore,
     },
@@ -132,11 +132,12 @@ fn start_worker(settings: &Settings, shared: &SharedParts, sale_list: SaleList, 
     let requests = &shared.pools.requests;
     let (events, messages) = (EventStore(requests.clone()), NotificationStore(requests.clone()));
     let stream = shared.stream.clone();
+    let group = |name| ConsumerGroup { name, store: events.clone(), stream: stream.clone() };
     let mut groups = vec![WEBHOOKS];
     if !shared.channels.are_none() {
         groups.push(NOTIFICATIONS);
         let consuming = messages.clone();
-        consumer::start(&events, &stream, NOTIFICATIONS, shutdown, move |events| {
+        group(NOTIFICATIONS).start(shutdown, move |events| {
             let store = consuming.clone();
             async move { store.store_notifications(&events).await }
         });
@@ -151,7 +152,7 @@ fn start_worker(settings: &Settings, shared: &SharedParts, sale_list: SaleList, 
     }
     let webhooks = Webhooks::new(WebhookStore(requests.clone()), shutdown.clone());
     webhooks.start();
-    consumer::start(&events, &stream, WEBHOOKS, shutdown, move |events| webhooks.clone().consume(events));
+    group(WEBHOOKS).start(shutdown, move |events| webhooks.clone().consume(events));
     // The relay waits for the consumers when a stream is full.
     let relay = Relay { store: events, stream: stream.waiting_for(groups), sale_list };
     relay::start(relay, shutdown);
@@ -173,13 +174,12 @@ async fn serve_requests(
     sale_list: SaleList,
     shutdown: &Shutdown,
 ) -> Result<Checkout, StartError> {
-    let SharedParts { pools, callers, channels, idempotency, .. } = shared;
-    let Pools { requests, payments, redemptions, heartbeat, .. } = pools;
-    let (proxies, shutdown) = (settings.proxy.proxies(), shutdown.clone());
-    let stripe = Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
-    let (gateway, circuit) = ResilientGateway::new(stripe);
-    let keys = Keys::load(&settings.jwks, &shutdown).await?;
-    let batcher = RedemptionBatcher::open(RedemptionStore(redemptions), &shutdown);
+    let accounts = accounts(settings, &shared, shutdown)?;
+    let payments = Arc::new(payments(settings, &shared, shutdown)?);
+    let SharedParts { pools, callers, idempotency, .. } = shared;
+    let Pools { requests, redemptions, heartbeat, .. } = pools;
+    let keys = Keys::load(&settings.jwks, shutdown).await?;
+    let batcher = RedemptionBatcher::open(RedemptionStore(redemptions), shutdown);
 
     let redemptions = Arc::new(Redemptions {
         store: RedemptionStore(requests.clone()),
@@ -189,20 +189,14 @@ async fn serve_requests(
         refusal_cache: RefusalCache::default(),
         forgery_guard: ForgeryGuard::default(),
     });
-    let orders = OrderStore(requests.clone());
-    let payments = Arc::new(Payments {
-        store: PaymentStore { requests: requests.clone(), payments },
-        orders: orders.clone(),
-        callers: callers.clone(),
-        gateway: Box::new(gateway),
-        circuit: circuit.clone(),
-        webhook_secrets: settings.webhook_secrets.clone(),
-        shutdown: shutdown.clone(),
-    });
     let features = Features {
         sale_list,
-        orders: Arc::new(Orders { store: orders, callers: callers.clone(), shutdown: shutdown.clone() }),
-        accounts: Arc::new(accounts(settings, &requests, callers.clone(), channels, &shutdown)?),
+        orders: Arc::new(Orders {
+            store: OrderStore(requests.clone()),
+            callers: callers.clone(),
+            shutdown: shutdown.clone(),
+        }),
+        accounts: Arc::new(accounts),
         merchant_api: Arc::new(MerchantApi {
             store: MerchantStore(requests.clone()),
             accounts: AccountStore(requests.clone()),
@@ -224,42 +218,57 @@ async fn serve_requests(
     };
 
     let health = RequestCounter::default();
-    sweeper::start_for_sales(&ExpiryStore(requests.clone()), &payments, &shutdown);
-    heartbeat::start(health.clone(), circuit, HeartbeatStore(heartbeat.clone()), &shutdown);
+    sweeper::start_for_sales(&ExpiryStore(requests.clone()), &payments, shutdown);
+    heartbeat::start(health.clone(), payments.circuit.clone(), HeartbeatStore(heartbeat.clone()), shutdown);
 
-    let limit =
-        RateLimit::new(settings.purchase_rate_per_s, settings.purchase_burst, settings.proxy.proxies(), &shutdown)?;
-    // A client that signs in has no identity yet, only a network address.
-    let sign_in_scope = move |parts: &request::Parts| {
-        let mut names = callers.idempotency_scope(&parts.headers);
-        names.push(format!("from {}", proxies.client_of(parts)).into_bytes());
-        names
-    };
+    let proxies = settings.proxy.proxies();
+    let limit = RateLimit::new(settings.purchase_rate_per_s, settings.purchase_burst, proxies, shutdown)?;
     let layers = Layers {
         limit: limit.clone(),
         health: health.clone(),
         idempotency,
-        sign_in_idempotency: Idempotency::new(requests, sign_in_scope, &shutdown),
+        sign_in_idempotency: sign_in_idempotency(settings, requests, callers, shutdown),
         origins: settings.proxy.origins(&settings.allowed_origins, settings.secure_cookies)?,
     };
-    let routes = router::routes(features, layers);
-    Ok(Checkout { routes, ready: readiness(keys, heartbeat), fast_reject: Some((redemptions, limit, health)) })
+    let fast_reject = Some((redemptions, limit, health));
+    Ok(Checkout { routes: router::routes(features, layers), ready: readiness(keys, heartbeat), fast_reject })
 }
 
-fn accounts(
-    settings: &Settings,
-    requests: &PgPool,
-    callers: Callers,
-    channels: Channels,
-    shutdown: &Shutdown,
-) -> Result<Accounts, StartError> {
+fn payments(settings: &Settings, shared: &SharedParts, shutdown: &Shutdown) -> Result<Payments, StartError> {
+    let Pools { requests, payments, .. } = &shared.pools;
+    let stripe = Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
+    let (gateway, circuit) = ResilientGateway::new(stripe);
+    Ok(Payments {
+        store: PaymentStore { requests: requests.clone(), payments: payments.clone() },
+        orders: OrderStore(requests.clone()),
+        callers: shared.callers.clone(),
+        gateway: Box::new(gateway),
+        circuit,
+        webhook_secrets: settings.webhook_secrets.clone(),
+        shutdown: shutdown.clone(),
+    })
+}
+
+/// A client that signs in has no identity yet, only a network address.
+fn sign_in_idempotency(settings: &Settings, requests: PgPool, callers: Callers, shutdown: &Shutdown) -> Idempotency {
+    let proxies = settings.proxy.proxies();
+    let scope = move |parts: &request::Parts| {
+        let mut names = callers.idempotency_scope(&parts.headers);
+        names.push(format!("from {}", proxies.client_of(parts)).into_bytes());
+        names
+    };
+    Idempotency::new(requests, scope, shutdown)
+}
+
+fn accounts(settings: &Settings, shared: &SharedParts, shutdown: &Shutdown) -> Result<Accounts, StartError> {
+    let requests = &shared.pools.requests;
     let rate_limit = |rate_per_s, burst| RateLimit::new(rate_per_s, burst, settings.proxy.proxies(), shutdown);
     Ok(Accounts {
         store: AccountStore(requests.clone()),
         notifications: NotificationStore(requests.clone()),
-        callers,
+        callers: shared.callers.clone(),
         issuer: issuer(settings)?,
-        channels,
+        channels: shared.channels.clone(),
         codes: rate_limit(settings.code_rate_per_s, settings.code_burst)?,
         phone_codes: rate_limit(settings.phone_code_rate_per_s, settings.phone_code_burst)?,
         trusted_proxies: settings.proxy.proxies(),

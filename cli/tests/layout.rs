@@ -389,6 +389,58 @@ fn a_type_name_stands_for_one_thing() {
     assert!(defined.is_empty(), "qualify these names by a word: {defined:#?}");
 }
 
+/// Beside `self`. Clippy counts `self`, and so permits a fifth to functions without it.
+const ARGUMENTS_MAX: usize = 4;
+/// Functions with more. May only shrink.
+const MORE_ARGUMENTS: [&str; 1] = ["admission-controller/src/controller/lifecycle.rs: at has 5"];
+
+/// The functions outside tests that have arguments, with their number.
+fn argument_counts(text: &str) -> Vec<(&str, usize)> {
+    let production = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let of = |(at, _): (usize, &str)| {
+        let signature = &production[at + "fn ".len()..];
+        let name = signature.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+        let generics = signature[name.len()..].replace("->", "  ");
+        let generics = if generics.starts_with('<') { bracketed(&generics, ['<', '>']).len() } else { 0 };
+        let arguments = bracketed(&signature[name.len() + generics..], ['(', ')']).strip_prefix('(')?;
+        let is_function = !name.is_empty() && !production[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        is_function.then(|| (name, count(arguments)))
+    };
+    production.match_indices("fn ").filter_map(of).collect()
+}
+
+/// The arguments up to the closing bracket, without `self`.
+fn count(arguments: &str) -> usize {
+    let (mut depth, mut parts) = (0, vec![String::new()]);
+    for c in arguments.replace("->", "  ").chars() {
+        depth += i32::from("([{<".contains(c)) - i32::from(")]}>".contains(c));
+        match c {
+            _ if depth < 0 => break,
+            ',' if depth == 0 => parts.push(String::new()),
+            c => parts.last_mut().expect("one").push(c),
+        }
+    }
+    let is_self =
+        |part: &str| part.split(':').next().is_some_and(|name| name.split([' ', '&']).any(|word| word == "self"));
+    parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty() && !is_self(part)).count()
+}
+
+#[test]
+fn functions_have_at_most_four_arguments_beside_self() {
+    let control =
+        "fn a<F: Fn(u8, u8) -> u8>(&mut self, (b, c): (u8, u8), d: &dyn Fn(u8, u8) -> u8, e: [u8; 2]) {}\nfn g() {}";
+    assert_eq!(argument_counts(control), [("a", 3), ("g", 0)], "the control");
+    let (mut counted, mut longer) = (0, Vec::new());
+    for (path, text) in [&SHIPPED[..], &["cli/src"]].concat().into_iter().flat_map(sources) {
+        let functions = argument_counts(&text);
+        counted += functions.len();
+        let more = functions.iter().filter(|(_, count)| *count > ARGUMENTS_MAX);
+        longer.extend(more.map(|(name, count)| format!("{path}: {name} has {count}")));
+    }
+    assert_eq!(longer, MORE_ARGUMENTS, "pass a struct to these");
+    assert!(counted > 2_000, "the control: {counted} functions were found");
+}
+
 const LINES_MAX: usize = 500;
 
 /// One file, one job: see STYLE.md.

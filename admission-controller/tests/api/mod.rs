@@ -93,7 +93,7 @@ async fn sales_are_listed_in_pages_and_found_by_slug() {
 }
 
 #[tokio::test]
-async fn every_operation_needs_credentials_and_invalid_input_is_rejected() {
+async fn every_operation_needs_credentials() {
     let controller = TestController::open().await;
     let sale = controller.sale(json!({ "slug": "taken" })).await;
     let (_, document) = controller.request("GET", "/openapi/admission-controller.json", "", "").await;
@@ -130,7 +130,12 @@ async fn every_operation_needs_credentials_and_invalid_input_is_rejected() {
             "/problems/{slug}"
         ]
     );
+}
 
+#[tokio::test]
+async fn a_sale_with_invalid_input_is_rejected() {
+    let controller = TestController::open().await;
+    controller.sale(json!({ "slug": "taken" })).await;
     let good = json!({ "slug": "another", "name": "A", "price_minor": 100, "currency": "EUR", "total": 1 });
     for (change, status, field) in [
         (json!({ "slug": "taken" }), 409, "slug"),
@@ -166,7 +171,15 @@ async fn every_operation_needs_credentials_and_invalid_input_is_rejected() {
         let (got, problem) = controller.admin("POST", "/api/admin/sales", Some(&body)).await;
         assert_eq!((got, &problem["field"]), (status, &json!(field)), "{change}: {problem}");
     }
+    let (_, list) = controller.admin("GET", "/api/admin/sales", None).await;
+    assert_eq!(list["sales"].as_array().map(Vec::len), Some(1));
+    assert_eq!(controller.admin("GET", "/api/admin/sales/nonsense", None).await.0, 404);
+}
 
+#[tokio::test]
+async fn an_invalid_change_is_rejected() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({})).await;
     controller.join(sale, 1).await;
     controller.until("a promise", async || controller.show(sale).await["promised"] == json!(1)).await;
     let path = format!("/api/admin/sales/{sale}");
@@ -189,9 +202,12 @@ async fn every_operation_needs_credentials_and_invalid_input_is_rejected() {
     );
     let (_, changed) = controller.admin("PATCH", &path, Some(&json!({ "message": null }))).await;
     assert_eq!(changed["message"], json!(null));
-    assert_eq!(controller.admin("GET", "/api/admin/sales/nonsense", None).await.0, 404);
-    let (_, list) = controller.admin("GET", "/api/admin/sales", None).await;
-    assert_eq!(list["sales"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn the_console_health_and_metrics_are_public() {
+    let controller = TestController::open().await;
+    controller.sale(json!({ "slug": "taken" })).await;
     let (status, console) = controller.request("GET", "/admin", "", "").await;
     assert!(status == 200 && console.contains("/admin/assets/"));
     for (path, wanted) in [

@@ -6,7 +6,7 @@ use std::{io::Write as _, net::SocketAddr, process::Command, time::Duration};
 use admission_controller::{Settings, run};
 use clap::Parser as _;
 use fairline_admission_token::{Jwks, SigningKey};
-use fairline_events::schema;
+use fairline_events::schema::{self, StoredEvents};
 use fairline_line::{
     change::{LiveTurn, Turn},
     store::{Joining, LineError, LineStore},
@@ -301,8 +301,9 @@ impl TestController {
         let events = sqlx::query_as("SELECT sale_id, number, kind, data, happened_at FROM outbox ORDER BY number");
         let events: Vec<(Uuid, i64, String, Value, OffsetDateTime)> =
             events.fetch_all(&self.pool).await.expect("the outbox");
-        for (sale, number, kind, data, at) in &events {
-            let wrong = schema::wrong_in_row(SaleId(*sale), *number, kind, data, *at);
+        for (sale, number, kind, data, time) in &events {
+            let row = StoredEvents { sale: SaleId(*sale), number: *number, kind, data, time: *time };
+            let wrong = schema::wrong_in_row(row);
             assert!(wrong.is_empty(), "{wrong:?}");
         }
         events.into_iter().map(|(_, _, kind, ..)| kind).collect()

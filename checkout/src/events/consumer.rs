@@ -34,38 +34,43 @@ enum NotConsumed {
     Stream(#[from] StreamError),
 }
 
-/// Delivers the events to a consumer until the process ends. Events that it failed to handle are
-/// delivered again, so it may see an event twice.
-pub(crate) fn start<H, W>(
-    store: &EventStore,
-    stream: &EventStream,
-    group: &'static str,
-    shutdown: &Shutdown,
-    consume: H,
-) where
-    H: Fn(Vec<Event>) -> W + Send + Sync + 'static,
-    W: Future<Output = Result<(), StoreError>> + Send + 'static,
-{
-    let (store, stream, consume) = (store.clone(), stream.clone(), Arc::new(consume));
-    shutdown.keep(group, STALLED_AFTER, move |stop| {
-        let (store, stream, consume) = (store.clone(), stream.clone(), consume.clone());
-        async move {
-            let member = Member { stream, group, consumer: Uuid::new_v4().to_string() };
-            let (mut rounds, mut nth, mut consumed) = (stop.rounds(EVERY), 0_u32, HashMap::new());
-            while rounds.next().await {
-                let everywhere = nth % LOOKS_EVERYWHERE_EVERY == 0;
-                if everywhere {
-                    consumed.clear();
-                }
-                nth = nth.wrapping_add(1);
-                let relayed = store.relayed(!everywhere).await;
-                if let Err(error) = round(&member, relayed, &mut consumed, &*consume).await {
-                    metrics::counter!("checkout_consumer_failures_total", "group" => group).increment(1);
-                    warn!(%error, group, "read relayed events failed");
+/// A consumer group of the events of all sales.
+pub(crate) struct ConsumerGroup {
+    pub(crate) name: &'static str,
+    pub(crate) store: EventStore,
+    pub(crate) stream: EventStream,
+}
+
+impl ConsumerGroup {
+    /// Delivers the events to a consumer until the process ends. Events that it failed to handle
+    /// are delivered again, so it may see an event twice.
+    pub(crate) fn start<H, W>(self, shutdown: &Shutdown, consume: H)
+    where
+        H: Fn(Vec<Event>) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let Self { name: group, store, stream } = self;
+        let consume = Arc::new(consume);
+        shutdown.keep(group, STALLED_AFTER, move |stop| {
+            let (store, stream, consume) = (store.clone(), stream.clone(), consume.clone());
+            async move {
+                let member = Member { stream, group, consumer: Uuid::new_v4().to_string() };
+                let (mut rounds, mut nth, mut consumed) = (stop.rounds(EVERY), 0_u32, HashMap::new());
+                while rounds.next().await {
+                    let everywhere = nth % LOOKS_EVERYWHERE_EVERY == 0;
+                    if everywhere {
+                        consumed.clear();
+                    }
+                    nth = nth.wrapping_add(1);
+                    let relayed = store.relayed(!everywhere).await;
+                    if let Err(error) = round(&member, relayed, &mut consumed, &*consume).await {
+                        metrics::counter!("checkout_consumer_failures_total", "group" => group).increment(1);
+                        warn!(%error, group, "read relayed events failed");
+                    }
                 }
             }
-        }
-    });
+        });
+    }
 }
 
 /// This process as a member of a consumer group.

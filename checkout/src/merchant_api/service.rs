@@ -20,7 +20,7 @@ use crate::{
     merchant_api::{
         error::MerchantApiError,
         request::{Redeem, Reference, Refund, Reserve},
-        store::{Confirmed, MerchantStore, NotReserved},
+        store::{Confirmed, MerchantStore, NotReserved, Reservation},
         view::{Inventory, RefundStatus},
     },
     orders::order::{Order, OrderId},
@@ -121,8 +121,9 @@ impl MerchantApi {
         if !(1..=RESERVED_FOR_MAX_S).contains(&held_for_s) {
             return Err(MerchantApiError::HeldForTooLong { most_s: RESERVED_FOR_MAX_S });
         }
-        let (store, quantity) = (self.store.clone(), quantity.get().into());
-        let reserved = self.change(async move { store.reserve(sale_id, quantity, &reference, held_for_s).await });
+        let wanted = Reservation { sale: sale_id, quantity: quantity.get().into(), reference, held_for_s };
+        let store = self.store.clone();
+        let reserved = self.change(async move { store.reserve(&wanted).await });
         reserved.await?.map_err(|reason| match reason {
             NotReserved::UnknownSale => CommonError::UnknownSale.into(),
             NotReserved::SaleNotOpen => CommonError::SaleNotOpen.into(),

@@ -20,6 +20,14 @@ use crate::{
     },
 };
 
+/// Units that the merchant wants to hold for itself.
+pub(crate) struct Reservation {
+    pub(crate) sale: SaleId,
+    pub(crate) quantity: i32,
+    pub(crate) reference: String,
+    pub(crate) held_for_s: i32,
+}
+
 /// The outcome of a confirmation by the merchant.
 #[derive(Debug)]
 pub(crate) enum Confirmed {
@@ -109,28 +117,24 @@ impl MerchantStore {
         }
         let has_units = match state {
             HoldState::Held => true,
-            HoldState::Promised => shift_hold(&mut transaction, order, &hold, state, HoldEvent::Secure).await?,
-            HoldState::Expired => renew_hold(&mut transaction, order, &hold).await?,
+            HoldState::Promised => shift_hold(&mut transaction, &hold, state, HoldEvent::Secure).await?,
+            HoldState::Expired => renew_hold(&mut transaction, &hold).await?,
             HoldState::Paid | HoldState::Cancelled => false,
         };
         if !has_units {
             return Ok(Some(Confirmed::NotNow(found)));
         }
         state = hold_after(HoldState::Held, HoldEvent::Pay)?;
-        sell_for_merchant(&mut transaction, order, &hold, state, reference).await?;
+        sell_for_merchant(&mut transaction, &hold, state, reference).await?;
         let sold = order_for(&mut transaction, order, &Caller::Merchant).await?.unwrap_or(found);
         transaction.commit().await?;
         Ok(Some(Confirmed::Sold(sold)))
     }
 
     /// Holds free units for the merchant itself. A repeated reference returns the same reservation.
-    pub(crate) async fn reserve(
-        &self,
-        sale: SaleId,
-        quantity: i32,
-        reference: &str,
-        held_for_s: i32,
-    ) -> Result<Result<Order, NotReserved>, StoreError> {
+    pub(crate) async fn reserve(&self, wanted: &Reservation) -> Result<Result<Order, NotReserved>, StoreError> {
+        let Reservation { sale, quantity, reference, .. } = wanted;
+        let (sale, quantity) = (*sale, *quantity);
         #[derive(FromRow)]
         struct Free {
             total: i32,
@@ -167,15 +171,16 @@ impl MerchantStore {
             return Ok(Err(NotReserved::TooFew { free: left.max(0) }));
         }
         hold_units(&mut transaction, sale, quantity, free.is_yield).await?;
-        let (id, expires_at) = insert_reservation(&mut transaction, sale, quantity, reference, held_for_s).await?;
+        let (id, expires_at) = insert_reservation(&mut transaction, wanted).await?;
         let hold = HoldRow {
+            id: id.0,
             sale_id: sale.0,
             visitor: ANONYMOUS.to_vec(),
             quantity,
             state: HoldState::Held.as_str().to_owned(),
             is_yield: free.is_yield,
         };
-        publish_reserved(&mut transaction, id, &hold, expires_at).await?;
+        publish_reserved(&mut transaction, &hold, expires_at).await?;
         let order = order_for(&mut transaction, id, &Caller::Merchant).await?;
         let order = order.ok_or_else(|| StoreError::Corrupt(format!("hold {} is no order", id.0)))?;
         transaction.commit().await?;
@@ -223,19 +228,16 @@ async fn hold_units(
 /// Inserts a reservation. Gives its id, and when it expires.
 async fn insert_reservation(
     connection: &mut PgConnection,
-    sale: SaleId,
-    quantity: i32,
-    reference: &str,
-    held_for_s: i32,
+    wanted: &Reservation,
 ) -> Result<(OrderId, OffsetDateTime), StoreError> {
     let id = OrderId(Uuid::now_v7());
     let expires_at = sqlx::query_scalar(INSERT_RESERVATION)
         .bind(id.0)
-        .bind(reference)
+        .bind(&wanted.reference)
         .bind(&ANONYMOUS[..])
-        .bind(quantity)
-        .bind(f64::from(held_for_s))
-        .bind(sale.0)
+        .bind(wanted.quantity)
+        .bind(f64::from(wanted.held_for_s))
+        .bind(wanted.sale.0)
         .fetch_one(connection)
         .await?;
     Ok((id, expires_at))
@@ -244,7 +246,6 @@ async fn insert_reservation(
 /// Turns a hold into an order that the merchant was paid for. The caller has locked the hold.
 async fn sell_for_merchant(
     connection: &mut PgConnection,
-    order: OrderId,
     hold: &HoldRow,
     state: HoldState,
     reference: &str,
@@ -254,13 +255,13 @@ async fn sell_for_merchant(
          INSERT INTO orders (id, sale_id, visitor, quantity, amount_minor, currency, paid_as) \
          SELECT id, sale_id, visitor, quantity, amount_minor, currency, $3 FROM paid RETURNING amount_minor, currency",
     )
-    .bind(order.0)
+    .bind(hold.id)
     .bind(state.as_str())
     .bind(reference)
     .fetch_one(&mut *connection)
     .await?;
     let data = json!({
-        "order_id": order,
+        "order_id": hold.order(),
         "quantity": hold.quantity,
         "amount_minor": amount_minor,
         "currency": currency,

@@ -116,7 +116,7 @@ impl Payments {
         if let Begun::Waits { payment, in_time: true } = &begun
             && payment.payment_method != payment_method
         {
-            let ended = self.store.end_unpaid(payment, PaymentEvent::Void, Ended::OPEN).await?;
+            let ended = self.store.end_unpaid(payment, Ended::OPEN).await?;
             self.settle_soon(ended);
             begun = self.store.begin_payment(order, payment_method).await?;
         }
@@ -243,7 +243,7 @@ impl Payments {
     async fn authorise(&self, payment: &mut Payment) -> Result<Payment, Stuck> {
         // Before each attempt: the shopper may have withdrawn it since the last one.
         if self.store.has_ended_or_is_late(payment).await? {
-            return Ok(self.store.end_unpaid(payment, PaymentEvent::Void, Ended::OPEN).await?);
+            return Ok(self.store.end_unpaid(payment, Ended::OPEN).await?);
         }
         let answer = match &payment.reference {
             Some(reference) => self.gateway.look_up(reference).await,
@@ -253,7 +253,7 @@ impl Payments {
             Err(GatewayError::Rejected { code, message }) => return self.reject(payment, &code, &message).await,
             answer => answer?,
         };
-        let ended = Ended { reference: reference.as_deref(), ..Ended::default() };
+        let ended = Ended { reference: reference.as_deref(), ..Ended::by(PaymentEvent::Void) };
         let moved = match (status, &reference) {
             // Some methods capture at once. The next step decides whether the money is kept.
             (IntentStatus::Authorised | IntentStatus::Captured, Some(reference)) => {
@@ -269,18 +269,18 @@ impl Payments {
             }
             (IntentStatus::NeedsAction, Some(reference)) => {
                 match self.gateway.cancel(payment.id, reference).await?.status {
-                    IntentStatus::Cancelled => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
+                    IntentStatus::Cancelled => self.store.end_unpaid(payment, ended).await?,
                     // The shopper has just authenticated: the next lookup shows it.
                     _ => return Err(Stuck::WaitsForShopper),
                 }
             }
             // Its client secret could confirm it again, unless it is cancelled.
             (IntentStatus::Declined, _) => {
-                let ended = Ended { is_open: reference.is_some(), ..ended };
-                self.store.end_unpaid(payment, PaymentEvent::Decline, ended).await?
+                let ended = Ended { by: PaymentEvent::Decline, is_open: reference.is_some(), ..ended };
+                self.store.end_unpaid(payment, ended).await?
             }
-            (IntentStatus::Cancelled, _) => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
-            (IntentStatus::Unknown, _) => self.store.end_unpaid(payment, PaymentEvent::Void, Ended::OPEN).await?,
+            (IntentStatus::Cancelled, _) => self.store.end_unpaid(payment, ended).await?,
+            (IntentStatus::Unknown, _) => self.store.end_unpaid(payment, Ended::OPEN).await?,
             (permanent, _) => return Err(Stuck::Permanent(permanent)),
         };
         match reference {
@@ -296,8 +296,8 @@ impl Payments {
     async fn reject(&self, payment: &Payment, code: &str, message: &str) -> Result<Payment, Stuck> {
         error!(payment = %payment.id, code, message, "authorise payment failed: the gateway rejects the request");
         metrics::counter!("checkout_gateway_rejections_total", "code" => code.to_owned()).increment(1);
-        let ended = Ended { rejected_as: Some(code), ..Ended::default() };
-        Ok(self.store.end_unpaid(payment, PaymentEvent::Decline, ended).await?)
+        let ended = Ended { rejected_as: Some(code), ..Ended::by(PaymentEvent::Decline) };
+        Ok(self.store.end_unpaid(payment, ended).await?)
     }
 
     async fn secure_and_capture(&self, payment: &Payment) -> Result<Payment, Stuck> {
@@ -311,7 +311,7 @@ impl Payments {
             // Even when it was to be released: an earlier attempt has captured it.
             IntentStatus::Captured => Ok(self.store.complete(payment).await?),
             IntentStatus::Cancelled | IntentStatus::Declined | IntentStatus::Refunded | IntentStatus::Unknown => {
-                Ok(self.store.end_unpaid(payment, PaymentEvent::Void, Ended::default()).await?)
+                Ok(self.store.end_unpaid(payment, Ended::by(PaymentEvent::Void)).await?)
             }
             permanent @ (IntentStatus::NeedsAction | IntentStatus::Authorised) => Err(Stuck::Permanent(permanent)),
         }
@@ -348,7 +348,7 @@ impl Payments {
     ) -> Result<usize, StoreError> {
         // They need no gateway call, so they do not wait for it.
         for late in self.store.late_payments(LATE_AT_ONCE).await? {
-            let ended = self.store.end_unpaid(&late, PaymentEvent::Void, Ended::OPEN).await?;
+            let ended = self.store.end_unpaid(&late, Ended::OPEN).await?;
             if ended.has_ended_unpaid() {
                 warn!(payment = %late.id, "payment given up: the time to authorise it is over");
                 metrics::counter!("checkout_payments_total", "outcome" => "too_late").increment(1);

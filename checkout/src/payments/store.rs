@@ -186,7 +186,7 @@ impl PaymentStore {
         match status {
             OrderStatus::Held => {}
             OrderStatus::Promised => {
-                if !shift_hold(&mut transaction, order, &hold, HoldState::Promised, HoldEvent::Secure).await? {
+                if !shift_hold(&mut transaction, &hold, HoldState::Promised, HoldEvent::Secure).await? {
                     return Ok(Begun::NoUnit);
                 }
             }
@@ -267,10 +267,8 @@ impl PaymentStore {
         let hold = lock_hold(&mut transaction, payment.order).await?;
         let secured = match HoldState::try_from(hold.state.as_str())? {
             HoldState::Held => true,
-            HoldState::Promised => {
-                shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
-            }
-            HoldState::Expired => renew_hold(&mut transaction, payment.order, &hold).await?,
+            HoldState::Promised => shift_hold(&mut transaction, &hold, HoldState::Promised, HoldEvent::Secure).await?,
+            HoldState::Expired => renew_hold(&mut transaction, &hold).await?,
             // Paid with another payment, or cancelled: this payment has nothing to buy.
             HoldState::Paid | HoldState::Cancelled => false,
         };
@@ -291,10 +289,8 @@ impl PaymentStore {
         }
         let units_are_there = match HoldState::try_from(hold.state.as_str())? {
             HoldState::Held => true,
-            HoldState::Promised => {
-                shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
-            }
-            HoldState::Expired => renew_hold(&mut transaction, payment.order, &hold).await?,
+            HoldState::Promised => shift_hold(&mut transaction, &hold, HoldState::Promised, HoldEvent::Secure).await?,
+            HoldState::Expired => renew_hold(&mut transaction, &hold).await?,
             HoldState::Paid | HoldState::Cancelled => false,
         };
         let event = if units_are_there { PaymentEvent::Capture } else { PaymentEvent::OweRefund };

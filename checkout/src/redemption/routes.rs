@@ -46,8 +46,7 @@ pub(crate) struct Purchase {
 ))]
 async fn purchase(
     State(redemptions): State<Arc<Redemptions>>,
-    Path(sale): Path<String>,
-    BearerToken(token): BearerToken,
+    (Path(sale), BearerToken(token)): (Path<String>, BearerToken),
     shopper: ShopperIdentity,
     Json(Purchase { quantity }): Json<Purchase>,
 ) -> Result<impl IntoResponse, Problem> {

@@ -74,8 +74,34 @@ async fn fast_reject_answers_as_the_purchase_would() {
     assert_eq!(purchase(&stranger.cookie, &stranger.token, "", GOOD).await.status, 201);
 }
 
+/// An invalid purchase.
+struct Attempt<'a> {
+    case: &'a str,
+    path: &'a str,
+    token: &'a str,
+    cookie: &'a str,
+    body: &'a str,
+}
+
+impl Attempt<'_> {
+    async fn is_rejected(self, test: &TestCheckout, status: u16, slug: &str) {
+        let Self { case, path, token, cookie, body } = self;
+        let mut headers = vec![];
+        headers.extend((!token.is_empty()).then_some(("authorization", token)));
+        headers.extend((!cookie.is_empty()).then_some(("cookie", cookie)));
+        let answer = call(test.checkout, "POST", path, &headers, body).await.expect("an answer");
+        assert_eq!((answer.status, answer.slug()), (status, slug), "{case}: {:?}", answer.body);
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{case}");
+        assert!(answer.body["title"].is_string() && answer.body["detail"].is_string(), "{case}");
+        assert!(answer.body.get("order").is_none(), "{case}");
+        if status == 422 {
+            assert!(answer.body.to_string().contains("quantity") || body.len() < 2, "{case}: {:?}", answer.body);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn every_invalid_purchase_has_its_problem_and_consumes_nothing() {
+async fn every_invalid_token_has_its_problem_and_consumes_nothing() {
     let test = TestCheckout::open().await;
     let (sale, other_sale) = (test.sale(20).await, test.sale(20).await);
     let good = test.admit(sale).await;
@@ -106,7 +132,6 @@ async fn every_invalid_purchase_has_its_problem_and_consumes_nothing() {
     let without_holder = mint(Claims { sub: "nobody".to_owned(), ..good.claims.clone() });
     let never_made = mint(Claims { jti: Uuid::new_v4(), ..good.claims.clone() });
     let (tampered, revoked) = (format!("{token}x"), bearer(&signed_again.token));
-    let long = format!(r#"{{"quantity":1}}{}"#, " ".repeat(16 * 1024));
     let (unknown, cookie) = (SaleId(Uuid::new_v4()), good.cookie.as_str());
     let forged_ticket = format!("{}{}", &cookie[..cookie.len() - 4], "AAAA");
 
@@ -142,32 +167,40 @@ async fn every_invalid_purchase_has_its_problem_and_consumes_nothing() {
         ("an expired token", path(sale), &bearer(&expired.token), &expired.cookie, GOOD, 410, "token-expired"),
         ("an expired admission", path(sale), &bearer(&late.token), &late.cookie, GOOD, 410, "token-expired"),
         ("a lapsed admission", path(sale), &bearer(&lapsed.token), &lapsed.cookie, GOOD, 410, "token-expired"),
-        ("a long body", path(sale), token.as_str(), cookie, &long, 413, "body-too-large"),
-        ("no body", path(sale), token.as_str(), cookie, "", 415, "not-json"),
-        ("bad JSON", path(sale), token.as_str(), cookie, "{", 422, "invalid-body"),
-        ("no quantity", path(sale), token.as_str(), cookie, "{}", 422, "invalid-body"),
-        ("a quantity of nothing", path(sale), token.as_str(), cookie, r#"{"quantity":0}"#, 422, "invalid-body"),
-        ("less than nothing", path(sale), token.as_str(), cookie, r#"{"quantity":-1}"#, 422, "invalid-body"),
-        ("a quantity in words", path(sale), token.as_str(), cookie, r#"{"quantity":"two"}"#, 422, "invalid-body"),
-        ("a field too many", path(sale), token.as_str(), cookie, r#"{"quantity":1,"price":1}"#, 422, "invalid-body"),
-        ("more than promised", path(sale), token.as_str(), cookie, r#"{"quantity":2}"#, 422, "quantity-over-limit"),
-        ("far more", path(sale), token.as_str(), cookie, r#"{"quantity":65535}"#, 422, "quantity-over-limit"),
     ] {
-        let mut headers = vec![];
-        headers.extend((!token.is_empty()).then_some(("authorization", token)));
-        headers.extend((!cookie.is_empty()).then_some(("cookie", cookie)));
-        let answer = call(test.checkout, "POST", &path, &headers, body).await.expect("an answer");
-        assert_eq!((answer.status, answer.slug()), (status, slug), "{case}: {:?}", answer.body);
-        assert_eq!(answer.headers["content-type"], "application/problem+json", "{case}");
-        assert!(answer.body["title"].is_string() && answer.body["detail"].is_string(), "{case}");
-        assert!(answer.body.get("order").is_none(), "{case}");
-        if status == 422 {
-            assert!(answer.body.to_string().contains("quantity") || body.len() < 2, "{case}: {:?}", answer.body);
-        }
+        let attempt = Attempt { case, path: &path, token, cookie, body };
+        attempt.is_rejected(&test, status, slug).await;
     }
 
     assert_eq!(test.stock(sale).await, before);
     test.stock_is_reconciled().await;
+    assert_eq!(test.purchase(&good, 1).await.status, 201, "the token is still good");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_invalid_body_has_its_problem_and_consumes_nothing() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(20).await;
+    let good = test.admit(sale).await;
+    let before = test.stock(sale).await;
+    let (path, token) = (format!("/api/flash-sales/{sale}/purchase"), format!("Bearer {}", good.token));
+    let long = format!(r#"{{"quantity":1}}{}"#, " ".repeat(16 * 1024));
+    for (case, body, status, slug) in [
+        ("a long body", long.as_str(), 413, "body-too-large"),
+        ("no body", "", 415, "not-json"),
+        ("bad JSON", "{", 422, "invalid-body"),
+        ("no quantity", "{}", 422, "invalid-body"),
+        ("a quantity of nothing", r#"{"quantity":0}"#, 422, "invalid-body"),
+        ("less than nothing", r#"{"quantity":-1}"#, 422, "invalid-body"),
+        ("a quantity in words", r#"{"quantity":"two"}"#, 422, "invalid-body"),
+        ("a field too many", r#"{"quantity":1,"price":1}"#, 422, "invalid-body"),
+        ("more than promised", r#"{"quantity":2}"#, 422, "quantity-over-limit"),
+        ("far more", r#"{"quantity":65535}"#, 422, "quantity-over-limit"),
+    ] {
+        let attempt = Attempt { case, path: &path, token: &token, cookie: &good.cookie, body };
+        attempt.is_rejected(&test, status, slug).await;
+    }
+    assert_eq!(test.stock(sale).await, before);
     assert_eq!(test.purchase(&good, 1).await.status, 201, "the token is still good");
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Debug, future::Future, net::SocketAddr, ti
 
 use checkout::{ProcessRole, Settings};
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, Jwks, SigningKey};
-use fairline_events::schema;
+use fairline_events::schema::{self, StoredEvents};
 use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
 use fairline_notification_channels::ChannelSettings;
 use fairline_postgres::PostgresSettings;
@@ -470,7 +470,10 @@ impl TestCheckout {
                 .expect("the outbox");
         let undocumented: Vec<String> = seen
             .iter()
-            .flat_map(|(sale, number, kind, data, at)| schema::wrong_in_row(SaleId(*sale), *number, kind, data, *at))
+            .flat_map(|(sale, number, kind, data, time)| {
+                let row = StoredEvents { sale: SaleId(*sale), number: *number, kind, data, time: *time };
+                schema::wrong_in_row(row)
+            })
             .collect();
         assert!(undocumented.is_empty(), "{undocumented:#?}");
     }

@@ -94,16 +94,7 @@ async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
     })
     .await;
     let (_, sender, message) = got.iter().find(|(browser, ..)| browser == "here").expect("one for each");
-    let (vouched, key) =
-        sender.strip_prefix("vapid t=").and_then(|sender| sender.split_once(", k=")).expect("RFC 8292");
-    assert_eq!(key, public_key);
-    let point = BASE64.decode(key).expect("base64");
-    let (x, y) = (BASE64.encode(&point[1..33]), BASE64.encode(&point[33..]));
-    let verifying = jsonwebtoken::DecodingKey::from_ec_components(&x, &y).expect("a key");
-    let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES256);
-    validation.set_audience(&[&origin]);
-    let claims = jsonwebtoken::decode::<serde_json::Value>(vouched, &verifying, &validation).expect("genuine").claims;
-    assert_eq!(claims["sub"], "mailto:ops@lamps.example");
+    assert_eq!(sender_of(sender, &origin), (public_key.to_owned(), "mailto:ops@lamps.example".to_owned()));
 
     let text = read(message, browser, &browsers_key, &[7; 16]);
     assert_eq!(text["subject"], "Your order at Lamps & Co: The drop");
@@ -126,6 +117,20 @@ async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
     let body = json!({ "endpoint": format!("{origin}/push/4") }).to_string();
     let left = call(test.checkout, "DELETE", "/users/push", &[("fairline-account", &token)], &body).await;
     assert_eq!(left.expect("an answer").status, 204);
+}
+
+/// The public key and the contact of a verified sender (RFC 8292).
+fn sender_of(authorization: &str, origin: &str) -> (String, String) {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+    let (vouched, key) =
+        authorization.strip_prefix("vapid t=").and_then(|sender| sender.split_once(", k=")).expect("RFC 8292");
+    let point = BASE64.decode(key).expect("base64");
+    let (x, y) = (BASE64.encode(&point[1..33]), BASE64.encode(&point[33..]));
+    let verifying = jsonwebtoken::DecodingKey::from_ec_components(&x, &y).expect("a key");
+    let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES256);
+    validation.set_audience(&[origin]);
+    let claims = jsonwebtoken::decode::<serde_json::Value>(vouched, &verifying, &validation).expect("genuine").claims;
+    (key.to_owned(), claims["sub"].as_str().expect("a contact").to_owned())
 }
 
 /// Decrypts a message as a browser does (RFC 8291, section 3.4).

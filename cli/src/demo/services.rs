@@ -35,12 +35,11 @@ pub(super) async fn serve_all(
         .local_addr()
         .map_err(|error| StartError::new(format!("No address of the sandbox mail server: {error}.")))?;
     let sandbox = NotificationSandbox::open(notifications, shutdown);
-    let Settings { waiting_room, admission_controller, checkout, sandbox_gateway } =
-        settings(listen, mail, servers, keys);
-    let gateway = fairline_sandbox_gateway::Service::start(&sandbox_gateway, shutdown).await?;
-    let controller = admission_controller::AdmissionController::start(&admission_controller, shutdown).await?;
-    let checkout = checkout::Checkout::start(&checkout, shutdown).await?;
-    let waiting_room = waiting_room::WaitingRoom::start(&waiting_room, shutdown).await?;
+    let demo = DemoServices { listen, mail, servers, keys };
+    let gateway = fairline_sandbox_gateway::Service::start(&demo.sandbox_gateway(), shutdown).await?;
+    let controller = admission_controller::AdmissionController::start(&demo.admission_controller(), shutdown).await?;
+    let checkout = checkout::Checkout::start(&demo.checkout(), shutdown).await?;
+    let waiting_room = waiting_room::WaitingRoom::start(&demo.waiting_room(), shutdown).await?;
 
     let routes = Router::new()
         .merge(sandbox.routes())
@@ -55,29 +54,25 @@ pub(super) async fn serve_all(
     Ok(())
 }
 
-struct Settings {
-    waiting_room: waiting_room::Settings,
-    admission_controller: admission_controller::Settings,
-    checkout: checkout::Settings,
-    sandbox_gateway: fairline_sandbox_gateway::Settings,
+/// Where the demo listens, and what its services share.
+struct DemoServices<'a> {
+    listen: SocketAddr,
+    mail: SocketAddr,
+    servers: &'a Servers,
+    keys: &'a DemoKeys,
 }
 
-fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &DemoKeys) -> Settings {
-    let log = LogSettings::default();
-    let redis_url = Secret::new(&servers.redis_url);
-    let postgres_url = Secret::new(&servers.database_url);
-    let ticket_key = Secret::new(&keys.ticket_key);
-    let proxy = ProxySettings::default();
-    Settings {
-        waiting_room: waiting_room::Settings {
-            listen,
-            redis_url: redis_url.clone(),
-            ticket_key: ticket_key.clone(),
+impl DemoServices<'_> {
+    fn waiting_room(&self) -> waiting_room::Settings {
+        waiting_room::Settings {
+            listen: self.listen,
+            redis_url: Secret::new(&self.servers.redis_url),
+            ticket_key: Secret::new(&self.keys.ticket_key),
             account_key: None,
             accounts_only: false,
             checkout_url: None,
             allowed_origins: Vec::new(),
-            proxy: proxy.clone(),
+            proxy: ProxySettings::default(),
             secure_cookies: false,
             grace_s: 120,
             grace_mobile_s: 300,
@@ -86,18 +81,22 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Demo
             sockets_max: 18_000,
             // There is no other node to move clients to.
             drain_s: 0,
-            log: log.clone(),
-        },
-        admission_controller: admission_controller::Settings {
+            log: LogSettings::default(),
+        }
+    }
+
+    fn admission_controller(&self) -> admission_controller::Settings {
+        let listen = self.listen;
+        admission_controller::Settings {
             listen,
-            redis_url: redis_url.clone(),
-            postgres_url: postgres_url.clone(),
+            redis_url: Secret::new(&self.servers.redis_url),
+            postgres_url: Secret::new(&self.servers.database_url),
             postgres: PostgresSettings::default(),
             tick_connections: admission_controller::TICK_CONNECTIONS,
             admin_connections: admission_controller::ADMIN_CONNECTIONS,
             key_connections: admission_controller::KEY_CONNECTIONS,
-            signing_key_files: vec![keys.signing_key_file.clone()],
-            admin_token: keys.admin_token.clone(),
+            signing_key_files: vec![self.keys.signing_key_file.clone()],
+            admin_token: self.keys.admin_token.clone(),
             tick_ms: 200,
             migrate: false,
             sales_kept_days: None,
@@ -105,25 +104,29 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Demo
             // A rehearsal runs this program; its crowd uses the public address.
             rehearsal_program: std::env::current_exe().ok(),
             rehearsal_url: Some(format!("http://{listen}")),
-            media_url: std::path::absolute(&servers.media_folder)
+            media_url: std::path::absolute(&self.servers.media_folder)
                 .ok()
                 .map(|folder| format!("file://{}", folder.display())),
-            proxy: proxy.clone(),
-            log: log.clone(),
-        },
-        checkout: checkout::Settings {
+            proxy: ProxySettings::default(),
+            log: LogSettings::default(),
+        }
+    }
+
+    fn checkout(&self) -> checkout::Settings {
+        let (listen, keys) = (self.listen, self.keys);
+        checkout::Settings {
             role: checkout::ProcessRole::All,
             listen,
-            postgres_url,
+            postgres_url: Secret::new(&self.servers.database_url),
             postgres: PostgresSettings::default(),
             redemption_connections: checkout::REDEMPTION_CONNECTIONS,
             payment_connections: checkout::PAYMENT_CONNECTIONS,
             request_connections: checkout::REQUEST_CONNECTIONS,
             background_connections: checkout::BACKGROUND_CONNECTIONS,
             heartbeat_connections: checkout::HEARTBEAT_CONNECTIONS,
-            redis_url,
+            redis_url: Secret::new(&self.servers.redis_url),
             jwks: keys.jwks_file.display().to_string(),
-            ticket_key,
+            ticket_key: Secret::new(&keys.ticket_key),
             gateway_url: format!("http://{listen}"),
             gateway_key: Secret::new("sk_sandbox"),
             webhook_secrets: vec![Secret::new(WEBHOOK_SECRET)],
@@ -132,7 +135,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Demo
             oidc_issuer: None,
             oidc_audience: None,
             channels: ChannelSettings {
-                smtp_url: Some(Secret::new(format!("smtp://{mail}"))),
+                smtp_url: Some(Secret::new(format!("smtp://{}", self.mail))),
                 mail_from: Some("Fairline demo <demo@fairline.example>".to_owned()),
                 sms_url: Some(format!("http://{listen}/sandbox/messages")),
                 sms_from: Some("Fairline".to_owned()),
@@ -143,7 +146,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Demo
             pages_url: Some(format!("http://{listen}")),
             waiting_room_url: None,
             secure_cookies: false,
-            proxy,
+            proxy: ProxySettings::default(),
             purchase_rate_per_s: REQUESTS_PER_ADDRESS_PER_S,
             purchase_burst: REQUESTS_PER_ADDRESS_BURST,
             code_rate_per_s: 1.0,
@@ -151,14 +154,18 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Demo
             phone_code_rate_per_s: 0.02,
             phone_code_burst: 10,
             orders_kept_days: 365,
-            log: log.clone(),
-        },
-        sandbox_gateway: fairline_sandbox_gateway::Settings {
+            log: LogSettings::default(),
+        }
+    }
+
+    fn sandbox_gateway(&self) -> fairline_sandbox_gateway::Settings {
+        let listen = self.listen;
+        fairline_sandbox_gateway::Settings {
             listen,
             webhook_urls: vec![format!("http://{listen}/webhooks/stripe")],
             webhook_secret: Secret::new(WEBHOOK_SECRET),
-            log,
-        },
+            log: LogSettings::default(),
+        }
     }
 }
 

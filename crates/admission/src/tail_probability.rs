@@ -76,13 +76,19 @@ impl DemandDistribution {
     }
 }
 
-/// The probability that single visits want at least `units`: by `groups` of (probability, visits),
-/// with 0, 1, 2 … up to `fresh_max` more visits, each with the probability `fresh`. Every visit is
-/// counted individually; the uncertainty of the probabilities is `wanted(0).doubt`, shared by all
-/// on a log-odds scale.
+/// Visits with the probability that each wants its unit.
+pub(crate) struct Chances<'a> {
+    /// The visits in progress: probability, and number of visits.
+    pub(crate) groups: &'a [(f64, u32)],
+    /// Of each new visit.
+    pub(crate) fresh: f64,
+}
+
+/// The probability that single visits want at least `units`, with 0, 1, 2 … up to `fresh_max` more
+/// visits. Every visit is counted individually; the uncertainty of the probabilities is
+/// `wanted(0).doubt`, shared by all on a log-odds scale.
 pub(crate) fn exact(
-    groups: &[(f64, u32)],
-    fresh: f64,
+    Chances { groups, fresh }: Chances<'_>,
     wanted: &dyn Fn(u32) -> DemandDistribution,
     units: u32,
     fresh_max: u32,
@@ -301,7 +307,7 @@ mod tests {
             chances in prop::collection::vec(0.02f64..0.98, 0..40), fresh in 0.05f64..0.95, units in 1usize..40,
         ) {
             let groups: Vec<(f64, u32)> = chances.iter().map(|&chance| (chance, 1)).collect();
-            let ours = exact(&groups, fresh, &|_| DemandDistribution::default(), units as u32, 5);
+            let ours = exact(Chances { groups: &groups, fresh }, &|_| DemandDistribution::default(), units as u32, 5);
             let mut all = chances;
             for surplus in ours {
                 let tail: f64 = poisson_binomial(&all).iter().skip(units).sum();

@@ -32,10 +32,25 @@ pub fn wrong(event: &Event) -> Vec<String> {
     errors.map(|error| format!("{}: {error} in {json}", event.kind.as_str())).collect()
 }
 
-/// The schema violations of an outbox row, which holds one or more events of a kind; its number is
-/// the last one's.
+/// A row of the outbox, which holds one or more events of a kind.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredEvents<'a> {
+    /// Their sale.
+    pub sale: SaleId,
+    /// The number of the last one.
+    pub number: i64,
+    /// Their kind.
+    pub kind: &'a str,
+    /// The data of each.
+    pub data: &'a Value,
+    /// When they happened.
+    pub time: OffsetDateTime,
+}
+
+/// The schema violations of an outbox row.
 #[must_use]
-pub fn wrong_in_row(sale: SaleId, number: i64, kind: &str, data: &Value, time: OffsetDateTime) -> Vec<String> {
+pub fn wrong_in_row(row: StoredEvents<'_>) -> Vec<String> {
+    let StoredEvents { sale, number, kind, data, time } = row;
     let Ok(kind) = EventKind::try_from(kind) else { return vec![format!("{kind} is not a kind of event")] };
     let all = data.as_array().map(Vec::as_slice).unwrap_or_default();
     let first = number.unsigned_abs() + 1 - all.len() as u64;
@@ -68,7 +83,10 @@ mod tests {
     #[test]
     fn violations_of_the_schema_are_found() {
         let sale: SaleId = "0190a6a0-0000-7000-8000-000000000001".parse().expect("an id");
-        let wrong_in = |kind: &str, data: Value| wrong_in_row(sale, 2, kind, &data, OffsetDateTime::UNIX_EPOCH).len();
+        let wrong_in = |kind: &str, data: Value| {
+            let row = StoredEvents { sale, number: 2, kind, data: &data, time: OffsetDateTime::UNIX_EPOCH };
+            wrong_in_row(row).len()
+        };
         assert_eq!(wrong_in("FlashSaleStarted", json!([{}, {}])), 0);
         assert_eq!(wrong_in("FlashSaleStarted", json!([{ "who": "Ada" }, {}])), 1);
         assert_eq!(wrong_in("InventoryReserved", json!([{}])), 3, "three fields are missing");

@@ -33,7 +33,7 @@ impl Numbers {
 /// ```
 /// use fairline_line::{change::Change, places::LineView};
 ///
-/// let mut view = LineView::new(1, 0, 5, &[], []);
+/// let mut view = LineView::new(1, 0, 5);
 /// assert_eq!(view.place(4).map(|place| place.ahead), Some(3));
 /// view.apply(&Change::Departed { ordinals: vec![2] });
 /// assert_eq!(view.place(4).map(|place| place.ahead), Some(2));
@@ -62,26 +62,25 @@ pub struct Place {
 }
 
 impl LineView {
-    /// The view of a snapshot, before a draw or without one. `departed` is a bitmap of Redis: bit
-    /// `n` (from the most significant bit of the first byte) for ordinal `n`. `recalled` are
-    /// numbers.
+    /// The view of a line that no shopper has left, before a draw or without one.
     #[must_use]
-    pub fn new(
-        epoch: u32,
-        cursor: u64,
-        highest: Ordinal,
-        departed: &[u8],
-        recalled: impl IntoIterator<Item = u64>,
-    ) -> Self {
-        Self {
-            epoch,
-            numbers: Numbers::default(),
-            cursor,
-            highest,
-            departed: Ordinals::from_bitmap(departed),
-            recalled: recalled.into_iter().collect(),
-            returned: Ordinals::default(),
-        }
+    pub fn new(epoch: u32, cursor: u64, highest: Ordinal) -> Self {
+        Self { epoch, cursor, highest, ..Self::default() }
+    }
+
+    /// The same view with the departed tickets. They are a bitmap of Redis: bit `n` (from the most
+    /// significant bit of the first byte) for ordinal `n`.
+    #[must_use]
+    pub fn with_departed(mut self, bitmap: &[u8]) -> Self {
+        self.departed = Ordinals::from_bitmap(bitmap);
+        self
+    }
+
+    /// The same view with the numbers of the recalled tickets.
+    #[must_use]
+    pub fn with_recalled(mut self, numbers: impl IntoIterator<Item = u64>) -> Self {
+        self.recalled = numbers.into_iter().collect();
+        self
     }
 
     /// The same view with the numbers of a draw.
@@ -325,7 +324,7 @@ mod tests {
     #[test]
     fn a_snapshot_reads_the_bitmap_of_redis() {
         // SETBIT 1, SETBIT 9: most significant bit first.
-        let view = LineView::new(1, 0, 10, &[0b0100_0000, 0b0100_0000], [3]);
+        let view = LineView::new(1, 0, 10).with_departed(&[0b0100_0000, 0b0100_0000]).with_recalled([3]);
         assert_eq!(view.place(1), None);
         assert_eq!(view.place(2), Some(Place { ahead: 1, recalled: 1, behind: 7 }));
         assert_eq!(view.place(10), Some(Place { ahead: 8, recalled: 1, behind: 0 }));
@@ -334,7 +333,7 @@ mod tests {
     #[test]
     fn a_ticket_that_has_departed_beyond_the_highest_is_counted_nowhere() {
         // SETBIT 15, where ten tickets were given.
-        let view = LineView::new(1, 0, 10, &[0, 0b0000_0001], []);
+        let view = LineView::new(1, 0, 10).with_departed(&[0, 0b0000_0001]);
         assert_eq!(view.waiting(), 10);
         assert_eq!(view.place(10), Some(Place { ahead: 9, recalled: 0, behind: 0 }));
         assert_eq!(view.place(15), None);

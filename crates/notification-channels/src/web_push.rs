@@ -168,21 +168,25 @@ impl Push {
         let mut salt = [0; 16];
         self.random.fill(&mut salt).ok()?;
         let theirs = UnparsedPublicKey::new(&ECDH_P256, &subscription.p256dh);
-        let (key, nonce) = agree_ephemeral(ours, &theirs, |secret| {
-            derive(secret, &subscription.auth, &subscription.p256dh, our_key.as_ref(), &salt)
-        })
-        .ok()??;
-        seal(&key, nonce, &salt, our_key.as_ref(), text)
+        let key =
+            agree_ephemeral(ours, &theirs, |secret| derive(secret, subscription, our_key.as_ref(), &salt)).ok()??;
+        seal(&key, &salt, our_key.as_ref(), text)
     }
 }
 
+/// What encrypts one message.
+struct MessageKey {
+    key: [u8; 16],
+    nonce: [u8; 12],
+}
+
 /// A message with its header (RFC 8188, section 2.1).
-fn seal(key: &[u8; 16], nonce: [u8; 12], salt: &[u8; 16], ours: &[u8], text: &str) -> Option<Vec<u8>> {
+fn seal(MessageKey { key, nonce }: &MessageKey, salt: &[u8; 16], ours: &[u8], text: &str) -> Option<Vec<u8>> {
     let mut sealed = text.as_bytes().get(..text.len().min(TEXT_BYTES_MAX))?.to_vec();
     // The delimiter of the last record, without padding.
     sealed.push(2);
     let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key).ok()?);
-    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut sealed).ok()?;
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(*nonce), Aad::empty(), &mut sealed).ok()?;
     let length = u8::try_from(ours.len()).ok()?;
     Some([salt, &RECORD_BYTES.to_be_bytes()[..], &[length], ours, &sealed].concat())
 }
@@ -197,15 +201,18 @@ impl KeyType for Bytes {
 }
 
 /// The key and the nonce of a message (RFC 8291, section 3.4).
-fn derive(secret: &[u8], auth: &[u8], theirs: &[u8], ours: &[u8], salt: &[u8]) -> Option<([u8; 16], [u8; 12])> {
+fn derive(secret: &[u8], subscription: &Subscription, ours: &[u8], salt: &[u8]) -> Option<MessageKey> {
     fn expand<const N: usize>(salt: &[u8], secret: &[u8], info: &[u8]) -> Option<[u8; N]> {
         let mut bytes = [0; N];
         Salt::new(HKDF_SHA256, salt).extract(secret).expand(&[info], Bytes(N)).ok()?.fill(&mut bytes).ok()?;
         Some(bytes)
     }
-    let info = [b"WebPush: info\0", theirs, ours].concat();
-    let input: [u8; 32] = expand(auth, secret, &info)?;
-    Some((expand(salt, &input, b"Content-Encoding: aes128gcm\0")?, expand(salt, &input, b"Content-Encoding: nonce\0")?))
+    let info = [b"WebPush: info\0", subscription.p256dh.as_slice(), ours].concat();
+    let input: [u8; 32] = expand(&subscription.auth, secret, &info)?;
+    Some(MessageKey {
+        key: expand(salt, &input, b"Content-Encoding: aes128gcm\0")?,
+        nonce: expand(salt, &input, b"Content-Encoding: nonce\0")?,
+    })
 }
 
 impl Channel for Push {
@@ -224,14 +231,18 @@ mod tests {
         let bytes = |text: &str| BASE64.decode(text).expect("base64");
         let secret = bytes("kyrL1jIIOHEzg3sM2ZWRHDRB62YACZhhSlknJ672kSs");
         let ours = bytes("BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8");
-        let theirs = bytes("BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4");
+        let subscription = Subscription {
+            endpoint: String::new(),
+            p256dh: bytes("BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"),
+            auth: bytes("BTBZMqHH6r4Tts7J_aSIgg"),
+        };
         let salt: [u8; 16] = bytes("DGv6ra1nlYgDCS1FRnbzlw").try_into().expect("16 bytes");
-        let (key, nonce) = derive(&secret, &bytes("BTBZMqHH6r4Tts7J_aSIgg"), &theirs, &ours, &salt).expect("derived");
+        let key = derive(&secret, &subscription, &ours, &salt).expect("derived");
         assert_eq!(
-            (BASE64.encode(key).as_str(), BASE64.encode(nonce).as_str()),
+            (BASE64.encode(key.key).as_str(), BASE64.encode(key.nonce).as_str()),
             ("oIhVW04MRdy2XN9CiKLxTg", "4h_95klXJ5E_qnoN")
         );
-        let sealed = seal(&key, nonce, &salt, &ours, "When I grow up, I want to be a watermelon").expect("sealed");
+        let sealed = seal(&key, &salt, &ours, "When I grow up, I want to be a watermelon").expect("sealed");
         let expected = "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A_\
             yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN";
         assert_eq!(BASE64.encode(sealed), expected);

@@ -115,8 +115,9 @@ where
             () = shutdown.triggered() => return,
         };
         match accepted {
-            Ok(accepted) => {
-                let connection = connection(accepted, service.clone(), limits, newcomer, shutdown.clone());
+            Ok((stream, peer)) => {
+                let client = Client { stream, peer, newcomer };
+                let connection = connection(client, service.clone(), limits, shutdown.clone());
                 shutdown.spawn(async move {
                     connection.await;
                     drop(place);
@@ -146,15 +147,18 @@ fn prepare(listener: &TcpListener) -> io::Result<()> {
     socket.listen(BACKLOG)
 }
 
-async fn connection<S>(
-    (stream, peer): (TcpStream, SocketAddr),
-    service: S,
-    limits: ServeLimits,
+/// A client that has connected and waits for its first response.
+struct Client {
+    stream: TcpStream,
+    peer: SocketAddr,
     newcomer: OwnedSemaphorePermit,
-    shutdown: Shutdown,
-) where
+}
+
+async fn connection<S>(client: Client, service: S, limits: ServeLimits, shutdown: Shutdown)
+where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
+    let Client { stream, peer, newcomer } = client;
     let newcomer = Arc::new(Mutex::new(Some(newcomer)));
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(|body| in_time(body, limits.body_timeout));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use admission_controller::testing::{Clock, Controller};
+use admission_controller::testing::{Clock, Controller, Timing};
 use fairline_line::store::LineStore;
 
 use crate::{
@@ -27,7 +27,7 @@ fn ms(duration: Duration) -> u64 {
 pub async fn run(postgres: Postgres, line: LineStore) {
     let now = postgres.now.clone();
     let clock = Clock::new(move || Duration::from_millis(now.get()));
-    let mut controller = Controller::new(postgres.clone(), line, keys().clone(), TICK, clock);
+    let mut controller = Controller::new(postgres.clone(), line, keys().clone(), Timing { every: TICK, clock });
     let (mut failures, mut known) = (0, None);
     loop {
         let began = postgres.now.get();

@@ -133,8 +133,7 @@ struct LineSnapshot {
 ))]
 async fn line(
     State(LineApi { entry, polls, connections }): State<LineApi>,
-    Query(query): Query<EntryQuery>,
-    ClientAddress(client): ClientAddress,
+    (Query(query), ClientAddress(client)): (Query<EntryQuery>, ClientAddress),
     SaleRoom(room): SaleRoom,
     request: Request,
 ) -> Result<Response, Problem> {

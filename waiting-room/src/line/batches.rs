@@ -22,6 +22,12 @@ pub(crate) struct Bounds {
     pub(crate) gather: Duration,
 }
 
+/// Which items share a call, and the call.
+struct Calls<F, G> {
+    key: F,
+    carry: G,
+}
+
 /// The items of one key.
 struct Queue<T> {
     waiting: VecDeque<T>,
@@ -44,8 +50,9 @@ where
 {
     let (sender, mut incoming) = mpsc::channel(bounds.waiting_max);
     let (stop, watched) = (shutdown.clone(), shutdown.watch("batches"));
+    let calls = Calls { key, carry };
     shutdown.spawn(async move {
-        while watched.caught(send_batches(bounds, &mut incoming, &stop, &key, &carry)).await.is_none() {}
+        while watched.caught(send_batches(bounds, &mut incoming, &stop, &calls)).await.is_none() {}
     });
     sender
 }
@@ -54,8 +61,7 @@ async fn send_batches<T, K, C>(
     bounds: Bounds,
     incoming: &mut mpsc::Receiver<T>,
     stop: &Shutdown,
-    key: &(impl Fn(&T) -> K + Sync),
-    carry: &(impl Fn(K, Vec<T>) -> C + Sync),
+    Calls { key, carry }: &Calls<impl Fn(&T) -> K + Sync, impl Fn(K, Vec<T>) -> C + Sync>,
 ) where
     T: Send + 'static,
     K: Clone + Eq + Hash + Send + 'static,

@@ -367,7 +367,7 @@ pub(crate) mod tests {
     pub(crate) fn room() -> Room {
         let sale = "00000000-0000-0000-0000-000000000001".parse().expect("a UUID");
         let card = SaleCard { id: sale, total: 100, remaining: 100, ..SaleCard::example() };
-        Room::new(Snapshot { revision: rev(5), view: LineView::new(1, 0, 10, &[], []), card }, WakeUp::default())
+        Room::new(Snapshot { revision: rev(5), view: LineView::new(1, 0, 10), card }, WakeUp::default())
     }
 
     fn rev(rev: u64) -> Revision {
@@ -423,7 +423,7 @@ pub(crate) mod tests {
         assert_eq!(place(&room, 2), Some(8), "the departed ticket has number 10, and is not shuffled again");
         // The database was restored to before the draw while the numbers were read.
         let (revision, card) = (Revision { epoch: 1001, rev: 1 }, SaleCard::clone(&room.card()));
-        room.restart(Snapshot { revision, view: LineView::new(1001, 0, 10, &[], []), card });
+        room.restart(Snapshot { revision, view: LineView::new(1001, 0, 10), card });
         room.draw(rev(7), numbers);
         assert_eq!(place(&room, 2), Some(1));
     }

@@ -90,6 +90,14 @@ pub(crate) struct IdleConnection {
     _place: OwnedSemaphorePermit,
 }
 
+/// A socket whose handshake is done, and the tab that it shows.
+pub(crate) struct Upgraded {
+    pub(crate) stream: std::net::TcpStream,
+    pub(crate) tab: Tab,
+    /// Its share of the sockets that this node may have.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
 /// Allocated only for the few sockets that need them.
 #[derive(Default)]
 struct Buffers {
@@ -101,13 +109,8 @@ struct Buffers {
 }
 
 impl IdleConnection {
-    pub(crate) fn new(
-        stream: std::net::TcpStream,
-        tab: Tab,
-        place: OwnedSemaphorePermit,
-        serial: u32,
-        now_s: u32,
-    ) -> Self {
+    pub(crate) fn new(upgraded: Upgraded, serial: u32, now_s: u32) -> Self {
+        let Upgraded { stream, tab, place } = upgraded;
         // If the system refuses, the kernel buffers more; nothing else depends on it.
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BYTES);
         Self {
@@ -294,7 +297,8 @@ mod tests {
         let room = Arc::new(room::tests::room());
         let ticket = room::tests::ticket(&room, 1);
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("free");
-        (IdleConnection::new(stream, Tab::open(room, &ticket, Browser::Desktop), place, 1, 0), page)
+        let tab = Tab::open(room, &ticket, Browser::Desktop);
+        (IdleConnection::new(Upgraded { stream, tab, place }, 1, 0), page)
     }
 
     /// What a socket needs at a moment; heartbeats are sent.

@@ -6,11 +6,11 @@
 import type { CodeSent, Problem, Profile } from "../shared/api";
 import { field } from "../shared/form-field";
 import { request, problemText, type Answer } from "../shared/http";
+import { problemOf } from "./problem";
 
 /** Access tokens last 15 minutes. */
 const REFRESH_EVERY_MS = 10 * 60_000;
 const RETRY_MS = 10_000;
-const UNREACHABLE: Problem = { type: "about:blank", title: "The shop is busy or could not be reached. Please try again in a moment." };
 
 type Step = "checking" | "address" | "code" | "known";
 
@@ -23,95 +23,104 @@ function refresh(): Promise<Answer<unknown>> {
   return navigator.locks.request("fairline-refresh", () => send("/users/login/refresh", {}));
 }
 
-function start(panel: HTMLElement): void {
-  const line = panel.dataset.account ?? "";
-  let step: Step = "checking";
-  let signInId = "";
-  let sending = false;
+class SignInPanel {
+  readonly #panel: HTMLElement;
+  #step: Step = "checking";
+  #signInId = "";
+  #sending = false;
   /** Until when nothing has to be refreshed. */
-  let freshUntil = 0;
+  #freshUntil = 0;
 
-  const text = (name: string, value: string): void => {
-    for (const element of panel.querySelectorAll(`[data-text=${name}]`)) element.textContent = value;
-  };
+  constructor(panel: HTMLElement) {
+    this.#panel = panel;
+  }
 
-  const show = (next: Step, follow = true): void => {
-    step = next;
-    for (const part of panel.querySelectorAll<HTMLElement>("[data-step]")) part.hidden = part.dataset.step !== step;
-    text("sign-in-problem", "");
-    if (follow) (panel.querySelector<HTMLElement>(`[data-step=${step}] input`) ?? panel.querySelector("h2"))?.focus();
-  };
+  start(): void {
+    this.#panel.addEventListener("submit", (event) => { this.#submit(event); });
+    this.#panel.querySelector("[data-sign-in-again]")?.addEventListener("click", () => { this.#show("address"); });
+    const tick = (): void => {
+      if (this.#step === "known" && document.visibilityState === "visible" && Date.now() > this.#freshUntil) void this.#keep();
+    };
+    document.addEventListener("visibilitychange", tick);
+    setInterval(tick, REFRESH_EVERY_MS / 10);
+    void this.#loadProfile(false);
+  }
 
-  const complain = (problem: Problem): void => { text("sign-in-problem", problemText(problem)); };
-
-  const loadProfile = async (follow: boolean): Promise<void> => {
-    const profile = await request<Profile>("/users/profile");
-    if (profile.kind === "ok") {
-      text("address", profile.body.address ?? "your shop account");
-      show("known", follow);
-      panel.dispatchEvent(new Event("signed-in", { bubbles: true }));
-    } else if (profile.kind === "refused") await keep();
-    else setTimeout(() => void loadProfile(false), RETRY_MS);
-  };
-
-  /** Refreshes the session, or asks to sign in. */
-  const keep = async (): Promise<void> => {
-    const answer = await refresh();
-    if (answer.kind === "refused") { show("address", false); return; }
-    if (answer.kind === "ok") freshUntil = Date.now() + REFRESH_EVERY_MS;
-    if (step !== "known") setTimeout(() => void loadProfile(false), answer.kind === "ok" ? 0 : RETRY_MS);
-  };
-
-  const forms: Record<string, (form: HTMLFormElement) => Promise<void>> = {
-    async address(form) {
-      const typed = field(form, "address").trim();
-      const answer = await send<CodeSent>("/users/login", typed.includes("@") ? { email: typed } : { phone: typed });
-      if (answer.kind !== "ok") { complain(answer.kind === "refused" ? answer.problem : UNREACHABLE); return; }
-      signInId = answer.body.sign_in_id;
-      text("sent-to", typed);
-      show("code");
-    },
-
-    async code(form) {
-      const answer = await send("/users/login/code", { sign_in_id: signInId, code: field(form, "code").replace(/\s/g, ""), cookies: true });
-      if (answer.kind !== "ok") { complain(answer.kind === "refused" ? answer.problem : UNREACHABLE); return; }
-      form.reset();
-      freshUntil = Date.now() + REFRESH_EVERY_MS;
-      await loadProfile(true);
-    },
-
-    async remind() {
-      const answer = await request(`/users/reminders/${line}`, { method: "POST" });
-      const done = answer.kind === "ok" ? "We will notify you when your turn is near." : "";
-      text("reminded", answer.kind === "refused" ? problemText(answer.problem) : done);
-    },
-
-    async leave() {
-      await send("/users/logout", {});
-      text("reminded", "");
-      show("address");
-    },
-  };
-
-  panel.addEventListener("submit", (event) => {
+  #submit(event: SubmitEvent): void {
     const form = event.target as HTMLFormElement;
-    const submit = forms[form.dataset.signIn ?? ""];
+    const submit = this.#forms[form.dataset.signIn ?? ""];
     if (!submit) return;
     event.preventDefault();
-    if (sending) return;
-    sending = true;
-    text("sign-in-problem", "");
-    void submit(form).finally(() => { sending = false; });
-  });
-  panel.querySelector("[data-sign-in-again]")?.addEventListener("click", () => { show("address"); });
+    if (this.#sending) return;
+    this.#sending = true;
+    this.#text("sign-in-problem", "");
+    void submit(form).finally(() => { this.#sending = false; });
+  }
 
-  const tick = (): void => {
-    if (step === "known" && document.visibilityState === "visible" && Date.now() > freshUntil) void keep();
+  readonly #forms: Record<string, (form: HTMLFormElement) => Promise<void>> = {
+    address: async (form) => {
+      const typed = field(form, "address").trim();
+      const answer = await send<CodeSent>("/users/login", typed.includes("@") ? { email: typed } : { phone: typed });
+      if (answer.kind !== "ok") { this.#complain(problemOf(answer)); return; }
+      this.#signInId = answer.body.sign_in_id;
+      this.#text("sent-to", typed);
+      this.#show("code");
+    },
+
+    code: async (form) => {
+      const answer = await send("/users/login/code", { sign_in_id: this.#signInId, code: field(form, "code").replace(/\s/g, ""), cookies: true });
+      if (answer.kind !== "ok") { this.#complain(problemOf(answer)); return; }
+      form.reset();
+      this.#freshUntil = Date.now() + REFRESH_EVERY_MS;
+      await this.#loadProfile(true);
+    },
+
+    remind: async () => {
+      const answer = await request(`/users/reminders/${this.#panel.dataset.account ?? ""}`, { method: "POST" });
+      const done = answer.kind === "ok" ? "We will notify you when your turn is near." : "";
+      this.#text("reminded", answer.kind === "refused" ? problemText(answer.problem) : done);
+    },
+
+    leave: async () => {
+      await send("/users/logout", {});
+      this.#text("reminded", "");
+      this.#show("address");
+    },
   };
-  document.addEventListener("visibilitychange", tick);
-  setInterval(tick, REFRESH_EVERY_MS / 10);
-  void loadProfile(false);
+
+  async #loadProfile(follow: boolean): Promise<void> {
+    const profile = await request<Profile>("/users/profile");
+    if (profile.kind === "ok") {
+      this.#text("address", profile.body.address ?? "your shop account");
+      this.#show("known", follow);
+      this.#panel.dispatchEvent(new Event("signed-in", { bubbles: true }));
+    } else if (profile.kind === "refused") await this.#keep();
+    else setTimeout(() => void this.#loadProfile(false), RETRY_MS);
+  }
+
+  /** Refreshes the session, or asks to sign in. */
+  async #keep(): Promise<void> {
+    const answer = await refresh();
+    if (answer.kind === "refused") { this.#show("address", false); return; }
+    if (answer.kind === "ok") this.#freshUntil = Date.now() + REFRESH_EVERY_MS;
+    if (this.#step !== "known") setTimeout(() => void this.#loadProfile(false), answer.kind === "ok" ? 0 : RETRY_MS);
+  }
+
+  #show(step: Step, follow = true): void {
+    this.#step = step;
+    for (const part of this.#panel.querySelectorAll<HTMLElement>("[data-step]")) part.hidden = part.dataset.step !== step;
+    this.#text("sign-in-problem", "");
+    if (follow) (this.#panel.querySelector<HTMLElement>(`[data-step=${step}] input`) ?? this.#panel.querySelector("h2"))?.focus();
+  }
+
+  #complain(problem: Problem): void {
+    this.#text("sign-in-problem", problemText(problem));
+  }
+
+  #text(name: string, value: string): void {
+    for (const element of this.#panel.querySelectorAll(`[data-text=${name}]`)) element.textContent = value;
+  }
 }
 
 const panel = document.querySelector<HTMLElement>("[data-account]");
-if (panel) start(panel);
+if (panel) new SignInPanel(panel).start();

@@ -75,8 +75,7 @@ async fn samples(
 ))]
 async fn live(
     State(live): State<Live>,
-    Extension(operator): Extension<Operator>,
-    Query(subject): Query<Subject>,
+    (Extension(operator), Query(subject)): (Extension<Operator>, Query<Subject>),
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {

@@ -22,11 +22,18 @@ const RENEWED_FOR_S: f64 = 60.0;
 /// A locked hold.
 #[derive(FromRow)]
 pub(crate) struct HoldRow {
+    pub(crate) id: Uuid,
     pub(crate) sale_id: Uuid,
     pub(crate) visitor: Vec<u8>,
     pub(crate) quantity: i32,
     pub(crate) state: String,
     pub(crate) is_yield: bool,
+}
+
+impl HoldRow {
+    pub(crate) fn order(&self) -> OrderId {
+        OrderId(self.id)
+    }
 }
 
 pub(crate) fn hold_after(state: HoldState, event: HoldEvent) -> Result<HoldState, StoreError> {
@@ -35,7 +42,7 @@ pub(crate) fn hold_after(state: HoldState, event: HoldEvent) -> Result<HoldState
 
 pub(crate) async fn lock_hold(connection: &mut PgConnection, order: OrderId) -> Result<HoldRow, StoreError> {
     let row = sqlx::query_as(
-        "SELECT sale_id, visitor, quantity, state, (SELECT mode = 'yield' FROM sales WHERE id = sale_id) AS is_yield \
+        "SELECT id, sale_id, visitor, quantity, state, (SELECT mode = 'yield' FROM sales WHERE id = sale_id) AS is_yield \
          FROM holds WHERE id = $1 FOR UPDATE",
     );
     Ok(row.bind(order.0).fetch_one(connection).await?)
@@ -43,12 +50,11 @@ pub(crate) async fn lock_hold(connection: &mut PgConnection, order: OrderId) -> 
 
 pub(crate) async fn publish_reserved(
     connection: &mut PgConnection,
-    order: OrderId,
     hold: &HoldRow,
     expires_at: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let until = expires_at.format(&Rfc3339).unwrap_or_default();
-    let data = json!({ "order_id": order, "quantity": hold.quantity, "hold_expires_at": until });
+    let data = json!({ "order_id": hold.order(), "quantity": hold.quantity, "hold_expires_at": until });
     publish(connection, hold.sale_id, EventKind::InventoryReserved, data).await
 }
 
@@ -56,7 +62,6 @@ pub(crate) async fn publish_reserved(
 /// locked the hold.
 pub(crate) async fn shift_hold(
     connection: &mut PgConnection,
-    order: OrderId,
     hold: &HoldRow,
     from: HoldState,
     event: HoldEvent,
@@ -70,16 +75,16 @@ pub(crate) async fn shift_hold(
          ) \
          UPDATE holds SET state = $4 FROM shifted WHERE id = $1 RETURNING expires_at",
     )
-    .bind(order.0)
+    .bind(hold.id)
     .bind(hold.sale_id)
     .bind(to_hold)
     .bind(to.as_str())
     .fetch_optional(&mut *connection)
     .await?;
     match shifted {
-        Some(expires_at) if to == HoldState::Held => publish_reserved(connection, order, hold, expires_at).await?,
+        Some(expires_at) if to == HoldState::Held => publish_reserved(connection, hold, expires_at).await?,
         Some(_) => {
-            let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "not_paid" });
+            let data = json!({ "order_id": hold.order(), "quantity": hold.quantity, "reason": "not_paid" });
             publish(connection, hold.sale_id, EventKind::InventoryReleased, data).await?;
         }
         None => {}
@@ -105,11 +110,7 @@ pub(crate) async fn count_sold(connection: &mut PgConnection, hold: &HoldRow, da
 
 /// Renews an expired hold if enough units are neither promised nor held (in yield mode, not held),
 /// and if the limits of its account and its shopper permit it. The caller has locked the hold.
-pub(crate) async fn renew_hold(
-    connection: &mut PgConnection,
-    order: OrderId,
-    hold: &HoldRow,
-) -> Result<bool, StoreError> {
+pub(crate) async fn renew_hold(connection: &mut PgConnection, hold: &HoldRow) -> Result<bool, StoreError> {
     let state = hold_after(HoldState::Expired, HoldEvent::Renew)?;
     let renewed: Option<OffsetDateTime> = sqlx::query_scalar(
         "WITH taken AS ( \
@@ -123,7 +124,7 @@ pub(crate) async fn renew_hold(
          UPDATE holds SET state = $4, expires_at = now() + make_interval(secs => $5) FROM taken WHERE id = $1 \
          RETURNING expires_at",
     )
-    .bind(order.0)
+    .bind(hold.id)
     .bind(hold.sale_id)
     .bind(hold.quantity)
     .bind(state.as_str())
@@ -132,7 +133,7 @@ pub(crate) async fn renew_hold(
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(expires_at) = renewed {
-        publish_reserved(connection, order, hold, expires_at).await?;
+        publish_reserved(connection, hold, expires_at).await?;
     }
     Ok(renewed.is_some())
 }

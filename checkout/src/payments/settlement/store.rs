@@ -46,8 +46,10 @@ macro_rules! is_late {
 }
 
 /// How a payment ended unpaid.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Ended<'a> {
+    /// What ended it.
+    pub(crate) by: PaymentEvent,
     /// The gateway's id, if it has just become known.
     pub(crate) reference: Option<&'a str>,
     /// The gateway may still authorise it or hold its money, so it has to be cancelled there.
@@ -58,7 +60,12 @@ pub(crate) struct Ended<'a> {
 
 impl Ended<'_> {
     /// Ended here only; it has to be cancelled at the gateway.
-    pub(crate) const OPEN: Self = Self { reference: None, is_open: true, rejected_as: None };
+    pub(crate) const OPEN: Self = Self { is_open: true, ..Self::by(PaymentEvent::Void) };
+
+    /// Ended at the gateway, too.
+    pub(crate) const fn by(event: PaymentEvent) -> Self {
+        Self { by: event, reference: None, is_open: false, rejected_as: None }
+    }
 }
 
 /// The outcome of cancelling an order.
@@ -175,15 +182,10 @@ impl PaymentStore {
 
     /// Ends a payment unpaid and returns it as it is now. In yield mode, its units become free for
     /// other payments.
-    pub(crate) async fn end_unpaid(
-        &self,
-        payment: &Payment,
-        event: PaymentEvent,
-        ended: Ended<'_>,
-    ) -> Result<Payment, StoreError> {
+    pub(crate) async fn end_unpaid(&self, payment: &Payment, ended: Ended<'_>) -> Result<Payment, StoreError> {
         let mut transaction = self.payments.begin().await?;
         let hold = lock_hold(&mut transaction, payment.order).await?;
-        let Some(moved) = end(&mut transaction, payment, &hold, event, ended).await? else {
+        let Some(moved) = end(&mut transaction, payment, &hold, ended).await? else {
             return read_payment(&mut transaction, payment.id).await;
         };
         transaction.commit().await?;
@@ -332,13 +334,12 @@ async fn end(
     connection: &mut PgConnection,
     payment: &Payment,
     hold: &HoldRow,
-    event: PaymentEvent,
     ended: Ended<'_>,
 ) -> Result<Option<Payment>, StoreError> {
     let moved: Option<PaymentRow> = sqlx::query_as(END_UNPAID)
         .bind(payment.id.0)
         .bind(payment.state.as_str())
-        .bind(after(payment, event)?.as_str())
+        .bind(after(payment, ended.by)?.as_str())
         .bind(ended.reference)
         .bind(ended.rejected_as)
         .bind(ended.is_open)
@@ -347,7 +348,7 @@ async fn end(
         .await?;
     let Some(moved) = moved else { return Ok(None) };
     if hold.is_yield && HoldState::try_from(hold.state.as_str())? == HoldState::Held {
-        shift_hold(connection, payment.order, hold, HoldState::Held, HoldEvent::Release).await?;
+        shift_hold(connection, hold, HoldState::Held, HoldEvent::Release).await?;
     }
     moved.try_into().map(Some)
 }
@@ -366,7 +367,7 @@ pub(crate) async fn withdraw(
             .fetch_optional(&mut *connection)
             .await?;
     let Some(started) = started.map(Payment::try_from).transpose()? else { return Ok(Withdrawn(None)) };
-    Ok(Withdrawn(end(connection, &started, hold, PaymentEvent::Void, Ended::OPEN).await?))
+    Ok(Withdrawn(end(connection, &started, hold, Ended::OPEN).await?))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::{
     rates::{Rate, Rates},
 };
 use crate::{
-    tail_probability::{DemandDistribution, exact},
+    tail_probability::{Chances, DemandDistribution, exact},
     visits::{BIN_STARTS_S, BINS, EVERY_STAGE, QUANTITIES, STAGES, Stage, Visits, bin_end_s},
 };
 
@@ -106,7 +106,8 @@ impl Demand {
         let visits: u64 = self.groups.iter().map(|&(_, visits)| u64::from(visits)).sum();
         let small = visits <= EXACT_VISITS_MAX && units <= EXACT_UNITS_MAX && self.fresh.most == 1.0;
         if small {
-            Surplus::Exact(exact(&self.groups, self.fresh.mean, &|n| self.with(n), units, fresh_max))
+            let chances = Chances { groups: &self.groups, fresh: self.fresh.mean };
+            Surplus::Exact(exact(chances, &|n| self.with(n), units, fresh_max))
         } else {
             Surplus::Matched(self.clone(), f64::from(units))
         }

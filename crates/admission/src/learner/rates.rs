@@ -23,9 +23,12 @@ pub(super) struct Rates {
 impl Rates {
     pub(super) fn of(prior: &Prior, learned: &Learned) -> Self {
         let stage = |stage: usize, base: &Table, events: &Table| {
-            let (level, step) =
-                if learned.has_shifted[stage] { (UNSURE_LEVEL, UNSURE_STEP) } else { (prior.level, prior.step) };
-            along_ages(&base[stage], &events[stage], &learned.spent_s[stage], level, step)
+            let unsure = if learned.has_shifted[stage] {
+                Unsure { level: UNSURE_LEVEL, step: UNSURE_STEP }
+            } else {
+                Unsure { level: prior.level, step: prior.step }
+            };
+            along_ages(&base[stage], &events[stage], &learned.spent_s[stage], unsure)
         };
         Self {
             moving_on: std::array::from_fn(|at| stage(at, &prior.moving_on, &learned.moved_on)),
@@ -34,8 +37,15 @@ impl Rates {
     }
 }
 
+/// The uncertainty of prior rates, on a logarithmic scale: of all, and from one age to the next.
+struct Unsure {
+    level: f64,
+    step: f64,
+}
+
 /// The rates by age of a stage: a gamma filter that starts at the youngest.
-fn along_ages(base: &[f64; BINS], events: &[f64; BINS], spent_s: &[f64; BINS], level: f64, step: f64) -> [Rate; BINS] {
+fn along_ages(base: &[f64; BINS], events: &[f64; BINS], spent_s: &[f64; BINS], unsure: Unsure) -> [Rate; BINS] {
+    let Unsure { level, step } = unsure;
     let mut rates = [Rate::default(); BINS];
     // The shape and mean of the factor's gamma distribution.
     let (mut shape, mut factor) = (1.0 / (level * level), 1.0);

@@ -33,7 +33,10 @@ impl LineStore {
         let revision = Revision { epoch: line.epoch, rev: line.rev };
         // The table of a draw never changes: it may be read after the rest.
         let numbers = if line.drawn > 0 { self.numbers(sale).await? } else { Numbers::default() };
-        let view = LineView::new(line.epoch, line.cursor, line.highest, &line.departed, line.recalled).drawn(numbers);
+        let view = LineView::new(line.epoch, line.cursor, line.highest)
+            .with_departed(&line.departed)
+            .with_recalled(line.recalled)
+            .drawn(numbers);
         Ok(Snapshot { revision, view, card })
     }
 

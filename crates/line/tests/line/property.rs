@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use fairline_line::{
-    change::{Change, Turn},
-    store::{ChangeReader, LineEvent},
+    change::{Change, Revision, Turn},
+    places::LineView,
+    store::{ChangeReader, Inbox, LineEvent},
     ticket::Ordinal,
 };
 use fairline_private_servers::testing;
@@ -56,7 +57,7 @@ proptest! {
             let mut inbox = reader.inbox();
             reader.follow(sale).await.expect("followed");
             let start = line.store.snapshot(sale).await.expect("a snapshot");
-            let (mut view, mut revision) = (start.view, start.revision);
+            let (mut view, revision) = (start.view, start.revision);
             let mut highest = 0;
             let mut committed = None;
             // Tickets that wait, as their pages show it.
@@ -109,34 +110,45 @@ proptest! {
                 line.publish_admissions(&upcoming).await;
                 upcoming.tickets.iter().for_each(|ticket| { waiting.remove(&ticket.0); });
             }
-            let last = line.store.revision(sale).await.expect("read");
-            while revision < last {
-                match next_event(&mut inbox).await {
-                    LineEvent::Change(_, at, _) if at <= revision => {}
-                    LineEvent::Change(_, at, change) => {
-                        assert_eq!(at, revision.next(), "no change is missing: {change:?}");
-                        revision = at;
-                        view.apply(&change);
-                        if let Change::Drawn { .. } = change {
-                            view.draw(line.store.numbers(sale).await.expect("read"));
-                        }
-                    }
-                    LineEvent::Reconnected => {}
-                }
-            }
+            catch_up(&line, &mut inbox, &mut view, revision).await;
             let order = line.next(10_000).await;
             let numbers: Vec<u64> = order.iter().map(|&ordinal| line.number_of(ordinal)).collect();
             let recalled = numbers.iter().take_while(|number| **number <= line.cursor).count();
             assert!(numbers[..recalled].is_sorted() && numbers[recalled..].is_sorted(), "{numbers:?}");
             assert_eq!(order.iter().copied().collect::<BTreeSet<_>>(), waiting, "every waiting ticket is in the order");
             for view in [view, line.snapshot().await] {
-                assert_eq!(view.waiting(), order.len() as u64);
-                for (ahead, &ordinal) in order.iter().enumerate() {
-                    let place = view.place(ordinal).expect("it waits");
-                    let expected = (ahead as u64, (order.len() - ahead - 1) as u64);
-                    assert_eq!((place.ahead, place.behind), expected, "ordinal {ordinal} of {order:?}");
-                }
+                shows(&view, &order);
             }
         });
+    }
+}
+
+/// Applies every change that the line has published.
+async fn catch_up(line: &Line, inbox: &mut Inbox, view: &mut LineView, mut revision: Revision) {
+    let sale = line.card.id;
+    let last = line.store.revision(sale).await.expect("read");
+    while revision < last {
+        match next_event(inbox).await {
+            LineEvent::Change(_, at, _) if at <= revision => {}
+            LineEvent::Change(_, at, change) => {
+                assert_eq!(at, revision.next(), "no change is missing: {change:?}");
+                revision = at;
+                view.apply(&change);
+                if let Change::Drawn { .. } = change {
+                    view.draw(line.store.numbers(sale).await.expect("read"));
+                }
+            }
+            LineEvent::Reconnected => {}
+        }
+    }
+}
+
+/// Asserts that every ticket of the order has its place in the view.
+fn shows(view: &LineView, order: &[Ordinal]) {
+    assert_eq!(view.waiting(), order.len() as u64);
+    for (ahead, &ordinal) in order.iter().enumerate() {
+        let place = view.place(ordinal).expect("it waits");
+        let expected = (ahead as u64, (order.len() - ahead - 1) as u64);
+        assert_eq!((place.ahead, place.behind), expected, "ordinal {ordinal} of {order:?}");
     }
 }

@@ -279,19 +279,31 @@ mod tests {
         format!(r#"{{"error":{{"type":"{kind}","code":"{code}","message":"…"{more}}}}}"#)
     }
 
+    /// A response: the step, its status and body; and the reference and status that are read.
+    type Response = (Step, u16, String, Option<(Option<String>, IntentStatus)>);
+
+    fn is(reference: Option<&str>, status: IntentStatus) -> Option<(Option<String>, IntentStatus)> {
+        Some((reference.map(str::to_owned), status))
+    }
+
+    fn are_read<const N: usize>(responses: [Response; N]) {
+        for (step, status, body, expected) in responses {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let answer = read(step, status, &HeaderMap::new(), body.as_bytes());
+            assert_eq!(
+                answer.ok().map(|intent| (intent.reference, intent.status)),
+                expected,
+                "{step:?} {status} {body}"
+            );
+        }
+    }
+
     #[test]
-    fn every_response_of_stripe_has_its_status() {
+    fn every_response_to_a_payment_has_its_status() {
         use IntentStatus as S;
-        use Step::{Authorise, Cancel, Capture, LookUp, Refund};
-        let is = |reference: Option<&str>, status| Some((reference.map(str::to_owned), status));
+        use Step::{Authorise, Cancel, Capture};
         let now = |status: &str| format!(r#","payment_intent":{}"#, payment_intent(status, ""));
-        let payment = PaymentId(uuid::Uuid::from_u128(7));
-        let look_up_refund = Step::LookUpRefund(payment);
-        let refund = |status: &str| {
-            format!(r#"{{"object":"refund","id":"re_1","status":"{status}","metadata":{{"payment":"{payment}"}}}}"#)
-        };
-        let by_hand = r#"{"object":"refund","id":"re_2","status":"succeeded","metadata":{}}"#;
-        for (step, status, body, expected) in [
+        are_read([
             (Authorise, 200, payment_intent("requires_capture", ""), is(Some("pi_1"), S::Authorised)),
             (
                 Authorise,
@@ -323,6 +335,17 @@ mod tests {
                 error("invalid_request_error", "payment_intent_unexpected_state", &now("succeeded")),
                 is(Some("pi_1"), S::Captured),
             ),
+            (Capture, 404, error("invalid_request_error", "resource_missing", ""), is(None, S::Unknown)),
+            (Authorise, 404, error("invalid_request_error", "resource_missing", ""), None),
+            (Cancel, 404, error("invalid_request_error", "url_invalid", ""), None),
+        ]);
+    }
+
+    #[test]
+    fn every_look_up_has_its_status() {
+        use IntentStatus as S;
+        use Step::LookUp;
+        are_read([
             (
                 LookUp,
                 200,
@@ -340,16 +363,27 @@ mod tests {
             (LookUp, 200, payment_intent("in_the_post", ""), None),
             (LookUp, 200, payment_intent("succeeded", "").replace("pi_1", "../../admin"), None),
             (LookUp, 404, error("invalid_request_error", "resource_missing", ""), is(None, S::Unknown)),
-            (Capture, 404, error("invalid_request_error", "resource_missing", ""), is(None, S::Unknown)),
-            (Authorise, 404, error("invalid_request_error", "resource_missing", ""), None),
             (LookUp, 404, String::new(), None),
             (LookUp, 404, "<html>No such page</html>".to_owned(), None),
-            (Cancel, 404, error("invalid_request_error", "url_invalid", ""), None),
             (LookUp, 200, String::new(), None),
             (LookUp, 302, String::new(), None),
             (LookUp, 401, String::new(), None),
             (LookUp, 429, String::new(), None),
             (LookUp, 500, payment_intent("succeeded", ""), None),
+        ]);
+    }
+
+    #[test]
+    fn every_response_to_a_refund_has_its_status() {
+        use IntentStatus as S;
+        use Step::Refund;
+        let payment = PaymentId(uuid::Uuid::from_u128(7));
+        let look_up_refund = Step::LookUpRefund(payment);
+        let refund = |status: &str| {
+            format!(r#"{{"object":"refund","id":"re_1","status":"{status}","metadata":{{"payment":"{payment}"}}}}"#)
+        };
+        let by_hand = r#"{"object":"refund","id":"re_2","status":"succeeded","metadata":{}}"#;
+        are_read([
             (Refund, 200, refund("succeeded"), is(None, S::Refunded)),
             (Refund, 200, refund("pending"), None),
             (Refund, 200, refund("failed"), None),
@@ -360,15 +394,7 @@ mod tests {
             (look_up_refund, 200, format!(r#"{{"data":[{by_hand}]}}"#), is(None, S::Captured)),
             (look_up_refund, 200, format!(r#"{{"data":[{by_hand},{}]}}"#, refund("pending")), None),
             (look_up_refund, 200, r#"{"data":[]}"#.to_owned(), is(None, S::Captured)),
-        ] {
-            let status = StatusCode::from_u16(status).expect("a status");
-            let answer = read(step, status, &HeaderMap::new(), body.as_bytes());
-            assert_eq!(
-                answer.ok().map(|intent| (intent.reference, intent.status)),
-                expected,
-                "{step:?} {status} {body}"
-            );
-        }
+        ]);
     }
 
     #[test]

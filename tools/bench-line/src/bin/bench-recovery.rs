@@ -5,7 +5,7 @@
 use std::{
     env, fs, io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -56,22 +56,9 @@ async fn main() -> io::Result<()> {
     let postgres_url = servers.postgres.create_database("recovery").expect("a database");
     let line = LineStore::connect(&servers.redis.url()).await.expect("a Redis");
     let folder = tempfile::tempdir()?;
-    let key = folder.path().join("signing.pem");
-    fs::write(&key, SigningKey::generate().to_pem())?;
     let address = address_of(1);
-    let settings = [
-        format!("--listen={address}"),
-        format!("--redis-url={}", servers.redis.url()),
-        format!("--postgres-url={postgres_url}"),
-        format!("--signing-key-file={}", key.display()),
-        format!("--admin-token={TOKEN}"),
-        "--migrate=true".to_owned(),
-        "--log-level=error".to_owned(),
-    ];
-    let program = env::current_exe()?.with_file_name("admission-controller");
     // In the main thread, with which the controller ends.
-    let _controller =
-        ServiceProcess::start("admission-controller", &program, &settings, folder.path())?.listens(address)?;
+    let _controller = start_controller(address, &servers.redis.url(), &postgres_url, folder.path())?;
     let pool = connect_for_tool(&postgres_url, CONNECTIONS).await.expect("a Postgres");
 
     let total = arguments.admissions + 1;
@@ -83,28 +70,7 @@ async fn main() -> io::Result<()> {
     eprintln!("… {} admissions, {} shoppers who wait", arguments.admissions, arguments.waiting);
     let tickets = join(&line, sale, arguments.waiting).await;
     let first = i64::try_from(tickets.last().expect("some").ordinal).expect("small") + 1;
-    // Everything is sold but one unit, which no shopper gets before the loss.
-    sqlx::query(
-        "INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, published_state, \
-         recorded_state, published_epoch, issued_at, claim_by, claimed_at, expires_at) \
-         SELECT gen_random_uuid(), $1, $1, 1, n, decode(repeat('01', 16), 'hex'), 1, '', 'redeemed', 'redeemed', 'redeemed', 1, \
-         at, at, at, at FROM generate_series($2, $2 + $3 - 1) AS n, (SELECT now() - interval '1 day' AS at) AS yesterday",
-    )
-    .bind(sale.0)
-    .bind(first)
-    .bind(arguments.admissions)
-    .execute(&pool)
-    .await
-    .expect("inserted");
-    let granted = "UPDATE lines SET granted = greatest(granted, $2) WHERE id = $1";
-    sqlx::query(granted).bind(sale.0).bind(first + arguments.admissions).execute(&pool).await.expect("granted");
-    sqlx::query("ANALYZE admissions").execute(&pool).await.expect("analysed");
-    sqlx::query("UPDATE stock SET total = $2, sold = $2 - 1, promised = 0, held = 0 WHERE sale_id = $1")
-        .bind(sale.0)
-        .bind(i32::try_from(total).expect("small"))
-        .execute(&pool)
-        .await
-        .expect("sold");
+    sell_all_but_one(&pool, sale, first, arguments.admissions).await;
 
     servers = spawn_blocking(move || {
         servers.redis.kill().expect("killed");
@@ -143,6 +109,53 @@ async fn main() -> io::Result<()> {
     let figures = [("redis_lost_recovery_s", recovered_s), ("repeated_join_us", repeated_join_us)];
     figures.iter().for_each(|(key, value)| println!("{key} {value:.2}"));
     fairline_figures::merge(&arguments.json, figures.map(|(key, value)| (key, json!((value * 100.0).round() / 100.0))))
+}
+
+fn start_controller(
+    address: SocketAddr,
+    redis_url: &str,
+    postgres_url: &str,
+    folder: &Path,
+) -> io::Result<ServiceProcess> {
+    let key = folder.join("signing.pem");
+    fs::write(&key, SigningKey::generate().to_pem())?;
+    let settings = [
+        format!("--listen={address}"),
+        format!("--redis-url={}", redis_url),
+        format!("--postgres-url={postgres_url}"),
+        format!("--signing-key-file={}", key.display()),
+        format!("--admin-token={TOKEN}"),
+        "--migrate=true".to_owned(),
+        "--log-level=error".to_owned(),
+    ];
+    let program = env::current_exe()?.with_file_name("admission-controller");
+    ServiceProcess::start("admission-controller", &program, &settings, folder)?.listens(address)
+}
+
+/// Sells everything but one unit, which no shopper gets before the loss: an admission for each
+/// ordinal from `first`.
+async fn sell_all_but_one(pool: &PgPool, sale: SaleId, first: i64, admissions: i64) {
+    sqlx::query(
+        "INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, published_state, \
+         recorded_state, published_epoch, issued_at, claim_by, claimed_at, expires_at) \
+         SELECT gen_random_uuid(), $1, $1, 1, n, decode(repeat('01', 16), 'hex'), 1, '', 'redeemed', 'redeemed', 'redeemed', 1, \
+         at, at, at, at FROM generate_series($2, $2 + $3 - 1) AS n, (SELECT now() - interval '1 day' AS at) AS yesterday",
+    )
+    .bind(sale.0)
+    .bind(first)
+    .bind(admissions)
+    .execute(pool)
+    .await
+    .expect("inserted");
+    let granted = "UPDATE lines SET granted = greatest(granted, $2) WHERE id = $1";
+    sqlx::query(granted).bind(sale.0).bind(first + admissions).execute(pool).await.expect("granted");
+    sqlx::query("ANALYZE admissions").execute(pool).await.expect("analysed");
+    sqlx::query("UPDATE stock SET total = $2, sold = $2 - 1, promised = 0, held = 0 WHERE sale_id = $1")
+        .bind(sale.0)
+        .bind(i32::try_from(admissions + 1).expect("small"))
+        .execute(pool)
+        .await
+        .expect("sold");
 }
 
 /// A scheduled sale, which admits no shopper before its opening.

@@ -38,7 +38,7 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
         .enumerate()
         .filter(|(_, departed)| **departed)
         .for_each(|(at, _)| bitmap[at / 8] |= 0x80 >> (at % 8));
-    let view = LineView::new(1, 0, line, &bitmap, []);
+    let view = LineView::new(1, 0, line).with_departed(&bitmap);
     let asked: Vec<u64> = (0..line).map(|_| waiting[rand::rng().random_range(0..waiting.len())]).collect();
 
     let folder = tempfile::tempdir()?;

@@ -16,10 +16,6 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
     let count = |is: &dyn Fn(&Record) -> bool| records.iter().filter(|record| is(record)).count() as u64;
     let ended = |outcome: Outcome| count(&|record| record.outcome == Some(outcome));
     let sum = |of: &dyn Fn(&Record) -> usize| records.iter().map(|record| of(record) as u64).sum::<u64>();
-    let mut unexpected = BTreeMap::new();
-    for (what, times) in records.iter().flat_map(|record| &record.unexpected) {
-        *unexpected.entry(what.clone()).or_default() += u64::from(*times);
-    }
     let units_paid: i64 = records.iter().filter_map(|record| record.paid).map(|paid| i64::from(paid.units)).sum();
     let stock = i64::from(evidence.total_on_card);
     let mut join_ms: Vec<f64> = records.iter().filter_map(|record| record.join_ms).collect();
@@ -28,8 +24,6 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         .filter(|record| record.model != ShopperModel::Replay)
         .filter_map(|record| record.redemption.map(|redemption| redemption.took_ms))
         .collect();
-    // Without the database, the token's whole seconds are the best available times.
-    let latencies = Latencies::of(records, |turn| Some(turn.issued_at_s * 1_000_000));
     let inversions = inversions_seen(records, evidence.grace_ms);
     let mut report = Report {
         shoppers: records.len() as u64,
@@ -72,10 +66,25 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         redeem_p99_ms: percentile(&mut redeem_ms, 99.0),
         seed: evidence.seed,
         elapsed_s: evidence.elapsed_s,
-        unexpected,
+        unexpected: unexpected(records),
         ..Report::default()
     };
-    latencies.into_report(&mut report);
+    // Without the database, the token's whole seconds are the best available times.
+    Latencies::of(records, |turn| Some(turn.issued_at_s * 1_000_000)).into_report(&mut report);
+    name_mismatches(&mut report, records);
+    report
+}
+
+fn unexpected(records: &[Record]) -> BTreeMap<String, u64> {
+    let mut unexpected = BTreeMap::new();
+    for (what, times) in records.iter().flat_map(|record| &record.unexpected) {
+        *unexpected.entry(what.clone()).or_default() += u64::from(*times);
+    }
+    unexpected
+}
+
+/// Names the shoppers without an outcome, and what checkout did wrong by their observations alone.
+fn name_mismatches(report: &mut Report, records: &[Record]) {
     let unresolved = records.iter().filter(|record| record.outcome.is_none());
     report.unresolved_shoppers = unresolved.map(describe_progress).collect();
     shorten(&mut report.unresolved_shoppers);
@@ -83,7 +92,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         let times = counted(times, "time", "times");
         report.mismatches.push(format!("checkout accepted a forged token: {kind}, {times}"));
     }
-    let leaked = sum(&|record| record.leaked as usize);
+    let leaked = records.iter().map(|record| u64::from(record.leaked)).sum::<u64>();
     if leaked > 0 {
         let times = counted(leaked, "time", "times");
         report.mismatches.push(format!("checkout showed an order to another shopper, {times}"));
@@ -93,7 +102,6 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
             report.mismatches.push(format!("{times} shoppers paid for the one order {order}"));
         }
     }
-    report
 }
 
 fn describe_progress(record: &Record) -> String {

@@ -49,6 +49,14 @@ impl fmt::Display for Report {
                 None => "not read",
             }
         )?;
+        self.write_latency(f)?;
+        self.write_database(f)?;
+        self.write_sentences(f)
+    }
+}
+
+impl Report {
+    fn write_latency(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1} ms"));
         writeln!(
             f,
@@ -59,7 +67,10 @@ impl fmt::Display for Report {
             ms(self.admission_p99_ms),
             ms(self.redeem_p50_ms),
             ms(self.redeem_p99_ms)
-        )?;
+        )
+    }
+
+    fn write_database(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.database {
             Some(database) => writeln!(
                 f,
@@ -73,9 +84,12 @@ impl fmt::Display for Report {
                 database.sold,
                 database.refunded,
                 database.captured_without_order
-            )?,
-            None => writeln!(f, "  database       not compared (no --postgres-url)")?,
+            ),
+            None => writeln!(f, "  database       not compared (no --postgres-url)"),
         }
+    }
+
+    fn write_sentences(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (what, times) in &self.unexpected {
             writeln!(f, "  unexpected     {what} ({})", counted(*times, "time", "times"))?;
         }

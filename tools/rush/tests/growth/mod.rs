@@ -253,20 +253,8 @@ async fn forgotten(pool: &PgPool) {
     assert!(refused.to_string().contains("never changed"), "{refused}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_loop_reads_old_rows() {
-    let mut servers = tokio::task::spawn_blocking(|| Servers::start().expect("servers")).await.expect("servers");
-    let pool = database(&mut servers).await;
-    let grown = grown(&pool).await;
-    let mut log = Log::begin(pool.clone(), "shop").await;
-    let redis = servers.redis.url();
-    let mail = [
-        "--smtp-url=smtp://127.0.0.1:9",
-        "--mail-from=shop@example.org",
-        "--sign-in-key=0123456789012345678901234567890123456789",
-    ];
-    let shop = Shop::start(servers, Opening { checkout: &mail, ..Opening::default() }).await;
-
+/// Opens three sales, one of which is busy, and one scheduled.
+async fn open_sales(shop: &Shop) -> Vec<(&'static str, Uuid)> {
     let sale = |slug: &str, opens_at: &str| {
         json!({ "slug": slug, "name": slug, "description": "", "price_minor": 100, "currency": "EUR", "total": 100_000,
             "rate_cap_per_s": 200, "opens_at": opens_at })
@@ -287,6 +275,51 @@ async fn no_loop_reads_old_rows() {
         assert_eq!(status, StatusCode::CREATED, "{made}\n{}", shop.logs());
         sales.push((slug, made["id"].as_str().and_then(|id| id.parse::<Uuid>().ok()).expect("an id")));
     }
+    sales
+}
+
+/// Statements and round trips until every loop has run.
+async fn until_every_loop_ran(log: &mut Log, shop: &Shop, deadline: Instant) -> (Vec<Executed>, Vec<RoundTrip>) {
+    // The slowest loops go round in half a minute: until one has twice, every loop has.
+    let (mut executed, mut trips) = (Vec::new(), Vec::new());
+    let seldom = |executed: &[Executed]| executed.iter().filter(|one| one.text.contains("AS is_accurate")).count();
+    while seldom(&executed) < 4 {
+        assert!(Instant::now() < deadline, "only {} statements in time\n{}", executed.len(), shop.logs());
+        sleep(LOOK_EVERY).await;
+        let (more, read) = log.read().await;
+        executed.extend(more);
+        trips.extend(read);
+    }
+    (executed, trips)
+}
+
+/// The control.
+async fn a_scan_is_found(pool: &PgPool, log: &mut Log, grown: &HashSet<String>) {
+    let control = "SELECT count(*) FROM orders WHERE quantity > 5";
+    let options = pool.connect_options().as_ref().clone().application_name("checkout-control");
+    let connection = PgPoolOptions::new().connect_with(options).await.expect("a connection");
+    raw_sql(control).execute(&connection).await.expect("the control");
+    let (controls, _) = log.read().await;
+    let caught =
+        controls.iter().filter(|one| one.text.contains(control)).filter(|one| fault(one, grown).is_some()).count();
+    assert_eq!(caught, 1, "a scan is found: {controls:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_loop_reads_old_rows() {
+    let mut servers = tokio::task::spawn_blocking(|| Servers::start().expect("servers")).await.expect("servers");
+    let pool = database(&mut servers).await;
+    let grown = grown(&pool).await;
+    let mut log = Log::begin(pool.clone(), "shop").await;
+    let redis = servers.redis.url();
+    let mail = [
+        "--smtp-url=smtp://127.0.0.1:9",
+        "--mail-from=shop@example.org",
+        "--sign-in-key=0123456789012345678901234567890123456789",
+    ];
+    let shop = Shop::start(servers, Opening { checkout: &mail, ..Opening::default() }).await;
+
+    let sales = open_sales(&shop).await;
     let busy = SaleId(sales[1].1);
     let line = LineStore::connect(&redis).await.expect("Redis");
     let joining: Vec<Joining> =
@@ -304,16 +337,7 @@ async fn no_loop_reads_old_rows() {
     let consoles =
         [shop.console("/api/admin/live").await, shop.console(&format!("/api/admin/live?sale={}", sales[1].1)).await];
 
-    // The slowest loops go round in half a minute: until one has twice, every loop has.
-    let (mut executed, mut trips) = (Vec::new(), Vec::new());
-    let seldom = |executed: &[Executed]| executed.iter().filter(|one| one.text.contains("AS is_accurate")).count();
-    while seldom(&executed) < 4 {
-        assert!(Instant::now() < deadline, "only {} statements in time\n{}", executed.len(), shop.logs());
-        sleep(LOOK_EVERY).await;
-        let (more, read) = log.read().await;
-        executed.extend(more);
-        trips.extend(read);
-    }
+    let (executed, trips) = until_every_loop_ran(&mut log, &shop, deadline).await;
     drop(consoles);
 
     let mut faults: BTreeMap<String, (usize, String)> = BTreeMap::new();
@@ -338,14 +362,7 @@ async fn no_loop_reads_old_rows() {
             "{name}: {TRIPS} round trips a transaction are allowed, and {TRIPS_MAX} in one: {counted:?}"
         );
     }
-    let control = "SELECT count(*) FROM orders WHERE quantity > 5";
-    let options = pool.connect_options().as_ref().clone().application_name("checkout-control");
-    let connection = PgPoolOptions::new().connect_with(options).await.expect("a connection");
-    raw_sql(control).execute(&connection).await.expect("the control");
-    let (controls, _) = log.read().await;
-    let caught =
-        controls.iter().filter(|one| one.text.contains(control)).filter(|one| fault(one, &grown).is_some()).count();
-    assert_eq!(caught, 1, "a scan is found: {controls:?}");
+    a_scan_is_found(&pool, &mut log, &grown).await;
     assert!(worst.len() > 60, "the loops ran: {table}");
     let costly: Vec<String> =
         faults.iter().map(|(text, (times, fault))| format!("{times} times\n{text}\n{fault}\n")).collect();

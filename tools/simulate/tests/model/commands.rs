@@ -12,9 +12,21 @@ const COMMANDS: usize = 60;
 
 type Words = Vec<Vec<u8>>;
 
+/// A key of each type, mostly.
+struct Keys {
+    t: Vec<u8>,
+    h: Vec<u8>,
+    z: Vec<u8>,
+    x: Vec<u8>,
+}
+
 struct Maker {
     rng: Rng,
     prefix: String,
+}
+
+fn name(name: &str) -> Vec<u8> {
+    name.as_bytes().to_vec()
 }
 
 impl Maker {
@@ -90,9 +102,18 @@ impl Maker {
     }
 
     fn well_formed(&mut self) -> Words {
-        let (t, h, z, x) = (self.key("t"), self.key("h"), self.key("z"), self.key("x"));
-        let name = |name: &str| name.as_bytes().to_vec();
+        let keys = Keys { t: self.key("t"), h: self.key("h"), z: self.key("z"), x: self.key("x") };
         match self.rng.below(47) {
+            command @ 0..=17 => self.of_strings(command, keys.t),
+            command @ 18..=27 => self.of_hashes(command, keys.h),
+            command @ (28..=32 | 34..=38) => self.of_sorted_sets(command, keys.z),
+            command @ 39..=43 => self.of_streams(command, keys.x),
+            command => self.of_any_key(command, keys),
+        }
+    }
+
+    fn of_strings(&mut self, command: u64, t: Vec<u8>) -> Words {
+        match command {
             0 => vec![name("GET"), t],
             1 => [
                 vec![name("SET"), t, self.pick(&["", "abc", "\u{0}\u{1}", "12"])],
@@ -116,11 +137,16 @@ impl Maker {
                     if self.rng.once_in(3) { vec![] } else { vec![self.pick(&["BIT", "BIT", "BYTE", "bit", "x"])] };
                 [vec![name("BITPOS"), t, self.pick(&["0", "1"]), self.number(), self.number()], unit].concat()
             }
-            17 => {
+            _ => {
                 let (op, target) = (self.pick(&["OR", "AND", "XOR"]), self.key("t"));
                 let other = self.with(2, &[], vec![t.clone()]);
                 [vec![name("BITOP"), op, target, t], other].concat()
             }
+        }
+    }
+
+    fn of_hashes(&mut self, command: u64, h: Vec<u8>) -> Words {
+        match command {
             18 => vec![name("HGET"), h, self.member()],
             19 | 20 => vec![name("HSET"), h, self.member(), self.number(), self.member(), self.number()],
             21 => vec![name("HDEL"), h, self.member(), self.member()],
@@ -129,7 +155,12 @@ impl Maker {
             24 => vec![name("HEXISTS"), h, self.member()],
             25 => vec![name("HGETALL"), h],
             26 => vec![name("HMGET"), h, self.member(), self.member()],
-            27 => vec![name("HLEN"), h],
+            _ => vec![name("HLEN"), h],
+        }
+    }
+
+    fn of_sorted_sets(&mut self, command: u64, z: Vec<u8>) -> Words {
+        match command {
             28..=30 => {
                 let nx = self.with(5, &["NX"], vec![]);
                 let pair = vec![self.score(), self.member()];
@@ -137,7 +168,6 @@ impl Maker {
             }
             31 => vec![name("ZREM"), z, self.member()],
             32 => vec![name("ZSCORE"), z, self.member()],
-            33 => vec![self.pick(&["ZCARD", "XLEN"]), if self.rng.once_in(2) { z } else { x }],
             34 => {
                 [vec![name("ZRANGE"), z, self.number(), self.number()], self.with(2, &["WITHSCORES"], vec![])].concat()
             }
@@ -154,7 +184,12 @@ impl Maker {
                 let scores = self.with(2, &["WITHSCORES"], vec![]);
                 [vec![name("ZRANGEBYSCORE"), z, self.end_of_scores(), self.end_of_scores()], scores, limit].concat()
             }
-            38 => vec![self.pick(&["ZREMRANGEBYSCORE", "ZCOUNT"]), z, self.end_of_scores(), self.end_of_scores()],
+            _ => vec![self.pick(&["ZREMRANGEBYSCORE", "ZCOUNT"]), z, self.end_of_scores(), self.end_of_scores()],
+        }
+    }
+
+    fn of_streams(&mut self, command: u64, x: Vec<u8>) -> Words {
+        match command {
             39 | 40 => {
                 let trim = vec![self.rng.below(20).to_string().into_bytes()];
                 let trim = self.with(8, &["MINID"], trim);
@@ -165,12 +200,18 @@ impl Maker {
                 let count = self.with(2, &["COUNT"], count);
                 [vec![self.pick(&["XRANGE", "XREVRANGE"]), x, self.end_of_ids(), self.end_of_ids()], count].concat()
             }
-            43 => {
+            _ => {
                 let exact = self.with(3, &["="], vec![]);
                 let length = self.rng.once_in(3);
                 let threshold = if length { self.number() } else { self.id() };
                 [vec![name("XTRIM"), x, name(if length { "MAXLEN" } else { "MINID" })], exact, vec![threshold]].concat()
             }
+        }
+    }
+
+    fn of_any_key(&mut self, command: u64, Keys { t, h, z, x }: Keys) -> Words {
+        match command {
+            33 => vec![self.pick(&["ZCARD", "XLEN"]), if self.rng.once_in(2) { z } else { x }],
             44 => {
                 let keys = [t, h, z, x];
                 let key = keys[self.rng.index(4)].clone();

@@ -120,8 +120,7 @@ pub(crate) struct JoinForm {
 /// Joins without JavaScript and redirects to the line's page.
 async fn join(
     State(pages): State<Pages>,
-    Path(slug): Path<String>,
-    Query(joining): Query<JoinForm>,
+    (Path(slug), Query(joining)): (Path<String>, Query<JoinForm>),
     ClientAddress(client): ClientAddress,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
@@ -150,8 +149,7 @@ pub(crate) struct Loading {
 /// turn; an automatic refresh of a hidden tab does not show that the shopper saw it.
 async fn line(
     State(pages): State<Pages>,
-    Path(slug): Path<String>,
-    Query(loading): Query<Loading>,
+    (Path(slug), Query(loading)): (Path<String>, Query<Loading>),
     ClientAddress(client): ClientAddress,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {

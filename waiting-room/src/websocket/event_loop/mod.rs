@@ -39,7 +39,7 @@ use crate::{
     },
     websocket::{
         frame::{self, PARTIAL_BYTES_MAX},
-        idle_connection::{CloseReason, IdleConnection},
+        idle_connection::{CloseReason, IdleConnection, Upgraded},
         slab::Slab,
     },
 };
@@ -291,7 +291,8 @@ impl EventLoop {
     fn add(&mut self, stream: std::net::TcpStream, received: &[u8], tab: Tab, place: OwnedSemaphorePermit) {
         let (room, ordinal) = (tab.room.clone(), tab.ordinal);
         self.serial = self.serial.wrapping_add(1);
-        let slot = self.sockets.insert(IdleConnection::new(stream, tab, place, self.serial, self.now_s()));
+        let upgraded = Upgraded { stream, tab, place };
+        let slot = self.sockets.insert(IdleConnection::new(upgraded, self.serial, self.now_s()));
         let registered =
             self.sockets.get_mut(slot).map(|connection| connection.register(self.poll.registry(), Token(slot)));
         if let Some(Err(error)) = registered {
