@@ -89,9 +89,11 @@ impl AdminSaleStore {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
              $21, $23, $24, $25, $26) RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
+             item AS (INSERT INTO items (sale_id, item) SELECT id, 1 FROM sale), \
+             counters AS (INSERT INTO sale_counters (sale_id, events) SELECT id, 1 FROM sale), \
              event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $22, ",
             event_data!(),
-            " FROM sale) INSERT INTO stock (sale_id, total, events) SELECT id, $14, 1 FROM sale",
+            " FROM sale) INSERT INTO stock (sale_id, item, total) SELECT id, 1, $14 FROM sale",
         ))
         .bind(id)
         .bind(&new.slug)
@@ -189,12 +191,14 @@ impl AdminSaleStore {
     pub async fn change(&self, by: &By, sale: SaleId, change: &SaleChange) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, "change_sale").await?;
         let done = sqlx::query(concat!(
-            "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), events = events + 1, overbook = CASE WHEN mode = 'yield' \
+            "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), overbook = CASE WHEN mode = 'yield' \
              THEN greatest(0, promised + held + sold - coalesce($2, total)) ELSE overbook END \
-             FROM sales WHERE sales.id = sale_id AND sale_id = $1 RETURNING sale_id, events), \
+             FROM sales WHERE sales.id = sale_id AND sale_id = $1 AND item = 1 RETURNING sale_id), \
+             numbered AS (UPDATE sale_counters SET events = events + 1 FROM stocked WHERE sale_counters.sale_id = stocked.sale_id \
+             RETURNING stocked.sale_id, events), \
              event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $9, ",
             event_data!(),
-            " FROM stocked) UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
+            " FROM numbered) UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
              recall_window_s = coalesce($6, recall_window_s), \
              in_checkout_max = CASE WHEN $7 THEN $8 ELSE in_checkout_max END, \
              message = CASE WHEN $4 THEN $5 ELSE message END, theme = coalesce($10, theme), \
