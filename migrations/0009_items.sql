@@ -17,8 +17,7 @@ CREATE TABLE sale_counters (
     sale_id   uuid PRIMARY KEY REFERENCES sales (id),
     -- Orders paid.
     orders    bigint NOT NULL DEFAULT 0,
-    -- The number of the sale's last event. The row is locked from the numbering to the commit, so
-    -- numbers have no gaps and follow the order of the commits.
+    -- The number of the sale's last event.
     events    bigint NOT NULL DEFAULT 0,
     -- When an event was last numbered, to ten minutes: an exact time would add an index entry per
     -- event.
@@ -27,12 +26,23 @@ CREATE TABLE sale_counters (
 INSERT INTO sale_counters (sale_id, orders, events, active_at) SELECT sale_id, orders, events, active_at FROM stock;
 CREATE INDEX sale_counters_active ON sale_counters (active_at);
 
--- Its condition avoids nearly every call.
-CREATE TRIGGER sale_counters_set_active_at BEFORE UPDATE OF events ON sale_counters FOR EACH ROW
-    WHEN (NEW.events > OLD.events AND OLD.active_at < now() - interval '10 minutes') EXECUTE FUNCTION set_active_at();
+-- Numbers further events of a sale, and gives the last number. The counters stay locked until the
+-- commit, so numbers have no gaps and follow the order of the commits. Statements that have waited
+-- for a stock call this function, since its snapshot is newer than theirs: under their own, each
+-- would have to find the newest version of the counters and check it again.
+CREATE FUNCTION number_events(sale uuid, further bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    last bigint;
+BEGIN
+    UPDATE sale_counters SET events = events + further,
+        active_at = CASE WHEN active_at < now() - interval '10 minutes' THEN now() ELSE active_at END
+        WHERE sale_id = sale RETURNING events INTO STRICT last;
+    RETURN last;
+END $$;
 
 DROP TRIGGER stock_sets_active_at ON stock;
 DROP TRIGGER stock_increments_orders ON stock;
+DROP FUNCTION set_active_at();
 DROP FUNCTION increment_orders();
 ALTER TABLE stock
     DROP COLUMN orders,

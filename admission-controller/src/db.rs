@@ -53,14 +53,12 @@ macro_rules! event_data {
 macro_rules! insert_events {
     ($sales:literal, $kind:literal) => {
         concat!(
-            "numbered AS (UPDATE sale_counters SET events = events + 1 FROM ",
-            $sales,
-            " WHERE sale_id = id RETURNING sale_id, events) \
-             INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, ",
+            "INSERT INTO outbox (sale_id, number, kind, data) SELECT id, number_events(id, 1), ",
             $kind,
             ", ",
             $crate::db::event_data!(),
-            " FROM numbered"
+            " FROM ",
+            $sales
         )
     };
 }

@@ -62,8 +62,7 @@ pub(crate) async fn publish(
 ) -> Result<(), StoreError> {
     note_trace(&mut data, fairline_telemetry::current());
     sqlx::query(
-        "WITH numbered AS (UPDATE sale_counters SET events = events + 1 WHERE sale_id = $1 RETURNING events) \
-         INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, $2, json_build_array($3::json) FROM numbered",
+        "INSERT INTO outbox (sale_id, number, kind, data) VALUES ($1, number_events($1, 1), $2, json_build_array($3::json))",
     )
     .bind(sale)
     .bind(kind.as_str())

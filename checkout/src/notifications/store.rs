@@ -371,16 +371,9 @@ async fn publish_each(
     }
     let (sales, ids): (Vec<Uuid>, Vec<Uuid>) = each.iter().copied().unzip();
     sqlx::query(
-        "WITH published AS ( \
-            SELECT sale_id, count(*) AS events, json_agg(json_build_object($2::text, id) ORDER BY id) AS data \
-            FROM unnest($3::uuid[], $4::uuid[]) AS each (sale_id, id) GROUP BY sale_id \
-         ), in_order AS ( \
-            SELECT sale_id FROM sale_counters WHERE sale_id IN (SELECT sale_id FROM published) ORDER BY sale_id FOR UPDATE \
-         ), numbered AS ( \
-            UPDATE sale_counters SET events = sale_counters.events + published.events FROM published JOIN in_order USING (sale_id) \
-            WHERE sale_counters.sale_id = published.sale_id RETURNING sale_counters.sale_id, sale_counters.events, data \
-         ) \
-         INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $1, data FROM numbered",
+        "INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, number_events(sale_id, count(*)), $1, \
+         json_agg(json_build_object($2::text, id) ORDER BY id) \
+         FROM unnest($3::uuid[], $4::uuid[]) AS each (sale_id, id) GROUP BY sale_id ORDER BY sale_id",
     )
     .bind(kind.as_str())
     .bind(field)

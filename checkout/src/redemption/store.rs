@@ -44,23 +44,17 @@ const REDEEM: &str = "WITH free AS ( \
         FROM used RETURNING * \
     ), units AS ( \
         SELECT sale_id, sum(promised - CASE WHEN is_yield THEN quantity ELSE 0 END)::integer AS promised, \
-        sum(CASE WHEN is_yield THEN 0 ELSE quantity END)::integer AS held, count(*) FILTER (WHERE NOT is_yield) AS events \
+        sum(CASE WHEN is_yield THEN 0 ELSE quantity END)::integer AS held \
         FROM used GROUP BY sale_id \
     ), in_order AS ( \
         SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM units) AND item = 1 ORDER BY sale_id FOR UPDATE \
     ), taken AS ( \
         UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held \
-        FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id AND item = 1 RETURNING units.sale_id, units.events \
-    ), counters AS ( \
-        SELECT sale_id FROM sale_counters WHERE sale_id = ANY (ARRAY(SELECT sale_id FROM taken WHERE events > 0)) \
-        ORDER BY sale_id FOR UPDATE \
-    ), numbered AS ( \
-        UPDATE sale_counters SET events = sale_counters.events + units.events \
-        FROM units JOIN counters USING (sale_id) WHERE sale_counters.sale_id = units.sale_id RETURNING units.sale_id, sale_counters.events \
+        FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id AND item = 1 RETURNING units.sale_id \
     ), published AS ( \
-        INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, 'InventoryReserved', json_agg( \
+        INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, number_events(sale_id, count(*)), 'InventoryReserved', json_agg( \
         json_build_object('order_id', id, 'quantity', quantity, 'hold_expires_at', expires_at, 'traceparent', traceparent)) \
-        FROM made JOIN numbered USING (sale_id) WHERE state = 'held' GROUP BY sale_id, events \
+        FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id ORDER BY sale_id \
     ) \
     SELECT id, admission_id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, \
     false AS is_expired, NULL::timestamptz AS paid_at, NULL AS newest_payment FROM made";

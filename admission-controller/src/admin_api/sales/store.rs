@@ -173,7 +173,7 @@ impl AdminSaleStore {
         let done = sqlx::query(concat!(
             "WITH moved AS (UPDATE sales SET status = $3, \
              opens_at = CASE WHEN $3 = 'open' THEN least(opens_at, now()) ELSE opens_at END \
-             WHERE id = $1 AND status = $2 RETURNING id), ",
+             WHERE id = $1 AND status = $2 RETURNING id) ",
             insert_events!("moved", "$4")
         ))
         .bind(sale.0)
@@ -194,11 +194,9 @@ impl AdminSaleStore {
             "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), overbook = CASE WHEN mode = 'yield' \
              THEN greatest(0, promised + held + sold - coalesce($2, total)) ELSE overbook END \
              FROM sales WHERE sales.id = sale_id AND sale_id = $1 AND item = 1 RETURNING sale_id), \
-             numbered AS (UPDATE sale_counters SET events = events + 1 FROM stocked WHERE sale_counters.sale_id = stocked.sale_id \
-             RETURNING stocked.sale_id, events), \
-             event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $9, ",
+             event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, number_events(sale_id, 1), $9, ",
             event_data!(),
-            " FROM numbered) UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
+            " FROM stocked) UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
              recall_window_s = coalesce($6, recall_window_s), \
              in_checkout_max = CASE WHEN $7 THEN $8 ELSE in_checkout_max END, \
              message = CASE WHEN $4 THEN $5 ELSE message END, theme = coalesce($10, theme), \

@@ -133,12 +133,10 @@ impl Locked for LockedSale {
             sqlx::query(concat!(
                 "WITH stocked AS (UPDATE stock SET promised = promised + $2::integer, \
                  overbook = CASE WHEN $3 THEN greatest(0, promised + $2::integer + held + sold - total) ELSE overbook END \
-                 WHERE sale_id = $1 AND item = 1 RETURNING sale_id), \
-                 numbered AS (UPDATE sale_counters SET events = events + 1 FROM stocked \
-                 WHERE sale_counters.sale_id = stocked.sale_id AND $4::text IS NOT NULL RETURNING stocked.sale_id, events) \
-                 INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $4, ",
+                 WHERE sale_id = $1 AND item = 1 RETURNING sale_id) \
+                 INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, number_events(sale_id, 1), $4, ",
                 event_data!(),
-                " FROM numbered"
+                " FROM stocked WHERE $4::text IS NOT NULL"
             ))
             .bind(self.sale.id)
             .bind(self.promised)

@@ -61,13 +61,10 @@ const EXPIRE: &str = concat!(
         UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM expired WHERE was_held), \
         promised = promised - (SELECT coalesce(sum(quantity), 0) FROM expired WHERE NOT was_held) \
         WHERE sale_id = $1 AND item = 1 AND EXISTS (SELECT FROM expired) RETURNING sale_id \
-     ), numbered AS ( \
-        UPDATE sale_counters SET events = events + (SELECT count(*) FROM expired WHERE was_held) FROM freed \
-        WHERE sale_counters.sale_id = freed.sale_id AND EXISTS (SELECT FROM expired WHERE was_held) RETURNING events \
      ), published AS ( \
-        INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, 'InventoryReleased', json_agg( \
+        INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, number_events(sale_id, count(*)), 'InventoryReleased', json_agg( \
         json_build_object('order_id', id, 'quantity', quantity, 'reason', 'expired', 'traceparent', traceparent)) \
-        FROM expired, numbered WHERE was_held GROUP BY events \
+        FROM expired, freed WHERE was_held GROUP BY sale_id \
      ) \
      SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM expired"
 );
