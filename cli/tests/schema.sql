@@ -77,6 +77,17 @@ CREATE FUNCTION public.is_attribute_list(list jsonb) RETURNS boolean
         WHERE (char_length(attribute ->> 'name') BETWEEN 1 AND 60 AND char_length(attribute ->> 'value') BETWEEN 1 AND 200) IS NOT TRUE
     ) ELSE false END
 $$;
+CREATE FUNCTION public.number_events(sale uuid, further bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    last bigint;
+BEGIN
+    UPDATE sale_counters SET events = events + further,
+        active_at = CASE WHEN active_at < now() - interval '10 minutes' THEN now() ELSE active_at END
+        WHERE sale_id = sale RETURNING events INTO STRICT last;
+    RETURN last;
+END $$;
 CREATE FUNCTION public.reject_audit_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -97,13 +108,6 @@ BEGIN
         RETURN OLD;
     END IF;
     RAISE EXCEPTION 'entries of a record are never changed' USING CONSTRAINT = 'record_entries_are_append_only', ERRCODE = 'check_violation';
-END $$;
-CREATE FUNCTION public.set_active_at() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    NEW.active_at := now();
-    RETURN NEW;
 END $$;
 CREATE FUNCTION public.update_allowance() RETURNS trigger
     LANGUAGE plpgsql
@@ -894,7 +898,6 @@ CREATE TRIGGER product_images_update_media_uses AFTER INSERT OR DELETE ON public
 CREATE TRIGGER products_audit AFTER INSERT OR DELETE OR UPDATE ON public.products FOR EACH ROW EXECUTE FUNCTION public.audit_change('name', 'description', 'attributes', 'archived');
 CREATE TRIGGER record_entries_are_append_only BEFORE DELETE OR UPDATE ON public.record_entries FOR EACH ROW EXECUTE FUNCTION public.reject_record_change();
 CREATE TRIGGER revoked_keys_audit AFTER INSERT ON public.revoked_keys FOR EACH ROW EXECUTE FUNCTION public.audit_change('kid');
-CREATE TRIGGER sale_counters_set_active_at BEFORE UPDATE OF events ON public.sale_counters FOR EACH ROW WHEN (((new.events > old.events) AND (old.active_at < (now() - '00:10:00'::interval)))) EXECUTE FUNCTION public.set_active_at();
 CREATE TRIGGER sales_audit AFTER INSERT OR UPDATE ON public.sales FOR EACH ROW EXECUTE FUNCTION public.audit_change('slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message', 'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order', 'mode', 'risk', 'in_checkout_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
 CREATE TRIGGER stock_audit AFTER UPDATE OF total ON public.stock FOR EACH ROW EXECUTE FUNCTION public.audit_change('total');
 CREATE TRIGGER variants_audit AFTER INSERT OR DELETE OR UPDATE ON public.variants FOR EACH ROW EXECUTE FUNCTION public.audit_change('sku', 'title', 'attributes', 'price_minor', 'currency', 'gtin');

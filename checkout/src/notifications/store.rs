@@ -358,8 +358,8 @@ impl NotificationStore {
     }
 }
 
-/// Publishes one event for each row, in one statement. It locks the counters of each sale once, until
-/// the end of the transaction, in the order of their ids.
+/// Publishes one event for each row, in one statement. It locks the counters of each sale once,
+/// until the end of the transaction, in the order of their ids.
 async fn publish_each(
     connection: &mut PgConnection,
     kind: EventKind,
