@@ -48,19 +48,17 @@ macro_rules! event_data {
     };
 }
 
-/// Writes an event for each sale that a query found. The stock's row, which is locked last, numbers
-/// it.
+/// Writes an event for each sale that a query found. The sale's counters, which are locked last,
+/// number it.
 macro_rules! insert_events {
     ($sales:literal, $kind:literal) => {
         concat!(
-            "numbered AS (UPDATE stock SET events = events + 1 FROM ",
-            $sales,
-            " WHERE sale_id = id RETURNING sale_id, events) \
-             INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, ",
+            "INSERT INTO outbox (sale_id, number, kind, data) SELECT id, number_events(id, 1), ",
             $kind,
             ", ",
             $crate::db::event_data!(),
-            " FROM numbered"
+            " FROM ",
+            $sales
         )
     };
 }

@@ -1,9 +1,9 @@
 //! Checkout's Postgres: its pools and its errors. Each feature's `store.rs` holds the statements.
 //!
 //! - Only the database's clock decides.
-//! - Lock order: admissions, holds, payments, stock. The row of the stock is hot, so it is locked
-//!   last. Behind it come only the allowances of accounts and shoppers, which triggers update when
-//!   a hold begins or ends.
+//! - Lock order: admissions, holds, payments, stock, counters of the sale. The last two are hot.
+//!   Behind them come only the allowances of accounts and shoppers, which triggers update when a
+//!   hold begins or ends.
 //! - One statement is preferred to a transaction: without `BEGIN`, an interruption can't leave a
 //!   transaction open. Transactions run in tasks that finish even if the client disconnects.
 

@@ -55,13 +55,6 @@ BEGIN
     NEW.client_secret := NULL;
     RETURN NEW;
 END $$;
-CREATE FUNCTION public.increment_orders() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    NEW.orders := OLD.orders + 1;
-    RETURN NEW;
-END $$;
 CREATE FUNCTION public.insert_shopper_allowances() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -84,6 +77,17 @@ CREATE FUNCTION public.is_attribute_list(list jsonb) RETURNS boolean
         WHERE (char_length(attribute ->> 'name') BETWEEN 1 AND 60 AND char_length(attribute ->> 'value') BETWEEN 1 AND 200) IS NOT TRUE
     ) ELSE false END
 $$;
+CREATE FUNCTION public.number_events(sale uuid, further bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    last bigint;
+BEGIN
+    UPDATE sale_counters SET events = events + further,
+        active_at = CASE WHEN active_at < now() - interval '10 minutes' THEN now() ELSE active_at END
+        WHERE sale_id = sale RETURNING events INTO STRICT last;
+    RETURN last;
+END $$;
 CREATE FUNCTION public.reject_audit_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -104,13 +108,6 @@ BEGIN
         RETURN OLD;
     END IF;
     RAISE EXCEPTION 'entries of a record are never changed' USING CONSTRAINT = 'record_entries_are_append_only', ERRCODE = 'check_violation';
-END $$;
-CREATE FUNCTION public.set_active_at() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    NEW.active_at := now();
-    RETURN NEW;
 END $$;
 CREATE FUNCTION public.update_allowance() RETURNS trigger
     LANGUAGE plpgsql
@@ -296,6 +293,11 @@ CREATE TABLE public.installation (
     CONSTRAINT installation_is_one_row CHECK (is_only),
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     is_only boolean DEFAULT true NOT NULL
+);
+CREATE TABLE public.items (
+    CONSTRAINT items_number_is_bounded CHECK (((item >= 1) AND (item <= 200))),
+    item smallint NOT NULL,
+    sale_id uuid NOT NULL
 );
 CREATE TABLE public.lines (
     CONSTRAINT lines_admit_now_is_not_negative CHECK ((admit_now >= 0)),
@@ -542,6 +544,13 @@ CREATE TABLE public.revoked_keys (
     kid text NOT NULL,
     revoked_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE TABLE public.sale_counters (
+    active_at timestamp with time zone DEFAULT now() NOT NULL,
+    events bigint DEFAULT 0 NOT NULL,
+    orders bigint DEFAULT 0 NOT NULL,
+    sale_id uuid NOT NULL
+)
+WITH (fillfactor='50');
 CREATE TABLE public.sales (
     CONSTRAINT sales_account_limit_is_positive CHECK ((per_account_limit > 0)),
     CONSTRAINT sales_currency_is_iso CHECK ((currency ~ '^[A-Z]{3}$'::text)),
@@ -643,10 +652,8 @@ CREATE TABLE public.stock (
     CONSTRAINT stock_counters_are_not_negative CHECK (((total >= 0) AND (promised >= 0) AND (held >= 0) AND (sold >= 0) AND (overbook >= 0))),
     CONSTRAINT stock_is_never_overpromised CHECK ((((promised + held) + sold) <= (total + overbook))),
     CONSTRAINT stock_is_never_oversold CHECK (((held + sold) <= total)),
-    active_at timestamp with time zone DEFAULT now() NOT NULL,
-    events bigint DEFAULT 0 NOT NULL,
     held integer DEFAULT 0 NOT NULL,
-    orders bigint DEFAULT 0 NOT NULL,
+    item smallint NOT NULL,
     overbook integer DEFAULT 0 NOT NULL,
     promised integer DEFAULT 0 NOT NULL,
     sale_id uuid NOT NULL,
@@ -728,6 +735,8 @@ ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (scope, key);
 ALTER TABLE ONLY public.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (is_only);
+ALTER TABLE ONLY public.items
+    ADD CONSTRAINT items_pkey PRIMARY KEY (sale_id, item);
 ALTER TABLE ONLY public.lines
     ADD CONSTRAINT lines_lane_is_unique UNIQUE NULLS NOT DISTINCT (sale_id, lane);
 ALTER TABLE ONLY public.lines
@@ -772,6 +781,8 @@ ALTER TABLE ONLY public.reminders
     ADD CONSTRAINT reminders_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.revoked_keys
     ADD CONSTRAINT revoked_keys_pkey PRIMARY KEY (kid);
+ALTER TABLE ONLY public.sale_counters
+    ADD CONSTRAINT sale_counters_pkey PRIMARY KEY (sale_id);
 ALTER TABLE ONLY public.sales
     ADD CONSTRAINT sales_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.sales
@@ -787,7 +798,7 @@ ALTER TABLE ONLY public.sign_in_failures
 ALTER TABLE ONLY public.sign_ins
     ADD CONSTRAINT sign_ins_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.stock
-    ADD CONSTRAINT stock_pkey PRIMARY KEY (sale_id);
+    ADD CONSTRAINT stock_pkey PRIMARY KEY (sale_id, item);
 ALTER TABLE ONLY public.ticket_actions
     ADD CONSTRAINT ticket_actions_pkey PRIMARY KEY (line_id, ordinal, kind);
 ALTER TABLE ONLY public.variants
@@ -854,6 +865,7 @@ CREATE INDEX rehearsals_by_copy ON public.rehearsals USING btree (sale_id);
 CREATE INDEX rehearsals_by_original ON public.rehearsals USING btree (original_id, started_at);
 CREATE UNIQUE INDEX rehearsals_one_runs ON public.rehearsals USING btree ((true)) WHERE (ended_at IS NULL);
 CREATE INDEX reminders_to_send ON public.reminders USING btree (line_id, epoch, ordinal) WHERE (sent_at IS NULL);
+CREATE INDEX sale_counters_active ON public.sale_counters USING btree (active_at);
 CREATE INDEX sales_by_age ON public.sales USING btree (created_at, id);
 CREATE INDEX sales_closed ON public.sales USING btree (created_at) WHERE ((rehearsal_of IS NULL) AND (status = 'closed'::text) AND (retention_state = 'kept'::text));
 CREATE INDEX sales_closed_rehearsals ON public.sales USING btree (created_at) WHERE ((rehearsal_of IS NOT NULL) AND (status = 'closed'::text) AND (retention_state = 'kept'::text));
@@ -866,7 +878,6 @@ CREATE INDEX shopper_allowances_due ON public.shopper_allowances USING btree (ch
 CREATE INDEX sign_in_failures_by_age ON public.sign_in_failures USING btree (failed_at);
 CREATE INDEX sign_ins_by_address ON public.sign_ins USING btree (address, created_at);
 CREATE INDEX sign_ins_by_age ON public.sign_ins USING btree (created_at);
-CREATE INDEX stock_active ON public.stock USING btree (active_at);
 CREATE INDEX ticket_actions_to_anonymise ON public.ticket_actions USING btree (at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND ((kind = 'removed'::text) OR done));
 CREATE INDEX ticket_actions_to_do ON public.ticket_actions USING btree (line_id) WHERE ((NOT done) OR (NOT published));
 CREATE INDEX ticket_actions_to_publish ON public.ticket_actions USING btree (line_id, published_epoch) WHERE (kind = 'removed'::text);
@@ -889,8 +900,6 @@ CREATE TRIGGER record_entries_are_append_only BEFORE DELETE OR UPDATE ON public.
 CREATE TRIGGER revoked_keys_audit AFTER INSERT ON public.revoked_keys FOR EACH ROW EXECUTE FUNCTION public.audit_change('kid');
 CREATE TRIGGER sales_audit AFTER INSERT OR UPDATE ON public.sales FOR EACH ROW EXECUTE FUNCTION public.audit_change('slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message', 'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order', 'mode', 'risk', 'in_checkout_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
 CREATE TRIGGER stock_audit AFTER UPDATE OF total ON public.stock FOR EACH ROW EXECUTE FUNCTION public.audit_change('total');
-CREATE TRIGGER stock_increments_orders BEFORE UPDATE OF sold ON public.stock FOR EACH ROW WHEN ((new.sold > old.sold)) EXECUTE FUNCTION public.increment_orders();
-CREATE TRIGGER stock_sets_active_at BEFORE UPDATE OF events ON public.stock FOR EACH ROW WHEN (((new.events > old.events) AND (old.active_at < (now() - '00:10:00'::interval)))) EXECUTE FUNCTION public.set_active_at();
 CREATE TRIGGER variants_audit AFTER INSERT OR DELETE OR UPDATE ON public.variants FOR EACH ROW EXECUTE FUNCTION public.audit_change('sku', 'title', 'attributes', 'price_minor', 'currency', 'gtin');
 CREATE TRIGGER webhooks_audit AFTER INSERT OR DELETE OR UPDATE OF disabled_at ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.audit_change('url', 'kinds', 'disabled_at');
 ALTER TABLE ONLY public.admissions
@@ -907,6 +916,8 @@ ALTER TABLE ONLY public.enrolments
     ADD CONSTRAINT enrolments_operator_fkey FOREIGN KEY (operator) REFERENCES public.operators(name) ON DELETE CASCADE;
 ALTER TABLE ONLY public.holds
     ADD CONSTRAINT holds_admission_id_fkey FOREIGN KEY (admission_id) REFERENCES public.admissions(id);
+ALTER TABLE ONLY public.items
+    ADD CONSTRAINT items_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
 ALTER TABLE ONLY public.lines
     ADD CONSTRAINT lines_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
 ALTER TABLE ONLY public.operator_sessions
@@ -945,6 +956,8 @@ ALTER TABLE ONLY public.reminders
     ADD CONSTRAINT reminders_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.reminders
     ADD CONSTRAINT reminders_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
+ALTER TABLE ONLY public.sale_counters
+    ADD CONSTRAINT sale_counters_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
 ALTER TABLE ONLY public.sales
     ADD CONSTRAINT sales_prior_sale_fkey FOREIGN KEY (prior_sale) REFERENCES public.sales(id);
 ALTER TABLE ONLY public.sales
@@ -954,7 +967,7 @@ ALTER TABLE ONLY public.samples
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.stock
-    ADD CONSTRAINT stock_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+    ADD CONSTRAINT stock_is_of_an_item FOREIGN KEY (sale_id, item) REFERENCES public.items(sale_id, item);
 ALTER TABLE ONLY public.ticket_actions
     ADD CONSTRAINT ticket_actions_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
 ALTER TABLE ONLY public.variants

@@ -68,8 +68,10 @@ async fn sales_are_listed_in_pages_and_found_by_slug() {
          token_ttl_s, claim_window_s, hold_s, opens_at, recall_window_s, status) \
          SELECT gen_random_uuid(), 'old-' || n, 'Old', '', 1, 'EUR', 1, 1, 60, 10, 60, now(), 60, 'closed' \
          FROM generate_series(1, 203) AS n RETURNING id), \
-         line AS (INSERT INTO lines (id, sale_id, published_status) SELECT id, id, 'closed' FROM sale) \
-         INSERT INTO stock (sale_id, total) SELECT id, 1 FROM sale",
+         line AS (INSERT INTO lines (id, sale_id, published_status) SELECT id, id, 'closed' FROM sale), \
+         item AS (INSERT INTO items (sale_id, item) SELECT id, 1 FROM sale), \
+         counters AS (INSERT INTO sale_counters (sale_id) SELECT id FROM sale) \
+         INSERT INTO stock (sale_id, item, total) SELECT id, 1, 1 FROM sale",
     )
     .execute(&controller.pool)
     .await

@@ -414,8 +414,10 @@ async fn old_sales_are_neither_read_nor_ticked() {
         "WITH sale AS (INSERT INTO sales (id, slug, name, price_minor, currency, rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, \
          opens_at, status) SELECT gen_random_uuid(), 'old-' || n, 'Old', 1, 'EUR', 1, 60, 10, 60, now(), 'closed' \
          FROM generate_series(1, 300) AS n RETURNING id), \
-         line AS (INSERT INTO lines (id, sale_id, published_status, settled) SELECT id, id, 'closed', true FROM sale) \
-         INSERT INTO stock (sale_id, total) SELECT id, 1 FROM sale; \
+         line AS (INSERT INTO lines (id, sale_id, published_status, settled) SELECT id, id, 'closed', true FROM sale), \
+         item AS (INSERT INTO items (sale_id, item) SELECT id, 1 FROM sale), \
+         counters AS (INSERT INTO sale_counters (sale_id) SELECT id FROM sale) \
+         INSERT INTO stock (sale_id, item, total) SELECT id, 1, 1 FROM sale; \
          INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, published_state, recorded_state, \
          issued_at, claim_by, expires_at) SELECT gen_random_uuid(), lines.id, lines.id, 1, n, decode(repeat('00', 16), 'hex'), 1, 'k', \
          'redeemed', 'redeemed', 'redeemed', now(), now(), now() FROM lines, generate_series(10, 40) AS n; ANALYZE",

@@ -52,8 +52,8 @@ fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Writes one event, with the current trace. Call it last in a transaction: it locks the row of the
-/// stock.
+/// Writes one event, with the current trace. Call it last in a transaction, before a change of
+/// allowances at most: it locks the counters of the sale.
 pub(crate) async fn publish(
     connection: &mut PgConnection,
     sale: Uuid,
@@ -62,8 +62,7 @@ pub(crate) async fn publish(
 ) -> Result<(), StoreError> {
     note_trace(&mut data, fairline_telemetry::current());
     sqlx::query(
-        "WITH numbered AS (UPDATE stock SET events = events + 1 WHERE sale_id = $1 RETURNING events) \
-         INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, $2, json_build_array($3::json) FROM numbered",
+        "INSERT INTO outbox (sale_id, number, kind, data) VALUES ($1, number_events($1, 1), $2, json_build_array($3::json))",
     )
     .bind(sale)
     .bind(kind.as_str())
@@ -84,8 +83,8 @@ impl EventStore {
         let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
             // No join: the planner would read all relays instead of looking some up.
             "SELECT sale_id, events, relayed FROM ( \
-                SELECT sale_id, events, active_at, coalesce((SELECT number FROM relays WHERE relays.sale_id = stock.sale_id), 0) AS relayed \
-                FROM stock WHERE active_at > now() - make_interval(secs => $2) OR $1 AND sale_id = ANY (ARRAY( \
+                SELECT sale_id, events, active_at, coalesce((SELECT number FROM relays WHERE relays.sale_id = sale_counters.sale_id), 0) AS relayed \
+                FROM sale_counters WHERE active_at > now() - make_interval(secs => $2) OR $1 AND sale_id = ANY (ARRAY( \
                     SELECT DISTINCT sale_id FROM (SELECT sale_id FROM outbox ORDER BY happened_at LIMIT $3) AS oldest)) \
              ) AS active WHERE events > relayed OR $1 AND active_at > now() - interval '1 day'",
         )
@@ -103,7 +102,8 @@ impl EventStore {
     /// are kept.
     pub(crate) async fn relayed(&self, lately: bool) -> Result<Vec<(SaleId, u64)>, StoreError> {
         let rows: Vec<(Uuid, i64)> = sqlx::query_as(
-            "SELECT sale_id, number FROM stock CROSS JOIN LATERAL (SELECT number FROM relays WHERE relays.sale_id = stock.sale_id LIMIT 1) AS relay \
+            "SELECT sale_id, number FROM sale_counters \
+             CROSS JOIN LATERAL (SELECT number FROM relays WHERE relays.sale_id = sale_counters.sale_id LIMIT 1) AS relay \
              WHERE active_at > now() - make_interval(secs => $1)",
         )
         .bind(since_s(lately))

@@ -84,7 +84,7 @@ const STOCKS_MAX: i64 = 1000;
 /// Takes free units of a stock.
 const HOLD_UNITS: &str = "UPDATE stock SET held = held + $2, \
      overbook = CASE WHEN $3 THEN greatest(overbook, promised + held + sold + $2 - total) ELSE overbook END \
-     WHERE sale_id = $1";
+     WHERE sale_id = $1 AND item = 1";
 
 /// Inserts a hold of the merchant, at the price of the sale.
 const INSERT_RESERVATION: &str = "INSERT INTO holds (id, reserved_as, sale_id, visitor, quantity, amount_minor, currency, expires_at) \
@@ -148,7 +148,7 @@ impl MerchantStore {
         // The stock comes first here: there is no other row to lock yet.
         let free: Option<Free> = sqlx::query_as(
             "SELECT total, promised, held, sold, mode = 'yield' AS is_yield, status <> 'closed' AS is_open \
-             FROM stock JOIN sales ON id = sale_id WHERE sale_id = $1 FOR UPDATE OF stock",
+             FROM stock JOIN sales ON id = sale_id WHERE sale_id = $1 AND item = 1 FOR UPDATE OF stock",
         )
         .bind(sale.0)
         .fetch_optional(&mut *transaction)
@@ -192,7 +192,7 @@ impl MerchantStore {
     pub(crate) async fn stocks(&self) -> Result<Vec<Stock>, StoreError> {
         let rows: Vec<StockRow> = sqlx::query_as(
             "SELECT sale_id, slug, status, total, promised, held, sold FROM stock JOIN sales ON id = sale_id \
-             WHERE rehearsal_of IS NULL AND (status <> 'closed' OR promised + held > 0) ORDER BY opens_at DESC, id LIMIT $1",
+             WHERE item = 1 AND rehearsal_of IS NULL AND (status <> 'closed' OR promised + held > 0) ORDER BY opens_at DESC, id LIMIT $1",
         )
         .bind(STOCKS_MAX)
         .fetch_all(&self.0)

@@ -95,7 +95,7 @@ const REMIND_OF_NEAR_TURNS: &str = "WITH RECURSIVE waited_for (line_id) AS ( \
         SELECT lines.id, lines.sale_id, lines.epoch, cursor + least(total - sold, \
         greatest($1, least(rate_cap_per_s, coalesce(per_s * coalesce(share, 1), 0)) * $2)) AS front \
         FROM waited_for JOIN lines ON lines.id = line_id JOIN sales ON sales.id = lines.sale_id \
-        JOIN stock ON stock.sale_id = sales.id CROSS JOIN LATERAL ( \
+        JOIN stock ON stock.sale_id = sales.id AND item = 1 CROSS JOIN LATERAL ( \
             SELECT (max(admitted) - min(admitted)) / greatest(extract(epoch FROM now() - min(at)), $4)::double precision AS per_s \
             FROM samples WHERE samples.sale_id = sales.id AND at > now() - make_interval(secs => $5)) AS last_minute \
         WHERE status = 'open' AND sold < total \
@@ -358,8 +358,8 @@ impl NotificationStore {
     }
 }
 
-/// Publishes one event for each item, in one statement. It locks the stock of each sale once, until
-/// the end of the transaction, in the order of their ids.
+/// Publishes one event for each row, in one statement. It locks the counters of each sale once,
+/// until the end of the transaction, in the order of their ids.
 async fn publish_each(
     connection: &mut PgConnection,
     kind: EventKind,
@@ -371,16 +371,9 @@ async fn publish_each(
     }
     let (sales, ids): (Vec<Uuid>, Vec<Uuid>) = each.iter().copied().unzip();
     sqlx::query(
-        "WITH published AS ( \
-            SELECT sale_id, count(*) AS events, json_agg(json_build_object($2::text, id) ORDER BY id) AS data \
-            FROM unnest($3::uuid[], $4::uuid[]) AS each (sale_id, id) GROUP BY sale_id \
-         ), in_order AS ( \
-            SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM published) ORDER BY sale_id FOR UPDATE \
-         ), numbered AS ( \
-            UPDATE stock SET events = stock.events + published.events FROM published JOIN in_order USING (sale_id) \
-            WHERE stock.sale_id = published.sale_id RETURNING stock.sale_id, stock.events, data \
-         ) \
-         INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $1, data FROM numbered",
+        "INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, number_events(sale_id, count(*)), $1, \
+         json_agg(json_build_object($2::text, id) ORDER BY id) \
+         FROM unnest($3::uuid[], $4::uuid[]) AS each (sale_id, id) GROUP BY sale_id ORDER BY sale_id",
     )
     .bind(kind.as_str())
     .bind(field)

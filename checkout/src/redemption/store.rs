@@ -16,7 +16,8 @@ use crate::{
     redemption::outcome::{AdmissionUse, NotRedeemed, Redemption},
 };
 
-/// Redeems a batch. It locks the stocks in the order of their ids, so that no two batches deadlock.
+/// Redeems a batch. It locks the stocks, then the counters of the sales, each in the order of their
+/// keys, so that no two batches deadlock.
 /// Every join goes from the wanted rows to a row by its key: the planner can't know how many rows
 /// are wanted, and a nested loop over a large batch would be quadratic.
 const REDEEM: &str = "WITH free AS ( \
@@ -43,18 +44,17 @@ const REDEEM: &str = "WITH free AS ( \
         FROM used RETURNING * \
     ), units AS ( \
         SELECT sale_id, sum(promised - CASE WHEN is_yield THEN quantity ELSE 0 END)::integer AS promised, \
-        sum(CASE WHEN is_yield THEN 0 ELSE quantity END)::integer AS held, count(*) FILTER (WHERE NOT is_yield) AS events \
+        sum(CASE WHEN is_yield THEN 0 ELSE quantity END)::integer AS held \
         FROM used GROUP BY sale_id \
     ), in_order AS ( \
-        SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM units) ORDER BY sale_id FOR UPDATE \
+        SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM units) AND item = 1 ORDER BY sale_id FOR UPDATE \
     ), taken AS ( \
-        UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held, \
-        events = stock.events + units.events \
-        FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id RETURNING units.sale_id, stock.events \
+        UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held \
+        FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id AND item = 1 RETURNING units.sale_id \
     ), published AS ( \
-        INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, taken.events, 'InventoryReserved', json_agg( \
+        INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, number_events(sale_id, count(*)), 'InventoryReserved', json_agg( \
         json_build_object('order_id', id, 'quantity', quantity, 'hold_expires_at', expires_at, 'traceparent', traceparent)) \
-        FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id, taken.events \
+        FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id ORDER BY sale_id \
     ) \
     SELECT id, admission_id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, \
     false AS is_expired, NULL::timestamptz AS paid_at, NULL AS newest_payment FROM made";

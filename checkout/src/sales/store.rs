@@ -70,8 +70,8 @@ impl SaleStore {
         let rows: Vec<ListedSaleRow> = sqlx::query_as(
             "SELECT id, slug, name, description, price_minor, currency, per_shopper_limit, per_account_limit, status, total, promised, held, sold, \
              opens_at, ends_at FROM (SELECT id AS shown FROM sales WHERE status <> 'closed' UNION \
-                SELECT sale_id FROM stock WHERE active_at > now() - interval '7 days') AS shown \
-             CROSS JOIN LATERAL (SELECT * FROM sales JOIN stock ON sale_id = id WHERE id = shown LIMIT 1) AS sale \
+                SELECT sale_id FROM sale_counters WHERE active_at > now() - interval '7 days') AS shown \
+             CROSS JOIN LATERAL (SELECT * FROM sales JOIN stock ON sale_id = id WHERE id = shown AND item = 1 LIMIT 1) AS sale \
              WHERE rehearsal_of IS NULL \
              ORDER BY opens_at DESC, id LIMIT $1",
         )

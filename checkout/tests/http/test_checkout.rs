@@ -254,8 +254,10 @@ impl TestCheckout {
             "WITH sale AS (INSERT INTO sales (id, slug, name, price_minor, currency, per_shopper_limit, status, \
              rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at) \
              VALUES ($1, 'drop-' || left($1::text, 8), 'The drop', 1234, 'EUR', 3, 'open', 10, 120, 15, 300, now()) RETURNING id), \
-             line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale) \
-             INSERT INTO stock (sale_id, total) SELECT id, $2 FROM sale",
+             line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
+             item AS (INSERT INTO items (sale_id, item) SELECT id, 1 FROM sale), \
+             counters AS (INSERT INTO sale_counters (sale_id) SELECT id FROM sale) \
+             INSERT INTO stock (sale_id, item, total) SELECT id, 1, $2 FROM sale",
         )
         .bind(id)
         .bind(total)
@@ -455,9 +457,13 @@ impl TestCheckout {
              LATERAL (SELECT coalesce(sum(CASE kind WHEN 'PaymentRefunded' THEN 1 ELSE -1 END * (event->>'amount_minor')::bigint), 0) AS minor \
                 FROM outbox, json_array_elements(data) AS event WHERE event->>'payment_id' = payments.id::text \
                 AND kind IN ('PaymentRefunded', 'RefundFailed')) AS published WHERE published.minor <> refunded_minor \
-             UNION ALL SELECT format('%s has %s events, of which %s are kept', stock.sale_id, events, kept.count) FROM stock, \
-             LATERAL (SELECT coalesce(sum(json_array_length(data)), 0) AS count FROM outbox WHERE sale_id = stock.sale_id) AS kept \
-             WHERE events <> kept.count",
+             UNION ALL SELECT format('%s has %s events, of which %s are kept', counters.sale_id, events, kept.count) \
+             FROM sale_counters AS counters, \
+             LATERAL (SELECT coalesce(sum(json_array_length(data)), 0) AS count FROM outbox WHERE sale_id = counters.sale_id) AS kept \
+             WHERE events <> kept.count \
+             UNION ALL SELECT format('%s counts %s orders and has %s', counters.sale_id, orders, paid.count) \
+             FROM sale_counters AS counters, \
+             LATERAL (SELECT count(*) AS count FROM orders WHERE sale_id = counters.sale_id) AS paid WHERE orders <> paid.count",
         )
         .fetch_all(&self.pool)
         .await

@@ -14,13 +14,14 @@ pub(crate) const TABLES: &str = "
     INSERT INTO sales (id, slug, name, price_minor, currency, status, rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at)
         VALUES ('00000000-0000-0000-0000-00000000ba5e', 'baseline', 'A lamp', 4900, 'EUR', 'open', 10, 3600, 3600, 3600, now());
     INSERT INTO lines (id, sale_id) SELECT id, id FROM sales WHERE slug = 'baseline';
-    INSERT INTO stock (sale_id, total) SELECT id, 0 FROM sales WHERE slug = 'baseline';
+    INSERT INTO items (sale_id, item) SELECT id, 1 FROM sales WHERE slug = 'baseline';
+    INSERT INTO stock (sale_id, item, total) SELECT id, 1, 0 FROM sales WHERE slug = 'baseline';
 ";
 /// More units, and as many shoppers.
 pub(crate) const MORE: &str = "
     WITH numbers AS (SELECT number FROM generate_series((SELECT count(*) FROM units) + 1, (SELECT count(*) FROM units) + $1) AS number),
     units AS (INSERT INTO units (id) SELECT number FROM numbers),
-    stock AS (UPDATE stock SET total = total + $1, promised = promised + $1 WHERE sale_id = '00000000-0000-0000-0000-00000000ba5e')
+    stock AS (UPDATE stock SET total = total + $1, promised = promised + $1 WHERE sale_id = '00000000-0000-0000-0000-00000000ba5e' AND item = 1)
     INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, published_state, published_epoch,
         issued_at, claim_by, claimed_at, expires_at)
     SELECT lpad(to_hex(number), 32, '0')::uuid, sales.id, sales.id, 1, number, decode(md5(number::text), 'hex'), 1, 'none', 'promised', 1,
@@ -30,7 +31,7 @@ const HOLD: &str = "INSERT INTO holds (id, admission_id, sale_id, visitor, quant
     SELECT id, id, '00000000-0000-0000-0000-00000000ba5e', decode(md5(id::text), 'hex'), 1, 4900, 'EUR', now() + interval '1 hour' \
     FROM (SELECT lpad(to_hex(nextval('turn')), 32, '0')::uuid AS id) AS next;\n";
 const HOT_ROW: &str = "UPDATE stock SET promised = promised - 1, held = held + 1 \
-    WHERE sale_id = '00000000-0000-0000-0000-00000000ba5e';\n";
+    WHERE sale_id = '00000000-0000-0000-0000-00000000ba5e' AND item = 1;\n";
 const FREE_ROW: &str = "SELECT id AS unit FROM units WHERE state = 'free' LIMIT 1 FOR UPDATE SKIP LOCKED \\gset\n\
     UPDATE units SET state = 'held' WHERE id = :unit;\n";
 

@@ -198,8 +198,10 @@ impl Shop {
             sqlx::query(
                 "WITH sale AS (INSERT INTO sales (id, slug, name, price_minor, currency, status, rate_cap_per_s, token_ttl_s, \
                  claim_window_s, hold_s, opens_at) VALUES ($1, left($1::text, 18), 'A lamp', 4900, 'EUR', 'open', 10, 3600, 3600, \
-                 3600, now()) RETURNING id), line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale) \
-                 INSERT INTO stock (sale_id, total, promised) SELECT id, $2, $2 FROM sale",
+                 3600, now()) RETURNING id), line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
+                 item AS (INSERT INTO items (sale_id, item) SELECT id, 1 FROM sale), \
+                 counters AS (INSERT INTO sale_counters (sale_id) SELECT id FROM sale) \
+                 INSERT INTO stock (sale_id, item, total, promised) SELECT id, 1, $2, $2 FROM sale",
             )
             .bind(sale.0)
             .bind(i32::try_from(count).unwrap_or(i32::MAX))
@@ -240,7 +242,7 @@ impl Shop {
     pub(crate) async fn settle(&self) -> Result<(), Failure> {
         self.until(
             "everything that happened has been relayed",
-            "SELECT NOT EXISTS (SELECT FROM stock LEFT JOIN relays USING (sale_id) WHERE events > coalesce(number, 0))",
+            "SELECT NOT EXISTS (SELECT FROM sale_counters LEFT JOIN relays USING (sale_id) WHERE events > coalesce(number, 0))",
         )
         .await?;
         sqlx::query("VACUUM ANALYZE").execute(&self.pool).await?;

@@ -108,7 +108,7 @@ pub fn charges(answer: &serde_json::Value, now_us: i64) -> Vec<Charge> {
     answer["data"].as_array().into_iter().flatten().filter_map(charge).collect()
 }
 
-const STOCK: &str = "SELECT total, promised, held, sold FROM stock WHERE sale_id = $1";
+const STOCK: &str = "SELECT total, promised, held, sold FROM stock WHERE sale_id = $1 AND item = 1";
 const ADMITTED_AFTER: &str = "
 SELECT min((extract(epoch FROM issued_at) * 1000000)::bigint)
 FROM admissions

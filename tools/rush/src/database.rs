@@ -24,7 +24,7 @@ WHERE holds.sale_id = $1
   AND (payments.state IN ('started', 'authorised', 'refund_due')
        OR (payments.state = 'captured' AND NOT EXISTS (SELECT FROM orders WHERE orders.payment_id = payments.id)))";
 
-const STOCK: &str = "SELECT total, promised, held, sold FROM stock WHERE sale_id = $1";
+const STOCK: &str = "SELECT total, promised, held, sold FROM stock WHERE sale_id = $1 AND item = 1";
 
 const ADMISSIONS: &str = "
 SELECT id, line_id AS line, ordinal, rtrim(translate(encode(visitor, 'base64'), '+/', '-_'), '=') AS visitor, quantity, state,

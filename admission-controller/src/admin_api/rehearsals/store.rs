@@ -28,7 +28,7 @@ impl RehearsalStore {
         let (id, copy) = (Uuid::now_v7(), Uuid::now_v7());
         let mut transaction = self.0.begin(by, "rehearse").await?;
         sqlx::query(concat!(
-            "WITH original AS (SELECT sales.*, stock.total FROM sales JOIN stock ON sale_id = sales.id WHERE sales.id = $1), \
+            "WITH original AS (SELECT sales.*, stock.total FROM sales JOIN stock ON sale_id = sales.id WHERE sales.id = $1 AND item = 1), \
              copy AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, rate_cap_per_s, \
                 token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, grace_s, line_order, seed, mode, risk, \
                 in_checkout_max, prior_sale, theme, time_zone, rehearsal_of) \
@@ -38,9 +38,11 @@ impl RehearsalStore {
                 FROM original CROSS JOIN LATERAL (SELECT now() + CASE WHEN line_order = 'draw' THEN interval '10 seconds' \
                     ELSE interval '0' END AS at) AS opening RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM copy), \
+             item AS (INSERT INTO items (sale_id, item) SELECT id, 1 FROM copy), \
+             counters AS (INSERT INTO sale_counters (sale_id, events) SELECT id, 1 FROM copy), \
              event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $5, ",
             event_data!(),
-            " FROM copy) INSERT INTO stock (sale_id, total, events) SELECT copy.id, total, 1 FROM copy, original",
+            " FROM copy) INSERT INTO stock (sale_id, item, total) SELECT copy.id, 1, total FROM copy, original",
         ))
         .bind(sale.row.id)
         .bind(copy)

@@ -89,9 +89,11 @@ impl AdminSaleStore {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
              $21, $23, $24, $25, $26) RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
+             item AS (INSERT INTO items (sale_id, item) SELECT id, 1 FROM sale), \
+             counters AS (INSERT INTO sale_counters (sale_id, events) SELECT id, 1 FROM sale), \
              event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $22, ",
             event_data!(),
-            " FROM sale) INSERT INTO stock (sale_id, total, events) SELECT id, $14, 1 FROM sale",
+            " FROM sale) INSERT INTO stock (sale_id, item, total) SELECT id, 1, $14 FROM sale",
         ))
         .bind(id)
         .bind(&new.slug)
@@ -171,7 +173,7 @@ impl AdminSaleStore {
         let done = sqlx::query(concat!(
             "WITH moved AS (UPDATE sales SET status = $3, \
              opens_at = CASE WHEN $3 = 'open' THEN least(opens_at, now()) ELSE opens_at END \
-             WHERE id = $1 AND status = $2 RETURNING id), ",
+             WHERE id = $1 AND status = $2 RETURNING id) ",
             insert_events!("moved", "$4")
         ))
         .bind(sale.0)
@@ -189,10 +191,10 @@ impl AdminSaleStore {
     pub async fn change(&self, by: &By, sale: SaleId, change: &SaleChange) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, "change_sale").await?;
         let done = sqlx::query(concat!(
-            "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), events = events + 1, overbook = CASE WHEN mode = 'yield' \
+            "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), overbook = CASE WHEN mode = 'yield' \
              THEN greatest(0, promised + held + sold - coalesce($2, total)) ELSE overbook END \
-             FROM sales WHERE sales.id = sale_id AND sale_id = $1 RETURNING sale_id, events), \
-             event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $9, ",
+             FROM sales WHERE sales.id = sale_id AND sale_id = $1 AND item = 1 RETURNING sale_id), \
+             event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, number_events(sale_id, 1), $9, ",
             event_data!(),
             " FROM stocked) UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
              recall_window_s = coalesce($6, recall_window_s), \

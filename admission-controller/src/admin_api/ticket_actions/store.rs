@@ -78,7 +78,7 @@ impl TicketActionStore {
         .bind(sale.id)
         .fetch_one(&mut *transaction)
         .await?;
-        sqlx::query("UPDATE stock SET promised = promised - $2::integer WHERE sale_id = $1")
+        sqlx::query("UPDATE stock SET promised = promised - $2::integer WHERE sale_id = $1 AND item = 1")
             .bind(sale.id)
             .bind(units)
             .execute(&mut *transaction)

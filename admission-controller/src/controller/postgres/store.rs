@@ -2,7 +2,7 @@
 //!
 //! The row of a sale's own line is the lock of the sale, with all its lines: its holder decides,
 //! publishes, or neither. It is taken with SKIP LOCKED, so any number of controllers share the
-//! sales and none waits for another. Lock order: lines, admissions, stock.
+//! sales and none waits for another. Lock order: lines, admissions, stock, counters.
 
 use std::{
     collections::HashMap,
@@ -38,7 +38,7 @@ macro_rules! sale_rows {
              stock.total, stock.promised, stock.held, stock.sold, prior::text AS prior, memory::text AS memory, ticked_at, \
              observed_at, away_from, away_until, last_decision, coalesce(sample.inside, 0) AS inside, coalesce(sample.orders, 0) AS orders, \
              clock_timestamp() AS now \
-             FROM lines JOIN sales ON sales.id = lines.id JOIN stock ON stock.sale_id = sales.id \
+             FROM lines JOIN sales ON sales.id = lines.id JOIN stock ON stock.sale_id = sales.id AND item = 1 \
              LEFT JOIN LATERAL (SELECT inside, orders FROM samples WHERE sale_id = sales.id ORDER BY at DESC LIMIT 1) AS sample ON true ",
             $rest
         )
@@ -132,11 +132,11 @@ impl Locked for LockedSale {
         if self.promised != 0 || self.event.is_some() {
             sqlx::query(concat!(
                 "WITH stocked AS (UPDATE stock SET promised = promised + $2::integer, \
-                 overbook = CASE WHEN $3 THEN greatest(0, promised + $2::integer + held + sold - total) ELSE overbook END, \
-                 events = events + CASE WHEN $4::text IS NULL THEN 0 ELSE 1 END WHERE sale_id = $1 RETURNING sale_id, events) \
-                 INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $4, ",
+                 overbook = CASE WHEN $3 THEN greatest(0, promised + $2::integer + held + sold - total) ELSE overbook END \
+                 WHERE sale_id = $1 AND item = 1 RETURNING sale_id) \
+                 INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, number_events(sale_id, 1), $4, ",
                 event_data!(),
-                " FROM stocked WHERE $4 IS NOT NULL"
+                " FROM stocked WHERE $4::text IS NOT NULL"
             ))
             .bind(self.sale.id)
             .bind(self.promised)

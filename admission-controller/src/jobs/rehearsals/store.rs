@@ -65,7 +65,7 @@ impl RehearsalStore {
             "WITH ended AS (UPDATE rehearsals SET state = $2, progress = coalesce($3, progress), report = $4, ended_at = now() \
              WHERE id = $1 AND ended_at IS NULL RETURNING sale_id), \
              closed AS (UPDATE sales SET status = 'closed' FROM ended WHERE sales.id = sale_id AND status <> 'closed' \
-             RETURNING sales.id), ",
+             RETURNING sales.id) ",
             insert_events!("closed", "$5")
         ))
         .bind(id)

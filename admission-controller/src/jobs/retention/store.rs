@@ -58,7 +58,7 @@ const LEFT_BEHIND: [&str; 13] = [
 macro_rules! over {
     ($kind:literal) => {
         concat!(
-            "UPDATE sales SET retention_state = 'deleting' WHERE id = ANY (ARRAY (SELECT sales.id FROM sales JOIN stock ON stock.sale_id = sales.id \
+            "UPDATE sales SET retention_state = 'deleting' WHERE id = ANY (ARRAY (SELECT sales.id FROM sales JOIN sale_counters ON sale_counters.sale_id = sales.id \
              WHERE ",
             $kind,
             " AND status = 'closed' AND retention_state = 'kept' AND created_at < now() - make_interval(days => $1) \

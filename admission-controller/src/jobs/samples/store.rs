@@ -11,12 +11,13 @@ const FORGOTTEN_MAX: i64 = 50_000;
 const SAMPLE: &str = "INSERT INTO samples (sale_id, at, waiting, present, inside, total, promised, held, sold, joined, admitted, \
      orders, highest, likely_wait_s) \
      SELECT sales.id, date_trunc('second', now()), line.waiting, line.present, visits.inside, stock.total, stock.promised, \
-     stock.held, stock.sold, line.joined, line.admitted, stock.orders, own.highest_ordinal, \
+     stock.held, stock.sold, line.joined, line.admitted, counters.orders, own.highest_ordinal, \
      CASE WHEN line.admitted > past.admitted THEN \
      (line.waiting * extract(epoch FROM now() - past.at) / (line.admitted - past.admitted))::bigint END \
      FROM (SELECT id AS sampled FROM sales WHERE status <> 'closed' UNION \
-        SELECT sale_id FROM stock WHERE active_at > now() - interval '2 hours') AS sampled \
-     JOIN sales ON sales.id = sampled JOIN stock ON stock.sale_id = sales.id JOIN lines AS own ON own.id = sales.id \
+        SELECT sale_id FROM sale_counters WHERE active_at > now() - interval '2 hours') AS sampled \
+     JOIN sales ON sales.id = sampled JOIN stock ON stock.sale_id = sales.id AND item = 1 \
+     JOIN sale_counters AS counters ON counters.sale_id = sales.id JOIN lines AS own ON own.id = sales.id \
      CROSS JOIN LATERAL (SELECT sum(waiting)::bigint AS waiting, sum(present)::bigint AS present, \
         sum(joined)::bigint AS joined, sum(admitted)::bigint AS admitted FROM lines WHERE sale_id = sales.id) AS line \
      CROSS JOIN LATERAL (SELECT (SELECT count(*) FROM admissions WHERE sale_id = sales.id AND state = 'promised') \
@@ -27,7 +28,7 @@ const SAMPLE: &str = "INSERT INTO samples (sale_id, at, waiting, present, inside
      WHERE own.ticked_at > now() - interval '1 hour' AND (status <> 'scheduled' OR line.joined > 0) \
      AND (last.at IS NULL OR last.at < now() - interval '10 seconds' \
         OR (line.waiting, line.present, visits.inside, stock.total, stock.promised, stock.held, stock.sold, line.joined, \
-            line.admitted, stock.orders) \
+            line.admitted, counters.orders) \
         IS DISTINCT FROM (last.waiting, last.present, last.inside, last.total, last.promised, last.held, last.sold, \
             last.joined, last.admitted, last.orders)) \
      ON CONFLICT DO NOTHING";

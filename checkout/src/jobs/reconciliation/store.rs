@@ -36,7 +36,7 @@ impl ReconciliationStore {
         let rows: Vec<BookRow> = sqlx::query_as(
             "SELECT stock.sale_id, settled_at, coalesce(counted.units, 0) + settled AS settled_units, \
              promised = admitted + wanted AND held = kept AND sold = coalesce(counted.units, 0) + settled + lately AS is_accurate \
-             FROM sales JOIN stock ON stock.sale_id = sales.id \
+             FROM sales JOIN stock ON stock.sale_id = sales.id AND item = 1 \
              CROSS JOIN LATERAL (SELECT now() - make_interval(secs => $4) AS settled_at) AS moment \
              LEFT JOIN unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) AS counted (sale_id, at, units) ON counted.sale_id = sales.id \
              CROSS JOIN LATERAL (SELECT coalesce(sum(quantity), 0) AS admitted FROM admissions \

@@ -59,13 +59,12 @@ const EXPIRE: &str = concat!(
     " RETURNING holds.id, quantity, traceparent, was.state = 'held' AS was_held \
      ), freed AS ( \
         UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM expired WHERE was_held), \
-        promised = promised - (SELECT coalesce(sum(quantity), 0) FROM expired WHERE NOT was_held), \
-        events = events + (SELECT count(*) FROM expired WHERE was_held) \
-        WHERE sale_id = $1 AND EXISTS (SELECT FROM expired) RETURNING events \
+        promised = promised - (SELECT coalesce(sum(quantity), 0) FROM expired WHERE NOT was_held) \
+        WHERE sale_id = $1 AND item = 1 AND EXISTS (SELECT FROM expired) RETURNING sale_id \
      ), published AS ( \
-        INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, 'InventoryReleased', json_agg( \
+        INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, number_events(sale_id, count(*)), 'InventoryReleased', json_agg( \
         json_build_object('order_id', id, 'quantity', quantity, 'reason', 'expired', 'traceparent', traceparent)) \
-        FROM expired, freed WHERE was_held GROUP BY events \
+        FROM expired, freed WHERE was_held GROUP BY sale_id \
      ) \
      SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM expired"
 );

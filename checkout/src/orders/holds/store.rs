@@ -71,7 +71,7 @@ pub(crate) async fn shift_hold(
     let shifted: Option<OffsetDateTime> = sqlx::query_scalar(
         "WITH shifted AS ( \
             UPDATE stock SET promised = promised - $3, held = held + $3 \
-            WHERE sale_id = $2 AND held + sold + $3 <= total RETURNING sale_id \
+            WHERE sale_id = $2 AND item = 1 AND held + sold + $3 <= total RETURNING sale_id \
          ) \
          UPDATE holds SET state = $4 FROM shifted WHERE id = $1 RETURNING expires_at",
     )
@@ -95,7 +95,10 @@ pub(crate) async fn shift_hold(
 /// Counts the units of a hold as sold, and publishes the event.
 pub(crate) async fn count_sold(connection: &mut PgConnection, hold: &HoldRow, data: Value) -> Result<(), StoreError> {
     let sold_out: bool = sqlx::query_scalar(
-        "UPDATE stock SET held = held - $2, sold = sold + $2 WHERE sale_id = $1 RETURNING sold = total",
+        "WITH sold AS ( \
+            UPDATE stock SET held = held - $2, sold = sold + $2 WHERE sale_id = $1 AND item = 1 RETURNING sale_id, sold = total AS is_all \
+         ) \
+         UPDATE sale_counters SET orders = orders + 1 FROM sold WHERE sale_counters.sale_id = sold.sale_id RETURNING is_all",
     )
     .bind(hold.sale_id)
     .bind(hold.quantity)
@@ -113,27 +116,28 @@ pub(crate) async fn count_sold(connection: &mut PgConnection, hold: &HoldRow, da
 pub(crate) async fn renew_hold(connection: &mut PgConnection, hold: &HoldRow) -> Result<bool, StoreError> {
     let state = hold_after(HoldState::Expired, HoldEvent::Renew)?;
     let renewed: Option<OffsetDateTime> = sqlx::query_scalar(
-        "WITH taken AS ( \
-            UPDATE stock SET held = held + $3, \
-            overbook = CASE WHEN $6 THEN greatest(overbook, promised + held + sold + $3 - total) ELSE overbook END \
-            WHERE sale_id = $2 AND (CASE WHEN $6 THEN 0 ELSE promised END) + held + sold + $3 <= total \
-            AND NOT EXISTS (SELECT FROM allowances JOIN holds USING (sale_id, account_id) WHERE holds.id = $1 AND units + $3 > most) \
-            AND NOT EXISTS (SELECT FROM shopper_allowances JOIN holds USING (sale_id, visitor) WHERE holds.id = $1 AND units + $3 > most) \
-            RETURNING sale_id \
-         ) \
-         UPDATE holds SET state = $4, expires_at = now() + make_interval(secs => $5) FROM taken WHERE id = $1 \
-         RETURNING expires_at",
+        "UPDATE stock SET held = held + $3, \
+         overbook = CASE WHEN $4 THEN greatest(overbook, promised + held + sold + $3 - total) ELSE overbook END \
+         WHERE sale_id = $2 AND item = 1 AND (CASE WHEN $4 THEN 0 ELSE promised END) + held + sold + $3 <= total \
+         AND NOT EXISTS (SELECT FROM allowances JOIN holds USING (sale_id, account_id) WHERE holds.id = $1 AND units + $3 > most) \
+         AND NOT EXISTS (SELECT FROM shopper_allowances JOIN holds USING (sale_id, visitor) WHERE holds.id = $1 AND units + $3 > most) \
+         RETURNING now() + make_interval(secs => $5)",
     )
     .bind(hold.id)
     .bind(hold.sale_id)
     .bind(hold.quantity)
-    .bind(state.as_str())
-    .bind(RENEWED_FOR_S)
     .bind(hold.is_yield)
+    .bind(RENEWED_FOR_S)
     .fetch_optional(&mut *connection)
     .await?;
-    if let Some(expires_at) = renewed {
-        publish_reserved(connection, hold, expires_at).await?;
-    }
-    Ok(renewed.is_some())
+    let Some(expires_at) = renewed else { return Ok(false) };
+    publish_reserved(connection, hold, expires_at).await?;
+    // Last, since it also changes the allowances.
+    sqlx::query("UPDATE holds SET state = $2, expires_at = $3 WHERE id = $1")
+        .bind(hold.id)
+        .bind(state.as_str())
+        .bind(expires_at)
+        .execute(connection)
+        .await?;
+    Ok(true)
 }

@@ -160,21 +160,21 @@ impl PaymentStore {
         let to = hold_after(from, HoldEvent::Cancel)?;
         let was_held = from == HoldState::Held;
         let free = sqlx::query(if was_held {
-            "UPDATE stock SET held = held - $2 WHERE sale_id = $1"
+            "UPDATE stock SET held = held - $2 WHERE sale_id = $1 AND item = 1"
         } else {
-            "UPDATE stock SET promised = promised - $2 WHERE sale_id = $1"
+            "UPDATE stock SET promised = promised - $2 WHERE sale_id = $1 AND item = 1"
         });
         free.bind(hold.sale_id).bind(hold.quantity).execute(&mut *transaction).await?;
-        // After the stock, since it also changes the allowance of the account.
+        if was_held {
+            let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "cancelled" });
+            publish(&mut transaction, hold.sale_id, EventKind::InventoryReleased, data).await?;
+        }
+        // Last, since it also changes the allowances.
         sqlx::query("UPDATE holds SET state = $2, cancelled_at = now() WHERE id = $1")
             .bind(order.0)
             .bind(to.as_str())
             .execute(&mut *transaction)
             .await?;
-        if was_held {
-            let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "cancelled" });
-            publish(&mut transaction, hold.sale_id, EventKind::InventoryReleased, data).await?;
-        }
         let cancelled = order_for(&mut transaction, order, caller).await?.unwrap_or(found);
         transaction.commit().await?;
         Ok(Some(Cancellation::Done(cancelled, withdrawn)))

@@ -242,8 +242,10 @@ impl Shop {
              claim_window_s, hold_s, opens_at, status) SELECT gen_random_uuid(), '{slug}-' || n, 'A sale', 100, 'EUR', \
              {cap_per_s}, 7200, 3600, 60, CASE '{status}' WHEN 'open' THEN now() ELSE '2100-01-01' END, '{status}' \
              FROM generate_series(1, {count}) AS n RETURNING id), \
-             line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale) \
-             INSERT INTO stock (sale_id, total) SELECT id, 1000000 FROM sale"
+             line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
+             item AS (INSERT INTO items (sale_id, item) SELECT id, 1 FROM sale), \
+             counters AS (INSERT INTO sale_counters (sale_id) SELECT id FROM sale) \
+             INSERT INTO stock (sale_id, item, total) SELECT id, 1, 1000000 FROM sale"
         ))?;
         Ok(())
     }

@@ -150,7 +150,7 @@ async fn sell_all_but_one(pool: &PgPool, sale: SaleId, first: i64, admissions: i
     let granted = "UPDATE lines SET granted = greatest(granted, $2) WHERE id = $1";
     sqlx::query(granted).bind(sale.0).bind(first + admissions).execute(pool).await.expect("granted");
     sqlx::query("ANALYZE admissions").execute(pool).await.expect("analysed");
-    sqlx::query("UPDATE stock SET total = $2, sold = $2 - 1, promised = 0, held = 0 WHERE sale_id = $1")
+    sqlx::query("UPDATE stock SET total = $2, sold = $2 - 1, promised = 0, held = 0 WHERE sale_id = $1 AND item = 1")
         .bind(sale.0)
         .bind(i32::try_from(admissions + 1).expect("small"))
         .execute(pool)

@@ -64,15 +64,17 @@ INSERT INTO orders (id, sale_id, payment_id, visitor, quantity, amount_minor, cu
     FROM (SELECT n, pg_temp.sale(n) AS sale,
         CASE WHEN n <= :due THEN now() - interval '400 days' ELSE pg_temp.at(pg_temp.sale(n)) - (n % 3000) * interval '1 second' END AS at
         FROM generate_series(1, :rows) AS n WHERE n % 7 > 0 OR n % 50 = 0) AS row;
-INSERT INTO stock (sale_id, total, sold, events, orders, active_at)
-    SELECT sales.id, sold + 100000, sold, :rows / 50, sold,
-    coalesce(ends_at, now()) FROM sales JOIN (SELECT sale_id, count(*) AS sold FROM orders GROUP BY 1) AS bought ON sale_id = sales.id;
-INSERT INTO stock (sale_id, total, active_at) SELECT id, 10, ends_at FROM sales WHERE NOT EXISTS (SELECT FROM stock WHERE sale_id = id);
-INSERT INTO relays (sale_id, number) SELECT sale_id, events FROM stock;
+INSERT INTO items (sale_id, item) SELECT id, 1 FROM sales;
+INSERT INTO sale_counters (sale_id, events, orders, active_at)
+    SELECT id, CASE WHEN bought IS NULL THEN 0 ELSE :rows / 50 END, coalesce(bought, 0), coalesce(ends_at, now())
+    FROM sales LEFT JOIN (SELECT sale_id, count(*) AS bought FROM orders GROUP BY 1) AS counted ON sale_id = id;
+INSERT INTO stock (sale_id, item, total, sold)
+    SELECT sale_id, 1, CASE WHEN orders > 0 THEN orders + 100000 ELSE 10 END, orders FROM sale_counters;
+INSERT INTO relays (sale_id, number) SELECT sale_id, events FROM sale_counters;
 -- Of the last week: of sale 0 and some fifty before it.
 INSERT INTO outbox (sale_id, number, kind, data, happened_at)
     SELECT sale_id, n, 'PurchaseCompleted', '[{"order_id": "6b1c0c5e-0000-0000-0000-000000000000"}]', active_at - interval '1 minute'
-    FROM stock JOIN sales ON sales.id = sale_id, generate_series(1, :rows / 50) AS n WHERE status = 'open' OR ends_at > now() - interval '80 hours';
+    FROM sale_counters JOIN sales ON sales.id = sale_id, generate_series(1, :rows / 50) AS n WHERE status = 'open' OR ends_at > now() - interval '80 hours';
 INSERT INTO webhooks (id, url, secret) SELECT pg_temp.id('webhook', n), 'http://127.0.0.1:9/' || n, decode(repeat('00', 24), 'hex') FROM generate_series(1, 3) AS n;
 UPDATE webhooks SET disabled_at = now() WHERE id = pg_temp.id('webhook', 3);
 INSERT INTO deliveries (webhook_id, sale_id, number, body, state, due_at)

@@ -35,7 +35,7 @@ const AGENDA: &str = "SELECT total, stock.promised, held, sold, admit_now, ARRAY
         coalesce(sum(answered) FILTER (WHERE here), 0) AS answered, \
         coalesce(sum(failed) FILTER (WHERE here), 0) AS failed, coalesce(sum(slow) FILTER (WHERE here), 0) AS slow \
         FROM (SELECT *, heartbeat_at > clock_timestamp() - make_interval(secs => $5) AS here FROM checkouts) AS heartbeats) AS heartbeats \
-    WHERE stock.sale_id = $1";
+    WHERE stock.sale_id = $1 AND item = 1";
 
 impl LockedSale {
     /// See [`Locked::agenda`](crate::controller::ledger::Locked::agenda).
