@@ -93,8 +93,9 @@ fn sources(folder: &Path) -> String {
 /// `Problem::new` takes a [`ProblemType`], so it is enough that only the tables make any.
 #[test]
 fn only_the_tables_define_problem_types_and_all_of_them_are_used() {
-    let definitions = ["waiting-room/src", "admission-controller/src", "checkout/src", "crates"]
-        .map(|folder| sources(&root().join(folder)).matches("ProblemType {").count());
+    let definitions = ["waiting-room/src", "admission-controller/src", "checkout/src", "crates"].map(|folder| {
+        sources(&root().join(folder)).replace("-> &'static ProblemType {", "").matches("ProblemType {").count()
+    });
     // The struct, the macro and the base value of crates/server.
     assert_eq!(definitions, [0, 0, 0, 3]);
     let all_code = TABLES.map(|(folder, ..)| sources(&root().join(folder))).concat();

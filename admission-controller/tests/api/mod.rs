@@ -209,7 +209,8 @@ async fn an_invalid_change_is_rejected() {
 #[tokio::test]
 async fn the_console_health_and_metrics_are_public() {
     let controller = TestController::open().await;
-    controller.sale(json!({ "slug": "taken" })).await;
+    let sale = controller.sale(json!({ "slug": "taken" })).await;
+    controller.join(sale, 1).await;
     let (status, console) = controller.request("GET", "/admin", "", "").await;
     assert!(status == 200 && console.contains("/admin/assets/"));
     for (path, wanted) in [
