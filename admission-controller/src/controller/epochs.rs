@@ -39,6 +39,9 @@ pub const RECOVERY_MAX: Duration = Duration::from_secs(10);
 /// How long a lost line waits once as many shoppers are back as before: among them may be some who
 /// were away, in place of a connected one who is about to present the ticket.
 const RECOVERY_LAST: Duration = Duration::from_millis(300);
+/// How long it waits once more are back, by over this percentage: the line was growing when it was
+/// lost, so the number before is out of date.
+const RECOVERY_GREW: (i64, Duration) = (10, Duration::from_millis(1500));
 /// How long it waits after the last returned ticket, by the percentage that is missing at most.
 const RECOVERY_QUIET: [(i64, Duration); 2] = [(5, Duration::from_millis(500)), (25, Duration::from_millis(1500))];
 /// Ordinals that a line may give before the controller grants more: enough for a tick, and for a
@@ -103,6 +106,9 @@ pub fn recovers_until(line: &LineRow, seen: &Upcoming, now: OffsetDateTime) -> O
     let missing_percent = missing.saturating_mul(100) / line.expected.max(1);
     let wait = match RECOVERY_QUIET.iter().find(|(most, _)| missing_percent <= *most) {
         _ if back <= before => return Some(until),
+        _ if (back - line.expected).saturating_mul(100) > line.expected.saturating_mul(RECOVERY_GREW.0) => {
+            RECOVERY_GREW.1
+        }
         _ if missing == 0 => RECOVERY_LAST,
         Some(&(_, quiet)) => quiet,
         None => return Some(until),
@@ -205,7 +211,8 @@ mod tests {
         assert_eq!(waits_ms(300, 96, 96), Some(300));
         assert_eq!(waits_ms(100, 95, 96), Some(100));
         // As many as before are back, and among them may be some who were away.
-        assert_eq!([(0, 100), (99, 140)].map(|(before, present)| waits_ms(9000, before, present)), [Some(300); 2]);
+        assert_eq!([(0, 100), (99, 110)].map(|(before, present)| waits_ms(9000, before, present)), [Some(300); 2]);
+        assert_eq!(waits_ms(9000, 99, 111), Some(1500), "it had grown since it was counted");
         assert_eq!(waits_ms(0, 50, 50), None);
         // The clock was set back.
         assert_eq!(waits_ms(12_001, 50, 50), None);
