@@ -50,6 +50,7 @@ use crate::{
         rehearsals::{RehearsalStage, store::RehearsalStore},
         retention::{Retention, store::SaleRetentionStore},
         samples::store::SampleStore,
+        statistics::store::StatisticsStore,
     },
     public_api::{
         key_set::PublicKeys,
@@ -151,6 +152,7 @@ impl Services {
         let samples = SampleStore(database.clone());
         let work = jobs::Work {
             samples: samples.clone(),
+            statistics: StatisticsStore(database.clone()),
             rehearsals: RehearsalStore(database.clone()),
             retention: Retention {
                 sales: SaleRetentionStore(database.clone()),

@@ -1,5 +1,5 @@
-//! Work in the background: samples of sales, deletion of old rows and unused images, crowds of
-//! rehearsals.
+//! Work in the background: samples of sales, statistics of tables, deletion of old rows and unused
+//! images, crowds of rehearsals.
 //!
 //! No job decides about a sale. A failed one is logged, and the next round repeats it.
 
@@ -7,6 +7,9 @@ pub(crate) mod media;
 pub(crate) mod rehearsals;
 pub(crate) mod retention;
 pub(crate) mod samples {
+    pub(crate) mod store;
+}
+pub(crate) mod statistics {
     pub(crate) mod store;
 }
 
@@ -18,10 +21,12 @@ use tracing::warn;
 
 use self::{
     media::store::UnusedMediaStore, rehearsals::store::RehearsalStore, retention::Retention,
-    samples::store::SampleStore,
+    samples::store::SampleStore, statistics::store::StatisticsStore,
 };
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// Samples between two looks at the sizes of tables.
+const ANALYSE_AFTER: u32 = 5;
 /// Samples between two deletions of old rows: five minutes.
 const DELETE_AFTER: u32 = 300;
 
@@ -29,6 +34,7 @@ const DELETE_AFTER: u32 = 300;
 #[derive(Clone)]
 pub(crate) struct Work {
     pub(crate) samples: SampleStore,
+    pub(crate) statistics: StatisticsStore,
     pub(crate) rehearsals: RehearsalStore,
     pub(crate) retention: Retention,
     pub(crate) unused_media: UnusedMediaStore,
@@ -46,6 +52,11 @@ pub(crate) async fn run(work: Work, shutdown: Shutdown) {
         }
         if let Err(error) = work.rehearsals.end_silent_rehearsal().await {
             warn!(%error, "end silent rehearsal failed");
+        }
+        if nth % ANALYSE_AFTER == 0
+            && let Err(error) = work.statistics.analyse_grown().await
+        {
+            warn!(%error, "analyse tables failed");
         }
         if nth == 0
             && let Err(error) = work.retention.delete_old_rows().await

@@ -27,9 +27,9 @@ pub const LIBRARY: &str = concat!(
 /// All sales, by rank. In a cluster there are several such lists, and a sale is in one that its own
 /// primary stores.
 ///
-/// The rank of an open sale is infinite, and that of a closed one the Unix time in ms until which it
-/// is listed. Between them lie the scheduled ones, the next to open first: [`SCHEDULED_RANK`] less
-/// the Unix time in ms of the opening.
+/// The rank of an open sale is infinite, and that of a closed one the Unix time in ms until which
+/// it is listed. Between them lie the scheduled ones, the next to open first: their rank is
+/// [`SCHEDULED_RANK`] less the Unix time in ms of the opening.
 const SALES: &str = "fairline:sales";
 pub(crate) const SCHEDULED_RANK: f64 = 1e15;
 /// The ranks of closed sales are lower, and all others higher.

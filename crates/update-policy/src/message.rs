@@ -84,7 +84,7 @@ impl LineMessage {
         self.into()
     }
 
-    /// The heartbeat of a node that holds the connections of so many pages.
+    /// The heartbeat of a node that holds the connections of many pages.
     pub fn heartbeat(pages: usize) -> Self {
         Self::Heartbeat { next_in_s: HEARTBEAT_S, reconnect_within_ms: reconnect_within_ms(pages) }
     }

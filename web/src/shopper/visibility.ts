@@ -1,4 +1,4 @@
-/** Runs the page while it is visible: a tick each second, and a refresh whenever it may be stale. */
+// Runs the page while it is visible: a tick each second, and a refresh whenever it may be stale.
 
 import type { LineConnection } from "./connection";
 import type { Page } from "./page";
