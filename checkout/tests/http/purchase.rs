@@ -84,7 +84,7 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn is_rejected(self, test: &TestCheckout, status: u16, slug: &str) {
+    async fn rejects(self, test: &TestCheckout, status: u16, slug: &str) {
         let Self { case, path, token, cookie, body } = self;
         let mut headers = vec![];
         headers.extend((!token.is_empty()).then_some(("authorization", token)));
@@ -169,7 +169,7 @@ async fn every_invalid_token_has_its_problem_and_consumes_nothing() {
         ("a lapsed admission", path(sale), &bearer(&lapsed.token), &lapsed.cookie, GOOD, 410, "token-expired"),
     ] {
         let attempt = Attempt { case, path: &path, token, cookie, body };
-        attempt.is_rejected(&test, status, slug).await;
+        attempt.rejects(&test, status, slug).await;
     }
 
     assert_eq!(test.stock(sale).await, before);
@@ -198,7 +198,7 @@ async fn every_invalid_body_has_its_problem_and_consumes_nothing() {
         ("far more", r#"{"quantity":65535}"#, 422, "quantity-over-limit"),
     ] {
         let attempt = Attempt { case, path: &path, token: &token, cookie: &good.cookie, body };
-        attempt.is_rejected(&test, status, slug).await;
+        attempt.rejects(&test, status, slug).await;
     }
     assert_eq!(test.stock(sale).await, before);
     assert_eq!(test.purchase(&good, 1).await.status, 201, "the token is still good");
