@@ -164,7 +164,7 @@ test("a page that the browser restores from its back/forward cache reconnects", 
       const { pathname, searchParams } = new URL(url ?? "/", "http://localhost");
       if (pathname === "/displayed") displays.push(searchParams);
       else if (pathname !== "/elsewhere" && headers.accept !== "text/event-stream") return false;
-      response.writeHead(200, { "content-type": "text/html", "cache-control": "no-cache" }).end("<!doctype html><title>Elsewhere</title>");
+      response.writeHead(200, { "content-type": "text/html", "cache-control": "no-cache" }).end("<!doctype html><title>Elsewhere</title><link rel=icon href=data:,>");
       return true;
     },
     headers: { "cache-control": "no-cache" },
