@@ -9,7 +9,7 @@ const ROWS_MIN: f64 = 500.0;
 const ROWS_MAX: f64 = 200_000.0;
 
 /// Tables that have grown. Postgres counts -1 rows before the first analysis.
-const GROWN: &str = "SELECT format('%I.%I', schemaname, relname) FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid \
+const GROWN: &str = "SELECT format('%I.%I', schemaname, pg_class.relname) FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid \
      WHERE schemaname = current_schema() AND n_live_tup > 2 * greatest(reltuples, $1) AND reltuples < $2";
 
 /// The statistics of all tables.
