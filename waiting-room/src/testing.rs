@@ -90,9 +90,8 @@ impl Node {
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn answer_roll_call(&self, up_for: Duration) -> Result<(), LineError> {
-        let grace = self.sync.grace.of(&self.room.card(), Browser::Desktop);
-        self.sync.answer_roll_call(&self.room, grace, up_for).await
+    pub async fn answer_roll_call(&self) -> Result<(), LineError> {
+        self.sync.answer_roll_call(&self.room).await
     }
 
     /// Reports shoppers whose last page has closed.

@@ -36,14 +36,12 @@ const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a lost line waits for its shoppers at most: nodes present their tickets within a
 /// second, and browsers whose node has failed reconnect within a few.
 pub const RECOVERY_MAX: Duration = Duration::from_secs(10);
-/// How long a lost line waits once as many shoppers are back as before: among them may be some who
-/// were away, in place of a connected one who is about to present the ticket.
-const RECOVERY_LAST: Duration = Duration::from_millis(300);
-/// How long it waits once more are back, by over this percentage: the line was growing when it was
-/// lost, so the number before is out of date.
-const RECOVERY_GREW: (i64, Duration) = (10, Duration::from_millis(1500));
-/// How long it waits after the last returned ticket, by the percentage that is missing at most.
-const RECOVERY_QUIET: [(i64, Duration); 2] = [(5, Duration::from_millis(500)), (25, Duration::from_millis(1500))];
+/// How long a lost line waits after the last returned ticket, once as many nodes as before have
+/// presented all of theirs: for shoppers who were between two connections. Up to 5 % may be missing.
+const RECOVERY_LAST: (i64, Duration) = (5, Duration::from_millis(300));
+/// How long it waits after the last returned ticket if a node may be missing, and up to 25 % of the
+/// shoppers: they connect to other nodes.
+const RECOVERY_QUIET: (i64, Duration) = (25, Duration::from_millis(1500));
 /// Ordinals that a line may give before the controller grants more: enough for a tick, and for a
 /// short outage of the controller.
 const GRANTED_AHEAD: i64 = 100_000;
@@ -97,6 +95,7 @@ fn pause(rapid_epochs: u32) -> Duration {
 pub fn recovers_until(line: &LineRow, seen: &Upcoming, now: OffsetDateTime) -> Option<OffsetDateTime> {
     let before = line.returned(line.present, line.highest_ordinal);
     let back = line.returned(present(seen), i64::try_from(seen.highest).unwrap_or(i64::MAX));
+    let nodes = stored(seen.nodes);
     let until = line.recovers_until?;
     // Further ahead than any recovery ends: the clock was set back.
     if until <= now || until - now > RECOVERY_MAX + PUBLISHED_WITHIN {
@@ -104,14 +103,14 @@ pub fn recovers_until(line: &LineRow, seen: &Upcoming, now: OffsetDateTime) -> O
     }
     let missing = (line.expected - back).max(0);
     let missing_percent = missing.saturating_mul(100) / line.expected.max(1);
-    let wait = match RECOVERY_QUIET.iter().find(|(most, _)| missing_percent <= *most) {
-        _ if back <= before => return Some(until),
-        _ if (back - line.expected).saturating_mul(100) > line.expected.saturating_mul(RECOVERY_GREW.0) => {
-            RECOVERY_GREW.1
-        }
-        _ if missing == 0 => RECOVERY_LAST,
-        Some(&(_, quiet)) => quiet,
-        None => return Some(until),
+    if back <= before && nodes <= line.nodes {
+        return Some(until);
+    }
+    let all_nodes_are_back = line.expected_nodes > 0 && nodes >= line.expected_nodes;
+    let wait = match missing_percent {
+        percent if all_nodes_are_back && percent <= RECOVERY_LAST.0 => RECOVERY_LAST.1,
+        percent if percent <= RECOVERY_QUIET.0 => RECOVERY_QUIET.1,
+        _ => return Some(until),
     };
     Some(until.min(now + wait))
 }
@@ -140,6 +139,7 @@ impl LineRow {
         // The shoppers who were just admitted are still counted as waiting in `seen`.
         self.waiting = (stored(seen.waiting) - moved.admitted).max(0);
         self.present = (self.waiting - stored(seen.absent)).max(0);
+        self.nodes = stored(seen.nodes);
         self.cursor = self.cursor.max(stored(moved.cursor));
         self.highest_ordinal = self.highest_ordinal.max(stored(seen.highest)).max(self.cursor);
         self.granted = self.granted.max(self.highest_ordinal + moved.granted_ahead);
@@ -150,10 +150,12 @@ impl LineRow {
     /// Redis has lost the line: the present shoppers are expected back, with those still missing
     /// since an earlier loss.
     pub fn lose(&mut self, now: OffsetDateTime) {
-        let still_expected = self.recovers_until.filter(|&until| until > now).map_or(0, |_| self.expected);
-        self.expected = self.present.max(still_expected);
+        let still_recovers = self.recovers_until.is_some_and(|until| until > now);
+        let (shoppers, nodes) = if still_recovers { (self.expected, self.expected_nodes) } else { (0, 0) };
+        self.expected = self.present.max(shoppers);
+        self.expected_nodes = self.nodes.max(nodes);
         self.recovers_until = (self.expected > 0).then(|| now + RECOVERY_MAX);
-        (self.waiting, self.present) = (0, 0);
+        (self.waiting, self.present, self.nodes) = (0, 0, 0);
     }
 
     /// How many epochs have begun in short succession, with one that begins now.
@@ -198,24 +200,28 @@ mod tests {
         // In ms from now: when the wait for 100 shoppers ends, with those present a tick ago and
         // now.
         let seen = |present: i64| Upcoming { waiting: present.unsigned_abs(), ..Upcoming::default() };
-        let waits_ms = |until: i64, before: i64, present: i64| {
+        // With a node that is missing, and with all.
+        let waits_ms = |nodes: u64, until: i64, before: i64, present: i64| {
             let mut line = LineRow::in_epoch(2, "first", now, 0);
-            (line.expected, line.present) = (100, before);
+            (line.expected, line.present, line.expected_nodes, line.nodes) = (100, before, 2, 1);
             line.recovers_until = Some(now + time::Duration::milliseconds(until));
-            recovers_until(&line, &seen(present), now).map(|until| (until - now).whole_milliseconds())
+            let seen = Upcoming { nodes, ..seen(present) };
+            recovers_until(&line, &seen, now).map(|until| (until - now).whole_milliseconds())
         };
-        assert_eq!([0, 50, 74].map(|present| waits_ms(9000, 0, present)), [Some(9000); 3]);
-        assert_eq!([75, 94].map(|present| waits_ms(9000, 50, present)), [Some(1500); 2]);
-        assert_eq!([(0, 95), (95, 96)].map(|(before, present)| waits_ms(9000, before, present)), [Some(500); 2]);
-        // No other shopper has returned.
-        assert_eq!(waits_ms(300, 96, 96), Some(300));
-        assert_eq!(waits_ms(100, 95, 96), Some(100));
-        // As many as before are back, and among them may be some who were away.
-        assert_eq!([(0, 100), (99, 110)].map(|(before, present)| waits_ms(9000, before, present)), [Some(300); 2]);
-        assert_eq!(waits_ms(9000, 99, 111), Some(1500), "it had grown since it was counted");
-        assert_eq!(waits_ms(0, 50, 50), None);
+        assert_eq!([0, 50, 74].map(|present| waits_ms(1, 9000, 0, present)), [Some(9000); 3]);
+        assert_eq!([75, 94, 100, 130].map(|present| waits_ms(1, 9000, 50, present)), [Some(1500); 4]);
+        assert_eq!([0, 50, 74].map(|present| waits_ms(2, 9000, 0, present)), [Some(9000); 3]);
+        assert_eq!([75, 94].map(|present| waits_ms(2, 9000, 50, present)), [Some(1500); 2]);
+        assert_eq!([95, 100, 130].map(|present| waits_ms(2, 9000, 50, present)), [Some(300); 3]);
+        // No other shopper and no other node has returned.
+        assert_eq!(waits_ms(1, 200, 96, 96), Some(200));
+        assert_eq!(waits_ms(1, 9000, 96, 96), Some(9000));
+        // The last node had no other ticket to present.
+        assert_eq!(waits_ms(2, 9000, 96, 96), Some(300));
+        assert_eq!(waits_ms(2, 100, 95, 96), Some(100));
+        assert_eq!(waits_ms(2, 0, 50, 50), None);
         // The clock was set back.
-        assert_eq!(waits_ms(12_001, 50, 50), None);
+        assert_eq!(waits_ms(1, 12_001, 50, 50), None);
         // Shoppers who have joined since are not counted as returned.
         let joined = Upcoming { highest: 60, ..seen(120) };
         let mut line = LineRow::in_epoch(2, "first", now, 0);

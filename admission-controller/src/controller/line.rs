@@ -60,6 +60,10 @@ pub struct LineRow {
     pub present: i64,
     /// Waiting shoppers with the page open before the line was lost.
     pub expected: i64,
+    /// Nodes that were up, as of the last tick.
+    pub nodes: i64,
+    /// Nodes that were up before the line was lost.
+    pub expected_nodes: i64,
     /// No shopper is admitted while they return, but until this time at most.
     pub recovers_until: Option<OffsetDateTime>,
 }
@@ -167,6 +171,8 @@ impl LineRow {
             waiting: 0,
             present: 0,
             expected: 0,
+            nodes: 0,
+            expected_nodes: 0,
             recovers_until: None,
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fairline_line::{
     change::Revision,
-    store::{Joining, LineAccount, LineStore, Publication},
+    store::{Joining, LineAccount, LineStore, NodeReport, Publication},
     ticket::Ticket,
 };
 use fairline_private_servers::testing;
@@ -78,7 +78,8 @@ async fn abandoned_and_closed_lines_are_deleted_with_all_that_is_written_later()
     line.leave(&tickets[1]).await.expect("left");
     line.resume(sale, &tickets[..1]).await.expect("an answer");
     line.sweep(sale, 10).await.expect("swept");
-    line.present(sale, "node", Duration::from_secs(30), vec![0b0001_0000]).await.expect("noted");
+    let node = NodeReport { name: "node", up_for: Duration::from_secs(30), connected: vec![0b0001_0000] };
+    line.present(sale, 1, node).await.expect("noted");
     line.claim(&tickets[1]).await.expect("noted");
     line.bind_account(&tickets[0], &LineAccount { digest: [1; 16], rejoins: false }).await.expect("noted");
     line.roll_call(sale, Duration::from_secs(60), 0).await.expect("an answer");

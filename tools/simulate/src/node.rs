@@ -136,7 +136,7 @@ impl Shared {
         loop {
             self.sleep(ROLL_CALL_MS).await;
             if let Some(room) = self.room() {
-                let _ = room.answer_roll_call(Duration::from_millis(ROLL_CALL_MS * 3)).await;
+                let _ = room.answer_roll_call().await;
             }
         }
     }

@@ -149,6 +149,8 @@ pub fn lines() -> Vec<LineRow> {
         waiting: 0,
         present: 0,
         expected: 0,
+        nodes: 0,
+        expected_nodes: 0,
         recovers_until: None,
     }]
 }

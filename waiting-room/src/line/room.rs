@@ -3,7 +3,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,6 +43,8 @@ pub(crate) struct Room {
     pub(crate) shoppers: Shoppers,
     /// When a client last requested this sale.
     requested_at: Mutex<Option<Instant>>,
+    /// The epoch in which the tickets of all connected shoppers have been presented.
+    presented_in: AtomicU32,
 }
 
 struct LineState {
@@ -112,6 +117,7 @@ impl Room {
         let Snapshot { revision, view, card } = snapshot;
         let sale = card.id;
         Self {
+            presented_in: AtomicU32::new(revision.epoch),
             sale,
             line: RwLock::new(LineState { revision, view, flow: Flow::default(), card: Arc::new(card), news: 0 }),
             received: Mutex::default(),
@@ -162,6 +168,16 @@ impl Room {
     /// The revision that the next change must follow.
     pub(crate) fn revision(&self) -> Revision {
         self.read().revision
+    }
+
+    /// The epoch in which the tickets of all connected shoppers have been presented.
+    pub(crate) fn presented_in(&self) -> u32 {
+        self.presented_in.load(Ordering::Relaxed)
+    }
+
+    /// Records that the tickets of all connected shoppers have been presented in this epoch.
+    pub(crate) fn set_presented_in(&self, epoch: u32) {
+        self.presented_in.store(epoch, Ordering::Relaxed);
     }
 
     /// Whether the line could be reached recently.

@@ -7,12 +7,17 @@ use std::time::Duration;
 
 use fairline_line::{
     change::{Change, Revision},
-    store::{LineError, LineStore, Resumed},
+    store::{LineError, LineStore, NodeReport, Resumed},
     ticket::Ticket,
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::line::{grace::Grace, room::Room, shoppers::Browser};
+
+/// How often a node reports its connected shoppers, at most.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// The same, at least, with a short grace period.
+const REPORT_EVERY_MIN: Duration = Duration::from_millis(100);
 
 /// Tickets presented to the line in one call, at most.
 const PRESENTED_AT_ONCE: usize = 1000;
@@ -61,12 +66,19 @@ impl RoomSync {
     }
 
     /// Reloads a room from a snapshot and presents every connected ticket: the room missed changes
-    /// to them, and a line that was begun anew does not know them yet.
+    /// to them, and a line that was begun anew does not know them yet. The report that follows lets a
+    /// line that was lost stop waiting for the shoppers of this node.
     async fn restart(&self, room: &Room) {
         match self.store.snapshot(room.sale).await {
             Ok(snapshot) => {
+                let epoch = snapshot.revision.epoch;
                 room.restart(snapshot);
-                self.present(room, &room.shoppers.connected()).await;
+                if self.present(room, &room.shoppers.connected()).await {
+                    room.set_presented_in(epoch);
+                    if let Err(error) = self.report(room).await {
+                        debug!(sale = %room.sale, %error, "report connected shoppers failed");
+                    }
+                }
             }
             // The controller begins the line anew within a tick.
             Err(error) => {
@@ -76,16 +88,18 @@ impl RoomSync {
         }
     }
 
-    async fn present(&self, room: &Room, tickets: &[Ticket]) {
+    /// Returns whether all were presented.
+    async fn present(&self, room: &Room, tickets: &[Ticket]) -> bool {
         for tickets in tickets.chunks(PRESENTED_AT_ONCE) {
             if let Err(error) = resume(&self.store, room, tickets).await {
                 // The next check finds the line unreachable or changed, and presents all tickets
                 // again.
                 warn!(sale = %room.sale, %error, tickets = tickets.len(), "present tickets to the line failed");
                 room.set_line_reachable(false);
-                return;
+                return false;
             }
         }
+        true
     }
 
     /// Reloads a room that lacks changes published before the last check. Returns the current
@@ -111,13 +125,9 @@ impl RoomSync {
     }
 
     /// Reports the connected shoppers, and starts the grace period of those connected to no node.
-    pub(crate) async fn answer_roll_call(
-        &self,
-        room: &Room,
-        grace: Duration,
-        up_for: Duration,
-    ) -> Result<(), LineError> {
-        self.store.present(room.sale, &self.node, up_for, room.shoppers.bitmap()).await?;
+    pub(crate) async fn answer_roll_call(&self, room: &Room) -> Result<(), LineError> {
+        self.report(room).await?;
+        let grace = self.grace.of(&room.card(), Browser::Desktop);
         let mut after = 0;
         loop {
             // The browser of a shopper who is connected to no node is unknown.
@@ -126,6 +136,18 @@ impl RoomSync {
                 return Ok(());
             }
         }
+    }
+
+    /// How often to report the connected shoppers of a room.
+    pub(crate) fn report_every(&self, room: &Room) -> Duration {
+        let grace = self.grace.of(&room.card(), Browser::Desktop);
+        REPORT_EVERY.min(grace / 4).max(REPORT_EVERY_MIN)
+    }
+
+    async fn report(&self, room: &Room) -> Result<(), LineError> {
+        let up_for = self.report_every(room) * 3;
+        let node = NodeReport { name: &self.node, up_for, connected: room.shoppers.bitmap() };
+        self.store.present(room.sale, room.presented_in(), node).await
     }
 
     /// Reports shoppers whose last tab has closed.

@@ -24,7 +24,6 @@ use crate::line::{
     room::Room,
     room_calls::RoomCalls,
     room_sync::RoomSync,
-    shoppers::Browser,
     wake_up::{LoopWaker, WakeUp},
 };
 
@@ -32,8 +31,6 @@ use crate::line::{
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 /// Interval between checks of a resting room, which receives changes, too.
 const RESTING_CHECKED_EVERY: Duration = Duration::from_secs(30);
-/// Interval at which a node reports its connected shoppers; shorter if the grace period is short.
-const ROLL_CALL_EVERY: Duration = Duration::from_secs(10);
 /// Interval at which disconnected shoppers are reported to the line.
 const REPORT_GONE_EVERY: Duration = Duration::from_millis(100);
 /// How long a stop waits for the last sockets to close, so that their absences are reported.
@@ -297,8 +294,7 @@ impl Follower {
             let (rooms, now) = (self.rooms.all(), Instant::now());
             called.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in rooms {
-                let grace = self.sync.grace.of(&room.card(), Browser::Desktop);
-                let every = ROLL_CALL_EVERY.min(grace / 4).max(REPORT_GONE_EVERY);
+                let every = self.sync.report_every(&room);
                 // A shortened grace period takes effect at once.
                 let called = called.entry(room.sale).or_insert(now);
                 if now - *called < every {
@@ -309,7 +305,7 @@ impl Follower {
                     continue;
                 }
                 calls.start(room.sale, async move {
-                    if let Err(error) = self.sync.answer_roll_call(&room, grace, every * 3).await {
+                    if let Err(error) = self.sync.answer_roll_call(&room).await {
                         debug!(sale = %room.sale, %error, "take roll call failed");
                     }
                 });

@@ -9,8 +9,9 @@ const ROWS_MIN: f64 = 500.0;
 const ROWS_MAX: f64 = 200_000.0;
 
 /// Tables that have grown. Postgres counts -1 rows before the first analysis.
-const GROWN: &str = "SELECT format('%I.%I', schemaname, pg_class.relname) FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid \
-     WHERE schemaname = current_schema() AND n_live_tup > 2 * greatest(reltuples, $1) AND reltuples < $2";
+const GROWN: &str = "SELECT oid::regclass::text FROM pg_class \
+     WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'r' \
+     AND reltuples < $2 AND pg_stat_get_live_tuples(oid) > 2 * greatest(reltuples, $1)";
 
 /// The statistics of all tables.
 #[derive(Clone)]

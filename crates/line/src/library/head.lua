@@ -1,4 +1,4 @@
-#!lua name=fairline_v4
+#!lua name=fairline_v5
 
 -- The atomic steps of the line. `port.rs` joins the files of this folder to one library.
 --

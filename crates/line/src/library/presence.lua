@@ -45,8 +45,10 @@ local function sweep(keys, args)
     return #ordinals
 end
 
--- A node reports that it is up for a while, and its connected ordinals as a bitmap.
+-- A node that has presented its tickets in this epoch reports that it is up for a while, and its
+-- connected ordinals as a bitmap. -> 0 in another epoch
 local function present(keys, args)
+    if tonumber(args.epoch) ~= number(keys, 'epoch') then return 0 end
     local now, bitmap = now_ms(), keys[PRESENT] .. ':' .. args.node
     call('ZREMRANGEBYSCORE', keys[PRESENT], '-inf', now)
     call('ZADD', keys[PRESENT], now + tonumber(args.up_for_ms), args.node)

@@ -58,7 +58,7 @@ local function begin_epoch(keys, args, known_epoch)
     if not has_draw(keys, args.drawn) then return NO_DRAW end
     -- A Redis that kept everything forgets presence, too: as in the record, only presented tickets
     -- wait.
-    call('UNLINK', keys[ARRIVALS], keys[DEPARTED], keys[HISTORY], keys[SHOWN])
+    call('UNLINK', keys[ARRIVALS], keys[DEPARTED], keys[HISTORY], keys[SHOWN], keys[PRESENT])
     call('UNLINK', keys[RECALLED], keys[ABSENT], keys[RETURNED], keys[PASSED])
     -- Redis may have turns that a restored database does not know: no checkout accepts their
     -- tokens.

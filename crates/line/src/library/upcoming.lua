@@ -113,6 +113,7 @@ local function upcoming(keys, args)
         drawn = drawn,
         waiting = count_waiting(keys, cursor, highest, drawn),
         absent = call('ZCARD', keys[ABSENT]),
+        nodes = #nodes(keys),
         tickets = tickets,
         recalled = recalled,
         claims = call('HGETALL', keys[CLAIMS]),

@@ -89,7 +89,7 @@ calls! {
     Find = "find" { ordinal } -> Bytes;
     Absent = "absent" { grace_ms, notify, ordinals[ordinal] } -> u64;
     Sweep = "sweep" { max } -> u64;
-    Present = "present" { node, up_for_ms, connected } -> u64;
+    Present = "present" { epoch, node, up_for_ms, connected } -> u64;
     RollCall = "roll_call" { grace_ms, after } -> u64;
     ReadUpcoming = "upcoming" { cursor, wanted, reach, record_max, recorded, up_to, history_after } -> UpcomingReply;
     ReadHome = "home" {} -> HomeReply;
@@ -118,6 +118,7 @@ replies! {
         drawn: u64,
         waiting: u64,
         absent: u64,
+        nodes: u64,
         tickets: Vec<(Ordinal, Bytes)>,
         recalled: u64,
         claims: Vec<(Ordinal, String)>,

@@ -11,6 +11,17 @@ use super::{
 };
 use crate::ticket::Ordinal;
 
+/// What a node reports of itself.
+#[derive(Debug, Clone)]
+pub struct NodeReport<'a> {
+    /// Unique among the nodes.
+    pub name: &'a str,
+    /// How long the report is valid.
+    pub up_for: Duration,
+    /// The ordinals of its connected shoppers, as a bitmap.
+    pub connected: Vec<u8>,
+}
+
 impl LineStore {
     /// Starts the grace periods of these tickets, whose holders are gone. With `notify`, every node
     /// receives the change, so that one where the shopper still is objects. May be repeated.
@@ -33,20 +44,20 @@ impl LineStore {
         Ok(())
     }
 
-    /// Reports that a node is up for a while, and which ordinals are connected to it: a bitmap like
-    /// those of Redis, bit `n` from the most significant bit of the first byte for ordinal `n`.
+    /// Reports that a node has presented its tickets in this epoch and is up for a while, and which
+    /// ordinals are connected to it: a bitmap like those of Redis, bit `n` from the most significant
+    /// bit of the first byte for ordinal `n`. Changes nothing if the line is in another epoch.
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn present(
-        &self,
-        sale: SaleId,
-        node: &str,
-        up_for: Duration,
-        connected: Vec<u8>,
-    ) -> Result<(), LineError> {
-        let connected = Value::Bytes(connected.into());
-        self.call(sale, Present { node: Value::from(node), up_for_ms: milliseconds(up_for), connected }).await?;
+    pub async fn present(&self, sale: SaleId, epoch: u32, node: NodeReport<'_>) -> Result<(), LineError> {
+        let call = Present {
+            epoch: number(epoch.into()),
+            node: Value::from(node.name),
+            up_for_ms: milliseconds(node.up_for),
+            connected: Value::Bytes(node.connected.into()),
+        };
+        self.call(sale, call).await?;
         Ok(())
     }
 

@@ -77,6 +77,8 @@ pub struct Upcoming {
     pub waiting: u64,
     /// Waiting tickets whose page is closed, and whose grace period runs.
     pub absent: u64,
+    /// Nodes that are up, and have presented the tickets of their shoppers in this epoch.
+    pub nodes: u64,
     /// The next tickets in order of service.
     pub tickets: Vec<(Ordinal, VisitorId)>,
     /// What pages have reported since the last publication.
@@ -159,6 +161,7 @@ impl TryFrom<UpcomingReply> for Upcoming {
             cursor: reply.cursor,
             waiting: reply.waiting,
             absent: reply.absent,
+            nodes: reply.nodes,
             tickets: tickets.collect::<Result<_, LineError>>()?,
             claims: claims.collect::<Result<_, LineError>>()?,
             drawn: reply.drawn,

@@ -53,7 +53,7 @@ async fn a_draw_takes_effect_in_one_step_once_its_table_is_stored() {
     assert_eq!(line.next(100).await, rest, "number {seven}, cursor {}", line.cursor);
 
     // A roll call misses shoppers who still wait, and none who were admitted.
-    line.store.present(sale, "node", LONG_GRACE, vec![0]).await.expect("presented");
+    line.report("node", LONG_GRACE, vec![0]).await;
     line.store.roll_call(sale, NO_GRACE, 0).await.expect("called");
     assert_eq!(line.store.sweep(sale, 100).await, Ok(rest.len() as u64));
     assert!(line.next(100).await.is_empty());

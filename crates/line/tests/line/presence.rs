@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use fairline_line::{store::UpcomingQuery, ticket::Ordinal};
+use fairline_line::{
+    store::{NodeReport, UpcomingQuery},
+    ticket::Ordinal,
+};
 
 use crate::support::{LONG_GRACE, Line, NO_GRACE, PATIENCE};
 
@@ -37,8 +40,8 @@ async fn a_roll_call_finds_the_shoppers_of_a_dead_node() {
     assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0), "no node has reported its shoppers");
     assert_eq!(store.sweep(sale, 100).await, Ok(0));
 
-    store.present(sale, "one", up, bitmap(&[1])).await.expect("presented");
-    store.present(sale, "two", up * 100, bitmap(&[4, 6])).await.expect("presented");
+    line.report("one", up, bitmap(&[1])).await;
+    line.report("two", up * 100, bitmap(&[4, 6])).await;
     assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0));
     assert_eq!(store.sweep(sale, 100).await, Ok(0), "every shopper is connected");
     // The first node reports no more: it has died.
@@ -57,7 +60,7 @@ async fn a_roll_call_finds_the_shoppers_of_a_dead_node() {
     // A shopper who joined after the node's last report is missing until its next report.
     line.join(2).await;
     assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0));
-    store.present(sale, "two", up * 100, bitmap(&[4, 6, 7])).await.expect("presented");
+    line.report("two", up * 100, bitmap(&[4, 6, 7])).await;
     assert_eq!(store.sweep(sale, 100).await, Ok(1));
     assert_eq!(line.next(10).await, [4, 6, 7]);
 }
@@ -84,16 +87,16 @@ async fn shoppers_are_not_absent_once_an_unreachable_node_reports_them() {
     let (store, sale) = (line.store.clone(), line.card.id);
     let absent = async || store.upcoming(sale, &UpcomingQuery::default()).await.expect("read").absent;
     line.join(5).await;
-    store.present(sale, "one", LONG_GRACE, bitmap(&[1])).await.expect("presented");
+    line.report("one", LONG_GRACE, bitmap(&[1])).await;
     assert_eq!(store.roll_call(sale, LONG_GRACE, 0).await, Ok(0));
     assert_eq!(absent().await, 4);
-    store.present(sale, "two", LONG_GRACE, bitmap(&[2, 4, 5])).await.expect("presented");
+    line.report("two", LONG_GRACE, bitmap(&[2, 4, 5])).await;
     assert_eq!(absent().await, 1);
     // It reconnects after its node's report.
     line.resume(3).await;
     assert_eq!(store.roll_call(sale, LONG_GRACE, 0).await, Ok(0));
     assert_eq!(absent().await, 1);
-    store.present(sale, "one", LONG_GRACE, bitmap(&[1, 3])).await.expect("presented");
+    line.report("one", LONG_GRACE, bitmap(&[1, 3])).await;
     assert_eq!(absent().await, 0);
 }
 
@@ -111,7 +114,7 @@ async fn a_large_roll_call_takes_several_steps() {
     line.publish(&[], &[]).await;
     line.joined = line.cursor;
     line.join(2500).await;
-    store.present(sale, "one", LONG_GRACE, bitmap(&[3])).await.expect("presented");
+    line.report("one", LONG_GRACE, bitmap(&[3])).await;
     let (mut after, mut steps) = (0, 0);
     loop {
         after = store.roll_call(sale, NO_GRACE, after).await.expect("called");
@@ -123,4 +126,25 @@ async fn a_large_roll_call_takes_several_steps() {
     assert!((3..6).contains(&steps), "{steps}");
     while store.sweep(sale, 1000).await.expect("swept") > 0 {}
     assert_eq!(line.next(10).await, [3]);
+}
+
+#[tokio::test]
+async fn the_nodes_of_an_epoch_are_counted_once_they_have_presented_their_tickets() {
+    let mut line = Line::published().await;
+    let (store, sale) = (line.store.clone(), line.card.id);
+    let nodes = async || store.upcoming(sale, &UpcomingQuery::default()).await.expect("read").nodes;
+    assert_eq!(nodes().await, 0);
+    for _ in 0..2 {
+        line.report("one", LONG_GRACE, bitmap(&[1])).await;
+        line.report("two", LONG_GRACE, bitmap(&[2])).await;
+    }
+    assert_eq!(nodes().await, 2);
+    let earlier = line.epoch;
+    line.begin().await;
+    assert_eq!(nodes().await, 0, "none has presented its tickets");
+    let late = NodeReport { name: "two", up_for: LONG_GRACE, connected: bitmap(&[2]) };
+    store.present(sale, earlier, late).await.expect("an answer");
+    assert_eq!(nodes().await, 0, "a late report of the earlier epoch");
+    line.report("one", LONG_GRACE, bitmap(&[1])).await;
+    assert_eq!(nodes().await, 1);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fairline_line::{
     change::{LiveTurn, Revision, Turn},
     places::{LineView, Place},
-    store::{Claim, Inbox, Joining, LineError, LineEvent, LineStore, Publication, Upcoming, UpcomingQuery},
+    store::{Claim, Inbox, Joining, LineError, LineEvent, LineStore, NodeReport, Publication, Upcoming, UpcomingQuery},
     ticket::{Ordinal, Ticket},
 };
 use fairline_private_servers::testing;
@@ -166,6 +166,12 @@ impl Line {
     /// The ticket of an ordinal, in a line whose ordinals began at 1 without a gap.
     pub fn ticket(&self, ordinal: Ordinal) -> Ticket {
         Ticket { sale: self.card.id, epoch: 1, ordinal, visitor: visitor(ordinal - 1) }
+    }
+
+    /// A node reports its connected shoppers.
+    pub async fn report(&self, name: &str, up_for: Duration, connected: Vec<u8>) {
+        let node = NodeReport { name, up_for, connected };
+        self.store.present(self.card.id, self.epoch, node).await.expect("reported");
     }
 
     pub async fn resume(&self, ordinal: Ordinal) -> Turn {

@@ -18,6 +18,7 @@ use fairline_line::{
 use fairline_postgres::connect_for_tool;
 use fairline_private_servers::{ServiceProcess, address_of, testing::Servers};
 use fairline_sale::{SaleId, VisitorId};
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::{
@@ -35,6 +36,8 @@ const CONNECTIONS: u32 = 2;
 /// Batches of joins in the stream, before one is repeated, and repetitions.
 const BATCHES: u64 = 20_000;
 const REPEATED: u64 = 2_000;
+/// Calls of one line that a node has under way, at most.
+const AT_ONCE: usize = 8;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -202,8 +205,22 @@ async fn join(line: &LineStore, sale: SaleId, count: u64) -> Vec<Ticket> {
     tickets
 }
 
-/// Microseconds of Redis's main thread for a repeated join. Every other one had succeeded without
-/// its response being received.
+/// Microseconds of Redis's main thread for a repeated join, with up to `at_once` calls under way.
+/// Every other one had succeeded without its response being received.
+async fn repeated_joins(line: &LineStore, sale: SaleId, redis: u16, at_once: usize) -> f64 {
+    let ids: Vec<_> = (0..REPEATED).map(|_| batch()).collect();
+    for &id in ids.iter().step_by(2) {
+        line.join(sale, id, &[joining()]).await.expect("joined");
+    }
+    let before = main_thread_us(redis).await.expect("asked");
+    let joins = stream::iter(ids).map(|id| async move { line.join(sale, id, &[joining()]).await });
+    joins.buffer_unordered(at_once).for_each(async |joined| drop(joined.expect("joined"))).await;
+    let after = main_thread_us(redis).await.expect("asked");
+    (after - before) / REPEATED as f64
+}
+
+/// The cost of a repeated join with many batches in the stream: as a node sends them, and one after
+/// the other.
 async fn repeated_join(line: &LineStore, sale: SaleId, pool: &PgPool, redis: u16) -> f64 {
     // Beside the ticks, which pause.
     let mut lock = pool.begin().await.expect("begun");
@@ -216,17 +233,11 @@ async fn repeated_join(line: &LineStore, sale: SaleId, pool: &PgPool, redis: u16
     }
     sqlx::query("SELECT FROM lines FOR UPDATE").execute(&mut *lock).await.expect("locked");
     sleep(Duration::from_millis(500)).await;
-    let ids: Vec<_> = (0..REPEATED).map(|_| batch()).collect();
-    for &id in ids.iter().step_by(2) {
-        line.join(sale, id, &[joining()]).await.expect("joined");
-    }
-    let before = main_thread_us(redis).await.expect("asked");
-    for &id in &ids {
-        line.join(sale, id, &[joining()]).await.expect("joined");
-    }
-    let after = main_thread_us(redis).await.expect("asked");
+    let as_a_node = repeated_joins(line, sale, redis, AT_ONCE).await;
+    let one_by_one = repeated_joins(line, sale, redis, 1).await;
+    println!("a repeated join: {as_a_node:.0} us with {AT_ONCE} under way, {one_by_one:.0} us one by one");
     lock.rollback().await.expect("rolled back");
-    (after - before) / REPEATED as f64
+    as_a_node
 }
 
 async fn main_thread_us(redis: u16) -> io::Result<f64> {

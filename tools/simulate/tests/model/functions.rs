@@ -6,7 +6,10 @@ use std::{fmt::Debug, time::Duration};
 use fairline_line::{
     change::{LiveTurn, Revision, Turn},
     port::LIBRARY,
-    store::{Claim, Joining, LineAccount, LineError, LineStore, Publication, RecordQuery, Upcoming, UpcomingQuery},
+    store::{
+        Claim, Joining, LineAccount, LineError, LineStore, NodeReport, Publication, RecordQuery, Upcoming,
+        UpcomingQuery,
+    },
     ticket::{Ordinal, Ticket},
 };
 use fairline_private_servers::testing;
@@ -252,8 +255,9 @@ impl Pair {
                 let _ = both!(self, store => store.sweep(id, 100));
             }
             12 => {
+                let epoch = self.epoch;
                 let (node, bitmap) = (["one", "two"][self.rng.index(2)], self.rng.draw().to_be_bytes().to_vec());
-                let _ = both!(self, store => store.present(id, node, LONG, bitmap.clone()));
+                let _ = both!(self, store => store.present(id, epoch, NodeReport { name: node, up_for: LONG, connected: bitmap.clone() }));
             }
             13 => {
                 let after = both!(self, store => store.roll_call(id, Duration::ZERO, 0));

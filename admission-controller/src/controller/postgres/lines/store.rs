@@ -46,7 +46,7 @@ pub(crate) async fn lines_of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) 
         "SELECT id, sale_id, lane, share, invitation_key, invitations, epoch, cursor, highest_ordinal, granted, above, \
          drawn, draw_key, record_seq, record_hash, recorded_epoch, recorded_rev, recorded_tickets, recorded_status, \
          published_status, epoch_began_at, publication, home, rapid_epochs, republish_below, admitted, \
-         waiting, present, expected, recovers_until FROM lines WHERE sale_id = ANY($1) ORDER BY lane NULLS FIRST",
+         waiting, present, expected, nodes, expected_nodes, recovers_until FROM lines WHERE sale_id = ANY($1) ORDER BY lane NULLS FIRST",
     );
     Ok(rows.bind(sales).fetch_all(executor).await?)
 }
@@ -160,7 +160,7 @@ impl LineStatements for LockedSale {
         }
         sqlx::query(
             "UPDATE lines SET joined = joined + $2, waiting = $3, present = $4, cursor = $5, highest_ordinal = $6, granted = $7, \
-             admitted = $8, home = $9, recovers_until = $10 WHERE id = $1",
+             admitted = $8, home = $9, recovers_until = $10, nodes = $11 WHERE id = $1",
         )
         .bind(line.id)
         .bind((stored(seen.highest) - before.highest_ordinal).max(0))
@@ -172,6 +172,7 @@ impl LineStatements for LockedSale {
         .bind(line.admitted)
         .bind(&line.home)
         .bind(line.recovers_until)
+        .bind(line.nodes)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
@@ -212,7 +213,7 @@ impl LineStatements for LockedSale {
              cursor = CASE WHEN $3 THEN cursor ELSE greatest(granted, $5) END, highest_ordinal = greatest(granted, $5), \
              granted = greatest(granted, $5) + $2, home = $6, rapid_epochs = $7, \
              republish_below = CASE WHEN epoch > 0 THEN $9::bigint END, \
-             waiting = 0, present = 0, expected = $10, recovers_until = $11, \
+             waiting = 0, present = 0, nodes = 0, expected = $10, recovers_until = $11, expected_nodes = $12, \
              epoch_began_at = clock_timestamp() + make_interval(secs => $8) WHERE id = $1 RETURNING epoch, above",
         )
         .bind(line.id)
@@ -226,6 +227,7 @@ impl LineStatements for LockedSale {
         .bind(i64::MAX)
         .bind(line.expected)
         .bind(line.recovers_until)
+        .bind(line.expected_nodes)
         .fetch_one(&mut *self.transaction)
         .await?;
         Ok(())
