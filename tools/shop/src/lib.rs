@@ -22,6 +22,7 @@
 //! ```
 
 mod call;
+mod sale;
 mod service;
 
 use std::{
@@ -40,7 +41,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
     net::TcpStream,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use tokio_tungstenite::{client_async, tungstenite::client::IntoClientRequest as _};
 
@@ -65,11 +66,7 @@ pub const SHOPPERS: &str = "shoppers";
 pub const ONLOOKER: &str = "onlooker";
 
 const ADMIN_TOKEN: &str = "admin-token-of-the-fault-tests";
-/// Sales are opened by hand.
-const LATER: &str = "2999-01-01T00:00:00Z";
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// Longer than the circuit breaker of checkout stays open after a killed gateway.
-const COUNTED_WITHIN: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A shop and its crowd mostly wait, so two share the cores of a small machine.
 const SHOPS_AT_ONCE: u32 = 2;
@@ -303,27 +300,6 @@ impl<S> Shop<S> {
         client_async(request, stream).await.expect("a WebSocket").0
     }
 
-    /// Creates a sale, and gives its id.
-    pub async fn create_sale(&self, settings: Value) -> String {
-        let mut sale = json!({
-            "slug": "lamp", "name": "A lamp", "description": "One lamp.", "price_minor": 4_900, "currency": "EUR",
-            "rate_cap_per_s": 25, "token_ttl_s": 10, "claim_window_s": 5, "hold_s": 60, "opens_at": LATER,
-        });
-        for (field, value) in settings.as_object().expect("settings are an object") {
-            sale[field] = value.clone();
-        }
-        let (status, made) = self.admin(Method::POST, "/api/admin/sales", Some(sale)).await;
-        assert_eq!(status, StatusCode::CREATED, "{made}");
-        made["id"].as_str().expect("a sale has an id").to_owned()
-    }
-
-    /// Opens the sale.
-    pub async fn open_sale(&self) {
-        let path = format!("/api/admin/sales/{}/open", self.sale);
-        let (status, opened) = self.admin(Method::POST, &path, None).await;
-        assert_eq!(status, StatusCode::OK, "{opened}");
-    }
-
     /// The arguments of a rush to this shop.
     pub fn arguments(&self) -> Vec<String> {
         let door = |name: &str| {
@@ -339,46 +315,6 @@ impl<S> Shop<S> {
             format!("--sale={}", self.sale),
         ];
         [waiting_rooms.as_slice(), checkouts.as_slice(), others.as_slice()].concat()
-    }
-
-    /// Admitted tickets of the sale's own line and of its lanes.
-    pub async fn admitted(&self) -> (u64, u64) {
-        let (_, sale) = self.admin(Method::GET, &format!("/api/admin/sales/{}", self.sale), None).await;
-        let lanes = sale["lanes"].as_array().expect("lanes").iter().filter_map(|lane| lane["admitted"].as_u64());
-        (sale["admitted"].as_u64().expect("a number"), lanes.sum())
-    }
-
-    /// A counter of the sale.
-    pub async fn count(&self, counter: &str) -> u64 {
-        self.until(counter, 0).await
-    }
-
-    /// Waits until `units` are sold: the middle of a rush.
-    pub async fn until_sold(&self, units: u64) {
-        self.until("sold", units).await;
-    }
-
-    /// Waits until a counter of the sale reaches a value.
-    pub async fn until(&self, counter: &str, high: u64) -> u64 {
-        let path = format!("/api/admin/sales/{}", self.sale);
-        let mut last = Value::Null;
-        let enough = async {
-            while last[counter].as_u64().is_none_or(|count| count < high) {
-                sleep(LOOK_EVERY).await;
-                last = self.admin(Method::GET, &path, None).await.1;
-            }
-        };
-        let in_time = timeout(COUNTED_WITHIN, enough).await.is_ok();
-        assert!(in_time, "`{counter}` was not {high} in time: {last}\n{}", self.logs());
-        last[counter].as_u64().expect("a number")
-    }
-
-    /// Limits admissions per second.
-    pub async fn cap(&self, rate_cap_per_s: f64) {
-        let change = json!({ "rate_cap_per_s": rate_cap_per_s });
-        let path = format!("/api/admin/sales/{}", self.sale);
-        let (status, sale) = self.admin(Method::PATCH, &path, Some(change)).await;
-        assert_eq!(status, StatusCode::OK, "{sale}");
     }
 
     /// Ends a service as a crash would.

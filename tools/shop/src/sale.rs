@@ -1,0 +1,77 @@
+//! The one sale of a shop: made, opened, limited, and watched.
+
+use std::time::Duration;
+
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::{LOOK_EVERY, Shop};
+
+/// Sales are opened by hand.
+const LATER: &str = "2999-01-01T00:00:00Z";
+/// Longer than the circuit breaker of checkout stays open after a killed gateway.
+const COUNTED_WITHIN: Duration = Duration::from_secs(90);
+
+impl<S> Shop<S> {
+    /// Creates a sale, and gives its id.
+    pub async fn create_sale(&self, settings: Value) -> String {
+        let mut sale = json!({
+            "slug": "lamp", "name": "A lamp", "description": "One lamp.", "price_minor": 4_900, "currency": "EUR",
+            "rate_cap_per_s": 25, "token_ttl_s": 10, "claim_window_s": 5, "hold_s": 60, "opens_at": LATER,
+        });
+        for (field, value) in settings.as_object().expect("settings are an object") {
+            sale[field] = value.clone();
+        }
+        let (status, made) = self.admin(Method::POST, "/api/admin/sales", Some(sale)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        made["id"].as_str().expect("a sale has an id").to_owned()
+    }
+
+    /// Opens the sale.
+    pub async fn open_sale(&self) {
+        let path = format!("/api/admin/sales/{}/open", self.sale);
+        let (status, opened) = self.admin(Method::POST, &path, None).await;
+        assert_eq!(status, StatusCode::OK, "{opened}");
+    }
+
+    /// Admitted tickets of the sale's own line and of its lanes.
+    pub async fn admitted(&self) -> (u64, u64) {
+        let (_, sale) = self.admin(Method::GET, &format!("/api/admin/sales/{}", self.sale), None).await;
+        let lanes = sale["lanes"].as_array().expect("lanes").iter().filter_map(|lane| lane["admitted"].as_u64());
+        (sale["admitted"].as_u64().expect("a number"), lanes.sum())
+    }
+
+    /// A counter of the sale.
+    pub async fn count(&self, counter: &str) -> u64 {
+        self.until(counter, 0).await
+    }
+
+    /// Waits until `units` are sold: the middle of a rush.
+    pub async fn until_sold(&self, units: u64) {
+        self.until("sold", units).await;
+    }
+
+    /// Waits until a counter of the sale reaches a value.
+    pub async fn until(&self, counter: &str, high: u64) -> u64 {
+        let path = format!("/api/admin/sales/{}", self.sale);
+        let mut last = Value::Null;
+        let enough = async {
+            while last[counter].as_u64().is_none_or(|count| count < high) {
+                sleep(LOOK_EVERY).await;
+                last = self.admin(Method::GET, &path, None).await.1;
+            }
+        };
+        let in_time = timeout(COUNTED_WITHIN, enough).await.is_ok();
+        assert!(in_time, "`{counter}` was not {high} in time: {last}\n{}", self.logs());
+        last[counter].as_u64().expect("a number")
+    }
+
+    /// Limits admissions per second.
+    pub async fn cap(&self, rate_cap_per_s: f64) {
+        let change = json!({ "rate_cap_per_s": rate_cap_per_s });
+        let path = format!("/api/admin/sales/{}", self.sale);
+        let (status, sale) = self.admin(Method::PATCH, &path, Some(change)).await;
+        assert_eq!(status, StatusCode::OK, "{sale}");
+    }
+}
