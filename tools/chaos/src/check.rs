@@ -13,13 +13,14 @@ mod tests;
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    process::ExitStatus,
 };
 
 use fairline_rush::{Event, Happening, Plan, Profile, Report, ShopperModel};
 use fairline_shop::SHOPPERS;
 
 use self::{
-    liveness::{late_turns, silent_pages, stalled_lines},
+    liveness::{ended_by_themselves, late_turns, silent_pages, stalled_lines},
     money::{charged_after_the_end, charges_without_order},
 };
 use crate::{
@@ -55,12 +56,36 @@ pub struct Injected {
     pub recovered_us: i64,
 }
 
+impl Injected {
+    /// Whether it lasted, or the shop had not recovered from it, during this time.
+    fn has_effect(&self, from_us: i64, till_us: i64) -> bool {
+        self.began_us <= till_us && self.recovered_us.saturating_add(AFTER_US) >= from_us
+    }
+}
+
 impl fmt::Display for Injected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Injected { fault, began_us, ended_us, recovered_us } = self;
         let (lasted, recovered) = (ended_us.saturating_sub(*began_us), recovered_us.saturating_sub(*ended_us));
         let s = |us: i64| us as f64 / 1e6;
         write!(f, "{:.3} for {:.2} s, recovered after {:.2} s: {fault}", s(*began_us), s(lasted), s(recovered))
+    }
+}
+
+/// A service that ended although no fault ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// The service.
+    pub service: &'static str,
+    /// When this was noticed, in microseconds since 1970.
+    pub at_us: i64,
+    /// How it ended.
+    pub status: ExitStatus,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {:.3}, {}", self.service, self.at_us as f64 / 1e6, self.status)
     }
 }
 
@@ -103,6 +128,8 @@ pub struct Evidence<'a> {
     pub charges: &'a [Charge],
     /// Samples of the stock, two per second, with their times.
     pub stock: &'a [(i64, Stock)],
+    /// Services that ended by themselves.
+    pub ended: &'a [Exit],
     /// Deadlocks, as the log of Postgres has them. Since locks are taken in one order, no fault
     /// excuses one.
     pub deadlocks: &'a [String],
@@ -121,6 +148,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         (7, silent_pages(evidence, &shoppers)),
         (7, late_turns(evidence, &shoppers)),
         (9, stalled_lines(evidence, &shoppers)),
+        (9, ended_by_themselves(evidence)),
         (9, evidence.deadlocks.to_vec()),
         (1, oversold(evidence)),
     ] {
@@ -208,9 +236,7 @@ impl Evidence<'_> {
 
     /// Whether a fault lasted, or had not recovered, during this time.
     fn is_excused(&self, from_us: i64, till_us: i64) -> bool {
-        self.faults
-            .iter()
-            .any(|injected| injected.began_us <= till_us && injected.recovered_us.saturating_add(AFTER_US) >= from_us)
+        self.faults.iter().any(|injected| injected.has_effect(from_us, till_us))
     }
 }
 

@@ -162,6 +162,21 @@ impl Fault {
         }
     }
 
+    /// The service that it keeps down until its end.
+    #[must_use]
+    pub fn keeps_down(&self) -> Option<&'static str> {
+        match self {
+            Fault::Kill(service) | Fault::Roll(service) => Some(*service),
+            _ => None,
+        }
+    }
+
+    /// Whether a service may fail to start meanwhile: a server or a link is broken.
+    #[must_use]
+    pub fn may_fail_a_start(&self) -> bool {
+        !matches!(self, Fault::Kill(_) | Fault::Stop(_) | Fault::Roll(_) | Fault::Files(_) | Fault::Skew(..))
+    }
+
     /// What it is done to: two faults at once are of different things.
     #[must_use]
     pub fn subject(&self) -> String {
@@ -312,7 +327,7 @@ pub fn end(fault: &Fault, begun: &Begun, shop: &mut Shop<Topology>) -> Result<()
         Fault::Kill(service) => shop.start_again(service),
         Fault::Stop(service) => shop.signal(service, Signal::SIGCONT),
         Fault::Roll(service) | Fault::Skew(service, _) => {
-            if !shop.has_ended(service) {
+            if shop.ended(service).is_none() {
                 shop.kill(service);
             }
             shop.start_again(service);

@@ -84,8 +84,8 @@ fn print_outcome(plan: &Plan, took: Duration, outcome: &Outcome, folder: &Path) 
     for recovery in outcome.recoveries.iter().filter(|recovery| recovery.is_slow()) {
         println!("  slow: {recovery}");
     }
-    if !outcome.ended.is_empty() {
-        println!("  ended by themselves: {}", outcome.ended.join(", "));
+    for exit in &outcome.ended {
+        println!("  ended by itself: {exit}");
     }
     if !outcome.violations.is_empty() {
         print!("{plan}");

@@ -2,6 +2,7 @@
 //! each round, and gathers the evidence.
 
 use std::{
+    collections::HashSet,
     fmt, fs,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -20,7 +21,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    check::{Evidence, Injected, Quiet, Violation, check},
+    check::{Evidence, Exit, Injected, Quiet, Violation, check},
     fault::{self, Begun, Fault},
     ledger_reader::{self, Charge, LedgerReader, Stock, now_us},
     plan::{Plan, Planned},
@@ -147,7 +148,7 @@ pub struct Outcome {
     /// How much of the sale was without a fault.
     pub quiet: Quiet,
     /// Services that ended by themselves, and were started again.
-    pub ended: Vec<String>,
+    pub ended: Vec<Exit>,
     /// What the crowd saw.
     pub report: Report,
 }
@@ -160,7 +161,9 @@ struct Running<'a> {
     faults: Vec<Injected>,
     recoveries: Vec<Recovery>,
     violations: Vec<Violation>,
-    ended: Vec<String>,
+    ended: Vec<Exit>,
+    /// Services that a fault keeps down.
+    down: HashSet<&'static str>,
     /// What the payment gateway had before it was stopped for good.
     charges: Vec<Charge>,
     stock: Arc<Mutex<Vec<(i64, Stock)>>>,
@@ -207,6 +210,7 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, Ru
         recoveries: Vec::new(),
         violations: Vec::new(),
         ended: Vec::new(),
+        down: HashSet::new(),
         charges: Vec::new(),
         stock,
         _samples: samples,
@@ -279,6 +283,7 @@ impl Running<'_> {
         let mut recovers_from_us = 0;
         for (at, nth, begins) in steps {
             sleep_until(start + at).await;
+            self.revive();
             let fault = &round[nth].fault;
             if begins {
                 if matches!(fault, Fault::Kill(name) | Fault::Roll(name) if *name == GATEWAY) {
@@ -292,11 +297,13 @@ impl Running<'_> {
                     recovered_us: i64::MAX,
                 });
                 begun[nth] = fault::begin(fault, &mut self.shop)?;
+                self.down.extend(fault.keeps_down());
                 if fault.is_fail_over() {
                     recovers_from_us = began_us;
                 }
             } else {
                 fault::end(fault, &begun[nth], &mut self.shop)?;
+                self.down.retain(|service| fault.keeps_down() != Some(*service));
                 let ended_us = now_us();
                 let injected = self.faults[first..].iter_mut().find(|injected| injected.fault == *fault);
                 if let Some(injected) = injected {
@@ -333,7 +340,7 @@ impl Running<'_> {
                 unready = self.unready().await;
                 ready_us = unready.is_empty().then(now_us);
             }
-            if self.watch.waiting() == 0 {
+            if self.watch.waiting() == 0 && ready_us.is_some() {
                 break;
             }
             sleep(LOOK_EVERY).await;
@@ -360,7 +367,7 @@ impl Running<'_> {
             self.violations.push(Violation { promise: 9, what });
             return false;
         }
-        if ready_us.is_none() && waiting > 0 {
+        if ready_us.is_none() {
             let what = format!("not ready after {faults:?}: {unready:?}");
             self.violations.push(Violation { promise: 9, what });
         }
@@ -379,10 +386,10 @@ impl Running<'_> {
 
     /// Starts services again that have ended by themselves, as whatever runs them would.
     fn revive(&mut self) {
-        for name in NAMES {
-            if self.shop.has_ended(name) {
-                self.ended.push(name.to_owned());
-                self.shop.start_again(name);
+        for service in NAMES.into_iter().filter(|service| !self.down.contains(service)) {
+            if let Some(status) = self.shop.ended(service) {
+                self.ended.push(Exit { service, at_us: now_us(), status });
+                self.shop.start_again(service);
             }
         }
     }
@@ -448,6 +455,7 @@ impl Running<'_> {
             payments: &self.ledger.payments().await?,
             charges: &self.charges,
             stock: &stock,
+            ended: &self.ended,
             deadlocks: &self.shop.servers.deadlocks()?,
         };
         self.violations.extend(check(&evidence));

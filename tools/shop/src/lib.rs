@@ -29,6 +29,7 @@ use std::{
     fs::{self, File},
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::ExitStatus,
     time::Duration,
 };
 
@@ -329,9 +330,9 @@ impl<S> Shop<S> {
         self.service(name).signal(signal);
     }
 
-    /// Whether a service has ended; it has then been waited for.
-    pub fn has_ended(&mut self, name: &str) -> bool {
-        self.service(name).process.try_wait().expect("the service is our child").is_some()
+    /// How a service ended, if it has; it has then been waited for.
+    pub fn ended(&mut self, name: &str) -> Option<ExitStatus> {
+        self.service(name).process.try_wait().expect("the service is our child")
     }
 
     /// The process of a service.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use fairline_rush::{Event, Happening};
 use uuid::Uuid;
 
-use super::{AFTER_US, Evidence, SILENT_US_MAX, shoppers_were_cut_off};
+use super::{AFTER_US, Evidence, Exit, Injected, SILENT_US_MAX, shoppers_were_cut_off};
 
 /// Servers send a page a message every 20 s at the latest, and this allows for a busy machine. A
 /// page closes a connection that is silent for 28 s, so a longer limit would find nothing.
@@ -18,6 +18,8 @@ const TURN_US_MAX: i64 = 6_000_000;
 pub(super) const STALLED_US: i64 = 12_000_000;
 /// Between two samples further apart than this, the stock is unknown.
 const UNKNOWN_US: i64 = 2_500_000;
+/// What a service exits with if it can't start, as without Redis. It is then started again.
+const START_FAILED: i32 = 2;
 
 /// Promise 7: a connected shopper receives messages of the line: the first one soon, the next no
 /// later than the heartbeat. In checkout, messages are not recorded.
@@ -148,4 +150,16 @@ pub(super) fn stalled_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec
         }
     }
     found
+}
+
+/// Promise 9: no service ends by itself. Only its start may fail, while a server or a link is
+/// broken.
+pub(super) fn ended_by_themselves(evidence: &Evidence<'_>) -> Vec<String> {
+    let failed_to_start = |exit: &Exit| {
+        let breaks =
+            |injected: &Injected| injected.has_effect(exit.at_us, exit.at_us) && injected.fault.may_fail_a_start();
+        exit.status.code() == Some(START_FAILED) && evidence.faults.iter().any(breaks)
+    };
+    let found = evidence.ended.iter().filter(|exit| !failed_to_start(exit));
+    found.map(|exit| format!("a service ended by itself: {exit}")).collect()
 }

@@ -21,6 +21,7 @@ struct Doctored {
     payments: Vec<Payment>,
     charges: Vec<Charge>,
     stock: Vec<(i64, Stock)>,
+    ended: Vec<Exit>,
     deadlocks: Vec<String>,
 }
 
@@ -49,6 +50,7 @@ fn honest() -> Doctored {
         payments: Vec::new(),
         charges: Vec::new(),
         stock: (0..60).map(|at| (at * S / 2, Stock { total: 9, promised: 1, held: 1, sold: 2 })).collect(),
+        ended: Vec::new(),
         deadlocks: Vec::new(),
     };
     for shopper in 0..2 {
@@ -98,6 +100,7 @@ impl Doctored {
             payments: &self.payments,
             charges: &self.charges,
             stock: &self.stock,
+            ended: &self.ended,
             deadlocks: &self.deadlocks,
         }
     }

@@ -1,3 +1,5 @@
+use std::{os::unix::process::ExitStatusExt as _, process::ExitStatus};
+
 use super::{super::liveness::STALLED_US, *};
 
 /// The same, had no unit been free.
@@ -114,4 +116,25 @@ fn a_line_that_never_moves_again_is_found() {
     };
     assert_eq!(stalled().promises(), [9]);
     assert_eq!(stalled().with_a_fault().promises(), KEPT);
+}
+
+#[test]
+fn a_service_that_ends_by_itself_is_found_unless_its_start_fails_during_a_fault_of_a_server() {
+    // As `wait` gives it: an exit code in the second byte, or a signal in the first.
+    let ended = |raw: i32, fault: Fault| {
+        let mut doctored = honest();
+        let status = ExitStatus::from_raw(raw);
+        doctored.ended.push(Exit { service: "checkout-1", at_us: 10 * S, status });
+        doctored.faults.push(Injected { fault, began_us: 9 * S, ended_us: 9 * S, recovered_us: 11 * S });
+        doctored
+    };
+    let (failed_start, panic, orderly, segmentation_fault) = (2 << 8, 101 << 8, 0, 11);
+    assert_eq!(ended(failed_start, Fault::RedisKill(0)).promises(), KEPT);
+    assert_eq!(ended(failed_start, Fault::Kill("checkout-1")).promises(), [9], "Redis and Postgres were well");
+    for raw in [panic, orderly, segmentation_fault] {
+        assert_eq!(ended(raw, Fault::RedisKill(0)).promises(), [9], "{raw}");
+    }
+    let mut later = ended(failed_start, Fault::RedisKill(0));
+    later.ended[0].at_us = 14 * S;
+    assert_eq!(later.promises(), [9], "Redis was back");
 }
