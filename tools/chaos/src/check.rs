@@ -21,7 +21,7 @@ use fairline_shop::SHOPPERS;
 
 use self::{
     liveness::{ended_by_themselves, late_turns, silent_pages, stalled_lines},
-    money::{charged_after_the_end, charges_without_order},
+    money::{charged_after_the_end, charges_without_order, never_released},
 };
 use crate::{
     fault::Fault,
@@ -126,6 +126,8 @@ pub struct Evidence<'a> {
     pub payments: &'a [Payment],
     /// The payment gateway's charges.
     pub charges: &'a [Charge],
+    /// Those whose money was reserved in the end, when it had to be captured or released.
+    pub reserved: &'a [Charge],
     /// Samples of the stock, two per second, with their times.
     pub stock: &'a [(i64, Stock)],
     /// Services that ended by themselves.
@@ -145,6 +147,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         (5, lost_without_a_fault(evidence, &shoppers)),
         (6, charges_without_order(evidence)),
         (6, charged_after_the_end(evidence)),
+        (6, never_released(evidence)),
         (7, silent_pages(evidence, &shoppers)),
         (7, late_turns(evidence, &shoppers)),
         (9, stalled_lines(evidence, &shoppers)),

@@ -90,6 +90,15 @@ pub struct Charge {
     pub captured_at_us: Option<i64>,
 }
 
+impl Charge {
+    /// Whether its money is reserved, or is as soon as the shopper authenticates: it is neither
+    /// captured nor released.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        ["requires_capture", "requires_action"].contains(&self.status.as_str())
+    }
+}
+
 /// The charges in an answer of the sandbox, which was given at this moment.
 #[must_use]
 pub fn charges(answer: &serde_json::Value, now_us: i64) -> Vec<Charge> {

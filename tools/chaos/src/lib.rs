@@ -2,7 +2,8 @@
 //!
 //! - `plan` draws the topology and the faults from a seed (pure).
 //! - `fault` begins and ends each fault; `topology` is Redis and Postgres in their forms.
-//! - `run` sends a crowd to a shop and executes a plan; `watch` reads the history of its shoppers.
+//! - `run` sends a crowd to a shop and executes a plan; `watch` reads the history of its shoppers;
+//!   `outcome` is what it came to.
 //! - `check` gives the verdict from history, faults, database, payment gateway and record (pure);
 //!   `report` the figures (pure).
 //!
@@ -20,6 +21,7 @@
 pub mod check;
 pub mod fault;
 pub mod ledger_reader;
+pub mod outcome;
 pub mod plan;
 pub mod report;
 pub mod run;

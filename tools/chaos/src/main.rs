@@ -10,9 +10,10 @@ use std::{
 
 use clap::Parser;
 use fairline_chaos::{
+    outcome::Outcome,
     plan::Plan,
     report::Figures,
-    run::{Outcome, RunError, Scale, run},
+    run::{RunError, Scale, run},
 };
 use serde_json::{Value, json};
 use tokio::runtime::Builder;

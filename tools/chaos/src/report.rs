@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::run::{Outcome, Recovery};
+use crate::outcome::{Outcome, Recovery};
 
 /// What many shops came to.
 #[derive(Debug, Default)]

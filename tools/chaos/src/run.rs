@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashSet,
-    fmt, fs,
+    fs,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -24,6 +24,7 @@ use crate::{
     check::{Evidence, Exit, Injected, Quiet, Violation, check},
     fault::{self, Begun, Fault},
     ledger_reader::{self, Charge, LedgerReader, Stock, now_us},
+    outcome::{Outcome, Recovery},
     plan::{Plan, Planned},
     topology::Topology,
     watch::Watch,
@@ -71,6 +72,10 @@ const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
 const ASKS_WHY_AFTER: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const RUSH_ENDS_WITHIN: Duration = Duration::from_secs(700);
+/// All payments have ended then. One is settled with the gateway every 10 s, and less often after
+/// 100 s: after a tenth of its age, here up to 60 s. The circuit breaker may be open for 30 s.
+const RELEASED_WITHIN: Duration = Duration::from_secs(90);
+const LOOK_AT_GATEWAY_EVERY: Duration = Duration::from_millis(500);
 /// Admissions before the first fault.
 const ADMITTED_FIRST: usize = 5;
 
@@ -92,65 +97,15 @@ pub enum RunError {
     /// Something that a shop needs was missing; standard error has the details.
     #[error("it panicked")]
     Panicked,
+    /// The payment gateway could not be read in the end.
+    #[error("the payment gateway does not answer")]
+    NoGateway,
     /// The crowd did not end.
     #[error("the crowd did not end in time")]
     Endless,
     /// Faults or their recoveries took nearly all of the sale.
     #[error("promises that take time were checked for {:.0} s of {:.0} s only", .0.quiet_s, .0.whole_s)]
     HardlyQuiet(Quiet),
-}
-
-/// How long a shop took to recover from one round.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Recovery {
-    /// The kinds of the faults of the round.
-    pub kinds: Vec<String>,
-    /// Whether servers had to agree on a new primary.
-    pub is_fail_over: bool,
-    /// From the end of the last fault (for fail-overs, from their beginning) until a ticket was
-    /// admitted anew and a shopper received a message; none, if no shopper waited.
-    pub flows_after_s: Option<f64>,
-    /// Until every service said that it is ready.
-    pub ready_after_s: f64,
-    /// What limited admissions meanwhile, in the controllers' words, where it took longer than a
-    /// second.
-    pub limited_by: Vec<String>,
-}
-
-/// Recovery is to take no longer.
-const SLOW_S: f64 = 3.0;
-
-impl Recovery {
-    /// Whether it took longer than it is to take.
-    #[must_use]
-    pub fn is_slow(&self) -> bool {
-        !self.is_fail_over && self.flows_after_s.is_some_and(|s| s > SLOW_S)
-    }
-}
-
-impl fmt::Display for Recovery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let flows = self.flows_after_s.map_or("no shopper waited".to_owned(), |s| format!("flowed after {s:.2} s"));
-        let (ready, kinds) = (self.ready_after_s, self.kinds.join(" + "));
-        write!(f, "{flows}, ready after {ready:.2} s: {kinds}; {}", self.limited_by.join(" | "))
-    }
-}
-
-/// The outcome of one plan.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The faults that were injected.
-    pub faults: Vec<Injected>,
-    /// How the shop recovered.
-    pub recoveries: Vec<Recovery>,
-    /// Promises that were broken.
-    pub violations: Vec<Violation>,
-    /// How much of the sale was without a fault.
-    pub quiet: Quiet,
-    /// Services that ended by themselves, and were started again.
-    pub ended: Vec<Exit>,
-    /// What the crowd saw.
-    pub report: Report,
 }
 
 struct Running<'a> {
@@ -166,6 +121,8 @@ struct Running<'a> {
     down: HashSet<&'static str>,
     /// What the payment gateway had before it was stopped for good.
     charges: Vec<Charge>,
+    /// Money that was never released.
+    reserved: Vec<Charge>,
     stock: Arc<Mutex<Vec<(i64, Stock)>>>,
     _samples: JoinSet<()>,
 }
@@ -212,6 +169,7 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, Ru
         ended: Vec::new(),
         down: HashSet::new(),
         charges: Vec::new(),
+        reserved: Vec::new(),
         stock,
         _samples: samples,
     };
@@ -413,9 +371,27 @@ impl Running<'_> {
         sale["last_decision"].as_str().map_or_else(|| format!("no answer: {status}"), str::to_owned)
     }
 
-    async fn keep_charges(&mut self) {
-        if let Ok(answer) = self.shop.ask_gateway("/sandbox/charges").await {
-            self.charges.extend(ledger_reader::charges(&answer, now_us()));
+    /// Keeps what the payment gateway has, and gives the charges whose money is reserved; none if
+    /// it does not answer.
+    async fn keep_charges(&mut self) -> Option<Vec<Charge>> {
+        let answer = self.shop.ask_gateway("/sandbox/charges").await.ok()?;
+        let charges = ledger_reader::charges(&answer, now_us());
+        self.charges.extend(charges.iter().cloned());
+        Some(charges.into_iter().filter(Charge::is_reserved).collect())
+    }
+
+    /// Waits until no money is reserved at the gateway; gives what still is after the time for it.
+    async fn until_released(&mut self) -> Result<Vec<Charge>, RunError> {
+        let deadline = Instant::now() + RELEASED_WITHIN;
+        loop {
+            let (reserved, is_late) = (self.keep_charges().await, Instant::now() > deadline);
+            match reserved {
+                Some(reserved) if reserved.is_empty() || is_late => return Ok(reserved),
+                None if is_late => return Err(RunError::NoGateway),
+                _ => {}
+            }
+            self.revive();
+            sleep(LOOK_AT_GATEWAY_EVERY).await;
         }
     }
 
@@ -433,7 +409,7 @@ impl Running<'_> {
             sleep(LOOK_EVERY).await;
         }
         let report = rush.await;
-        self.keep_charges().await;
+        self.reserved = self.until_released().await?;
         Ok(report.map_err(|error| RushError::Part(error.to_string()))??)
     }
 
@@ -454,6 +430,7 @@ impl Running<'_> {
             admissions: &self.ledger.admissions().await?,
             payments: &self.ledger.payments().await?,
             charges: &self.charges,
+            reserved: &self.reserved,
             stock: &stock,
             ended: &self.ended,
             deadlocks: &self.shop.servers.deadlocks()?,

@@ -34,6 +34,16 @@ pub(super) fn charges_without_order(evidence: &Evidence<'_>) -> Vec<String> {
     found
 }
 
+/// Promise 6: when all payments have ended, no money stays reserved.
+pub(super) fn never_released(evidence: &Evidence<'_>) -> Vec<String> {
+    let state = |charge: &Charge| {
+        let payment = evidence.payments.iter().find(|payment| Some(payment.id) == charge.payment);
+        payment.map_or("missing", |payment| payment.state.as_str())
+    };
+    let found = evidence.reserved.iter();
+    found.map(|charge| format!("{} still {}, and its payment is {}", charge.id, charge.status, state(charge))).collect()
+}
+
 /// The last observation of each charge.
 fn last_seen(charges: &[Charge]) -> impl Iterator<Item = &Charge> {
     let last: HashMap<&str, usize> = charges.iter().enumerate().map(|(at, charge)| (charge.id.as_str(), at)).collect();

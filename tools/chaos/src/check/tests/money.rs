@@ -99,3 +99,14 @@ fn a_withdrawn_payment_is_not_charged_and_the_next_one_is() {
     authorised_later.charges[0].made_at_us = 9 * S;
     assert_eq!(authorised_later.promises(), [6]);
 }
+
+#[test]
+fn money_that_stays_reserved_is_found() {
+    let mut doctored = honest().with_a_fault();
+    doctored.payments[0].state = "voided".to_owned();
+    let reserved = Charge { status: "requires_capture".to_owned(), ..doctored.charges[0].clone() };
+    assert!(reserved.is_reserved() && !doctored.charges[0].is_reserved());
+    doctored.reserved.push(reserved);
+    let what = "pi_1 still requires_capture, and its payment is voided".to_owned();
+    assert_eq!(check(&doctored.evidence()), [Violation { promise: 6, what }]);
+}
