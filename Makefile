@@ -135,9 +135,9 @@ simulate: setup web ## Simulate the line and its admissions with faults, in a fe
 	@$(CARGO) build --locked --release --quiet --package fairline-simulate
 	@exec $(RELEASE)/simulate $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(STORY),--story '$(STORY)') $(if $(BUG),--bug '$(BUG)') $(if $(KEEP),--keep '$(KEEP)' --tries 1000)
 
-chaos: setup-test $(if $(OPTIMISED),web,programs) ## Inject random faults into shops of real processes while crowds buy, in an hour: SEEDS=2 for a shorter run, ONLY=redis for some faults, OPTIMISED=1 for release builds
+chaos: setup-test $(if $(OPTIMISED),web,programs) ## Inject random faults into shops of real processes while crowds buy, in an hour: SEEDS=2 for a shorter run, ONLY=redis for some faults, OPTIMISED=1 for release builds, FOLDER=target/chaos/a for several at once, MERGE='target/chaos/a target/chaos/b' to add them up
 	@$(if $(OPTIMISED),$(CARGO) build --locked --release --workspace --bins)
-	@exec $(if $(OPTIMISED),$(RELEASE),$(BIN))/chaos $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(ONLY),--only '$(ONLY)')
+	@exec $(if $(OPTIMISED),$(RELEASE),$(BIN))/chaos $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(ONLY),--only '$(ONLY)') $(if $(FOLDER),--folder '$(FOLDER)') $(if $(MERGE),--merge $(MERGE))
 
 snapshots: programs $(NODE_WS) ## Renew the snapshots of texts in tests: TESTS='package(fairline)' for a part
 	@INSTA_UPDATE=always $(MAKE) test-rust $(if $(TESTS),TESTS="$(TESTS)")

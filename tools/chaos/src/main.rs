@@ -2,6 +2,7 @@
 //! promise.
 
 use std::{
+    fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -34,6 +35,9 @@ struct Args {
     /// Print the plans, and carry none out.
     #[arg(long)]
     plan: bool,
+    /// Carry no plan out, but add up the runs whose `--folder` these were.
+    #[arg(long, num_args = 1.., value_name = "FOLDER", conflicts_with_all = ["seeds", "plan"])]
+    merge: Vec<PathBuf>,
     /// Where logs and histories are kept, by seed.
     #[arg(long, default_value = "target/chaos")]
     folder: PathBuf,
@@ -41,6 +45,9 @@ struct Args {
     #[arg(long, default_value = fairline_figures::PROMISES)]
     figures: PathBuf,
 }
+
+/// The figures of a run, in its folder.
+const KEPT: &str = "figures.json";
 
 fn seeds_of(text: &str) -> Option<std::ops::Range<u64>> {
     match text.split_once("..") {
@@ -97,6 +104,37 @@ fn print_outcome(plan: &Plan, took: Duration, outcome: &Outcome, folder: &Path) 
     }
 }
 
+/// Carries plans out, one after the other. What has been done so far is kept for `--merge`.
+fn carry_out_all(plans: &[Plan], folder: &Path) -> io::Result<Figures> {
+    let mut figures = Figures::default();
+    for plan in plans {
+        let (begun, folder_of_seed) = (Instant::now(), folder.join(plan.seed.to_string()));
+        match carry_out(plan, &folder_of_seed) {
+            Ok(outcome) => {
+                print_outcome(plan, begun.elapsed(), &outcome, &folder_of_seed);
+                figures.add(outcome);
+            }
+            Err(error) => {
+                figures.not_carried_out += 1;
+                let kept = folder_of_seed.display();
+                println!("seed {} could not be carried out: {error}\n{plan}  kept in {kept}", plan.seed);
+            }
+        }
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join(KEPT), serde_json::to_vec(&figures)?)?;
+    }
+    Ok(figures)
+}
+
+/// The sum of other runs.
+fn merged(folders: &[PathBuf]) -> io::Result<Figures> {
+    let mut figures = Figures::default();
+    for folder in folders {
+        figures.merge(serde_json::from_slice(&fs::read(folder.join(KEPT))?)?);
+    }
+    Ok(figures)
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let Some(seeds) = seeds_of(&args.seeds) else {
@@ -108,25 +146,18 @@ fn main() -> ExitCode {
         plans.iter().for_each(|plan| print!("{plan}"));
         return ExitCode::SUCCESS;
     }
-    let mut figures = Figures::default();
-    let mut is_whole = true;
-    for plan in plans {
-        let (begun, folder) = (Instant::now(), args.folder.join(plan.seed.to_string()));
-        match carry_out(&plan, &folder) {
-            Ok(outcome) => {
-                print_outcome(&plan, begun.elapsed(), &outcome, &folder);
-                figures.add(outcome);
-            }
-            Err(error) => {
-                is_whole = false;
-                println!("seed {} could not be carried out: {error}\n{plan}  kept in {}", plan.seed, folder.display());
-            }
+    let figures = if args.merge.is_empty() { carry_out_all(&plans, &args.folder) } else { merged(&args.merge) };
+    let written = figures.and_then(|figures| {
+        print!("{figures}");
+        fairline_figures::merge(&args.figures, figures_of(&figures))?;
+        Ok(figures.is_well())
+    });
+    match written {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("read or write figures failed: {error}");
+            ExitCode::FAILURE
         }
     }
-    print!("{figures}");
-    if let Err(error) = fairline_figures::merge(&args.figures, figures_of(&figures)) {
-        eprintln!("could not write {}: {error}", args.figures.display());
-        return ExitCode::FAILURE;
-    }
-    if is_whole && figures.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use fairline_rush::Report;
+use serde::{Deserialize, Serialize};
 
 use crate::check::{Exit, Injected, Quiet, Violation};
 
 /// How long a shop took to recover from one round.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recovery {
     /// The kinds of the faults of the round.
     pub kinds: Vec<String>,

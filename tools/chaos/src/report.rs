@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use serde::{Deserialize, Serialize};
+
 use crate::outcome::{Outcome, Recovery};
 
 /// What many shops came to.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Figures {
     faults: BTreeMap<String, u64>,
     recoveries: Vec<Recovery>,
@@ -15,6 +17,8 @@ pub struct Figures {
     pub violations: u64,
     /// Services that ended by themselves.
     pub ended: u64,
+    /// Seeds that could not be carried out.
+    pub not_carried_out: u64,
 }
 
 /// The value below which `percent` of a hundred lie, by nearest rank.
@@ -41,6 +45,25 @@ impl Figures {
         self.whole_s += outcome.quiet.whole_s;
         self.violations += outcome.violations.len() as u64;
         self.ended += outcome.ended.len() as u64;
+    }
+
+    /// Adds another run.
+    pub fn merge(&mut self, other: Figures) {
+        for (kind, times) in other.faults {
+            *self.faults.entry(kind).or_default() += times;
+        }
+        self.recoveries.extend(other.recoveries);
+        self.quiet_s += other.quiet_s;
+        self.whole_s += other.whole_s;
+        self.violations += other.violations;
+        self.ended += other.ended;
+        self.not_carried_out += other.not_carried_out;
+    }
+
+    /// Whether every seed was carried out and every promise kept.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.not_carried_out == 0 && self.violations == 0
     }
 
     /// Faults that were injected.
@@ -95,6 +118,7 @@ impl fmt::Display for Figures {
         let (quiet_s, whole_s) = (self.quiet_s, self.whole_s);
         writeln!(f, "promises that take time were checked for {quiet_s:.0} s of {whole_s:.0} s")?;
         writeln!(f, "{} services ended by themselves, and were started again", self.ended)?;
+        writeln!(f, "{} seeds could not be carried out", self.not_carried_out)?;
         writeln!(f, "{} violations", self.violations)
     }
 }
@@ -104,29 +128,51 @@ mod tests {
     use fairline_rush::Report;
 
     use super::*;
-    use crate::check::Quiet;
+    use crate::{
+        check::{Injected, Quiet},
+        fault::Fault,
+    };
 
-    #[test]
-    fn fail_overs_are_counted_apart_and_rounds_without_waiting_shoppers_are_not() {
-        let recovery = |is_fail_over, flows_after_s| Recovery {
+    /// The outcome of rounds: whether each was a fail-over, and how long its recovery took.
+    fn outcome(rounds: &[(bool, Option<f64>)]) -> Outcome {
+        let recovery = |&(is_fail_over, flows_after_s): &(bool, Option<f64>)| Recovery {
             kinds: vec!["kill".to_owned()],
             is_fail_over,
             flows_after_s,
             ready_after_s: 1.0,
             limited_by: Vec::new(),
         };
-        let mut figures = Figures::default();
-        let seconds = [(false, Some(0.5)), (false, Some(2.0)), (false, None), (true, Some(9.0))];
-        figures.add(Outcome {
-            faults: Vec::new(),
-            recoveries: seconds.map(|(is_fail_over, s)| recovery(is_fail_over, s)).to_vec(),
+        let kill = Injected { fault: Fault::Kill("checkout-1"), began_us: 0, ended_us: 1, recovered_us: 2 };
+        Outcome {
+            faults: rounds.iter().map(|_| kill.clone()).collect(),
+            recoveries: rounds.iter().map(recovery).collect(),
             violations: Vec::new(),
             quiet: Quiet { quiet_s: 124.4, whole_s: 300.0 },
             ended: Vec::new(),
             report: Report::default(),
-        });
+        }
+    }
+
+    #[test]
+    fn fail_overs_are_counted_apart_and_rounds_without_waiting_shoppers_are_not() {
+        let mut figures = Figures::default();
+        figures.add(outcome(&[(false, Some(0.5)), (false, Some(2.0)), (false, None), (true, Some(9.0))]));
         assert_eq!((figures.recovery_p50_s(), figures.recovery_p99_s()), (Some(0.5), Some(2.0)));
         assert_eq!(figures.fail_over_p99_s(), Some(9.0));
         assert!(figures.to_string().contains("checked for 124 s of 300 s"), "{figures}");
+    }
+
+    #[test]
+    fn runs_add_up_and_percentiles_are_those_of_all_recoveries() {
+        let mut figures = Figures::default();
+        figures.add(outcome(&[(false, Some(1.0)), (false, Some(2.0)), (true, Some(9.0))]));
+        let mut other = Figures { violations: 1, not_carried_out: 1, ..Figures::default() };
+        other.add(outcome(&[(false, Some(3.0)), (false, Some(4.0)), (false, Some(5.0))]));
+        let kept = serde_json::to_vec(&other).expect("JSON");
+        figures.merge(serde_json::from_slice(&kept).expect("the same"));
+        assert_eq!((figures.faults(), figures.violations, figures.not_carried_out), (6, 1, 1));
+        assert_eq!((figures.recovery_p50_s(), figures.recovery_p99_s()), (Some(3.0), Some(5.0)));
+        assert_eq!(figures.fail_over_p99_s(), Some(9.0));
+        assert!(!figures.is_well() && figures.to_string().contains("checked for 249 s of 600 s"), "{figures}");
     }
 }
