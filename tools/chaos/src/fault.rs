@@ -47,10 +47,12 @@ pub enum Fault {
         /// How.
         how: Broken,
     },
-    /// The links of all to one server of a Redis with several are broken.
+    /// The links of all, or of one service, to one server of a Redis with several are broken.
     Door {
         /// Which server.
         nth: usize,
+        /// Which service.
+        from: Option<&'static str>,
         /// How.
         how: Broken,
     },
@@ -99,7 +101,8 @@ impl fmt::Display for Fault {
             }
             Fault::Link { from, to, how } => write!(f, "link {from} to {to} {}", how.name()),
             Fault::Links { to, how } => write!(f, "all links to {to} {}", how.name()),
-            Fault::Door { nth, how } => write!(f, "all links to redis {nth} {}", how.name()),
+            Fault::Door { nth, from: Some(from), how } => write!(f, "link {from} to redis {nth} {}", how.name()),
+            Fault::Door { nth, from: None, how } => write!(f, "all links to redis {nth} {}", how.name()),
             Fault::RedisKill(nth)
             | Fault::RedisStop(nth)
             | Fault::RedisEmptied(nth)
@@ -125,7 +128,10 @@ impl Fault {
             Fault::Skew(..) => "clock skew".to_owned(),
             Fault::Link { from, to, how } => format!("link {} to {} {}", service(from), service(to), how.name()),
             Fault::Links { to, how } => format!("links to {to} {}", how.name()),
-            Fault::Door { how, .. } => format!("links to a redis of several {}", how.name()),
+            Fault::Door { from: Some(from), how, .. } => {
+                format!("link {} to a redis of several {}", service(from), how.name())
+            }
+            Fault::Door { from: None, how, .. } => format!("links to a redis of several {}", how.name()),
             Fault::Replication { how } => format!("link standby to postgres {}", how.name()),
             Fault::RedisKill(_) => "redis killed".to_owned(),
             Fault::RedisStop(_) => "redis stopped".to_owned(),
@@ -186,6 +192,7 @@ impl Fault {
             }
             Fault::Link { from, to, .. } => format!("{from} to {to}"),
             Fault::Links { to, .. } => format!("links to {to}"),
+            Fault::Door { nth, from: Some(_), .. } => format!("link to redis {nth}"),
             Fault::Replication { .. } => "standby to postgres".to_owned(),
             Fault::PostgresKill
             | Fault::PostgresStop
@@ -255,8 +262,10 @@ pub fn begin(fault: &Fault, shop: &mut Shop<Topology>) -> Result<Begun, ServerEr
                 how.begin(&link.proxy);
             }
         }
-        Fault::Door { nth, how } => {
+        Fault::Door { nth, from, how } => {
+            let process = from.map(|service| shop.process(service));
             if let Some(door) = shop.servers.doors().get(*nth) {
+                door.aim_at(process);
                 how.begin(door);
             }
         }

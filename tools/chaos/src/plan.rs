@@ -159,10 +159,15 @@ impl Plan {
                 let seconds = [5, 70, 400, -5, -70, -400][dice.below(6) as usize];
                 Fault::Skew(any_of(&NAMES[..6], dice), seconds)
             }
-            36..74 => {
-                let (from, to) = self.link(dice);
-                Fault::Link { from, to, how: how(dice) }
-            }
+            36..74 => match self.link(dice) {
+                (from, "redis") if self.redis == RedisKind::Sentinel => {
+                    Fault::Door { nth: 0, from: Some(from), how: how(dice) }
+                }
+                (from, "redis") if self.redis == RedisKind::Cluster => {
+                    Fault::Door { nth: dice.below(3) as usize, from: Some(from), how: how(dice) }
+                }
+                (from, to) => Fault::Link { from, to, how: how(dice) },
+            },
             74..80 => {
                 let to =
                     if self.redis == RedisKind::Single { any_of(&["redis", "postgres"], dice) } else { "postgres" };
@@ -175,10 +180,7 @@ impl Plan {
 
     /// A link of a service to a server or another service, or of shoppers to a service.
     fn link(&self, dice: &mut Dice) -> (&'static str, &'static str) {
-        let mut links = Vec::new();
-        if self.redis == RedisKind::Single {
-            links.extend(NAMES[..6].iter().map(|from| (*from, "redis")));
-        }
+        let mut links: Vec<(&'static str, &'static str)> = NAMES[..6].iter().map(|from| (*from, "redis")).collect();
         links.extend([CONTROLLERS, CHECKOUTS].concat().into_iter().map(|from| (from, "postgres")));
         links.extend(CHECKOUTS.map(|from| (from, GATEWAY)));
         links.extend(CHECKOUTS.into_iter().zip(CONTROLLERS));
@@ -197,10 +199,12 @@ impl Plan {
             (RedisKind::Sentinel, 7) => Fault::RedisDiskFull(0),
             (RedisKind::Sentinel, 8) => Fault::RedisOutOfMemory(0),
             // Short ones, or the replica would take over in the middle of them.
-            (RedisKind::Sentinel, _) => {
-                Fault::Door { nth: 0, how: [Broken::Cut, Broken::Reset, Broken::Slow][dice.below(3) as usize] }
-            }
-            (RedisKind::Cluster, 8..10) => Fault::Door { nth, how },
+            (RedisKind::Sentinel, _) => Fault::Door {
+                nth: 0,
+                from: None,
+                how: [Broken::Cut, Broken::Reset, Broken::Slow][dice.below(3) as usize],
+            },
+            (RedisKind::Cluster, 8..10) => Fault::Door { nth, from: None, how },
             (_, 0..2) => Fault::RedisKill(nth),
             (_, 2) => Fault::RedisStop(nth),
             (_, 3) => Fault::RedisEmptied(nth),
@@ -235,7 +239,7 @@ fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
         Some(Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. })
     );
     let may_be_long = matches!(fault, Fault::Stop(_) | Fault::RedisStop(_) | Fault::PostgresStop)
-        || is_silent && !matches!(fault, Fault::Door { .. });
+        || is_silent && !matches!(fault, Fault::Door { from: None, .. });
     let at_once = matches!(fault.how(), Some(Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }));
     if at_once || fault.is_fail_over() {
         // What is done to established connections is over at once, and the fault with it.
@@ -297,6 +301,15 @@ mod tests {
         let replication = ["standby to postgres".to_owned()];
         for link in webhooks.into_iter().chain(key_sets).chain(replication) {
             assert!(broken.contains(&link), "{link} is not among {broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_redis_with_several_servers_is_cut_off_from_single_services_too() {
+        for seed in [1, 3, 5, 7] {
+            let plan = Plan::new(seed, 24, None);
+            let is_of_one = |planned: &Planned| matches!(planned.fault, Fault::Door { from: Some(_), .. });
+            assert!(plan.rounds.iter().flatten().any(is_of_one), "{plan}");
         }
     }
 

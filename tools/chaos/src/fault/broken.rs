@@ -106,8 +106,9 @@ impl Broken {
     }
 }
 
-/// Connections whose bytes were lost stay dead; all others are well again.
+/// Breaks no more. Connections whose bytes were lost stay dead; all others are well again.
 pub(super) fn mend(proxy: &Proxy) {
     proxy.heal();
+    proxy.aim_at(None);
     proxy.set_established(Link::default());
 }

@@ -5,11 +5,15 @@
 //! gracefully, or reset. A fault applies to existing links, or to new ones, too. A lost NAT entry
 //! is therefore `freeze_established`: existing links are silent, new ones work.
 //!
+//! Faults apply to the links of all clients, or of one process ([`Proxy::aim_at`]).
+//!
 //! Limits: the number of links, and the bytes held back for each. All proxies of a process share
 //! one thread, which sleeps while there is no traffic. A link keeps its source address, so limits
 //! per address work behind a proxy, too.
 
 use std::{
+    collections::HashSet,
+    fs,
     future::pending,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
@@ -82,6 +86,7 @@ enum State {
 #[derive(Debug)]
 struct Pair {
     number: u64,
+    client: SocketAddr,
     state: watch::Sender<State>,
     near: TcpStream,
     far: TcpStream,
@@ -91,6 +96,8 @@ struct Pair {
 struct Inner {
     target: Mutex<SocketAddr>,
     new: Mutex<Option<Link>>,
+    /// The process whose links faults apply to; none for all.
+    victim: Mutex<Option<u32>>,
     pairs: Mutex<Vec<Arc<Pair>>>,
     next: AtomicU64,
     stopped: watch::Sender<bool>,
@@ -126,6 +133,7 @@ impl Proxy {
         let inner = Arc::new(Inner {
             target: Mutex::new(target),
             new: Mutex::new(Some(Link::default())),
+            victim: Mutex::default(),
             pairs: Mutex::default(),
             next: AtomicU64::new(0),
             stopped: watch::Sender::new(false),
@@ -165,11 +173,17 @@ impl Proxy {
         *locked(&self.inner.target) = target;
     }
 
+    /// Lets faults apply to the links of one process of this machine only, or again to all. Links
+    /// that are broken stay so.
+    pub fn aim_at(&self, process: Option<u32>) {
+        *locked(&self.inner.victim) = process;
+    }
+
     /// Changes the behaviour of existing links. Directions that have lost bytes or delivered an end
     /// of stream stay as they are.
     pub fn set_established(&self, link: Link) {
         let final_or = |was: Carry, now| if matches!(was, Carry::Never | Carry::NoMore) { was } else { now };
-        for pair in locked(&self.inner.pairs).iter() {
+        for pair in self.inner.affected() {
             pair.state.send_modify(|state| {
                 if let State::Open(was) = state {
                     *was = Link { there: final_or(was.there, link.there), back: final_or(was.back, link.back) };
@@ -201,14 +215,14 @@ impl Proxy {
 
     /// Ends existing links gracefully.
     pub fn cut(&self) {
-        for pair in locked(&self.inner.pairs).iter() {
+        for pair in self.inner.affected() {
             pair.end();
         }
     }
 
     /// Resets existing links.
     pub fn reset(&self) {
-        for pair in locked(&self.inner.pairs).iter() {
+        for pair in self.inner.affected() {
             pair.reset();
         }
     }
@@ -217,8 +231,41 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.inner.stopped.send_replace(true);
+        self.aim_at(None);
         self.cut();
     }
+}
+
+impl Inner {
+    /// The existing links that faults apply to.
+    fn affected(&self) -> Vec<Arc<Pair>> {
+        let ports = locked(&self.victim).map(ports_of);
+        let is_affected = |pair: &&Arc<Pair>| ports.as_ref().is_none_or(|ports| ports.contains(&pair.client.port()));
+        locked(&self.pairs).iter().filter(is_affected).cloned().collect()
+    }
+
+    /// How a new link of this client behaves; `None` resets it.
+    fn new_link(&self, client: SocketAddr) -> Option<Link> {
+        let is_affected = locked(&self.victim).is_none_or(|process| ports_of(process).contains(&client.port()));
+        if is_affected { *locked(&self.new) } else { Some(Link::default()) }
+    }
+}
+
+/// The local ports of a process's TCP connections over IPv4; none if it has ended.
+fn ports_of(process: u32) -> HashSet<u16> {
+    let files = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    let sockets: HashSet<String> = files
+        .filter_map(|file| fs::read_link(file.path()).ok())
+        .filter_map(|target| Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
+    let table = fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap_or_default();
+    let port = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (local, inode) = (fields.get(1)?, fields.get(9)?);
+        let (_, port) = local.split_once(':')?;
+        sockets.contains(*inode).then(|| u16::from_str_radix(port, 16).ok())?
+    };
+    table.lines().filter_map(port).collect()
 }
 
 impl Pair {
@@ -252,10 +299,10 @@ async fn accept(listener: TcpListener, inner: Arc<Inner>) {
             sleep(PAUSE).await;
             continue;
         };
-        let link = *locked(&inner.new);
+        let link = inner.new_link(from);
         let is_full = locked(&inner.pairs).len() >= LINKS_MAX;
         match link {
-            Some(link) if !is_full => drop(tokio::spawn(carry(inner.clone(), near, from.ip(), link))),
+            Some(link) if !is_full => drop(tokio::spawn(carry(inner.clone(), near, from, link))),
             _ => {
                 let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
                 let _ = setsockopt(&near, sockopt::Linger, &linger);
@@ -265,14 +312,14 @@ async fn accept(listener: TcpListener, inner: Arc<Inner>) {
 }
 
 /// Runs one link, from start to end.
-async fn carry(inner: Arc<Inner>, near: TcpStream, from: IpAddr, link: Link) {
+async fn carry(inner: Arc<Inner>, near: TcpStream, client: SocketAddr, link: Link) {
     let target = *locked(&inner.target);
-    let Ok(Ok(far)) = timeout(CONNECT_WITHIN, connect(from, target)).await else { return };
+    let Ok(Ok(far)) = timeout(CONNECT_WITHIN, connect(client.ip(), target)).await else { return };
     if near.set_nodelay(true).is_err() || far.set_nodelay(true).is_err() {
         return;
     }
     let number = inner.next.fetch_add(1, Ordering::Relaxed);
-    let pair = Arc::new(Pair { number, state: watch::Sender::new(State::Open(link)), near, far });
+    let pair = Arc::new(Pair { number, client, state: watch::Sender::new(State::Open(link)), near, far });
     locked(&inner.pairs).push(pair.clone());
     if *inner.stopped.borrow() {
         pair.end();

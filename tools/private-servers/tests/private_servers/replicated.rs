@@ -122,6 +122,33 @@ fn passed(mut stream: &TcpStream) -> String {
 }
 
 #[test]
+fn links_can_be_broken_for_one_process_alone() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let proxy = testing::Proxy::start(listener.local_addr().expect("an address")).expect("a proxy");
+    let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().expect("cat runs");
+    let connect = || TcpStream::connect(proxy.address()).expect("a connection");
+    let accept = || listener.accept().expect("a connection").0;
+    let works = |mut near: &TcpStream, mut far: &TcpStream| {
+        far.write_all(b"!").expect("sent");
+        near.read_exact(&mut [0]).is_ok()
+    };
+    let (mut near, far) = (connect(), accept());
+    eventually("the proxy has the link", || proxy.links() == 1);
+
+    proxy.aim_at(Some(other.id()));
+    proxy.set_new(None);
+    proxy.reset();
+    assert!(works(&near, &far), "it is not the other's");
+    assert!(works(&connect(), &accept()), "it is not the other's");
+
+    proxy.aim_at(Some(std::process::id()));
+    proxy.reset();
+    assert!(near.read(&mut [0]).is_err(), "it was reset");
+    assert!(connect().read(&mut [0]).is_err(), "it was refused");
+    other.kill().and_then(|()| other.wait()).expect("cat ends");
+}
+
+#[test]
 fn a_link_can_be_broken_in_one_direction() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let proxy = testing::Proxy::start(listener.local_addr().expect("an address")).expect("a proxy");
