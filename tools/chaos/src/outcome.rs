@@ -24,8 +24,8 @@ pub struct Recovery {
     pub limited_by: Vec<String>,
 }
 
-/// Recovery is to take no longer.
-const SLOW_S: f64 = 3.0;
+/// A recovery is to take no longer: 99 % of them, fail-overs excluded.
+pub(crate) const SLOW_S: f64 = 3.0;
 
 impl Recovery {
     /// Whether it took longer than it is to take.

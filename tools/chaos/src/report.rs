@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Outcome, Recovery};
+use crate::outcome::{Outcome, Recovery, SLOW_S};
+
+/// A 99th percentile of fewer recoveries is the slowest one.
+const PERCENTILE_OF_MIN: usize = 100;
 
 /// What many shops came to.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -60,10 +63,16 @@ impl Figures {
         self.not_carried_out += other.not_carried_out;
     }
 
-    /// Whether every seed was carried out and every promise kept.
+    /// Whether every seed was carried out, every promise kept, and recoveries were quick.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.not_carried_out == 0 && self.violations == 0
+        self.not_carried_out == 0 && self.violations == 0 && !self.recovers_slowly()
+    }
+
+    /// Whether recoveries took longer than they are to take. Of few, the slowest would decide.
+    fn recovers_slowly(&self) -> bool {
+        let seconds = self.seconds(false);
+        seconds.len() >= PERCENTILE_OF_MIN && percentile(&seconds, 99.0).is_some_and(|s| s > SLOW_S)
     }
 
     /// Faults that were injected.
@@ -119,6 +128,9 @@ impl fmt::Display for Figures {
         writeln!(f, "promises that take time were checked for {quiet_s:.0} s of {whole_s:.0} s")?;
         writeln!(f, "{} services ended by themselves, and were started again", self.ended)?;
         writeln!(f, "{} seeds could not be carried out", self.not_carried_out)?;
+        if self.recovers_slowly() {
+            writeln!(f, "recoveries took longer than {SLOW_S} s at the 99th percentile")?;
+        }
         writeln!(f, "{} violations", self.violations)
     }
 }
@@ -160,6 +172,19 @@ mod tests {
         assert_eq!((figures.recovery_p50_s(), figures.recovery_p99_s()), (Some(0.5), Some(2.0)));
         assert_eq!(figures.fail_over_p99_s(), Some(9.0));
         assert!(figures.to_string().contains("checked for 124 s of 300 s"), "{figures}");
+    }
+
+    #[test]
+    fn slow_recoveries_are_reported_if_more_than_one_in_a_hundred_is() {
+        let with_slow = |slow: usize, of: usize| {
+            let mut figures = Figures::default();
+            figures.add(outcome(&vec![(false, Some(0.5)); of - slow]));
+            figures.add(outcome(&vec![(false, Some(3.1)); slow]));
+            figures
+        };
+        assert!(with_slow(2, 200).is_well() && with_slow(2, 99).is_well());
+        let slow = with_slow(3, 200);
+        assert!(!slow.is_well() && slow.to_string().contains("longer than 3 s"), "{slow}");
     }
 
     #[test]

@@ -7,16 +7,18 @@ use uuid::Uuid;
 
 use super::{AFTER_US, Evidence, Exit, Injected, SILENT_US_MAX, shoppers_were_cut_off};
 
-/// Servers send a page a message every 20 s at the latest, and this allows for a busy machine. A
-/// page closes a connection that is silent for 28 s, so a longer limit would find nothing.
-const HEARTBEAT_US_MAX: i64 = 24_000_000;
-/// A turn is on an open page within this time: a page that polls does so every two seconds, and the
-/// machine is busy.
-const TURN_US_MAX: i64 = 6_000_000;
-/// A line without an admission for this long has stalled, while a shopper waits without a fault.
-/// While checkout is slow, one shopper is admitted every five seconds.
-pub(super) const STALLED_US: i64 = 12_000_000;
-/// Between two samples further apart than this, the stock is unknown.
+/// Servers send a page a message every 20 s at the latest, and a machine that is busy does so up to
+/// 2 s later.
+const HEARTBEAT_US_MAX: i64 = 22_000_000;
+/// A turn is on an open page within this time: a page that polls does so 2 s after the last answer
+/// at the latest, and the publication may take as long on a busy machine.
+const TURN_US_MAX: i64 = 4_000_000;
+/// A line without an admission for this long has stalled, while a shopper waits without a fault:
+/// one every 5 s is the least during back-off, a late claim delays it by 0.5 s, and the stock is
+/// sampled every 0.5 s.
+pub(super) const STALLED_US: i64 = 8_000_000;
+/// Between two samples further apart than this, the stock is unknown: a sample is given up after
+/// 2 s, and the next one comes 0.5 s later.
 const UNKNOWN_US: i64 = 2_500_000;
 /// What a service exits with if it can't start, as without Redis. It is then started again.
 const START_FAILED: i32 = 2;
