@@ -26,6 +26,7 @@ use self::{
 use crate::{
     fault::Fault,
     ledger_reader::{Admission, Charge, Payment, Stock},
+    plan::SaleKind,
 };
 
 /// A connected shopper receives a message of the line within this time: a node sends one at once,
@@ -116,6 +117,10 @@ pub struct Evidence<'a> {
     pub seed: u64,
     /// The parameters of the crowd.
     pub profile: &'a Profile,
+    /// Which sale.
+    pub sale: SaleKind,
+    /// How many shoppers, from the first, wait in a lane.
+    pub guests: u32,
     /// The report of `fairline rush`.
     pub report: &'a Report,
     /// The history.
@@ -210,7 +215,21 @@ impl Quiet {
     }
 }
 
+/// A ticket: whether it is of the lane, and its ordinal there.
+type Ticket = (bool, i64);
+
+impl Admission {
+    fn ticket(&self) -> Ticket {
+        (self.is_guest, self.ordinal)
+    }
+}
+
 impl Evidence<'_> {
+    /// The ticket of this shopper with this ordinal.
+    fn ticket(&self, shopper: u32, ordinal: u64) -> Ticket {
+        (shopper < self.guests, i64::try_from(ordinal).unwrap_or(0))
+    }
+
     /// How much of the sale no fault excuses.
     #[must_use]
     pub fn quiet(&self) -> Quiet {
@@ -282,12 +301,15 @@ fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
         .collect()
 }
 
-/// Promise 4: admissions follow the line. A line that Redis lost waits ten seconds for its
+/// Promise 4: admissions follow the line, or the lane. The order of a draw is in the record. A line that Redis lost waits ten seconds for its
 /// shoppers; a shopper who is away for longer is passed, and served first after returning.
 fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
-    let mut first: HashMap<i64, i64> = HashMap::new();
+    if evidence.sale == SaleKind::Draw {
+        return Vec::new();
+    }
+    let mut first: HashMap<Ticket, i64> = HashMap::new();
     for admission in evidence.admissions {
-        let at_us = first.entry(admission.ordinal).or_insert(admission.issued_at_us);
+        let at_us = first.entry(admission.ticket()).or_insert(admission.issued_at_us);
         *at_us = admission.issued_at_us.min(*at_us);
     }
     let losses: Vec<(i64, i64)> = evidence
@@ -299,13 +321,13 @@ fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<
     let mut found = Vec::new();
     for (shopper, events) in shoppers {
         let place = events.iter().find_map(|event| match event.what {
-            Happening::Place { ordinal } => Some(i64::try_from(ordinal).unwrap_or(0)),
+            Happening::Place { ordinal } => Some(evidence.ticket(*shopper, ordinal)),
             _ => None,
         });
-        let Some(ordinal) = place else { continue };
+        let Some(ticket) = place else { continue };
         let ended = |event: &&&Event| matches!(event.what, Happening::Over { .. } | Happening::Ended { .. });
         let waited_until_us = events.iter().find(ended).map_or(i64::MAX, |event| event.at_us);
-        let waited_until_us = first.get(&ordinal).map_or(waited_until_us, |at_us| waited_until_us.min(*at_us));
+        let waited_until_us = first.get(&ticket).map_or(waited_until_us, |at_us| waited_until_us.min(*at_us));
         let joined_us = events.first().map_or(0, |event| event.at_us);
         let absences = away(evidence, events);
         if absences.iter().any(|&(from, till)| from < waited_until_us && till.min(waited_until_us) - from > GRACE_US) {
@@ -319,10 +341,14 @@ fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<
             })
         };
         let by = first.iter().filter(|&(other, at_us)| {
-            *other > ordinal && *at_us > joined_us && *at_us < waited_until_us && !is_excused(*at_us)
+            other.0 == ticket.0
+                && other.1 > ticket.1
+                && *at_us > joined_us
+                && *at_us < waited_until_us
+                && !is_excused(*at_us)
         });
         if let Some((other, at_us)) = by.min_by_key(|(_, at_us)| **at_us) {
-            let at_s = *at_us as f64 / 1e6;
+            let (at_s, ordinal, other) = (*at_us as f64 / 1e6, ticket.1, other.1);
             found.push(format!("ticket {ordinal} of shopper {shopper} was passed by {other} at {at_s:.3}"));
         }
     }
@@ -354,7 +380,7 @@ fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Ev
 
 /// Promise 1, in each sample.
 fn oversold(evidence: &Evidence<'_>) -> Vec<String> {
-    let broken = evidence.stock.iter().filter(|(_, stock)| stock.free() < 0);
+    let broken = evidence.stock.iter().filter(|(_, stock)| stock.is_oversold());
     broken.map(|(_, stock)| format!("promised, held and sold exceed the stock: {stock:?}")).collect()
 }
 

@@ -25,6 +25,8 @@ pub fn now_us() -> i64 {
 pub struct Stock {
     /// Units of the sale.
     pub total: i32,
+    /// Promises beyond the stock, which only yield mode makes.
+    pub overbook: i32,
     /// Units out as tokens.
     pub promised: i32,
     /// Units in checkout.
@@ -34,10 +36,16 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// Units that can be promised.
+    /// Units that can be promised; negative while visits in yield mode exceed them.
     #[must_use]
     pub fn free(&self) -> i32 {
         self.total - self.promised - self.held - self.sold
+    }
+
+    /// Whether more is promised, held and sold than there is.
+    #[must_use]
+    pub fn is_oversold(&self) -> bool {
+        self.free() + self.overbook < 0 || self.held + self.sold > self.total
     }
 }
 
@@ -46,7 +54,9 @@ impl Stock {
 pub struct Admission {
     /// Its id.
     pub id: Uuid,
-    /// The ticket's ordinal.
+    /// Whether the ticket is of the lane.
+    pub is_guest: bool,
+    /// The ticket's ordinal in its line.
     pub ordinal: i64,
     /// When it was made.
     pub issued_at_us: i64,
@@ -117,13 +127,13 @@ pub fn charges(answer: &serde_json::Value, now_us: i64) -> Vec<Charge> {
     answer["data"].as_array().into_iter().flatten().filter_map(charge).collect()
 }
 
-const STOCK: &str = "SELECT total, promised, held, sold FROM stock WHERE sale_id = $1 AND item = 1";
+const STOCK: &str = "SELECT total, overbook, promised, held, sold FROM stock WHERE sale_id = $1 AND item = 1";
 const ADMITTED_AFTER: &str = "
 SELECT min((extract(epoch FROM issued_at) * 1000000)::bigint)
 FROM admissions
 WHERE sale_id = $1 AND (extract(epoch FROM issued_at) * 1000000)::bigint > $2";
 const ADMISSIONS: &str = "
-SELECT id, ordinal, (extract(epoch FROM issued_at) * 1000000)::bigint AS issued_at_us,
+SELECT id, line_id <> sale_id AS is_guest, ordinal, (extract(epoch FROM issued_at) * 1000000)::bigint AS issued_at_us,
        (extract(epoch FROM expires_at) * 1000000)::bigint AS expires_at_us
 FROM admissions
 WHERE sale_id = $1";

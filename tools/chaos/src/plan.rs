@@ -28,6 +28,26 @@ const LONG_QUIET: Duration = Duration::from_secs(36);
 /// Faults of one round at least and at most, unless one comes alone.
 const AT_ONCE: (u64, u64) = (4, 10);
 
+/// Which sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaleKind {
+    /// One line, in guarantee mode.
+    Plain,
+    /// With a lane, in which a part of the shoppers waits.
+    Lane,
+    /// It begins with a draw.
+    Draw,
+    /// In yield mode.
+    Yield,
+}
+
+impl SaleKind {
+    /// Sixteen seeds combine each kind of sale with each kind of Redis.
+    fn of(seed: u64) -> SaleKind {
+        [SaleKind::Plain, SaleKind::Lane, SaleKind::Draw, SaleKind::Yield][((seed + seed / 4) % 4) as usize]
+    }
+}
+
 /// A fault, when it begins in its round, and how long it lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
@@ -49,13 +69,16 @@ pub struct Plan {
     pub redis: RedisKind,
     /// Which Postgres.
     pub postgres: PostgresKind,
+    /// Which sale.
+    pub sale: SaleKind,
     /// The rounds.
     pub rounds: Vec<Vec<Planned>>,
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: Redis {:?}, Postgres {:?}", self.seed, self.redis, self.postgres)?;
+        let Plan { seed, redis, postgres, sale, .. } = self;
+        writeln!(f, "seed {seed}: Redis {redis:?}, Postgres {postgres:?}, sale {sale:?}")?;
         for (nth, round) in self.rounds.iter().enumerate() {
             for Planned { fault, begins_after, lasts } in round {
                 let (at, lasts) = (begins_after.as_secs_f64(), lasts.as_secs_f64());
@@ -82,7 +105,7 @@ impl Plan {
             _ => RedisKind::Single,
         };
         let postgres = if dice.below(2) == 0 { PostgresKind::Single } else { PostgresKind::Replicated };
-        let mut plan = Plan { seed, redis, postgres, rounds: Vec::new() };
+        let mut plan = Plan { seed, redis, postgres, sale: SaleKind::of(seed), rounds: Vec::new() };
         while plan.rounds.len() < rounds {
             let is_in_the_middle = plan.rounds.len() == rounds / 2;
             let rare = if is_in_the_middle { plan.rare(&mut dice, only) } else { None };
@@ -302,6 +325,14 @@ mod tests {
         for link in webhooks.into_iter().chain(key_sets).chain(replication) {
             assert!(broken.contains(&link), "{link} is not among {broken:?}");
         }
+    }
+
+    #[test]
+    fn sixteen_seeds_combine_each_kind_of_sale_with_each_kind_of_redis() {
+        let plans = (0..16).map(|seed| Plan::new(seed, 0, None));
+        let combined: BTreeSet<String> = plans.map(|plan| format!("{:?} {:?}", plan.redis, plan.sale)).collect();
+        assert_eq!(combined.len(), 3 * 4, "{combined:?}");
+        assert_eq!(Plan::new(0, 0, None).sale, SaleKind::Plain);
     }
 
     #[test]

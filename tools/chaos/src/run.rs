@@ -25,7 +25,7 @@ use crate::{
     fault::{self, Begun, Fault},
     ledger_reader::{self, Charge, LedgerReader, Stock, now_us},
     outcome::{Outcome, Recovery},
-    plan::{Plan, Planned},
+    plan::{Plan, Planned, SaleKind},
     topology::Topology,
     watch::Watch,
 };
@@ -48,6 +48,16 @@ impl Scale {
     pub const WHOLE: Scale = Scale { units: 620, shoppers: 860, arrive_s: 40, sabotage: None };
     /// One for a test.
     pub const SHORT: Scale = Scale { units: 100, shoppers: 150, arrive_s: 8, sabotage: None };
+
+    /// Shoppers with an invitation to the lane, if the sale has one.
+    fn guests(self) -> u32 {
+        self.shoppers / 4
+    }
+
+    /// Shoppers who wait when a sale with a draw is opened; the others come after it.
+    fn drawn(self) -> u32 {
+        self.shoppers / 4
+    }
 }
 
 /// Long enough for a machine that is busy with other things.
@@ -114,6 +124,8 @@ struct Running<'a> {
     ledger: LedgerReader,
     watch: Watch,
     plan: &'a Plan,
+    /// Shoppers who wait in a lane.
+    guests: u32,
     faults: Vec<Injected>,
     recoveries: Vec<Recovery>,
     violations: Vec<Violation>,
@@ -145,25 +157,31 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, Ru
     let servers = Topology::start(plan.redis, plan.postgres)?;
     let opening = Opening { behind_proxies: true, folder: Some(folder.to_owned()), ..Opening::default() };
     let mut shop = Shop::start(servers, opening).await;
-    let sale = json!({
-        "total": scale.units, "rate_cap_per_s": RATE_PER_S, "token_ttl_s": TOKEN_TTL_S, "claim_window_s": CLAIM_WINDOW_S,
-    });
-    shop.sale = shop.create_sale(sale).await;
-    shop.open_sale().await;
+    let invited = make_sale(&mut shop, plan.sale, scale).await;
     let sale = Uuid::parse_str(&shop.sale).unwrap_or_default();
     let history = folder.join("history.jsonl");
-    let settings = settings(&shop, plan.seed, scale, &history);
+    let own = [
+        invited,
+        vec![format!("--seed={}", plan.seed), format!("--history={}", history.display())],
+        vec![format!("--shoppers={}", scale.shoppers), format!("--arrive-s={}", scale.arrive_s)],
+    ];
+    let settings = settings(&shop, own.concat());
     let ledger = LedgerReader::open(shop.postgres_url(), sale)?;
     let stock = Arc::<Mutex<Vec<(i64, Stock)>>>::default();
-    let mut samples = JoinSet::new();
-    samples.spawn(LedgerReader::sample(shop.postgres_url().to_owned(), sale, stock.clone()));
     let profile = settings.profile();
     let rush = tokio::spawn(async move { send_crowd(&settings).await });
+    if plan.sale == SaleKind::Draw {
+        shop.until("waiting", u64::from(scale.drawn())).await;
+        shop.open_sale().await;
+    }
+    let mut samples = JoinSet::new();
+    samples.spawn(LedgerReader::sample(shop.postgres_url().to_owned(), sale, stock.clone()));
     let mut running = Running {
         shop,
         ledger,
         watch: Watch::of(&history),
         plan,
+        guests: if plan.sale == SaleKind::Lane { scale.guests() } else { 0 },
         faults: Vec::new(),
         recoveries: Vec::new(),
         violations: Vec::new(),
@@ -183,13 +201,26 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, Ru
     running.judge(report, &profile, &history).await
 }
 
-fn settings(shop: &Shop<Topology>, seed: u64, scale: Scale, history: &Path) -> Settings {
-    let own = [
-        format!("--seed={seed}"),
-        format!("--shoppers={}", scale.shoppers),
-        format!("--arrive-s={}", scale.arrive_s),
-        format!("--history={}", history.display()),
-    ];
+/// Makes the sale, and opens it unless it begins with a draw. Gives the arguments of a rush that
+/// name its guests.
+async fn make_sale(shop: &mut Shop<Topology>, kind: SaleKind, scale: Scale) -> Vec<String> {
+    let mut sale = json!({
+        "total": scale.units, "rate_cap_per_s": RATE_PER_S, "token_ttl_s": TOKEN_TTL_S, "claim_window_s": CLAIM_WINDOW_S,
+    });
+    match kind {
+        SaleKind::Draw => sale["order"] = json!("draw"),
+        SaleKind::Yield => (sale["mode"], sale["risk"]) = (json!("yield"), json!(0.01)),
+        SaleKind::Plain | SaleKind::Lane => {}
+    }
+    shop.sale = shop.create_sale(sale).await;
+    let invited = if kind == SaleKind::Lane { shop.invite(scale.guests()).await } else { Vec::new() };
+    if kind != SaleKind::Draw {
+        shop.open_sale().await;
+    }
+    invited
+}
+
+fn settings(shop: &Shop<Topology>, own: Vec<String>) -> Settings {
     let line = ["rush".to_owned()].into_iter().chain(shop.arguments()).chain(own);
     let mut settings = Line::parse_from(line.chain(CROWD.map(str::to_owned))).settings;
     settings.quiet = true;
@@ -339,7 +370,7 @@ impl Running<'_> {
         let message_us = self.watch.message_after(moment_us)?;
         match self.ledger.admitted_after(moment_us).await.ok()? {
             Some(admitted_us) => Some(admitted_us.max(message_us)),
-            None => (self.ledger.stock().await.ok()?.free() == 0).then_some(message_us),
+            None => (self.ledger.stock().await.ok()?.free() <= 0).then_some(message_us),
         }
     }
 
@@ -425,6 +456,8 @@ impl Running<'_> {
         let evidence = Evidence {
             seed: self.plan.seed,
             profile,
+            sale: self.plan.sale,
+            guests: self.guests,
             report: &report,
             events: self.watch.events(),
             faults: &self.faults,

@@ -161,19 +161,9 @@ impl Shop {
         let mut shop = Shop::without_a_sale().await;
         let sale = json!({ "total": units, "mode": "yield", "risk": 0.01, "hold_s": 20 });
         shop.sale = shop.create_sale(sale).await;
-        let path = format!("/api/admin/sales/{}/lanes", shop.sale);
-        let lane = json!({ "name": "guests", "share": 0.3 });
-        let (status, sale) = shop.admin(Method::POST, &path, Some(lane)).await;
-        assert_eq!(status, StatusCode::CREATED, "{sale}");
-        let invite = json!({ "count": guests });
-        let (status, made) = shop.admin(Method::POST, &format!("{path}/guests/invitations"), Some(invite)).await;
-        assert_eq!(status, StatusCode::CREATED, "{made}");
-        let codes: Vec<&str> = made["codes"].as_array().expect("codes").iter().filter_map(Value::as_str).collect();
-        let file = shop.folder.join("invitations");
-        fs::write(&file, codes.join("\n")).expect("the shop's folder can be written to");
+        let guests = shop.invite(guests).await;
         shop.open_sale().await;
-        let lane = sale["lanes"][0]["id"].as_str().expect("an id");
-        (shop, vec![format!("--lane={lane}"), format!("--invitations={}", file.display())])
+        (shop, guests)
     }
 
     async fn without_a_sale() -> Shop {

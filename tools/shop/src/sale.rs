@@ -1,6 +1,6 @@
 //! The one sale of a shop: made, opened, limited, and watched.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -26,6 +26,23 @@ impl<S> Shop<S> {
         let (status, made) = self.admin(Method::POST, "/api/admin/sales", Some(sale)).await;
         assert_eq!(status, StatusCode::CREATED, "{made}");
         made["id"].as_str().expect("a sale has an id").to_owned()
+    }
+
+    /// Adds a lane with this many invitations. Gives the arguments of a rush whose first shoppers are
+    /// these guests.
+    pub async fn invite(&self, guests: u32) -> Vec<String> {
+        let path = format!("/api/admin/sales/{}/lanes", self.sale);
+        let lane = json!({ "name": "guests", "share": 0.3 });
+        let (status, sale) = self.admin(Method::POST, &path, Some(lane)).await;
+        assert_eq!(status, StatusCode::CREATED, "{sale}");
+        let invite = json!({ "count": guests });
+        let (status, made) = self.admin(Method::POST, &format!("{path}/guests/invitations"), Some(invite)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let codes: Vec<&str> = made["codes"].as_array().expect("codes").iter().filter_map(Value::as_str).collect();
+        let file = self.folder().join("invitations");
+        fs::write(&file, codes.join("\n")).expect("the shop's folder can be written to");
+        let lane = sale["lanes"][0]["id"].as_str().expect("an id");
+        vec![format!("--lane={lane}"), format!("--invitations={}", file.display())]
     }
 
     /// Opens the sale.

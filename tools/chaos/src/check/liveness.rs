@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use fairline_rush::{Event, Happening};
 use uuid::Uuid;
 
-use super::{AFTER_US, Evidence, Exit, Injected, SILENT_US_MAX, shoppers_were_cut_off};
+use super::{AFTER_US, Evidence, Exit, Injected, SILENT_US_MAX, Ticket, shoppers_were_cut_off};
 
 /// Servers send a page a message every 20 s at the latest, and a machine that is busy does so up to
 /// 2 s later.
@@ -74,11 +74,13 @@ fn connections(events: &[&Event]) -> Vec<(i64, i64)> {
 
 /// Promise 7: a turn reaches an open page.
 pub(super) fn late_turns(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
-    let mut tickets: HashMap<i64, u32> = HashMap::new();
+    let mut tickets: HashMap<Ticket, u32> = HashMap::new();
     let mut seen: HashMap<Uuid, i64> = HashMap::new();
     for event in evidence.events {
         match event.what {
-            Happening::Place { ordinal } => drop(tickets.insert(i64::try_from(ordinal).unwrap_or(0), event.shopper)),
+            Happening::Place { ordinal } => {
+                tickets.insert(evidence.ticket(event.shopper, ordinal), event.shopper);
+            }
             Happening::Turn { admission, .. } => drop(seen.entry(admission).or_insert(event.at_us)),
             _ => {}
         }
@@ -86,7 +88,7 @@ pub(super) fn late_turns(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&E
     let mut found = Vec::new();
     for admission in evidence.admissions {
         let (from_us, till_us) = (admission.issued_at_us, admission.issued_at_us + TURN_US_MAX);
-        let Some(shopper) = tickets.get(&admission.ordinal) else { continue };
+        let Some(shopper) = tickets.get(&admission.ticket()) else { continue };
         let was_connected = connections(&shoppers[shopper]).iter().any(|(from, till)| {
             *from <= from_us && *till >= till_us && !shoppers_were_cut_off(evidence, *from, till_us)
         });

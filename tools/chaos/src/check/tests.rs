@@ -14,6 +14,8 @@ const KEPT: [u8; 0] = [];
 /// What happened in a shop that keeps every promise: two shoppers wait, are admitted, and pay.
 struct Doctored {
     profile: Profile,
+    sale: SaleKind,
+    guests: u32,
     report: Report,
     events: Vec<Event>,
     faults: Vec<Injected>,
@@ -44,6 +46,8 @@ fn honest() -> Doctored {
     };
     let mut doctored = Doctored {
         profile,
+        sale: SaleKind::Plain,
+        guests: 0,
         report: Report { order_honest: Some(true), ..Report::default() },
         events: Vec::new(),
         faults: Vec::new(),
@@ -51,7 +55,7 @@ fn honest() -> Doctored {
         payments: Vec::new(),
         charges: Vec::new(),
         reserved: Vec::new(),
-        stock: (0..60).map(|at| (at * S / 2, Stock { total: 9, promised: 1, held: 1, sold: 2 })).collect(),
+        stock: (0..60).map(|at| (at * S / 2, Stock { total: 9, overbook: 0, promised: 1, held: 1, sold: 2 })).collect(),
         ended: Vec::new(),
         deadlocks: Vec::new(),
     };
@@ -71,7 +75,13 @@ fn honest() -> Doctored {
         }
         let ordinal = i64::from(shopper) + 1;
         let issued_at_us = at + 4 * S;
-        doctored.admissions.push(Admission { id: admission, ordinal, issued_at_us, expires_at_us: 60 * S });
+        doctored.admissions.push(Admission {
+            id: admission,
+            is_guest: false,
+            ordinal,
+            issued_at_us,
+            expires_at_us: 60 * S,
+        });
         let state = "captured".to_owned();
         let hold_expires_at_us = 60 * S;
         let began_us = at + 6 * S;
@@ -95,6 +105,8 @@ impl Doctored {
         Evidence {
             seed: 1,
             profile: &self.profile,
+            sale: self.sale,
+            guests: self.guests,
             report: &self.report,
             events: &self.events,
             faults: &self.faults,
@@ -173,6 +185,33 @@ fn a_passed_shopper_is_found_unless_away_when_redis_lost_the_line() {
     assert_eq!(doctored.promises(), KEPT);
     doctored.events.retain(|event| !matches!(event.what, Happening::Disconnected) || event.at_us > 5 * S);
     assert_eq!(doctored.promises(), [4], "it was always connected");
+}
+
+#[test]
+fn guests_pass_others_but_not_each_other_and_a_draw_has_its_own_order() {
+    let passed = || {
+        let mut doctored = honest();
+        doctored.admissions[0].issued_at_us = 8 * S;
+        for event in doctored.events.iter_mut().filter(|event| event.shopper == 0 && event.at_us > 4 * S) {
+            event.at_us += 4 * S;
+        }
+        doctored
+    };
+    assert_eq!(passed().promises(), [4]);
+    assert_eq!(Doctored { sale: SaleKind::Draw, ..passed() }.promises(), KEPT);
+    let mut guest = Doctored { sale: SaleKind::Lane, guests: 1, ..passed() };
+    guest.admissions[0].is_guest = true;
+    assert_eq!(guest.promises(), KEPT, "they wait in two lines");
+    guest.guests = 2;
+    guest.admissions[1].is_guest = true;
+    assert_eq!(guest.promises(), [4], "they wait in the lane");
+}
+
+#[test]
+fn yield_mode_promises_more_than_the_stock_and_never_sells_more() {
+    let stock = Stock { total: 9, overbook: 2, promised: 8, held: 1, sold: 2 };
+    assert!(!stock.is_oversold() && Stock { overbook: 1, ..stock }.is_oversold());
+    assert!(Stock { promised: 0, held: 5, sold: 5, ..stock }.is_oversold());
 }
 
 #[test]
