@@ -339,6 +339,22 @@ async fn a_turn_that_no_page_could_claim_does_not_count_as_missed() {
     }
 }
 
+/// The rate cap counts from the moment that a tick has read, so that its own duration earns credit.
+/// A tick that counted from its end would be later than the admissions that it made.
+#[tokio::test]
+async fn a_tick_counts_from_its_beginning() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "total": 1000, "rate_cap_per_s": 10.0 })).await;
+    controller.join(sale, 500).await;
+    controller
+        .until("a tick that made admissions", async || {
+            let made = "SELECT ticked_at < (SELECT max(issued_at) FROM admissions WHERE line_id = lines.id) FROM lines WHERE id = $1";
+            let made: Option<bool> = sqlx::query_scalar(made).bind(sale.0).fetch_one(&controller.pool).await.expect("read");
+            made == Some(true)
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn a_clock_that_jumps_delays_no_tick_and_allows_no_burst() {
     let controller = TestController::open().await;

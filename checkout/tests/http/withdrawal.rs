@@ -94,19 +94,34 @@ async fn no_shopper_is_charged_after_the_payment_was_given_up_and_the_sale_close
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_closed_sale_a_payment_begins_only_before_the_hold_expires() {
     let (test, gateway) = without_gateway().await;
-    let sale = test.sale(2).await;
+    let sale = test.sale(4).await;
     let (in_time, kept) = test.hold(sale).await;
     let (late, lost) = test.hold(sale).await;
     for (shopper, order) in [(&in_time, kept), (&late, lost)] {
         assert_eq!(test.pay(shopper, order, "tok_visa").await.status, 202);
     }
+    // No payment of these two has begun when the sale is closed.
+    let (next, next_kept) = test.hold(sale).await;
+    let (too_late, next_lost) = test.hold(sale).await;
     test.change("UPDATE sales SET status = 'closed' WHERE id = $1", sale.0).await;
-    test.change("UPDATE holds SET expires_at = now() - interval '1 second' WHERE id = $1", lost).await;
+    for order in [lost, next_lost] {
+        test.change("UPDATE holds SET expires_at = now() - interval '1 second' WHERE id = $1", order).await;
+    }
+    let refused = test.pay(&too_late, next_lost, "tok_visa").await;
+    assert_eq!((refused.status, refused.slug()), (409, "hold-expired"), "{refused:?}");
     test.order_becomes(&late, lost, "expired").await;
     the_gateway_returns(&test, gateway).await;
     test.order_becomes(&in_time, kept, "paid").await;
-    assert_eq!((test.payments(lost).await, test.stock(sale).await.sold), (vec!["voided".to_owned()], 1));
-    assert_eq!(found_at(gateway, &test, lost).await, [""; 0]);
+    let begun = test.pay(&next, next_kept, "tok_visa").await;
+    assert!(matches!(begun.status, 200 | 202), "{begun:?}");
+    test.order_becomes(&next, next_kept, "paid").await;
+    let refused = test.pay(&too_late, next_lost, "tok_visa").await;
+    assert_eq!(refused.slug(), "hold-expired", "{refused:?}");
+    assert_eq!((test.payments(lost).await, test.stock(sale).await.sold), (vec!["voided".to_owned()], 2));
+    assert_eq!(test.payments(next_lost).await, [""; 0], "no payment begins");
+    for order in [lost, next_lost] {
+        assert_eq!(found_at(gateway, &test, order).await, [""; 0]);
+    }
     test.stock_is_reconciled().await;
 }
 

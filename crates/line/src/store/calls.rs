@@ -188,6 +188,11 @@ mod tests {
         assert_eq!(found, names, "names.lua is stale: `make generate` renews it");
     }
 
+    #[test]
+    fn no_key_of_a_line_is_freed_while_redis_waits() {
+        assert!(!LIBRARY.contains("call('DEL', keys"), "UNLINK frees a large key in the background");
+    }
+
     /// The names after `prefix` in the library.
     fn used(prefix: &str) -> BTreeSet<&'static str> {
         LIBRARY

@@ -147,16 +147,19 @@ impl TestWaitingRoom {
             .await;
     }
 
-    /// Publishes `count` closed sales.
-    pub async fn closed_sales(&self, count: u32) {
+    /// Publishes `count` other sales with this status, which open in so many days. The last one is
+    /// returned.
+    pub async fn other_sales(&self, count: u32, status: Status, opens_in_days: i64) -> Self {
+        let mut other = self.same_line();
         for _ in 0..count {
-            let mut other = self.same_line();
             (other.publication, other.epoch, other.cursor, other.granted) = (0, 0, 0, 0);
             other.card.id = SaleId(uuid::Uuid::new_v4());
-            other.card.slug = format!("old-{}", other.card.id.0.simple());
-            other.card.status = Status::Closed;
+            other.card.slug = format!("other-{}", other.card.id.0.simple());
+            other.card.status = status;
+            other.card.opens_at = OffsetDateTime::now_utc() + time::Duration::days(opens_in_days);
             other.begin(&[]).await;
         }
+        other
     }
 
     /// Calls of functions so far, of all clients of this test's Redis.
