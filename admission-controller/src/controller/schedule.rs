@@ -17,14 +17,16 @@ use fairline_server::Shutdown;
 use tokio::{
     sync::Notify,
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::{error, info, warn};
 
 use super::sale::Running;
 
-/// How often the supervisor reads the running sales, besides after a change by this process.
+/// How often the supervisor reads the running sales, besides after a change by this process: at
+/// most this often, and with a pause per sale, so that thousands of sales cost no more.
 const READ_EVERY: Duration = Duration::from_millis(500);
+const READ_PAUSE_PER_SALE: Duration = Duration::from_millis(1);
 /// The time limit of reading; known sales go on meanwhile.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 /// How often it checks whether Redis lists the sales.
@@ -136,14 +138,12 @@ impl SaleTicks {
 
 /// Ticks sales until shutdown.
 pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Shutdown) {
-    let mut timer = interval(READ_EVERY);
-    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tasks: HashMap<SaleId, TickTask> = HashMap::new();
-    let mut listed_at = Instant::now();
+    let (mut read_at, mut listed_at) = (Instant::now(), Instant::now());
     let mut failing = FailureLog::default();
     loop {
         tokio::select! {
-            _ = timer.tick() => {}
+            () = sleep_until(read_at) => {}
             () = tick_now.0.1.notified() => {}
             () = shutdown.triggered() => return,
         }
@@ -166,6 +166,8 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
             Ok(Err(error)) => failing.log(|| warn!(%error, "read running sales failed")),
             Err(_) => failing.log(|| warn!("read running sales failed: no answer within {READ_WITHIN:?}")),
         }
+        let pause_for_all = READ_PAUSE_PER_SALE * u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        read_at = Instant::now() + READ_EVERY.max(pause_for_all);
         if listed_at.elapsed() >= LISTED_EVERY {
             listed_at = Instant::now();
             // If Redis is down, the ticks log it.

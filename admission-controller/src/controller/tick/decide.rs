@@ -34,10 +34,10 @@ const PRESENTED_WITHIN: Duration = Duration::from_secs(5);
 const AWAY: Duration = Duration::from_secs(2);
 /// The rest of a sale that has not opened. Its lines are read less often the more sales run, and at
 /// least this often: any of them notices a lost Redis for all.
-const SCHEDULED: IdleState = IdleState { peek_every: Duration::from_secs(15), tick_every: Duration::from_secs(120) };
+const SCHEDULED: IdleState = IdleState { peek_every: Duration::from_secs(30), tick_every: Duration::from_secs(120) };
 /// The most often that they are read, and the reads per second of all such sales.
 const SCHEDULED_PEEK_MIN: Duration = Duration::from_secs(4);
-const SCHEDULED_PEEKS_PER_S: f64 = 64.0;
+const SCHEDULED_PEEKS_PER_S: f64 = 32.0;
 /// The rest of a sale that is open and empty, where a shopper who joins is admitted within a
 /// second.
 const EMPTY: IdleState = IdleState { peek_every: Duration::from_millis(500), tick_every: Duration::from_secs(10) };
