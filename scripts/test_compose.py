@@ -61,7 +61,7 @@ def services_are_configured(config):
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", pathlib.Path("Dockerfile").read_text(), re.MULTILINE))
     for name, service in config["services"].items():
         target = service.get("build", {}).get("target") if isinstance(service.get("build"), dict) else None
-        if target is None:
+        if not target:
             check(re.search(r":v?\d", service["image"]), f"{name} has no version: {service['image']}")
             continue
         check(target in stages, f"the Dockerfile has no stage {target}")

@@ -76,7 +76,7 @@ async fn a_checkout_with_a_wrong_clock_redeems_exactly_the_valid_tokens() {
         let stays_out = call(address, "GET", &path, &[("authorization", &bearer)], "").await.expect("an answer");
         assert_eq!(stays_out.status, 401, "{ahead}: {stays_out:?}");
 
-        let intent = json!({ "object": "payment_intent", "id": "pi_nobody_knows", "status": "succeeded" });
+        let intent = json!({ "object": "payment_intent", "id": "pi_unknown", "status": "succeeded" });
         let event =
             json!({ "id": format!("evt_{nth}"), "type": "payment_intent.succeeded", "data": { "object": intent } });
         let event = event.to_string();

@@ -28,7 +28,7 @@ async fn received(test: &TestCheckout) -> i64 {
 async fn only_signed_gateway_events_are_accepted_and_each_counts_once() {
     let test = TestCheckout::open().await;
     let event = |id: &str| {
-        let intent = json!({ "object": "payment_intent", "id": "pi_nobody_knows", "status": "succeeded" });
+        let intent = json!({ "object": "payment_intent", "id": "pi_unknown", "status": "succeeded" });
         json!({ "id": id, "type": "payment_intent.succeeded", "data": { "object": intent } }).to_string()
     };
     for (secret, age_s, body) in [

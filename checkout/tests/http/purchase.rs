@@ -129,7 +129,7 @@ async fn every_invalid_token_has_its_problem_and_consumes_nothing() {
     let token = bearer(&good.token);
     let forged = bearer(&SigningKey::generate().mint(&good.claims));
     let wrong_audience = mint(Claims { aud: "another-shop".to_owned(), ..good.claims.clone() });
-    let without_holder = mint(Claims { sub: "nobody".to_owned(), ..good.claims.clone() });
+    let without_holder = mint(Claims { sub: "no-ticket".to_owned(), ..good.claims.clone() });
     let never_made = mint(Claims { jti: Uuid::new_v4(), ..good.claims.clone() });
     let (tampered, revoked) = (format!("{token}x"), bearer(&signed_again.token));
     let (unknown, cookie) = (SaleId(Uuid::new_v4()), good.cookie.as_str());

@@ -56,7 +56,7 @@ async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
     })
     .await;
     let sale = test.sale(5).await;
-    let (shopper, order) = hold_of(&test, sale, "nobody@example.org").await;
+    let (shopper, order) = hold_of(&test, sale, "shopper@example.org").await;
     let id: Uuid = sqlx::query_scalar("SELECT account_id FROM holds WHERE id = $1")
         .bind(order)
         .fetch_one(&test.pool)
@@ -76,7 +76,7 @@ async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
             .expect("an answer")
     };
     let (here, gone) = (format!("{origin}/push/here"), format!("{origin}/push/gone"));
-    assert_eq!(subscribe(subscription(&here, &browsers_key), "nobody").await.status, 401);
+    assert_eq!(subscribe(subscription(&here, &browsers_key), "invalid-token").await.status, 401);
     assert_eq!(
         subscribe(subscription("https://evil.example/push", &browsers_key), &token).await.body["field"],
         "endpoint"

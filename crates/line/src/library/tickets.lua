@@ -1,8 +1,7 @@
 -- Joining, and what the holder of a ticket does.
 
 -- Divides a batch into visitors whose account has a place already, and visitors who need a new one.
--- accounts: 17 bytes for each visitor: whether it has an account ("1"), one that exchanges a place
---   whose turn is over ("2") or none ("0"), and the account's digest
+-- accounts: 17 bytes a visitor: "0" none, "1" one, "2" one whose turn is over; then its digest
 -- -> visitors who need one; places, whose ordinal may be nil, for the nth of those; digest -> nth
 local function divide_by_account(keys, visitors, accounts)
     local rest, places, new = {}, {}, {}
