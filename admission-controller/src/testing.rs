@@ -90,7 +90,7 @@ impl<L: Ledger> Controller<L> {
         Self { ticker, known: KnownSale::default() }
     }
 
-    /// Ticks the sale. Gives the time from the beginning of this tick to the next one, or `None`
+    /// Ticks the sale. Returns the time from the beginning of this tick to the next one, or `None`
     /// without one.
     ///
     /// # Errors

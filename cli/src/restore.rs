@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     /// tickets were issued since the backup.
     #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
     redis_url: Secret,
-    /// Tickets of one line that may have been issued since the backup and that Redis does not know
+    /// Tickets of one line that may have been issued since the backup and that Redis does not have
     /// [default: 1000000]
     #[arg(long, value_name = "TICKETS")]
     margin: Option<u32>,

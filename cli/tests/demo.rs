@@ -78,7 +78,7 @@ fn eventually<T>(limit: Duration, what: &str, mut poll: impl FnMut() -> Option<T
     }
 }
 
-/// Asks for a page, and gives the answer with its head.
+/// Asks for a page, and returns the answer with its head.
 fn get(url: &str) -> String {
     let (host, path) = url.strip_prefix("http://").expect("an address").split_once('/').expect("a path");
     let mut stream = TcpStream::connect(host).expect("a connection");

@@ -89,7 +89,7 @@ impl Node {
     /// Reports the connected shoppers and calls the roll.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn answer_roll_call(&self, up_for: Duration) -> Result<(), LineError> {
         let grace = self.sync.grace.of(&self.room.card(), Browser::Desktop);
         self.sync.answer_roll_call(&self.room, grace, up_for).await
@@ -120,7 +120,7 @@ impl Node {
     /// Presents a ticket to the line.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn resume(&self, ticket: Ticket) -> Result<(), LineError> {
         room_sync::resume(&self.sync.store, &self.room, &[ticket]).await
     }

@@ -86,7 +86,7 @@ impl Auth {
         Ok(Operator { name, role, credential: Credential::ApiToken(digest) })
     }
 
-    /// Whether the credential of a caller is still valid. A database that does not answer ends no
+    /// Whether the credential of a caller is still valid. A database that does not respond ends no
     /// session.
     pub(crate) async fn is_still_valid(&self, operator: &Operator) -> bool {
         match operator.credential {
@@ -127,7 +127,7 @@ impl Auth {
         Err(AdminAuthError::WrongCredentials)
     }
 
-    /// Counts an attempt, and gives the number of attempts. Fails if too many have failed.
+    /// Counts an attempt, and returns the number of attempts. Fails if too many have failed.
     async fn begin_attempt(&self, attempt: [u8; 32]) -> Result<i32, AdminAuthError> {
         match self.store.begin_attempt(attempt).await? {
             Attempt::Counted(failures) => Ok(failures),

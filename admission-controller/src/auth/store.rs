@@ -145,7 +145,7 @@ impl AuthStore {
         Ok(())
     }
 
-    /// Begins a session, once for each time step of the codes. Gives its end; `None` if the code
+    /// Begins a session, once for each time step of the codes. Returns its end; `None` if the code
     /// was used.
     pub async fn sign_in(
         &self,

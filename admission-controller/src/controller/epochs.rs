@@ -57,7 +57,7 @@ pub(crate) fn is_current(line: &LineRow, seen: &Upcoming) -> bool {
     seen.epoch == line.epoch() && line.home.as_ref().is_none_or(|home| *home == seen.home)
 }
 
-/// Why no new epoch begins yet of a line that this Redis does not know.
+/// Why no new epoch begins yet of a line that this Redis does not have.
 pub(crate) fn waits(
     line: &LineRow,
     redis: &Home,

@@ -110,7 +110,7 @@ pub trait LineStatements {
     async fn unservable_tickets(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError>;
 
     /// Makes admissions, and promises their units. A ticket that has one already is passed over.
-    /// Gives the admitted ordinals, in order.
+    /// Returns the admitted ordinals, in order.
     async fn admit(
         &mut self,
         line: &LineRow,

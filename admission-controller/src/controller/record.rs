@@ -173,7 +173,7 @@ impl Recorder {
         Receipts(tickets.map(|(ordinal, visitor)| receipt(self.line, ordinal, visitor)).collect())
     }
 
-    /// Adds the draw. Gives its key, from the seed and from all earlier entries.
+    /// Adds the draw. Returns its key, from the seed and from all earlier entries.
     pub(crate) fn draw(&mut self, seed: &[u8; 32], pool: Ordinal) -> Hash {
         let key = draw::key(seed, self.entries().1.hash);
         self.settled = self.parts.len();

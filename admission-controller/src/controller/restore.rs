@@ -8,7 +8,7 @@ use fairline_server::StartError;
 
 use crate::{controller::postgres::RestoreStore, db::Database};
 
-/// Ordinals of a line that may have been given since the backup and that Redis does not know: a
+/// Ordinals of a line that may have been given since the backup and that Redis does not have: a
 /// replica or an old primary may answer, while another process had later epochs of the line.
 const MARGIN: u32 = 1_000_000;
 

@@ -164,7 +164,7 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
                 follow(&ticks, &mut tasks, &running, &shutdown);
             }
             Ok(Err(error)) => failing.log(|| warn!(%error, "read running sales failed")),
-            Err(_) => failing.log(|| warn!("read running sales failed: no answer within {READ_WITHIN:?}")),
+            Err(_) => failing.log(|| warn!("read running sales failed: no response within {READ_WITHIN:?}")),
         }
         if listed_at.elapsed() >= LISTED_EVERY {
             listed_at = Instant::now();
@@ -423,7 +423,7 @@ mod tests {
         tick_now.all();
         pass(1).await;
         assert_eq!(sales.ticks_of(4).len(), 2);
-        // A database that does not answer delays no tick.
+        // A database that does not respond delays no tick.
         sales.has(6, Does::Succeed);
         pass(1).await;
         sales.blind.store(true, Ordering::Relaxed);

@@ -183,7 +183,7 @@ impl Issuer {
             return Ok(Some(key));
         }
         // A failed fetch counts as well, so that requests do not wait in turn for an issuer that
-        // does not answer.
+        // does not respond.
         if known.tried_at.is_none_or(|at| at.elapsed() > REFRESH_PAUSE) {
             let fetched = self.fetch().await;
             known.tried_at = Some(Instant::now());
@@ -195,7 +195,7 @@ impl Issuer {
             }
         }
         match (known.key(kid), &known.failure) {
-            // Old keys are better than none while the issuer does not answer.
+            // Old keys are better than none while the issuer does not respond.
             (Some(key), _) => Ok(Some(key)),
             (None, Some(reason)) => Err(AccountError::NoIssuer(reason.clone())),
             (None, None) => Ok(None),

@@ -103,7 +103,7 @@ fn refused(error: ForwardAuthError) -> Response {
         ("X-Fairline-Order" = String, description = "The order; empty before the redemption."))),
     (status = 401, description = "No token, or it is not genuine, revoked, expired, or belongs to another shopper."),
     (status = 403, description = "The token is for another sale."),
-    (status = 503, description = "No keys are loaded yet, or the database does not answer for an expired token."),
+    (status = 503, description = "No keys are loaded yet, or the database does not respond for an expired token."),
 ))]
 async fn verify(
     State(forward_auth): State<Arc<ForwardAuth>>,

@@ -225,7 +225,7 @@ async fn hold_units(
     Ok(())
 }
 
-/// Inserts a reservation. Gives its id, and when it expires.
+/// Inserts a reservation. Returns its id, and when it expires.
 async fn insert_reservation(
     connection: &mut PgConnection,
     wanted: &Reservation,

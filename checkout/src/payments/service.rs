@@ -49,8 +49,8 @@ const ACTION_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Payments that one sweep gives up, at most. It needs the database only.
 const LATE_AT_ONCE: i64 = 200;
 
-/// Shown to a shopper who pays while the gateway does not answer. `orders::expiry` defines how long
-/// the order is kept.
+/// Shown to a shopper who pays while the gateway does not respond. `orders::expiry` defines how
+/// long the order is kept.
 const GATEWAY_DOWN: &str = "The payment provider is not responding. We keep your order for up to 15 minutes and complete the payment as soon as it is back. You will not be charged twice.";
 
 /// Why a payment or a refund can't continue at the moment.

@@ -66,7 +66,7 @@ mod tests {
         let delays: Vec<f64> = (1..).map_while(|attempts| again(attempts, 0.5)).collect();
         assert_eq!(delays.len(), AGAIN_AFTER_S.len());
         assert!(delays.is_sorted());
-        let why = judge(Err("no answer within 10 s".to_owned()), 9, 0.5);
-        assert_eq!(why, Attempted::Failed { why: "no answer within 10 s".to_owned(), again_after: None });
+        let why = judge(Err("no response within 10 s".to_owned()), 9, 0.5);
+        assert_eq!(why, Attempted::Failed { why: "no response within 10 s".to_owned(), again_after: None });
     }
 }

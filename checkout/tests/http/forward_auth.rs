@@ -339,7 +339,7 @@ impl Proxy {
             .spawn()
             .expect("nginx starts");
         let proxy = Self { address, _nginx: nginx, _folder: folder };
-        eventually(|| async { proxy.get("/elsewhere", &[]).await.map(drop).ok_or("nginx does not answer") }).await;
+        eventually(|| async { proxy.get("/elsewhere", &[]).await.map(drop).ok_or("nginx does not respond") }).await;
         proxy
     }
 

@@ -485,7 +485,7 @@ impl TestCheckout {
     }
 }
 
-/// Starts a checkout, and waits until it answers.
+/// Starts a checkout, and waits until it responds.
 pub(crate) async fn start_checkout(settings: &Settings, shutdown: &Shutdown) -> SocketAddr {
     let (listener, address) = listener().await;
     let running = tokio::spawn(checkout::run(settings.clone(), listener, shutdown.clone()));

@@ -129,7 +129,7 @@ impl Admin {
             .body(Full::from(body));
         let request =
             request.map_err(|error| Failure::new(format!("`{}` is not a valid URL: {error}.", self.address)))?;
-        let silent = |why: String| Failure::new(format!("The controller at {} does not answer: {why}.", self.address));
+        let silent = |why: String| Failure::new(format!("The controller at {} does not respond: {why}.", self.address));
         let answer = async {
             let answer = self.client.request(request).await.map_err(|error| silent(error.to_string()))?;
             let status = answer.status();

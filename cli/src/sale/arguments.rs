@@ -17,7 +17,7 @@ pub(crate) struct Settings {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Create a sale; it opens now unless --opens-at says otherwise.
+    /// Create a sale; it opens now unless --opens-at states otherwise.
     Create(Box<Create>),
     /// Create a copy of a sale, for another time.
     Copy(Copy),

@@ -69,7 +69,7 @@ impl Default for Health {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
-    /// It does not answer.
+    /// It does not respond.
     Unreachable,
     /// Too many of its requests fail.
     Failing,

@@ -52,7 +52,7 @@ impl Line {
         self.requests.insert(number, request);
     }
 
-    /// A ticket does not wait any more. Gives its request, if it waited.
+    /// A ticket does not wait any more. Returns its request, if it waited.
     pub fn leave(&mut self, number: Number) -> Option<Request> {
         let request = self.requests.remove(&number)?;
         for wanted in wanted(request.wishes) {

@@ -107,7 +107,7 @@ async fn an_event_of_an_unknown_kind_is_skipped() {
     assert!(pending.is_empty(), "{pending:?}");
 }
 
-/// Appends events in calls of a thousand, until the stream takes no more. Gives the number of the
+/// Appends events in calls of a thousand, until the stream takes no more. Returns the number of the
 /// last that it took.
 async fn fill(stream: &EventStream, sale: SaleId, from: u64, to: u64) -> u64 {
     let mut there = from - 1;

@@ -128,7 +128,7 @@ impl HttpClient {
             let body = body.map_err(|error| lost(error.to_string()))?.to_bytes();
             Ok(HttpResponse { status: parts.status, headers: parts.headers, body })
         };
-        let why = || format!("no answer within {} s", self.timeout.as_secs_f64());
+        let why = || format!("no response within {} s", self.timeout.as_secs_f64());
         let late = |_| Unanswered { why: why(), never_left: false };
         tokio::time::timeout(self.timeout, answer).await.map_err(late)?
     }

@@ -43,7 +43,7 @@ pub enum InvalidUrl {
     S3(String),
 }
 
-/// The storage does not answer, or has rejected a call.
+/// The storage does not respond, or has rejected a call.
 #[derive(Debug, thiserror::Error)]
 #[error("media storage failed: {0}")]
 pub struct StoreFailed(pub String);
@@ -99,7 +99,7 @@ impl MediaStore {
     /// Reads an image, if there is one.
     ///
     /// # Errors
-    /// Returns an error if the storage does not answer.
+    /// Returns an error if the storage does not respond.
     pub async fn get(&self, name: MediaName) -> Result<Option<Bytes>, StoreFailed> {
         let path = path(name);
         let read = async { self.0.get(&path).await?.bytes().await };
@@ -129,7 +129,7 @@ fn failed(error: Error) -> StoreFailed {
 async fn in_time<T>(
     call: impl Future<Output = object_store::Result<T>>,
 ) -> Result<object_store::Result<T>, StoreFailed> {
-    timeout(WITHIN, call).await.map_err(|_| StoreFailed(format!("no answer within {} s", WITHIN.as_secs())))
+    timeout(WITHIN, call).await.map_err(|_| StoreFailed(format!("no response within {} s", WITHIN.as_secs())))
 }
 
 /// The place of an image: in one of 256 folders. A name has only letters, digits, `-` and `.`.

@@ -108,7 +108,7 @@ pub enum GatewayError {
     /// The gateway replays an earlier failure, and keeps doing so.
     #[error("{0}")]
     CachedFailure(String),
-    /// The gateway can't answer yet.
+    /// The gateway can't respond yet.
     #[error("{0}")]
     NotYet(String),
     /// A retry would give the same answer.

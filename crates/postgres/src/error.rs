@@ -12,7 +12,7 @@ pub enum StoreError {
     #[error("the database has an invalid row: {0}")]
     Corrupt(String),
     /// Postgres is down, slow or unreachable.
-    #[error("Postgres does not answer: {0}")]
+    #[error("Postgres does not respond: {0}")]
     Unavailable(#[source] Arc<sqlx::Error>),
 }
 

@@ -143,7 +143,7 @@ impl PgPool {
         }
     }
 
-    /// Checks that Postgres answers and accepts writes.
+    /// Checks that Postgres responds and accepts writes.
     ///
     /// # Errors
     /// When it does not.

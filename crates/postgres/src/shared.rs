@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) pooler: RwLock<Pooler>,
     /// Connections of an earlier generation are not used any more.
     pub(crate) generation: AtomicU64,
-    /// Connections that have not answered since then are tested before use.
+    /// Connections that have not responded since then are tested before use.
     suspected: Mutex<Option<Instant>>,
 }
 

@@ -410,7 +410,7 @@ fn a_removed_ticket_that_returns_is_not_passed_over() {
         RecordEvent::Epoch { epoch: 1, above: 0 },
         joined(1, 3),
         RecordEvent::Removed { ordinals: vec![1] },
-        // Redis did not know yet.
+        // Redis did not have yet.
         RecordEvent::Departed { ordinals: vec![1] },
         RecordEvent::Returned { ordinals: vec![1] },
         RecordEvent::Admitted { ordinals: vec![2], cursor: 2 },

@@ -130,7 +130,7 @@ pub enum NoClaims {
 }
 
 impl Keys {
-    /// Loads the keys. A key file must exist. A controller that does not answer yet is retried in
+    /// Loads the keys. A key file must exist. A controller that does not respond yet is retried in
     /// the background.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! A cluster: one client for each primary, and which slots each primary serves.
 //!
-//! The slots are read from any node that answers: at the start, every few seconds, and soon after a
-//! redirection or a failed command. The nodes in the URL are asked while no known primary answers.
+//! The slots are read from any node that responds: at the start, every few seconds, and soon after
+//! a redirection or a failed command. The nodes in the URL are asked while no known primary
+//! responds.
 
 use std::{
     collections::HashMap,
@@ -231,7 +232,7 @@ impl Cluster {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let late = || Error::new(ErrorKind::Timeout, "the primary did not answer in time");
+        let late = || Error::new(ErrorKind::Timeout, "the primary did not respond in time");
         let answer = timeout(COMMAND_TIMEOUT, self.follow(slot, command)).await.unwrap_or_else(|_| Err(late()));
         answer.inspect_err(|error| {
             if is_silence(error) || error.is_cluster() {

@@ -142,7 +142,7 @@ async fn a_cluster_is_fit_while_one_primary_accepts_writes() {
     }
     client.probe().await.expect("the third primary suffices");
     cluster.doors().for_each(Proxy::swallow);
-    client.probe().await.expect_err("no primary answers");
+    client.probe().await.expect_err("no primary responds");
 }
 
 #[tokio::test]

@@ -140,7 +140,7 @@ async fn a_primary_whose_host_is_gone_delays_no_other() {
         until("the master that was gone", async || set(client, &key_of(0)).await).await;
     }
     cluster.doors().for_each(Proxy::swallow);
-    redis.probe().await.expect_err("no primary answers");
+    redis.probe().await.expect_err("no primary responds");
 }
 
 #[tokio::test(flavor = "multi_thread")]

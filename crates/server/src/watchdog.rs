@@ -301,7 +301,7 @@ mod tests {
         go_on.send(()).await.expect("the loop still waits");
         until("it goes on", || shutdown.unwell_loop().is_none()).await;
         drop(go_on);
-        assert_eq!(task.await.expect("no panic"), Some(None), "it ended by itself");
+        assert_eq!(task.await.expect("no panic"), Some(None), "it ended on its own");
         sleep(2 * STALLED_AFTER).await;
         assert_eq!(shutdown.unwell_loop(), None, "a loop that has ended is not watched");
     }

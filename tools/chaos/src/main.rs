@@ -85,7 +85,7 @@ fn print_outcome(plan: &Plan, took: Duration, outcome: &Outcome, folder: &Path) 
         println!("  slow: {recovery}");
     }
     if !outcome.ended.is_empty() {
-        println!("  ended by themselves: {}", outcome.ended.join(", "));
+        println!("  ended unexpectedly: {}", outcome.ended.join(", "));
     }
     if !outcome.violations.is_empty() {
         print!("{plan}");

@@ -146,7 +146,7 @@ pub struct Outcome {
     pub violations: Vec<Violation>,
     /// How much of the sale was without a fault.
     pub quiet: Quiet,
-    /// Services that ended by themselves, and were started again.
+    /// Services that ended unexpectedly, and were started again.
     pub ended: Vec<String>,
     /// What the crowd saw.
     pub report: Report,
@@ -377,7 +377,7 @@ impl Running<'_> {
         }
     }
 
-    /// Starts services again that have ended by themselves, as whatever runs them would.
+    /// Starts services again that have ended unexpectedly, as an orchestrator would.
     fn revive(&mut self) {
         for name in NAMES {
             if self.shop.has_ended(name) {

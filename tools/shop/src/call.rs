@@ -14,7 +14,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Calls a service with a bearer token, and reads its answer as JSON; `null` where it is not JSON.
 ///
 /// # Errors
-/// When there is no answer within five seconds.
+/// When there is no response within five seconds.
 pub async fn call(
     address: SocketAddr,
     token: &str,

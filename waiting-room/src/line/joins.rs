@@ -42,7 +42,7 @@ impl Joins {
     /// Gives a visitor the next ordinal of a line, or returns the account's existing place.
     ///
     /// # Errors
-    /// When the line does not answer, or the queue is full.
+    /// When the line does not respond, or the queue is full.
     pub(crate) async fn join(
         &self,
         room: Arc<Room>,

@@ -84,7 +84,7 @@ async fn a_node_without_redis_is_not_ready_until_it_is_back() {
         room.until("the node not to be ready", async || ready().await.status != StatusCode::OK).await;
         let answer = ready().await;
         assert_eq!((answer.status, answer.slug()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
-        assert!(answer.text.contains("Redis does not answer"), "silent: {is_silent}: {}", answer.text);
+        assert!(answer.text.contains("Redis does not respond"), "silent: {is_silent}: {}", answer.text);
         proxy.heal();
         room.until("readiness to return", async || ready().await.status == StatusCode::OK).await;
     }

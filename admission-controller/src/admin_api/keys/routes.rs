@@ -19,7 +19,7 @@ pub(in crate::admin_api) fn owner_routes() -> OpenApiRouter<AdminState> {
 
 /// List the signing keys.
 #[utoipa::path(get, path = "/api/admin/keys", security(("admin" = [])), responses(
-    (status = 200, description = "The keys of the controller that answers.", body = AdminKeys),
+    (status = 200, description = "The keys of the controller that responds.", body = AdminKeys),
 ))]
 async fn list_keys(State(keys): State<SigningKeys>) -> Result<axum::Json<AdminKeys>, Problem> {
     Ok(axum::Json(keys.list().await?))

@@ -40,7 +40,7 @@ pub(super) struct AdminKey {
     usage: KeyUse,
 }
 
-/// The signing keys of the controller that answers, the preferred one first.
+/// The signing keys of the controller that responds, the preferred one first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AdminKeys {
     keys: Vec<AdminKey>,

@@ -53,7 +53,7 @@ impl Lanes {
         Ok(self.sales.show(sale).await?)
     }
 
-    /// Creates invitations to the lane with this name. Gives their codes.
+    /// Creates invitations to the lane with this name. Returns their codes.
     pub(super) async fn invite(
         &self,
         by: &By,

@@ -65,7 +65,7 @@ impl ConsoleConnection {
                     return;
                 }
             }
-            // If the database does not answer, the next round tries again. Meanwhile no heartbeat
+            // If the database does not respond, the next round tries again. Meanwhile no heartbeat
             // is sent, and the page shows since when it has received nothing.
             let mut next = sent.clone();
             let Ok(mut updates) = self.updates(&mut next).await else { continue };

@@ -12,8 +12,8 @@ use crate::db::{Database, StoreError};
 pub(crate) struct UploadStore(pub(crate) Database);
 
 impl UploadStore {
-    /// Makes the row of an image, or keeps an unused one for another while. Gives whether its files
-    /// are stored already.
+    /// Makes the row of an image, or keeps an unused one for another while. Returns whether its
+    /// files are stored already.
     pub async fn begin_media(&self, prepared: &Prepared) -> Result<bool, StoreError> {
         let widths: Vec<i32> =
             prepared.renditions.iter().map(|one| i32::try_from(one.width).unwrap_or(i32::MAX)).collect();

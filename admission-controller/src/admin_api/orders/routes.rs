@@ -163,7 +163,7 @@ async fn list_orders(
 }
 
 /// Refund all or a part of a paid order. Its units stay sold: raise the stock to sell them again. A
-/// checkout does it within a second, or as soon as the payment gateway answers; `request` of the
+/// checkout does it within a second, or as soon as the payment gateway responds; `request` of the
 /// order shows the state.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/orders/{order}/refund", request_body = RefundOrder,
     params(("id" = String, Path, description = "The sale."), ("order" = Uuid, Path, description = "The order.")), security(("admin" = [])), responses(

@@ -38,7 +38,7 @@ impl SaleOrders {
         Ok(self.store.orders(sale, &OrderSearch { order, ordinal, name, before }, PAGE).await?)
     }
 
-    /// Requests a refund or a cancellation. Gives the order with the request.
+    /// Requests a refund or a cancellation. Returns the order with the request.
     pub(super) async fn request(
         &self,
         by: &By,

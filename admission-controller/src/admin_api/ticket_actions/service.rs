@@ -68,7 +68,7 @@ impl TicketActions {
         Ok(self.sales.show(sale).await?)
     }
 
-    /// Revokes all outstanding tokens of a sale. Gives their number.
+    /// Revokes all outstanding tokens of a sale. Returns their number.
     pub(super) async fn revoke_tokens(&self, by: &By, sale: &str) -> Result<i64, TicketActionError> {
         let row = self.sales.find(sale).await?.row;
         let revoked = self.store.revoke_tokens(by, &row).await?;

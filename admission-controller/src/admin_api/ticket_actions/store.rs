@@ -67,7 +67,7 @@ impl TicketActionStore {
     }
 
     /// Lets all outstanding tokens of a sale lapse as if they were not claimed: their shoppers wait
-    /// again, in front. These turns don't count as missed. Gives the number of tokens.
+    /// again, in front. These turns don't count as missed. Returns the number of tokens.
     pub async fn revoke_tokens(&self, by: &By, sale: &SaleRow) -> Result<i64, StoreError> {
         let mut transaction = self.0.begin(by, "revoke_tokens").await?;
         sqlx::query("SELECT FROM lines WHERE id = $1 FOR UPDATE").bind(sale.id).execute(&mut *transaction).await?;

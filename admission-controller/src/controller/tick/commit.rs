@@ -173,7 +173,7 @@ async fn record_ended<S: Locked>(
     Ok(())
 }
 
-/// Makes the planned admissions. Gives their number.
+/// Makes the planned admissions. Returns their number.
 async fn admit<S: Locked>(sale: &mut S, lines: &mut [TickLine], plan: &TickPlan) -> Result<u32, StoreError> {
     let preferred = admit_preferred(sale, lines, &plan.kid).await?;
     let served = admit_in_order(sale, lines, &plan.kid).await?;

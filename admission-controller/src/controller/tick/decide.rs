@@ -87,7 +87,7 @@ impl<L: Ledger> Ticker<L> {
     }
 
     /// Fills in what Redis returned before the sale was locked, or what it returns now if the sale
-    /// was ticked since. Gives when that was.
+    /// was ticked since. Returns when that was.
     async fn read_lines(&self, lines: &mut [OpenLine], peek: Option<Peek>) -> Result<Duration, TickError> {
         let holds = |peek: &Peek| {
             peek.lines.len() == lines.len()
@@ -109,7 +109,7 @@ impl<L: Ledger> Ticker<L> {
     /// Finds the lines that Redis has lost. `false` if a new epoch of one must not begin yet.
     async fn find_lost_lines(&self, sale: &SaleRow, lines: &mut [OpenLine]) -> Result<bool, TickError> {
         for line in lines {
-            // Of another epoch, Redis knows only a part of the shoppers.
+            // Of another epoch, Redis has only a part of the shoppers.
             if line.seen.as_ref().is_some_and(|seen| epochs::is_current(&line.row, seen)) {
                 continue;
             }
@@ -123,7 +123,7 @@ impl<L: Ledger> Ticker<L> {
         Ok(true)
     }
 
-    /// Begins a new epoch of every line that Redis does not know, and commits.
+    /// Begins a new epoch of every line that Redis does not have, and commits.
     async fn begin_epochs(&self, mut sale: L::Locked, mut lines: Vec<OpenLine>) -> Result<Done, TickError> {
         for OpenLine { row, record, lost_by, .. } in &mut lines {
             let Some(redis) = lost_by else { continue };
@@ -183,12 +183,12 @@ async fn follow_the_clock<S: Locked>(sale: &mut S) -> Result<bool, StoreError> {
     if status == sale.stored_status() { Ok(true) } else { sale.set_status(status).await }
 }
 
-/// Takes what Redis knows into the records of the lines. New shoppers who have reached the limit
-/// are taken out.
+/// Takes what Redis has into the records of the lines. New shoppers who have reached the limit are
+/// taken out.
 async fn take_in<S: Locked>(sale: &mut S, open: Vec<OpenLine>) -> Result<Vec<TickLine>, StoreError> {
     let mut lines = Vec::with_capacity(open.len());
     for OpenLine { row, mut record, seen, .. } in open {
-        // Redis knows every line here.
+        // Redis has every line here.
         let Some(seen) = seen else { continue };
         record.take_in(&seen);
         if matches!(sale.stored_status(), Status::Open | Status::Paused) {

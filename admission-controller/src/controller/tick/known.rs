@@ -89,7 +89,7 @@ pub(super) struct PeekedLine {
     pub(super) line: SaleId,
     pub(super) publication: i64,
     pub(super) query: UpcomingQuery,
-    /// `None` if Redis does not know the line.
+    /// `None` if Redis does not have the line.
     pub(super) seen: Option<Upcoming>,
     pub(super) is_unchanged: bool,
 }

@@ -113,7 +113,7 @@ impl<L: Ledger> Ticker<L> {
     ) -> Result<Next, TickError> {
         let peek = self.peek(id, known).await?;
         if requested {
-            // What has changed may be what Redis knows.
+            // What has changed may be what Redis has.
             known.rest = None;
             known.published.clear();
         }
@@ -158,7 +158,7 @@ impl<L: Ledger> Ticker<L> {
     /// Reads the known lines from Redis, before anything is locked.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     async fn peek(&self, sale: SaleId, known: &KnownSale) -> Result<Option<Peek>, TickError> {
         let at = self.clock.now();
         if known.lines.is_empty() {
@@ -177,7 +177,7 @@ impl<L: Ledger> Ticker<L> {
     }
 
     /// Turns expired grace periods into departures, and reads claims and the number of waiting
-    /// shoppers; `None` if Redis does not know the line.
+    /// shoppers; `None` if Redis does not have the line.
     async fn read_line(
         &self,
         line: SaleId,

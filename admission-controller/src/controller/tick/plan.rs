@@ -192,7 +192,7 @@ impl<L: Ledger> Ticker<L> {
     }
 }
 
-/// Plans the tickets that an operator prefers; in yield mode, too, only for free units. Gives the
+/// Plans the tickets that an operator prefers; in yield mode, too, only for free units. Returns the
 /// units that are promised to them.
 async fn plan_preferred<S: Locked>(sale: &mut S, agenda: &Agenda, lines: &mut [TickLine]) -> Result<u32, StoreError> {
     let mut quantities = quantities(sale.free(), sale.units_per_admission());

@@ -1,6 +1,6 @@
 -- What the controller writes: draws, decisions and outcomes.
 
--- Deletes a line: after Postgres was restored from a backup, Redis knows turns that Postgres does
+-- Deletes a line: after Postgres was restored from a backup, Redis has turns that Postgres does
 -- not.
 local function delete_line(keys)
     for at = LINE, RETURNED do call('UNLINK', keys[at]) end

@@ -52,7 +52,7 @@ impl ChangeReader {
     /// Subscribes to the changes of this line. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn follow(&self, sale: SaleId) -> Result<(), LineError> {
         Ok(self.0.subscribe(&channel(sale)).await?)
     }
@@ -60,7 +60,7 @@ impl ChangeReader {
     /// Unsubscribes from this line.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn unfollow(&self, sale: SaleId) -> Result<(), LineError> {
         Ok(self.0.unsubscribe(&channel(sale)).await?)
     }

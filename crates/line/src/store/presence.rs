@@ -16,7 +16,7 @@ impl LineStore {
     /// receives the change, so that one where the shopper still is objects. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn absent(
         &self,
         sale: SaleId,
@@ -37,7 +37,7 @@ impl LineStore {
     /// those of Redis, bit `n` from the most significant bit of the first byte for ordinal `n`.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn present(
         &self,
         sale: SaleId,
@@ -54,7 +54,7 @@ impl LineStore {
     /// it with `after` 0, then with each answer, until the answer is 0.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn roll_call(&self, sale: SaleId, grace: Duration, after: Ordinal) -> Result<Ordinal, LineError> {
         self.call(sale, RollCall { grace_ms: milliseconds(grace), after: number(after) }).await
     }
@@ -62,7 +62,7 @@ impl LineStore {
     /// Marks up to `max` tickets whose grace period has run out as departed, and returns how many.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn sweep(&self, sale: SaleId, max: u64) -> Result<u64, LineError> {
         self.call(sale, Sweep { max: number(max) }).await
     }

@@ -58,7 +58,7 @@ impl Claim {
     }
 }
 
-/// What Redis knows of a ticket, by its ordinal alone.
+/// What Redis stores about a ticket, by its ordinal alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TicketHolder {
     /// It waits, and this is its holder.
@@ -94,7 +94,7 @@ impl LineStore {
     /// because the first may have succeeded without its reply, receives the reply of the first.
     ///
     /// # Errors
-    /// When Redis does not answer; the batch may then have been given ordinals all the same.
+    /// When Redis does not respond; the batch may then have been given ordinals all the same.
     pub async fn join(&self, sale: SaleId, batch: [u8; 8], joining: &[Joining]) -> Result<Vec<Ticket>, LineError> {
         let visitors: Vec<u8> = joining.iter().flat_map(|joining| joining.visitor.0).collect();
         let call = Join { batch: bytes(&batch), visitors: bytes(&visitors), accounts: bytes(&pack_accounts(joining)) };
@@ -115,7 +115,7 @@ impl LineStore {
     /// may have lost it. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn bind_account(&self, ticket: &Ticket, account: &LineAccount) -> Result<(), LineError> {
         let call = BindAccount {
             digest: bytes(&account.digest),
@@ -130,7 +130,7 @@ impl LineStore {
     /// or recalls them, and reads their turns. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn resume(&self, sale: SaleId, tickets: &[Ticket]) -> Result<Resumed, LineError> {
         let tickets = tickets.iter().map(|ticket| [number(ticket.ordinal), bytes(&ticket.visitor.0)]).collect();
         let ResumeReply { epoch, rev, turns } = self.call(sale, Resume { tickets }).await?;
@@ -142,7 +142,7 @@ impl LineStore {
     /// The holder gives the place up, and the token if one is outstanding. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn leave(&self, ticket: &Ticket) -> Result<(), LineError> {
         self.call(ticket.sale, Leave { ordinal: number(ticket.ordinal) }).await?;
         Ok(())
@@ -151,7 +151,7 @@ impl LineStore {
     /// A page has its token. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn claim(&self, ticket: &Ticket) -> Result<(), LineError> {
         self.call(ticket.sale, Claimed { ordinal: number(ticket.ordinal) }).await?;
         Ok(())
@@ -160,7 +160,7 @@ impl LineStore {
     /// The holder of a ticket, if it waits.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn find(&self, line: SaleId, ordinal: Ordinal) -> Result<TicketHolder, LineError> {
         let found: Bytes = self.call(line, Find { ordinal: number(ordinal) }).await?;
         Ok(match &found[..] {

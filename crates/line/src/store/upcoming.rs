@@ -113,7 +113,7 @@ impl LineStore {
     /// record lacks anything no ticket is next. Changes nothing.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn upcoming(&self, sale: SaleId, query: &UpcomingQuery) -> Result<Upcoming, LineError> {
         let record = query.record.unwrap_or(RecordQuery { recorded: 0, up_to: None, history_after: None, max: 0 });
         let call = ReadUpcoming {
@@ -131,7 +131,7 @@ impl LineStore {
     /// Which process Redis is, and what it remembers of a line.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn home(&self, line: SaleId) -> Result<Home, LineError> {
         let HomeReply { run_id, epoch, granted } = self.call(line, ReadHome {}).await?;
         Ok(Home { run_id, epoch, granted })

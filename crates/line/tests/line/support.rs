@@ -76,7 +76,7 @@ impl Line {
         line
     }
 
-    /// Begins a new epoch, as the controller does when Redis does not know the line.
+    /// Begins a new epoch, as the controller does when Redis does not have the line.
     pub async fn begin(&mut self) {
         (self.epoch, self.begins) = (self.epoch + 1, Some(self.home().await));
         (self.cursor, self.granted) = (self.granted, self.granted + 1000);

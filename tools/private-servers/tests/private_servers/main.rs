@@ -23,7 +23,7 @@ fn passable() -> TempDir {
     folder
 }
 
-/// Sends Redis one command and gives the answer.
+/// Sends Redis one command and returns the answer.
 fn ask(url: &str, command: &str) -> String {
     let address = url.strip_prefix("redis://").expect("the address of a Redis");
     let mut stream = TcpStream::connect(address).expect("a connection");
@@ -33,7 +33,7 @@ fn ask(url: &str, command: &str) -> String {
     answer
 }
 
-/// Runs SQL and gives what it selects.
+/// Runs SQL and returns what it selects.
 fn sql(url: &str, statement: &str) -> String {
     let output = Command::new("psql").args(["-X", "-qAt", "-c", statement, url]).output().expect("psql runs");
     assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));

@@ -252,7 +252,7 @@ impl TestWaitingRoom {
         }
     }
 
-    /// Begins a new epoch, as the controller does when Redis does not know the line.
+    /// Begins a new epoch, as the controller does when Redis does not have the line.
     pub async fn begin(&mut self, turns: &[(Ordinal, Turn)]) {
         self.epoch += 1;
         (self.cursor, self.granted) = (self.granted, self.granted + 100_000);
@@ -267,7 +267,7 @@ impl TestWaitingRoom {
         self.begin(&[]).await;
     }
 
-    /// Begins a new epoch if Redis does not know the line, once Redis answers.
+    /// Begins a new epoch if Redis does not have the line, once Redis responds.
     pub async fn begin_if_lost(&mut self) {
         let lost = async || match self.store.revision(self.card.id).await {
             Ok(_) => Some(false),
