@@ -1,6 +1,6 @@
 // A crowd at one sale: every shopper opens the page, joins the line, holds a socket, and buys at
-// the turn or receives the outcome. One suite, three scenarios; k6/README.md says what they are and
-// how they are run.
+// the turn or receives the outcome. One suite, three scenarios; k6/README.md describes them and how
+// to run them.
 
 import { check } from "k6";
 import http from "k6/http";

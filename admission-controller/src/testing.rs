@@ -1,4 +1,4 @@
-//! What tools call in this service, behind the feature `testing`. The service uses none of it.
+//! For tools, behind the feature `testing`. The service uses none of it.
 //!
 //! - `tools/simulate` runs a [`Controller`]: the real tick, over a ledger and a Redis of its own,
 //!   in virtual time.
@@ -103,7 +103,7 @@ impl<L: Ledger> Controller<L> {
     }
 }
 
-/// The error of a statement whose session is gone.
+/// The error of a statement whose session has ended.
 #[must_use]
 pub fn session_lost() -> StoreError {
     sqlx::Error::WorkerCrashed.into()

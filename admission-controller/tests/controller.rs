@@ -103,8 +103,8 @@ async fn signing_keys_rotate_without_a_gap_and_are_revoked_at_once() {
     assert!(verify(&new.token, &keys, now).is_err());
     assert_eq!(controller.show(sale).await["promised"], json!(2));
 
-    // Without a key no shopper is admitted, and no token is valid; with another one admissions go
-    // on.
+    // Without a key no shopper is admitted, and no token is valid; with another one admissions
+    // continue.
     controller.admin("POST", &format!("/api/admin/keys/{old_kid}/revoke"), None).await;
     let last = controller.join(sale, 1).await;
     controller.until_decided(sale, "every signing key is revoked").await;

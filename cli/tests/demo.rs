@@ -78,7 +78,7 @@ fn eventually<T>(limit: Duration, what: &str, mut poll: impl FnMut() -> Option<T
     }
 }
 
-/// Asks for a page, and returns the answer with its head.
+/// Requests a page, and returns the response with its head.
 fn get(url: &str) -> String {
     let (host, path) = url.strip_prefix("http://").expect("an address").split_once('/').expect("a path");
     let mut stream = TcpStream::connect(host).expect("a connection");
@@ -115,7 +115,7 @@ fn servers_in(folder: &Path) -> usize {
     ["redis", "postgres"].iter().map(|server| working_in(&folder.join(server)).len()).sum()
 }
 
-/// Sends a signal; a process that is gone needs none.
+/// Sends a signal, unless the process has ended.
 fn kill(signal: &str, pid: &str) {
     Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).output().expect("sh runs");
 }

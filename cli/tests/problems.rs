@@ -8,7 +8,7 @@ use std::{
 
 use fairline_server::ProblemType;
 
-/// Every table of problem types: its source, the services that answer them, and the types.
+/// Every table of problem types: its source, the services that return them, and the types.
 const TABLES: [(&str, &[&str], &[&ProblemType]); 5] = [
     ("crates/server/src", &["admission-controller", "checkout", "waiting-room"], fairline_server::problem_types::ALL),
     ("crates/idempotency/src", &["admission-controller", "checkout"], fairline_idempotency::problem_types::ALL),
@@ -34,7 +34,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// What one type is in all services that answer it.
+/// One type, in all services that return it.
 #[derive(Default)]
 struct Row {
     services: BTreeSet<&'static str>,

@@ -1,4 +1,4 @@
-//! What tools call in this service, behind the feature `testing`. The service uses none of it.
+//! For tools, behind the feature `testing`. The service uses none of it.
 //!
 //! - `tools/simulate` runs a [`Node`] with its [`Page`]s: the production room, its shoppers, the
 //!   sync and the update policy, without sockets, tasks or a clock.

@@ -10,9 +10,9 @@ use super::columns::count;
 /// A checkout without a heartbeat for this long is unreachable. Outages of the database do not
 /// count.
 pub(super) const SILENT: Duration = Duration::from_secs(4);
-/// Answers that take longer count as slow; checkout itself counts them.
+/// Responses that take longer count as slow; checkout itself counts them.
 const SLOW_MS: f64 = 2_000.0;
-/// Checkout is slow when more than one answer in this many is.
+/// Checkout is slow if more than one response in this many is.
 const SLOW_PART: i64 = 20;
 
 /// What there is to do, and the inputs of the decision.

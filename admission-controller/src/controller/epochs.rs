@@ -44,7 +44,7 @@ const RECOVERY_LAST: Duration = Duration::from_millis(300);
 const RECOVERY_GREW: (i64, Duration) = (10, Duration::from_millis(1500));
 /// How long it waits after the last returned ticket, by the percentage that is missing at most.
 const RECOVERY_QUIET: [(i64, Duration); 2] = [(5, Duration::from_millis(500)), (25, Duration::from_millis(1500))];
-/// Ordinals that a line may give before the controller grants more: enough for a tick, and for a
+/// Ordinals that a line may issue before the controller grants more: enough for a tick, and for a
 /// short outage of the controller.
 const GRANTED_AHEAD: i64 = 100_000;
 /// The minimum, in a series of epochs, which would use the ordinals up.
@@ -125,7 +125,7 @@ pub fn granted_ahead(rapid_epochs: u32) -> i64 {
 pub struct Moved {
     /// The highest number whose turn has come.
     pub cursor: Ordinal,
-    /// How far ahead of the highest ordinal Redis may give more.
+    /// How many ordinals beyond the highest one Redis may issue.
     pub granted_ahead: i64,
     /// Admissions made.
     pub admitted: i64,

@@ -63,8 +63,8 @@ pub trait Locked:
     /// which time.
     async fn visits(&mut self) -> Result<(Visits, OffsetDateTime), StoreError>;
 
-    /// The prior about visits: what the prior sale has taught. The first decision fixes it, so that
-    /// it does not change beneath what is learnt afterwards.
+    /// The prior about visits, learnt from the prior sale. The first decision fixes it, so that it
+    /// does not change while more is learnt.
     async fn prior(&mut self) -> Result<Prior, StoreError>;
 
     /// Changes the status by the clock. `false` if an operator has just changed it.
@@ -102,8 +102,8 @@ pub struct NotServed {
 /// The statements of one line of the sale.
 #[async_trait]
 pub trait LineStatements {
-    /// Takes in claims of pages: tokens that were received, and tokens that were given back, which
-    /// lapse at once.
+    /// Applies the claims of pages: tokens that were received, and tokens that were returned, which
+    /// expire immediately.
     async fn take_claims(&mut self, line: &LineRow, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError>;
 
     /// Which of these tickets, which Redis returned as next, are not to be admitted.
@@ -129,7 +129,7 @@ pub trait LineStatements {
     /// oldest. And the turns of the tickets that are published again.
     async fn unpublished(&mut self, line: &LineRow, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError>;
 
-    /// Begins a new epoch in a Redis that does not know the line. Its ordinals start above all
+    /// Begins a new epoch in a Redis that does not have the line. Its ordinals start above all
     /// granted ones, including those that only Redis knows, after a restore of the database. The
     /// cursor passes all earlier tickets, but none before a draw, since they are still in it.
     async fn begin_epoch(&mut self, line: &mut LineRow, redis: &Home) -> Result<(), StoreError>;
@@ -206,9 +206,9 @@ pub trait LimitStatements {
         tickets: &[(Ordinal, VisitorId)],
     ) -> Result<Vec<Ordinal>, StoreError>;
 
-    /// Takes back the tokens of visitors who have just reached the limit with another turn; their
-    /// units are free at once. This comes before the record takes over redeemed turns, which it is
-    /// found by. Whether there were any.
+    /// Revokes the tokens of visitors who have just reached the limit with another turn; their
+    /// units are free immediately. This comes before the record takes over redeemed turns, which it
+    /// is found by. Whether there were any.
     async fn take_back_at_limit(&mut self, lines: &[&LineRow]) -> Result<bool, StoreError>;
 
     /// How many more units each of these visitors may have, if fewer than the sale's limit.

@@ -130,7 +130,7 @@ impl Recorder {
         self.write(RecordEvent::Epoch { epoch, above });
     }
 
-    /// Takes in what the line has returned.
+    /// Adds the entries that the line has returned.
     pub(crate) fn take_in(&mut self, seen: &Upcoming) {
         for (first, visitors) in &seen.arrivals {
             for (at, visitors) in visitors.chunks(TICKETS_MAX).enumerate() {

@@ -25,7 +25,7 @@ use super::sale::Running;
 
 /// How often the supervisor reads the running sales, besides after a change by this process.
 const READ_EVERY: Duration = Duration::from_millis(500);
-/// The time limit of reading; known sales go on meanwhile.
+/// The time limit of reading; known sales continue meanwhile.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 /// How often it checks whether Redis lists the sales.
 const LISTED_EVERY: Duration = Duration::from_secs(2);
@@ -48,7 +48,7 @@ pub(crate) enum Next {
 
 /// What is scheduled.
 pub(crate) trait Ticks: Send + Sync + 'static {
-    /// What one tick of a sale leaves for the next.
+    /// State that one tick of a sale passes to the next.
     type Known: Default + Send;
 
     /// The sales that need ticks.
@@ -57,7 +57,7 @@ pub(crate) trait Ticks: Send + Sync + 'static {
     /// The lines that Redis lists.
     fn listed(&self) -> impl Future<Output = Result<Vec<SaleId>, String>> + Send;
 
-    /// Ticks a sale; early if it was requested. The error says why the tick failed.
+    /// Ticks a sale; early if it was requested. The error is the reason why the tick failed.
     fn tick(
         &self,
         sale: SaleId,
@@ -66,7 +66,7 @@ pub(crate) trait Ticks: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Next, String>> + Send;
 }
 
-/// Requests to tick sales at once, after a change by an operator.
+/// Requests to tick sales immediately, after a change by an operator.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TickNow(Arc<(Mutex<RequestedTicks>, Notify)>);
 

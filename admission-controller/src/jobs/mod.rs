@@ -25,12 +25,12 @@ use self::{
 };
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
-/// Samples between two looks at the sizes of tables.
+/// Samples between two reads of the sizes of tables.
 const ANALYSE_AFTER: u32 = 5;
 /// Samples between two deletions of old rows: five minutes.
 const DELETE_AFTER: u32 = 300;
 
-/// What the work needs.
+/// Dependencies of the jobs.
 #[derive(Clone)]
 pub(crate) struct Work {
     pub(crate) samples: SampleStore,

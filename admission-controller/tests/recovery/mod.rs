@@ -296,7 +296,7 @@ async fn a_restored_database_gives_no_ordinal_that_was_given_after_the_backup() 
     controller.admitted(&early[1]).await;
     controller.until_decided(sale, "no unit is free").await;
     let backup = controller.back_up(&servers);
-    // The sale goes on, until more have joined than the backup has granted ordinals for.
+    // The sale continues, until more have joined than the backup has granted ordinals for.
     let mut late = Vec::new();
     while late.len() < 101_000 {
         let joined = controller.join_if_granted(sale, 1000).await;
@@ -327,7 +327,7 @@ async fn a_restored_database_gives_no_ordinal_that_was_given_after_the_backup() 
         order[2..],
         [&early[2], &early[3], &late[3], &late[100_500], &newcomers[0]].map(|ticket| ticket.ordinal)
     );
-    // The record that was restored goes on, and replays; a head that was kept after the backup is
+    // The record that was restored continues, and replays; a head that was kept after the backup is
     // missed.
     let verdict = verified(&controller, sale, 0).await;
     assert_eq!((verdict.losses, verdict.admitted), (1, 7));

@@ -392,7 +392,7 @@ impl TestController {
         (status, body)
     }
 
-    /// Sends a body of any type as the administrator, with HTTP/1.0 to receive the answer without
+    /// Sends a body of any type as the administrator, with HTTP/1.0 to receive the response without
     /// chunks.
     pub async fn upload(&self, path: &str, kind: &str, body: &[u8]) -> (u16, Value) {
         let length = body.len();

@@ -109,7 +109,7 @@ pub(crate) struct Discovery {
     jwks_uri: String,
 }
 
-/// What is known of the issuer's keys.
+/// The state of the issuer's keys.
 #[derive(Default)]
 pub(crate) struct IssuerKeys {
     keys: Option<JwkSet>,
@@ -120,7 +120,7 @@ pub(crate) struct IssuerKeys {
 }
 
 impl IssuerKeys {
-    /// The keys of an issuer's answer.
+    /// The keys in an issuer's response.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn of_json(bytes: &[u8]) -> serde_json::Result<Self> {
         Ok(Self { keys: Some(serde_json::from_slice(bytes)?), ..Self::default() })

@@ -254,7 +254,7 @@ async fn refresh(
     Ok(session(&accounts, tokens, in_cookies))
 }
 
-/// Sign out: ends the session of the refresh token. The access token expires by itself.
+/// Sign out: ends the session of the refresh token. The access token stays valid until it expires.
 #[utoipa::path(post, path = "/users/logout", request_body = Refresh, responses(
     (status = 204, description = "Signed out, now or before."),
 ))]

@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_millis(200);
 const LOOKS_BACK_EVERY: u32 = 150;
 /// A round that takes longer counts as stalled; it reports progress with each sale.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
-/// Rows of the outbox that are read at once. A row has up to as many events as a batch of
+/// Rows of the outbox that are read per query. A row has up to as many events as a batch of
 /// redemptions.
 const ROWS: i64 = 20;
 /// Events that are appended in one call.

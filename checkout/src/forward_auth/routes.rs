@@ -53,7 +53,7 @@ pub(crate) fn is_check(uri: &Uri) -> bool {
         .any(|path| uri.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
-/// The shop answers the request. Overwrites headers that a client may have sent under these names.
+/// The shop handles the request. Overwrites headers that a client may have sent under these names.
 fn pass_on() -> Response {
     let nothing = [SALE, ADMISSION, QUANTITY, EXPIRES, ORDER].map(|name| (name, ""));
     (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")], nothing).into_response()

@@ -31,7 +31,7 @@ pub(crate) enum SendOutcome {
     Sent,
     /// The channel stopped responding after it was sent.
     Unknown(String),
-    /// The channel rejects it for good, or the attempts are used up.
+    /// The channel rejects it permanently, or the attempts are used up.
     GivenUp(String),
     /// The channel rejects it for now.
     Retry { reason: String, after: Duration },

@@ -28,7 +28,7 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(500);
 /// A round that takes longer counts as stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(120);
-/// How long a webhook may take to answer.
+/// The time limit of a webhook delivery.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Deliveries to one webhook at the same time.
 const AT_ONCE: usize = 10;

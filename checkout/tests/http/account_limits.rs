@@ -46,7 +46,7 @@ async fn the_limit_per_account_holds_with_many_tokens() {
     let held: Vec<usize> = (0..30).filter(|&n| answers[n].status == 201).collect();
     assert_eq!(held.len(), 3, "{answers:?}");
     for (n, answer) in answers.iter().enumerate().filter(|(n, _)| !held.contains(n)) {
-        // After five collisions in a row the client is asked to try again, and then learns why.
+        // After five collisions in a row the client has to try again, and then gets the reason.
         let answer =
             if answer.status == 503 { purchase(&test, other, &shoppers[n], &ada, 1).await } else { answer.clone() };
         assert_eq!((answer.status, answer.slug(), &answer.body["left"]), (422, "account-over-limit", &json!(0)));
@@ -126,8 +126,8 @@ async fn a_late_payment_beyond_the_limit_is_refunded() {
     let ada = text(&ada, "access_token");
     let (late, early) = (test.admit(sale).await, test.admit(sale).await);
     let order: Uuid = text(&purchase(&test, test.checkout, &late, ada, 1).await, "id").parse().expect("an id");
-    // The bank asks first; the hold expires, its unit goes back, and the shopper buys with another
-    // token.
+    // The bank authenticates first; the hold expires, its unit goes back, and the shopper buys with
+    // another token.
     assert_eq!(test.pay(&late, order, "tok_action").await.status, 202);
     test.change("UPDATE payments SET created_at = now() - interval '3 minutes' WHERE hold_id = $1", order).await;
     test.change("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;

@@ -67,7 +67,7 @@ async fn a_checkout_with_a_wrong_clock_redeems_exactly_the_valid_tokens() {
         let redeemed = test.purchase_at(address, &fresh, 1).await.expect("an answer");
         assert_eq!(redeemed.status, 201, "{ahead}: {redeemed:?}");
 
-        // By the database's clock it has expired, whatever the local clock says.
+        // By the database's clock it has expired, whatever the local clock shows.
         let late = Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() };
         let late = test.admit_as(sale, late).await;
         let refused = test.purchase_at(address, &late, 1).await.expect("an answer");

@@ -55,7 +55,7 @@ async fn a_crash_after_any_step_ends_as_an_order_or_without_a_charge() {
         // only.
         (C::Started, G::Nothing, H::ExpiredUnitFree, "voided", "", "expired"),
         (C::Started, G::Nothing, H::ExpiredUnitGone, "voided", "", "expired"),
-        // Between the gateway's answer and its commit.
+        // Between the gateway's response and its commit.
         (C::Started, G::Authorised, H::Held, "captured", "succeeded", "paid"),
         (C::Started, G::Authorised, H::RunOut, "captured", "succeeded", "paid"),
         (C::Started, G::Authorised, H::ExpiredUnitFree, "voided", "canceled", "expired"),
@@ -113,7 +113,7 @@ async fn a_crash_in_yield_mode_ends_as_an_order_or_without_a_charge() {
     for (committed, at_gateway, hold, payment, intent, order) in [
         (C::Started, G::Nothing, H::Held, "captured", "succeeded", "paid"),
         (C::Started, G::Nothing, H::ExpiredUnitGone, "voided", "", "expired"),
-        // The unit is free for others who pay, and the visit goes on.
+        // The unit is free for others who pay, and the visit continues.
         (C::Started, G::Declined, H::Held, "declined", "canceled", "promised"),
         (C::Authorised, G::Cancelled, H::Held, "voided", "canceled", "promised"),
         (C::Authorised, G::Authorised, H::RunOut, "captured", "succeeded", "paid"),
@@ -264,7 +264,7 @@ async fn leave_behind(test: &TestCheckout, order: Uuid, method: &str, committed:
     .expect("a payment");
 }
 
-/// A server at a wrong URL knows nothing of our payments, while the money may be captured all the
+/// A server at a wrong URL does not have our payments, while the money may be captured all the
 /// same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_captured_payment_survives_a_wrong_gateway_url_and_becomes_an_order() {

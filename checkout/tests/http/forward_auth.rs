@@ -24,7 +24,7 @@ async fn ask(test: &TestCheckout, path: &str, headers: &[(&str, &str)]) -> Answe
     call(test.checkout, "GET", path, headers, "").await.expect("an answer")
 }
 
-/// Repeats the check until it gives this status: states are cached for one second.
+/// Repeats the check until it returns this status: states are cached for one second.
 async fn becomes(test: &TestCheckout, path: &str, cookie: &str, status: u16) -> Answer {
     eventually(|| async {
         let answer = ask(test, path, &[("cookie", cookie)]).await;
@@ -72,7 +72,7 @@ async fn forward_auth_passes_while_the_visit_lasts() {
     let kept = envoys.headers["set-cookie"].to_str().expect("text");
     assert_eq!(kept, format!("{cookie}; Path=/; HttpOnly; SameSite=Lax; Secure"));
 
-    // The token has expired; the visit goes on while its units are held.
+    // The token has expired; the visit continues while its units are held.
     let brief =
         test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
     let cookie = in_cookie(&brief.token);
@@ -399,7 +399,7 @@ async fn nginx_passes_admitted_shoppers_only() {
     let change = preflight("PUT", &[("origin", "https://app.example"), ("cookie", cookie.as_str())]).await;
     assert_eq!(change.status, 200, "{change:?}");
 
-    // After the redemption the visit goes on, and the token buys no second unit.
+    // After the redemption the visit continues, and the token buys no second unit.
     let key = format!("Bearer {MERCHANT_KEY}");
     let redeem = json!({ "sale_id": sale, "token": shopper.token, "quantity": 1 }).to_string();
     let redeemed = async || {

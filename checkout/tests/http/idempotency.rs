@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: the same key gives the same response.
+//! `Idempotency-Key`: the same key returns the same response.
 
 use serde_json::{Value, json};
 

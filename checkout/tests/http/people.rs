@@ -96,7 +96,7 @@ async fn concurrent_purchases_of_one_shopper_stay_within_the_limit_and_affect_no
     assert!(honest.iter().all(|answer| answer.status == 201), "{honest:#?}");
     let (bought, refused): (Vec<_>, Vec<_>) = greedy.iter().partition(|answer| answer.status == 201);
     assert_eq!(bought.len(), 1, "{greedy:#?}");
-    // A request that collides with another is asked to try again, and then learns why.
+    // A request that collides with another has to be repeated, and then gets the reason.
     assert!(refused.iter().all(|answer| matches!(answer.status, 422 | 503)), "{refused:#?}");
     test.stock_is_reconciled().await;
 }

@@ -62,7 +62,7 @@ async fn cancel(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Answer {
     call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer")
 }
 
-/// The whole sequence: the shopper is notified at once, and the gateway's late answer changes
+/// The whole sequence: the shopper is notified immediately, and the gateway's late response changes
 /// nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_shopper_is_charged_after_the_payment_was_given_up_and_the_sale_closed() {
@@ -110,8 +110,8 @@ async fn in_a_closed_sale_a_payment_begins_only_before_the_hold_expires() {
     test.stock_is_reconciled().await;
 }
 
-/// The gateway had authorised it, and its answer was lost with the process; hours later it is found
-/// and released.
+/// The gateway had authorised it, and its response was lost with the process; hours later it is
+/// found and released.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authorisation_without_an_answer_is_released_when_found_too_late() {
     let (test, gateway) = without_gateway().await;
@@ -132,7 +132,7 @@ async fn an_authorisation_without_an_answer_is_released_when_found_too_late() {
 }
 
 /// The gateway authorises the newest payment of an order, for a process that died before the
-/// answer.
+/// response.
 async fn authorised_without_an_answer(gateway: SocketAddr, test: &TestCheckout, order: Uuid) -> String {
     let newest = sqlx::query_scalar("SELECT id FROM payments WHERE hold_id = $1 ORDER BY created_at DESC LIMIT 1");
     let payment: Uuid = newest.bind(order).fetch_one(&test.pool).await.expect("a payment");
@@ -187,7 +187,7 @@ async fn a_payment_withdrawn_during_the_gateway_call_is_either_paid_or_released(
     let test = TestCheckout::open().await;
     let sale = test.sale(6).await;
     let mut ended = Vec::new();
-    // The gateway has authorised the slow ones at once, and answers two seconds later.
+    // The gateway has authorised the slow ones immediately, and responds two seconds later.
     for method in ["tok_slow", "tok_visa", "tok_slow", "tok_visa", "tok_no_action", "tok_visa"] {
         let (shopper, order) = test.hold(sale).await;
         let (_, answer) = tokio::join!(test.pay(&shopper, order, method), async {

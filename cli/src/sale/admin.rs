@@ -24,7 +24,7 @@ struct Limits {
     bytes_max: usize,
 }
 
-/// The longest answer is a page of two hundred sales, with lanes.
+/// The longest response is a page of two hundred sales, with lanes.
 const ANSWER: Limits = Limits { within: Duration::from_secs(10), bytes_max: 4 * 1024 * 1024 };
 /// The longest file has all products.
 const FILE: Limits = Limits { within: Duration::from_secs(120), bytes_max: 256 * 1024 * 1024 };

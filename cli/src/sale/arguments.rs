@@ -37,7 +37,7 @@ pub(super) enum Command {
     Set(ChangeArguments),
     /// Print a sale whenever it changes, until it is closed.
     Watch(SaleArgument),
-    /// Admit a number of shoppers at once, beyond the maximum rate.
+    /// Admit a number of shoppers immediately, beyond the maximum rate.
     Admit {
         #[command(flatten)]
         named: SaleArgument,

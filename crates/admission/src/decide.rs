@@ -107,7 +107,7 @@ pub struct Observation<'a> {
     pub visits: &'a Visits,
     /// The health of checkout since the last decision.
     pub checkout: Health,
-    /// Whether shoppers are still presenting their tickets to a line that was lost and begun anew.
+    /// Whether shoppers are still presenting their tickets to a line that was lost and restarted.
     pub recovering: bool,
     /// Admissions that an operator requested at once, regardless of the rate, of checkout's health
     /// and of its cap; never more than there are units.

@@ -48,7 +48,7 @@ const RECENT_S: f64 = 5.0;
 pub struct Health {
     /// Whether it can be reached.
     pub reachable: bool,
-    /// Requests, answered or failed.
+    /// Requests, successful or failed.
     pub requests: u32,
     /// Requests that failed because of checkout (status 500 and above, or a timeout).
     pub failures: u32,
@@ -195,7 +195,7 @@ impl Pace {
         match (health.trouble(), &mut self.back_off) {
             (Some(trouble), None) => {
                 let most = rate_cap_per_s.max(SLOWEST_PER_S);
-                // A line that stood still says nothing about what checkout can serve.
+                // A line that did not move shows nothing about the capacity of checkout.
                 let began_at_per_s = self.recent_per_s.clamp(SLOW_START_BELOW_PER_S.min(most), most);
                 let rate_per_s = (began_at_per_s * CUT_TO).max(SLOWEST_PER_S);
                 self.back_off = Some(BackOff { rate_per_s, began_at_per_s, since_cut_s: 0.0, trouble });

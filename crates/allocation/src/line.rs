@@ -10,7 +10,7 @@ use crate::wishes::{ItemId, Wishes};
 /// The number of a ticket: its place in the order of service, which never changes.
 pub type Number = u64;
 
-/// What the holder of a ticket asks for.
+/// The request of a ticket's holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
     /// The items.
@@ -63,7 +63,7 @@ impl Line {
         Some(request)
     }
 
-    /// What a waiting ticket asks for.
+    /// The request of a waiting ticket.
     #[must_use]
     pub fn request(&self, number: Number) -> Option<Request> {
         self.requests.get(&number).copied()

@@ -1,4 +1,4 @@
-//! Items, and what a shopper wants of them.
+//! Items, and the wishes of shoppers.
 
 use std::{fmt, num::NonZeroU8};
 

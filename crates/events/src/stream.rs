@@ -19,7 +19,7 @@ use crate::event::Event;
 
 const APPEND: &str = include_str!("append.lua");
 /// `KEYS[1]`: the stream. ARGV: a group, and the milliseconds after which a silent consumer is
-/// gone.
+/// removed.
 const FORGET_CONSUMERS: &str = r"
     local forgotten = 0
     if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
@@ -142,7 +142,7 @@ impl EventStream {
             }
             entries => entries?,
         };
-        // Events of a kind that only newer versions know are skipped.
+        // Events of a kind that only newer versions have are skipped.
         let (mut events, mut unknown) = (Vec::new(), Vec::new());
         for (id, fields) in entries {
             match fields.get("event").and_then(|json| Event::from_json(json)) {

@@ -134,7 +134,7 @@ impl HttpClient {
     }
 }
 
-/// An error with its causes: hyper's own message says little.
+/// An error with its causes: hyper's own message omits them.
 fn reasons(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! All that the line's store asks of Redis. The simulation answers in Redis's place.
+//! Every call of the line's store to Redis. The simulation implements it without Redis.
 
 use std::collections::HashMap;
 

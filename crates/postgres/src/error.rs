@@ -5,7 +5,8 @@ use std::sync::Arc;
 /// Why the database rejected or failed a statement.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// A constraint of the schema rejected it. Its name says which promise would have been broken.
+    /// A constraint of the schema rejected it. Its name identifies the promise that would have been
+    /// broken.
     #[error("the database constraint {0} rejected it")]
     Refused(String),
     /// A row that no version of Fairline has written.

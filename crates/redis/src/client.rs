@@ -39,7 +39,7 @@ const USER_TIMEOUT: Duration = Duration::from_secs(3);
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// Consecutive missed replies before a reconnection.
 const MISSED_MAX: u32 = 2;
-/// Commands that wait for a connection, at most; further commands fail at once.
+/// Commands that wait for a connection, at most; further commands fail immediately.
 const COMMANDS_WAITING_MAX: usize = 20_000;
 /// Published messages in the queue, at most. Beyond them the oldest are dropped, which subscribers
 /// detect.

@@ -1,7 +1,7 @@
 //! A cluster: one client for each primary, and which slots each primary serves.
 //!
 //! The slots are read from any node that responds: at the start, every few seconds, and soon after
-//! a redirection or a failed command. The nodes in the URL are asked while no known primary
+//! a redirection or a failed command. The nodes in the URL are queried while no known primary
 //! responds.
 
 use std::{
@@ -67,7 +67,7 @@ struct Node {
     client: Client,
     is_prepared: bool,
     /// Whether it is new, or was a primary in the last reading. A client ends after two readings
-    /// without it, so that commands to a node of which others do not know yet can end.
+    /// without it, so that commands to a node that others do not list yet can end.
     is_primary: bool,
     /// Ends the client when dropped.
     _ends: oneshot::Sender<()>,

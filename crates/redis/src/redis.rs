@@ -140,7 +140,8 @@ impl Redis {
     }
 
     /// Checks that Redis responds and accepts writes: it is a primary, has free memory, and as many
-    /// replicas as it requires. Of a cluster, one primary suffices: the sales of each go on alone.
+    /// replicas as it requires. Of a cluster, one primary suffices: the sales of each continue
+    /// alone.
     ///
     /// # Errors
     /// When it does not.

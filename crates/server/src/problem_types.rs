@@ -1,4 +1,4 @@
-//! Problem types that every service answers.
+//! Problem types that every service returns.
 
 crate::problem_types! {
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The request body is too large" {

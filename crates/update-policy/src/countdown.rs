@@ -1,8 +1,8 @@
 //! The countdown of a page: what it shows, and when that justifies a message. Pure: time is passed
 //! in.
 //!
-//! A page counts down by itself, at the rate that it was sent. The node computes what the page
-//! shows by the rule in `docs/line-protocol.md` (implemented by the page in
+//! A page counts down between messages, at the rate that it was sent. The node computes what the
+//! page shows by the rule in `docs/line-protocol.md` (implemented by the page in
 //! `web/src/shopper/countdown.ts`), and sends a message only when that is wrong.
 
 use std::time::Duration;

@@ -265,7 +265,7 @@ impl Forecast {
 
     /// Whether the remaining units are likely to be gone before a shopper with this many ahead is
     /// admitted: those ahead who will not have given up by then need more admissions than the units
-    /// suffice for. The caller passes the previous answer for hysteresis: the answer must not
+    /// suffice for. The caller passes the previous result for hysteresis: the result must not
     /// change with every unit.
     pub fn is_beyond_stock(&self, ahead: u64, was_beyond: bool) -> bool {
         let admissions = self.median_s(ahead).map_or(ahead as f64 + 1.0, |wait_s| wait_s * self.admissions_per_s);

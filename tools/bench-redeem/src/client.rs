@@ -1,5 +1,5 @@
-//! The crowd: keep-alive connections that send each request as soon as the previous one is
-//! answered, on a separate thread.
+//! The crowd: keep-alive connections that send each request as soon as the previous one has its
+//! response, on a separate thread.
 
 use std::{
     cell::{Cell, RefCell},

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 #[test]
 fn every_scene_runs_and_nothing_is_lost() {
-    // The services stand beside the program.
+    // The services are in the folder of the program.
     programs();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let json = folder.path().join("bench/redeem.json");

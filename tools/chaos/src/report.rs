@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use crate::run::{Outcome, Recovery};
 
-/// What many shops came to.
+/// The outcome of many shops.
 #[derive(Debug, Default)]
 pub struct Figures {
     faults: BTreeMap<String, u64>,

@@ -66,7 +66,7 @@ const CROWD: [&str; 6] = [
 ];
 /// A shop that has not recovered by then is stuck.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
-/// How long admissions may stand after a fault before it is asked why.
+/// How long admissions may pause after a fault before the reason is requested.
 const ASKS_WHY_AFTER: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const RUSH_ENDS_WITHIN: Duration = Duration::from_secs(700);
@@ -107,9 +107,9 @@ pub struct Recovery {
     /// Whether servers had to agree on a new primary.
     pub is_fail_over: bool,
     /// From the end of the last fault (for fail-overs, from their beginning) until a ticket was
-    /// admitted anew and a shopper received a message; none, if no shopper waited.
+    /// admitted again and a shopper received a message; none, if no shopper waited.
     pub flows_after_s: Option<f64>,
-    /// Until every service said that it is ready.
+    /// Until every service reported that it is ready.
     pub ready_after_s: f64,
     /// What limited admissions meanwhile, in the controllers' words, where it took longer than a
     /// second.
@@ -161,7 +161,7 @@ struct Running<'a> {
     recoveries: Vec<Recovery>,
     violations: Vec<Violation>,
     ended: Vec<String>,
-    /// What the payment gateway had before it was stopped for good.
+    /// What the payment gateway had before it was stopped permanently.
     charges: Vec<Charge>,
     stock: Arc<Mutex<Vec<(i64, Stock)>>>,
     _samples: JoinSet<()>,
@@ -243,7 +243,7 @@ impl Running<'_> {
         for (nth, round) in self.plan.rounds.iter().enumerate() {
             self.watch.read();
             if self.watch.waiting() == 0 {
-                // The sale is over: what is left of the plan would test nothing.
+                // The sale is over: the rest of the plan would test nothing.
                 break;
             }
             let ended_us = self.inject(round).await?;

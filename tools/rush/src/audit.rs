@@ -14,10 +14,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Maximum length of a line: an entry is below 50 kB.
 const LINE_BYTES_MAX: usize = 1 << 20;
 
-/// Replays the record at a URL. The outer error is a sentence on why it could not be read.
+/// Replays the record at a URL. The outer error states why it could not be read.
 ///
 /// # Errors
-/// When the server does not respond, or not with a complete record.
+/// When the server does not respond, or returns an incomplete record.
 pub async fn replay(record: &Uri, mut verifier: Verifier) -> Result<Result<Verdict, Fault>, String> {
     let sentence = |why: String| format!("{record} could not be read: {why}");
     let late = |_| sentence("there was no answer in time".to_owned());

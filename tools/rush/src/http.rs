@@ -92,7 +92,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Why there was no answer.
+/// Why there was no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoAnswer {
     #[error("no connection: {0}")]

@@ -11,7 +11,8 @@ use tokio::{net::TcpStream, time::timeout};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Calls a service with a bearer token, and reads its answer as JSON; `null` where it is not JSON.
+/// Calls a service with a bearer token, and reads its response as JSON; `null` where it is not
+/// JSON.
 ///
 /// # Errors
 /// When there is no response within five seconds.

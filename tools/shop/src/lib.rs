@@ -248,7 +248,7 @@ impl<S: Behind> Shop<S> {
 
     /// The address of a server, as this service is given it.
     fn through(&mut self, from: &'static str, to: &'static str, url: &str) -> String {
-        // Several servers stand behind their own proxies.
+        // Several servers have their own proxies.
         if self.links.is_none() || url.contains('?') {
             return url.to_owned();
         }
@@ -477,7 +477,7 @@ impl<S> Shop<S> {
 impl<S> Drop for Shop<S> {
     fn drop(&mut self) {
         for service in &mut self.services {
-            // A service that a test has killed is gone already.
+            // A service that a test has killed has ended already.
             let _ = service.process.kill();
             let _ = service.process.wait();
         }

@@ -27,7 +27,7 @@ const SUCCEEDS: f64 = 0.97;
 /// A shopper's decision at one step of a visit, in seconds from the beginning of the step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// Goes on after this time.
+    /// Continues after this time.
     GoesOn(f64),
     /// Leaves explicitly after this time.
     Leaves(f64),

@@ -152,7 +152,7 @@ pub const CONTROLS: &[Control] = &[
     },
     Control {
         name: "limit-per-ticket",
-        what: "a shopper who joins anew gets the limit again",
+        what: "a shopper who joins again gets the limit again",
         breaks: "above the limit",
         bugs: &[Bug::LimitPerTicket],
         patches: &[],

@@ -265,7 +265,7 @@ impl World {
         self.check();
     }
 
-    /// Runs every task until it sleeps, and every shopper does what a page does by itself.
+    /// Runs every task until it sleeps, and every shopper does what a page does automatically.
     fn go_round(&mut self) {
         for _ in 0..200 {
             let tasks = self.runnable();

@@ -180,7 +180,7 @@ async fn events(entry: &LineEntry, slot: ConnectionSlot, entering: EntryRequest<
     Ok((ticket_headers(cookie), unbuffered, events).into_response())
 }
 
-/// Opens a WebSocket for a shopper. The event loop owns it as soon as the handshake is answered.
+/// Opens a WebSocket for a shopper. The event loop owns it after the handshake.
 async fn upgrade(
     entry: &LineEntry,
     slot: ConnectionSlot,

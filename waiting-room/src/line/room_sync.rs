@@ -61,14 +61,14 @@ impl RoomSync {
     }
 
     /// Reloads a room from a snapshot and presents every connected ticket: the room missed changes
-    /// to them, and a line that was begun anew does not know them yet.
+    /// to them, and a line that was restarted does not know them yet.
     async fn restart(&self, room: &Room) {
         match self.store.snapshot(room.sale).await {
             Ok(snapshot) => {
                 room.restart(snapshot);
                 self.present(room, &room.shoppers.connected()).await;
             }
-            // The controller begins the line anew within a tick.
+            // The controller restarts the line within a tick.
             Err(error) => {
                 warn!(sale = %room.sale, %error, "read line snapshot failed");
                 room.set_line_reachable(false);

@@ -235,7 +235,7 @@ impl Follower {
         ListedLines { listed, is_complete }: &ListedLines,
         calls: &mut RoomCalls<'a, ()>,
     ) {
-        // A sale that is missing for want of an answer is not over.
+        // A sale that is missing because a server did not respond is not over.
         let closed = if *is_complete { self.rooms.keep(listed) } else { Vec::new() };
         for closed in closed {
             calls.start(closed, async move {
@@ -280,7 +280,7 @@ impl Follower {
     }
 
     /// Reports the connected shoppers at intervals and starts the grace period of those connected
-    /// to no node, so that the shoppers of a node that crashed do not hold up the line.
+    /// to no node, so that the shoppers of a node that crashed do not delay the line.
     async fn answer_roll_calls(&self, shutdown: &Shutdown) {
         let mut rounds = shutdown.rounds(REPORT_GONE_EVERY);
         let mut called: HashMap<SaleId, Instant> = HashMap::new();
@@ -299,7 +299,7 @@ impl Follower {
             for room in rooms {
                 let grace = self.sync.grace.of(&room.card(), Browser::Desktop);
                 let every = ROLL_CALL_EVERY.min(grace / 4).max(REPORT_GONE_EVERY);
-                // A shortened grace period takes effect at once.
+                // A shortened grace period takes effect immediately.
                 let called = called.entry(room.sale).or_insert(now);
                 if now - *called < every {
                     continue;

@@ -284,7 +284,7 @@ async fn places_survive_two_failovers() {
     let (mut first, mut second) = (room.join().await, room.join().await);
     first.receive("place").await;
     second.receive("place").await;
-    // What the first epoch may give.
+    // The ordinals that the first epoch may issue.
     let mut highest = Some(100_000);
     for term in 1..=2 {
         sentinel = spawn_blocking(move || {

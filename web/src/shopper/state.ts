@@ -143,7 +143,7 @@ function follow(phase: Phase, status: Status): Phase {
 
 function overPhase(phase: Phase, outcome: Outcome): Phase {
   if (outcome !== "bought") return { at: "over", ending: outcome };
-  // This page has used the turn itself, and its answer is on the way.
+  // This page has used the turn itself, and the response is on the way.
   if (phase.at === "turn" && phase.reserving) return phase;
   return { at: "joining", seeking: "order" };
 }

@@ -71,7 +71,7 @@ const ENDING: Record<Ending, { heading: string; text: string; mayJoin: boolean }
   refunded: { heading: "Payment refunded", text: "The full amount is on its way back to you; your bank may need a few days. Either the shop refunded your order, or your payment arrived after the last item was sold.", mayJoin: true },
 };
 
-/** For an outcome that this page does not know. */
+/** For an outcome that this page does not support. */
 const ENDED = { heading: "You are no longer in line", text: "You can join again at the end of the line.", mayJoin: true };
 
 const BEYOND_STOCK = "The sale may sell out before your turn.";

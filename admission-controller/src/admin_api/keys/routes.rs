@@ -25,7 +25,7 @@ async fn list_keys(State(keys): State<SigningKeys>) -> Result<axum::Json<AdminKe
     Ok(axum::Json(keys.list().await?))
 }
 
-/// Revoke a key. Checkouts reject the tokens that it has signed at once, and shoppers who hold one
+/// Revoke a key. Checkouts immediately reject the tokens that it has signed. Shoppers who hold one
 /// receive another, signed with the next key. Without a next key, no shopper is admitted. It can't
 /// be undone.
 #[utoipa::path(post, path = "/api/admin/keys/{kid}/revoke", params(("kid" = String, Path, description = "The id of the key.")), security(("admin" = [])), responses(

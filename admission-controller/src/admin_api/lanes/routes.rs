@@ -53,7 +53,7 @@ struct Invitations {
     codes: Vec<String>,
 }
 
-/// Add a lane to a sale: a separate line for invited shoppers, which leads to the same stock.
+/// Add a lane to a sale: a separate line for invited shoppers that sells from the same stock.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/lanes", params(("id" = String, Path, description = "The sale.")), request_body = AddLane,
     security(("admin" = [])), responses(
     (status = 201, description = "The sale, with the lane.", body = AdminSale),

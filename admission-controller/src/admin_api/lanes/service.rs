@@ -14,7 +14,7 @@ use crate::{
 /// Invitations that one request creates at most.
 const INVITATIONS_MAX: u32 = 1000;
 
-/// What the lanes' routes need.
+/// Dependencies of the lanes' routes.
 #[derive(Clone)]
 pub(crate) struct Lanes {
     pub(crate) store: LaneStore,

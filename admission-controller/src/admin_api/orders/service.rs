@@ -13,7 +13,7 @@ pub(super) const PAGE: i64 = 50;
 /// The longest text to search for.
 const SEARCH_CHARS_MAX: usize = 254;
 
-/// What the routes of orders need.
+/// Dependencies of the routes of orders.
 #[derive(Clone)]
 pub(crate) struct SaleOrders {
     pub(crate) store: AdminOrderStore,

@@ -60,8 +60,8 @@ struct RevokedTokens {
     revoked: i64,
 }
 
-/// Admit extra shoppers at once: above the rate, the cap on checkout and the back-off, never above
-/// the stock. Extra admissions without a waiting shopper or a unit are dropped.
+/// Admit extra shoppers immediately: above the rate, the cap on checkout and the back-off, never
+/// above the stock. Extra admissions without a waiting shopper or a unit are dropped.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/admit", params(("id" = String, Path, description = "The sale.")), request_body = AdmitNow,
     security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),

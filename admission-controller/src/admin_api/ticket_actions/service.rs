@@ -12,7 +12,7 @@ use crate::{
     error::{CommonError, check_field},
 };
 
-/// What the routes of ticket actions need.
+/// Dependencies of the routes of ticket actions.
 #[derive(Clone)]
 pub(crate) struct TicketActions {
     pub(crate) store: TicketActionStore,
@@ -56,7 +56,7 @@ impl TicketActions {
         Ok(())
     }
 
-    /// Admits extra shoppers at once.
+    /// Admits extra shoppers immediately.
     pub(super) async fn admit_now(&self, by: &By, sale: &str, count: i32) -> Result<AdminSale, TicketActionError> {
         check_field("count", (1..=100_000).contains(&count), "be between 1 and 100000")?;
         let row = self.sales.find(sale).await?.row;

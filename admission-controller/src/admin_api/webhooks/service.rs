@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{db::By, error::check_field};
 
-/// What the routes of webhooks need.
+/// Dependencies of the routes of webhooks.
 #[derive(Clone)]
 pub(crate) struct WebhookSettings {
     pub(crate) store: WebhookSettingsStore,

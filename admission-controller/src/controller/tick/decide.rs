@@ -30,7 +30,7 @@ use crate::{
 /// The time for pages to present their tickets after a loss of the line. Turns that lapse meanwhile
 /// do not count as missed.
 const PRESENTED_WITHIN: Duration = Duration::from_secs(5);
-/// After this time without a tick, the sale was away: its pages could not claim their turns.
+/// After this time without a tick, pages could not claim their turns.
 const AWAY: Duration = Duration::from_secs(2);
 /// The rest of a sale that has not opened. Its lines are read less often the more sales run, and at
 /// least this often: any of them notices a lost Redis for all.
@@ -62,7 +62,7 @@ impl<L: Ledger> Ticker<L> {
         if is_within(sale.ticked_at, sale.now, self.every / 2) && !wake.requested {
             return Ok(None);
         }
-        // An operator has just moved it: the next tick knows where to.
+        // An operator has just moved it: the next tick reads where to.
         if !follow_the_clock(&mut sale).await? {
             return Ok(None);
         }
@@ -183,8 +183,8 @@ async fn follow_the_clock<S: Locked>(sale: &mut S) -> Result<bool, StoreError> {
     if status == sale.stored_status() { Ok(true) } else { sale.set_status(status).await }
 }
 
-/// Takes what Redis has into the records of the lines. New shoppers who have reached the limit are
-/// taken out.
+/// Adds what Redis has to the records of the lines. Removes new shoppers who have reached the
+/// limit.
 async fn take_in<S: Locked>(sale: &mut S, open: Vec<OpenLine>) -> Result<Vec<TickLine>, StoreError> {
     let mut lines = Vec::with_capacity(open.len());
     for OpenLine { row, mut record, seen, .. } in open {

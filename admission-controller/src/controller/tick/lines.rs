@@ -23,7 +23,7 @@ fn peek_query(line: &LineRow, record: &Recorder) -> UpcomingQuery {
 pub(super) struct OpenLine {
     pub(super) row: LineRow,
     pub(super) record: Recorder,
-    /// What Redis stores about the line; `None` if it does not know the line of this epoch.
+    /// What Redis stores about the line; `None` if it does not have the line of this epoch.
     pub(super) seen: Option<Upcoming>,
     /// The Redis process that has lost the line, if one has.
     pub(super) lost_by: Option<Home>,

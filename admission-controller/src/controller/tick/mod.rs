@@ -113,7 +113,7 @@ impl<L: Ledger> Ticker<L> {
     ) -> Result<Next, TickError> {
         let peek = self.peek(id, known).await?;
         if requested {
-            // What has changed may be what Redis has.
+            // The change may be in Redis.
             known.rest = None;
             known.published.clear();
         }
@@ -143,7 +143,7 @@ impl<L: Ledger> Ticker<L> {
         if done.publishes || !done.is_unchanged(known) || done.rest.is_none() {
             known.changed_at = Some(started);
         }
-        // After a new epoch begins, the next tick reads the lines anew.
+        // After a new epoch begins, the next tick reads the lines again.
         let keeps = !done.begins_an_epoch();
         known.rest = done.rest.filter(|_| known.changed_at.is_none_or(|at| self.clock.since(at) >= RESTS_AFTER));
         known.lines = done.lines.into_iter().filter(|_| keeps).map(|line| line.known).collect();

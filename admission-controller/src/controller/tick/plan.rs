@@ -48,7 +48,7 @@ pub(super) struct TickPlan {
 }
 
 impl<L: Ledger> Ticker<L> {
-    /// What is to be done next for a sale: nothing, the draw, or admissions. The draw is made here.
+    /// The next step of a sale: nothing, the draw, or admissions. The draw is made here.
     pub(super) async fn plan(
         &self,
         sale: &mut L::Locked,
@@ -165,8 +165,8 @@ impl<L: Ledger> Ticker<L> {
                 .extend(next.tickets.iter().take(usize::try_from(next.recalled).unwrap_or(0)).map(|ticket| ticket.0));
             let ordinals: Vec<Ordinal> = fresh.iter().map(|ticket| ticket.0).collect();
             let NotServed { passed_over, unrecorded, lapsed } = sale.unservable_tickets(&line.row, &ordinals).await?;
-            // This tick publishes the lapsed turn, and the next one goes on: until then the cursor
-            // stays, with all behind that ticket.
+            // This tick publishes the lapsed turn, and the next one continues: until then the
+            // cursor stays, with all behind that ticket.
             let barrier = fresh.iter().position(|ticket| lapsed.contains(&ticket.0));
             if let Some(barrier) = barrier {
                 fresh.truncate(barrier);
@@ -208,7 +208,7 @@ async fn plan_preferred<S: Locked>(sale: &mut S, agenda: &Agenda, lines: &mut [T
     Ok(promised)
 }
 
-/// The lines as the control law sees them. What the lanes leave is the own line's share.
+/// The lines as the control law sees them. The own line has the share that the lanes leave.
 fn lanes(lines: &[TickLine]) -> Vec<Lane> {
     let own = 1.0 - lines.iter().filter_map(|line| line.row.share).sum::<f64>();
     let lane = |TickLine { row, seen, .. }: &TickLine| Lane {

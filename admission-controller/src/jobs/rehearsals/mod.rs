@@ -46,7 +46,7 @@ impl Crowd {
     }
 }
 
-/// What rehearsals need.
+/// Dependencies of rehearsals.
 #[derive(Clone)]
 pub(crate) struct RehearsalStage {
     pub(crate) program: PathBuf,

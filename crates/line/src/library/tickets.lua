@@ -143,7 +143,7 @@ local function resume(keys, args)
     return reply(REPLIES.resume, { epoch = number(keys, 'epoch'), rev = number(keys, 'rev'), turns = turns })
 end
 
--- The shopper gives the place up. An outstanding token is returned with it.
+-- Gives the place up, with the token if one is outstanding.
 local function leave(keys, args)
     local turn = call('HGET', keys[TURNS], args.ordinal)
     if is_over(turn) then return 0 end

@@ -73,7 +73,7 @@ impl Inbox {
             let message = match self.0.recv().await {
                 Ok(SubscriberEvent::Message(message)) => message,
                 Ok(SubscriberEvent::Anew) | Err(RecvError::Lagged(_)) => return LineEvent::Reconnected,
-                // The reader is gone.
+                // The reader was dropped.
                 Err(RecvError::Closed) => std::future::pending().await,
             };
             let Some(sale) = sale_of(&message.channel) else { continue };

@@ -19,8 +19,8 @@ pub enum LineError {
     /// Redis is down, slow, or out of reach.
     #[error("Redis does not respond: {0}")]
     Unavailable(String),
-    /// Redis answered what no function of the library answers.
-    #[error("unexpected answer from Redis: {0}")]
+    /// Redis returned a reply that no function of the library returns.
+    #[error("unexpected reply from Redis: {0}")]
     Unexpected(String),
 }
 

@@ -68,7 +68,7 @@ pub struct LineStore {
 pub struct ListedLines {
     /// The sales, in order.
     pub listed: Vec<SaleId>,
-    /// Whether none is missing for want of an answer.
+    /// Whether none is missing because a server did not respond.
     pub is_complete: bool,
 }
 

@@ -12,8 +12,9 @@ use super::{
 use crate::ticket::Ordinal;
 
 impl LineStore {
-    /// Starts the grace periods of these tickets, whose holders are gone. With `notify`, every node
-    /// receives the change, so that one where the shopper still is objects. May be repeated.
+    /// Starts the grace periods of these tickets, whose holders have disconnected. With `notify`,
+    /// every node receives the change, so that a node to which the shopper is still connected
+    /// resumes the ticket. May be repeated.
     ///
     /// # Errors
     /// When Redis does not respond.
@@ -51,7 +52,7 @@ impl LineStore {
     }
 
     /// Starts the grace period of every waiting ticket that is connected to no node, in steps: call
-    /// it with `after` 0, then with each answer, until the answer is 0.
+    /// it with `after` 0, then with each result, until the result is 0.
     ///
     /// # Errors
     /// When Redis does not respond.

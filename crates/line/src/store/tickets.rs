@@ -22,7 +22,7 @@ pub struct Joining {
     pub account: Option<LineAccount>,
 }
 
-/// An account at the merchant, as the line knows it.
+/// An account at the merchant, as the line stores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineAccount {
     /// A digest that only the waiting rooms can make.
@@ -40,7 +40,7 @@ pub struct Resumed {
     pub revision: Revision,
 }
 
-/// What a page has reported of its turn.
+/// The report of a page about its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// It has the token.
@@ -126,7 +126,7 @@ impl LineStore {
         Ok(())
     }
 
-    /// The holders of these tickets of one sale are here (again): ends their grace periods, returns
+    /// Presents tickets of one sale whose holders have connected: ends their grace periods, returns
     /// or recalls them, and reads their turns. May be repeated.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl LineStore {
         Ok(Resumed { turns: turns.collect::<Result<_, LineError>>()?, revision: Revision { epoch, rev } })
     }
 
-    /// The holder gives the place up, and the token if one is outstanding. May be repeated.
+    /// Gives the place up, with the token if one is outstanding. May be repeated.
     ///
     /// # Errors
     /// When Redis does not respond.
@@ -148,7 +148,7 @@ impl LineStore {
         Ok(())
     }
 
-    /// A page has its token. May be repeated.
+    /// Confirms that a page has received its token. May be repeated.
     ///
     /// # Errors
     /// When Redis does not respond.

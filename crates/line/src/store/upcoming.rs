@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{change::Revision, ticket::Ordinal};
 
-/// What the controller asks of a line.
+/// A query of the controller about a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UpcomingQuery {
     /// The highest number whose turn has come, as Postgres has it.
@@ -25,7 +25,7 @@ pub struct UpcomingQuery {
     pub record: Option<RecordQuery>,
 }
 
-/// What the record of a line lacks.
+/// Changes that the record of a line lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordQuery {
     /// It has the tickets up to this one.
@@ -64,7 +64,7 @@ pub enum Presence {
     Recalled,
 }
 
-/// What the controller reads of a line.
+/// The state of a line that the controller reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Upcoming {
     /// The line's life.
@@ -79,7 +79,7 @@ pub struct Upcoming {
     pub absent: u64,
     /// The next tickets in order of service.
     pub tickets: Vec<(Ordinal, VisitorId)>,
-    /// What pages have reported since the last publication.
+    /// Reports of pages since the last publication.
     pub claims: Vec<(Ordinal, Claim)>,
     /// How many tickets a draw has shuffled; 0 before it, and without one.
     pub drawn: u64,
@@ -91,7 +91,7 @@ pub struct Upcoming {
     pub lags: bool,
     /// The Redis process that the line lives in.
     pub home: String,
-    /// The highest ordinal that it may give.
+    /// The highest ordinal that it may issue.
     pub granted: Ordinal,
     /// How many of `tickets`, the first ones, are recalled.
     pub recalled: u64,

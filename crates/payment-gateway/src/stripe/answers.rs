@@ -1,4 +1,4 @@
-//! Reads Stripe's answers.
+//! Reads Stripe's responses.
 
 use hyper::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -197,10 +197,10 @@ fn rejected(code: Option<&str>, message: &str) -> GatewayError {
     GatewayError::Rejected { code: if code.is_empty() { "invalid_request".to_owned() } else { code }, message }
 }
 
-/// Reads the answer to a call.
+/// Reads the response to a call.
 ///
 /// # Errors
-/// Returns an error if the answer is not a state of the payment.
+/// Returns an error if the response is not a state of the payment.
 pub fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Intent, GatewayError> {
     let nothing = |status| Ok(Intent { reference: None, status, client_secret: None });
     let permanent = || GatewayError::Permanent(format!("the gateway answered {status} with an invalid body"));
@@ -218,7 +218,7 @@ pub fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) ->
             };
         }
         // Stripe replays the stored response of a key, even a server error, all day. Nothing was
-        // captured, and a possible authorisation expires by itself. The shopper may pay again.
+        // captured, and a possible authorisation expires on its own. The shopper may pay again.
         status if status.is_server_error() && is_replayed && step == Step::Authorise => {
             return nothing(IntentStatus::Unknown);
         }

@@ -56,7 +56,7 @@ impl Stripe {
         self.ask(step, request)
     }
 
-    /// Reads the state of our refund, since the idempotency key replays its first answer all day.
+    /// Reads the state of our refund, since the idempotency key replays its first response all day.
     /// Manual refunds do not count.
     fn look_up_refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
         let uri = format!("{}/v1/refunds?payment_intent={reference}&limit=100", self.address);

@@ -23,7 +23,7 @@ fn passable() -> TempDir {
     folder
 }
 
-/// Sends Redis one command and returns the answer.
+/// Sends Redis one command and returns the reply.
 fn ask(url: &str, command: &str) -> String {
     let address = url.strip_prefix("redis://").expect("the address of a Redis");
     let mut stream = TcpStream::connect(address).expect("a connection");

@@ -1,5 +1,5 @@
-//! Faults at once, each combination of which once stopped a sale for good: it recovers by itself,
-//! and no promise breaks.
+//! Combinations of faults that once stopped a sale permanently: the sale recovers, and no promise
+//! breaks.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Faults: what breaks, and its repair.
+//! Faults and their repair.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a test receives: answers, sockets and event streams.
+//! What a test receives: responses, sockets and event streams.
 
 use std::{collections::VecDeque, sync::LazyLock};
 
@@ -29,7 +29,7 @@ pub fn check(message: &Value) {
     assert!(errors.is_empty(), "{message}: {errors:?}");
 }
 
-/// An answer that is not a stream.
+/// A response that is not a stream.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,

@@ -13,7 +13,7 @@ export class ProductsScreen implements Screen {
   readonly #form = part(this.element, "form", HTMLFormElement);
   readonly #more = part(this.element, "[data-more]", HTMLButtonElement);
   #next: string | undefined;
-  /** Numbers the searches: the answer of an earlier one is not shown. */
+  /** Numbers the searches: the result of an earlier one is not shown. */
   #search = 0;
 
   constructor(context: ConsoleContext) {
