@@ -59,7 +59,7 @@ export const options = {
 export function setup() {
   const page = http.get(`${base}/sales/${slug}`);
   const id = /data-sale-id="([0-9a-f-]+)"/.exec(page.body || "");
-  if (page.status !== 200 || !id) throw new Error(`${base}/sales/${slug} answers ${page.status}: is it a sale?`);
+  if (page.status !== 200 || !id) throw new Error(`${base}/sales/${slug} returns ${page.status}: is it a sale?`);
   return { sale: id[1], endsAt: Date.now() + seconds * 1000 };
 }
 

@@ -34,7 +34,7 @@ none_unavailable() {
         printf 'These were answered with 503, and the demo is ready:\n%s\n' "$unavailable" >&2
         return 1
     fi
-    echo "✓ no request was answered with 503"
+    echo "✓ no request returned 503"
 }
 
 # document NAME KEY EXAMPLES [OPTION...]

@@ -413,7 +413,7 @@ async fn a_full_or_unhealthy_checkout_slows_admissions() {
     }
     sqlx::query("DELETE FROM checkouts").execute(&controller.pool).await.expect("emptied");
     let before = controller.admissions(sale).await.len();
-    controller.until("admissions to go on", async || controller.admissions(sale).await.len() > before).await;
+    controller.until("admissions to continue", async || controller.admissions(sale).await.len() > before).await;
 }
 
 #[tokio::test]

@@ -247,7 +247,7 @@ async fn two_redis_with_a_controller_each_do_not_take_the_line_from_each_other()
         .await;
     let before = controller.admissions(sale).await.len();
     line.resume(sale, &tickets).await.expect("shown");
-    controller.until("admissions to go on", async || controller.admissions(sale).await.len() > before + 10).await;
+    controller.until("admissions to continue", async || controller.admissions(sale).await.len() > before + 10).await;
     assert_eq!(count(&controller, "SELECT epoch::bigint FROM lines").await, 2);
     let twice = "SELECT count(*) FROM (SELECT FROM admissions GROUP BY ordinal HAVING count(*) > 1) AS twice";
     assert_eq!(count(&controller, twice).await, 0);
@@ -409,7 +409,7 @@ async fn a_ticket_is_not_admitted_again_before_redis_knows_that_its_turn_lapsed(
         .fetch_one(&controller.pool)
         .await
         .expect("counted");
-    assert_eq!(made, 2, "the first ticket has to be recalled anew");
+    assert_eq!(made, 2, "the first ticket has to be recalled again");
     controller.admitted(&tickets[1]).await;
     verified(&controller, sale, 0).await;
 }

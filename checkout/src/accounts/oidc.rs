@@ -215,7 +215,7 @@ impl Issuer {
         let request = Request::get(address).body(Full::default()).map_err(|error| error.to_string())?;
         let answered = self.client.call(request).await.map_err(|error| error.to_string())?;
         if answered.status != StatusCode::OK {
-            return Err(format!("{address} answered {}", answered.status));
+            return Err(format!("{address} returned {}", answered.status));
         }
         serde_json::from_slice(&answered.body).map_err(|error| format!("parse {address} failed: {error}"))
     }

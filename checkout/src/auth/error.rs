@@ -23,7 +23,7 @@ impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::NoToken => Self::new(&problem_types::NO_TOKEN)
-                .detail("Send the header `Authorization: Bearer <admission token>`. The waiting room gives a token to each admitted shopper."),
+                .detail("Send the header `Authorization: Bearer <admission token>`. The waiting room sends a token to each admitted shopper."),
             AuthError::NoMerchantKey => Self::new(&problem_types::NO_MERCHANT_KEY)
                 .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_MERCHANT_KEY)."),
             AuthError::NoSignIn => {

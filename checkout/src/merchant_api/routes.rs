@@ -74,7 +74,7 @@ async fn erase(
     security(("merchant" = [])), responses(
     (status = 200, description = "The order is paid.", body = Order),
     (status = 404, description = "There is no such order."),
-    (status = 409, description = "It was paid another way, a payment is pending, or its units are gone."),
+    (status = 409, description = "It was paid another way, a payment is pending, or its units are sold."),
 ))]
 async fn confirm(
     State(merchant_api): State<Arc<MerchantApi>>,

@@ -58,7 +58,7 @@ const GATEWAY_DOWN: &str = "The payment provider is not responding. We keep your
 pub(super) enum Stuck {
     #[error("the shopper has to authenticate")]
     WaitsForShopper,
-    #[error("the gateway gave no answer: {0}")]
+    #[error("the gateway did not respond: {0}")]
     NoAnswer(#[from] GatewayError),
     #[error("the gateway reports an impossible state: {0:?}")]
     Permanent(IntentStatus),

@@ -36,7 +36,7 @@ pub(super) fn judge(answer: Result<StatusCode, String>, attempts: usize, jitter:
     let why = match answer {
         Ok(status) if status.is_success() => return Attempted::Delivered,
         Ok(StatusCode::GONE) => return Attempted::Gone,
-        Ok(status) => format!("receiver answered {status}"),
+        Ok(status) => format!("receiver returned {status}"),
         Err(why) => why,
     };
     let again = AGAIN_AFTER_S.get(attempts.saturating_sub(1)).map(|&after_s| after_s as f64 * (0.9 + 0.2 * jitter));

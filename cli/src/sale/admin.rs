@@ -145,7 +145,7 @@ impl Admin {
         let (title, detail) = (problem["title"].as_str(), problem["detail"].as_str());
         Err(Failure::new(match (title, detail) {
             (Some(title), Some(detail)) => format!("{title}. {detail}"),
-            _ => format!("The server answered {status}. Check that {} is an admission controller.", self.address),
+            _ => format!("The server returned {status}. Check that {} is an admission controller.", self.address),
         }))
     }
 }

@@ -65,5 +65,5 @@ pub(crate) async fn bounded<T>(limit: Duration, work: impl Future<Output = Resul
 
 /// The error for an expired deadline.
 pub(crate) fn silent() -> Error {
-    Error::Io(io::Error::new(io::ErrorKind::TimedOut, "there was no answer in time"))
+    Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no response in time"))
 }

@@ -233,7 +233,7 @@ async fn fetch(source: &Source) -> Result<Jwks, String> {
             let request = Request::get(address).body(Full::default()).map_err(|error| error.to_string())?;
             let answered = client.call(request).await.map_err(|error| error.to_string())?;
             if !answered.status.is_success() {
-                return Err(format!("{address} answered {}", answered.status));
+                return Err(format!("{address} returned {}", answered.status));
             }
             answered.body.into()
         }

@@ -211,7 +211,7 @@ async fn answers(client: &Client) -> Result<(), Error> {
     match timeout(COMMAND_TIMEOUT, client.ping::<()>(None)).await {
         Ok(Err(error)) if is_silence(&error) => Err(error),
         Ok(_) => Ok(()),
-        Err(_) => Err(Error::new(ErrorKind::Timeout, "there was no answer in time")),
+        Err(_) => Err(Error::new(ErrorKind::Timeout, "no response in time")),
     }
 }
 

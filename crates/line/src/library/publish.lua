@@ -60,7 +60,7 @@ local function begin_epoch(keys, args, known_epoch)
     -- wait.
     call('UNLINK', keys[ARRIVALS], keys[DEPARTED], keys[HISTORY], keys[SHOWN])
     call('UNLINK', keys[RECALLED], keys[ABSENT], keys[RETURNED], keys[PASSED])
-    -- Redis may have turns that a restored database does not know: no checkout accepts their
+    -- Redis may have turns that a restored database does not have: no checkout accepts their
     -- tokens.
     if tonumber(args.epoch) - known_epoch >= RESTORED_EPOCHS then call('UNLINK', keys[TURNS], keys[CLAIMS]) end
     call('HDEL', keys[LINE], 'pool')

@@ -46,7 +46,7 @@ async fn a_new_epoch_in_a_redis_with_all_its_data_waits_for_the_tickets_too() {
     line.publish(&[], &[]).await;
     line.recall_window = LONG_GRACE;
     line.publish(&[], &[]).await;
-    assert_eq!(line.resume_all(&[3, 1]).await, [Turn::Waiting, Turn::Waiting], "the recall window runs anew");
+    assert_eq!(line.resume_all(&[3, 1]).await, [Turn::Waiting, Turn::Waiting], "the recall window runs again");
     assert_eq!(line.next(10).await, [1, 3]);
 }
 

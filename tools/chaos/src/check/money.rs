@@ -91,7 +91,7 @@ pub(super) fn charged_after_the_end(evidence: &Evidence<'_>) -> Vec<String> {
         let withdrawals = ends.withdrawals.get(&payment.hold_id).map_or(&[][..], Vec::as_slice);
         let gone = ends.gone_us.get(&payment.hold_id).map(|at_us| End {
             at_us: *at_us,
-            what: "the shopper was notified that the order is gone",
+            what: "the shopper was notified that the order has ended",
             may_be_on_its_way: !withdrawals.is_empty(),
         });
         let withdrawn = withdrawals.iter().filter(|withdrawal| is_about(withdrawal, evidence, payment));

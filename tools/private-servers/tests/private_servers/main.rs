@@ -70,7 +70,7 @@ fn redis_keeps_its_data_and_its_address_over_a_kill_and_a_stop() {
     assert!(ask(&url, "GET cursor").contains("41"));
 
     drop(redis);
-    let redis = PrivateRedis::start(&folder, Survives::PowerLoss).expect("started anew");
+    let redis = PrivateRedis::start(&folder, Survives::PowerLoss).expect("restarted");
     assert!(ask(&redis.url(), "GET cursor").contains("41"));
 }
 
@@ -107,7 +107,7 @@ fn postgres_keeps_its_data_and_its_address_over_a_kill_and_a_stop() {
     assert_eq!(sql(&url, "SELECT sold FROM units"), "7");
 
     drop(postgres);
-    let postgres = PrivatePostgres::start(&folder, Survives::PowerLoss).expect("started anew");
+    let postgres = PrivatePostgres::start(&folder, Survives::PowerLoss).expect("restarted");
     let url = postgres.create_database("shop").expect("the database");
     assert_eq!(sql(&url, "SELECT sold FROM units"), "7");
 }

@@ -274,7 +274,7 @@ impl TestWaitingRoom {
             Err(LineError::NotPublished) => Some(true),
             Err(_) => None,
         };
-        self.until("Redis to answer", async || lost().await.is_some()).await;
+        self.until("Redis to respond", async || lost().await.is_some()).await;
         if lost().await == Some(true) {
             self.begin(&[]).await;
         }
