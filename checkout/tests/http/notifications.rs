@@ -212,7 +212,7 @@ async fn a_shopper_who_forgets_to_pay_is_warned_once() {
     }
     let notification = notifications(&sandbox, "ada@example.org", 1).await.remove(0);
     assert!(
-        notification.subject.starts_with("Pay by ") && notification.subject.ends_with(": The drop"),
+        notification.subject.starts_with("Complete your payment by ") && notification.subject.ends_with(": The drop"),
         "{notification:?}"
     );
     let warned: Vec<String> = sqlx::query_scalar(

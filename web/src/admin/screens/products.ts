@@ -42,7 +42,7 @@ export class ProductsScreen implements Screen {
     this.#next = page.next ?? undefined;
     this.#more.hidden = page.next === null;
     part(this.element, "div.panel", HTMLElement).hidden = body.rows.length === 0;
-    const none = text !== "" ? "No product matches." : archived ? "No product is archived." : "No products yet. Create the first one, or import a CSV file.";
+    const none = text !== "" ? "No matching products." : archived ? "No archived products." : "No products yet. Create the first one, or import a CSV file.";
     const found = body.rows.length === 0 ? none : text === "" ? "" : `${count(body.rows.length)} found.`;
     fill(this.element, { found });
     part(this.element, "[data-text=found]", HTMLElement).hidden = found === "";
