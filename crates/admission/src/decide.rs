@@ -129,7 +129,7 @@ pub struct Memory {
     pub pace: Pace,
     /// How far each lane is behind its share.
     pub turns: Turns,
-    /// What has been learned from visits.
+    /// Estimates learnt from visits.
     pub learned: Learned,
     /// Shoppers admitted so far.
     pub admitted: f64,
