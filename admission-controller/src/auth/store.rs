@@ -139,7 +139,7 @@ impl AuthStore {
         audit(&mut *self.0.pool.acquire().await?, &by, entry).await
     }
 
-    /// Forgets the failed attempts, after one has succeeded.
+    /// Deletes the failed attempts, after one has succeeded.
     pub async fn forget_attempts(&self, attempt: [u8; 32]) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM sign_in_failures WHERE attempt = $1").bind(&attempt[..]).execute(&self.0.pool).await?;
         Ok(())

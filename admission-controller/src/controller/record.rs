@@ -1,5 +1,5 @@
-//! What a tick writes into the record of a line. Pure: the transaction that commits the events
-//! writes them.
+//! The entries that a tick adds to the record of a line. Pure: the transaction that commits the
+//! events writes them.
 //!
 //! Admissions are planned query by query, and known after the last one. Each has a reserved place,
 //! so that the record has all events in the order of the decisions.
@@ -216,7 +216,7 @@ impl LineRow {
         !record.is_empty() || has_noted
     }
 
-    /// Takes over the end of the record that a tick has written.
+    /// Continues from the end of the record that a tick has written.
     pub fn keep_record(&mut self, record: &Recorder, head: Head) {
         self.record_seq = Some(stored(head.seq));
         self.record_hash = head.hash.0.to_vec();

@@ -1,4 +1,5 @@
-//! A sale as Postgres has it: its row, its stock, its lines, and what a tick leaves behind. Pure.
+//! A sale as Postgres has it: its row, its stock, its lines, and the state that a tick stores.
+//! Pure.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Work in the background: samples of sales, statistics of tables, deletion of old rows and unused
 //! images, crowds of rehearsals.
 //!
-//! No job decides about a sale. A failed one is logged, and the next round repeats it.
+//! No job makes decisions about a sale. A failed job is logged, and repeated in the next round.
 
 pub(crate) mod media;
 pub(crate) mod rehearsals;

@@ -1,4 +1,4 @@
-//! Why a caller is not who the request needs, and the mapping to HTTP.
+//! Why a caller is not authorised for a request, and the mapping to HTTP.
 
 use fairline_server::Problem;
 

@@ -3,7 +3,7 @@
 //! - Any number of processes may relay at once: a stream accepts each event once and in order
 //!   (`fairline_events::stream`).
 //! - A stream that lost events reports it; they are published again from the outbox, as far back as
-//!   that goes.
+//!   it reaches.
 //! - No request waits for the relay. While Redis is down, events accumulate in the outbox.
 
 use std::time::Duration;

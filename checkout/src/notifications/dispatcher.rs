@@ -110,7 +110,7 @@ impl Notifications {
     }
 }
 
-/// What follows from an attempt, given the number of attempts. `jitter` is from 0 to 1.
+/// The next state after an attempt, given the number of attempts. `jitter` is from 0 to 1.
 fn judge(sent: Result<(), SendError>, attempts: i32, jitter: f64) -> SendOutcome {
     match sent {
         Ok(()) => SendOutcome::Sent,

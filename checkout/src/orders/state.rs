@@ -296,9 +296,9 @@ mod tests {
     }
 
     proptest! {
-        /// Promise 6, as far as the state machine goes: only `captured` keeps money, only
-        /// `authorised` leads there, and no ended payment does. Money that was captured without a
-        /// unit ends as `refunded` only.
+        /// Promise 6, within the state machine: only `captured` keeps money, only `authorised`
+        /// leads there, and no ended payment does. Money that was captured without a unit ends as
+        /// `refunded` only.
         #[test]
         fn an_ended_payment_never_continues(events in proptest::collection::vec(prop::sample::select(&PAYMENT_EVENTS[..]), 0..40)) {
             let mut state = PaymentState::Started;

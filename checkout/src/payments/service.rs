@@ -339,8 +339,8 @@ impl Payments {
         }
     }
 
-    /// Resumes payments that a crash or a silent gateway interrupted, as many at once as there are
-    /// slots. A payment that ends frees its slot. Returns the number of resumed payments.
+    /// Resumes payments that a crash or a silent gateway interrupted, as many in parallel as there
+    /// are slots. A payment that ends frees its slot. Returns the number of resumed payments.
     pub(crate) async fn finish_payments(
         self: &Arc<Self>,
         places: &Arc<Semaphore>,

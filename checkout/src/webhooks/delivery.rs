@@ -1,4 +1,4 @@
-//! The signature of a delivery, and what follows from an attempt.
+//! The signature of a delivery, and the outcome of an attempt.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(super) fn signature(secret: &[u8], id: &str, unix_s: i64, body: &str) -> Str
     format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()))
 }
 
-/// What follows from the response to an attempt. `jitter` is from 0 to 1.
+/// The outcome of an attempt, from its response. `jitter` is from 0 to 1.
 pub(super) fn judge(answer: Result<StatusCode, String>, attempts: usize, jitter: f64) -> Attempted {
     let why = match answer {
         Ok(status) if status.is_success() => return Attempted::Delivered,

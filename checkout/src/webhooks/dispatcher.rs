@@ -1,4 +1,4 @@
-//! Sends events to webhooks, signed, and repeats what failed.
+//! Sends signed events to webhooks, and repeats failed deliveries.
 
 use std::{
     collections::HashSet,

@@ -109,7 +109,7 @@ pub struct Observation<'a> {
     pub checkout: Health,
     /// Whether shoppers are still presenting their tickets to a line that was lost and restarted.
     pub recovering: bool,
-    /// Admissions that an operator requested at once, regardless of the rate, of checkout's health
+    /// Extra admissions that an operator requested, regardless of the rate, of checkout's health
     /// and of its cap; never more than there are units.
     pub at_once: u32,
     /// Seconds since the last decision.

@@ -6,8 +6,8 @@ use crate::visits::{ByAge, Stage, Visits, bin_of};
 
 /// The burst limit: a late tick catches up on at most this many seconds, which is longer than any
 /// tick period. Earlier time is lost. Of what a tick could not use, less than one admission is
-/// kept: neither an empty line nor a stall accumulates a burst, and the first shopper after it goes
-/// at once.
+/// kept: neither an empty line nor a stall accumulates a burst, and the first shopper after it is
+/// admitted immediately.
 pub const LATE_MAX_S: f64 = 2.0;
 /// Seconds after which an unclaimed turn is considered abandoned. It is returned to the rate then,
 /// and taken again if a page claims it after all. An age bin begins here.
@@ -164,7 +164,7 @@ impl Pace {
 
     /// Records how many of the allowed admissions were made.
     pub(crate) fn note(&mut self, allowed: &Allowed, admitted: u32) {
-        // Admissions that an operator requested at once do not count against the rate.
+        // Extra admissions that an operator requested do not count against the rate.
         let left = allowed.earned - f64::from(admitted.min(allowed.admissions));
         self.credit = left.min(CREDIT_MAX);
         // What is dropped makes up for turns that were returned too early: if a page claims one

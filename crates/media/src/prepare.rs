@@ -24,8 +24,8 @@ const DECODED_BYTES_MAX: u64 = 192 * 1024 * 1024;
 const JPEG_QUALITY: u8 = 82;
 /// The longest colour profile that is kept.
 const PROFILE_BYTES_MAX: usize = 64 * 1024;
-/// Part of the hash: another number after a change of what is made from an upload, since names
-/// never get other content.
+/// Part of the hash: raise it when the stored images change, since the content of a name never
+/// changes.
 const RECIPE: &[u8] = b"fairline-media 1\0";
 
 /// The types of an upload.

@@ -15,7 +15,7 @@ const QUEUED_MAX: usize = 4;
 /// Why an image was not prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotPrepared {
-    /// Other images wait already. The caller may try again.
+    /// The queue is full. The caller may try again.
     #[error("too many images are prepared at the same time")]
     Busy,
     /// The image is rejected.
@@ -56,7 +56,7 @@ impl Workshop {
             drop((queued, place));
             prepared
         });
-        // A decoder that panics has met an image that it can't read.
+        // A decoder that panics was given an image that it can't read.
         Ok(prepared.await.unwrap_or(Err(Rejected::Damaged))?)
     }
 }

@@ -45,7 +45,7 @@ const COMMANDS_WAITING_MAX: usize = 20_000;
 /// detect.
 pub(crate) const MESSAGES_WAITING_MAX: usize = 8192;
 
-/// What each primary needs before it is used. It may run again at any time.
+/// Prepares a primary before it is used. It may run again at any time.
 pub type Prepare = fn(Client) -> Preparing;
 /// A preparation in progress.
 pub type Preparing = BoxFuture<'static, Result<(), Error>>;

@@ -109,7 +109,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until one primary is prepared; the others have had a second to become so, too.
+    /// Waits until one primary is prepared; the others have had a second to be prepared, too.
     pub(crate) async fn start(&self) -> Result<(), Error> {
         let begun = Instant::now();
         loop {

@@ -19,11 +19,11 @@ pub struct ProblemType {
     pub status: StatusCode,
     /// A few words, the same for every occurrence.
     pub title: &'static str,
-    /// What a shopper does about it, if anything.
+    /// The action of a shopper, if any.
     pub shopper: &'static str,
-    /// What the merchant's developers do about it, if anything.
+    /// The action of the merchant's developers, if any.
     pub merchant: &'static str,
-    /// What the operator of the installation does about it, if anything.
+    /// The action of the operator of the installation, if any.
     pub operator: &'static str,
 }
 

@@ -15,7 +15,7 @@ const BETWEEN_MS: u32 = 250;
 const FEW_AHEAD: u32 = 20;
 /// Minimum interval between such corrections, in milliseconds.
 const BETWEEN_FEW_MS: u32 = 1000;
-/// Between two ticks of the controller the line stands still while the countdown continues. An
+/// Between two ticks of the controller the line does not move while the countdown continues. An
 /// advance of up to this many seconds is not an error.
 const TICK_S: f64 = 0.3;
 
@@ -33,7 +33,7 @@ pub struct Countdown {
     recalled: u32,
     /// The minimum number of recalled shoppers ahead since then.
     recalled_min: u32,
-    /// Places per second; 0 while the line stands still.
+    /// Places per second; 0 while the line does not move.
     rate_per_s: f32,
 }
 

@@ -240,7 +240,7 @@ impl Forecast {
     }
 
     /// Places per second by which a shopper with this many ahead moves up, or `None` while the line
-    /// stands still.
+    /// does not move.
     pub fn places_per_s(&self, ahead: u64) -> Option<f64> {
         let admissions = if self.moves() && !self.stopped { self.counts_per_s } else { 0.0 };
         let per_s = admissions + DEPARTURES_AHEAD * self.departures_per_s * ahead as f64;

@@ -8,8 +8,8 @@ use tracing::warn;
 
 use crate::problem_types;
 
-/// `Retry-After` of a full node, in seconds. Random, so that rejected shoppers do not return at
-/// once.
+/// `Retry-After` of a full node, in seconds. Random, so that rejected shoppers do not all return at
+/// the same time.
 const FULL_RETRY_S: RangeInclusive<u64> = 2..=10;
 
 /// Why a shopper's request was rejected.

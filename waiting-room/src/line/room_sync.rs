@@ -61,7 +61,7 @@ impl RoomSync {
     }
 
     /// Reloads a room from a snapshot and presents every connected ticket: the room missed changes
-    /// to them, and a line that was restarted does not know them yet.
+    /// to them, and a line that was restarted does not have them yet.
     async fn restart(&self, room: &Room) {
         match self.store.snapshot(room.sale).await {
             Ok(snapshot) => {

@@ -1,4 +1,4 @@
-/** What a screen of the console is, and what it can use of the console. */
+/** The interface of a screen of the console, and the parts of the console that it can use. */
 
 import type { Role } from "../shared/api";
 import type { Answer } from "../shared/http";

@@ -21,7 +21,7 @@ export type Entry = "resume" | "join" | "rejoin";
 
 const QUERY: Record<Entry, Record<string, string>> = { resume: { join: "false" }, join: {}, rejoin: { rejoin: "true" } };
 
-/** The first message arrives at once: a link that stays silent for longer is blocked. */
+/** The first message arrives immediately: a link that stays silent for longer is blocked. */
 const FIRST_WORD_MS = 8_000;
 /** The same for a poll after a successful one: its connection may have died since. */
 const POLL_ANSWER_MS = 4_000;
@@ -119,8 +119,8 @@ export class LineConnection {
   }
 
   /**
-   * Reconnects without delay: the page is visible again, or the network is back. Only a time that
-   * the server named is still waited for.
+   * Reconnects without delay: the page is visible again, or the network is back. A delay that the
+   * server requested still applies.
    */
   wake(): void {
     const now = Date.now();
@@ -128,7 +128,7 @@ export class LineConnection {
     this.renew();
   }
 
-  /** The browser reports that the network is gone. It may be wrong, so retries continue. */
+  /** The browser reports that the network is down. It may be wrong, so retries continue. */
   networkGone(): void {
     if (this.#wanted && this.#link) this.#lose({ kind: "failed", atLeastMs: undefined });
   }

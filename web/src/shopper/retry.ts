@@ -1,4 +1,4 @@
-/** When and over what to try the line again. Pure: chance comes in as a number. */
+/** When to retry the line, and over which transport. Pure: randomness is passed in as a number. */
 
 import type { End, Loss } from "./transports";
 

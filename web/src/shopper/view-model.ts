@@ -1,4 +1,4 @@
-/** What the page shows for a state at a moment. Pure; `view.ts` puts it into the document. */
+/** The content of the page for a state at a moment. Pure; `view.ts` puts it into the document. */
 
 import type { Order, SaleMode, Status } from "../shared/api";
 import { cameBackAt, placeAt } from "./countdown";

@@ -24,8 +24,8 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 pub(crate) struct AddLane {
     /// Its name in URLs: lower-case letters, digits and single hyphens, at most 32.
     name: String,
-    /// The share of the admissions while shoppers wait in the lane, from 0 to 1; with 0, what
-    /// others do not use. The sale's own line has the remaining share.
+    /// The share of the admissions while shoppers wait in the lane, from 0 to 1; with 0, the
+    /// admissions that other lines do not use. The sale's own line has the remaining share.
     share: f64,
 }
 

@@ -35,7 +35,7 @@ pub(in crate::admin_api) fn open_routes() -> OpenApiRouter<AdminState> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddOperator {
-    /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
+    /// Lower-case letters, digits, and `._@-`; at most 63.
     name: String,
     role: Role,
     /// At least 12 characters. Without a password, the response contains an enrolment code. The

@@ -131,7 +131,7 @@ struct AdminOrders {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefundOrder {
-    /// In the currency's minor unit; by default all that is left.
+    /// In the currency's minor unit; by default the whole remaining amount.
     amount_minor: Option<i64>,
     /// For the audit log; at most 500 characters.
     reason: String,

@@ -1,4 +1,4 @@
-//! Searches orders, and requests refunds and cancellations, which a checkout carries out.
+//! Searches orders, and requests refunds and cancellations, which a checkout executes.
 
 use uuid::Uuid;
 

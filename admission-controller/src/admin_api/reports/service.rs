@@ -1,4 +1,4 @@
-//! Reads what a sale has left behind, replays its records, and reports.
+//! Reads the rows of a sale, replays its records, and creates the report.
 
 use fairline_record::{entry::Entry, verify::Verifier};
 use fairline_sale::SaleId;

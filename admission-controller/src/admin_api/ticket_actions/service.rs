@@ -1,4 +1,4 @@
-//! Requests ticket actions. The next tick carries them out.
+//! Requests ticket actions. The next tick executes them.
 
 use fairline_line::store::{LineError, LineStore, TicketHolder};
 use fairline_sale::{SaleId, Status};

@@ -49,7 +49,7 @@ struct AdminTokens {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddToken {
-    /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
+    /// Lower-case letters, digits, and `._@-`; at most 63.
     name: String,
     role: Role,
     /// Its lifetime in days; 90 by default.

@@ -1,5 +1,5 @@
-//! The writes of a tick. From their first on, rows of admissions are locked, and nothing is waited
-//! for but Postgres.
+//! The writes of a tick. From their first on, rows of admissions are locked, and the tick waits for
+//! Postgres only.
 
 use std::time::Duration;
 

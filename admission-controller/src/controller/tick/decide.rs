@@ -1,5 +1,5 @@
-//! What happens between the lock of a sale and the first write to an admission: the lines are read,
-//! lost ones begin a new epoch, and the others are planned. Then `commit` writes.
+//! The part of a tick between the lock of a sale and the first write to an admission: the lines are
+//! read, lost ones begin a new epoch, and the others are planned. Then `commit` writes.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -51,7 +51,7 @@ pub(super) struct Wake {
 }
 
 impl<L: Ledger> Ticker<L> {
-    /// Decides and commits. Gives `None` if another controller has just done so.
+    /// Decides and commits. Returns `None` if another controller has just done so.
     pub(super) async fn decide(
         &self,
         (mut sale, rows): (L::Locked, Vec<LineRow>),

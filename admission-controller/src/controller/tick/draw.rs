@@ -1,9 +1,9 @@
 //! The draw of a sale: made once, in the tick in which the sale opens.
 //!
-//! Redis fixes which tickets are in it; the record takes in all of them, and its head and the seed
-//! give the key; Postgres commits the draw; then Redis receives the table, and a publication puts
-//! it into effect. The next tick repairs a crash between any two steps: until the commit nothing is
-//! drawn, and from then on the table has one value.
+//! Redis fixes which tickets are in it; the record takes in all of them, and the key is computed
+//! from its head and the seed; Postgres commits the draw; then Redis receives the table, and a
+//! publication puts it into effect. The next tick repairs a crash between any two steps: until the
+//! commit nothing is drawn, and from then on the table has one value.
 
 use fairline_line::{
     store::{LineError, LineStore, UpcomingQuery},

@@ -71,7 +71,7 @@ pub(crate) struct KnownSale {
     /// When the sale has last changed, and was last ticked.
     pub(super) changed_at: Option<Duration>,
     pub(super) ticked_at: Option<Duration>,
-    /// Whether it was at rest when it was last looked at.
+    /// Whether it was at rest when it was last read.
     pub(super) rests: bool,
     pub(super) rest: Option<IdleState>,
     /// Whether the last tick failed.

@@ -1,4 +1,4 @@
-//! The tick: what the controller does for each sale, several times a second.
+//! The tick: one round of the controller for a sale, several times a second.
 //!
 //! Redis is read first, before anything is locked, so a controller that has lost it delays no
 //! other. Then one transaction decides and commits admissions, and a second one, under the same

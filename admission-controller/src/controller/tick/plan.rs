@@ -1,5 +1,4 @@
-//! What is decided for a sale in one tick: all of it is read and decided before a row of an
-//! admission is locked.
+//! The plan of a tick for a sale. It is complete before a row of an admission is locked.
 
 use std::collections::HashSet;
 
@@ -32,7 +31,7 @@ const REACH: u64 = 5000;
 /// Queries for one line in one tick at most.
 const QUERIES_MAX: usize = 8;
 
-/// What is decided for a sale in one tick. Each [`TickLine`] has its own part.
+/// The plan of a tick for a sale. Each [`TickLine`] has its own part.
 #[derive(Default)]
 pub(super) struct TickPlan {
     /// The name of the key that signs the tokens.
@@ -218,8 +217,8 @@ fn lanes(lines: &[TickLine]) -> Vec<Lane> {
     lines.iter().map(lane).collect()
 }
 
-/// The tickets whose shoppers may have more units of the sale, and how many. The others are taken
-/// out.
+/// The tickets whose shoppers may have more units of the sale, and how many. The others are
+/// removed.
 async fn within_limit<S: Locked>(
     sale: &mut S,
     line: &mut TickLine,

@@ -1,4 +1,4 @@
-//! The stage of a rehearsal: the crowd simulator, `fairline rush`, as a process of its own.
+//! Runs the crowd simulator, `fairline rush`, for a rehearsal, as a process of its own.
 
 pub(crate) mod store;
 

@@ -59,7 +59,7 @@ pub(crate) fn start(health: RequestCounter, circuit: CircuitState, store: Heartb
 }
 
 /// The stats of the last rounds. Those that could not be stored are dropped, with those of the
-/// round in which Postgres came back: failures without Postgres say nothing about the load of
+/// round in which Postgres came back: failures without Postgres do not reflect the load of
 /// admissions, and controllers would slow down for seconds.
 #[derive(Debug, Default)]
 struct RecentStats {

@@ -36,7 +36,7 @@ pub(crate) struct OrderRequest {
     pub(crate) id: Uuid,
     pub(crate) order: OrderId,
     pub(crate) kind: OrderRequestKind,
-    /// The amount of a refund; everything left if absent.
+    /// The amount of a refund; the whole remaining amount if absent.
     pub(crate) amount_minor: Option<i64>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A payment ends in its row first, by its driver, the sweeper or the shopper's withdrawal. Only
 //! then is the money released at the gateway. An ended payment is never authorised again, so no
-//! order is paid behind a shopper's back.
+//! order is paid without the shopper's knowledge.
 
 use fairline_events::EventKind;
 use fairline_payment_gateway::{Balance, PaymentId};
@@ -32,7 +32,7 @@ const SETTLED_AFTER_S: f64 = 2.0;
 const SETTLED_EVERY_S: f64 = 10.0;
 
 /// Whether a payment must be given up: its hold has expired, and it is older than 15 minutes, or
-/// unanswered in a closed sale. An unanswered payment is given up as soon as its units are gone,
+/// unanswered in a closed sale. An unanswered payment is given up as soon as its units are sold,
 /// since a hold is renewed for authorised money only.
 macro_rules! is_late {
     ($seconds:literal) => {

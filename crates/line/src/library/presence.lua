@@ -1,7 +1,7 @@
 -- Presence: grace periods, nodes and roll calls.
 
--- Starts grace periods. With `notify`, nodes are notified, so that one at which a shopper still is,
--- in a second tab, objects. Polls end all the time, and their nodes are not notified.
+-- Starts grace periods. With `notify`, nodes are notified, so that a node with a second tab of the
+-- shopper resumes the ticket. Polls end all the time, and their nodes are not notified.
 local function absent(keys, args)
     local deadline = now_ms() + tonumber(args.grace_ms)
     local ordinals = {}
@@ -45,7 +45,7 @@ local function sweep(keys, args)
     return #ordinals
 end
 
--- A node reports that it is up for a while, and its connected ordinals as a bitmap.
+-- A node reports that it is up, and its connected ordinals as a bitmap.
 local function present(keys, args)
     local now, bitmap = now_ms(), keys[PRESENT] .. ':' .. args.node
     call('ZREMRANGEBYSCORE', keys[PRESENT], '-inf', now)

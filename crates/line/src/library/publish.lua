@@ -1,4 +1,4 @@
--- What the controller writes: draws, decisions and outcomes.
+-- Writes of the controller: draws, decisions and outcomes.
 
 -- Deletes a line: after Postgres was restored from a backup, Redis has turns that Postgres does
 -- not.
@@ -56,7 +56,7 @@ local function begin_epoch(keys, args, known_epoch)
     -- A database that was restored to before the draw makes another one.
     if tonumber(args.drawn) == 0 then call('UNLINK', keys[DRAWN]) end
     if not has_draw(keys, args.drawn) then return NO_DRAW end
-    -- A Redis that kept everything forgets presence, too: as in the record, only presented tickets
+    -- Presence is deleted even if Redis kept everything: as in the record, only presented tickets
     -- wait.
     call('UNLINK', keys[ARRIVALS], keys[DEPARTED], keys[HISTORY], keys[SHOWN])
     call('UNLINK', keys[RECALLED], keys[ABSENT], keys[RETURNED], keys[PASSED])

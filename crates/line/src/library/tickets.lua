@@ -41,9 +41,9 @@ local function earlier_reply(keys, remembered, epoch)
     return earlier and earlier[1] == epoch and earlier or nil
 end
 
--- Gives each of a batch a ticket: the place of its account, or the next ordinals in order.
--- batch: an id, for a repeated call; visitors: packed ids; accounts: packed, or empty
--- -> epoch, first new ordinal, places of accounts: position in the batch, ordinal, visitor, …
+-- Issues a ticket to each shopper of a batch: the place of its account, or the next ordinals in
+-- order. batch: an id, for a repeated call; visitors: packed ids; accounts: packed, or empty ->
+-- epoch, first new ordinal, places of accounts: position in the batch, ordinal, visitor, …
 local function join(keys, args)
     local remembered = keys[BATCHES] .. ':' .. args.batch
     local epoch, before, granted = numbers_of(keys, 'epoch', 'highest', 'granted')
@@ -113,8 +113,8 @@ local function resume_after_turn(keys, ticket, place)
     return 'waiting', true
 end
 
--- Shoppers are here: they reconnect, reload, open a second tab, or their node presents them.
--- -> epoch, rev, and the turn of each, as of then
+-- Presents tickets: shoppers reconnect, reload, open a second tab, or their node presents them. ->
+-- epoch, rev, and the turn of each, as of then
 local function resume(keys, args)
     local cursor, drawn = number(keys, 'cursor'), number(keys, 'drawn')
     local turns = {}

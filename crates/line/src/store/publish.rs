@@ -1,4 +1,4 @@
-//! What the controller writes: draws, decisions and outcomes.
+//! Writes of the controller: draws, decisions and outcomes.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const DRAW_BYTES_PER_CALL: usize = 1 << 18;
 /// How long a closed sale is kept.
 const CLOSED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What the controller has committed and publishes now.
+/// The committed state that the controller publishes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publication<'a> {
     /// Grows with every publication; one that arrives late, or twice, is rejected.

@@ -1,4 +1,4 @@
-//! What a node reads of a line.
+//! Reads of a line by a node.
 
 use fairline_sale::{SaleCard, SaleId};
 

@@ -87,14 +87,14 @@ fn pack_accounts(joining: &[Joining]) -> Vec<u8> {
 }
 
 impl LineStore {
-    /// Gives each of a batch a ticket: the next ordinals, in order, or the place that its account
-    /// has already.
+    /// Issues a ticket to each shopper of a batch: the next ordinals, in order, or the place that
+    /// the account has already.
     ///
     /// `batch` is a unique id of this batch. A call that is repeated with it within a minute,
     /// because the first may have succeeded without its reply, receives the reply of the first.
     ///
     /// # Errors
-    /// When Redis does not respond; the batch may then have been given ordinals all the same.
+    /// When Redis does not respond; ordinals may have been issued all the same.
     pub async fn join(&self, sale: SaleId, batch: [u8; 8], joining: &[Joining]) -> Result<Vec<Ticket>, LineError> {
         let visitors: Vec<u8> = joining.iter().flat_map(|joining| joining.visitor.0).collect();
         let call = Join { batch: bytes(&batch), visitors: bytes(&visitors), accounts: bytes(&pack_accounts(joining)) };

@@ -1,4 +1,4 @@
-//! What the controller reads of a line before a decision.
+//! Reads of a line by the controller before a decision.
 
 use fairline_sale::{SaleId, VisitorId};
 use fred::types::Value;
@@ -104,7 +104,7 @@ pub struct Home {
     pub run_id: String,
     /// The last epoch of the line that it has received; 0 for none.
     pub epoch: u32,
-    /// No ordinal above this one was given as far as it knows.
+    /// The highest ordinal that it has issued, as far as it knows.
     pub granted: Ordinal,
 }
 

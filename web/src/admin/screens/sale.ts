@@ -19,7 +19,7 @@ import { knownZone, momentIn } from "../time-zone";
 
 const PARTS = ["sold", "held", "promised", "remaining"] as const;
 
-/** Questions before the commands that cannot be undone. */
+/** Confirmations of the commands that cannot be undone. */
 const QUESTIONS: Partial<Record<SaleCommand, Question>> = {
   open: {
     title: "Open this sale now?",
