@@ -28,6 +28,7 @@ const PHRASES = [
   "hears?", "heard", "hearing", "doorman", "turnstile", "hall", "bells?", "parked", "carrier", "wording", "beats", "fares?", "fared",
   "guarded", "left alone", "askers?", "shop keys?", "manners", "nudge[ds]?", "interventions?", "as they may", "may not ask", "fallen in",
   "was not right", "times of ten", "name in addresses", "are let in", "your money comes back",
+  "(?:do|does|did|can|could) not answer(?! this)", "no answer", "by itself", "by themselves", "for good",
 ];
 /** Between two words of a phrase: spaces, an underscore, or a line's end with the mark of the next comment line. */
 const GAP = "(?:[ _]+|\\s*\\n\\s*(?://[/!]?|\\*|#|--)?\\s*)";

@@ -146,6 +146,6 @@ async fn start_checkout(settings: &Settings, smtp: SocketAddr, log: &Path) -> (S
         .kill_on_drop(true)
         .spawn()
         .expect("checkout starts");
-    eventually(|| async { call(address, "GET", "/health/live", &[], "").await.map(drop).ok_or("no answer") }).await;
+    eventually(|| async { call(address, "GET", "/health/live", &[], "").await.map(drop).ok_or("no response") }).await;
     (address, checkout)
 }

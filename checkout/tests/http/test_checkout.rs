@@ -491,7 +491,7 @@ pub(crate) async fn start_checkout(settings: &Settings, shutdown: &Shutdown) -> 
     let running = tokio::spawn(checkout::run(settings.clone(), listener, shutdown.clone()));
     eventually(|| async {
         assert!(!running.is_finished(), "checkout did not start");
-        call(address, "GET", "/health/live", &[], "").await.map(drop).ok_or("no answer")
+        call(address, "GET", "/health/live", &[], "").await.map(drop).ok_or("no response")
     })
     .await;
     address

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bucket_that_does_not_answer_is_an_error() {
+    async fn a_bucket_that_does_not_respond_is_an_error() {
         // No server listens there; the credentials are those of a test.
         let store = AmazonS3Builder::new()
             .with_bucket_name("media")

@@ -271,7 +271,7 @@ mod tests {
                 }
             }
         });
-        until("it stands still", || begun.load(Ordering::Acquire) == 2).await;
+        until("it stalls", || begun.load(Ordering::Acquire) == 2).await;
         assert_eq!(shutdown.unwell_loop(), Some("test"));
         until("it is well again", || shutdown.unwell_loop().is_none()).await;
         assert_eq!(begun.load(Ordering::Acquire), 4);

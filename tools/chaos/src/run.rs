@@ -403,7 +403,7 @@ impl Running<'_> {
     async fn limited_by(&self) -> String {
         let path = format!("/api/admin/sales/{}", self.shop.sale);
         let (status, sale) = self.shop.admin(Method::GET, &path, None).await;
-        sale["last_decision"].as_str().map_or_else(|| format!("no answer: {status}"), str::to_owned)
+        sale["last_decision"].as_str().map_or_else(|| format!("no response: {status}"), str::to_owned)
     }
 
     async fn keep_charges(&mut self) {

@@ -34,8 +34,8 @@ pub enum ShopperModel {
     /// Redeems, then cancels the order, or sends a payment and withdraws it or cancels the order;
     /// after a withdrawal it pays again.
     Cancel,
-    /// Behaves like the simulated shoppers of the control law's benchmark: goes on, leaves or falls
-    /// silent at each step, at human speed.
+    /// Behaves like the simulated shoppers of the control law's benchmark: continues, leaves or
+    /// falls silent at each step, at human speed.
     Visit,
 }
 

@@ -18,7 +18,7 @@ export interface ShownPlace {
   readonly message: PlaceMessage;
   /** When it arrived. */
   readonly atMs: number;
-  /** Places per second; 0 stands still. */
+  /** Places per second; 0: the line does not move. */
   readonly ratePerS: number;
   /** The most that may be shown. */
   readonly ceiling: number;

@@ -402,7 +402,7 @@ impl TestWaitingRoom {
                 let (parts, body) = response.into_parts();
                 Err(Answer::new(parts.status, parts.headers, body.unwrap_or_default()))
             }
-            Err(error) => panic!("no answer: {error}"),
+            Err(error) => panic!("no response: {error}"),
         }
     }
 

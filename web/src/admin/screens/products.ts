@@ -37,7 +37,7 @@ export class ProductsScreen implements Screen {
     const rows = page.products.map((product) => this.#row(product));
     if (before === undefined) body.replaceChildren(...rows);
     else body.append(...rows);
-    // Where the reader goes on.
+    // The reader continues at the first new row.
     if (before !== undefined) rows[0]?.querySelector("a")?.focus();
     this.#next = page.next ?? undefined;
     this.#more.hidden = page.next === null;
