@@ -1,5 +1,5 @@
 //! The crowd simulator, `fairline rush`: simulated shoppers over real sockets who join, wait, buy,
-//! dawdle, leave, close the lid, come back, replay, forge and cancel. Its report judges every
+//! dawdle, leave, close the laptop, come back, replay, forge and cancel. Its report judges every
 //! promise of the design, counted from the shoppers' observations and, separately, from the
 //! database.
 //!

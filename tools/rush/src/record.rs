@@ -19,7 +19,7 @@ pub(crate) struct Record {
     pub(crate) ordinal: Option<u64>,
     /// Time from the first connection attempt to the first place or turn.
     pub(crate) join_ms: Option<f64>,
-    /// Whether it left, or closed the lid.
+    /// Whether it left, or closed the laptop.
     pub(crate) walked_out: bool,
     /// The longest time without a connection between joining and its first turn.
     pub(crate) away_ms_max: u64,
@@ -180,7 +180,7 @@ pub(crate) enum Outcome {
     Missed,
     /// Reached the sale's limit per shopper.
     Limit,
-    /// Closed the lid permanently.
+    /// Closed the laptop permanently.
     LidClosed,
 }
 
