@@ -1,4 +1,4 @@
-//! Readiness of both roles while Postgres is away or read-only.
+//! Readiness of both roles while Postgres is unreachable or read-only.
 //!
 //! Redis is not part of it: without Redis, checkout sells from Postgres alone.
 

@@ -146,7 +146,7 @@ async fn a_full_stream_keeps_what_a_group_has_not_read() {
         next += read.len() as u64;
     }
     assert_eq!(fill(&patient, sale, most + 2001, most + 5000).await, most + 5000);
-    // Without anybody to wait for, the newest are kept.
+    // Without groups to wait for, the newest are kept.
     assert_eq!(fill(&stream, sale, most + 5001, most * 2 + 6000).await, most * 2 + 6000);
     assert!(stream.next(sale, "group", "a", 1).await.expect("an answer")[0].number > most + 5001);
 }

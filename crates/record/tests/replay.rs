@@ -235,7 +235,7 @@ fn history(order: LineOrder, steps: Vec<Step>) -> Vec<RecordEvent> {
     shop.events
 }
 
-/// Chains these events, as a shop would that makes its record up.
+/// Chains these events, as a shop would that forges its record.
 fn chained(events: &[RecordEvent]) -> Vec<String> {
     let mut head = Head::default();
     let lines = events.iter().enumerate().map(|(n, event)| {

@@ -1,5 +1,5 @@
-//! Everything with a handful of shoppers: that it runs, that the figures are of the law's kind, and
-//! that they are written down. How good the law is takes the whole bench.
+//! The benchmark with a handful of shoppers: checks that it runs and writes plausible figures. Only
+//! the whole benchmark measures the quality of the law.
 
 use std::{fs, process::Command};
 

@@ -1,5 +1,5 @@
-//! The measurements with a handful of shoppers: that every scene runs and finds something, not how
-//! fast anything is.
+//! The measurements with a handful of shoppers: checks that every scene runs and measures
+//! something, not how fast it is.
 
 use std::{fs, process::Command};
 

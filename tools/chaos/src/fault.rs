@@ -119,7 +119,7 @@ impl Broken {
     }
 }
 
-/// Connections whose bytes were lost stay dead; all others are well again.
+/// Connections whose bytes were lost stay dead; all others work again.
 fn mend(proxy: &Proxy) {
     proxy.heal();
     proxy.set_established(Link::default());
@@ -252,7 +252,8 @@ impl Fault {
         }
     }
 
-    /// Whether servers agree on a new primary, which takes them as long as they are set to.
+    /// Whether servers have to agree on a new primary, which takes the time that they are
+    /// configured for.
     #[must_use]
     pub fn is_fail_over(&self) -> bool {
         matches!(self, Fault::RedisFailOver(_) | Fault::RedisTwoPrimaries | Fault::PostgresFailOver)
@@ -327,7 +328,7 @@ fn files_max(pid: u32) -> String {
 /// Begins a fault.
 ///
 /// # Errors
-/// When a server can't be treated so.
+/// When the fault can't be applied to a server.
 pub fn begin(fault: &Fault, shop: &mut Shop<Topology>) -> Result<Begun, ServerError> {
     let mut begun = Begun::default();
     match fault {

@@ -39,8 +39,8 @@ pub struct Planned {
     pub lasts: Duration,
 }
 
-/// One shop, and what happens to it: rounds of faults that overlap, each after the shop has
-/// recovered from the one before.
+/// The plan of one shop: rounds of overlapping faults, each after the shop has recovered from the
+/// one before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// What it was drawn from.

@@ -37,7 +37,7 @@ pub struct Scale {
     pub shoppers: u32,
     /// All of them arrive within this time.
     pub arrive_s: u32,
-    /// A statement that breaks a promise on purpose, before the sale comes to its end.
+    /// A statement that breaks a promise on purpose, before the sale ends.
     pub sabotage: Option<&'static str>,
 }
 
@@ -54,7 +54,7 @@ const TOKEN_TTL_S: u32 = 20;
 const CLAIM_WINDOW_S: u32 = 12;
 /// Few a second, so that the sale lasts as long as the faults.
 const RATE_PER_S: f64 = 2.5;
-/// No more than services that were built for tests bear on a busy machine.
+/// No more than test builds of the services can serve on a busy machine.
 const RATE_IN_THE_END_PER_S: f64 = 8.0;
 const CROWD: [&str; 6] = [
     "--mix=buy=55,again=5,dawdle=4,leave=5,close-lid=6,come-back=15,replay=3,forge=2,cancel=5",
@@ -173,7 +173,7 @@ struct Line {
     settings: Settings,
 }
 
-/// Carries a plan out, and judges it. Logs and the history stay in `folder`.
+/// Executes a plan, and judges it. Logs and the history stay in `folder`.
 ///
 /// # Errors
 /// When that is not possible; a broken promise is no error.
@@ -265,7 +265,7 @@ impl Running<'_> {
         }
     }
 
-    /// Begins and ends the faults of a round; gives when the shop may begin to recover.
+    /// Begins and ends the faults of a round. Returns when the shop may begin to recover.
     async fn inject(&mut self, round: &[Planned]) -> Result<i64, RunError> {
         let start = Instant::now();
         let mut steps: Vec<(Duration, usize, bool)> = Vec::new();

@@ -1,7 +1,7 @@
 //! Two of everything, and each of them killed in the middle of a rush: no promise may break.
 //!
-//! Real processes, real sockets, SIGKILL. One shop at a time, each some twenty seconds. And
-//! `fairline rush` as the command that it is.
+//! Real processes, real sockets, SIGKILL. One shop at a time, each some twenty seconds. `fairline
+//! rush` runs as a command.
 
 mod combined;
 mod growth;

@@ -79,7 +79,7 @@ pub enum Fault {
     Arrives(usize),
     /// The primary restarts.
     Restart(Keeps),
-    /// A replica without the last writes takes over; the old primary is gone.
+    /// A replica without the last writes takes over; the old primary is removed.
     FailOver(usize),
     /// A replica takes over for these processes only (a bit each).
     Split(usize, u32),

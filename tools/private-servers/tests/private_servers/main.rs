@@ -335,7 +335,7 @@ fn servers_of_a_killed_owner_are_stopped_by_the_next() {
     let mut run = Run::start();
     let data = place.path().join("redis/data");
     fs::create_dir_all(&data).expect("a folder");
-    // A Redis of an earlier run whose owner is gone, and that nothing stopped.
+    // A Redis of an earlier run whose owner has ended without stopping it.
     let mut leftover = Command::new("redis-server")
         .args(["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--dir"])
         .arg(&data)
