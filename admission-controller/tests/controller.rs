@@ -95,7 +95,7 @@ async fn signing_keys_rotate_without_a_gap_and_are_revoked_at_once() {
     let (status, listed) = controller.admin("POST", &format!("/api/admin/keys/{new_kid}/revoke"), None).await;
     assert_eq!((status, uses(&listed)), (200, Some(vec![json!("revoked"), json!("signs")])));
     assert_eq!(controller.keys_of_promises(sale).await[0], old_kid);
-    assert_ne!(controller.keys_of_promises(sale).await[1], new_kid, "checkout takes it no more, from the answer on");
+    assert_ne!(controller.keys_of_promises(sale).await[1], new_kid, "no longer accepted, from the response on");
     controller.until("the shopper to have another token", async || controller.admitted(&more[0]).await != new).await;
     let keys = controller.key_set().await;
     let again = controller.admitted(&more[0]).await;

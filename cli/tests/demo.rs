@@ -85,7 +85,7 @@ fn get(url: &str) -> String {
     stream.set_read_timeout(Some(START_LIMIT)).expect("a limit");
     write!(stream, "GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").expect("sent");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    stream.read_to_string(&mut answer).expect("a response");
     answer
 }
 

@@ -175,7 +175,7 @@ async fn a_controller_that_has_lost_redis_delays_no_other() {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         stream.write_all(b"GET /health/ready HTTP/1.0\r\nhost: here\r\n\r\n").await.expect("sent");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer");
+        stream.read_to_string(&mut answer).await.expect("a response");
         answer.contains(" 200 ")
     };
     assert!(is_ready().await);

@@ -57,7 +57,7 @@ async fn the_limit_per_account_holds_with_many_tokens() {
     // Units that were cancelled or expired may be bought again; paid units count.
     let order = |n: usize| -> Uuid { text(&answers[held[n]], "id").parse().expect("an id") };
     let cancel = format!("/api/orders/{}/cancel", order(0));
-    let given = call(test.checkout, "POST", &cancel, &[("fairline-account", &ada)], "").await.expect("an answer");
+    let given = call(test.checkout, "POST", &cancel, &[("fairline-account", &ada)], "").await.expect("a response");
     assert_eq!(given.status, 200, "by the account alone: {given:?}");
     let mut left = shoppers.iter().enumerate().filter(|(n, _)| !held.contains(n)).map(|(_, shopper)| shopper);
     assert_eq!(purchase(&test, other, left.next().expect("one"), &ada, 1).await.status, 201);
@@ -155,7 +155,7 @@ async fn an_erased_account_keeps_its_limit() {
     let order: Uuid = text(&purchase(&test, test.checkout, &shopper, token, 1).await, "id").parse().expect("an id");
     let bearer = format!("Bearer {token}");
     let forget = async || {
-        call(test.checkout, "DELETE", "/users/profile", &[("authorization", &bearer)], "").await.expect("an answer")
+        call(test.checkout, "DELETE", "/users/profile", &[("authorization", &bearer)], "").await.expect("a response")
     };
     assert_eq!(forget().await.slug(), "order-in-progress");
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");

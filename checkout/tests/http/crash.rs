@@ -215,7 +215,7 @@ async fn leave_behind(test: &TestCheckout, order: Uuid, method: &str, committed:
         let key = format!("{payment}-{step}");
         let kind = "application/x-www-form-urlencoded";
         let headers = [("idempotency-key", key.as_str()), ("authorization", "Bearer sk_test"), ("content-type", kind)];
-        let answer = call(test.gateway, "POST", &format!("/v1{path}"), &headers, &form).await.expect("an answer");
+        let answer = call(test.gateway, "POST", &format!("/v1{path}"), &headers, &form).await.expect("a response");
         let expected = if at_gateway == AtGateway::Declined { 402 } else { 200 };
         assert_eq!(answer.status, expected, "{answer:?}");
         answer.body["id"].as_str().unwrap_or_default().to_owned()
@@ -334,7 +334,7 @@ async fn pending_and_failed_refunds_do_not_count_as_refunded() {
         let path = format!("/v1/refunds?payment_intent={}", reference(&test, order).await);
         let refund = || async {
             let headers = [("authorization", "Bearer sk_test")];
-            call(test.gateway, "GET", &path, &headers, "").await.expect("an answer").body["data"][0]["status"].clone()
+            call(test.gateway, "GET", &path, &headers, "").await.expect("a response").body["data"][0]["status"].clone()
         };
         test.change("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id = $1", order).await;
         eventually(|| async {

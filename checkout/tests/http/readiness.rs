@@ -45,7 +45,7 @@ async fn alter(owner: &mut PgConnection, change: &str) {
 }
 
 async fn ready(address: SocketAddr) -> Answer {
-    call(address, "GET", "/health/ready", &[], "").await.expect("an answer")
+    call(address, "GET", "/health/ready", &[], "").await.expect("a response")
 }
 
 #[tokio::test(flavor = "multi_thread")]

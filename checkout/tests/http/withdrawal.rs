@@ -35,7 +35,7 @@ async fn found_at(gateway: SocketAddr, test: &TestCheckout, order: Uuid) -> Vec<
     let mut found = Vec::new();
     for id in ids {
         let path = format!("/v1/payment_intents/search?query=metadata%5B'payment'%5D:'{id}'");
-        let answer = call(gateway, "GET", &path, &[("authorization", "Bearer sk_test")], "").await.expect("an answer");
+        let answer = call(gateway, "GET", &path, &[("authorization", "Bearer sk_test")], "").await.expect("a response");
         let intents = answer.body["data"].as_array().expect("a list").clone();
         found.extend(intents.iter().map(|intent| intent["status"].as_str().expect("a status").to_owned()));
     }
@@ -54,12 +54,12 @@ async fn settles(test: &TestCheckout, order: Uuid) {
 
 async fn withdraw(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Answer {
     let path = format!("/api/orders/{order}/payment");
-    call(test.checkout, "DELETE", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer")
+    call(test.checkout, "DELETE", &path, &[("cookie", &shopper.cookie)], "").await.expect("a response")
 }
 
 async fn cancel(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Answer {
     let path = format!("/api/orders/{order}/cancel");
-    call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer")
+    call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("a response")
 }
 
 /// The whole sequence: the shopper is notified immediately, and the gateway's late response changes
@@ -150,7 +150,7 @@ async fn authorised_without_an_answer(gateway: SocketAddr, test: &TestCheckout, 
 async fn post(gateway: SocketAddr, path: &str, key: &str, form: &str) -> Value {
     let kind = "application/x-www-form-urlencoded";
     let headers = [("idempotency-key", key), ("authorization", "Bearer sk_test"), ("content-type", kind)];
-    let answer = call(gateway, "POST", path, &headers, form).await.expect("an answer");
+    let answer = call(gateway, "POST", path, &headers, form).await.expect("a response");
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.body
 }
@@ -312,7 +312,7 @@ async fn an_amount_that_the_gateway_rejects_is_not_a_declined_card() {
     let rejected = test.pay(&shopper, order, "tok_visa").await;
     assert_eq!((rejected.status, rejected.slug()), (409, "payment-rejected"), "{rejected:?}");
     assert_eq!(rejected.body["code"], "amount_too_small");
-    let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+    let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("a response").body;
     let metrics = metrics.as_str().expect("text");
     assert!(metrics.contains("checkout_gateway_rejections_total{code=\"amount_too_small\"} 1"), "{metrics}");
     // An amount that can't be expressed for the gateway.

@@ -149,17 +149,17 @@ mod tests {
     async fn a_folder_keeps_images() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = MediaStore::open(&format!("file://{}/new/media", folder.path().display())).expect("opened");
-        assert_eq!(store.get(NAME).await.expect("an answer"), None);
+        assert_eq!(store.get(NAME).await.expect("a response"), None);
         for _ in 0..2 {
             store.put(NAME, Bytes::from_static(b"image")).await.expect("stored");
         }
-        assert_eq!(store.get(NAME).await.expect("an answer"), Some(Bytes::from_static(b"image")));
+        assert_eq!(store.get(NAME).await.expect("a response"), Some(Bytes::from_static(b"image")));
         let file = folder.path().join("new/media/a5").join(NAME.to_string());
         assert_eq!(std::fs::read(file).expect("a file"), b"image");
         for _ in 0..2 {
             store.delete(NAME).await.expect("deleted");
         }
-        assert_eq!(store.get(NAME).await.expect("an answer"), None);
+        assert_eq!(store.get(NAME).await.expect("a response"), None);
     }
 
     #[test]

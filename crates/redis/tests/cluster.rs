@@ -163,7 +163,7 @@ async fn one_client_for_all_primaries_would_stop_with_one() {
     until("calls to another master fail", async || {
         let calls = [client.get::<Value, _>(&key).await, client.get(&key).await, client.get(&key).await];
         let answered = calls.iter().any(Result::is_ok);
-        if answered { Err(Error::new(ErrorKind::Unknown, "it answers")) } else { Ok(()) }
+        if answered { Err(Error::new(ErrorKind::Unknown, "it responds")) } else { Ok(()) }
     })
     .await;
     drop(cluster);
@@ -171,7 +171,7 @@ async fn one_client_for_all_primaries_would_stop_with_one() {
 
 /// Sends a command, which must succeed.
 fn command(master: &PrivateRedis, text: &str) -> String {
-    let answer = master.ask(text).expect("an answer");
+    let answer = master.ask(text).expect("a response");
     assert!(!answer.starts_with('-'), "{text}: {answer}");
     answer
 }

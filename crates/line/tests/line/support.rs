@@ -178,7 +178,7 @@ impl Line {
     }
 
     pub async fn depart(&self, ordinals: &[Ordinal]) {
-        self.store.absent(self.card.id, NO_GRACE, true, ordinals).await.expect("an answer");
+        self.store.absent(self.card.id, NO_GRACE, true, ordinals).await.expect("a response");
         self.store.sweep(self.card.id, 1000).await.expect("swept");
     }
 

@@ -29,7 +29,7 @@ fn ask(url: &str, command: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
     write!(stream, "{command}\r\nQUIT\r\n").expect("sent");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    stream.read_to_string(&mut answer).expect("a response");
     answer
 }
 

@@ -45,7 +45,7 @@ impl Answer {
     }
 
     pub(super) fn read(bytes: &[u8]) -> Self {
-        let split = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an HTTP answer");
+        let split = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an HTTP response");
         let head = String::from_utf8_lossy(&bytes[..split]).into_owned();
         let mut lines = head.split("\r\n");
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");

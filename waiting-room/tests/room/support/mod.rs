@@ -176,7 +176,7 @@ impl TestWaitingRoom {
         let mut line = String::new();
         stream.read_line(&mut line).await.expect("a length");
         let mut answer = vec![0; line[1..].trim().parse().expect("a number")];
-        stream.read_exact(&mut answer).await.expect("an answer");
+        stream.read_exact(&mut answer).await.expect("a response");
         let answer = String::from_utf8(answer).expect("text");
         let count = answer.lines().find_map(|line| line.strip_prefix(field)?.split(',').next()?.parse().ok());
         count.unwrap_or(0)
@@ -391,7 +391,7 @@ impl TestWaitingRoom {
             let name: axum::http::HeaderName = name.parse().expect("a header");
             request.headers_mut().insert(name, value.parse().expect("a header"));
         }
-        let connected = timeout(PATIENCE, tokio_tungstenite::connect_async(request)).await.expect("an answer in time");
+        let connected = timeout(PATIENCE, tokio_tungstenite::connect_async(request)).await.expect("a response in time");
         match connected {
             Ok((socket, response)) => {
                 let answer = Answer::new(response.status(), response.headers().clone(), Vec::new());
@@ -413,7 +413,7 @@ impl TestWaitingRoom {
     pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut reader = self.send_request(method, path, headers, "close").await;
         let mut bytes = Vec::new();
-        timeout(PATIENCE, reader.read_to_end(&mut bytes)).await.expect("an answer in time").expect("an answer");
+        timeout(PATIENCE, reader.read_to_end(&mut bytes)).await.expect("a response in time").expect("a response");
         Answer::read(&bytes)
     }
 
