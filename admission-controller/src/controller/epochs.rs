@@ -55,7 +55,7 @@ pub(crate) fn is_current(line: &LineRow, seen: &Upcoming) -> bool {
     seen.epoch == line.epoch() && line.home.as_ref().is_none_or(|home| *home == seen.home)
 }
 
-/// Why no new epoch begins yet of a line that this Redis does not know.
+/// Why no new epoch begins yet of a line that this Redis does not have.
 pub(crate) fn waits(
     line: &LineRow,
     redis: &Home,
@@ -124,7 +124,7 @@ pub fn granted_ahead(rapid_epochs: u32) -> i64 {
 pub struct Moved {
     /// The highest number whose turn has come.
     pub cursor: Ordinal,
-    /// How far ahead of the highest ordinal Redis may give more.
+    /// How many ordinals beyond the highest one Redis may issue.
     pub granted_ahead: i64,
     /// Admissions made.
     pub admitted: i64,

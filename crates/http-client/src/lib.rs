@@ -122,7 +122,7 @@ impl HttpClient {
             let body = body.map_err(|error| lost(error.to_string()))?.to_bytes();
             Ok(HttpResponse { status: parts.status, headers: parts.headers, body })
         };
-        let why = || format!("no answer within {} s", self.timeout.as_secs_f64());
+        let why = || format!("no response within {} s", self.timeout.as_secs_f64());
         let late = |_| Unanswered { why: why(), never_left: false };
         tokio::time::timeout(self.timeout, answer).await.map_err(late)?
     }
@@ -138,7 +138,7 @@ fn connector(timeout: Duration) -> HttpConnector {
     connector
 }
 
-/// An error with its causes: hyper's own message says little.
+/// An error with its causes: hyper's own message omits them.
 fn reasons(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();

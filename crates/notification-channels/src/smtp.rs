@@ -73,7 +73,7 @@ impl Smtp {
 /// logged.
 fn reason(error: &lettre::transport::smtp::Error) -> String {
     match error.status() {
-        Some(code) => format!("the mail server answered {code}"),
+        Some(code) => format!("the mail server returned {code}"),
         None => error.to_string(),
     }
 }

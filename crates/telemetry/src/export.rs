@@ -1,5 +1,5 @@
 //! Exports spans to a collector, as OTLP over HTTP (<https://opentelemetry.io/docs/specs/otlp/>).
-//! The queue is bounded: while no collector answers, spans that do not fit are dropped, and no
+//! The queue is bounded: while no collector responds, spans that do not fit are dropped, and no
 //! caller waits.
 
 use std::{

@@ -90,7 +90,7 @@ pub struct Charge {
     pub captured_at_us: Option<i64>,
 }
 
-/// The charges in an answer of the sandbox, which was given at this moment.
+/// The charges in a response of the sandbox, received at this moment.
 #[must_use]
 pub fn charges(answer: &serde_json::Value, now_us: i64) -> Vec<Charge> {
     let ago = |ms: &serde_json::Value| Some(now_us - i64::try_from(ms.as_u64()?).ok()? * 1_000);
@@ -148,7 +148,7 @@ impl LedgerReader {
     /// The stock.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the database is unreachable.
     pub async fn stock(&self) -> Result<Stock, sqlx::Error> {
         let stock = sqlx::query_as(STOCK).bind(self.sale);
         // A stopped database gives no response.
@@ -170,7 +170,7 @@ impl LedgerReader {
     /// When the first admission after a moment was made, if there is one.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the database is unreachable.
     pub async fn admitted_after(&self, moment_us: i64) -> Result<Option<i64>, sqlx::Error> {
         let admitted = sqlx::query_scalar(ADMITTED_AFTER).bind(self.sale).bind(moment_us);
         // A stopped database gives no response.
@@ -186,7 +186,7 @@ impl LedgerReader {
     /// All admissions.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the database is unreachable.
     pub async fn admissions(&self) -> Result<Vec<Admission>, sqlx::Error> {
         sqlx::query_as(ADMISSIONS).bind(self.sale).fetch_all(&self.pool).await
     }
@@ -194,7 +194,7 @@ impl LedgerReader {
     /// All payments.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the database is unreachable.
     pub async fn payments(&self) -> Result<Vec<Payment>, sqlx::Error> {
         sqlx::query_as(PAYMENTS).bind(self.sale).fetch_all(&self.pool).await
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use crate::run::{Outcome, Recovery};
 
-/// What many shops came to.
+/// The outcome of many shops.
 #[derive(Debug, Default)]
 pub struct Figures {
     faults: BTreeMap<String, u64>,
@@ -13,7 +13,7 @@ pub struct Figures {
     whole_s: f64,
     /// Promises that were broken.
     pub violations: u64,
-    /// Services that ended by themselves.
+    /// Services that ended unexpectedly.
     pub ended: u64,
 }
 
@@ -94,7 +94,7 @@ impl fmt::Display for Figures {
         }
         let (quiet_s, whole_s) = (self.quiet_s, self.whole_s);
         writeln!(f, "promises that take time were checked for {quiet_s:.0} s of {whole_s:.0} s")?;
-        writeln!(f, "{} services ended by themselves, and were started again", self.ended)?;
+        writeln!(f, "{} services ended unexpectedly, and were started again", self.ended)?;
         writeln!(f, "{} violations", self.violations)
     }
 }

@@ -37,7 +37,7 @@ pub struct Scale {
     pub shoppers: u32,
     /// All of them arrive within this time.
     pub arrive_s: u32,
-    /// A statement that breaks a promise on purpose, before the sale comes to its end.
+    /// A statement that breaks a promise on purpose, before the sale ends.
     pub sabotage: Option<&'static str>,
 }
 
@@ -54,7 +54,7 @@ const TOKEN_TTL_S: u32 = 20;
 const CLAIM_WINDOW_S: u32 = 12;
 /// Few a second, so that the sale lasts as long as the faults.
 const RATE_PER_S: f64 = 2.5;
-/// No more than services that were built for tests bear on a busy machine.
+/// No more than test builds of the services can serve on a busy machine.
 const RATE_IN_THE_END_PER_S: f64 = 8.0;
 const CROWD: [&str; 6] = [
     "--mix=buy=55,again=5,dawdle=4,leave=5,close-lid=6,come-back=15,replay=3,forge=2,cancel=5",
@@ -66,7 +66,7 @@ const CROWD: [&str; 6] = [
 ];
 /// A shop that has not recovered by then is stuck.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
-/// How long admissions may stand after a fault before it is asked why.
+/// How long admissions may pause after a fault before the reason is requested.
 const ASKS_WHY_AFTER: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const RUSH_ENDS_WITHIN: Duration = Duration::from_secs(700);
@@ -107,9 +107,9 @@ pub struct Recovery {
     /// Whether servers had to agree on a new primary.
     pub is_fail_over: bool,
     /// From the end of the last fault (for fail-overs, from their beginning) until a ticket was
-    /// admitted anew and a shopper received a message; none, if no shopper waited.
+    /// admitted again and a shopper received a message; none, if no shopper waited.
     pub flows_after_s: Option<f64>,
-    /// Until every service said that it is ready.
+    /// Until every service reported that it is ready.
     pub ready_after_s: f64,
     /// What limited admissions meanwhile, in the controllers' words, where it took longer than a
     /// second.
@@ -146,7 +146,7 @@ pub struct Outcome {
     pub violations: Vec<Violation>,
     /// How much of the sale was without a fault.
     pub quiet: Quiet,
-    /// Services that ended by themselves, and were started again.
+    /// Services that ended unexpectedly, and were started again.
     pub ended: Vec<String>,
     /// What the crowd saw.
     pub report: Report,
@@ -161,7 +161,7 @@ struct Running<'a> {
     recoveries: Vec<Recovery>,
     violations: Vec<Violation>,
     ended: Vec<String>,
-    /// What the payment gateway had before it was stopped for good.
+    /// What the payment gateway had before it was stopped permanently.
     charges: Vec<Charge>,
     stock: Arc<Mutex<Vec<(i64, Stock)>>>,
     _samples: JoinSet<()>,
@@ -173,7 +173,7 @@ struct Line {
     settings: Settings,
 }
 
-/// Carries a plan out, and judges it. Logs and the history stay in `folder`.
+/// Executes a plan, and judges it. Logs and the history stay in `folder`.
 ///
 /// # Errors
 /// When that is not possible; a broken promise is no error.
@@ -243,7 +243,7 @@ impl Running<'_> {
         for (nth, round) in self.plan.rounds.iter().enumerate() {
             self.watch.read();
             if self.watch.waiting() == 0 {
-                // The sale is over: what is left of the plan would test nothing.
+                // The sale is over: the rest of the plan would test nothing.
                 break;
             }
             let ended_us = self.inject(round).await?;
@@ -265,7 +265,7 @@ impl Running<'_> {
         }
     }
 
-    /// Begins and ends the faults of a round; gives when the shop may begin to recover.
+    /// Begins and ends the faults of a round. Returns when the shop may begin to recover.
     async fn inject(&mut self, round: &[Planned]) -> Result<i64, RunError> {
         let start = Instant::now();
         let mut steps: Vec<(Duration, usize, bool)> = Vec::new();
@@ -377,7 +377,7 @@ impl Running<'_> {
         }
     }
 
-    /// Starts services again that have ended by themselves, as whatever runs them would.
+    /// Starts services again that have ended unexpectedly, as an orchestrator would.
     fn revive(&mut self) {
         for name in NAMES {
             if self.shop.has_ended(name) {
@@ -403,7 +403,7 @@ impl Running<'_> {
     async fn limited_by(&self) -> String {
         let path = format!("/api/admin/sales/{}", self.shop.sale);
         let (status, sale) = self.shop.admin(Method::GET, &path, None).await;
-        sale["last_decision"].as_str().map_or_else(|| format!("no answer: {status}"), str::to_owned)
+        sale["last_decision"].as_str().map_or_else(|| format!("no response: {status}"), str::to_owned)
     }
 
     async fn keep_charges(&mut self) {

@@ -80,7 +80,7 @@ impl RoomSync {
                     }
                 }
             }
-            // The controller begins the line anew within a tick.
+            // The controller restarts the line within a tick.
             Err(error) => {
                 warn!(sale = %room.sale, %error, "read line snapshot failed");
                 room.set_line_reachable(false);

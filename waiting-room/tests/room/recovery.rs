@@ -108,7 +108,7 @@ async fn a_node_without_redis_is_not_ready_until_it_is_back() {
         room.until("the node not to be ready", async || ready().await.status != StatusCode::OK).await;
         let answer = ready().await;
         assert_eq!((answer.status, answer.slug()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
-        assert!(answer.text.contains("Redis does not answer"), "silent: {is_silent}: {}", answer.text);
+        assert!(answer.text.contains("Redis does not respond"), "silent: {is_silent}: {}", answer.text);
         proxy.heal();
         room.until("readiness to return", async || ready().await.status == StatusCode::OK).await;
     }
@@ -308,7 +308,7 @@ async fn places_survive_two_failovers() {
     let (mut first, mut second) = (room.join().await, room.join().await);
     first.receive("place").await;
     second.receive("place").await;
-    // What the first epoch may give.
+    // The ordinals that the first epoch may issue.
     let mut highest = Some(100_000);
     for term in 1..=2 {
         sentinel = spawn_blocking(move || {

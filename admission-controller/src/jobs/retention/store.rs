@@ -83,7 +83,7 @@ pub(crate) struct SaleRetentionStore(pub(crate) Database);
 
 impl SaleRetentionStore {
     /// Deletes some rows of rehearsals and, with `sales_days`, of other sales that ended before
-    /// this many days. Gives the number of rows.
+    /// this many days. Returns the number of rows.
     pub async fn delete_old_sales(&self, rehearsals_days: i32, sales_days: Option<i32>) -> Result<u64, StoreError> {
         sqlx::query(over!("rehearsal_of IS NOT NULL"))
             .bind(rehearsals_days)
@@ -103,7 +103,7 @@ impl SaleRetentionStore {
         Ok(deleted)
     }
 
-    /// Deletes some rows of a marked sale, and gives their number; `None` without one.
+    /// Deletes some rows of a marked sale, and returns their number; `None` without one.
     async fn delete_some_of_a_sale(&self) -> Result<Option<u64>, StoreError> {
         let mut transaction = self.0.pool.begin().await?;
         let sale: Option<Uuid> = sqlx::query_scalar(

@@ -17,7 +17,7 @@ use crate::ticket::Ordinal;
 pub(super) trait Call {
     /// The name of the function, without the version.
     const FUNCTION: &'static str;
-    /// What it answers.
+    /// The reply.
     type Reply: FromValue;
     /// The arguments as Redis receives them.
     fn into_arguments(self) -> Vec<Value>;
