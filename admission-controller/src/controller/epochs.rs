@@ -37,7 +37,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// second, and browsers whose node has failed reconnect within a few.
 pub const RECOVERY_MAX: Duration = Duration::from_secs(10);
 /// How long a lost line waits after the last returned ticket, once as many nodes as before have
-/// presented all of theirs: for shoppers who were between two connections. Up to 5 % may be missing.
+/// presented all of theirs: for shoppers between two connections. Up to 5 % may be missing.
 const RECOVERY_LAST: (i64, Duration) = (5, Duration::from_millis(300));
 /// How long it waits after the last returned ticket if a node may be missing, and up to 25 % of the
 /// shoppers: they connect to other nodes.

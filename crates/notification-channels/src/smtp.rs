@@ -64,7 +64,7 @@ impl Smtp {
     }
 
     async fn in_time<T>(&self, call: impl Future<Output = T>) -> Result<T, String> {
-        let late = |_| format!("the mail server did not answer within {} s", self.call_timeout.as_secs_f64());
+        let late = |_| format!("the mail server did not respond within {} s", self.call_timeout.as_secs_f64());
         timeout(self.call_timeout, call).await.map_err(late)
     }
 }

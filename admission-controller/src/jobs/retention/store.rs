@@ -169,7 +169,7 @@ mod tests {
         took: Duration,
     }
 
-    /// Deletes a sale with so many rows.
+    /// Deletes a sale with this number of rows.
     async fn delete(rows: u32) -> Deletion {
         let url = testing::database_url();
         crate::db::migrate(&url).await.expect("migrated");

@@ -18,7 +18,8 @@ pub struct NodeReport<'a> {
     pub name: &'a str,
     /// How long the report is valid.
     pub up_for: Duration,
-    /// The ordinals of its connected shoppers, as a bitmap.
+    /// The ordinals of its connected shoppers: a bitmap like those of Redis, bit `n` from the most
+    /// significant bit of the first byte for ordinal `n`.
     pub connected: Vec<u8>,
 }
 
@@ -46,8 +47,7 @@ impl LineStore {
     }
 
     /// Reports that a node has presented its tickets in this epoch and is up for a while, and which
-    /// ordinals are connected to it: a bitmap like those of Redis, bit `n` from the most significant
-    /// bit of the first byte for ordinal `n`. Changes nothing if the line is in another epoch.
+    /// ordinals are connected to it. Changes nothing if the line is in another epoch.
     ///
     /// # Errors
     /// When Redis does not respond.

@@ -143,7 +143,7 @@ async fn the_nodes_of_an_epoch_are_counted_once_they_have_presented_their_ticket
     line.begin().await;
     assert_eq!(nodes().await, 0, "none has presented its tickets");
     let late = NodeReport { name: "two", up_for: LONG_GRACE, connected: bitmap(&[2]) };
-    store.present(sale, earlier, late).await.expect("an answer");
+    store.present(sale, earlier, late).await.expect("a response");
     assert_eq!(nodes().await, 0, "a late report of the earlier epoch");
     line.report("one", LONG_GRACE, bitmap(&[1])).await;
     assert_eq!(nodes().await, 1);

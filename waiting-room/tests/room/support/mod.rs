@@ -147,7 +147,7 @@ impl TestWaitingRoom {
             .await;
     }
 
-    /// Publishes `count` other sales with this status, which open in so many days. The last one is
+    /// Publishes `count` other sales with this status, which open `opens_in_days` days from now. The last one is
     /// returned.
     pub async fn other_sales(&self, count: u32, status: Status, opens_in_days: i64) -> Self {
         let mut other = self.same_line();
