@@ -147,8 +147,8 @@ impl TestWaitingRoom {
             .await;
     }
 
-    /// Publishes `count` other sales with this status, which open `opens_in_days` days from now. The last one is
-    /// returned.
+    /// Publishes `count` other sales with this status, which open `opens_in_days` days from now.
+    /// Returns the last one.
     pub async fn other_sales(&self, count: u32, status: Status, opens_in_days: i64) -> Self {
         let mut other = self.same_line();
         for _ in 0..count {
