@@ -28,7 +28,7 @@ LINT_TOOLS := scripts/lint/node_modules/.installed
 LINT_BIN := scripts/lint/node_modules/.bin
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem simulate chaos lint generate snapshots format
+.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem bench-retention simulate chaos lint generate snapshots format
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -130,6 +130,9 @@ bench-admission-live: setup web ## Compare live sales with simulated ones, in ab
 bench-redeem: setup ## Measure redemption, in about four minutes: ONLY=rejects_vs_hello for a part
 	@$(CARGO) build --locked --release --package admission-controller --package checkout --package waiting-room --package fairline-bench-redeem
 	@exec $(RELEASE)/bench-redeem $(if $(ONLY),--only '$(ONLY)')
+
+bench-retention: setup web ## Measure the deletion of an old sale: ROWS=10000000 for a large one, in ten tables
+	@FAIRLINE_RETENTION_ROWS='$(or $(ROWS),1000000)' $(CARGO) test --locked --package admission-controller --lib a_batch_of_a_large_sale -- --nocapture
 
 simulate: setup web ## Simulate the line and its admissions with faults, in a few minutes: SEEDS=200 for a shorter run, STORY=7 to print one, KEEP=tools/simulate/tests/stories to keep those of the controls
 	@$(CARGO) build --locked --release --quiet --package fairline-simulate

@@ -1,6 +1,6 @@
 // A crowd at one sale: every shopper opens the page, joins the line, holds a socket, and buys at
-// the turn or receives the outcome. One suite, three scenarios; k6/README.md says what they are and
-// how they are run.
+// the turn or receives the outcome. One suite, three scenarios; k6/README.md describes them and how
+// to run them.
 
 import { check } from "k6";
 import http from "k6/http";
@@ -59,7 +59,7 @@ export const options = {
 export function setup() {
   const page = http.get(`${base}/sales/${slug}`);
   const id = /data-sale-id="([0-9a-f-]+)"/.exec(page.body || "");
-  if (page.status !== 200 || !id) throw new Error(`${base}/sales/${slug} answers ${page.status}: is it a sale?`);
+  if (page.status !== 200 || !id) throw new Error(`${base}/sales/${slug} returns ${page.status}: is it a sale?`);
   return { sale: id[1], endsAt: Date.now() + seconds * 1000 };
 }
 

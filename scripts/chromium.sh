@@ -4,7 +4,7 @@
 set -euo pipefail
 
 for name in ${CHROMIUM:+"$CHROMIUM"} chromium chromium-browser google-chrome google-chrome-stable; do
-    # Without snapd, Ubuntu's chromium-browser is a script that only says so.
+    # Without snapd, Ubuntu's chromium-browser is a script that only prints an error.
     if path=$(command -v "$name") && "$path" --version >/dev/null 2>&1; then
         echo "$path"
         exit

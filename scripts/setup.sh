@@ -117,9 +117,8 @@ install_missing() {
     ((${#problems[@]} == 0)) || return 0
     refresh_packages
     echo "… installing ${missing[*]}"
-    # Nothing is started (policy-rc.d says no to that), nothing is enabled for the next boot, no
-    # database is made, and no running service is restarted. Where there is a policy already, it
-    # stands.
+    # Starts no service (policy-rc.d forbids it), enables none for the next boot, restarts none, and
+    # creates no database. An existing policy is kept.
     if ! as_root bash -s -- "${missing[@]}" >>$log 2>&1 <<'END'; then
         set -euo pipefail
         export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
@@ -175,7 +174,7 @@ redis_version() {
     redis-server --version 2>/dev/null | sed -n 's/.* v=\([0-9.]*\).*/\1/p' | grep . || echo none
 }
 
-# The newest of the system's packages, or else the one on the path: what the services look for, too.
+# The newest of the system's packages, or else the one on the path, as the services choose it.
 postgres_version() {
     local newest
     newest=$(find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | sort -t/ -k5 -n | tail -n 1)

@@ -20,8 +20,7 @@ main() {
     none_unavailable
 }
 
-# Fails if the demo is not ready in the end, or has answered a request with 503, whatever
-# schemathesis accepts.
+# Fails if the demo is not ready in the end, or has returned a 503, whatever schemathesis accepts.
 none_unavailable() {
     local metrics unavailable
     curl --silent --show-error --fail --max-time 20 "${base}health/ready" >/dev/null
@@ -35,7 +34,7 @@ none_unavailable() {
         printf 'These were answered with 503, and the demo is ready:\n%s\n' "$unavailable" >&2
         return 1
     fi
-    echo "✓ no request was answered with 503"
+    echo "✓ no request returned 503"
 }
 
 # document NAME KEY EXAMPLES [OPTION...]

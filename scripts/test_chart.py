@@ -433,8 +433,8 @@ def main():
     operations_page_works()
     readme_lists_the_values()
     release_names_its_images()
-    linted = helm("lint", "--strict", str(CHART), "--values", str(VALUES / "least-values.yaml"))
-    check(linted.returncode == 0, f"helm lint: {linted.stdout}{linted.stderr}")
+    outcome = helm("lint", "--strict", str(CHART), "--values", str(VALUES / "least-values.yaml"))
+    check(outcome.returncode == 0, f"helm lint: {outcome.stdout}{outcome.stderr}")
     rendered = {values.stem.removesuffix("-values"): Rendered(VALUES / "least-values.yaml", values) for values in sorted(VALUES.glob("*-values.yaml"))}
     for each in rendered.values():
         is_valid(each)

@@ -61,7 +61,7 @@ def services_are_configured(config):
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", pathlib.Path("Dockerfile").read_text(), re.MULTILINE))
     for name, service in config["services"].items():
         target = service.get("build", {}).get("target") if isinstance(service.get("build"), dict) else None
-        if target is None:
+        if not target:
             check(re.search(r":v?\d", service["image"]), f"{name} has no version: {service['image']}")
             continue
         check(target in stages, f"the Dockerfile has no stage {target}")
@@ -94,7 +94,7 @@ def nginx_routes_each_path(folder):
     check(sorted(upstreams.values()) == sorted(SERVICES), f"nginx has the upstreams {upstreams}")
     ours = {(path, upstreams[name]) for path, name in re.findall(r"location ~ \^(\S+) \{ (?:client_max_body_size \w+; )?proxy_pass \$(\w+); \}", conf)}
     check(charts == ours, f"nginx and the chart's Ingress route differently: {charts ^ ours}")
-    # nginx answers with the name of the service instead of proxying.
+    # nginx returns the name of the service instead of proxying.
     conf = re.sub(r"proxy_pass \$(\w+);", lambda found: f'return 200 "{upstreams[found[1]]}";', conf)
     conf = conf.replace("pid /tmp/nginx.pid", f"pid {folder}/nginx.pid").replace("listen 8080", f"listen unix:{folder}/socket")
     conf = conf.replace("http {", "http { " + " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]), 1)

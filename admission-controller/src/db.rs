@@ -113,7 +113,7 @@ impl Database {
 #[derive(Debug, Default)]
 pub(crate) struct Audited<'a> {
     pub(crate) action: &'a str,
-    /// What it was done to: the slug of a sale, the name of an operator …
+    /// The changed object: the slug of a sale, the name of an operator …
     pub(crate) subject: &'a str,
     pub(crate) sale: Option<Uuid>,
     pub(crate) after: Option<Value>,

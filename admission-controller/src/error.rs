@@ -53,7 +53,7 @@ impl From<CommonError> for Problem {
             }
             CommonError::Store(error @ StoreError::Unavailable(_)) => {
                 error!(%error, "query database failed");
-                Self::unavailable("The database does not answer. Nothing was changed; try again.")
+                Self::unavailable("The database does not respond. Nothing was changed; try again.")
             }
             CommonError::Store(error @ StoreError::Corrupt(_)) => {
                 error!(%error, "query database failed");

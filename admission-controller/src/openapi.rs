@@ -46,7 +46,7 @@ impl Modify for Security {
     }
 }
 
-/// Declares that every operation which takes a token also accepts an operator's session, and lists
+/// Declares that every operation that takes a token also accepts an operator's session, and lists
 /// the problems of the layer that authenticates.
 pub(crate) fn list_credentials(document: &mut OpenApi) {
     const NO_SCOPES: [&str; 0] = [];

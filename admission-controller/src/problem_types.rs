@@ -80,7 +80,7 @@ fairline_server::problem_types! {
         operator: "Delete products that no sale uses.",
     }
     TOO_MANY_SIGN_INS = TOO_MANY_REQUESTS "too-many-sign-ins" "Too many failed attempts to sign in" {
-        operator: "Wait as long as `Retry-After` says.",
+        operator: "Wait for the time in `Retry-After`.",
     }
     TOO_MANY_TOKENS = CONFLICT "too-many-tokens" "Too many tokens" {
         operator: "Revoke a token that no program uses.",

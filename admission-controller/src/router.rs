@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What the public routes need.
+/// Dependencies of the public routes.
 pub(crate) struct Public {
     pub(crate) keys: PublicKeys,
     pub(crate) records: Records,

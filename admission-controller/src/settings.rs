@@ -30,8 +30,7 @@ pub struct Settings {
     /// Connections to Postgres.
     #[command(flatten)]
     pub postgres: PostgresSettings,
-    /// Maximum connections to Postgres for ticks, which is the number of sales that are ticked at
-    /// once.
+    /// Maximum connections to Postgres for ticks, which is the maximum number of concurrent ticks.
     #[arg(long, env = "FAIRLINE_TICK_CONNECTIONS", default_value_t = TICK_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub tick_connections: u32,
     /// Maximum connections to Postgres for the admin API, reports and samples.

@@ -1,4 +1,4 @@
-//! What tools call in this service, behind the feature `testing`. The service uses none of it.
+//! For tools, behind the feature `testing`. The service uses none of it.
 //!
 //! - `tools/simulate` runs a [`Controller`]: the real tick, over a ledger and a Redis of its own,
 //!   in virtual time.
@@ -90,7 +90,7 @@ impl<L: Ledger> Controller<L> {
         Self { ticker, known: KnownSale::default() }
     }
 
-    /// Ticks the sale. Gives the time from the beginning of this tick to the next one, or `None`
+    /// Ticks the sale. Returns the time from the beginning of this tick to the next one, or `None`
     /// without one.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl<L: Ledger> Controller<L> {
     }
 }
 
-/// The error of a statement whose session is gone.
+/// The error of a statement whose session has ended.
 #[must_use]
 pub fn session_lost() -> StoreError {
     sqlx::Error::WorkerCrashed.into()

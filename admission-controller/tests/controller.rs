@@ -95,7 +95,7 @@ async fn signing_keys_rotate_without_a_gap_and_are_revoked_at_once() {
     let (status, listed) = controller.admin("POST", &format!("/api/admin/keys/{new_kid}/revoke"), None).await;
     assert_eq!((status, uses(&listed)), (200, Some(vec![json!("revoked"), json!("signs")])));
     assert_eq!(controller.keys_of_promises(sale).await[0], old_kid);
-    assert_ne!(controller.keys_of_promises(sale).await[1], new_kid, "checkout takes it no more, from the answer on");
+    assert_ne!(controller.keys_of_promises(sale).await[1], new_kid, "no longer accepted, from the response on");
     controller.until("the shopper to have another token", async || controller.admitted(&more[0]).await != new).await;
     let keys = controller.key_set().await;
     let again = controller.admitted(&more[0]).await;
@@ -103,8 +103,8 @@ async fn signing_keys_rotate_without_a_gap_and_are_revoked_at_once() {
     assert!(verify(&new.token, &keys, now).is_err());
     assert_eq!(controller.show(sale).await["promised"], json!(2));
 
-    // Without a key no shopper is admitted, and no token is valid; with another one admissions go
-    // on.
+    // Without a key no shopper is admitted, and no token is valid; with another one admissions
+    // continue.
     controller.admin("POST", &format!("/api/admin/keys/{old_kid}/revoke"), None).await;
     let last = controller.join(sale, 1).await;
     controller.until_decided(sale, "every signing key is revoked").await;
@@ -413,7 +413,7 @@ async fn a_full_or_unhealthy_checkout_slows_admissions() {
     }
     sqlx::query("DELETE FROM checkouts").execute(&controller.pool).await.expect("emptied");
     let before = controller.admissions(sale).await.len();
-    controller.until("admissions to go on", async || controller.admissions(sale).await.len() > before).await;
+    controller.until("admissions to continue", async || controller.admissions(sale).await.len() > before).await;
 }
 
 #[tokio::test]

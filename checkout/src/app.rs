@@ -88,7 +88,7 @@ impl Checkout {
     }
 }
 
-/// What both roles need.
+/// Shared by both roles.
 #[derive(Clone)]
 struct SharedParts {
     pools: Pools,
@@ -127,7 +127,7 @@ impl SharedParts {
     }
 }
 
-/// Starts what no purchase waits for: events, notifications, webhooks and clean-up.
+/// Starts the work that no purchase waits for: events, notifications, webhooks and clean-up.
 fn start_worker(settings: &Settings, shared: &SharedParts, sale_list: SaleList, shutdown: &Shutdown) {
     let requests = &shared.pools.requests;
     let (events, messages) = (EventStore(requests.clone()), NotificationStore(requests.clone()));

@@ -59,7 +59,7 @@ impl From<CommonError> for Problem {
                 .detail("Pay for it, cancel it, or wait until it expires; then try again. Nothing was erased."),
             CommonError::Store(StoreError::Unavailable(error)) => {
                 warn!(%error, "query database failed");
-                Self::unavailable("The database does not answer. Nothing was changed; try again.")
+                Self::unavailable("The database does not respond. Nothing was changed; try again.")
             }
             CommonError::TaskFailed(_) | CommonError::Store(StoreError::Refused(_) | StoreError::Corrupt(_)) => {
                 error!(%error, "handle request failed");

@@ -1,4 +1,4 @@
-//! What the routes of several features share.
+//! Shared by the routes of several features.
 
 use axum::http::{HeaderName, header};
 use uuid::Uuid;

@@ -43,5 +43,5 @@ pub use settings::{
 };
 
 /// Tolerated difference between this process's clock and a signer's, in seconds, where the database
-/// can't be asked. Elsewhere the database's clock decides.
+/// can't be queried. Elsewhere the database's clock decides.
 pub(crate) const CLOCK_SLACK_S: i64 = 300;

@@ -48,7 +48,7 @@ impl Modify for Security {
     }
 }
 
-/// Lists the problems of callers who are not who an operation needs.
+/// Lists the problems of callers who are not authorised for an operation.
 pub(crate) fn list_rejections(document: &mut OpenApi) {
     const NO_SCOPES: [&str; 0] = [];
     let merchant = vec![SecurityRequirement::new("merchant", NO_SCOPES)];

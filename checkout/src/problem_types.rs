@@ -103,7 +103,7 @@ fairline_server::problem_types! {
     }
     TOKEN_EXPIRED = GONE "token-expired" "The admission token has expired" {
         shopper: "Join the line again. Nothing was charged.",
-        merchant: "Forward auth answers 401 instead of 410, since proxies accept no other status.",
+        merchant: "Forward auth returns 401 instead of 410, since proxies accept no other status.",
     }
     TOKEN_USED = CONFLICT "token-used" "The admission token was used before" {
         shopper: "Continue with the order in `order`.",

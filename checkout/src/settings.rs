@@ -19,7 +19,7 @@ pub const BACKGROUND_CONNECTIONS: u32 = 2;
 /// Default number of connections for the heartbeat and for readiness checks.
 pub const HEARTBEAT_CONNECTIONS: u32 = 2;
 
-/// What a checkout process does.
+/// The role of a checkout process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProcessRole {
     /// Both.
@@ -45,7 +45,7 @@ impl ProcessRole {
 #[derive(Debug, Clone, Parser)]
 #[command(name = "checkout", version)]
 pub struct Settings {
-    /// What this process does.
+    /// The role of this process.
     #[arg(long, value_enum, env = "FAIRLINE_ROLE", default_value = "all")]
     pub role: ProcessRole,
     /// Address to listen on.

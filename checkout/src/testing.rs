@@ -1,4 +1,4 @@
-//! What tools call in this service, behind the feature `testing`. The service uses none of it.
+//! For tools, behind the feature `testing`. The service uses none of it.
 //!
 //! - `tools/fuzz` calls [`TARGETS`]: the parsers that face the network, each as a function of
 //!   arbitrary bytes that panics if its parser panics or breaks its contract.

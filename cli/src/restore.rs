@@ -15,11 +15,11 @@ pub(crate) struct Settings {
     /// it.
     #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
     postgres_url: Secret,
-    /// URL of the Redis with the lines, in its state when the database was lost: it knows which
-    /// tickets were issued since the backup.
+    /// URL of the Redis with the lines, in its state when the database was lost: it has the tickets
+    /// that were issued since the backup.
     #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
     redis_url: Secret,
-    /// Tickets of one line that may have been issued since the backup and that Redis does not know
+    /// Tickets of one line that may have been issued since the backup and that Redis does not have
     /// [default: 1000000]
     #[arg(long, value_name = "TICKETS")]
     margin: Option<u32>,

@@ -32,7 +32,7 @@ fn tests_of((path, text): (String, String)) -> Option<(String, String)> {
     Some((path, "\n".repeat(shipped.lines().count() + 1) + tests))
 }
 
-/// Whether a line stands in a loop, judged by the indentation that the formatters give.
+/// Whether a line is in a loop, judged by the indentation that the formatters give.
 fn is_in_loop(lines: &[&str], at: usize) -> bool {
     let depth = |line: &str| line.len() - line.trim_start().len();
     let mut inside = depth(lines[at]);

@@ -78,14 +78,14 @@ fn eventually<T>(limit: Duration, what: &str, mut poll: impl FnMut() -> Option<T
     }
 }
 
-/// Asks for a page, and gives the answer with its head.
+/// Requests a page, and returns the response with its head.
 fn get(url: &str) -> String {
     let (host, path) = url.strip_prefix("http://").expect("an address").split_once('/').expect("a path");
     let mut stream = TcpStream::connect(host).expect("a connection");
     stream.set_read_timeout(Some(START_LIMIT)).expect("a limit");
     write!(stream, "GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").expect("sent");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    stream.read_to_string(&mut answer).expect("a response");
     answer
 }
 
@@ -115,7 +115,7 @@ fn servers_in(folder: &Path) -> usize {
     ["redis", "postgres"].iter().map(|server| working_in(&folder.join(server)).len()).sum()
 }
 
-/// Sends a signal; a process that is gone needs none.
+/// Sends a signal, unless the process has ended.
 fn kill(signal: &str, pid: &str) {
     Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).output().expect("sh runs");
 }

@@ -1,4 +1,4 @@
-//! What the documents name exists: tests, constraints, files and invariants.
+//! Everything that the documents name exists: tests, constraints, files and invariants.
 
 #[path = "common/sources.rs"]
 mod shared;

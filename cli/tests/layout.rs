@@ -1,5 +1,5 @@
-//! The layout that ARCHITECTURE.md promises: where SQL and Redis clients stand, and which way
-//! dependencies go.
+//! The layout that ARCHITECTURE.md promises: where SQL and Redis clients are allowed, and the
+//! direction of dependencies.
 
 #[path = "common/sources.rs"]
 mod shared;
@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fs};
 
 use shared::{files, root};
 
-/// What ships: the services and the crates that they use.
+/// The shipped code: the services and the crates that they use.
 const SHIPPED: [&str; 4] = ["waiting-room/src", "admission-controller/src", "checkout/src", "crates"];
 const SERVICES: [&str; 3] = ["waiting-room/src", "admission-controller/src", "checkout/src"];
 
@@ -39,7 +39,8 @@ fn sql_is_in_stores_and_in_the_crate_of_connections() {
     );
 }
 
-/// A store is all that a feature has of the database. The composition gives each its connections.
+/// A feature reaches the database through its store only. `app.rs` passes each store its
+/// connections.
 #[test]
 fn connections_are_in_stores_and_in_the_composition() {
     let files = ["/store.rs", "/db.rs", "/app.rs", "/testing.rs", "/admin_api/state.rs", "/controller/restore.rs"];

@@ -8,7 +8,7 @@ use std::{
 
 use fairline_server::ProblemType;
 
-/// Every table of problem types: its source, the services that answer them, and the types.
+/// Every table of problem types: its source, the services that return them, and the types.
 const TABLES: [(&str, &[&str], &[&ProblemType]); 5] = [
     ("crates/server/src", &["admission-controller", "checkout", "waiting-room"], fairline_server::problem_types::ALL),
     ("crates/idempotency/src", &["admission-controller", "checkout"], fairline_idempotency::problem_types::ALL),
@@ -21,12 +21,12 @@ const INTRODUCTION: &str = "# Problems
 
 Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem details: `application/problem+json` with `type`, `title`, `status`
 and, in most cases, `detail`. The `type` is `/problems/` and the name in the first column, relative to the request's URL. Each service
-answers `GET` of that path with its row of this table as text, and the proxy routes it to a waiting room. Programs compare the `type`;
+returns its row of this table as text for `GET` of that path, and the proxy routes it to a waiting room. Programs compare the `type`;
 its name and status stay the same, titles and details may change.
 
 Generated from the services' tables (`problem_types.rs`): change them there, and run `make generate`.
 
-| Type | Status | Title | Answered by | Shopper | Merchant | Operator |
+| Type | Status | Title | Returned by | Shopper | Merchant | Operator |
 |---|---|---|---|---|---|---|
 ";
 
@@ -34,7 +34,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// What one type is in all services that answer it.
+/// One type, in all services that return it.
 #[derive(Default)]
 struct Row {
     services: BTreeSet<&'static str>,
@@ -56,7 +56,7 @@ fn document() -> String {
         }
     }
     let slugs: BTreeSet<&str> = rows.keys().map(|(slug, ..)| *slug).collect();
-    assert_eq!(slugs.len(), rows.len(), "services answer a type with different titles or statuses");
+    assert_eq!(slugs.len(), rows.len(), "services return a type with different titles or statuses");
     let rows = rows.iter().map(|((slug, status, title), row)| {
         let services = row.services.iter().copied().collect::<Vec<_>>().join(", ");
         let actions =
@@ -103,7 +103,7 @@ fn only_the_tables_define_problem_types_and_all_of_them_are_used() {
         let code = if services.len() > 1 { all_code.clone() } else { sources(&root().join(folder)) };
         for kind in types {
             let name = format!("problem_types::{}", kind.slug.replace('-', "_").to_uppercase());
-            assert!(code.contains(&name), "{folder} never answers `{}`", kind.slug);
+            assert!(code.contains(&name), "{folder} never returns `{}`", kind.slug);
         }
     }
     assert!(!all_code.contains("problem_types::NO_SUCH_TYPE"), "the control");

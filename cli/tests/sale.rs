@@ -190,7 +190,7 @@ fn an_unreachable_controller_is_reported() {
     let nowhere = fairline(&["sale", "list"]);
     assert!(String::from_utf8_lossy(&nowhere.stderr).contains("No controller given"));
     let silent = fairline(&["sale", "--admin", "http://127.0.0.1:1", "--admin-token", "x", "list"]);
-    assert!(String::from_utf8_lossy(&silent.stderr).contains("The controller at http://127.0.0.1:1 does not answer"));
+    assert!(String::from_utf8_lossy(&silent.stderr).contains("The controller at http://127.0.0.1:1 does not respond"));
     assert_eq!(silent.status.code(), Some(2));
 }
 

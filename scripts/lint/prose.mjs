@@ -1,12 +1,12 @@
 // Lints the language of texts and comments (STYLE.md, section 1): `node scripts/lint/prose.mjs`.
 //
-// Counts, for each group of files, the words that STYLE.md avoids and the comment lines that are
-// wider than 100 columns. Both have a budget in prose.json, which a count must not exceed.
-// `--write` lowers budgets to the counts of today; `--list GROUP` shows where the words of a group
-// stand.
+// Counts, for each group of files, the words that STYLE.md avoids, the comment lines that are wider
+// than 100 columns, and the comments in Rust, TypeScript, JavaScript and Lua that are longer than
+// three lines. Each has a budget in prose.json, which a count must not exceed. `--write` lowers
+// budgets to the current counts; `--list GROUP` prints what a group's counts consist of.
 //
 // - Test names count, too: an underscore separates words. A phrase may span two lines of a comment.
-// - The width of a comment is a budget instead of a limit, since older comments are wider.
+// - Doc comments may be longer, for units and errors, and so may the header of a module.
 
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { extname } from "node:path";
@@ -18,6 +18,9 @@ const IGNORED = new Set([".git", ".fairline", "node_modules", "target", "dist", 
 /** These list the words, generated texts repeat those of their source, and words.txt holds no sentences. */
 const EXEMPT = /^(STYLE\.md|scripts\/lint\/|docs\/openapi\/|web\/src\/shared\/openapi\/|docs\/(?:problems|commands)\.md|cli\/tests\/schema\.sql)|package-lock\.json$/;
 const WIDTH_MAX = 100;
+const HEIGHT_MAX = 3;
+/** The mark of a comment that is no doc comment, by file extension. */
+const COMMENT_MARKS = { ".rs": /^\s*\/\/(?![/!])/, ".ts": /^\s*\/\//, ".js": /^\s*\/\//, ".mjs": /^\s*\/\//, ".lua": /^\s*--/ };
 
 const PHRASES = [
   "whoever", "whomever", "somebody", "nobody", "everybody who", "told", "tell", "tells", "telling", "(?<![.:])is none", "so many", "of ours",
@@ -25,6 +28,7 @@ const PHRASES = [
   "hears?", "heard", "hearing", "doorman", "turnstile", "hall", "bells?", "parked", "carrier", "wording", "beats", "fares?", "fared",
   "guarded", "left alone", "askers?", "shop keys?", "manners", "nudge[ds]?", "interventions?", "as they may", "may not ask", "fallen in",
   "was not right", "times of ten", "name in addresses", "are let in", "your money comes back",
+  "(?:do|does|did|can|could) not answer(?! this)", "no answer", "by itself", "by themselves", "for good",
 ];
 /** Between two words of a phrase: spaces, an underscore, or a line's end with the mark of the next comment line. */
 const GAP = "(?:[ _]+|\\s*\\n\\s*(?://[/!]?|\\*|#|--)?\\s*)";
@@ -54,7 +58,24 @@ function isComment(line) {
   return /^\s*(\/\/|\/?\*[ *]|#(?! error: )[^[!]|-- )/.test(line);
 }
 
-const counts = Object.fromEntries(Object.keys(GROUPS).map((group) => [group, { words: 0, wide_comments: 0 }]));
+/** The lines of comments that are too long: of each its first, from 1, and their number. */
+function longComments(path, lines) {
+  const mark = COMMENT_MARKS[extname(path)];
+  if (mark === undefined) return [];
+  const comments = [];
+  let from = 0;
+  let isHeader = true;
+  for (const [at, line] of [...lines, ""].entries()) {
+    if (mark.test(line)) continue;
+    if (at - from > HEIGHT_MAX && !isHeader) comments.push({ line: from + 1, length: at - from });
+    // A header follows nothing but a shebang and empty lines.
+    isHeader &&= at === from && (line === "" || line.startsWith("#!"));
+    from = at + 1;
+  }
+  return comments;
+}
+
+const counts = Object.fromEntries(Object.keys(GROUPS).map((group) => [group, { words: 0, wide_comments: 0, long_comments: 0 }]));
 const found = Object.fromEntries(Object.keys(GROUPS).map((group) => [group, []]));
 for await (const path of files()) {
   const group = Object.keys(GROUPS).find((name) => GROUPS[name](path));
@@ -66,8 +87,16 @@ for await (const path of files()) {
     counts[group].words += 1;
     found[group].push(`${path}:${text.slice(0, index).split("\n").length}: ${words.replaceAll(/\s+/g, " ")}`);
   }
-  if (group !== "docs" && group !== "pages") {
-    counts[group].wide_comments += text.split("\n").filter((line) => line.length > WIDTH_MAX && isComment(line)).length;
+  if (group === "docs" || group === "pages") continue;
+  const lines = text.split("\n");
+  for (const [at, line] of lines.entries()) {
+    if (line.length <= WIDTH_MAX || !isComment(line)) continue;
+    counts[group].wide_comments += 1;
+    found[group].push(`${path}:${at + 1}: ${line.length} columns`);
+  }
+  for (const { line, length } of longComments(path, lines)) {
+    counts[group].long_comments += 1;
+    found[group].push(`${path}:${line}: ${length} lines of comment`);
   }
 }
 
@@ -80,7 +109,7 @@ for (const [group, kinds] of Object.entries(counts)) {
   for (const [kind, count] of Object.entries(kinds)) {
     const budget = budgets[group]?.[kind] ?? 0;
     if (count > budget) {
-      console.error(`✗ ${group}: ${count} ${kind}, ${budget} allowed: see STYLE.md. \`node scripts/lint/prose.mjs --list ${group}\` shows the words.`);
+      console.error(`✗ ${group}: ${count} ${kind}, ${budget} allowed: see STYLE.md. \`node scripts/lint/prose.mjs --list ${group}\` shows where.`);
       process.exitCode = 1;
     } else if (count < budget) console.log(`${group}: ${count} ${kind}, ${budget} allowed: \`node scripts/lint/prose.mjs --write\` lowers the budget.`);
   }

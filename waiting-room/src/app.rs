@@ -88,7 +88,7 @@ impl WaitingRoom {
     }
 }
 
-/// What the features share.
+/// Shared by the features.
 struct Parts {
     rooms: Rooms,
     store: LineStore,

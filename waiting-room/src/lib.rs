@@ -1,5 +1,5 @@
-//! The waiting room faces the internet: it gives shoppers a place in the line and sends them their
-//! turn.
+//! The waiting room faces the internet: it issues places in line to shoppers and notifies them of
+//! their turn.
 //!
 //! - [`app`] starts and stops the service, [`router`] has every route.
 //! - `http`: the API, the pages, and entry to a line; `auth`: tickets, and accounts

@@ -7,7 +7,7 @@ use fairline_server::{LogSettings, ProxySettings, Secret};
 
 use crate::line::grace::Grace;
 
-/// The waiting room: gives shoppers a place in the line and notifies them of their turn.
+/// The waiting room: keeps shoppers in line and notifies them of their turn.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "waiting-room", version)]
 pub struct Settings {

@@ -1,4 +1,4 @@
-//! What tools call in this service, behind the feature `testing`. The service uses none of it.
+//! For tools, behind the feature `testing`. The service uses none of it.
 //!
 //! - `tools/simulate` runs a [`Node`] with its [`Page`]s: the production room, its shoppers, the
 //!   sync and the update policy, without sockets, tasks or a clock.
@@ -89,7 +89,7 @@ impl Node {
     /// Reports the connected shoppers and calls the roll.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn answer_roll_call(&self) -> Result<(), LineError> {
         self.sync.answer_roll_call(&self.room).await
     }
@@ -119,7 +119,7 @@ impl Node {
     /// Presents a ticket to the line.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn resume(&self, ticket: Ticket) -> Result<(), LineError> {
         room_sync::resume(&self.sync.store, &self.room, &[ticket]).await
     }

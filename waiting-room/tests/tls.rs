@@ -28,7 +28,7 @@ fn redis(port: u16, authority: &Authority) -> Child {
     redis.stdout(Stdio::null()).kill_on_drop(true).spawn().expect("redis-server starts")
 }
 
-/// The program, which believes what stands in `believes` alone.
+/// The program, which trusts only the certificates in `believes`.
 fn waiting_room(listen: u16, redis: u16, believes: &Path) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_waiting-room"));
     program.env("FAIRLINE_LISTEN", format!("127.0.0.1:{listen}"));

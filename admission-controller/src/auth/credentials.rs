@@ -55,7 +55,7 @@ pub fn verify_password(password: &str, hash: &str) -> bool {
 }
 
 /// The codes of an operator's authenticator app (RFC 6238, with the parameters that every app
-/// knows).
+/// supports).
 pub struct Codes(Totp);
 
 impl Codes {

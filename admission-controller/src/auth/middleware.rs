@@ -15,7 +15,7 @@ pub(crate) async fn signed_in(State(auth): State<Auth>, mut request: Request, ne
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     let given = auth.given(request.headers()).ok_or(AdminAuthError::NoToken)?;
     let operator = auth.authenticate(given, changes).await?;
-    // Any operator may end the own session and change the own password.
+    // Any operator may end their own session and change their own password.
     let is_own = request.uri().path().starts_with("/api/admin/session");
     if changes && !is_own && operator.role < Role::Operator {
         return Err(AdminAuthError::Role { needed: Role::Operator.as_str() }.into());

@@ -1,4 +1,4 @@
-//! What an operator is allowed to do. Pure.
+//! The roles of operators. Pure.
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};

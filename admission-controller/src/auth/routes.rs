@@ -109,7 +109,7 @@ async fn sign_out(State(auth): State<Auth>, headers: HeaderMap) -> Result<Respon
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, auth.set_cookie(None))]).into_response())
 }
 
-/// Change the own password. All sessions of the operator end.
+/// Change your own password. All your sessions end.
 #[utoipa::path(post, path = "/api/admin/session/password", request_body = ChangePassword,
     security(("session" = [], "csrf" = [])), responses(
     (status = 204, description = "The password is changed: sign in again."),

@@ -19,11 +19,11 @@ use super::{
 pub(super) const SESSION_S: f64 = 12.0 * 3600.0;
 /// The author of changes that the bearer of the admin token makes.
 const ADMIN_TOKEN: &str = "admin token";
-/// The hash that the password of an unknown operator is compared with, so that the answer takes as
-/// long.
+/// The hash that the password of an unknown operator is compared with, so that the response takes
+/// as long.
 static UNKNOWN_OPERATOR: LazyLock<String> = LazyLock::new(|| hash_password("no operator's password", [0; 16]));
 
-/// What authentication needs.
+/// Dependencies of authentication.
 #[derive(Clone)]
 pub(crate) struct Auth {
     pub(crate) store: AuthStore,
@@ -86,7 +86,7 @@ impl Auth {
         Ok(Operator { name, role, credential: Credential::ApiToken(digest) })
     }
 
-    /// Whether the credential of a caller is still valid. A database that does not answer ends no
+    /// Whether the credential of a caller is still valid. A database that does not respond ends no
     /// session.
     pub(crate) async fn is_still_valid(&self, operator: &Operator) -> bool {
         match operator.credential {
@@ -96,7 +96,7 @@ impl Auth {
         }
     }
 
-    /// Signs in. Whatever was wrong, the answer is the same and takes as long.
+    /// Signs in. Every failure returns the same error after the same time.
     pub(super) async fn sign_in(
         &self,
         given: SignInAttempt,
@@ -127,7 +127,7 @@ impl Auth {
         Err(AdminAuthError::WrongCredentials)
     }
 
-    /// Counts an attempt, and gives the number of attempts. Fails if too many have failed.
+    /// Counts an attempt, and returns the number of attempts. Fails if too many have failed.
     async fn begin_attempt(&self, attempt: [u8; 32]) -> Result<i32, AdminAuthError> {
         match self.store.begin_attempt(attempt).await? {
             Attempt::Counted(failures) => Ok(failures),

@@ -139,13 +139,13 @@ impl AuthStore {
         audit(&mut *self.0.pool.acquire().await?, &by, entry).await
     }
 
-    /// Forgets the failed attempts, after one has succeeded.
+    /// Deletes the failed attempts, after one has succeeded.
     pub async fn forget_attempts(&self, attempt: [u8; 32]) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM sign_in_failures WHERE attempt = $1").bind(&attempt[..]).execute(&self.0.pool).await?;
         Ok(())
     }
 
-    /// Begins a session, once for each time step of the codes. Gives its end; `None` if the code
+    /// Begins a session, once for each time step of the codes. Returns its end; `None` if the code
     /// was used.
     pub async fn sign_in(
         &self,

@@ -1,4 +1,4 @@
-//! The agenda of a tick: what there is to do, read in one step once the sale is locked. Pure.
+//! The agenda of a tick: the pending work, read in one step after the sale is locked. Pure.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use super::columns::count;
 /// A checkout without a heartbeat for this long is unreachable. Outages of the database do not
 /// count.
 pub(super) const SILENT: Duration = Duration::from_secs(4);
-/// Answers that take longer count as slow; checkout itself counts them.
+/// Responses that take longer count as slow; checkout itself counts them.
 const SLOW_MS: f64 = 2_000.0;
-/// Checkout is slow when more than one answer in this many is.
+/// Checkout is slow if more than one response in this many is.
 const SLOW_PART: i64 = 20;
 
-/// What there is to do, and the inputs of the decision.
+/// The pending work, and the inputs of the decision.
 #[derive(Debug, FromRow)]
 #[allow(missing_docs, reason = "the columns of the query")]
 pub struct Agenda {
@@ -65,7 +65,7 @@ impl Agenda {
         }
     }
 
-    /// Whether there is something to do that does not come from Redis.
+    /// Whether there is pending work that does not come from Redis.
     pub fn is_empty(&self) -> bool {
         !(self.lapses
             || self.unsigned

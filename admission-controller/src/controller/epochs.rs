@@ -37,7 +37,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// second, and browsers whose node has failed reconnect within a few.
 pub const RECOVERY_MAX: Duration = Duration::from_secs(10);
 /// How long a lost line waits after the last returned ticket, once as many nodes as before have
-/// presented all of theirs: for shoppers who were between two connections. Up to 5 % may be missing.
+/// presented all of theirs: for shoppers between two connections. Up to 5 % may be missing.
 const RECOVERY_LAST: (i64, Duration) = (5, Duration::from_millis(300));
 /// How long it waits after the last returned ticket if a node may be missing, and up to 25 % of the
 /// shoppers: they connect to other nodes.
@@ -55,7 +55,7 @@ pub(crate) fn is_current(line: &LineRow, seen: &Upcoming) -> bool {
     seen.epoch == line.epoch() && line.home.as_ref().is_none_or(|home| *home == seen.home)
 }
 
-/// Why no new epoch begins yet of a line that this Redis does not know.
+/// Why no new epoch begins yet of a line that this Redis does not have.
 pub(crate) fn waits(
     line: &LineRow,
     redis: &Home,
@@ -124,7 +124,7 @@ pub fn granted_ahead(rapid_epochs: u32) -> i64 {
 pub struct Moved {
     /// The highest number whose turn has come.
     pub cursor: Ordinal,
-    /// How far ahead of the highest ordinal Redis may give more.
+    /// How many ordinals beyond the highest one Redis may issue.
     pub granted_ahead: i64,
     /// Admissions made.
     pub admitted: i64,

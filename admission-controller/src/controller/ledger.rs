@@ -2,8 +2,8 @@
 //! simulation in memory.
 //!
 //! - [`Ledger`] hands out locked sales; [`Locked`] is one transaction on one of them.
-//! - Each method is one statement, or a few in one step. Decisions from their results stand in the
-//!   tick and in the methods of the rows, which both ledgers share.
+//! - Each method is one statement, or a few in one step. Decisions from their results are made in
+//!   the tick and in the methods of the rows, which both ledgers share.
 //! - The tick owns the rows of the lines. A statement takes the row of its line, and changes in it
 //!   what the rest of the transaction reads.
 //! - A transaction that is dropped without a commit is rolled back.
@@ -44,8 +44,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// record are complete.
     async fn running(&self) -> Result<Vec<Running>, StoreError>;
 
-    /// Locks a sale, and gives it with its lines: its own first, then the lanes. `None` if another
-    /// controller has the lock; with `waits`, as soon as that releases it.
+    /// Locks a sale, and returns it with its lines: its own first, then the lanes. `None` if
+    /// another controller has the lock; with `waits`, as soon as that releases it.
     async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<(Self::Locked, Vec<LineRow>)>, StoreError>;
 }
 
@@ -63,22 +63,22 @@ pub trait Locked:
     /// which time.
     async fn visits(&mut self) -> Result<(Visits, OffsetDateTime), StoreError>;
 
-    /// The prior about visits: what the prior sale has taught. The first decision fixes it, so that
-    /// it does not change beneath what is learnt afterwards.
+    /// The prior about visits, learnt from the prior sale. The first decision fixes it, so that it
+    /// does not change while more is learnt.
     async fn prior(&mut self) -> Result<Prior, StoreError>;
 
     /// Changes the status by the clock. `false` if an operator has just changed it.
     async fn set_status(&mut self, to: Status) -> Result<bool, StoreError>;
 
     /// Lapses expired tokens, those that were not claimed in time when the claims were read,
-    /// `claims_age` ago, and all of a closed sale. Releases their units. Whether there were any.
+    /// `claims_age` ago, and all of a closed sale. Releases their units. Returns whether there were
+    /// any.
     async fn lapse(&mut self, claims_age: Duration) -> Result<bool, StoreError>;
 
     /// Assigns a key to the outstanding tokens whose key is not valid.
     async fn sign_again(&mut self, good: &[String], kid: &str) -> Result<(), StoreError>;
 
-    /// Writes what this tick leaves for the next. The tick counts from its beginning, so no time is
-    /// lost.
+    /// Stores the state for the next tick. The tick counts from its beginning, so no time is lost.
     async fn note(&mut self, ticked: &Ticked<'_>) -> Result<(), StoreError>;
 
     /// Commits. The stock is the last row to be locked, and the transaction does not wait while it
@@ -102,15 +102,15 @@ pub struct NotServed {
 /// The statements of one line of the sale.
 #[async_trait]
 pub trait LineStatements {
-    /// Takes in claims of pages: tokens that were received, and tokens that were given back, which
-    /// lapse at once.
+    /// Applies the claims of pages: tokens that were received, and tokens that were returned, which
+    /// expire immediately.
     async fn take_claims(&mut self, line: &LineRow, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError>;
 
     /// Which of these tickets, which Redis returned as next, are not to be admitted.
     async fn unservable_tickets(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError>;
 
     /// Makes admissions, and promises their units. A ticket that has one already is passed over.
-    /// Gives the admitted ordinals, in order.
+    /// Returns the admitted ordinals, in order.
     async fn admit(
         &mut self,
         line: &LineRow,
@@ -129,7 +129,7 @@ pub trait LineStatements {
     /// oldest. And the turns of the tickets that are published again.
     async fn unpublished(&mut self, line: &LineRow, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError>;
 
-    /// Begins a new epoch in a Redis that does not know the line. Its ordinals start above all
+    /// Begins a new epoch in a Redis that does not have the line. Its ordinals start above all
     /// granted ones, including those that only Redis knows, after a restore of the database. The
     /// cursor passes all earlier tickets, but none before a draw, since they are still in it.
     async fn begin_epoch(&mut self, line: &mut LineRow, redis: &Home) -> Result<(), StoreError>;
@@ -156,7 +156,7 @@ pub trait RecordStatements {
     /// Writes the entries of a tick.
     async fn write_record(&mut self, line: &mut LineRow, record: &Recorder) -> Result<(), StoreError>;
 
-    /// Takes over ended turns that are not in the record yet: lapsed and redeemed ones.
+    /// Records ended turns that are not in the record yet: lapsed and redeemed ones.
     async fn take_over(&mut self, line: &LineRow) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError>;
 
     /// The seed of the draw that is due.
@@ -166,7 +166,7 @@ pub trait RecordStatements {
     async fn note_draw(&mut self, line: &mut LineRow, pool: Ordinal, key: Hash) -> Result<(), StoreError>;
 }
 
-/// What operators do to tickets of one line of the sale.
+/// Ticket actions of operators in one line of the sale.
 #[async_trait]
 pub trait TicketActionStatements {
     /// Removed tickets whose removal is not in the record.
@@ -194,11 +194,11 @@ pub trait TicketActionStatements {
     async fn note_at_once(&mut self, left: u32) -> Result<(), StoreError>;
 }
 
-/// The limit per shopper. The database counts each shopper's units when they are redeemed and given
-/// back.
+/// The limit per shopper. The database counts each shopper's units when they are redeemed and
+/// released.
 #[async_trait]
 pub trait LimitStatements {
-    /// Takes out the tickets whose shoppers have reached the limit. Gives those that are not in the
+    /// Removes the tickets whose shoppers have reached the limit. Returns those that are not in the
     /// record as removed.
     async fn take_out_at_limit(
         &mut self,
@@ -206,9 +206,9 @@ pub trait LimitStatements {
         tickets: &[(Ordinal, VisitorId)],
     ) -> Result<Vec<Ordinal>, StoreError>;
 
-    /// Takes back the tokens of visitors who have just reached the limit with another turn; their
-    /// units are free at once. This comes before the record takes over redeemed turns, which it is
-    /// found by. Whether there were any.
+    /// Revokes the tokens of visitors who have just reached the limit with another turn; their
+    /// units are free immediately. It finds them by redeemed turns that are not in the record yet,
+    /// so it comes before those are recorded. Returns whether there were any.
     async fn take_back_at_limit(&mut self, lines: &[&LineRow]) -> Result<bool, StoreError>;
 
     /// How many more units each of these visitors may have, if fewer than the sale's limit.

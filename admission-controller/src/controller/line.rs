@@ -84,7 +84,7 @@ impl LineRow {
         ordinal(self.highest_ordinal)
     }
 
-    /// The highest ordinal that Redis may give.
+    /// The highest ordinal that Redis may issue.
     pub fn granted(&self) -> Ordinal {
         ordinal(self.granted)
     }
@@ -130,7 +130,7 @@ impl LineRow {
         Revision { epoch: count(self.recorded_epoch), rev: ordinal(self.recorded_rev) }
     }
 
-    /// What shoppers are shown of a lane.
+    /// The data of a lane that shoppers see.
     pub(super) fn lane_facts(&self) -> Option<LaneFacts> {
         let (name, key) = self.lane.clone().zip(self.invitation_key())?;
         Some(LaneFacts { sale: SaleId(self.sale_id), name, key: key.public() })

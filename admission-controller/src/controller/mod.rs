@@ -1,7 +1,7 @@
 //! The controller: decides for each sale how many shoppers are admitted, and publishes their
 //! tokens.
 //!
-//! Calls Redis through `fairline-line`, and Postgres; knows no API and no job. Any number of
+//! Calls Redis through `fairline-line`, and Postgres; depends on no API and no job. Any number of
 //! controllers share the sales, and the row of a sale's own line is its lock.
 //!
 //! - [`schedule`] ticks each sale in a task of its own; [`tick`] is what happens then.

@@ -1,5 +1,5 @@
-//! What a tick writes into the record of a line. Pure: the transaction that commits the events
-//! writes them.
+//! The entries that a tick adds to the record of a line. Pure: the transaction that commits the
+//! events writes them.
 //!
 //! Admissions are planned query by query, and known after the last one. Each has a reserved place,
 //! so that the record has all events in the order of the decisions.
@@ -130,7 +130,7 @@ impl Recorder {
         self.write(RecordEvent::Epoch { epoch, above });
     }
 
-    /// Takes in what the line has returned.
+    /// Adds the entries that the line has returned.
     pub(crate) fn take_in(&mut self, seen: &Upcoming) {
         for (first, visitors) in &seen.arrivals {
             for (at, visitors) in visitors.chunks(TICKETS_MAX).enumerate() {
@@ -173,7 +173,7 @@ impl Recorder {
         Receipts(tickets.map(|(ordinal, visitor)| receipt(self.line, ordinal, visitor)).collect())
     }
 
-    /// Adds the draw. Gives its key, from the seed and from all earlier entries.
+    /// Adds the draw. Returns its key, from the seed and from all earlier entries.
     pub(crate) fn draw(&mut self, seed: &[u8; 32], pool: Ordinal) -> Hash {
         let key = draw::key(seed, self.entries().1.hash);
         self.settled = self.parts.len();
@@ -216,7 +216,7 @@ impl LineRow {
         !record.is_empty() || has_noted
     }
 
-    /// Takes over the end of the record that a tick has written.
+    /// Continues from the end of the record that a tick has written.
     pub fn keep_record(&mut self, record: &Recorder, head: Head) {
         self.record_seq = Some(stored(head.seq));
         self.record_hash = head.hash.0.to_vec();

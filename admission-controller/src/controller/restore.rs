@@ -8,8 +8,8 @@ use fairline_server::StartError;
 
 use crate::{controller::postgres::RestoreStore, db::Database};
 
-/// Ordinals of a line that may have been given since the backup and that Redis does not know: a
-/// replica or an old primary may answer, while another process had later epochs of the line.
+/// Ordinals of a line that may have been issued since the backup and that Redis does not have: the
+/// process may be a replica or an old primary, while another had later epochs of the line.
 const MARGIN: u32 = 1_000_000;
 
 /// A line that was raised above every ordinal that may have been given.

@@ -1,4 +1,5 @@
-//! A sale as Postgres has it: its row, its stock, its lines, and what a tick leaves behind. Pure.
+//! A sale as Postgres has it: its row, its stock, its lines, and the state that a tick stores.
+//! Pure.
 
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ pub struct SaleRow {
     pub prior_sale: Option<Uuid>,
     /// The prior about visits at the first decision, as JSON of the control law.
     pub prior: Option<String>,
-    /// What the last decision left for the next, as JSON of the control law.
+    /// State of the control law after the last decision, as its JSON.
     pub memory: String,
     pub in_checkout_max: Option<i32>,
     pub ticked_at: OffsetDateTime,
@@ -134,7 +135,7 @@ impl SaleRow {
         }
     }
 
-    /// What the last decision left for the next.
+    /// State of the control law after the last decision.
     pub fn memory(&self) -> Memory {
         Memory::read(&self.memory)
     }
@@ -252,7 +253,7 @@ pub struct Sale {
     pub lines: Vec<LineRow>,
 }
 
-/// What a tick leaves in the row of a sale's own line.
+/// The columns that a tick writes to the row of a sale's own line.
 #[derive(Debug, Default)]
 pub struct Ticked<'a> {
     /// The new memory, if there is one.

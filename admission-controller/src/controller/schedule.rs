@@ -17,15 +17,17 @@ use fairline_server::Shutdown;
 use tokio::{
     sync::Notify,
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::{error, info, warn};
 
 use super::sale::Running;
 
-/// How often the supervisor reads the running sales, besides after a change by this process.
+/// How often the supervisor reads the running sales, besides after a change by this process: at
+/// most this often, and with a pause per sale, so that thousands of sales cost no more.
 const READ_EVERY: Duration = Duration::from_millis(500);
-/// The time limit of reading; known sales go on meanwhile.
+const READ_PAUSE_PER_SALE: Duration = Duration::from_millis(1);
+/// The time limit of reading; known sales continue meanwhile.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 /// How often it checks whether Redis lists the sales.
 const LISTED_EVERY: Duration = Duration::from_secs(2);
@@ -48,7 +50,7 @@ pub(crate) enum Next {
 
 /// What is scheduled.
 pub(crate) trait Ticks: Send + Sync + 'static {
-    /// What one tick of a sale leaves for the next.
+    /// State that one tick of a sale passes to the next.
     type Known: Default + Send;
 
     /// The sales that need ticks.
@@ -57,7 +59,7 @@ pub(crate) trait Ticks: Send + Sync + 'static {
     /// The lines that Redis lists.
     fn listed(&self) -> impl Future<Output = Result<Vec<SaleId>, String>> + Send;
 
-    /// Ticks a sale; early if it was requested. The error says why the tick failed.
+    /// Ticks a sale; early if it was requested. The error is the reason why the tick failed.
     fn tick(
         &self,
         sale: SaleId,
@@ -66,7 +68,7 @@ pub(crate) trait Ticks: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Next, String>> + Send;
 }
 
-/// Requests to tick sales at once, after a change by an operator.
+/// Requests to tick sales immediately, after a change by an operator.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TickNow(Arc<(Mutex<RequestedTicks>, Notify)>);
 
@@ -136,14 +138,12 @@ impl SaleTicks {
 
 /// Ticks sales until shutdown.
 pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Shutdown) {
-    let mut timer = interval(READ_EVERY);
-    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tasks: HashMap<SaleId, TickTask> = HashMap::new();
-    let mut listed_at = Instant::now();
+    let (mut read_at, mut listed_at) = (Instant::now(), Instant::now());
     let mut failing = FailureLog::default();
     loop {
         tokio::select! {
-            _ = timer.tick() => {}
+            () = sleep_until(read_at) => {}
             () = tick_now.0.1.notified() => {}
             () = shutdown.triggered() => return,
         }
@@ -164,8 +164,10 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
                 follow(&ticks, &mut tasks, &running, &shutdown);
             }
             Ok(Err(error)) => failing.log(|| warn!(%error, "read running sales failed")),
-            Err(_) => failing.log(|| warn!("read running sales failed: no answer within {READ_WITHIN:?}")),
+            Err(_) => failing.log(|| warn!("read running sales failed: no response within {READ_WITHIN:?}")),
         }
+        let pause_for_all = READ_PAUSE_PER_SALE * u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        read_at = Instant::now() + READ_EVERY.max(pause_for_all);
         if listed_at.elapsed() >= LISTED_EVERY {
             listed_at = Instant::now();
             // If Redis is down, the ticks log it.
@@ -423,7 +425,7 @@ mod tests {
         tick_now.all();
         pass(1).await;
         assert_eq!(sales.ticks_of(4).len(), 2);
-        // A database that does not answer delays no tick.
+        // A database that does not respond delays no tick.
         sales.has(6, Does::Succeed);
         pass(1).await;
         sales.blind.store(true, Ordering::Relaxed);

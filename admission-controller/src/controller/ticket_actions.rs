@@ -1,6 +1,6 @@
-//! What an operator does to one ticket of a running sale. Pure.
+//! Ticket actions: an operator removes or prefers a ticket of a running sale. Pure.
 
-/// What is done to a ticket.
+/// A ticket action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TicketAction {
     /// It is removed from the line.

@@ -1,7 +1,7 @@
 //! Work in the background: samples of sales, statistics of tables, deletion of old rows and unused
 //! images, crowds of rehearsals.
 //!
-//! No job decides about a sale. A failed one is logged, and the next round repeats it.
+//! No job makes decisions about a sale. A failed job is logged, and repeated in the next round.
 
 pub(crate) mod media;
 pub(crate) mod rehearsals;
@@ -25,12 +25,12 @@ use self::{
 };
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
-/// Samples between two looks at the sizes of tables.
+/// Samples between two reads of the sizes of tables.
 const ANALYSE_AFTER: u32 = 5;
 /// Samples between two deletions of old rows: five minutes.
 const DELETE_AFTER: u32 = 300;
 
-/// What the work needs.
+/// Dependencies of the jobs.
 #[derive(Clone)]
 pub(crate) struct Work {
     pub(crate) samples: SampleStore,

@@ -12,7 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{admin_api::keys::store::KeyStore, controller::keys::KeyRing, error::CommonError};
 
-/// What the route needs. The store has connections of its own, since checkouts depend on it.
+/// Dependencies of the route. The store has connections of its own, since checkouts depend on it.
 #[derive(Clone)]
 pub(crate) struct PublicKeys {
     pub(crate) store: KeyStore,

@@ -22,7 +22,7 @@ pub(crate) fn routes(files: Option<MediaStore>) -> OpenApiRouter {
 #[expect(dead_code, reason = "only its schema is used")]
 struct StoredImage(Vec<u8>);
 
-/// Read an image. What a path names never changes.
+/// Read an image. The content of a path never changes.
 #[utoipa::path(get, path = "/media/{name}", params(
     ("name" = String, Path, description = "`{media}-{width}.{extension}`, as the product has it.")), responses(
     (status = 200, description = "The image. May be cached.", content(
@@ -39,7 +39,7 @@ async fn show_image(
     let files = files.ok_or(MediaError::UnknownImage)?;
     let tag = format!("\"{}-{}\"", name.hash, name.width);
     let cached = [
-        // A day, and not a year: an image that had to be removed is gone from caches after it.
+        // A day, and not a year, so that an image that had to be removed soon leaves all caches.
         (header::CACHE_CONTROL, "public, max-age=86400, immutable"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),

@@ -1,4 +1,4 @@
-//! What is public: the records of sales, the keys that verify admission tokens, the images of
+//! Public routes: the records of sales, the keys that verify admission tokens, the images of
 //! products, and the console's page.
 //!
 //! Needs no sign-in, and changes nothing.

@@ -25,7 +25,7 @@ impl Socket {
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.expect("an answer"));
+            head.push(stream.read_u8().await.expect("a response"));
         }
         let head = String::from_utf8(head).expect("text");
         if head.starts_with("HTTP/1.1 101") { Ok(Self(BufReader::new(stream))) } else { Err(head) }

@@ -23,7 +23,7 @@ async fn a_lane_has_its_share_of_the_same_stock_and_its_own_order() {
     assert_eq!(controller.admissions(sale).await, (1..=15).collect::<Vec<_>>());
     assert_eq!(controller.admissions(lane).await, (1..=5).collect::<Vec<_>>());
 
-    // Its token leads to the sale, and its card says so.
+    // Its token is for the sale, and its card names the sale.
     let turn = controller.admitted(&invited[0]).await;
     let claims = verify(&turn.token, &controller.key_set().await, claims_now()).expect("genuine").claims;
     assert_eq!((claims.sale, claims.sub), (sale, invited[0].visitor.to_string()));

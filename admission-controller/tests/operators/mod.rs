@@ -191,7 +191,7 @@ async fn a_code_works_once_and_guessing_is_delayed() {
         cookie: String::new(),
         csrf: String::new(),
     };
-    // The answer does not reveal that there is no such operator: neither by its words nor by the
+    // The response does not reveal that there is no such operator, neither by its text nor by its
     // delay.
     for _ in 0..5 {
         let (status, _, problem) = unknown.sign_in(PASSWORD, "000000").await;

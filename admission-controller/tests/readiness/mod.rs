@@ -1,4 +1,4 @@
-//! Readiness of a controller while Redis or Postgres is away.
+//! Readiness of a controller while Redis or Postgres is unreachable.
 
 use fairline_private_servers::testing::{self, Proxy};
 use serde_json::Value;

@@ -24,7 +24,7 @@ pub const FAR_AWAY: &str = "2999-01-01T00:00:00Z";
 async fn read(controller: &TestController, path: &str) -> String {
     let mut read = String::new();
     controller
-        .until("an answer", async || {
+        .until("a response", async || {
             let (status, body) = controller.read(path).await;
             read = body;
             assert!(status == 200 || status == 429, "{status} {read}");

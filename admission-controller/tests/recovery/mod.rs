@@ -247,7 +247,7 @@ async fn two_redis_with_a_controller_each_do_not_take_the_line_from_each_other()
         .await;
     let before = controller.admissions(sale).await.len();
     line.resume(sale, &tickets).await.expect("shown");
-    controller.until("admissions to go on", async || controller.admissions(sale).await.len() > before + 10).await;
+    controller.until("admissions to continue", async || controller.admissions(sale).await.len() > before + 10).await;
     assert_eq!(count(&controller, "SELECT epoch::bigint FROM lines").await, 2);
     let twice = "SELECT count(*) FROM (SELECT FROM admissions GROUP BY ordinal HAVING count(*) > 1) AS twice";
     assert_eq!(count(&controller, twice).await, 0);
@@ -296,7 +296,7 @@ async fn a_restored_database_gives_no_ordinal_that_was_given_after_the_backup() 
     controller.admitted(&early[1]).await;
     controller.until_decided(sale, "no unit is free").await;
     let backup = controller.back_up(&servers);
-    // The sale goes on, until more have joined than the backup has granted ordinals for.
+    // The sale continues, until more have joined than the backup has granted ordinals for.
     let mut late = Vec::new();
     while late.len() < 101_000 {
         let joined = controller.join_if_granted(sale, 1000).await;
@@ -327,7 +327,7 @@ async fn a_restored_database_gives_no_ordinal_that_was_given_after_the_backup() 
         order[2..],
         [&early[2], &early[3], &late[3], &late[100_500], &newcomers[0]].map(|ticket| ticket.ordinal)
     );
-    // The record that was restored goes on, and replays; a head that was kept after the backup is
+    // The record that was restored continues, and replays; a head that was kept after the backup is
     // missed.
     let verdict = verified(&controller, sale, 0).await;
     assert_eq!((verdict.losses, verdict.admitted), (1, 7));
@@ -409,7 +409,7 @@ async fn a_ticket_is_not_admitted_again_before_redis_knows_that_its_turn_lapsed(
         .fetch_one(&controller.pool)
         .await
         .expect("counted");
-    assert_eq!(made, 2, "the first ticket has to be recalled anew");
+    assert_eq!(made, 2, "the first ticket has to be recalled again");
     controller.admitted(&tickets[1]).await;
     verified(&controller, sale, 0).await;
 }

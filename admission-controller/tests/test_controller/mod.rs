@@ -392,7 +392,7 @@ impl TestController {
         (status, body)
     }
 
-    /// Sends a body of any type as the administrator, with HTTP/1.0 to receive the answer without
+    /// Sends a body of any type as the administrator, with HTTP/1.0 to receive the response without
     /// chunks.
     pub async fn upload(&self, path: &str, kind: &str, body: &[u8]) -> (u16, Value) {
         let length = body.len();
@@ -417,8 +417,8 @@ impl TestController {
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");
         stream.write_all(request).await.expect("sent");
         let mut answer = Vec::new();
-        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("in time").expect("an answer");
-        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("an HTTP answer");
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("in time").expect("a response");
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("an HTTP response");
         let head = String::from_utf8(answer[..end].to_vec()).expect("text");
         let status = head.split(' ').nth(1).expect("a status line").parse().expect("a status");
         (status, head, answer.split_off(end + 4))

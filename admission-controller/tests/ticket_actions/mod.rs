@@ -59,7 +59,7 @@ async fn a_removed_ticket_stays_removed_after_a_loss_of_redis() {
     controller.until("the removal to be published", async || controller.turn(&tickets[1]).await == Turn::Removed).await;
     controller.redis(&format!("DEL fairline:{{{sale}}}:line fairline:{{{sale}}}:turns")).await;
     controller
-        .until("the line to begin anew", async || {
+        .until("the line to restart", async || {
             controller.line.snapshot(sale).await.is_ok_and(|snapshot| snapshot.view.epoch() == 2)
         })
         .await;

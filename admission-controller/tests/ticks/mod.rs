@@ -125,7 +125,7 @@ async fn more_locked_sales_than_connections_delay_no_other() {
         due.bind(&ids).fetch_one(&controller.pool).await.expect("read")
     };
     controller.until("a tick of each to wait for its lapse", async || all_lapse().await).await;
-    // Each sick sale may delay the others until its first tick has failed.
+    // Each failing sale may delay the others until its first tick has failed.
     controller.ticks(well, 5).await;
     let beside = time_of_ticks(50).await;
     assert!(beside < 4 * undisturbed, "{undisturbed:?} alone, {beside:?} beside sales that are stuck");
@@ -175,7 +175,7 @@ async fn a_controller_that_has_lost_redis_delays_no_other() {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         stream.write_all(b"GET /health/ready HTTP/1.0\r\nhost: here\r\n\r\n").await.expect("sent");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer");
+        stream.read_to_string(&mut answer).await.expect("a response");
         answer.contains(" 200 ")
     };
     assert!(is_ready().await);
@@ -339,6 +339,22 @@ async fn a_turn_that_no_page_could_claim_does_not_count_as_missed() {
     }
 }
 
+/// The rate cap counts from the moment that a tick has read, so that its own duration earns credit.
+/// A tick that counted from its end would be later than the admissions that it made.
+#[tokio::test]
+async fn a_tick_counts_from_its_beginning() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "total": 1000, "rate_cap_per_s": 10.0 })).await;
+    controller.join(sale, 500).await;
+    controller
+        .until("a tick that made admissions", async || {
+            let made = "SELECT ticked_at < (SELECT max(issued_at) FROM admissions WHERE line_id = lines.id) FROM lines WHERE id = $1";
+            let made: Option<bool> = sqlx::query_scalar(made).bind(sale.0).fetch_one(&controller.pool).await.expect("read");
+            made == Some(true)
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn a_clock_that_jumps_delays_no_tick_and_allows_no_burst() {
     let controller = TestController::open().await;
@@ -364,8 +380,7 @@ async fn a_clock_that_jumps_delays_no_tick_and_allows_no_burst() {
     }
 }
 
-/// A scheduled sale rests; any change wakes it, also one through another controller
-/// of it.
+/// A scheduled sale rests; any change wakes it, even one made through another controller.
 #[tokio::test]
 async fn a_sale_at_rest_is_woken_by_its_clock_by_its_line_and_by_any_controller() {
     let controller = TestController::open().await;

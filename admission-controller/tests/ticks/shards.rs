@@ -36,7 +36,7 @@ async fn a_silent_master_of_a_cluster_delays_only_its_own_sales() {
     let is_silent = |master: &mut PrivateRedis| master.ask("INFO server").expect("answered").contains(&silent);
     let nth = cluster.masters().position(is_silent).expect("a master");
     cluster.doors().nth(nth).expect("a proxy").swallow();
-    // Longer than the client takes to notice, and to connect anew in vain.
+    // Longer than the client takes to notice, and to reconnect in vain.
     let mut of_the_sick = Vec::new();
     for _ in 0..4 {
         let beside = time_to_admit(&controller, well, 40).await;
@@ -49,7 +49,7 @@ async fn a_silent_master_of_a_cluster_delays_only_its_own_sales() {
     cluster.doors().nth(nth).expect("a proxy").heal();
     time_to_admit(&controller, sick, 40).await;
     time_to_admit(&controller, well, 40).await;
-    // Nothing was lost: the line goes on in its epoch.
+    // Nothing was lost: the line continues in its epoch.
     controller
         .until("the line of the first epoch", async || {
             controller.line.revision(sick).await.is_ok_and(|at| at.epoch == 1)

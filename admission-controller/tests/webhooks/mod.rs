@@ -36,12 +36,12 @@ async fn webhooks_are_added_listed_enabled_and_deleted() {
     }
 
     let id: Uuid = added["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
-    sqlx::query("UPDATE webhooks SET failing_since = now(), last_error = 'receiver answered 500', disabled_at = now()")
+    sqlx::query("UPDATE webhooks SET failing_since = now(), last_error = 'receiver returned 500', disabled_at = now()")
         .execute(&controller.pool)
         .await
         .expect("off");
     let listed = list(&controller).await;
-    assert_eq!((&listed[0]["status"], &listed[0]["last_error"]), (&json!("disabled"), &json!("receiver answered 500")));
+    assert_eq!((&listed[0]["status"], &listed[0]["last_error"]), (&json!("disabled"), &json!("receiver returned 500")));
     let (_, enabled) = controller.admin("POST", &format!("/api/admin/webhooks/{id}/enable"), None).await;
     assert_eq!(
         (&enabled["webhooks"][0]["status"], &enabled["webhooks"][0]["last_error"]),

@@ -1,5 +1,5 @@
-//! Accounts. A shopper proves an account with a code sent to an address, an ID token of the shop's
-//! own issuer, or the word of the merchant.
+//! Accounts. An account is proved by a code sent to an address, by an ID token of the shop's own
+//! issuer, or by the merchant's systems.
 //!
 //! - All proofs depend on one key, which every checkout process shares.
 //! - The database stores neither codes nor tokens: a code is derived from the id of its sign-in, an
@@ -95,7 +95,7 @@ impl SignInKey {
         Ok(Self { signing: EncodingKey::from_secret(&signs), verifying: DecodingKey::from_secret(&signs), mac })
     }
 
-    /// The account of a proof. The same proof always gives the same account.
+    /// The account of a proof. The same proof always identifies the same account.
     pub(crate) fn account(&self, proof: AccountProof<'_>) -> AccountId {
         let digest = match proof {
             AccountProof::Address(address) => labelled(&self.mac, "account by address", &[address.as_str()]),

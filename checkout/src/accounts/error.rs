@@ -18,7 +18,7 @@ pub(crate) enum AccountError {
     WrongCode,
     #[error("the issuer's token is not accepted: {0}")]
     BadIdToken(String),
-    #[error("the issuer does not answer: {0}")]
+    #[error("the issuer does not respond: {0}")]
     NoIssuer(String),
     #[error("the refresh token is not valid")]
     SignedOut,
@@ -57,7 +57,7 @@ impl From<AccountError> for Problem {
             }
             AccountError::NoIssuer(reason) => {
                 warn!(reason, "fetch issuer keys failed");
-                Self::unavailable("The OpenID Connect issuer does not answer. Try again.")
+                Self::unavailable("The OpenID Connect issuer does not respond. Try again.")
             }
             AccountError::SignedOut => Self::new(&problem_types::SIGNED_OUT).detail(
                 "The refresh token has expired, or was used twice, which ends its session. Sign in again.",

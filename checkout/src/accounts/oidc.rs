@@ -109,7 +109,7 @@ pub(crate) struct Discovery {
     jwks_uri: String,
 }
 
-/// What is known of the issuer's keys.
+/// The state of the issuer's keys.
 #[derive(Default)]
 pub(crate) struct IssuerKeys {
     keys: Option<JwkSet>,
@@ -120,7 +120,7 @@ pub(crate) struct IssuerKeys {
 }
 
 impl IssuerKeys {
-    /// The keys of an issuer's answer.
+    /// The keys in an issuer's response.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn of_json(bytes: &[u8]) -> serde_json::Result<Self> {
         Ok(Self { keys: Some(serde_json::from_slice(bytes)?), ..Self::default() })
@@ -183,7 +183,7 @@ impl Issuer {
             return Ok(Some(key));
         }
         // A failed fetch counts as well, so that requests do not wait in turn for an issuer that
-        // does not answer.
+        // does not respond.
         if known.tried_at.is_none_or(|at| at.elapsed() > REFRESH_PAUSE) {
             let fetched = self.fetch().await;
             known.tried_at = Some(Instant::now());
@@ -195,7 +195,7 @@ impl Issuer {
             }
         }
         match (known.key(kid), &known.failure) {
-            // Old keys are better than none while the issuer does not answer.
+            // Old keys are better than none while the issuer does not respond.
             (Some(key), _) => Ok(Some(key)),
             (None, Some(reason)) => Err(AccountError::NoIssuer(reason.clone())),
             (None, None) => Ok(None),
@@ -215,7 +215,7 @@ impl Issuer {
         let request = Request::get(address).body(Full::default()).map_err(|error| error.to_string())?;
         let answered = self.client.call(request).await.map_err(|error| error.to_string())?;
         if answered.status != StatusCode::OK {
-            return Err(format!("{address} answered {}", answered.status));
+            return Err(format!("{address} returned {}", answered.status));
         }
         serde_json::from_slice(&answered.body).map_err(|error| format!("parse {address} failed: {error}"))
     }

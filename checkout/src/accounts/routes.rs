@@ -164,7 +164,7 @@ struct Profile {
     (status = 404, description = "Accounts are not offered here."),
     (status = 422, description = "Not exactly one way to sign in, an invalid address, or no channel for it."),
     (status = 429, description = "Too many requests from this network address, or codes to this recipient."),
-    (status = 503, description = "The database or the issuer does not answer."),
+    (status = 503, description = "The database or the issuer does not respond."),
 ))]
 async fn log_in(
     State(accounts): State<Arc<Accounts>>,
@@ -242,7 +242,7 @@ async fn enter_code(
     (status = 200, description = "Still signed in.", body = AccountSession),
     (status = 401, description = "The session has ended: sign in again."),
     (status = 404, description = "Accounts are not offered here."),
-    (status = 503, description = "The database does not answer; the token is still valid."),
+    (status = 503, description = "The database does not respond; the token is still valid."),
 ))]
 async fn refresh(
     State(accounts): State<Arc<Accounts>>,
@@ -254,7 +254,7 @@ async fn refresh(
     Ok(session(&accounts, tokens, in_cookies))
 }
 
-/// Sign out: ends the session of the refresh token. The access token expires by itself.
+/// Sign out: ends the session of the refresh token. The access token stays valid until it expires.
 #[utoipa::path(post, path = "/users/logout", request_body = Refresh, responses(
     (status = 204, description = "Signed out, now or before."),
 ))]
@@ -287,7 +287,7 @@ async fn show_profile(
 #[utoipa::path(delete, path = "/users/profile", security(("account" = [])), responses(
     (status = 204, description = "Erased."),
     (status = 409, description = "An order is still open. Nothing was erased."),
-    (status = 503, description = "The database does not answer; nothing was erased."),
+    (status = 503, description = "The database does not respond; nothing was erased."),
 ))]
 async fn forget_profile(
     State(accounts): State<Arc<Accounts>>,

@@ -154,7 +154,7 @@ impl Callers {
 }
 
 /// The identities under which idempotency keys of a request are stored, the strongest first; empty
-/// for a caller that is rejected anyway. A caller stays the same with a second ticket, a sign-in or
+/// for a caller that will be rejected. A caller stays the same with a second ticket, a sign-in or
 /// another access token between two attempts.
 pub(crate) fn idempotency_scope(
     headers: &HeaderMap,

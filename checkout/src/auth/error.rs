@@ -1,4 +1,4 @@
-//! Why a caller is not who the request needs, and the mapping to HTTP.
+//! Why a caller is not authorised for a request, and the mapping to HTTP.
 
 use fairline_server::Problem;
 
@@ -23,7 +23,7 @@ impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::NoToken => Self::new(&problem_types::NO_TOKEN)
-                .detail("Send the header `Authorization: Bearer <admission token>`. The waiting room gives a token to each admitted shopper."),
+                .detail("Send the header `Authorization: Bearer <admission token>`. The waiting room sends a token to each admitted shopper."),
             AuthError::NoMerchantKey => Self::new(&problem_types::NO_MERCHANT_KEY)
                 .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_MERCHANT_KEY)."),
             AuthError::NoSignIn => {

@@ -17,9 +17,9 @@ const STALLED_AFTER: Duration = Duration::from_secs(120);
 /// The interval, in rounds, at which all streams are read, to find what a dead process left pending
 /// and what Redis had lost.
 const LOOKS_EVERYWHERE_EVERY: u32 = 100;
-/// A consumer that has been idle for this long has gone with its process.
+/// A consumer that has been idle for this long belongs to an ended process.
 const GONE_AFTER: Duration = Duration::from_secs(3600);
-/// Events that are handled at once.
+/// Events per batch.
 const AT_ONCE: u64 = 500;
 
 /// The consumer groups: webhooks and notifications.

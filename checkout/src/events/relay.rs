@@ -3,7 +3,7 @@
 //! - Any number of processes may relay at once: a stream accepts each event once and in order
 //!   (`fairline_events::stream`).
 //! - A stream that lost events reports it; they are published again from the outbox, as far back as
-//!   that goes.
+//!   it reaches.
 //! - No request waits for the relay. While Redis is down, events accumulate in the outbox.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_millis(200);
 const LOOKS_BACK_EVERY: u32 = 150;
 /// A round that takes longer counts as stalled; it reports progress with each sale.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
-/// Rows of the outbox that are read at once. A row has up to as many events as a batch of
+/// Rows of the outbox that are read per query. A row has up to as many events as a batch of
 /// redemptions.
 const ROWS: i64 = 20;
 /// Events that are appended in one call.

@@ -53,7 +53,7 @@ pub(crate) fn is_check(uri: &Uri) -> bool {
         .any(|path| uri.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
-/// The shop answers the request. Overwrites headers that a client may have sent under these names.
+/// The shop handles the request. Overwrites headers that a client may have sent under these names.
 fn pass_on() -> Response {
     let nothing = [SALE, ADMISSION, QUANTITY, EXPIRES, ORDER].map(|name| (name, ""));
     (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")], nothing).into_response()
@@ -103,7 +103,7 @@ fn refused(error: ForwardAuthError) -> Response {
         ("X-Fairline-Order" = String, description = "The order; empty before the redemption."))),
     (status = 401, description = "No token, or it is not genuine, revoked, expired, or belongs to another shopper."),
     (status = 403, description = "The token is for another sale."),
-    (status = 503, description = "No keys are loaded yet, or the database does not answer for an expired token."),
+    (status = 503, description = "No keys are loaded yet, or the database does not respond for an expired token."),
 ))]
 async fn verify(
     State(forward_auth): State<Arc<ForwardAuth>>,

@@ -65,7 +65,7 @@ pub(crate) fn start_for_sales(store: &ExpiryStore, payments: &Arc<Payments>, shu
     });
 }
 
-/// What the sweeps need that no sale waits for.
+/// Dependencies of the sweeps that no sale waits for.
 pub(crate) struct Upkeep {
     pub(crate) stocks: ReconciliationStore,
     pub(crate) reminders: NotificationStore,

@@ -52,7 +52,7 @@ pub(crate) struct Confirm {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refund {
-    /// In the currency's minor unit; default: the whole rest.
+    /// In the currency's minor unit; default: the whole remaining amount.
     #[schema(minimum = 1)]
     pub(super) amount_minor: Option<i64>,
     /// Kept for accounting.

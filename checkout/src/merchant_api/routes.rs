@@ -39,7 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<MerchantApi>> {
     (status = 409, description = "The token was used before (`order` contains its order), or the sale is not open."),
     (status = 410, description = "The token has expired."),
     (status = 422, description = "A field is wrong, or the quantity exceeds the promise."),
-    (status = 503, description = "The database does not answer; nothing was lost."),
+    (status = 503, description = "The database does not respond; nothing was lost."),
 ))]
 async fn redeem(
     State(merchant_api): State<Arc<MerchantApi>>,
@@ -57,7 +57,7 @@ async fn redeem(
     (status = 200, description = "The number of anonymised orders.", body = Forgotten),
     (status = 404, description = "There is no such order or account."),
     (status = 409, description = "An order is still open. Nothing was erased."),
-    (status = 503, description = "The database does not answer; nothing was erased."),
+    (status = 503, description = "The database does not respond; nothing was erased."),
 ))]
 async fn erase(
     State(merchant_api): State<Arc<MerchantApi>>,
@@ -74,7 +74,7 @@ async fn erase(
     security(("merchant" = [])), responses(
     (status = 200, description = "The order is paid.", body = Order),
     (status = 404, description = "There is no such order."),
-    (status = 409, description = "It was paid another way, a payment is pending, or its units are gone."),
+    (status = 409, description = "It was paid another way, a payment is pending, or its units are sold."),
 ))]
 async fn confirm(
     State(merchant_api): State<Arc<MerchantApi>>,
@@ -90,10 +90,10 @@ async fn confirm(
 #[utoipa::path(post, path = "/api/orders/{id}/refund", request_body = Refund,
     params(("id" = String, Path, description = "The order.")),
     security(("merchant" = [])), responses(
-    (status = 202, description = "The state of the refund: `done`, `failed`, or `requested` while the payment gateway does not answer.", body = RefundStatus),
+    (status = 202, description = "The state of the refund: `done`, `failed`, or `requested` while the payment gateway does not respond.", body = RefundStatus),
     (status = 404, description = "There is no such order."),
     (status = 409, description = "It was not paid for here, less than the amount is left, or another refund is still open."),
-    (status = 503, description = "The database does not answer; read the order before you retry."),
+    (status = 503, description = "The database does not respond; read the order before you retry."),
 ))]
 async fn refund(
     State(merchant_api): State<Arc<MerchantApi>>,
@@ -121,7 +121,7 @@ async fn show_inventory(
     (status = 201, description = "The units are held, now or before, under this reference.", body = Order),
     (status = 404, description = "There is no such sale."),
     (status = 409, description = "Too few units are free, the sale is closed, or the reference belongs to another reservation."),
-    (status = 503, description = "The database does not answer; nothing was reserved."),
+    (status = 503, description = "The database does not respond; nothing was reserved."),
 ))]
 async fn reserve(
     State(merchant_api): State<Arc<MerchantApi>>,

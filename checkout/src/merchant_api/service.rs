@@ -1,5 +1,5 @@
-//! What the merchant's systems do: redeem a token, confirm, refund, erase, reserve, and read the
-//! stocks.
+//! Requests of the merchant's systems: redeem a token, confirm, refund, erase, reserve, and read
+//! the stocks.
 
 use std::{sync::Arc, time::Duration};
 

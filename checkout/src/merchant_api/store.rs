@@ -1,5 +1,5 @@
-//! What the merchant does in the database: sells holds that were paid for elsewhere, reserves
-//! units, and reads the stocks.
+//! The merchant API in the database: sells holds that were paid for elsewhere, reserves units, and
+//! reads the stocks.
 
 use fairline_postgres::PgConnection;
 use fairline_sale::{SaleId, Status, presented_status};
@@ -33,7 +33,7 @@ pub(crate) struct Reservation {
 pub(crate) enum Confirmed {
     /// It is sold, or was sold before under this reference.
     Sold(Order),
-    /// It can't be sold: its units are gone, or it was paid or is being paid another way.
+    /// It can't be sold: its units are sold to others, or it was paid or is being paid another way.
     NotNow(Order),
 }
 
@@ -91,7 +91,7 @@ const INSERT_RESERVATION: &str = "INSERT INTO holds (id, reserved_as, sale_id, v
      SELECT $1, $2, id, $3, $4, price_minor * $4, currency, now() + make_interval(secs => $5) FROM sales WHERE id = $6 \
      RETURNING expires_at";
 
-/// What only the merchant does.
+/// Statements of the merchant API.
 #[derive(Clone)]
 pub(crate) struct MerchantStore(pub(crate) PgPool);
 
@@ -225,7 +225,7 @@ async fn hold_units(
     Ok(())
 }
 
-/// Inserts a reservation. Gives its id, and when it expires.
+/// Inserts a reservation. Returns its id, and when it expires.
 async fn insert_reservation(
     connection: &mut PgConnection,
     wanted: &Reservation,

@@ -1,4 +1,4 @@
-//! What the merchant API shows.
+//! Responses of the merchant API.
 
 use serde::Serialize;
 use time::OffsetDateTime;

@@ -3,7 +3,7 @@
 //! - A notification is stored before it is sent, under its subject, so that a repeated event
 //!   creates only one.
 //! - It is marked as being sent before a channel receives it. If the channel or this process then
-//!   stops answering, it may have arrived and is not sent again.
+//!   stops responding, it may have arrived and is not sent again.
 //! - A temporary rejection is retried. An outdated notification is given up.
 
 use std::time::Duration;
@@ -87,7 +87,7 @@ impl Notifications {
             (Some(channel), Some(message)) => {
                 let sent =
                     timeout(SEND_TIMEOUT, channel.send(&notification.subject, notification.address.as_str(), &message));
-                let late = |_| Err(SendError::Silent(format!("no answer within {} s", SEND_TIMEOUT.as_secs())));
+                let late = |_| Err(SendError::Silent(format!("no response within {} s", SEND_TIMEOUT.as_secs())));
                 let sent = operation.run(sent).await.unwrap_or_else(late);
                 if let Err(SendError::Gone(_)) = &sent {
                     self.store.forget_subscription(&notification.address).await?;
@@ -110,7 +110,7 @@ impl Notifications {
     }
 }
 
-/// What follows from an attempt, given the number of attempts. `jitter` is from 0 to 1.
+/// The next state after an attempt, given the number of attempts. `jitter` is from 0 to 1.
 fn judge(sent: Result<(), SendError>, attempts: i32, jitter: f64) -> SendOutcome {
     match sent {
         Ok(()) => SendOutcome::Sent,

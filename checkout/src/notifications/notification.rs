@@ -29,9 +29,9 @@ pub(crate) struct DueNotification {
 pub(crate) enum SendOutcome {
     /// The channel has accepted it.
     Sent,
-    /// The channel stopped answering after it was sent.
+    /// The channel stopped responding after it was sent.
     Unknown(String),
-    /// The channel rejects it for good, or the attempts are used up.
+    /// The channel rejects it permanently, or the attempts are used up.
     GivenUp(String),
     /// The channel rejects it for now.
     Retry { reason: String, after: Duration },

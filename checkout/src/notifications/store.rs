@@ -350,7 +350,7 @@ impl NotificationStore {
         Ok(())
     }
 
-    /// Deletes the subscription of a browser that is gone.
+    /// Deletes the subscription of a browser that no longer exists.
     pub(crate) async fn forget_subscription(&self, address: &Address) -> Result<(), StoreError> {
         let gone = sqlx::query("DELETE FROM push_subscriptions WHERE endpoint = split_part($1, ' ', 1)");
         gone.bind(address.as_str()).execute(&self.0).await?;

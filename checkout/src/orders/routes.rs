@@ -112,7 +112,7 @@ async fn show_order_status(
 /// this browser; units and amounts are kept for accounting. It can't be undone.
 #[utoipa::path(delete, path = "/api/orders", security(("ticket" = [])), responses(
     (status = 200, description = "The number of anonymised orders of this browser's tickets.", body = Forgotten),
-    (status = 503, description = "The database does not answer; nothing was anonymised."),
+    (status = 503, description = "The database does not respond; nothing was anonymised."),
 ))]
 async fn forget_orders(
     State(orders): State<Arc<Orders>>,

@@ -19,7 +19,7 @@ pub(crate) struct Orders {
     pub(crate) shutdown: Shutdown,
 }
 
-/// What an id stands for: an order, or an account with its orders.
+/// The subject of an id: an order, or an account with its orders.
 pub(crate) enum FoundOrder {
     Order(Box<Order>),
     OrdersOfAccount(Vec<Order>),

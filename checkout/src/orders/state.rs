@@ -77,7 +77,7 @@ impl HoldState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case", parse_err_ty = UnknownState, parse_err_fn = unknown)]
 pub enum PaymentState {
-    /// The gateway is about to be called, or was called without an answer yet.
+    /// The gateway is about to be called, or has not responded yet.
     Started,
     /// The gateway has authorised the amount.
     Authorised,
@@ -113,7 +113,7 @@ pub enum PaymentEvent {
 /// The next step of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextStep {
-    /// Ask the gateway for an authorisation.
+    /// Request an authorisation from the gateway.
     Authorise,
     /// Secure the unit, then capture; without a unit, release the authorisation.
     SecureAndCapture,
@@ -296,9 +296,9 @@ mod tests {
     }
 
     proptest! {
-        /// Promise 6, as far as the state machine goes: only `captured` keeps money, only
-        /// `authorised` leads there, and no ended payment does. Money that was captured without a
-        /// unit ends as `refunded` only.
+        /// Promise 6, within the state machine: only `captured` keeps money, only `authorised`
+        /// leads there, and no ended payment does. Money that was captured without a unit ends as
+        /// `refunded` only.
         #[test]
         fn an_ended_payment_never_continues(events in proptest::collection::vec(prop::sample::select(&PAYMENT_EVENTS[..]), 0..40)) {
             let mut state = PaymentState::Started;

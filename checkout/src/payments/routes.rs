@@ -103,7 +103,7 @@ struct PaymentStatus {
         `code`)."),
     (status = 429, description = "Too many requests from this address; or too many payments of this order have failed (`too-many-attempts`), and it \
         can't be paid any more."),
-    (status = 503, description = "The database does not answer; nothing was lost."),
+    (status = 503, description = "The database does not respond; nothing was lost."),
 ))]
 async fn pay(
     State(payments): State<Arc<Payments>>,
@@ -124,7 +124,7 @@ async fn pay(
     (status = 200, description = "The order was cancelled.", body = Order),
     UnknownOrder,
     (status = 409, description = "It is paid for, the bank has approved its payment, or it has expired."),
-    (status = 503, description = "The database does not answer; nothing was lost."),
+    (status = 503, description = "The database does not respond; nothing was lost."),
 ))]
 async fn cancel_order(
     State(payments): State<Arc<Payments>>,
@@ -134,14 +134,14 @@ async fn cancel_order(
     Ok((NO_STORE, axum::Json(payments.cancel_order(order_id(&order)?, caller).await?)))
 }
 
-/// Withdraw a pending payment, whether or not the payment gateway answers. Nothing is charged, and
+/// Withdraw a pending payment, whether or not the payment gateway responds. Nothing is charged, and
 /// the order can be paid another way while there is time. May be repeated.
 #[utoipa::path(delete, path = "/api/orders/{id}/payment", params(("id" = String, Path, description = "The order.")),
     security(("ticket" = []), ("merchant" = [])), responses(
     (status = 200, description = "No payment is pending: the order as it is.", body = Order),
     UnknownOrder,
     (status = 409, description = "The bank has approved it: it is being completed, or the order is paid."),
-    (status = 503, description = "The database does not answer; nothing was changed."),
+    (status = 503, description = "The database does not respond; nothing was changed."),
 ))]
 async fn withdraw(
     State(payments): State<Arc<Payments>>,

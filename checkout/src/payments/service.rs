@@ -3,7 +3,7 @@
 //! - Each step is one gateway call, then one commit with its result. The next step follows from the
 //!   payment's state alone, whichever process left it there.
 //! - A crash between two steps loses nothing: the sweeper continues from the last commit, and the
-//!   gateway gives the same answer to the same idempotency key.
+//!   gateway returns the same response for the same idempotency key.
 //! - `refunds` returns money; `settlement` does the work that follows after a payment has ended.
 
 use std::{sync::Arc, time::Duration};
@@ -49,8 +49,8 @@ const ACTION_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Payments that one sweep gives up, at most. It needs the database only.
 const LATE_AT_ONCE: i64 = 200;
 
-/// Shown to a shopper who pays while the gateway does not answer. `orders::expiry` defines how long
-/// the order is kept.
+/// Shown to a shopper who pays while the gateway does not respond. `orders::expiry` defines how
+/// long the order is kept.
 const GATEWAY_DOWN: &str = "The payment provider is not responding. We keep your order for up to 15 minutes and complete the payment as soon as it is back. You will not be charged twice.";
 
 /// Why a payment or a refund can't continue at the moment.
@@ -58,7 +58,7 @@ const GATEWAY_DOWN: &str = "The payment provider is not responding. We keep your
 pub(super) enum Stuck {
     #[error("the shopper has to authenticate")]
     WaitsForShopper,
-    #[error("the gateway gave no answer: {0}")]
+    #[error("the gateway did not respond: {0}")]
     NoAnswer(#[from] GatewayError),
     #[error("the gateway reports an impossible state: {0:?}")]
     Permanent(IntentStatus),
@@ -132,7 +132,7 @@ impl Payments {
         Ok(())
     }
 
-    /// Gives back an order that is not paid. Its payment ends, unless it is known to be authorised.
+    /// Releases an order that is not paid. Its payment ends, unless it is known to be authorised.
     pub(crate) async fn cancel_order(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, PaymentError> {
         let store = self.store.clone();
         let cancelled = self.shutdown.spawn(async move { store.cancel_order(order, &caller).await });
@@ -255,7 +255,7 @@ impl Payments {
         };
         let ended = Ended { reference: reference.as_deref(), ..Ended::by(PaymentEvent::Void) };
         let moved = match (status, &reference) {
-            // Some methods capture at once. The next step decides whether the money is kept.
+            // Some methods capture immediately. The next step decides whether the money is kept.
             (IntentStatus::Authorised | IntentStatus::Captured, Some(reference)) => {
                 self.store.advance(payment, PaymentEvent::Authorise, Some(reference)).await?
             }
@@ -263,7 +263,7 @@ impl Payments {
                 if !self.store.note_reference(payment, reference, client_secret.as_deref()).await? {
                     return Ok(self.store.left_open(payment.id, reference).await?);
                 }
-                // From now on it is looked up; repeating the call would replay this answer.
+                // From now on it is looked up; repeating the call would replay this response.
                 payment.reference = Some(reference.clone());
                 return Err(Stuck::WaitsForShopper);
             }
@@ -339,8 +339,8 @@ impl Payments {
         }
     }
 
-    /// Resumes payments that a crash or a silent gateway interrupted, as many at once as there are
-    /// slots. A payment that ends frees its slot. Returns the number of resumed payments.
+    /// Resumes payments that a crash or a silent gateway interrupted, as many in parallel as there
+    /// are slots. A payment that ends frees its slot. Returns the number of resumed payments.
     pub(crate) async fn finish_payments(
         self: &Arc<Self>,
         places: &Arc<Semaphore>,
@@ -367,7 +367,7 @@ impl Payments {
             let Ok(Ok(mut free)) = timeout(PLACES_WITHIN, places.clone().acquire_many_owned(together)).await else {
                 return Ok(count);
             };
-            // Leave the slots to processes that the gateway answers.
+            // Leave the slots to processes that reach the gateway.
             if self.circuit.is_blocking() || self.shutdown.is_triggered() {
                 return Ok(count);
             }

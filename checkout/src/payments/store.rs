@@ -29,7 +29,7 @@ pub(crate) const ATTEMPTS_MAX: i64 = 8;
 /// The longest pause before an unanswered payment is retried: its hold waits for it.
 pub(crate) const UNANSWERED_AGAIN_S: f64 = 60.0;
 
-/// The same for a payment that the gateway knows and that does not end.
+/// The same for a payment that the gateway has and that does not end.
 pub(crate) const STUCK_AGAIN_S: f64 = 600.0;
 
 /// The outcome of beginning a payment.
@@ -69,7 +69,7 @@ pub(crate) struct Payment {
     pub(crate) id: PaymentId,
     pub(crate) order: OrderId,
     pub(crate) payment_method: String,
-    /// The gateway's id, once it has answered.
+    /// The gateway's id, after its response.
     pub(crate) reference: Option<String>,
     pub(crate) state: PaymentState,
     pub(crate) amount_minor: i64,
@@ -85,7 +85,7 @@ impl Payment {
         matches!(self.state, PaymentState::Declined | PaymentState::Voided)
     }
 
-    /// What the gateway is asked to authorise.
+    /// The charge to authorise at the gateway.
     pub(crate) fn charge(&self) -> Charge<'_> {
         let Self { id: payment, order: OrderId(order), payment_method, amount_minor, currency, .. } = self;
         Charge { payment: *payment, order: *order, payment_method, amount_minor: *amount_minor, currency }
@@ -158,7 +158,8 @@ const ADOPT_PAYMENTS: &str = payment_columns!(
     ""
 );
 
-/// Payments and their refunds. What follows an answer of the gateway has connections of its own.
+/// Payments and their refunds. Statements after a response of the gateway have connections of their
+/// own.
 #[derive(Clone)]
 pub(crate) struct PaymentStore {
     pub(crate) requests: PgPool,

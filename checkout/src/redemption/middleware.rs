@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::jobs::heartbeat::stats::RequestCounter;
 
-/// What the layer needs.
+/// Dependencies of the layer.
 #[derive(Clone)]
 pub(crate) struct PurchaseLayers {
     pub(crate) limit: RateLimit,

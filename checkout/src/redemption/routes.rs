@@ -42,7 +42,7 @@ pub(crate) struct Purchase {
     (status = 410, description = "The token has expired."),
     (status = 422, description = "A field is wrong, or the quantity exceeds the promise or the limit of the account or of \
         the shopper (`shopper-over-limit`: `left` has the rest)."),
-    (status = 503, description = "The database does not answer; nothing was lost."),
+    (status = 503, description = "The database does not respond; nothing was lost."),
 ))]
 async fn purchase(
     State(redemptions): State<Arc<Redemptions>>,

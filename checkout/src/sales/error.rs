@@ -1,4 +1,4 @@
-//! Why the list of sales does not answer, and the mapping to HTTP.
+//! Why the list of sales is unavailable, and the mapping to HTTP.
 
 use fairline_server::Problem;
 

@@ -15,8 +15,10 @@ use crate::db::StoreError;
 const FRESH_EVERY: Duration = Duration::from_millis(500);
 /// A round that takes longer counts as stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(120);
-/// How long the shared copy lives without an event.
+/// How long the shared copy lives without an event: longer if it lists many sales, since it is then
+/// expensive to read.
 const COPY_KEPT: Duration = Duration::from_secs(2);
+const COPY_KEPT_PER_SALE: Duration = Duration::from_millis(10);
 
 /// Keeps the list fresh until the process ends.
 pub(crate) fn start(sale_list: &SaleList, store: &SaleStore, cache: &Cache, shutdown: &Shutdown) {
@@ -47,8 +49,11 @@ async fn refresh(
         None => copy.insert(format!("fairline:sale-list:{}", store.installation().await?)),
     };
     if !sale_list.take_stale() {
-        let copy = cache.get(key).await.and_then(|json| serde_json::from_str::<ListedSales>(&json).ok());
-        if let Some(ListedSales { products }) = copy {
+        let copy = cache.get(key).await;
+        if copy.as_ref().is_some_and(|copy| sale_list.shows(copy)) {
+            return Ok(());
+        }
+        if let Some(ListedSales { products }) = copy.and_then(|json| serde_json::from_str(&json).ok()) {
             sale_list.show(products);
             return Ok(());
         }
@@ -57,7 +62,8 @@ async fn refresh(
     let products = store.listed_sales().await.inspect_err(|_| sale_list.mark_stale())?;
     let products = ListedSales { products };
     if let Ok(json) = serde_json::to_string(&products) {
-        cache.set(key, json, COPY_KEPT).await;
+        let kept = COPY_KEPT_PER_SALE * u32::try_from(products.products.len()).unwrap_or(u32::MAX);
+        cache.set(key, json, COPY_KEPT.max(kept)).await;
     }
     sale_list.show(products.products);
     Ok(())

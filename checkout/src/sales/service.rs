@@ -58,6 +58,11 @@ impl SaleList {
         self.stale.swap(false, Ordering::AcqRel)
     }
 
+    /// Whether it shows this JSON.
+    pub(super) fn shows(&self, json: &str) -> bool {
+        self.shown().is_ok_and(|shown| shown.all.body() == json)
+    }
+
     pub(super) fn show(&self, products: Vec<ListedSale>) {
         if let Some(shown) = RenderedList::new(products) {
             *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(shown));

@@ -29,6 +29,10 @@ impl Tagged {
         Self { body, tag }
     }
 
+    pub(super) fn body(&self) -> &str {
+        &self.body
+    }
+
     /// The body, or 304 if the client has it.
     pub(super) fn answer(&self, headers: &HeaderMap) -> Response {
         let shown: [(HeaderName, HeaderValue); 2] =

@@ -1,4 +1,4 @@
-//! The signature of a delivery, and what follows from an attempt.
+//! The signature of a delivery, and the outcome of an attempt.
 
 use std::time::Duration;
 
@@ -31,12 +31,12 @@ pub(super) fn signature(secret: &[u8], id: &str, unix_s: i64, body: &str) -> Str
     format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()))
 }
 
-/// What follows from the response to an attempt. `jitter` is from 0 to 1.
+/// The outcome of an attempt, from its response. `jitter` is from 0 to 1.
 pub(super) fn judge(answer: Result<StatusCode, String>, attempts: usize, jitter: f64) -> Attempted {
     let why = match answer {
         Ok(status) if status.is_success() => return Attempted::Delivered,
         Ok(StatusCode::GONE) => return Attempted::Gone,
-        Ok(status) => format!("receiver answered {status}"),
+        Ok(status) => format!("receiver returned {status}"),
         Err(why) => why,
     };
     let again = AGAIN_AFTER_S.get(attempts.saturating_sub(1)).map(|&after_s| after_s as f64 * (0.9 + 0.2 * jitter));
@@ -66,7 +66,7 @@ mod tests {
         let delays: Vec<f64> = (1..).map_while(|attempts| again(attempts, 0.5)).collect();
         assert_eq!(delays.len(), AGAIN_AFTER_S.len());
         assert!(delays.is_sorted());
-        let why = judge(Err("no answer within 10 s".to_owned()), 9, 0.5);
-        assert_eq!(why, Attempted::Failed { why: "no answer within 10 s".to_owned(), again_after: None });
+        let why = judge(Err("no response within 10 s".to_owned()), 9, 0.5);
+        assert_eq!(why, Attempted::Failed { why: "no response within 10 s".to_owned(), again_after: None });
     }
 }

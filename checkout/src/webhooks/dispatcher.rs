@@ -1,4 +1,4 @@
-//! Sends events to webhooks, signed, and repeats what failed.
+//! Sends signed events to webhooks, and repeats failed deliveries.
 
 use std::{
     collections::HashSet,
@@ -28,7 +28,7 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(500);
 /// A round that takes longer counts as stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(120);
-/// How long a webhook may take to answer.
+/// The time limit of a webhook delivery.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Deliveries to one webhook at the same time.
 const AT_ONCE: usize = 10;

@@ -3,7 +3,7 @@
 //! specification 1.0).
 //!
 //! - A failed delivery is retried for a day and a half at growing intervals.
-//! - A webhook that fails for three days, or answers 410 Gone, is disabled.
+//! - A webhook that fails for three days, or returns 410 Gone, is disabled.
 //! - Each webhook has its own task, so that a slow one does not delay the others.
 
 pub(crate) mod delivery;

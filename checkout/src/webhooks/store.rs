@@ -96,7 +96,7 @@ impl WebhookStore {
     ) -> Result<bool, StoreError> {
         let (state, again_after, error) = match attempted {
             Attempted::Delivered => ("delivered", None, None),
-            Attempted::Gone => ("given_up", None, Some("receiver answered 410 Gone".to_owned())),
+            Attempted::Gone => ("given_up", None, Some("receiver returned 410 Gone".to_owned())),
             Attempted::Failed { why, again_after: None } => ("given_up", None, Some(why.clone())),
             Attempted::Failed { why, again_after } => {
                 ("waiting", again_after.map(|after| after.as_secs_f64()), Some(why.clone()))

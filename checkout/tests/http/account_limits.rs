@@ -46,7 +46,7 @@ async fn the_limit_per_account_holds_with_many_tokens() {
     let held: Vec<usize> = (0..30).filter(|&n| answers[n].status == 201).collect();
     assert_eq!(held.len(), 3, "{answers:?}");
     for (n, answer) in answers.iter().enumerate().filter(|(n, _)| !held.contains(n)) {
-        // After five collisions in a row the client is asked to try again, and then learns why.
+        // After five collisions in a row the client has to try again, and then gets the reason.
         let answer =
             if answer.status == 503 { purchase(&test, other, &shoppers[n], &ada, 1).await } else { answer.clone() };
         assert_eq!((answer.status, answer.slug(), &answer.body["left"]), (422, "account-over-limit", &json!(0)));
@@ -57,7 +57,7 @@ async fn the_limit_per_account_holds_with_many_tokens() {
     // Units that were cancelled or expired may be bought again; paid units count.
     let order = |n: usize| -> Uuid { text(&answers[held[n]], "id").parse().expect("an id") };
     let cancel = format!("/api/orders/{}/cancel", order(0));
-    let given = call(test.checkout, "POST", &cancel, &[("fairline-account", &ada)], "").await.expect("an answer");
+    let given = call(test.checkout, "POST", &cancel, &[("fairline-account", &ada)], "").await.expect("a response");
     assert_eq!(given.status, 200, "by the account alone: {given:?}");
     let mut left = shoppers.iter().enumerate().filter(|(n, _)| !held.contains(n)).map(|(_, shopper)| shopper);
     assert_eq!(purchase(&test, other, left.next().expect("one"), &ada, 1).await.status, 201);
@@ -126,8 +126,8 @@ async fn a_late_payment_beyond_the_limit_is_refunded() {
     let ada = text(&ada, "access_token");
     let (late, early) = (test.admit(sale).await, test.admit(sale).await);
     let order: Uuid = text(&purchase(&test, test.checkout, &late, ada, 1).await, "id").parse().expect("an id");
-    // The bank asks first; the hold expires, its unit goes back, and the shopper buys with another
-    // token.
+    // The bank authenticates first; the hold expires, its unit goes back, and the shopper buys with
+    // another token.
     assert_eq!(test.pay(&late, order, "tok_action").await.status, 202);
     test.change("UPDATE payments SET created_at = now() - interval '3 minutes' WHERE hold_id = $1", order).await;
     test.change("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
@@ -155,7 +155,7 @@ async fn an_erased_account_keeps_its_limit() {
     let order: Uuid = text(&purchase(&test, test.checkout, &shopper, token, 1).await, "id").parse().expect("an id");
     let bearer = format!("Bearer {token}");
     let forget = async || {
-        call(test.checkout, "DELETE", "/users/profile", &[("authorization", &bearer)], "").await.expect("an answer")
+        call(test.checkout, "DELETE", "/users/profile", &[("authorization", &bearer)], "").await.expect("a response")
     };
     assert_eq!(forget().await.slug(), "order-in-progress");
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");

@@ -22,7 +22,7 @@ pub(crate) async fn checkout_with_channels() -> (TestCheckout, NotificationSandb
 }
 
 pub(crate) async fn post_json(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
-    call(address, "POST", path, headers, &body.to_string()).await.expect("an answer")
+    call(address, "POST", path, headers, &body.to_string()).await.expect("a response")
 }
 
 /// Requests a code and reads it from the e-mail. Returns the sign-in and the code.
@@ -51,7 +51,7 @@ pub(crate) fn text<'a>(answer: &'a Answer, field: &str) -> &'a str {
 
 pub(crate) async fn profile(test: &TestCheckout, access_token: &str) -> Answer {
     let bearer = format!("Bearer {access_token}");
-    call(test.checkout, "GET", "/users/profile", &[("authorization", &bearer)], "").await.expect("an answer")
+    call(test.checkout, "GET", "/users/profile", &[("authorization", &bearer)], "").await.expect("a response")
 }
 
 /// A purchase by an account.
@@ -66,7 +66,7 @@ pub(crate) async fn purchase(
     let bearer = format!("Bearer {}", shopper.token);
     let headers = [("authorization", bearer.as_str()), ("cookie", &shopper.cookie), ("fairline-account", account)];
     let _ = test;
-    call(at, "POST", &path, &headers, &json!({ "quantity": quantity }).to_string()).await.expect("an answer")
+    call(at, "POST", &path, &headers, &json!({ "quantity": quantity }).to_string()).await.expect("a response")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,7 +196,7 @@ async fn a_browser_has_its_tokens_in_cookies_that_no_script_reads() {
         set.iter().filter_map(|cookie| cookie.split(';').next()).collect::<Vec<_>>().join("; ")
     };
     let cookies = jar(&signed_in);
-    let seen = call(test.checkout, "GET", "/users/profile", &[("cookie", &cookies)], "").await.expect("an answer");
+    let seen = call(test.checkout, "GET", "/users/profile", &[("cookie", &cookies)], "").await.expect("a response");
     assert_eq!(text(&seen, "address"), "ada@example.org");
     let refreshed = post_json(test.checkout, "/users/login/refresh", &[("cookie", &cookies)], json!({})).await;
     assert_eq!(refreshed.status, 200, "{refreshed:?}");
@@ -213,7 +213,7 @@ async fn a_browser_has_its_tokens_in_cookies_that_no_script_reads() {
     assert_eq!(again.slug(), "signed-out");
     // A script of another site can't send JSON without a preflight.
     let form = call(test.checkout, "POST", "/users/login/refresh", &[("content-type", "text/plain")], "x=y").await;
-    assert_ne!(form.expect("an answer").status, 200);
+    assert_ne!(form.expect("a response").status, 200);
 }
 
 /// A code is not sent twice, and no stored response contains tokens.
@@ -264,7 +264,7 @@ async fn an_account_sees_only_its_own_orders() {
     let order = purchase(&test, test.checkout, &shopper, ada_token, 1).await;
     let path = format!("/api/orders/{}", text(&ada, "account_id"));
     let get = async |path: &str, headers: &[(&str, &str)]| {
-        call(test.checkout, "GET", path, headers, "").await.expect("an answer")
+        call(test.checkout, "GET", path, headers, "").await.expect("a response")
     };
     let bearer = |token: &str| format!("Bearer {token}");
     let hers = get(&path, &[("authorization", &bearer(ada_token))]).await;
@@ -309,7 +309,7 @@ async fn without_a_key_there_are_no_accounts() {
         let body = if path == "/users/login" { json!({ "email": "ada@example.org" }) } else { json!({}) };
         assert_eq!(post_json(test.checkout, path, &[], body).await.slug(), "no-sign-in", "{path}");
     }
-    let profile = call(test.checkout, "GET", "/users/profile", &[], "").await.expect("an answer");
+    let profile = call(test.checkout, "GET", "/users/profile", &[], "").await.expect("a response");
     assert_eq!(profile.slug(), "no-sign-in");
 }
 

@@ -62,26 +62,26 @@ async fn a_checkout_with_a_wrong_clock_redeems_exactly_the_valid_tokens() {
             test.admit_as(sale, Admission { token_expires_in: 60, row_expires_in: 60, ..Admission::default() }).await;
         let path = format!("/forward-auth/verify?sale={sale}");
         let bearer = format!("Bearer {}", fresh.token);
-        let passes = call(address, "GET", &path, &[("authorization", &bearer)], "").await.expect("an answer");
+        let passes = call(address, "GET", &path, &[("authorization", &bearer)], "").await.expect("a response");
         assert_eq!(passes.status, 200, "{ahead}: {passes:?}");
-        let redeemed = test.purchase_at(address, &fresh, 1).await.expect("an answer");
+        let redeemed = test.purchase_at(address, &fresh, 1).await.expect("a response");
         assert_eq!(redeemed.status, 201, "{ahead}: {redeemed:?}");
 
-        // By the database's clock it has expired, whatever the local clock says.
+        // By the database's clock it has expired, whatever the local clock shows.
         let late = Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() };
         let late = test.admit_as(sale, late).await;
-        let refused = test.purchase_at(address, &late, 1).await.expect("an answer");
+        let refused = test.purchase_at(address, &late, 1).await.expect("a response");
         assert_eq!((refused.status, refused.slug()), (410, "token-expired"), "{ahead}");
         let bearer = format!("Bearer {}", late.token);
-        let stays_out = call(address, "GET", &path, &[("authorization", &bearer)], "").await.expect("an answer");
+        let stays_out = call(address, "GET", &path, &[("authorization", &bearer)], "").await.expect("a response");
         assert_eq!(stays_out.status, 401, "{ahead}: {stays_out:?}");
 
-        let intent = json!({ "object": "payment_intent", "id": "pi_nobody_knows", "status": "succeeded" });
+        let intent = json!({ "object": "payment_intent", "id": "pi_unknown", "status": "succeeded" });
         let event =
             json!({ "id": format!("evt_{nth}"), "type": "payment_intent.succeeded", "data": { "object": intent } });
         let event = event.to_string();
         let headers = [("stripe-signature", &*signed_now(&event))];
-        let received = call(address, "POST", "/webhooks/stripe", &headers, &event).await.expect("an answer");
+        let received = call(address, "POST", "/webhooks/stripe", &headers, &event).await.expect("a response");
         assert_eq!(received.status, 200, "{ahead}: {received:?}");
     }
     test.stock_is_reconciled().await;

@@ -20,7 +20,7 @@ async fn stock_counters_that_differ_from_their_rows_show_in_the_metrics() {
     test.order_becomes(&shopper, order, "paid").await;
     test.admit(sale).await;
     let seen = async |checkout, metric: &str| {
-        let metrics = call(checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+        let metrics = call(checkout, "GET", "/metrics", &[], "").await.expect("a response").body;
         let metrics = metrics.as_str().unwrap_or_default().to_owned();
         let line = metrics.lines().find_map(|line| line.strip_prefix(metric)?.trim().parse::<f64>().ok());
         line.ok_or(metrics)
@@ -60,7 +60,7 @@ async fn keys_are_fetched_once_the_controller_starts_and_again_for_a_new_key() {
 
     let early = test.purchase(&shopper, 1).await;
     assert_eq!((early.status, early.slug()), (503, "unavailable"));
-    assert_eq!(call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 503);
+    assert_eq!(call(test.checkout, "GET", "/health/ready", &[], "").await.expect("a response").status, 503);
 
     *served.lock().expect("no panic") = Some(fs::read_to_string(test.jwks_path()).expect("the keys"));
     let bought = eventually(|| async {
@@ -69,7 +69,7 @@ async fn keys_are_fetched_once_the_controller_starts_and_again_for_a_new_key() {
     })
     .await;
     assert_eq!(bought.status, 201);
-    assert_eq!(call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 200);
+    assert_eq!(call(test.checkout, "GET", "/health/ready", &[], "").await.expect("a response").status, 200);
 
     // A new key, published beside the old one.
     let (old, new) = (Jwk::new(&test.key.verifying_key()), SigningKey::generate());
@@ -99,7 +99,7 @@ async fn the_openapi_document_and_the_metrics_are_served() {
     let (shopper, order) = test.hold(sale).await;
     test.pay(&shopper, order, "tok_visa").await;
 
-    let document = call(test.checkout, "GET", "/openapi/checkout.json", &[], "").await.expect("an answer");
+    let document = call(test.checkout, "GET", "/openapi/checkout.json", &[], "").await.expect("a response");
     assert_eq!(document.status, 200);
     assert!(document.body["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
     for (path, method) in [
@@ -111,7 +111,7 @@ async fn the_openapi_document_and_the_metrics_are_served() {
         assert!(document.body["paths"][path][method]["responses"].is_object(), "{path}");
     }
 
-    let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("an answer");
+    let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("a response");
     let metrics = metrics.body.as_str().expect("text");
     for metric in [
         r#"checkout_redemptions_total{outcome="held"}"#,

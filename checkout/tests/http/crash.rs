@@ -55,7 +55,7 @@ async fn a_crash_after_any_step_ends_as_an_order_or_without_a_charge() {
         // only.
         (C::Started, G::Nothing, H::ExpiredUnitFree, "voided", "", "expired"),
         (C::Started, G::Nothing, H::ExpiredUnitGone, "voided", "", "expired"),
-        // Between the gateway's answer and its commit.
+        // Between the gateway's response and its commit.
         (C::Started, G::Authorised, H::Held, "captured", "succeeded", "paid"),
         (C::Started, G::Authorised, H::RunOut, "captured", "succeeded", "paid"),
         (C::Started, G::Authorised, H::ExpiredUnitFree, "voided", "canceled", "expired"),
@@ -113,7 +113,7 @@ async fn a_crash_in_yield_mode_ends_as_an_order_or_without_a_charge() {
     for (committed, at_gateway, hold, payment, intent, order) in [
         (C::Started, G::Nothing, H::Held, "captured", "succeeded", "paid"),
         (C::Started, G::Nothing, H::ExpiredUnitGone, "voided", "", "expired"),
-        // The unit is free for others who pay, and the visit goes on.
+        // The unit is free for others who pay, and the visit continues.
         (C::Started, G::Declined, H::Held, "declined", "canceled", "promised"),
         (C::Authorised, G::Cancelled, H::Held, "voided", "canceled", "promised"),
         (C::Authorised, G::Authorised, H::RunOut, "captured", "succeeded", "paid"),
@@ -215,7 +215,7 @@ async fn leave_behind(test: &TestCheckout, order: Uuid, method: &str, committed:
         let key = format!("{payment}-{step}");
         let kind = "application/x-www-form-urlencoded";
         let headers = [("idempotency-key", key.as_str()), ("authorization", "Bearer sk_test"), ("content-type", kind)];
-        let answer = call(test.gateway, "POST", &format!("/v1{path}"), &headers, &form).await.expect("an answer");
+        let answer = call(test.gateway, "POST", &format!("/v1{path}"), &headers, &form).await.expect("a response");
         let expected = if at_gateway == AtGateway::Declined { 402 } else { 200 };
         assert_eq!(answer.status, expected, "{answer:?}");
         answer.body["id"].as_str().unwrap_or_default().to_owned()
@@ -264,7 +264,7 @@ async fn leave_behind(test: &TestCheckout, order: Uuid, method: &str, committed:
     .expect("a payment");
 }
 
-/// A server at a wrong URL knows nothing of our payments, while the money may be captured all the
+/// A server at a wrong URL does not have our payments, while the money may be captured all the
 /// same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_captured_payment_survives_a_wrong_gateway_url_and_becomes_an_order() {
@@ -334,7 +334,7 @@ async fn pending_and_failed_refunds_do_not_count_as_refunded() {
         let path = format!("/v1/refunds?payment_intent={}", reference(&test, order).await);
         let refund = || async {
             let headers = [("authorization", "Bearer sk_test")];
-            call(test.gateway, "GET", &path, &headers, "").await.expect("an answer").body["data"][0]["status"].clone()
+            call(test.gateway, "GET", &path, &headers, "").await.expect("a response").body["data"][0]["status"].clone()
         };
         test.change("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id = $1", order).await;
         eventually(|| async {

@@ -27,7 +27,7 @@ impl Listener {
         let group = Uuid::new_v4().to_string();
         loop {
             let more = eventually(|| async {
-                let more = self.0.next(sale, &group, "listener", 1000).await.expect("an answer");
+                let more = self.0.next(sale, &group, "listener", 1000).await.expect("a response");
                 if more.is_empty() { Err(received.clone()) } else { Ok(more) }
             })
             .await;
@@ -112,7 +112,7 @@ async fn several_relays_publish_each_event_once() {
             let bearer = format!("Bearer {token}");
             let headers = [("authorization", bearer.as_str()), ("cookie", shopper.cookie.as_str())];
             let answer = crate::test_checkout::call(checkout, "POST", &path, &headers, r#"{"quantity":1}"#).await;
-            assert_eq!(answer.expect("an answer").status, 201);
+            assert_eq!(answer.expect("a response").status, 201);
         });
     }
     crowd.join_all().await;

@@ -21,10 +21,10 @@ use uuid::Uuid;
 use crate::test_checkout::{Admission, Answer, MERCHANT_KEY, TestCheckout, call, eventually, listener};
 
 async fn ask(test: &TestCheckout, path: &str, headers: &[(&str, &str)]) -> Answer {
-    call(test.checkout, "GET", path, headers, "").await.expect("an answer")
+    call(test.checkout, "GET", path, headers, "").await.expect("a response")
 }
 
-/// Repeats the check until it gives this status: states are cached for one second.
+/// Repeats the check until it returns this status: states are cached for one second.
 async fn becomes(test: &TestCheckout, path: &str, cookie: &str, status: u16) -> Answer {
     eventually(|| async {
         let answer = ask(test, path, &[("cookie", cookie)]).await;
@@ -72,7 +72,7 @@ async fn forward_auth_passes_while_the_visit_lasts() {
     let kept = envoys.headers["set-cookie"].to_str().expect("text");
     assert_eq!(kept, format!("{cookie}; Path=/; HttpOnly; SameSite=Lax; Secure"));
 
-    // The token has expired; the visit goes on while its units are held.
+    // The token has expired; the visit continues while its units are held.
     let brief =
         test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
     let cookie = in_cookie(&brief.token);
@@ -93,7 +93,7 @@ async fn forward_auth_passes_while_the_visit_lasts() {
     let key = format!("Bearer {MERCHANT_KEY}");
     let release = format!("/api/orders/{}/cancel", brief.claims.jti);
     assert_eq!(
-        call(test.checkout, "POST", &release, &[("authorization", &key)], "").await.expect("an answer").status,
+        call(test.checkout, "POST", &release, &[("authorization", &key)], "").await.expect("a response").status,
         200
     );
     becomes(&test, &path, &cookie, 401).await;
@@ -128,7 +128,7 @@ async fn a_revoked_token_does_not_pass_before_it_expires() {
     assert_eq!((thanks.status, thanks.headers["x-fairline-order"].to_str().ok()), (200, Some(&*paid.to_string())));
     let cancel = format!("/api/orders/{}/cancel", left.body["id"].as_str().expect("an order"));
     let cancelled = call(test.checkout, "POST", &cancel, &[("cookie", &quitter.cookie)], "").await;
-    assert_eq!(cancelled.expect("an answer").status, 200);
+    assert_eq!(cancelled.expect("a response").status, 200);
     becomes(&test, &path, &in_cookie(&quitter.token), 401).await;
     test.stock_is_reconciled().await;
 }
@@ -164,9 +164,9 @@ async fn the_original_path_may_follow_the_path_of_forward_auth() {
         ["/forward-auth/enter/", "/forward-auth/verify/", "/forward-auth/enter/buy/now", "/forward-auth/verify/buy/now"]
     {
         for method in ["GET", "POST", "DELETE"] {
-            let answer = call(test.checkout, method, path, &[("cookie", &cookie)], "").await.expect("an answer");
+            let answer = call(test.checkout, method, path, &[("cookie", &cookie)], "").await.expect("a response");
             assert_eq!(answer.status, 200, "{method} {path}");
-            assert_eq!(call(test.checkout, method, path, &[], "").await.expect("an answer").status, 401);
+            assert_eq!(call(test.checkout, method, path, &[], "").await.expect("a response").status, 401);
         }
     }
 }
@@ -257,7 +257,7 @@ async fn a_preflight_passes_and_other_options_requests_do_not() {
             .await;
     let sale = test.sale(1).await;
     let asked = async |method: &str, path: &str, headers: &[(&str, &str)]| {
-        call(test.checkout, method, path, headers, "").await.expect("an answer")
+        call(test.checkout, method, path, headers, "").await.expect("a response")
     };
     for path in [
         "/forward-auth/verify",
@@ -339,7 +339,7 @@ impl Proxy {
             .spawn()
             .expect("nginx starts");
         let proxy = Self { address, _nginx: nginx, _folder: folder };
-        eventually(|| async { proxy.get("/elsewhere", &[]).await.map(drop).ok_or("nginx does not answer") }).await;
+        eventually(|| async { proxy.get("/elsewhere", &[]).await.map(drop).ok_or("nginx does not respond") }).await;
         proxy
     }
 
@@ -353,7 +353,7 @@ async fn nginx_passes_admitted_shoppers_only() {
     let test = TestCheckout::open().await;
     let [sale, other] = [test.sale(3).await, test.sale(3).await];
     let proxy = Proxy::start(test.checkout, sale).await;
-    let get = async |path: &str, headers: &[(&str, &str)]| proxy.get(path, headers).await.expect("an answer");
+    let get = async |path: &str, headers: &[(&str, &str)]| proxy.get(path, headers).await.expect("a response");
     let shopper = test.admit(sale).await;
     let sent_away = |answer: &Answer| {
         assert_eq!((answer.status, answer.headers["location"].to_str().ok()), (303, Some("https://waiting.example/")));
@@ -391,7 +391,7 @@ async fn nginx_passes_admitted_shoppers_only() {
     let own = [("authorization", "Bearer shop.jwt.x"), ("cookie", cookie.as_str())];
     assert_eq!(get("/checkout/pay", &own).await.status, 200);
     let preflight = async |method: &str, headers: &[(&str, &str)]| {
-        call(proxy.address, method, "/checkout/pay", headers, "").await.expect("an answer")
+        call(proxy.address, method, "/checkout/pay", headers, "").await.expect("a response")
     };
     let asked_first = preflight("OPTIONS", &[&PREFLIGHT[..], &[("x-fairline-quantity", "100")]].concat()).await;
     assert_eq!((asked_first.status, &asked_first.body["x-fairline-quantity"]), (200, &Value::Null));
@@ -399,13 +399,13 @@ async fn nginx_passes_admitted_shoppers_only() {
     let change = preflight("PUT", &[("origin", "https://app.example"), ("cookie", cookie.as_str())]).await;
     assert_eq!(change.status, 200, "{change:?}");
 
-    // After the redemption the visit goes on, and the token buys no second unit.
+    // After the redemption the visit continues, and the token buys no second unit.
     let key = format!("Bearer {MERCHANT_KEY}");
     let redeem = json!({ "sale_id": sale, "token": shopper.token, "quantity": 1 }).to_string();
     let redeemed = async || {
         call(test.checkout, "POST", "/api/admissions/redeem", &[("authorization", &key)], &redeem)
             .await
-            .expect("an answer")
+            .expect("a response")
     };
     assert_eq!((redeemed().await.status, redeemed().await.slug().to_owned()), (201, "token-used".to_owned()));
     assert_eq!(get("/checkout/pay", &[("cookie", &cookie)]).await.status, 200);

@@ -17,7 +17,7 @@ pub(crate) async fn send_webhook(test: &TestCheckout, secret: &str, age_s: i64, 
     mac.update(format!("{at}.{body}").as_bytes());
     let signed: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let header = format!("t={at},v1={signed}");
-    call(test.checkout, "POST", "/webhooks/stripe", &[("stripe-signature", &header)], body).await.expect("an answer")
+    call(test.checkout, "POST", "/webhooks/stripe", &[("stripe-signature", &header)], body).await.expect("a response")
 }
 
 async fn received(test: &TestCheckout) -> i64 {
@@ -28,7 +28,7 @@ async fn received(test: &TestCheckout) -> i64 {
 async fn only_signed_gateway_events_are_accepted_and_each_counts_once() {
     let test = TestCheckout::open().await;
     let event = |id: &str| {
-        let intent = json!({ "object": "payment_intent", "id": "pi_nobody_knows", "status": "succeeded" });
+        let intent = json!({ "object": "payment_intent", "id": "pi_unknown", "status": "succeeded" });
         json!({ "id": id, "type": "payment_intent.succeeded", "data": { "object": intent } }).to_string()
     };
     for (secret, age_s, body) in [
@@ -41,7 +41,7 @@ async fn only_signed_gateway_events_are_accepted_and_each_counts_once() {
         let answer = send_webhook(&test, secret, age_s, &body).await;
         assert_eq!((answer.status, answer.slug()), (400, "bad-webhook"), "{secret} {age_s} {body}");
     }
-    let unsigned = call(test.checkout, "POST", "/webhooks/stripe", &[], &event("evt_1")).await.expect("an answer");
+    let unsigned = call(test.checkout, "POST", "/webhooks/stripe", &[], &event("evt_1")).await.expect("a response");
     assert_eq!(unsigned.status, 400);
     let large = send_webhook(&test, WEBHOOK_SECRET, 0, &"x".repeat(3 << 20)).await;
     assert_eq!(large.status, 413);
@@ -119,7 +119,7 @@ async fn while_the_circuit_is_open_the_shopper_keeps_the_hold_and_gets_a_notice(
     })
     .await;
     assert_eq!((seen.status, &seen.body["status"]), (202, &json!("payment_pending")));
-    let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+    let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("a response").body;
     assert!(metrics.as_str().is_some_and(|text| text.contains("checkout_gateway_circuit_open 1")), "{metrics}");
     assert_eq!(test.stock(sale).await.held, 2);
     test.stock_is_reconciled().await;
@@ -193,7 +193,7 @@ async fn only_the_shopper_who_has_to_authenticate_gets_the_client_secret() {
     let look = async |cookie: &str, order: Uuid| {
         call(test.checkout, "GET", &format!("/payments/{order}/status"), &[("cookie", cookie)], "")
             .await
-            .expect("an answer")
+            .expect("a response")
     };
     assert!(
         look(&shopper.cookie, order).await.body["client_secret"]

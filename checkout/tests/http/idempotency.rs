@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: the same key gives the same response.
+//! `Idempotency-Key`: the same key returns the same response.
 
 use serde_json::{Value, json};
 
@@ -11,14 +11,14 @@ async fn purchase(test: &TestCheckout, shopper: &Shopper, key: &str, body: &str)
     let path = format!("/api/flash-sales/{}/purchase", shopper.claims.sale);
     let bearer = format!("Bearer {}", shopper.token);
     let headers = [("authorization", bearer.as_str()), ("cookie", shopper.cookie.as_str()), ("idempotency-key", key)];
-    call(test.checkout, "POST", &path, &headers, body).await.expect("an answer")
+    call(test.checkout, "POST", &path, &headers, body).await.expect("a response")
 }
 
 async fn pay(test: &TestCheckout, cookie: &str, order: &str, key: &str, method: &str) -> Answer {
     let path = format!("/api/orders/{order}/payment");
     let body = format!(r#"{{"payment_method":"{method}"}}"#);
     let headers = [("cookie", cookie), ("idempotency-key", key)];
-    call(test.checkout, "POST", &path, &headers, &body).await.expect("an answer")
+    call(test.checkout, "POST", &path, &headers, &body).await.expect("a response")
 }
 
 const ONE: &str = r#"{"quantity":1}"#;
@@ -145,7 +145,7 @@ async fn merchant_requests_with_a_key_are_executed_once() {
     let bearer = format!("Bearer {MERCHANT_KEY}");
     let ask = async |path: &str, key: &str, body: Value| {
         let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
-        call(test.checkout, "POST", path, &headers, &body.to_string()).await.expect("an answer")
+        call(test.checkout, "POST", path, &headers, &body.to_string()).await.expect("a response")
     };
     let token = test.admit(sale).await.token;
     let redeem = json!({ "sale_id": sale, "token": token, "quantity": 1 });
@@ -167,7 +167,7 @@ async fn merchant_requests_with_a_key_are_executed_once() {
     }
     let headers = [("authorization", "Bearer another-shops-key"), ("idempotency-key", "k")];
     let body = "x".repeat(1 << 20);
-    let refused = call(test.checkout, "POST", "/api/admissions/redeem", &headers, &body).await.expect("an answer");
+    let refused = call(test.checkout, "POST", "/api/admissions/redeem", &headers, &body).await.expect("a response");
     assert_eq!((refused.status, refused.slug()), (401, "no-merchant-key"), "before its body is read");
     test.stock_is_reconciled().await;
 }

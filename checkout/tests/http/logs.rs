@@ -35,7 +35,7 @@ impl Client {
     async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
         let headers = [headers, &[("x-forwarded-for", VISITORS_ADDRESS)]].concat();
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        call(self.checkout, method, path, &headers, &body).await.expect("an answer")
+        call(self.checkout, method, path, &headers, &body).await.expect("a response")
     }
 
     async fn sign_in(&self, sandbox: &NotificationSandbox) -> SignedIn {
@@ -146,6 +146,6 @@ async fn start_checkout(settings: &Settings, smtp: SocketAddr, log: &Path) -> (S
         .kill_on_drop(true)
         .spawn()
         .expect("checkout starts");
-    eventually(|| async { call(address, "GET", "/health/live", &[], "").await.map(drop).ok_or("no answer") }).await;
+    eventually(|| async { call(address, "GET", "/health/live", &[], "").await.map(drop).ok_or("no response") }).await;
     (address, checkout)
 }

@@ -9,12 +9,12 @@ use crate::test_checkout::{Admission, Answer, MERCHANT_KEY, Shopper, Stock, Test
 async fn as_merchant(test: &TestCheckout, method: &str, path: &str, body: &Value) -> Answer {
     let key = format!("Bearer {MERCHANT_KEY}");
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    call(test.checkout, method, path, &[("authorization", &key)], &body).await.expect("an answer")
+    call(test.checkout, method, path, &[("authorization", &key)], &body).await.expect("a response")
 }
 
 async fn cancel(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Answer {
     let path = format!("/api/orders/{order}/cancel");
-    call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer")
+    call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("a response")
 }
 
 fn id(answer: &Answer) -> Uuid {
@@ -39,7 +39,7 @@ async fn a_hold_is_cancelled_once_and_its_unit_is_free_at_once() {
     assert_eq!((again.slug(), &again.body["order"]["status"]), ("token-used", &json!("cancelled")));
     let standing =
         call(test.checkout, "GET", &format!("/orders/{order}/status"), &[("cookie", &shopper.cookie)], "").await;
-    assert_eq!(standing.expect("an answer").body["status"], json!("cancelled"));
+    assert_eq!(standing.expect("a response").body["status"], json!("cancelled"));
     assert_eq!(cancel(&test, &shopper, Uuid::new_v4()).await.status, 404);
     test.stock_is_reconciled().await;
 }
@@ -93,7 +93,7 @@ async fn concurrent_cancel_payment_and_expiry_have_one_outcome() {
         ] {
             let cookie = shopper.cookie.clone();
             all.spawn(async move {
-                let answer = call(checkout, "POST", &path, &[("cookie", &cookie)], body).await.expect("an answer");
+                let answer = call(checkout, "POST", &path, &[("cookie", &cookie)], body).await.expect("a response");
                 assert!(matches!(answer.status, 200 | 409), "{answer:?}");
             });
         }
@@ -203,7 +203,7 @@ async fn concurrent_reservations_share_the_free_units() {
         let wish = json!({ "sale_id": sale, "quantity": 1, "reference": format!("till {at}") }).to_string();
         all.spawn(async move {
             let headers = [("authorization", key.as_str())];
-            call(checkout, "POST", "/inventory/reserve", &headers, &wish).await.expect("an answer").status
+            call(checkout, "POST", "/inventory/reserve", &headers, &wish).await.expect("a response").status
         });
     }
     let answers = all.join_all().await;
@@ -234,7 +234,7 @@ async fn the_merchant_api_requires_the_merchant_key() {
             ("POST", "/inventory/reserve", "{}"),
         ] {
             let headers = [("authorization", given.as_str()), ("cookie", shopper.cookie.as_str())];
-            let answer = call(at, method, path, &headers, body).await.expect("an answer");
+            let answer = call(at, method, path, &headers, body).await.expect("a response");
             assert_eq!((answer.status, answer.slug()), (401, "no-merchant-key"), "{path} with {given}");
         }
     }
@@ -249,7 +249,7 @@ async fn a_payment_status_is_shown_to_its_shopper_and_the_merchant() {
     let look = async |cookie: &str, id: Uuid| {
         call(test.checkout, "GET", &format!("/payments/{id}/status"), &[("cookie", cookie)], "")
             .await
-            .expect("an answer")
+            .expect("a response")
     };
     assert_eq!(look(&shopper.cookie, order).await.slug(), "unknown-payment", "no payment exists yet");
     assert_eq!(test.pay(&shopper, order, "tok_declined").await.status, 402);
@@ -273,7 +273,7 @@ async fn a_repeated_merchant_redemption_has_the_same_response() {
     let redeem = async |quantity: u16| {
         let body = json!({ "sale_id": sale, "token": shopper.token, "quantity": quantity }).to_string();
         let headers = [("authorization", key.as_str()), ("idempotency-key", "redeem-1")];
-        call(test.checkout, "POST", "/api/admissions/redeem", &headers, &body).await.expect("an answer")
+        call(test.checkout, "POST", "/api/admissions/redeem", &headers, &body).await.expect("a response")
     };
     let first = redeem(1).await;
     let again = redeem(1).await;

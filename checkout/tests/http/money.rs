@@ -31,7 +31,7 @@ async fn by_hand(gateway: SocketAddr, path: &str, form: &str) -> Answer {
     let key = Uuid::new_v4().to_string();
     let kind = "application/x-www-form-urlencoded";
     let headers = [("idempotency-key", key.as_str()), ("authorization", "Bearer sk_test"), ("content-type", kind)];
-    call(gateway, "POST", path, &headers, form).await.expect("an answer")
+    call(gateway, "POST", path, &headers, form).await.expect("a response")
 }
 
 async fn reference(test: &TestCheckout, order: Uuid) -> String {
@@ -48,7 +48,7 @@ async fn refund_by_hand(test: &TestCheckout, gateway: SocketAddr, order: Uuid, a
 async fn refund(test: &TestCheckout, order: Uuid, body: &Value) -> Answer {
     let key = format!("Bearer {MERCHANT_KEY}");
     let path = format!("/api/orders/{order}/refund");
-    call(test.checkout, "POST", &path, &[("authorization", &key)], &body.to_string()).await.expect("an answer")
+    call(test.checkout, "POST", &path, &[("authorization", &key)], &body.to_string()).await.expect("a response")
 }
 
 /// Waits until an order shows this refunded amount and status.
@@ -96,7 +96,8 @@ async fn a_merchant_refund_and_a_manual_one_are_not_counted_twice() {
     assert_eq!((rest.status, &rest.body["status"]), (202, &json!("done")), "{rest:?}");
     shows(&test, &shopper, order, 1234, "refunded").await;
     let path = format!("/v1/payment_intents/{}", reference(&test, order).await);
-    let intent = call(gateway, "GET", &path, &[("authorization", "Bearer sk_test")], "").await.expect("an answer").body;
+    let intent =
+        call(gateway, "GET", &path, &[("authorization", "Bearer sk_test")], "").await.expect("a response").body;
     assert_eq!(intent["latest_charge"]["amount_refunded"], 1234);
     assert_eq!(refund(&test, order, &json!({ "reason": "again" })).await.slug(), "not-refundable");
     test.stock_is_reconciled().await;
@@ -172,7 +173,7 @@ async fn every_invalid_refund_has_its_problem() {
     }
     let path = format!("/api/orders/{order}/refund");
     let body = r#"{"reason":"mine"}"#;
-    let shopper_s = call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], body).await.expect("an answer");
+    let shopper_s = call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], body).await.expect("a response");
     assert_eq!((shopper_s.status, shopper_s.slug()), (401, "no-merchant-key"));
 }
 

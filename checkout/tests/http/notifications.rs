@@ -87,7 +87,7 @@ async fn an_order_is_confirmed_once_however_often_its_event_arrives() {
     let redis = redis.primary_of("").expect("a client");
     let deleted: Result<i64, _> =
         fred::interfaces::KeysInterface::del(&redis, format!("fairline:{{{sale}}}:events")).await;
-    assert_eq!(deleted.expect("an answer"), 1);
+    assert_eq!(deleted.expect("a response"), 1);
     test.change("UPDATE relays SET number = 0 WHERE sale_id = $1", sale.0).await;
     let _third = test.one_more_checkout().await;
     let (last, last_order) = hold_of(&test, sale, "bob@example.org").await;
@@ -212,7 +212,7 @@ async fn a_shopper_who_forgets_to_pay_is_warned_once() {
     }
     let notification = notifications(&sandbox, "ada@example.org", 1).await.remove(0);
     assert!(
-        notification.subject.starts_with("Pay by ") && notification.subject.ends_with(": The drop"),
+        notification.subject.starts_with("Complete your payment by ") && notification.subject.ends_with(": The drop"),
         "{notification:?}"
     );
     let warned: Vec<String> = sqlx::query_scalar(
@@ -285,7 +285,7 @@ async fn remind(test: &TestCheckout, line: SaleId, account: Uuid, ordinal: u64) 
     let cookie = format!("{}={}", fairline_line::ticket::cookie_name(line), key.sign(&ticket));
     let token = access_token(test, account);
     let headers = [("cookie", cookie.as_str()), ("fairline-account", token.as_str())];
-    call(test.checkout, "POST", &format!("/users/reminders/{line}"), &headers, "").await.expect("an answer")
+    call(test.checkout, "POST", &format!("/users/reminders/{line}"), &headers, "").await.expect("a response")
 }
 
 /// The ordinals of the shoppers who were reminded, once there are `count`.
@@ -318,7 +318,7 @@ async fn a_shopper_with_a_reminder_is_notified_before_the_turn() {
     let token = access_token(&test, ada);
     let no_ticket =
         call(test.checkout, "POST", &format!("/users/reminders/{sale}"), &[("fairline-account", &token)], "").await;
-    assert_eq!(no_ticket.expect("an answer").status, 404);
+    assert_eq!(no_ticket.expect("a response").status, 404);
 
     // One has 20 shoppers ahead, the other 21. One statement reads both.
     test.change("UPDATE lines SET cursor = 980 WHERE id = $1", sale.0).await;

@@ -16,7 +16,7 @@ async fn without_postgres_requests_get_503_and_nothing_is_lost() {
     let shopper = test.admit(sale).await;
     let (payer, order) = test.hold(sale).await;
     test.pool.close().await;
-    let ready = || async { call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status };
+    let ready = || async { call(test.checkout, "GET", "/health/ready", &[], "").await.expect("a response").status };
     assert_eq!(ready().await, 200);
 
     servers = spawn_blocking(move || {

@@ -60,7 +60,7 @@ async fn a_payment_that_waits_for_authentication_can_be_replaced_or_the_order_ca
     let (shopper, order) = test.hold(sale).await;
     assert_eq!(test.pay(&shopper, order, "tok_no_action").await.status, 202);
     let path = format!("/api/orders/{order}/cancel");
-    let cancelled = call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer");
+    let cancelled = call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("a response");
     assert_eq!((cancelled.status, &cancelled.body["status"]), (200, &json!("cancelled")), "{cancelled:?}");
     test.gateway_shows(order, &["canceled"]).await;
     assert_eq!(test.stock(sale).await, Stock { total: 5, promised: 0, held: 0, sold: 1 });
@@ -74,7 +74,7 @@ async fn during_authentication_the_gateway_is_read_only_on_request() {
     let sale = test.sale(5).await;
     let (shopper, order) = test.hold(sale).await;
     assert_eq!(test.pay(&shopper, order, "tok_action").await.status, 202);
-    let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+    let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("a response").body;
     let metrics = metrics.as_str().expect("text");
     assert!(metrics.contains("checkout_gateway_call_duration_seconds_count{call=\"authorise\""), "the control");
     assert!(!metrics.contains("call=\"look_up\""), "it was asked again");
@@ -242,7 +242,7 @@ async fn every_invalid_payment_has_its_problem() {
             "invalid-body",
         ),
     ] {
-        let answer = call(test.checkout, "POST", &path, &[("cookie", cookie)], body).await.expect("an answer");
+        let answer = call(test.checkout, "POST", &path, &[("cookie", cookie)], body).await.expect("a response");
         assert_eq!((answer.status, answer.slug()), (status, slug), "{case}: {answer:?}");
         if status == 422 {
             let detail = answer.body["detail"].as_str().expect("a detail");

@@ -32,7 +32,7 @@ async fn expire_hold(test: &TestCheckout, order: Uuid) {
 async fn cancel(test: &TestCheckout, shopper: &Shopper, order: Uuid) {
     let path = format!("/api/orders/{order}/cancel");
     let answer = crate::test_checkout::call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await;
-    assert_eq!(answer.expect("an answer").status, 200);
+    assert_eq!(answer.expect("a response").status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +88,7 @@ async fn concurrent_purchases_of_one_shopper_stay_within_the_limit_and_affect_no
     }
     let test = &test;
     let purchase = |(nth, shopper): (usize, Shopper)| async move {
-        test.purchase_at(checkouts[nth % checkouts.len()], &shopper, 1).await.expect("an answer")
+        test.purchase_at(checkouts[nth % checkouts.len()], &shopper, 1).await.expect("a response")
     };
     let greedy = join_all(turns.into_iter().enumerate().map(purchase));
     let honest = join_all(others.into_iter().enumerate().map(purchase));
@@ -96,7 +96,7 @@ async fn concurrent_purchases_of_one_shopper_stay_within_the_limit_and_affect_no
     assert!(honest.iter().all(|answer| answer.status == 201), "{honest:#?}");
     let (bought, refused): (Vec<_>, Vec<_>) = greedy.iter().partition(|answer| answer.status == 201);
     assert_eq!(bought.len(), 1, "{greedy:#?}");
-    // A request that collides with another is asked to try again, and then learns why.
+    // A request that collides with another has to be repeated, and then gets the reason.
     assert!(refused.iter().all(|answer| matches!(answer.status, 422 | 503)), "{refused:#?}");
     test.stock_is_reconciled().await;
 }
@@ -121,7 +121,7 @@ async fn a_late_payment_does_not_renew_a_hold_beyond_the_limit() {
         r#"{"reference":"late"}"#,
     )
     .await;
-    assert_eq!(confirmed.expect("an answer").status, 409);
+    assert_eq!(confirmed.expect("a response").status, 409);
     test.stock_is_reconciled().await;
 }
 

@@ -41,7 +41,7 @@ async fn blocked_payments_delay_neither_redemptions_nor_the_heartbeat() {
     let is_recent = "SELECT max(heartbeat_at) > clock_timestamp() - interval '3 s' FROM checkouts";
     let is_alive: bool = sqlx::query_scalar(is_recent).fetch_one(&test.pool).await.expect("a checkout");
     assert!(is_alive, "the controllers see this checkout's heartbeat");
-    let ready = call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer");
+    let ready = call(test.checkout, "GET", "/health/ready", &[], "").await.expect("a response");
     assert_eq!(ready.status, 200, "{ready:?}");
     lock.rollback().await.expect("let go");
 }
@@ -67,7 +67,7 @@ async fn purchases_continue_when_established_connections_go_silent() {
         assert!(order.is_some(), "round {round}: none after {:?} since {before}: {last:?}", begun.elapsed());
         println!("purchases flow after {:?}", begun.elapsed());
         eventually(|| async {
-            let ready = call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer");
+            let ready = call(test.checkout, "GET", "/health/ready", &[], "").await.expect("a response");
             if ready.status == 200 { Ok(()) } else { Err(ready) }
         })
         .await;

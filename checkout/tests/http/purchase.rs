@@ -19,7 +19,7 @@ async fn a_visitor_with_many_forged_tokens_is_ignored_and_no_other_shopper_suffe
     let purchase = async |cookie: &str, token: &str| {
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str()), ("cookie", cookie)];
-        call(test.checkout, "POST", &path, &headers, GOOD).await.expect("an answer")
+        call(test.checkout, "POST", &path, &headers, GOOD).await.expect("a response")
     };
     for nth in 0..26 {
         let forged = format!("{signed}.{}", char::from(b'A' + nth).to_string().repeat(85) + "A");
@@ -43,12 +43,12 @@ async fn fast_reject_answers_as_the_purchase_would() {
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str()), ("cookie", cookie), ("idempotency-key", key)];
         let headers = if key.is_empty() { &headers[..2] } else { &headers[..] };
-        let mut answer = call(test.checkout, "POST", &path, headers, body).await.expect("an answer");
+        let mut answer = call(test.checkout, "POST", &path, headers, body).await.expect("a response");
         answer.headers.remove("date");
         answer
     };
     let counted = async |outcome: &str| {
-        let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+        let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("a response").body;
         let name = format!("checkout_redemptions_total{{outcome=\"{outcome}\"}} ");
         let metrics = metrics.as_str().expect("text").to_owned();
         metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<u64>().ok()).unwrap_or_default()
@@ -89,7 +89,7 @@ impl Attempt<'_> {
         let mut headers = vec![];
         headers.extend((!token.is_empty()).then_some(("authorization", token)));
         headers.extend((!cookie.is_empty()).then_some(("cookie", cookie)));
-        let answer = call(test.checkout, "POST", path, &headers, body).await.expect("an answer");
+        let answer = call(test.checkout, "POST", path, &headers, body).await.expect("a response");
         assert_eq!((answer.status, answer.slug()), (status, slug), "{case}: {:?}", answer.body);
         assert_eq!(answer.headers["content-type"], "application/problem+json", "{case}");
         assert!(answer.body["title"].is_string() && answer.body["detail"].is_string(), "{case}");
@@ -129,7 +129,7 @@ async fn every_invalid_token_has_its_problem_and_consumes_nothing() {
     let token = bearer(&good.token);
     let forged = bearer(&SigningKey::generate().mint(&good.claims));
     let wrong_audience = mint(Claims { aud: "another-shop".to_owned(), ..good.claims.clone() });
-    let without_holder = mint(Claims { sub: "nobody".to_owned(), ..good.claims.clone() });
+    let without_holder = mint(Claims { sub: "no-ticket".to_owned(), ..good.claims.clone() });
     let never_made = mint(Claims { jti: Uuid::new_v4(), ..good.claims.clone() });
     let (tampered, revoked) = (format!("{token}x"), bearer(&signed_again.token));
     let (unknown, cookie) = (SaleId(Uuid::new_v4()), good.cookie.as_str());
@@ -274,7 +274,7 @@ async fn purchases_from_one_address_are_rate_limited() {
     let path = format!("/api/flash-sales/{sale}/purchase");
     let from = |client: &'static str| {
         let path = path.clone();
-        async move { call(test.checkout, "POST", &path, &[("x-forwarded-for", client)], GOOD).await.expect("an answer") }
+        async move { call(test.checkout, "POST", &path, &[("x-forwarded-for", client)], GOOD).await.expect("a response") }
     };
     for _ in 0..2 {
         assert_eq!(from("192.0.2.1").await.status, 401);
@@ -288,7 +288,7 @@ async fn purchases_from_one_address_are_rate_limited() {
     assert_eq!(
         call(test.checkout, "GET", "/api/orders", &[("x-forwarded-for", "192.0.2.1")], "")
             .await
-            .expect("an answer")
+            .expect("a response")
             .status,
         200
     );
@@ -312,9 +312,9 @@ async fn foreign_cookies_and_old_tickets_do_not_hide_the_right_ticket() {
         let cookies: Vec<_> = lines.iter().map(|line| ("cookie", line.as_str())).collect();
         let headers = [&[("authorization", bearer.as_str())], cookies.as_slice()].concat();
         let path = format!("/api/flash-sales/{sale}/purchase");
-        let bought = call(test.checkout, "POST", &path, &headers, GOOD).await.expect("an answer");
+        let bought = call(test.checkout, "POST", &path, &headers, GOOD).await.expect("a response");
         assert_eq!(bought.status, 201, "case {nth}: {bought:?}");
-        let orders = call(test.checkout, "GET", "/api/orders", &cookies, "").await.expect("an answer");
+        let orders = call(test.checkout, "GET", "/api/orders", &cookies, "").await.expect("a response");
         assert_eq!(orders.body["orders"][0]["id"], bought.body["id"], "case {nth}");
     }
 }
@@ -329,7 +329,7 @@ async fn orders_are_shown_to_their_shopper_only() {
 
     let both = format!("theme=dark; {}; {}", shopper.cookie, elsewhere.cookie);
     let list = |cookie: String| async move {
-        let answer = call(test.checkout, "GET", "/api/orders", &[("cookie", &cookie)], "").await.expect("an answer");
+        let answer = call(test.checkout, "GET", "/api/orders", &[("cookie", &cookie)], "").await.expect("a response");
         assert_eq!(answer.status, 200);
         let orders = answer.body["orders"].as_array().expect("a list").clone();
         orders.iter().map(|order| order["id"].as_str().expect("an id").parse().expect("an id")).collect::<Vec<Uuid>>()
@@ -347,7 +347,7 @@ async fn orders_are_shown_to_their_shopper_only() {
         assert_eq!(test.pay(who, order, "tok_visa").await.slug(), "unknown-order");
     }
     let nonsense =
-        call(test.checkout, "GET", "/api/orders/first", &[("cookie", &shopper.cookie)], "").await.expect("an answer");
+        call(test.checkout, "GET", "/api/orders/first", &[("cookie", &shopper.cookie)], "").await.expect("a response");
     assert_eq!((nonsense.status, nonsense.slug()), (404, "unknown-order"));
 }
 
@@ -362,7 +362,7 @@ async fn pages_of_other_sites_can_not_buy_pay_or_cancel() {
     let purchase = format!("/api/flash-sales/{sale}/purchase");
     let ask = async |path: &str, headers: &[(&str, &str)], body: &str| {
         let headers = [&[("cookie", shopper.cookie.as_str())], headers].concat();
-        call(test.checkout, "POST", path, &headers, body).await.expect("an answer")
+        call(test.checkout, "POST", path, &headers, body).await.expect("a response")
     };
     const METHOD: &str = r#"{"payment_method":"tok_visa"}"#;
     for origin in ["https://evil.example", "https://shop.lamps.example", "null"] {

@@ -1,4 +1,4 @@
-//! Readiness of both roles while Postgres is away or read-only.
+//! Readiness of both roles while Postgres is unreachable or read-only.
 //!
 //! Redis is not part of it: without Redis, checkout sells from Postgres alone.
 
@@ -45,7 +45,7 @@ async fn alter(owner: &mut PgConnection, change: &str) {
 }
 
 async fn ready(address: SocketAddr) -> Answer {
-    call(address, "GET", "/health/ready", &[], "").await.expect("an answer")
+    call(address, "GET", "/health/ready", &[], "").await.expect("a response")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ async fn of_fifty_uses_of_one_token_at_two_checkouts_one_succeeds() {
 
     let uses = (0..50).map(|n| test.purchase_at(checkouts[n % 2], &shopper, 1));
     let answers: Vec<_> =
-        futures_util::future::join_all(uses).await.into_iter().map(|a| a.expect("an answer")).collect();
+        futures_util::future::join_all(uses).await.into_iter().map(|a| a.expect("a response")).collect();
     let created: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
     assert_eq!(created.len(), 1);
     let used = answers.iter().filter(|answer| (answer.status, answer.slug()) == (409, "token-used"));
@@ -182,7 +182,7 @@ async fn redemptions_of_one_batch_have_separate_responses() {
     };
     let release = async {
         eventually(|| async {
-            let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+            let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("a response").body;
             let queued =
                 metrics.as_str().expect("text").lines().find(|line| line.starts_with("checkout_redemptions_queued"));
             if queued == Some("checkout_redemptions_queued 7") { Ok(()) } else { Err(queued.map(str::to_owned)) }
@@ -225,7 +225,7 @@ async fn batches_of_two_checkouts_over_many_sales_do_not_deadlock() {
         test.purchase_at(checkout, shopper, 1)
     });
     for answer in futures_util::future::join_all(purchases).await {
-        let answer = answer.expect("an answer");
+        let answer = answer.expect("a response");
         assert_eq!(answer.status, 201, "{:?}", answer.body);
     }
     test.stock_is_reconciled().await;

@@ -8,7 +8,7 @@ use crate::test_checkout::{Answer, MERCHANT_KEY, Shopper, TestCheckout, call, ev
 
 async fn orders(test: &TestCheckout, shopper: &Shopper) -> usize {
     let answer =
-        call(test.checkout, "GET", "/api/orders", &[("cookie", &shopper.cookie)], "").await.expect("an answer");
+        call(test.checkout, "GET", "/api/orders", &[("cookie", &shopper.cookie)], "").await.expect("a response");
     answer.body["orders"].as_array().expect("a list").len()
 }
 
@@ -48,7 +48,7 @@ async fn names(test: &TestCheckout) -> Vec<String> {
 async fn ask(test: &TestCheckout, method: &str, path: &str, body: Value) -> Answer {
     let key = format!("Bearer {MERCHANT_KEY}");
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    call(test.checkout, method, path, &[("authorization", &key)], &body).await.expect("an answer")
+    call(test.checkout, method, path, &[("authorization", &key)], &body).await.expect("a response")
 }
 
 /// Units that the shop has reserved and sold, under personal names.
@@ -72,7 +72,7 @@ async fn the_merchant_erases_an_order_or_an_account() {
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.status, 200);
     assert_eq!(traces(&test, &shopper, order).await, (4, 1));
     let mine = call(test.checkout, "DELETE", &format!("/api/orders/{order}"), &[("cookie", &shopper.cookie)], "").await;
-    assert_eq!(mine.expect("an answer").status, 401, "only the shop");
+    assert_eq!(mine.expect("a response").status, 401, "only the shop");
     assert_eq!(erase(order).await.body, json!({ "forgotten": 1 }));
     assert_eq!(traces(&test, &shopper, order).await, (0, 0));
     assert_eq!(erase(Uuid::new_v4()).await.status, 404);
@@ -115,7 +115,7 @@ async fn only_the_requesting_shopper_is_anonymised() {
     let (other, others) = test.hold(sale).await;
     assert_eq!(test.pay(&other, others, "tok_visa").await.status, 200);
     let forget = async |cookie: &str| {
-        let answer = call(test.checkout, "DELETE", "/api/orders", &[("cookie", cookie)], "").await.expect("an answer");
+        let answer = call(test.checkout, "DELETE", "/api/orders", &[("cookie", cookie)], "").await.expect("a response");
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.body["forgotten"].clone()
     };

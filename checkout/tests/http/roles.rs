@@ -44,7 +44,7 @@ async fn a_worker_serves_its_health_and_metrics_and_no_purchase() {
     let shopper = test.admit(sale).await;
     assert_eq!(test.purchase(&shopper, 1).await.status, 404);
     for path in ["/health/live", "/health/ready", "/metrics"] {
-        let answer = call(test.checkout, "GET", path, &[], "").await.expect("an answer");
+        let answer = call(test.checkout, "GET", path, &[], "").await.expect("a response");
         assert_eq!(answer.status, 200, "{path}");
     }
     let heartbeats: i64 =
@@ -52,7 +52,7 @@ async fn a_worker_serves_its_health_and_metrics_and_no_purchase() {
     assert_eq!(heartbeats, 0, "controllers count only processes that serve");
 
     let serving = test.one_more_as(ProcessRole::Serve).await;
-    assert_eq!(test.purchase_at(serving, &shopper, 1).await.expect("an answer").status, 201);
+    assert_eq!(test.purchase_at(serving, &shopper, 1).await.expect("a response").status, 201);
     eventually(|| async {
         let number = relayed(&test).await;
         if number == 1 { Ok(()) } else { Err(number) }

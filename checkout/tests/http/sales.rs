@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::test_checkout::{Answer, TestCheckout, call, eventually};
 
 async fn listed_sale(test: &TestCheckout, id: &str) -> Answer {
-    call(test.checkout, "GET", &format!("/products/{id}"), &[], "").await.expect("an answer")
+    call(test.checkout, "GET", &format!("/products/{id}"), &[], "").await.expect("a response")
 }
 
 async fn shows(test: &TestCheckout, id: &str, field: &str, value: Value) {
@@ -34,7 +34,7 @@ async fn a_sale_shows_its_stock_and_its_tag_changes_with_it() {
     assert_eq!(listed_sale(&test, slug).await.body, first.body);
     let tag = first.headers["etag"].to_str().expect("text").to_owned();
     let again = call(test.checkout, "GET", &format!("/products/{id}"), &[("if-none-match", &tag)], "").await;
-    let again = again.expect("an answer");
+    let again = again.expect("a response");
     assert_eq!((again.status, &again.body, &again.headers["etag"]), (304, &json!(""), &first.headers["etag"]));
 
     test.hold(sale).await;
@@ -44,7 +44,7 @@ async fn a_sale_shows_its_stock_and_its_tag_changes_with_it() {
     assert_eq!((other.status, paid.sold), (200, 1));
     shows(&test, &id, "remaining", json!(0)).await;
     let changed = call(test.checkout, "GET", &format!("/products/{id}"), &[("if-none-match", &tag)], "").await;
-    assert_eq!(changed.expect("an answer").status, 200);
+    assert_eq!(changed.expect("a response").status, 200);
 
     // A rehearsal is not listed.
     let rehearsal = test.sale(5).await;
@@ -59,7 +59,7 @@ async fn a_sale_shows_its_stock_and_its_tag_changes_with_it() {
         if shown.status == 404 { Ok(()) } else { Err(shown.body) }
     })
     .await;
-    let list = call(test.checkout, "GET", "/products", &[], "").await.expect("an answer");
+    let list = call(test.checkout, "GET", "/products", &[], "").await.expect("a response");
     assert_eq!(list.body["products"], json!([listed_sale(&test, &id).await.body]));
     for unknown in [Uuid::new_v4().to_string(), "nothing".to_owned(), "%00".to_owned()] {
         let answer = listed_sale(&test, &unknown).await;
@@ -80,7 +80,7 @@ async fn all_processes_share_a_warm_copy_that_events_refresh() {
         sqlx::query_scalar("SELECT id FROM installation").fetch_one(&test.pool).await.expect("an installation");
     let (key, redis) = (format!("fairline:sale-list:{installation}"), redis(&test).await);
     let copy = || async {
-        let copy: Option<String> = redis.get(&key).await.expect("an answer");
+        let copy: Option<String> = redis.get(&key).await.expect("a response");
         copy.and_then(|copy| serde_json::from_str::<Value>(&copy).ok()).ok_or("no copy")
     };
     let mut planted = eventually(copy).await;
@@ -89,7 +89,7 @@ async fn all_processes_share_a_warm_copy_that_events_refresh() {
     planted["products"][0]["name"] = json!("A copy");
     let on = async |address| {
         let path = format!("/products/{sale}");
-        call(address, "GET", &path, &[], "").await.expect("an answer").body["name"].clone()
+        call(address, "GET", &path, &[], "").await.expect("a response").body["name"].clone()
     };
     eventually(|| async {
         let kept: Result<(), _> = redis.set(&key, planted.to_string(), Some(Expiration::EX(600)), None, false).await;
@@ -150,7 +150,7 @@ async fn without_redis_the_list_comes_from_postgres_and_without_postgres_it_stay
     .expect("no panic");
     test.hold(sale).await;
     shows(&test, &id, "remaining", json!(1)).await;
-    assert_eq!(call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 200);
+    assert_eq!(call(test.checkout, "GET", "/health/ready", &[], "").await.expect("a response").status, 200);
 
     test.pool.close().await;
     let _servers = spawn_blocking(move || {
@@ -159,6 +159,6 @@ async fn without_redis_the_list_comes_from_postgres_and_without_postgres_it_stay
     })
     .await
     .expect("no panic");
-    assert_eq!(call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 503);
+    assert_eq!(call(test.checkout, "GET", "/health/ready", &[], "").await.expect("a response").status, 503);
     assert_eq!(listed_sale(&test, &id).await.body["remaining"], json!(1));
 }

@@ -50,7 +50,7 @@ async fn a_sale_whose_holds_can_not_expire_delays_no_other() {
     .await;
 }
 
-/// The payments that a gateway was asked for, in order, and the highest concurrency.
+/// The payments that a gateway was called for, in order, and the highest concurrency.
 #[derive(Clone, Default)]
 struct Asked {
     orders: Arc<Mutex<Vec<String>>>,
@@ -82,7 +82,7 @@ async fn interrupted_payments_resume_in_the_order_of_their_holds_expiry_with_a_l
     let sale = test.sale(LEFT).await;
     // No sweep resumes them before all exist.
     test.shutdown.trigger();
-    // As an outage leaves them: begun, and never answered. Those that began first have the latest
+    // As an outage leaves them: begun, without a response. Those that began first have the latest
     // deadlines.
     sqlx::query(
         "WITH admitted AS (INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, issued_at, claim_by, expires_at) \
@@ -137,7 +137,7 @@ async fn a_payment_that_never_ends_is_retried_less_and_less_often() {
     let sale = test.sale(2).await;
     let (_, order) = test.hold(sale).await;
     let payment = Uuid::new_v4();
-    // The gateway does not know the payment and says so each time.
+    // The gateway does not have the payment, and returns that each time.
     sqlx::query(
         "INSERT INTO payments (id, hold_id, payment_method, gateway_ref, state, amount_minor, currency, updated_at, recovery_attempts) \
          VALUES ($1, $2, 'tok_visa', 'pi_gone', 'refund_due', 1234, 'EUR', now() - interval '11 seconds', 1)",

@@ -327,7 +327,7 @@ impl TestCheckout {
 
     /// Redeems a shopper's token for `quantity` units.
     pub(crate) async fn purchase(&self, shopper: &Shopper, quantity: i32) -> Answer {
-        self.purchase_at(self.checkout, shopper, quantity).await.expect("an answer")
+        self.purchase_at(self.checkout, shopper, quantity).await.expect("a response")
     }
 
     pub(crate) async fn purchase_at(&self, checkout: SocketAddr, shopper: &Shopper, quantity: i32) -> Option<Answer> {
@@ -349,12 +349,12 @@ impl TestCheckout {
     pub(crate) async fn pay(&self, shopper: &Shopper, order: Uuid, payment_method: &str) -> Answer {
         let path = format!("/api/orders/{order}/payment");
         let body = format!(r#"{{"payment_method":"{payment_method}"}}"#);
-        call(self.checkout, "POST", &path, &[("cookie", &shopper.cookie)], &body).await.expect("an answer")
+        call(self.checkout, "POST", &path, &[("cookie", &shopper.cookie)], &body).await.expect("a response")
     }
 
     pub(crate) async fn order(&self, shopper: &Shopper, order: Uuid) -> Answer {
         let path = format!("/api/orders/{order}");
-        call(self.checkout, "GET", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer")
+        call(self.checkout, "GET", &path, &[("cookie", &shopper.cookie)], "").await.expect("a response")
     }
 
     /// Waits until an order has this status.
@@ -399,7 +399,7 @@ impl TestCheckout {
         for reference in references {
             let path = format!("/v1/payment_intents/{reference}");
             let intent = call(self.gateway, "GET", &path, &[("authorization", "Bearer sk_test")], "").await;
-            let intent = intent.expect("an answer").body;
+            let intent = intent.expect("a response").body;
             let is_refunded = intent["latest_charge"]["refunded"] == true;
             seen.push(if is_refunded { "refunded" } else { intent["status"].as_str().expect("a status") }.to_owned());
         }
@@ -485,13 +485,13 @@ impl TestCheckout {
     }
 }
 
-/// Starts a checkout, and waits until it answers.
+/// Starts a checkout, and waits until it responds.
 pub(crate) async fn start_checkout(settings: &Settings, shutdown: &Shutdown) -> SocketAddr {
     let (listener, address) = listener().await;
     let running = tokio::spawn(checkout::run(settings.clone(), listener, shutdown.clone()));
     eventually(|| async {
         assert!(!running.is_finished(), "checkout did not start");
-        call(address, "GET", "/health/live", &[], "").await.map(drop).ok_or("no answer")
+        call(address, "GET", "/health/live", &[], "").await.map(drop).ok_or("no response")
     })
     .await;
     address

@@ -56,7 +56,7 @@ async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
     })
     .await;
     let sale = test.sale(5).await;
-    let (shopper, order) = hold_of(&test, sale, "nobody@example.org").await;
+    let (shopper, order) = hold_of(&test, sale, "shopper@example.org").await;
     let id: Uuid = sqlx::query_scalar("SELECT account_id FROM holds WHERE id = $1")
         .bind(order)
         .fetch_one(&test.pool)
@@ -64,7 +64,7 @@ async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
         .expect("one");
     test.change("UPDATE accounts SET address = NULL WHERE id = $1", id).await;
     let token = access_token(&test, id);
-    let answer = call(test.checkout, "GET", "/users/push", &[], "").await.expect("an answer");
+    let answer = call(test.checkout, "GET", "/users/push", &[], "").await.expect("a response");
     assert_eq!(answer.body["public_key"], public_key);
 
     let browser = agreement::EphemeralPrivateKey::generate(&agreement::ECDH_P256, &SystemRandom::new()).expect("a key");
@@ -73,10 +73,10 @@ async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
     let subscribe = async |body: serde_json::Value, token: &str| {
         call(test.checkout, "POST", "/users/push", &[("fairline-account", token)], &body.to_string())
             .await
-            .expect("an answer")
+            .expect("a response")
     };
     let (here, gone) = (format!("{origin}/push/here"), format!("{origin}/push/gone"));
-    assert_eq!(subscribe(subscription(&here, &browsers_key), "nobody").await.status, 401);
+    assert_eq!(subscribe(subscription(&here, &browsers_key), "invalid-token").await.status, 401);
     assert_eq!(
         subscribe(subscription("https://evil.example/push", &browsers_key), &token).await.body["field"],
         "endpoint"
@@ -116,7 +116,7 @@ async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
     assert_eq!(count, 5);
     let body = json!({ "endpoint": format!("{origin}/push/4") }).to_string();
     let left = call(test.checkout, "DELETE", "/users/push", &[("fairline-account", &token)], &body).await;
-    assert_eq!(left.expect("an answer").status, 204);
+    assert_eq!(left.expect("a response").status, 204);
 }
 
 /// The public key and the contact of a verified sender (RFC 8292).

@@ -192,7 +192,7 @@ async fn one_request_and_its_consequences_are_one_trace() {
     let (bearer, traceparent) = (format!("Bearer {}", shopper.token), trace.to_string());
     let headers = [("authorization", &*bearer), ("cookie", &*shopper.cookie), ("traceparent", &*traceparent)];
     let path = format!("/api/flash-sales/{sale}/purchase");
-    let answer = call(test.checkout, "POST", &path, &headers, r#"{"quantity":1}"#).await.expect("an answer");
+    let answer = call(test.checkout, "POST", &path, &headers, r#"{"quantity":1}"#).await.expect("a response");
     assert_eq!(answer.status, 201, "{answer:?}");
     let hold: Uuid = answer.body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
     ear.receives(1).await;
@@ -203,7 +203,7 @@ async fn one_request_and_its_consequences_are_one_trace() {
     assert_eq!(kinds, ["InventoryReleased", "InventoryReserved"]);
 
     let redis = fairline_redis::connect(test.settings.redis_url.expose()).await.expect("a connection");
-    let events = EventStream::new(redis).next(sale, "tracer", "tracer", 10).await.expect("an answer");
+    let events = EventStream::new(redis).next(sale, "tracer", "tracer", 10).await.expect("a response");
     let in_redis: Vec<TraceContext> = events.iter().map(|event| event.trace.expect("a trace")).collect();
     assert_eq!(in_redis.len(), 2);
     for step in &in_redis {

@@ -35,7 +35,7 @@ async fn found_at(gateway: SocketAddr, test: &TestCheckout, order: Uuid) -> Vec<
     let mut found = Vec::new();
     for id in ids {
         let path = format!("/v1/payment_intents/search?query=metadata%5B'payment'%5D:'{id}'");
-        let answer = call(gateway, "GET", &path, &[("authorization", "Bearer sk_test")], "").await.expect("an answer");
+        let answer = call(gateway, "GET", &path, &[("authorization", "Bearer sk_test")], "").await.expect("a response");
         let intents = answer.body["data"].as_array().expect("a list").clone();
         found.extend(intents.iter().map(|intent| intent["status"].as_str().expect("a status").to_owned()));
     }
@@ -54,15 +54,15 @@ async fn settles(test: &TestCheckout, order: Uuid) {
 
 async fn withdraw(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Answer {
     let path = format!("/api/orders/{order}/payment");
-    call(test.checkout, "DELETE", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer")
+    call(test.checkout, "DELETE", &path, &[("cookie", &shopper.cookie)], "").await.expect("a response")
 }
 
 async fn cancel(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Answer {
     let path = format!("/api/orders/{order}/cancel");
-    call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer")
+    call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("a response")
 }
 
-/// The whole sequence: the shopper is notified at once, and the gateway's late answer changes
+/// The whole sequence: the shopper is notified immediately, and the gateway's late response changes
 /// nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_shopper_is_charged_after_the_payment_was_given_up_and_the_sale_closed() {
@@ -94,24 +94,39 @@ async fn no_shopper_is_charged_after_the_payment_was_given_up_and_the_sale_close
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_closed_sale_a_payment_begins_only_before_the_hold_expires() {
     let (test, gateway) = without_gateway().await;
-    let sale = test.sale(2).await;
+    let sale = test.sale(4).await;
     let (in_time, kept) = test.hold(sale).await;
     let (late, lost) = test.hold(sale).await;
     for (shopper, order) in [(&in_time, kept), (&late, lost)] {
         assert_eq!(test.pay(shopper, order, "tok_visa").await.status, 202);
     }
+    // No payment of these two has begun when the sale is closed.
+    let (next, next_kept) = test.hold(sale).await;
+    let (too_late, next_lost) = test.hold(sale).await;
     test.change("UPDATE sales SET status = 'closed' WHERE id = $1", sale.0).await;
-    test.change("UPDATE holds SET expires_at = now() - interval '1 second' WHERE id = $1", lost).await;
+    for order in [lost, next_lost] {
+        test.change("UPDATE holds SET expires_at = now() - interval '1 second' WHERE id = $1", order).await;
+    }
+    let refused = test.pay(&too_late, next_lost, "tok_visa").await;
+    assert_eq!((refused.status, refused.slug()), (409, "hold-expired"), "{refused:?}");
     test.order_becomes(&late, lost, "expired").await;
     the_gateway_returns(&test, gateway).await;
     test.order_becomes(&in_time, kept, "paid").await;
-    assert_eq!((test.payments(lost).await, test.stock(sale).await.sold), (vec!["voided".to_owned()], 1));
-    assert_eq!(found_at(gateway, &test, lost).await, [""; 0]);
+    let begun = test.pay(&next, next_kept, "tok_visa").await;
+    assert!(matches!(begun.status, 200 | 202), "{begun:?}");
+    test.order_becomes(&next, next_kept, "paid").await;
+    let refused = test.pay(&too_late, next_lost, "tok_visa").await;
+    assert_eq!(refused.slug(), "hold-expired", "{refused:?}");
+    assert_eq!((test.payments(lost).await, test.stock(sale).await.sold), (vec!["voided".to_owned()], 2));
+    assert_eq!(test.payments(next_lost).await, [""; 0], "no payment begins");
+    for order in [lost, next_lost] {
+        assert_eq!(found_at(gateway, &test, order).await, [""; 0]);
+    }
     test.stock_is_reconciled().await;
 }
 
-/// The gateway had authorised it, and its answer was lost with the process; hours later it is found
-/// and released.
+/// The gateway had authorised it, and its response was lost with the process; hours later it is
+/// found and released.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authorisation_without_an_answer_is_released_when_found_too_late() {
     let (test, gateway) = without_gateway().await;
@@ -132,7 +147,7 @@ async fn an_authorisation_without_an_answer_is_released_when_found_too_late() {
 }
 
 /// The gateway authorises the newest payment of an order, for a process that died before the
-/// answer.
+/// response.
 async fn authorised_without_an_answer(gateway: SocketAddr, test: &TestCheckout, order: Uuid) -> String {
     let newest = sqlx::query_scalar("SELECT id FROM payments WHERE hold_id = $1 ORDER BY created_at DESC LIMIT 1");
     let payment: Uuid = newest.bind(order).fetch_one(&test.pool).await.expect("a payment");
@@ -150,7 +165,7 @@ async fn authorised_without_an_answer(gateway: SocketAddr, test: &TestCheckout, 
 async fn post(gateway: SocketAddr, path: &str, key: &str, form: &str) -> Value {
     let kind = "application/x-www-form-urlencoded";
     let headers = [("idempotency-key", key), ("authorization", "Bearer sk_test"), ("content-type", kind)];
-    let answer = call(gateway, "POST", path, &headers, form).await.expect("an answer");
+    let answer = call(gateway, "POST", path, &headers, form).await.expect("a response");
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.body
 }
@@ -187,7 +202,7 @@ async fn a_payment_withdrawn_during_the_gateway_call_is_either_paid_or_released(
     let test = TestCheckout::open().await;
     let sale = test.sale(6).await;
     let mut ended = Vec::new();
-    // The gateway has authorised the slow ones at once, and answers two seconds later.
+    // The gateway has authorised the slow ones immediately, and responds two seconds later.
     for method in ["tok_slow", "tok_visa", "tok_slow", "tok_visa", "tok_no_action", "tok_visa"] {
         let (shopper, order) = test.hold(sale).await;
         let (_, answer) = tokio::join!(test.pay(&shopper, order, method), async {
@@ -312,7 +327,7 @@ async fn an_amount_that_the_gateway_rejects_is_not_a_declined_card() {
     let rejected = test.pay(&shopper, order, "tok_visa").await;
     assert_eq!((rejected.status, rejected.slug()), (409, "payment-rejected"), "{rejected:?}");
     assert_eq!(rejected.body["code"], "amount_too_small");
-    let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+    let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("a response").body;
     let metrics = metrics.as_str().expect("text");
     assert!(metrics.contains("checkout_gateway_rejections_total{code=\"amount_too_small\"} 1"), "{metrics}");
     // An amount that can't be expressed for the gateway.

@@ -37,7 +37,8 @@ impl SampleSale {
                 api.post("/api/admin/sales", &new_sale(&slug, for_crowd)).await?
             }
         };
-        let sale = Self::read(&sale).ok_or_else(|| StartError::new("The admin API answered without the sale's id."))?;
+        let sale =
+            Self::read(&sale).ok_or_else(|| StartError::new("The response of the admin API lacks the sale's id."))?;
         sale.wait_until_shown(api).await?;
         Ok(sale)
     }

@@ -24,7 +24,7 @@ struct Limits {
     bytes_max: usize,
 }
 
-/// The longest answer is a page of two hundred sales, with lanes.
+/// The longest response is a page of two hundred sales, with lanes.
 const ANSWER: Limits = Limits { within: Duration::from_secs(10), bytes_max: 4 * 1024 * 1024 };
 /// The longest file has all products.
 const FILE: Limits = Limits { within: Duration::from_secs(120), bytes_max: 256 * 1024 * 1024 };
@@ -129,7 +129,7 @@ impl Admin {
             .body(Full::from(body));
         let request =
             request.map_err(|error| Failure::new(format!("`{}` is not a valid URL: {error}.", self.address)))?;
-        let silent = |why: String| Failure::new(format!("The controller at {} does not answer: {why}.", self.address));
+        let silent = |why: String| Failure::new(format!("The controller at {} does not respond: {why}.", self.address));
         let answer = async {
             let answer = self.client.request(request).await.map_err(|error| silent(error.to_string()))?;
             let status = answer.status();
@@ -145,7 +145,7 @@ impl Admin {
         let (title, detail) = (problem["title"].as_str(), problem["detail"].as_str());
         Err(Failure::new(match (title, detail) {
             (Some(title), Some(detail)) => format!("{title}. {detail}"),
-            _ => format!("The server answered {status}. Check that {} is an admission controller.", self.address),
+            _ => format!("The server returned {status}. Check that {} is an admission controller.", self.address),
         }))
     }
 }

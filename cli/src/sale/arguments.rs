@@ -17,7 +17,7 @@ pub(crate) struct Settings {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Create a sale; it opens now unless --opens-at says otherwise.
+    /// Create a sale; it opens now unless --opens-at states otherwise.
     Create(Box<Create>),
     /// Create a copy of a sale, for another time.
     Copy(Copy),
@@ -37,7 +37,7 @@ pub(super) enum Command {
     Set(ChangeArguments),
     /// Print a sale whenever it changes, until it is closed.
     Watch(SaleArgument),
-    /// Admit a number of shoppers at once, beyond the maximum rate.
+    /// Admit a number of shoppers immediately, beyond the maximum rate.
     Admit {
         #[command(flatten)]
         named: SaleArgument,

@@ -67,7 +67,7 @@ impl SigningKey {
         self.key.verifying_key()
     }
 
-    /// Signs these claims. The same claims always give the same token.
+    /// Signs these claims. The same claims always result in the same token.
     ///
     /// # Panics
     /// Never: claims are plain strings and numbers.

@@ -107,9 +107,9 @@ pub struct Observation<'a> {
     pub visits: &'a Visits,
     /// The health of checkout since the last decision.
     pub checkout: Health,
-    /// Whether shoppers are still presenting their tickets to a line that was lost and begun anew.
+    /// Whether shoppers are still presenting their tickets to a line that was lost and restarted.
     pub recovering: bool,
-    /// Admissions that an operator requested at once, regardless of the rate, of checkout's health
+    /// Extra admissions that an operator requested, regardless of the rate, of checkout's health
     /// and of its cap; never more than there are units.
     pub at_once: u32,
     /// Seconds since the last decision.
@@ -129,7 +129,7 @@ pub struct Memory {
     pub pace: Pace,
     /// How far each lane is behind its share.
     pub turns: Turns,
-    /// What has been learned from visits.
+    /// Estimates learnt from visits.
     pub learned: Learned,
     /// Shoppers admitted so far.
     pub admitted: f64,

@@ -129,7 +129,7 @@ impl Prior {
     }
 }
 
-/// What a sale has taught so far. The controller stores it between ticks.
+/// What was learnt from a sale so far. The controller stores it between ticks.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Learned {

@@ -6,8 +6,8 @@ use crate::visits::{ByAge, Stage, Visits, bin_of};
 
 /// The burst limit: a late tick catches up on at most this many seconds, which is longer than any
 /// tick period. Earlier time is lost. Of what a tick could not use, less than one admission is
-/// kept: neither an empty line nor a stall accumulates a burst, and the first shopper after it goes
-/// at once.
+/// kept: neither an empty line nor a stall accumulates a burst, and the first shopper after it is
+/// admitted immediately.
 pub const LATE_MAX_S: f64 = 2.0;
 /// Seconds after which an unclaimed turn is considered abandoned. It is returned to the rate then,
 /// and taken again if a page claims it after all. An age bin begins here.
@@ -48,7 +48,7 @@ const RECENT_S: f64 = 5.0;
 pub struct Health {
     /// Whether it can be reached.
     pub reachable: bool,
-    /// Requests, answered or failed.
+    /// Requests, successful or failed.
     pub requests: u32,
     /// Requests that failed because of checkout (status 500 and above, or a timeout).
     pub failures: u32,
@@ -69,7 +69,7 @@ impl Default for Health {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
-    /// It does not answer.
+    /// It does not respond.
     Unreachable,
     /// Too many of its requests fail.
     Failing,
@@ -164,7 +164,7 @@ impl Pace {
 
     /// Records how many of the allowed admissions were made.
     pub(crate) fn note(&mut self, allowed: &Allowed, admitted: u32) {
-        // Admissions that an operator requested at once do not count against the rate.
+        // Extra admissions that an operator requested do not count against the rate.
         let left = allowed.earned - f64::from(admitted.min(allowed.admissions));
         self.credit = left.min(CREDIT_MAX);
         // What is dropped makes up for turns that were returned too early: if a page claims one
@@ -195,7 +195,7 @@ impl Pace {
         match (health.trouble(), &mut self.back_off) {
             (Some(trouble), None) => {
                 let most = rate_cap_per_s.max(SLOWEST_PER_S);
-                // A line that stood still says nothing about what checkout can serve.
+                // A line that did not move shows nothing about the capacity of checkout.
                 let began_at_per_s = self.recent_per_s.clamp(SLOW_START_BELOW_PER_S.min(most), most);
                 let rate_per_s = (began_at_per_s * CUT_TO).max(SLOWEST_PER_S);
                 self.back_off = Some(BackOff { rate_per_s, began_at_per_s, since_cut_s: 0.0, trouble });

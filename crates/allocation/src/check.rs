@@ -46,7 +46,7 @@ impl Wronged {
 }
 
 /// Takes the promises of a round to the tickets of a line, in order. The promised tickets leave the
-/// line. It is for the caller to check that they waited.
+/// line. The caller must check that they waited.
 ///
 /// # Errors
 /// At the first promise that wronged a ticket, with the first ticket that it wronged.

@@ -10,12 +10,12 @@ use crate::wishes::{ItemId, Wishes};
 /// The number of a ticket: its place in the order of service, which never changes.
 pub type Number = u64;
 
-/// What the holder of a ticket asks for.
+/// The request of a ticket's holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
     /// The items.
     pub wishes: Wishes,
-    /// Maximum number of units: what the limits of the sale leave the shopper.
+    /// Maximum number of units within the limits of the sale.
     pub units: NonZeroU32,
 }
 
@@ -43,7 +43,7 @@ impl Line {
         self.items.as_ref().is_none_or(|items| items.contains(&item))
     }
 
-    /// A ticket waits from now on, or waits on with another request.
+    /// Adds a waiting ticket, or changes the request of one.
     pub fn wait(&mut self, number: Number, request: Request) {
         self.leave(number);
         for wanted in wanted(request.wishes) {
@@ -52,7 +52,7 @@ impl Line {
         self.requests.insert(number, request);
     }
 
-    /// A ticket does not wait any more. Gives its request, if it waited.
+    /// Removes a ticket. Returns its request, if it waited.
     pub fn leave(&mut self, number: Number) -> Option<Request> {
         let request = self.requests.remove(&number)?;
         for wanted in wanted(request.wishes) {
@@ -63,7 +63,7 @@ impl Line {
         Some(request)
     }
 
-    /// What a waiting ticket asks for.
+    /// The request of a waiting ticket.
     #[must_use]
     pub fn request(&self, number: Number) -> Option<Request> {
         self.requests.get(&number).copied()

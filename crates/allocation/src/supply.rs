@@ -7,7 +7,7 @@ use crate::{
     wishes::{ItemId, Wishes},
 };
 
-/// What can be promised of an item.
+/// The units of an item that can be promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offer {
     /// Units that may be promised now.
@@ -27,7 +27,7 @@ pub struct Promise {
     pub units: u32,
 }
 
-/// What can be promised in a round. During it units are promised and none come free.
+/// The units that can be promised in a round. During a round no units come free.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Supply(BTreeMap<ItemId, Offer>);
 

@@ -1,4 +1,4 @@
-//! Items, and what a shopper wants of them.
+//! Items, and the wishes of shoppers.
 
 use std::{fmt, num::NonZeroU8};
 
@@ -26,7 +26,7 @@ impl fmt::Display for ItemId {
     }
 }
 
-/// What a shopper would accept now: any item, or one of a list, the most wanted first.
+/// The items that a shopper would accept now: any item, or one of a list, the most wanted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Wishes([Option<ItemId>; WISHES_MAX]);
 

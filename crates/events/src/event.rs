@@ -39,7 +39,7 @@ pub enum EventKind {
     PaymentDisputed,
     /// An account's hold is about to expire.
     HoldAboutToExpire,
-    /// The turn of an account that asked for a notification is near.
+    /// The turn of an account that requested a notification is near.
     TurnIsNear,
 }
 

@@ -19,7 +19,7 @@ use crate::event::Event;
 
 const APPEND: &str = include_str!("append.lua");
 /// `KEYS[1]`: the stream. ARGV: a group, and the milliseconds after which a silent consumer is
-/// gone.
+/// removed.
 const FORGET_CONSUMERS: &str = r"
     local forgotten = 0
     if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
@@ -41,7 +41,7 @@ const DEAD_AFTER: Duration = Duration::from_secs(60);
 
 /// A call to Redis failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the stream of events does not answer: {0}")]
+#[error("the stream of events does not respond: {0}")]
 pub struct StreamError(String);
 
 impl From<Error> for StreamError {
@@ -102,7 +102,7 @@ impl EventStream {
     /// it is the number before the first of these, the caller has to wait for a group.
     ///
     /// # Errors
-    /// When Redis does not answer; the events may have been appended all the same.
+    /// When Redis does not respond; the events may have been appended all the same.
     pub async fn append(&self, first_kept: bool, events: &[Event]) -> Result<u64, StreamError> {
         let Some(first) = events.first() else { return Ok(0) };
         let lifetime_s = i64::try_from(KEPT_FOR.as_secs()).unwrap_or(i64::MAX);
@@ -123,7 +123,7 @@ impl EventStream {
     /// consumer of the group abandoned come first.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn next(&self, sale: SaleId, group: &str, consumer: &str, most: u64) -> Result<Vec<Event>, StreamError> {
         let stream = &*key(sale);
         let read = |client: Client| read(client, stream, (group, consumer), most);
@@ -142,7 +142,7 @@ impl EventStream {
             }
             entries => entries?,
         };
-        // Events of a kind that only newer versions know are skipped.
+        // Events of a kind that only newer versions have are skipped.
         let (mut events, mut unknown) = (Vec::new(), Vec::new());
         for (id, fields) in entries {
             match fields.get("event").and_then(|json| Event::from_json(json)) {
@@ -179,7 +179,7 @@ impl EventStream {
     /// removed consumer that reads again is created again.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn forget_consumers(&self, sale: SaleId, group: &str, silent_for: Duration) -> Result<u64, StreamError> {
         let gone_after_ms = i64::try_from(silent_for.as_millis()).unwrap_or(i64::MAX);
         self.eval(FORGET_CONSUMERS, sale, vec![Value::from(group), Value::from(gone_after_ms)]).await
@@ -188,7 +188,7 @@ impl EventStream {
     /// Acknowledges these events for the group.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn acknowledge(&self, sale: SaleId, group: &str, numbers: &[u64]) -> Result<(), StreamError> {
         if numbers.is_empty() {
             return Ok(());

@@ -39,7 +39,7 @@ fn numbers(events: &[Event]) -> Vec<u64> {
 }
 
 async fn read_all(stream: &EventStream, sale: SaleId, consumer: &str) -> Vec<u64> {
-    let read = stream.next(sale, "group", consumer, 100).await.expect("an answer");
+    let read = stream.next(sale, "group", consumer, 100).await.expect("a response");
     stream.acknowledge(sale, "group", &numbers(&read)).await.expect("acknowledged");
     numbers(&read)
 }
@@ -77,9 +77,9 @@ async fn pending_events_of_a_consumer_go_to_another() {
     let (stream, client) = stream().await;
     let sale = SaleId(Uuid::new_v4());
     stream.append(true, &events(sale, 1..=4)).await.expect("appended");
-    let first = stream.next(sale, "group", "dies", 2).await.expect("an answer");
+    let first = stream.next(sale, "group", "dies", 2).await.expect("a response");
     assert_eq!(numbers(&first), [1, 2]);
-    assert_eq!(numbers(&stream.next(sale, "group", "lives", 1).await.expect("an answer")), [3], "shared, not doubled");
+    assert_eq!(numbers(&stream.next(sale, "group", "lives", 1).await.expect("a response")), [3], "shared, not doubled");
     // Time passes, for the one that died.
     let key = format!("fairline:{{{sale}}}:events");
     let _: Value = client
@@ -89,7 +89,7 @@ async fn pending_events_of_a_consumer_go_to_another() {
     assert_eq!(read_all(&stream, sale, "lives").await, [1, 2]);
     assert_eq!(read_all(&stream, sale, "lives").await, [4]);
     // Another group receives all events separately.
-    let other = stream.next(sale, "others", "a", 10).await.expect("an answer");
+    let other = stream.next(sale, "others", "a", 10).await.expect("a response");
     assert_eq!(numbers(&other), [1, 2, 3, 4]);
 }
 
@@ -103,11 +103,11 @@ async fn an_event_of_an_unknown_kind_is_skipped() {
         client.xadd(&key, false, None::<()>, "2-0", vec![("event", r#"{"type":"Newer"}"#)]).await.expect("added");
     stream.append(false, &events(sale, 3..=3)).await.expect("appended");
     assert_eq!(read_all(&stream, sale, "a").await, [1, 3]);
-    let pending: Vec<Value> = client.xpending(key, "group", ("-", "+", 10_u64)).await.expect("an answer");
+    let pending: Vec<Value> = client.xpending(key, "group", ("-", "+", 10_u64)).await.expect("a response");
     assert!(pending.is_empty(), "{pending:?}");
 }
 
-/// Appends events in calls of a thousand, until the stream takes no more. Gives the number of the
+/// Appends events in calls of a thousand, until the stream takes no more. Returns the number of the
 /// last that it took.
 async fn fill(stream: &EventStream, sale: SaleId, from: u64, to: u64) -> u64 {
     let mut there = from - 1;
@@ -129,7 +129,7 @@ async fn a_full_stream_keeps_what_a_group_has_not_read() {
     let patient = stream.clone().waiting_for(vec!["group"]);
     assert_eq!(fill(&patient, sale, 1, most + 5000).await, most, "no group has read");
     // Read is not taken in.
-    let read = stream.next(sale, "group", "a", 2000).await.expect("an answer");
+    let read = stream.next(sale, "group", "a", 2000).await.expect("a response");
     assert_eq!((read[0].number, read.len()), (1, 2000));
     assert_eq!(patient.append(false, &events(sale, most + 1..=most + 1)).await, Ok(most));
     stream.acknowledge(sale, "group", &numbers(&read[1..])).await.expect("acknowledged");
@@ -140,15 +140,15 @@ async fn a_full_stream_keeps_what_a_group_has_not_read() {
     assert_eq!(patient.append(false, &events(sale, 2500..=2600)).await, Ok(most + 2000));
     let mut next = 2001;
     while next <= most + 2000 {
-        let read = stream.next(sale, "group", "a", 10_000).await.expect("an answer");
+        let read = stream.next(sale, "group", "a", 10_000).await.expect("a response");
         assert_eq!(read.first().map(|event| event.number), Some(next), "none is missing");
         stream.acknowledge(sale, "group", &numbers(&read)).await.expect("acknowledged");
         next += read.len() as u64;
     }
     assert_eq!(fill(&patient, sale, most + 2001, most + 5000).await, most + 5000);
-    // Without anybody to wait for, the newest are kept.
+    // Without groups to wait for, the newest are kept.
     assert_eq!(fill(&stream, sale, most + 5001, most * 2 + 6000).await, most * 2 + 6000);
-    assert!(stream.next(sale, "group", "a", 1).await.expect("an answer")[0].number > most + 5001);
+    assert!(stream.next(sale, "group", "a", 1).await.expect("a response")[0].number > most + 5001);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,6 +164,6 @@ async fn idle_consumers_are_deleted_unless_they_have_pending_events() {
     assert_eq!(forget(Duration::from_secs(3600)).await, Ok(0), "both have just read");
     assert_eq!(forget(Duration::ZERO).await, Ok(1));
     let key = format!("fairline:{{{sale}}}:events");
-    let left: Value = client.xinfo_consumers(key, "group").await.expect("an answer");
+    let left: Value = client.xinfo_consumers(key, "group").await.expect("a response");
     assert!(format!("{left:?}").contains("owes") && !format!("{left:?}").contains("done"), "{left:?}");
 }

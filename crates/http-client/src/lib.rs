@@ -70,17 +70,11 @@ impl HttpClient {
     /// A client whose calls take at most `timeout`.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(IDLE_MAX));
-        connector.set_tcp_user_timeout(Some(timeout));
-        connector.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls())
             .https_or_http()
             .enable_http1()
-            .wrap_connector(connector);
+            .wrap_connector(connector(timeout));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
@@ -128,13 +122,23 @@ impl HttpClient {
             let body = body.map_err(|error| lost(error.to_string()))?.to_bytes();
             Ok(HttpResponse { status: parts.status, headers: parts.headers, body })
         };
-        let why = || format!("no answer within {} s", self.timeout.as_secs_f64());
+        let why = || format!("no response within {} s", self.timeout.as_secs_f64());
         let late = |_| Unanswered { why: why(), never_left: false };
         tokio::time::timeout(self.timeout, answer).await.map_err(late)?
     }
 }
 
-/// An error with its causes: hyper's own message says little.
+fn connector(timeout: Duration) -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_nodelay(true);
+    connector.set_keepalive(Some(IDLE_MAX));
+    connector.set_tcp_user_timeout(Some(timeout));
+    connector.enforce_http(false);
+    connector
+}
+
+/// An error with its causes: hyper's own message omits them.
 fn reasons(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();
@@ -164,4 +168,25 @@ fn tls() -> rustls::ClientConfig {
 #[must_use]
 pub fn web_address(text: &str) -> Option<Uri> {
     text.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+    use tokio::net::TcpListener;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_has_keep_alive_and_a_limit_for_unacknowledged_data() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let timeout = Duration::from_secs(7);
+        let stream = connector(timeout).oneshot(url.parse().expect("a URL")).await.expect("a connection");
+        let socket = SockRef::from(stream.inner());
+        assert!(socket.keepalive().expect("an option"));
+        assert_eq!(socket.tcp_keepalive_time().expect("an option"), IDLE_MAX);
+        assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(timeout));
+    }
 }

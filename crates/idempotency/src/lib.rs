@@ -127,7 +127,7 @@ impl Idempotency {
     /// Deletes expired responses.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// When the database does not respond.
     pub async fn forget_old(&self) -> Result<(), StoreError> {
         self.store.forget_old(KEPT).await
     }
@@ -275,7 +275,7 @@ fn in_progress() -> Problem {
 
 fn unavailable(error: &StoreError) -> Problem {
     warn!(%error, "look up idempotency key failed");
-    Problem::unavailable("The database does not answer. Nothing was done; try again.")
+    Problem::unavailable("The database does not respond. Nothing was done; try again.")
 }
 
 #[cfg(test)]

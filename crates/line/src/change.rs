@@ -1,4 +1,4 @@
-//! What happens to a line, as every node receives it.
+//! Changes of a line, as every node receives them.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -46,7 +46,8 @@ pub enum Change {
         /// The tickets.
         ordinals: Vec<Ordinal>,
     },
-    /// Sockets closed. A node at which a shopper still is resumes the ticket at once.
+    /// Sockets closed. A node to which the shopper is still connected resumes the ticket
+    /// immediately.
     Absent {
         /// The tickets.
         ordinals: Vec<Ordinal>,

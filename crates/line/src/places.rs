@@ -162,7 +162,7 @@ impl LineView {
     }
 
     /// Waiting tickets beyond `number`, which is not behind the cursor. A ticket that a restored
-    /// database does not know may have departed beyond the highest.
+    /// database does not have may have departed beyond the highest.
     fn live_after(&self, number: u64) -> u64 {
         if number >= self.highest {
             return 0;

@@ -1,4 +1,4 @@
-//! All that the line's store asks of Redis. The simulation answers in Redis's place.
+//! Every call of the line's store to Redis. The simulation implements it without Redis.
 
 use std::collections::HashMap;
 
@@ -51,7 +51,7 @@ pub trait Port: Send + Sync {
     async fn call(&self, function: &str, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error>;
     /// Loads the library where this key is stored.
     async fn load(&self, key: &str) -> Result<(), Error>;
-    /// Checks that Redis answers, and accepts writes.
+    /// Checks that Redis responds, and accepts writes.
     async fn ping(&self) -> Result<(), Error>;
     /// Lists a sale with a rank, and removes the closed sales whose time has passed.
     async fn list(&self, sale: String, rank: f64, now_ms: f64) -> Result<(), Error>;
@@ -82,7 +82,7 @@ async fn unlist_elsewhere(redis: Redis, sale: String) {
             redis.run(list, |client| async move { client.zrem::<u64, _, _>(list, sale.as_str()).await }).await
         }
     };
-    // A list that does not answer keeps the sale, which then seems to be open.
+    // A list that does not respond keeps the sale, which then seems to be open.
     join_all(others.map(remove)).await;
 }
 

@@ -45,7 +45,7 @@ async fn kept_ms(sale: SaleId) -> Vec<(&'static str, i64)> {
         fairline_redis::connect(&testing::redis_url()).await.expect("a Redis").primary_of("").expect("a client");
     let mut kept = Vec::new();
     for key in KEYS {
-        let ms: i64 = client.pttl(format!("fairline:{{{sale}}}:{key}")).await.expect("an answer");
+        let ms: i64 = client.pttl(format!("fairline:{{{sale}}}:{key}")).await.expect("a response");
         if ms != -2 {
             kept.push((key, ms));
         }
@@ -59,7 +59,7 @@ async fn abandoned_and_closed_lines_are_deleted_with_all_that_is_written_later()
     let line = LineStore::connect(&url).await.expect("a Redis");
     let mut card = card(Status::Open);
     let sale = card.id;
-    let home = line.home(sale).await.expect("an answer").run_id;
+    let home = line.home(sale).await.expect("a response").run_id;
     line.publish(&publication(&card, 1, &home)).await.expect("published");
     let joining: Vec<Joining> = (1..=4_u128)
         .map(|n| Joining {
@@ -76,13 +76,13 @@ async fn abandoned_and_closed_lines_are_deleted_with_all_that_is_written_later()
     let before = kept_ms(sale).await;
     line.absent(sale, Duration::ZERO, true, &[2, 3]).await.expect("noted");
     line.leave(&tickets[1]).await.expect("left");
-    line.resume(sale, &tickets[..1]).await.expect("an answer");
+    line.resume(sale, &tickets[..1]).await.expect("a response");
     line.sweep(sale, 10).await.expect("swept");
     let node = NodeReport { name: "node", up_for: Duration::from_secs(30), connected: vec![0b0001_0000] };
     line.present(sale, 1, node).await.expect("noted");
     line.claim(&tickets[1]).await.expect("noted");
     line.bind_account(&tickets[0], &LineAccount { digest: [1; 16], rejoins: false }).await.expect("noted");
-    line.roll_call(sale, Duration::from_secs(60), 0).await.expect("an answer");
+    line.roll_call(sale, Duration::from_secs(60), 0).await.expect("a response");
     let after = kept_ms(sale).await;
     assert!(after.len() > before.len() + 2, "keys that were made later: {before:?}, {after:?}");
     let wrong: Vec<_> = after.iter().filter(|(_, ms)| !(1..=7 * DAY_MS).contains(ms)).collect();

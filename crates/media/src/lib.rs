@@ -1,7 +1,7 @@
 //! Images of products: checked, resized, and stored under the hash of their content.
 //!
-//! - [`prepare()`] decodes an uploaded image within limits, and encodes it anew in a few widths:
-//!   nothing of the uploaded bytes is kept, so neither are places, cameras or hidden files.
+//! - [`prepare()`] decodes an uploaded image within limits, and re-encodes it in a few widths: none
+//!   of the uploaded bytes are kept, and so no locations, cameras or hidden files.
 //! - [`Workshop`] runs that on a few threads, and rejects more work than it can queue.
 //! - [`MediaStore`] keeps the results in a folder or in S3-compatible storage. A [`MediaName`]
 //!   never gets other content, so it can be cached for ever; it names no file outside the store.

@@ -24,8 +24,8 @@ const DECODED_BYTES_MAX: u64 = 192 * 1024 * 1024;
 const JPEG_QUALITY: u8 = 82;
 /// The longest colour profile that is kept.
 const PROFILE_BYTES_MAX: usize = 64 * 1024;
-/// Part of the hash: another number after a change of what is made from an upload, since names
-/// never get other content.
+/// Part of the hash: raise it when the stored images change, since the content of a name never
+/// changes.
 const RECIPE: &[u8] = b"fairline-media 1\0";
 
 /// The types of an upload.
@@ -183,7 +183,7 @@ fn decoded(bytes: &[u8], upload_type: UploadType) -> Result<Decoded, Rejected> {
 }
 
 /// Whether a colour profile is short and describes RGB: without it, photos of many phones look
-/// pale. It says nothing about where or by whom a photo was taken.
+/// pale. It does not reveal where or by whom a photo was taken.
 fn is_rgb_profile(profile: &[u8]) -> bool {
     profile.len() <= PROFILE_BYTES_MAX && profile.get(16..20) == Some(b"RGB ") && profile.get(36..40) == Some(b"acsp")
 }
@@ -242,7 +242,7 @@ fn unweighted(image: DynamicImage) -> DynamicImage {
 
 fn encoded(image: &DynamicImage, format: MediaFormat, profile: Option<&[u8]>) -> Result<Vec<u8>, Rejected> {
     let mut bytes = Vec::new();
-    // An encoder that does not know profiles leaves the profile out.
+    // An encoder that does not support profiles leaves the profile out.
     let written = match format {
         MediaFormat::Jpeg => {
             let mut encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);

@@ -16,7 +16,7 @@ pub(crate) struct Connector(pub(crate) fairline_http_client::HttpClient);
 #[derive(Debug)]
 struct S3Service(fairline_http_client::HttpClient);
 
-/// The storage has not answered.
+/// The storage has not responded.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct UnansweredRequest(String);

@@ -43,7 +43,7 @@ pub enum InvalidUrl {
     S3(String),
 }
 
-/// The storage does not answer, or has rejected a call.
+/// The storage does not respond, or has rejected a call.
 #[derive(Debug, thiserror::Error)]
 #[error("media storage failed: {0}")]
 pub struct StoreFailed(pub String);
@@ -99,7 +99,7 @@ impl MediaStore {
     /// Reads an image, if there is one.
     ///
     /// # Errors
-    /// Returns an error if the storage does not answer.
+    /// Returns an error if the storage does not respond.
     pub async fn get(&self, name: MediaName) -> Result<Option<Bytes>, StoreFailed> {
         let path = path(name);
         let read = async { self.0.get(&path).await?.bytes().await };
@@ -129,7 +129,7 @@ fn failed(error: Error) -> StoreFailed {
 async fn in_time<T>(
     call: impl Future<Output = object_store::Result<T>>,
 ) -> Result<object_store::Result<T>, StoreFailed> {
-    timeout(WITHIN, call).await.map_err(|_| StoreFailed(format!("no answer within {} s", WITHIN.as_secs())))
+    timeout(WITHIN, call).await.map_err(|_| StoreFailed(format!("no response within {} s", WITHIN.as_secs())))
 }
 
 /// The place of an image: in one of 256 folders. A name has only letters, digits, `-` and `.`.
@@ -149,17 +149,17 @@ mod tests {
     async fn a_folder_keeps_images() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = MediaStore::open(&format!("file://{}/new/media", folder.path().display())).expect("opened");
-        assert_eq!(store.get(NAME).await.expect("an answer"), None);
+        assert_eq!(store.get(NAME).await.expect("a response"), None);
         for _ in 0..2 {
             store.put(NAME, Bytes::from_static(b"image")).await.expect("stored");
         }
-        assert_eq!(store.get(NAME).await.expect("an answer"), Some(Bytes::from_static(b"image")));
+        assert_eq!(store.get(NAME).await.expect("a response"), Some(Bytes::from_static(b"image")));
         let file = folder.path().join("new/media/a5").join(NAME.to_string());
         assert_eq!(std::fs::read(file).expect("a file"), b"image");
         for _ in 0..2 {
             store.delete(NAME).await.expect("deleted");
         }
-        assert_eq!(store.get(NAME).await.expect("an answer"), None);
+        assert_eq!(store.get(NAME).await.expect("a response"), None);
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bucket_that_does_not_answer_is_an_error() {
+    async fn a_bucket_that_does_not_respond_is_an_error() {
         // No server listens there; the credentials are those of a test.
         let store = AmazonS3Builder::new()
             .with_bucket_name("media")

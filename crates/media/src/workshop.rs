@@ -7,7 +7,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::prepare::{Prepared, Rejected, UploadType, prepare};
 
-/// Images that are prepared at once. Each takes up to some 400 MB for a moment.
+/// Concurrent preparations of images. Each takes up to some 400 MB for a moment.
 const AT_ONCE: usize = 1;
 /// Images that wait or are prepared. Each keeps its upload in memory.
 const QUEUED_MAX: usize = 4;
@@ -15,7 +15,7 @@ const QUEUED_MAX: usize = 4;
 /// Why an image was not prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotPrepared {
-    /// Other images wait already. The caller may try again.
+    /// The queue is full. The caller may try again.
     #[error("too many images are prepared at the same time")]
     Busy,
     /// The image is rejected.
@@ -37,7 +37,7 @@ impl Default for Workshop {
 }
 
 impl Workshop {
-    /// Whether another image would have to be rejected: asked before an upload is read.
+    /// Whether another image would have to be rejected. Checked before an upload is read.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.queue.available_permits() == 0
@@ -50,13 +50,13 @@ impl Workshop {
     pub async fn prepare(&self, bytes: Bytes, upload_type: UploadType) -> Result<Prepared, NotPrepared> {
         let queued = self.queue.clone().try_acquire_owned().map_err(|_| NotPrepared::Busy)?;
         let place = self.places.clone().acquire_owned().await.map_err(|_| NotPrepared::Busy)?;
-        // The thread keeps its place, even if the caller is gone.
+        // The thread keeps its slot, even if the caller has disconnected.
         let prepared = spawn_blocking(move || {
             let prepared = prepare(&bytes, upload_type);
             drop((queued, place));
             prepared
         });
-        // A decoder that panics has met an image that it can't read.
+        // A decoder that panics was given an image that it can't read.
         Ok(prepared.await.unwrap_or(Err(Rejected::Damaged))?)
     }
 }

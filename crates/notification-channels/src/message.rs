@@ -24,7 +24,7 @@ impl Message {
 /// Why a channel has not confirmed a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendError {
-    /// The channel rejects it for good.
+    /// The channel rejects it permanently.
     Refused(String),
     /// The recipient no longer exists.
     Gone(String),

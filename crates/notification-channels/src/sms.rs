@@ -43,7 +43,7 @@ impl Sms {
         match self.client.call(request).await {
             Ok(answered) if answered.status.is_success() => Ok(()),
             Ok(answered) => {
-                let why = format!("the SMS provider answered {}", answered.status.as_u16());
+                let why = format!("the SMS provider returned {}", answered.status.as_u16());
                 // The API has no idempotency keys, so a server error leaves the outcome unknown.
                 Err(match answered.status.as_u16() {
                     429 | 503 => SendError::NotNow(why),

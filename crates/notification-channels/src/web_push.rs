@@ -133,7 +133,7 @@ impl Push {
         match self.client.call(request).await {
             Ok(answered) if answered.status.is_success() => Ok(()),
             Ok(answered) => {
-                let why = format!("the push service answered {}", answered.status.as_u16());
+                let why = format!("the push service returned {}", answered.status.as_u16());
                 Err(match answered.status.as_u16() {
                     404 | 410 => SendError::Gone(why),
                     429 | 503 => SendError::NotNow(why),

@@ -1,11 +1,11 @@
 //! Retries and a circuit breaker in front of a gateway.
 //!
-//! - A call without an answer is retried after 100, 400 and 800 ms, ± 50 %. An authorisation is
+//! - A call without a response is retried after 100, 400 and 800 ms, ± 50 %. An authorisation is
 //!   not: before each attempt its caller has to check that the payment still waits for it.
 //! - After five such failures in a row the circuit opens for a second: no request waits for the
 //!   gateway, and the gateway can recover. The time doubles whenever it opens again, up to 30 s.
-//! - Then calls pass again, and the first answer decides. A replayed failure concerns one payment,
-//!   and does not count. Source: M. Nygard, "Release It!", 2007, chapter 5.
+//! - Then calls pass again, and the first response decides. A replayed failure concerns one
+//!   payment, and does not count. Source: M. Nygard, "Release It!", 2007, chapter 5.
 
 use std::{
     iter,
@@ -119,7 +119,7 @@ impl<G: Gateway> ResilientGateway<G> {
             Err(GatewayError::Unanswered(_) | GatewayError::Failed(_)) => self.breaker.on_error(),
             // It concerns one payment only, and must not block the others.
             Err(GatewayError::CachedFailure(_)) => {}
-            // Any other answer, even an invalid one, shows that the gateway is up.
+            // Any other response, even an invalid one, shows that the gateway is up.
             _ => self.breaker.on_success(),
         }
         answer
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::{Intent, IntentStatus};
 
-    /// A gateway that gives the scripted answers, the last first, and then none.
+    /// A gateway that returns the scripted responses, the last first, and then none.
     #[derive(Default)]
     struct Scripted {
         answers: Mutex<Vec<Result<Intent, GatewayError>>>,
@@ -325,7 +325,7 @@ mod tests {
             assert_eq!((asked(&resilient), circuit.is_open()), (tried, true));
         }
 
-        // It replays its answer about one payment, and accepts another.
+        // It replays its response about one payment, and accepts another.
         *resilient.gateway.answers.lock().expect("no panic") = vec![captured(), repeats()];
         assert_eq!(after_the_pause().await, repeats());
         assert!(circuit.is_open(), "not decided yet");

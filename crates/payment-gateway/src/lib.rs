@@ -3,8 +3,8 @@
 //! - Every call may be repeated. A call that changes something carries an idempotency key derived
 //!   from the payment's id, so a crash, a lost response or two processes at once never charge
 //!   twice.
-//! - Every answer contains the state of the intent, even a rejection: cancelling a captured payment
-//!   reports that it is captured.
+//! - Every response contains the state of the intent, even a rejection: cancelling a captured
+//!   payment reports that it is captured.
 //! - [`Stripe`] is the adapter, [`ResilientGateway`] adds retries and a circuit breaker, and
 //!   [`webhook`] verifies the gateway's events.
 //!
@@ -81,7 +81,7 @@ pub enum IntentStatus {
     Cancelled,
     /// The money was refunded.
     Refunded,
-    /// The gateway failed to create it for good; or a restarted sandbox has lost it.
+    /// The gateway failed to create it permanently; or a restarted sandbox has lost it.
     Unknown,
 }
 
@@ -96,7 +96,7 @@ pub struct Intent {
     pub client_secret: Option<String>,
 }
 
-/// Why there is no answer. Unless the call was not made, its effect is unknown.
+/// Why there is no response. Unless the call was not made, its effect is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayError {
     /// No response; a retry may succeed.
@@ -108,10 +108,10 @@ pub enum GatewayError {
     /// The gateway replays an earlier failure, and keeps doing so.
     #[error("{0}")]
     CachedFailure(String),
-    /// The gateway can't answer yet.
+    /// The gateway can't respond yet.
     #[error("{0}")]
     NotYet(String),
-    /// A retry would give the same answer.
+    /// A retry would fail in the same way.
     #[error("{0}")]
     Permanent(String),
     /// The gateway rejects the payment with any card: the amount is too small, or it does not
@@ -128,7 +128,7 @@ pub enum GatewayError {
     CircuitOpen,
 }
 
-/// The answer of a gateway call.
+/// The response to a gateway call.
 pub type Answer<'a> = BoxFuture<'a, Result<Intent, GatewayError>>;
 
 /// What was returned of a captured payment, in the gateway's minor unit, as of now.

@@ -22,7 +22,7 @@ use crate::{
 const LINK: Duration = Duration::from_millis(250);
 /// Timeout for testing a connection that was idle for a while.
 const TEST: Duration = Duration::from_millis(500);
-/// A connection that answered this recently needs no test.
+/// A connection that responded this recently needs no test.
 const PROVEN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl PgConnection {
         self.answered.elapsed()
     }
 
-    /// Tests the connection before reuse, unless it has answered recently.
+    /// Tests the connection before reuse, unless it has responded recently.
     pub(crate) async fn test(&mut self) -> Result<(), Error> {
         if !self.is_current() {
             return Err(silent());
@@ -179,7 +179,7 @@ impl PgConnection {
 enum ConnectionVerdict {
     /// The statement failed; the connection is usable.
     Sound,
-    /// No answer in time: the connection or the server is slow or gone.
+    /// No response in time: the connection or the server is slow or down.
     Slow,
     /// The connection is unusable, as are those of its generation.
     Dead,

@@ -5,14 +5,15 @@ use std::sync::Arc;
 /// Why the database rejected or failed a statement.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// A constraint of the schema rejected it. Its name says which promise would have been broken.
+    /// A constraint of the schema rejected it. Its name identifies the promise that would have been
+    /// broken.
     #[error("the database constraint {0} rejected it")]
     Refused(String),
     /// A row that no version of Fairline has written.
     #[error("the database has an invalid row: {0}")]
     Corrupt(String),
     /// Postgres is down, slow or unreachable.
-    #[error("Postgres does not answer: {0}")]
+    #[error("Postgres does not respond: {0}")]
     Unavailable(#[source] Arc<sqlx::Error>),
 }
 

@@ -131,7 +131,7 @@ impl PgPool {
     /// it may come up later.
     ///
     /// # Errors
-    /// When Postgres answers and does not meet them.
+    /// When Postgres responds and does not meet them.
     pub async fn check(&self) -> Result<(), StartError> {
         match self.acquire().await {
             Err(Error::InvalidArgument(sentence)) => Err(StartError::new(format!("{sentence}."))),
@@ -143,7 +143,7 @@ impl PgPool {
         }
     }
 
-    /// Checks that Postgres answers and accepts writes.
+    /// Checks that Postgres responds and accepts writes.
     ///
     /// # Errors
     /// When it does not.
@@ -244,7 +244,7 @@ impl Transaction {
     /// Commits the transaction.
     ///
     /// # Errors
-    /// When the commit failed, or no answer confirmed it.
+    /// When the commit failed, or no response confirmed it.
     pub async fn commit(mut self) -> Result<(), Error> {
         self.0.commit().await
     }
@@ -252,7 +252,7 @@ impl Transaction {
     /// Rolls the transaction back.
     ///
     /// # Errors
-    /// When no answer confirmed it; it is rolled back all the same.
+    /// When no response confirmed it; it is rolled back all the same.
     pub async fn rollback(mut self) -> Result<(), Error> {
         self.0.roll_back().await
     }

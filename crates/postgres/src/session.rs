@@ -89,7 +89,7 @@ pub(crate) async fn establish(shared: &Shared) -> Result<(sqlx::PgConnection, Se
     Ok((raw, SessionOwner::Shared))
 }
 
-/// PgBouncer answers with 08P01 and names the parameter.
+/// PgBouncer returns 08P01 and names the parameter.
 fn refuses_parameters(error: &Error) -> bool {
     error.as_database_error().is_some_and(|error| error.message().contains("startup parameter"))
 }
@@ -209,7 +209,7 @@ fn reason(error: &MigrateError) -> String {
     match error {
         MigrateError::VersionMismatch(version) => format!(
             "its migration {version} differs from this program's, so an unreleased version has made it. Such a database \
-             can't be upgraded: drop it and create it anew (`make demo FRESH=1` does so for the demo)"
+             can't be upgraded: drop it and create it again (`make demo FRESH=1` does so for the demo)"
         ),
         error => error.to_string(),
     }

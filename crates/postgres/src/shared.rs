@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) pooler: RwLock<Pooler>,
     /// Connections of an earlier generation are not used any more.
     pub(crate) generation: AtomicU64,
-    /// Connections that have not answered since then are tested before use.
+    /// Connections that have not responded since then are tested before use.
     suspected: Mutex<Option<Instant>>,
 }
 
@@ -65,5 +65,5 @@ pub(crate) async fn bounded<T>(limit: Duration, work: impl Future<Output = Resul
 
 /// The error for an expired deadline.
 pub(crate) fn silent() -> Error {
-    Error::Io(io::Error::new(io::ErrorKind::TimedOut, "there was no answer in time"))
+    Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no response in time"))
 }

@@ -297,5 +297,5 @@ async fn a_migration_whose_link_falls_silent_fails() {
     proxy.freeze_established();
     let migrated = timeout(BACK_WITHIN, migrating).await.expect("it has a deadline").expect("no panic");
     let error = migrated.expect_err("the link is silent").to_string();
-    assert!(error.contains("no answer in time"), "{error}");
+    assert!(error.contains("no response in time"), "{error}");
 }

@@ -1,5 +1,5 @@
-//! The public record of a sale: who joined, who was present and who was admitted, in a hash chain
-//! that anyone can replay.
+//! The public record of a sale: who joined, was present and was admitted, in a hash chain that
+//! anyone can replay.
 //!
 //! - `entry`: the entries of a record.
 //! - `draw`: the shuffle of a sale that begins with a draw.

@@ -235,7 +235,7 @@ fn history(order: LineOrder, steps: Vec<Step>) -> Vec<RecordEvent> {
     shop.events
 }
 
-/// Chains these events, as a shop would that makes its record up.
+/// Chains these events, as a shop would that forges its record.
 fn chained(events: &[RecordEvent]) -> Vec<String> {
     let mut head = Head::default();
     let lines = events.iter().enumerate().map(|(n, event)| {
@@ -410,7 +410,7 @@ fn a_removed_ticket_that_returns_is_not_passed_over() {
         RecordEvent::Epoch { epoch: 1, above: 0 },
         joined(1, 3),
         RecordEvent::Removed { ordinals: vec![1] },
-        // Redis did not know yet.
+        // Redis did not have yet.
         RecordEvent::Departed { ordinals: vec![1] },
         RecordEvent::Returned { ordinals: vec![1] },
         RecordEvent::Admitted { ordinals: vec![2], cursor: 2 },

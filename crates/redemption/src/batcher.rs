@@ -2,7 +2,7 @@
 //!
 //! - While two batches commit, the next one collects, so the rate is not limited to one request for
 //!   each disk sync, and a batch updates a hot row once.
-//! - Each caller receives its own answer.
+//! - Each caller receives its own response.
 //! - Sources: D. DeWitt et al., "Implementation techniques for main memory database systems",
 //!   SIGMOD 1984; P. Helland et al., "Group commit timers and high volume transaction systems",
 //!   HPTS 1987, for when and how long to collect.
@@ -27,7 +27,7 @@ const BATCHES_MAX: usize = 2;
 /// not wait.
 const APART: Duration = Duration::from_millis(2);
 
-/// A request that waits for its answer.
+/// A request that waits for its response.
 pub struct Waiting<Q, A> {
     /// The request.
     pub request: Q,
@@ -35,7 +35,7 @@ pub struct Waiting<Q, A> {
 }
 
 impl<Q, A> Waiting<Q, A> {
-    /// Answers the request. A caller that has disconnected may ask again.
+    /// Sends the response. A caller that has disconnected may repeat its request.
     pub fn answer(self, answer: A) {
         let _ = self.answer.send(answer);
     }
@@ -89,7 +89,7 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
         Self(queue)
     }
 
-    /// Adds a request. It is served even if the caller does not wait for the answer.
+    /// Adds a request. It is served even if the caller does not wait for the response.
     ///
     /// # Errors
     /// Returns an error if too many requests are waiting.
@@ -99,7 +99,7 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
         Ok(async { answered.await.map_err(|_| QueueFull) })
     }
 
-    /// Adds a request and waits for its answer.
+    /// Adds a request and waits for its response.
     ///
     /// # Errors
     /// Returns an error if too many requests are waiting.

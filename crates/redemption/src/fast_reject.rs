@@ -1,4 +1,4 @@
-//! Fast reject: answers repeated tokens that are known to be invalid, expired or used, before the
+//! Fast reject: rejects repeated tokens that are known to be invalid, expired or used, before the
 //! router.
 //!
 //! - In a rush most requests are of this kind, and routing, extractors and layers cost more than

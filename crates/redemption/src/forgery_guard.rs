@@ -55,6 +55,6 @@ mod tests {
         tokio::time::advance(IGNORED_FOR).await;
         assert!(!forgery_guard.ignores(forger));
         forgery_guard.record(forger);
-        assert!(!forgery_guard.ignores(forger), "it begins anew");
+        assert!(!forgery_guard.ignores(forger), "it starts again");
     }
 }

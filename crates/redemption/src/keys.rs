@@ -130,7 +130,7 @@ pub enum NoClaims {
 }
 
 impl Keys {
-    /// Loads the keys. A key file must exist. A controller that does not answer yet is retried in
+    /// Loads the keys. A key file must exist. A controller that does not respond yet is retried in
     /// the background.
     ///
     /// # Errors
@@ -233,7 +233,7 @@ async fn fetch(source: &Source) -> Result<Jwks, String> {
             let request = Request::get(address).body(Full::default()).map_err(|error| error.to_string())?;
             let answered = client.call(request).await.map_err(|error| error.to_string())?;
             if !answered.status.is_success() {
-                return Err(format!("{address} answered {}", answered.status));
+                return Err(format!("{address} returned {}", answered.status));
             }
             answered.body.into()
         }

@@ -1,5 +1,5 @@
-//! The way of an admission token to the database, without SQL: what rejects a request before it
-//! costs a query, and what lets many share one commit.
+//! The path of an admission token to the database, without SQL: rejections before a query, and many
+//! redemptions in one commit.
 //!
 //! - [`Keys`] verifies tokens offline and remembers verified ones. [`ForgeryGuard`] ignores
 //!   visitors with many forged tokens, [`RefusalCache`] remembers rejected tokens.

@@ -32,7 +32,7 @@ enum Refusal<O> {
     Expired,
 }
 
-/// What the cache knows of a token.
+/// The cached state of a token.
 pub enum CachedRefusal<O> {
     /// It has expired.
     Expired,

@@ -1,5 +1,5 @@
-//! Cached copies in Redis of what is expensive to read. They may vanish at any time: without one,
-//! the caller reads the database.
+//! Cached copies in Redis of data that is expensive to read. They may vanish at any time: without
+//! one, the caller reads the database.
 
 use std::time::Duration;
 

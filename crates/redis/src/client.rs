@@ -39,13 +39,13 @@ const USER_TIMEOUT: Duration = Duration::from_secs(3);
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// Consecutive missed replies before a reconnection.
 const MISSED_MAX: u32 = 2;
-/// Commands that wait for a connection, at most; further commands fail at once.
+/// Commands that wait for a connection, at most; further commands fail immediately.
 const COMMANDS_WAITING_MAX: usize = 20_000;
 /// Published messages in the queue, at most. Beyond them the oldest are dropped, which subscribers
 /// detect.
 pub(crate) const MESSAGES_WAITING_MAX: usize = 8192;
 
-/// What each primary needs before it is used. It may run again at any time.
+/// Prepares a primary before it is used. It may run again at any time.
 pub type Prepare = fn(Client) -> Preparing;
 /// A preparation in progress.
 pub type Preparing = BoxFuture<'static, Result<(), Error>>;
@@ -211,7 +211,7 @@ async fn answers(client: &Client) -> Result<(), Error> {
     match timeout(COMMAND_TIMEOUT, client.ping::<()>(None)).await {
         Ok(Err(error)) if is_silence(&error) => Err(error),
         Ok(_) => Ok(()),
-        Err(_) => Err(Error::new(ErrorKind::Timeout, "there was no answer in time")),
+        Err(_) => Err(Error::new(ErrorKind::Timeout, "no response in time")),
     }
 }
 

@@ -1,7 +1,8 @@
 //! A cluster: one client for each primary, and which slots each primary serves.
 //!
-//! The slots are read from any node that answers: at the start, every few seconds, and soon after a
-//! redirection or a failed command. The nodes in the URL are asked while no known primary answers.
+//! The slots are read from any node that responds: at the start, every few seconds, and soon after
+//! a redirection or a failed command. The nodes in the URL are queried while no known primary
+//! responds.
 
 use std::{
     collections::HashMap,
@@ -66,7 +67,7 @@ struct Node {
     client: Client,
     is_prepared: bool,
     /// Whether it is new, or was a primary in the last reading. A client ends after two readings
-    /// without it, so that commands to a node of which others do not know yet can end.
+    /// without it, so that commands to a node that others do not list yet can end.
     is_primary: bool,
     /// Ends the client when dropped.
     _ends: oneshot::Sender<()>,
@@ -108,7 +109,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until one primary is prepared; the others have had a second to become so, too.
+    /// Waits until one primary is prepared; the others have had a second to be prepared, too.
     pub(crate) async fn start(&self) -> Result<(), Error> {
         let begun = Instant::now();
         loop {
@@ -231,7 +232,7 @@ impl Cluster {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let late = || Error::new(ErrorKind::Timeout, "the primary did not answer in time");
+        let late = || Error::new(ErrorKind::Timeout, "the primary did not respond in time");
         let answer = timeout(COMMAND_TIMEOUT, self.follow(slot, command)).await.unwrap_or_else(|_| Err(late()));
         answer.inspect_err(|error| {
             if is_silence(error) || error.is_cluster() {

@@ -32,16 +32,16 @@ enum Kind {
 /// Connects. Of a cluster, one primary suffices.
 ///
 /// # Errors
-/// When the URL is invalid, or no server answers there.
+/// When the URL is invalid, or no server responds there.
 pub async fn connect(url: &str) -> Result<Redis, Error> {
     connect_prepared(url, ping).await
 }
 
-/// Connects, and prepares every primary: of a cluster, those that do not answer yet as soon as they
-/// do, and new ones. One primary suffices.
+/// Connects, and prepares every primary: of a cluster, those that do not respond yet as soon as
+/// they do, and new ones. One primary suffices.
 ///
 /// # Errors
-/// When the URL is invalid, or no server answers there.
+/// When the URL is invalid, or no server responds there.
 pub async fn connect_prepared(url: &str, prepare: Prepare) -> Result<Redis, Error> {
     Redis::connect(Config::from_url(url)?, prepare, None).await
 }
@@ -139,8 +139,9 @@ impl Redis {
         }
     }
 
-    /// Checks that Redis answers and accepts writes: it is a primary, has free memory, and as many
-    /// replicas as it requires. Of a cluster, one primary suffices: the sales of each go on alone.
+    /// Checks that Redis responds and accepts writes: it is a primary, has free memory, and as many
+    /// replicas as it requires. Of a cluster, one primary suffices: the sales of each continue
+    /// alone.
     ///
     /// # Errors
     /// When it does not.

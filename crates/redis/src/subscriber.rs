@@ -18,7 +18,7 @@ impl Subscriber {
     /// Connects. Of a cluster, one primary suffices.
     ///
     /// # Errors
-    /// When the URL is invalid, or no server answers there.
+    /// When the URL is invalid, or no server responds there.
     pub async fn connect(url: &str) -> Result<Self, Error> {
         let inbox = Sender::new(MESSAGES_WAITING_MAX);
         Ok(Self { redis: Redis::connect_subscriber(url, Some(inbox.clone())).await?, inbox })
@@ -33,7 +33,7 @@ impl Subscriber {
     /// Subscribes to a channel. May be repeated.
     ///
     /// # Errors
-    /// When the server of the channel does not answer.
+    /// When the server of the channel does not respond.
     pub async fn subscribe(&self, channel: &str) -> Result<(), Error> {
         self.redis.run(channel, |client| async move { client.ssubscribe(channel).await }).await
     }
@@ -41,7 +41,7 @@ impl Subscriber {
     /// Unsubscribes from a channel.
     ///
     /// # Errors
-    /// When the server of the channel does not answer.
+    /// When the server of the channel does not respond.
     pub async fn unsubscribe(&self, channel: &str) -> Result<(), Error> {
         self.redis.run(channel, |client| async move { client.sunsubscribe(channel).await }).await
     }

@@ -70,7 +70,7 @@ async fn a_client_returns_at_once_after_a_black_hole() {
     let begun = Instant::now();
     proxy.swallow();
     until("it is noticed", Duration::from_secs(5), async || match writes(&client).await {
-        Ok(()) => Err("it answers".to_owned()),
+        Ok(()) => Err("it responds".to_owned()),
         Err(_) if begun.elapsed() < Duration::from_secs(10) => Ok(()),
         Err(error) => Err(error),
     })
@@ -142,7 +142,7 @@ async fn a_cluster_is_fit_while_one_primary_accepts_writes() {
     }
     client.probe().await.expect("the third primary suffices");
     cluster.doors().for_each(Proxy::swallow);
-    client.probe().await.expect_err("no primary answers");
+    client.probe().await.expect_err("no primary responds");
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_redis_without_memory_is_not_fit_and_answers() {
     let _ = command(&client, "CONFIG", &["SET", "maxmemory", "1"]).await.expect("set");
     let full = client.probe().await.expect_err("no memory");
     assert!(full.details().starts_with("OOM"), "{}", full.details());
-    client.primary_of("").expect("a client").ping::<()>(None).await.expect("an answer");
+    client.primary_of("").expect("a client").ping::<()>(None).await.expect("a response");
     let _ = command(&client, "CONFIG", &["SET", "maxmemory", "0"]).await.expect("set");
     client.probe().await.expect("fit");
 }

@@ -140,7 +140,7 @@ async fn a_primary_whose_host_is_gone_delays_no_other() {
         until("the master that was gone", async || set(client, &key_of(0)).await).await;
     }
     cluster.doors().for_each(Proxy::swallow);
-    redis.probe().await.expect_err("no primary answers");
+    redis.probe().await.expect_err("no primary responds");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +163,7 @@ async fn one_client_for_all_primaries_would_stop_with_one() {
     until("calls to another master fail", async || {
         let calls = [client.get::<Value, _>(&key).await, client.get(&key).await, client.get(&key).await];
         let answered = calls.iter().any(Result::is_ok);
-        if answered { Err(Error::new(ErrorKind::Unknown, "it answers")) } else { Ok(()) }
+        if answered { Err(Error::new(ErrorKind::Unknown, "it responds")) } else { Ok(()) }
     })
     .await;
     drop(cluster);
@@ -171,7 +171,7 @@ async fn one_client_for_all_primaries_would_stop_with_one() {
 
 /// Sends a command, which must succeed.
 fn command(master: &PrivateRedis, text: &str) -> String {
-    let answer = master.ask(text).expect("an answer");
+    let answer = master.ask(text).expect("a response");
     assert!(!answer.starts_with('-'), "{text}: {answer}");
     answer
 }

@@ -73,7 +73,7 @@ pub struct SaleCard {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub grace_s: Option<u32>,
-    /// Whether it is a rehearsal, which no list shows to shoppers.
+    /// Whether it is a rehearsal, which is not listed for shoppers.
     #[serde(default, skip_serializing_if = "is_false")]
     pub rehearsal: bool,
     /// The theme of its pages.

@@ -44,7 +44,7 @@ impl Status {
         Status::try_from(word).ok().filter(|status| *status != Status::SoldOut).unwrap_or(Status::Scheduled)
     }
 
-    /// Whether the sale has nothing more to offer to waiting shoppers.
+    /// Whether the sale is over for waiting shoppers.
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Status::SoldOut | Status::Closed)

@@ -21,8 +21,8 @@ const ASKED: &[u8] = b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnecti
 const READY: &[u8] = b"HTTP/1.1 200";
 
 /// Reads a service's settings, and runs the service until SIGTERM or Ctrl-C. `common` returns the
-/// settings that every service has. With `--healthy`, instead asks the local process with these
-/// settings whether it is ready, and exits with 0 if it is.
+/// settings that every service has. With `--healthy`, runs the container health check instead:
+/// exits with 0 if the local process with these settings is ready.
 pub async fn program<S: Parser>(
     name: &'static str,
     common: fn(&S) -> (SocketAddr, &LogSettings),

@@ -42,7 +42,7 @@ pub fn common_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) -> R
             }
             // Each check has its own deadline; this one covers checks that lack theirs.
             let ready = tokio::time::timeout(READY_WITHIN, ready()).await;
-            ready.unwrap_or_else(|_| Err("There was no answer in time.".to_owned())).map_err(Problem::unavailable)
+            ready.unwrap_or_else(|_| Err("The readiness check timed out.".to_owned())).map_err(Problem::unavailable)
         }
     };
     // A process without routes of its own, such as a worker, has nothing to observe.

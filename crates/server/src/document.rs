@@ -19,8 +19,8 @@ const PROBLEM: &str = "Problem";
 /// Problems that any operation may return.
 const ALWAYS: [(&str, &str); 3] = [
     ("400", "The path, the query or a header is not valid."),
-    ("429", "Too many requests from this address. `Retry-After` says when to try again."),
-    ("503", "The service can't answer now. `Retry-After` says when to try again."),
+    ("429", "Too many requests from this address. `Retry-After` states when to try again."),
+    ("503", "The service is temporarily unavailable. `Retry-After` states when to try again."),
 ];
 /// Problems of operations with a request body.
 const WITH_BODY: [(&str, &str); 3] = [

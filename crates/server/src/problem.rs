@@ -19,11 +19,11 @@ pub struct ProblemType {
     pub status: StatusCode,
     /// A few words, the same for every occurrence.
     pub title: &'static str,
-    /// What a shopper does about it, if anything.
+    /// The action of a shopper, if any.
     pub shopper: &'static str,
-    /// What the merchant's developers do about it, if anything.
+    /// The action of the merchant's developers, if any.
     pub merchant: &'static str,
-    /// What the operator of the installation does about it, if anything.
+    /// The action of the operator of the installation, if any.
     pub operator: &'static str,
 }
 
@@ -69,7 +69,7 @@ pub struct Problem {
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody {
-    /// The type of problem, as a path on the service that answers: `GET` it for an explanation.
+    /// The type of problem, as a path on the service that responds: `GET` it for an explanation.
     #[serde(rename = "type")]
     #[schema(example = "/problems/unknown-sale")]
     kind: String,
@@ -206,7 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_problem_is_rendered_as_in_rfc_9457() {
-        let problem = Problem::unavailable("The database did not answer.").with("sale", "first-drop");
+        let problem = Problem::unavailable("The database did not respond.").with("sale", "first-drop");
         let response = problem.into_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
@@ -219,7 +219,7 @@ mod tests {
                 "type": "/problems/unavailable",
                 "title": "Temporarily unavailable",
                 "status": 503,
-                "detail": "The database did not answer.",
+                "detail": "The database did not respond.",
                 "sale": "first-drop",
             })
         );

@@ -1,5 +1,5 @@
-//! `GET /problems/{slug}`: what docs/problems.md says about a type of problem, at the address that
-//! a problem's `type` names.
+//! `GET /problems/{slug}`: the row of docs/problems.md for a problem type, at the path in the
+//! `type` of a problem.
 
 use axum::{
     extract::Path,

@@ -1,8 +1,8 @@
-//! Problem types that every service answers.
+//! Problem types that every service returns.
 
 crate::problem_types! {
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The request body is too large" {
-        merchant: "Send at most as many bytes as `detail` says: 16 KiB for most operations.",
+        merchant: "Send at most the number of bytes in `detail`: 16 KiB for most operations.",
     }
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Internal error" {
         shopper: "Try again. If it happens again, contact the shop.",
@@ -18,7 +18,7 @@ crate::problem_types! {
         merchant: "Send the header `Content-Type: application/json`.",
     }
     TOO_MANY_REQUESTS = TOO_MANY_REQUESTS "too-many-requests" "Too many requests from this address" {
-        shopper: "Wait as long as `Retry-After` says. A place in the line is kept.",
+        shopper: "Wait for the time in `Retry-After`. A place in the line is kept.",
         operator: "If many shoppers share an address, check FAIRLINE_TRUSTED_PROXIES, then raise the limits (`*_RATE_PER_S`, `*_BURST`).",
     }
     UNAVAILABLE = SERVICE_UNAVAILABLE "unavailable" "Temporarily unavailable" {

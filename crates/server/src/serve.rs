@@ -3,8 +3,8 @@
 //! Replaces `axum::serve`, which has no limit on connections, no timeout for headers (a slow sender
 //! holds a connection for ever), and leaves TCP_NODELAY off.
 //!
-//! A sudden crowd waits where it costs nothing: the loop answers a bounded number of connections at
-//! once, the kernel queues further ones, and clients beyond that queue retry by themselves.
+//! A sudden crowd waits where it costs nothing: the loop accepts a bounded number of connections at
+//! the same time, the kernel queues further ones, and clients beyond that queue retry.
 
 use std::{
     convert::Infallible,
@@ -190,7 +190,7 @@ where
 }
 
 /// The timers of one connection. hyper sets one for every request, and almost none expires. One
-/// runtime timer serves all of them; it is set anew when it expires for one that was cleared.
+/// runtime timer serves all of them; it is reset when it expires for one that was cleared.
 #[derive(Clone, Default)]
 struct Alarms(Arc<Mutex<Option<Pin<Box<Sleep>>>>>);
 
@@ -303,7 +303,7 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer");
+        stream.read_to_string(&mut answer).await.expect("a response");
         answer
     }
 
@@ -355,7 +355,7 @@ mod tests {
             sleep(Duration::from_millis(60)).await;
         }
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer");
+        stream.read_to_string(&mut answer).await.expect("a response");
         assert!(answer.starts_with("HTTP/1.1 200"), "{}", answer.lines().next().unwrap_or_default());
     }
 

@@ -57,13 +57,13 @@ pub fn report_alive() {
     });
 }
 
-/// A loop that ends by itself, with state that its caller keeps. It reports progress by
-/// [`report_alive`] at least every [`REPORT_EVERY`].
+/// A loop that may end, with state that its caller keeps. It reports progress by [`report_alive`]
+/// at least every [`REPORT_EVERY`].
 #[derive(Debug)]
 pub struct WatchedLoop(Arc<SupervisedLoop>);
 
 impl WatchedLoop {
-    /// Runs the loop. After a panic, which is reported, gives `None` after a pause, so that the
+    /// Runs the loop. After a panic, which is reported, returns `None` after a pause, so that the
     /// caller runs it again.
     pub async fn caught<T>(&self, run: impl Future<Output = T>) -> Option<T> {
         self.0.reports();
@@ -271,7 +271,7 @@ mod tests {
                 }
             }
         });
-        until("it stands still", || begun.load(Ordering::Acquire) == 2).await;
+        until("it stalls", || begun.load(Ordering::Acquire) == 2).await;
         assert_eq!(shutdown.unwell_loop(), Some("test"));
         until("it is well again", || shutdown.unwell_loop().is_none()).await;
         assert_eq!(begun.load(Ordering::Acquire), 4);
@@ -299,9 +299,9 @@ mod tests {
         until("it stalls", || shutdown.unwell_loop() == Some("queue")).await;
         shutdown.report_stalls();
         go_on.send(()).await.expect("the loop still waits");
-        until("it goes on", || shutdown.unwell_loop().is_none()).await;
+        until("it continues", || shutdown.unwell_loop().is_none()).await;
         drop(go_on);
-        assert_eq!(task.await.expect("no panic"), Some(None), "it ended by itself");
+        assert_eq!(task.await.expect("no panic"), Some(None), "it ended on its own");
         sleep(2 * STALLED_AFTER).await;
         assert_eq!(shutdown.unwell_loop(), None, "a loop that has ended is not watched");
     }
@@ -320,7 +320,7 @@ mod tests {
         });
         until("it stalls", || shutdown.unwell_loop() == Some("thread")).await;
         go_on.send(()).expect("the thread waits");
-        until("it goes on", || shutdown.unwell_loop().is_none()).await;
+        until("it continues", || shutdown.unwell_loop().is_none()).await;
         drop(go_on);
         thread.join().expect("no panic");
     }

@@ -54,7 +54,7 @@ impl TraceContext {
 
 impl fmt::Display for TraceContext {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Always flagged as recorded: callers need not know otherwise.
+        // Always flagged as recorded: the decision does not concern callers.
         write!(formatter, "00-{:032x}-{:016x}-01", self.trace, self.step)
     }
 }

@@ -1,5 +1,5 @@
 //! Exports spans to a collector, as OTLP over HTTP (<https://opentelemetry.io/docs/specs/otlp/>).
-//! The queue is bounded: while no collector answers, spans that do not fit are dropped, and no
+//! The queue is bounded: while no collector responds, spans that do not fit are dropped, and no
 //! caller waits.
 
 use std::{
@@ -31,6 +31,7 @@ pub const SHARE: f64 = 0.1;
 const WAITING_MAX: usize = 8192;
 const SENT_EVERY: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 static PROCESSOR: OnceLock<BatchSpanProcessor> = OnceLock::new();
@@ -77,7 +78,7 @@ pub fn start(service: &'static str, collector: &str) -> Result<(), NotExported> 
         .with_http()
         .with_http_client(OverTokio {
             runtime: Handle::current(),
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client: Client::builder(TokioExecutor::new()).build(connector()),
         })
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{}/v1/traces", collector.trim_end_matches('/')))
@@ -89,6 +90,17 @@ pub fn start(service: &'static str, collector: &str) -> Result<(), NotExported> 
     let mut processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
     processor.set_resource(&Resource::builder_empty().with_service_name(service).build());
     PROCESSOR.set(processor).map_err(|_| NotExported::Started)
+}
+
+/// Connects so that the kernel, too, ends a connection whose collector is silent.
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(CONNECT_WITHIN));
+    connector.set_keepalive(Some(ANSWER_WITHIN));
+    connector.set_keepalive_interval(Some(ANSWER_WITHIN));
+    connector.set_keepalive_retries(Some(2));
+    connector.set_tcp_user_timeout(Some(ANSWER_WITHIN));
+    connector
 }
 
 /// Sends the queued spans and stops exporting. Blocks briefly; for the end of a process.
@@ -130,5 +142,25 @@ impl HttpClient for OverTokio {
             Ok::<_, HttpError>(Response::from_parts(parts, body))
         };
         self.runtime.spawn(async { tokio::time::timeout(ANSWER_WITHIN, call).await }).await??
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+    use tokio::net::TcpListener;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_to_a_collector_has_keep_alive_and_a_limit_for_unacknowledged_data() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let stream = connector().oneshot(url.parse().expect("a URL")).await.expect("a connection");
+        let socket = SockRef::from(stream.inner());
+        assert!(socket.keepalive().expect("an option"));
+        assert_eq!(socket.tcp_keepalive_time().expect("an option"), ANSWER_WITHIN);
+        assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(ANSWER_WITHIN));
     }
 }

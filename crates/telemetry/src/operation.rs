@@ -68,7 +68,7 @@ impl SpanReport {
 ///
 /// let caller = TraceContext::root(7, 8);
 /// let operation = Operation::begin_in(OperationKind::Server, Some(caller));
-/// assert_eq!(operation.context().trace, caller.trace, "the trace goes on");
+/// assert_eq!(operation.context().trace, caller.trace, "the trace continues");
 /// operation.end("200", false, || SpanReport::named("GET /api/orders/{id}"));
 /// ```
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! The countdown of a page: what it shows, and when that justifies a message. Pure: time is passed
 //! in.
 //!
-//! A page counts down by itself, at the rate that it was sent. The node computes what the page
-//! shows by the rule in `docs/line-protocol.md` (implemented by the page in
+//! A page counts down between messages, at the rate that it was sent. The node computes what the
+//! page shows by the rule in `docs/line-protocol.md` (implemented by the page in
 //! `web/src/shopper/countdown.ts`), and sends a message only when that is wrong.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ const BETWEEN_MS: u32 = 250;
 const FEW_AHEAD: u32 = 20;
 /// Minimum interval between such corrections, in milliseconds.
 const BETWEEN_FEW_MS: u32 = 1000;
-/// Between two ticks of the controller the line stands still while the countdown continues. An
+/// Between two ticks of the controller the line does not move while the countdown continues. An
 /// advance of up to this many seconds is not an error.
 const TICK_S: f64 = 0.3;
 
@@ -33,7 +33,7 @@ pub struct Countdown {
     recalled: u32,
     /// The minimum number of recalled shoppers ahead since then.
     recalled_min: u32,
-    /// Places per second; 0 while the line stands still.
+    /// Places per second; 0 while the line does not move.
     rate_per_s: f32,
 }
 

@@ -240,7 +240,7 @@ impl Forecast {
     }
 
     /// Places per second by which a shopper with this many ahead moves up, or `None` while the line
-    /// stands still.
+    /// does not move.
     pub fn places_per_s(&self, ahead: u64) -> Option<f64> {
         let admissions = if self.moves() && !self.stopped { self.counts_per_s } else { 0.0 };
         let per_s = admissions + DEPARTURES_AHEAD * self.departures_per_s * ahead as f64;
@@ -265,7 +265,7 @@ impl Forecast {
 
     /// Whether the remaining units are likely to be gone before a shopper with this many ahead is
     /// admitted: those ahead who will not have given up by then need more admissions than the units
-    /// suffice for. The caller passes the previous answer for hysteresis: the answer must not
+    /// suffice for. The caller passes the previous result for hysteresis: the result must not
     /// change with every unit.
     pub fn is_beyond_stock(&self, ahead: u64, was_beyond: bool) -> bool {
         let admissions = self.median_s(ahead).map_or(ahead as f64 + 1.0, |wait_s| wait_s * self.admissions_per_s);

@@ -149,7 +149,7 @@ impl Outcome {
 pub enum PageMessage {
     /// The token has arrived.
     Claim,
-    /// The shopper gives the place up.
+    /// Give the place up.
     Leave,
 }
 

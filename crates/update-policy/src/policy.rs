@@ -38,7 +38,7 @@ pub struct Inputs<'a> {
     pub now: Duration,
 }
 
-/// What a page has been sent. There is one for each shopper, so it is small.
+/// The messages that a page was sent. There is one record for each shopper, so it is small.
 #[derive(Debug, Default)]
 pub struct SentState {
     sent: Option<Countdown>,

@@ -1,8 +1,8 @@
 //! `make bench-admission`: the control law against simulated shoppers, in virtual time.
 //!
-//! The controller's own `decide` admits simulated people; other policies, and a planner who knows
-//! who will buy, serve as baselines. `docs/admission.md` describes the model, the figures, and how
-//! to read them.
+//! The controller's own `decide` admits simulated people; other policies, and a planner with
+//! perfect foresight, serve as baselines. `docs/admission.md` describes the model, the figures, and
+//! how to read them.
 //!
 //! - `shopper`: the people; `sale`: the sale; `policy`: the admission policies; `runs`: the runs.
 

@@ -1,5 +1,5 @@
-//! Everything with a handful of shoppers: that it runs, that the figures are of the law's kind, and
-//! that they are written down. How good the law is takes the whole bench.
+//! The benchmark with a handful of shoppers: checks that it runs and writes plausible figures. Only
+//! the whole benchmark measures the quality of the law.
 
 use std::{fs, process::Command};
 
@@ -22,7 +22,7 @@ fn every_benchmark_runs() {
     let figure = |key: &str| figures[key].as_f64().unwrap_or(f64::NAN);
     assert_eq!(figure("guarantee_turned_away"), 0.0);
     assert!(figure("guarantee_idle") <= 0.005, "{output}");
-    // Between the planner, who knows who will buy, and one visit for each unit.
+    // Between the planner with perfect foresight and one visit for each unit.
     let (ours, one_per_unit) = (figure("yield_t99_vs_clairvoyant"), figure("one_per_unit_t99_vs_clairvoyant"));
     assert!(1.0 < ours && ours < one_per_unit, "{output}");
     // Four sales of sixty units: a single shopper is nearly one in a hundred.

@@ -1,5 +1,5 @@
-// Accepts WebSockets and does nothing else: what the memory of a waiting shopper is held against.
-// node --expose-gc server.mjs HOST PORT
+// Accepts WebSockets and does nothing else: the baseline for the memory of a waiting shopper. node
+// --expose-gc server.mjs HOST PORT
 
 import { WebSocketServer } from "ws";
 

@@ -23,8 +23,8 @@ use crate::{Failure, process::cpu_us};
 /// The argument that makes this program a part of the crowd.
 pub(crate) const PART: &str = "--crowd";
 
-/// Concurrent handshakes of a part: no more than a server's queue of new connections holds (128,
-/// unless it asks for more); otherwise some would wait a second until they are sent again.
+/// Concurrent handshakes of a part: no more than a server's queue of new connections holds (128 by
+/// default); otherwise some would wait a second until they are sent again.
 const AT_ONCE: u32 = 100;
 
 /// A request to a part.

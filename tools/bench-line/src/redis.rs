@@ -50,7 +50,7 @@ impl Redis {
     fn reply(&mut self) -> Result<Reply, Failure> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
-        let unexpected = || Failure::new(format!("Redis answered {line:?}"));
+        let unexpected = || Failure::new(format!("Redis returned {line:?}"));
         let rest = line.trim_end().get(1..).ok_or_else(unexpected)?;
         let number = || rest.parse::<i64>().map_err(|_| unexpected());
         Ok(match line.as_bytes()[0] {
@@ -88,7 +88,7 @@ impl Redis {
         loop {
             let Reply::List(found) = self.ask(&["SCAN", &cursor, "MATCH", &format!("*{part}*"), "COUNT", "1000"])?
             else {
-                return Err(Failure::new("SCAN answered no list"));
+                return Err(Failure::new("SCAN returned no list"));
             };
             if let Some(Reply::List(keys)) = found.get(1) {
                 for key in keys {

@@ -1,5 +1,5 @@
-//! The measurements with a handful of shoppers: that every scene runs and finds something, not how
-//! fast anything is.
+//! The measurements with a handful of shoppers: checks that every scene runs and measures
+//! something, not how fast it is.
 
 use std::{fs, process::Command};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 #[test]
 fn every_scene_runs() {
-    // The services stand beside the program.
+    // The services are in the folder of the program.
     programs();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let json = folder.path().join("bench/line.json");

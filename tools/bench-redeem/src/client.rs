@@ -1,5 +1,5 @@
-//! The crowd: keep-alive connections that send each request as soon as the previous one is
-//! answered, on a separate thread.
+//! The crowd: keep-alive connections that send each request as soon as the previous one has its
+//! response, on a separate thread.
 
 use std::{
     cell::{Cell, RefCell},
@@ -68,7 +68,7 @@ impl Run {
     /// Fails unless every response has this status.
     pub(crate) fn all_are(self, status: u16) -> Result<Self, Failure> {
         match self.answers.iter().find(|answer| answer.status != status) {
-            Some(other) => Err(Failure::new(format!("an answer of {} where {status} is right", other.status))),
+            Some(other) => Err(Failure::new(format!("a response of {} where {status} is right", other.status))),
             None => Ok(self),
         }
     }
@@ -188,7 +188,7 @@ async fn client(crowd: Rc<Crowd>, stream: TcpStream) -> Result<(), Failure> {
             match exchange(&crowd, &mut stream, request, &mut buffer).await {
                 Ok(answer) if answer.status != 503 || !crowd.insists => break answer,
                 Err(error) if !crowd.insists => return Err(error.into()),
-                _ if tries == TRIES_MAX => return Err(Failure::new("a request was not answered for a minute")),
+                _ if tries == TRIES_MAX => return Err(Failure::new("a request had no response for a minute")),
                 _ => {}
             }
             tries += 1;

@@ -33,9 +33,9 @@ pub enum Fault {
     Skew(&'static str, i64),
     /// One link is broken.
     Link {
-        /// Who connects.
+        /// The client.
         from: &'static str,
-        /// To whom.
+        /// The server.
         to: &'static str,
         /// How.
         how: Broken,
@@ -75,9 +75,9 @@ pub enum Fault {
     RedisOutOfMemory(usize),
     /// Redis takes no writes.
     RedisReadOnly,
-    /// The primary is killed, the replica takes over; as often as this says.
+    /// The primary is killed and the replica takes over, this many times.
     RedisFailOver(u32),
-    /// The primary stands still until the replica has taken over, and then goes on as if it were
+    /// The primary is paused until the replica has taken over, and then continues as if it were
     /// still the primary.
     RedisTwoPrimaries,
     /// SIGKILL of Postgres with all its sessions.
@@ -116,7 +116,7 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// What the report counts it under.
+    /// Its name in the report.
     #[must_use]
     pub fn kind(&self) -> String {
         let service = |of: &str| of.rsplit_once('-').map_or(of, |(kind, _)| kind).to_owned();
@@ -150,7 +150,8 @@ impl Fault {
         }
     }
 
-    /// Whether servers agree on a new primary, which takes them as long as they are set to.
+    /// Whether servers have to agree on a new primary, which takes the time that they are
+    /// configured for.
     #[must_use]
     pub fn is_fail_over(&self) -> bool {
         matches!(self, Fault::RedisFailOver(_) | Fault::RedisTwoPrimaries | Fault::PostgresFailOver)
@@ -204,7 +205,7 @@ impl Fault {
     }
 }
 
-/// What the end of a fault needs to know of its beginning.
+/// State from the beginning of a fault that its end needs.
 #[derive(Debug, Default)]
 pub struct Begun {
     moment: Option<Moment>,
@@ -241,7 +242,7 @@ fn files_max(pid: u32) -> String {
 /// Begins a fault.
 ///
 /// # Errors
-/// When a server can't be treated so.
+/// When the fault can't be applied to a server.
 pub fn begin(fault: &Fault, shop: &mut Shop<Topology>) -> Result<Begun, ServerError> {
     let mut begun = Begun::default();
     match fault {

@@ -167,7 +167,7 @@ impl LedgerReader {
     /// The stock.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the database is unreachable.
     pub async fn stock(&self) -> Result<Stock, sqlx::Error> {
         let stock = sqlx::query_as(STOCK).bind(self.sale);
         // A stopped database gives no response.
@@ -189,7 +189,7 @@ impl LedgerReader {
     /// When the first admission after a moment was made, if there is one.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the database is unreachable.
     pub async fn admitted_after(&self, moment_us: i64) -> Result<Option<i64>, sqlx::Error> {
         let admitted = sqlx::query_scalar(ADMITTED_AFTER).bind(self.sale).bind(moment_us);
         // A stopped database gives no response.
@@ -205,7 +205,7 @@ impl LedgerReader {
     /// All admissions.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the database is unreachable.
     pub async fn admissions(&self) -> Result<Vec<Admission>, sqlx::Error> {
         sqlx::query_as(ADMISSIONS).bind(self.sale).fetch_all(&self.pool).await
     }
@@ -213,7 +213,7 @@ impl LedgerReader {
     /// All payments.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the database is unreachable.
     pub async fn payments(&self) -> Result<Vec<Payment>, sqlx::Error> {
         sqlx::query_as(PAYMENTS).bind(self.sale).fetch_all(&self.pool).await
     }

@@ -66,7 +66,7 @@ fn figures_of(figures: &Figures) -> [(&'static str, Value); 5] {
     ]
 }
 
-/// Carries a plan out. A shop that can't go on ends its own seed only.
+/// Executes a plan. A shop that can't continue ends its own seed only.
 fn carry_out(plan: &Plan, folder: &Path) -> Result<Outcome, RunError> {
     let run_plan = AssertUnwindSafe(|| {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

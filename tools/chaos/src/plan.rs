@@ -12,9 +12,9 @@ use crate::{
 
 /// Longer than the deadlines of statements, commands, idle transactions and calls between services.
 const LONGEST: (Duration, Duration) = (Duration::from_secs(11), Duration::from_secs(14));
-/// A service that stands still for longer than its clients may take for their headers and bodies.
+/// A service is paused for longer than its clients may take for their headers and bodies.
 const STOPPED_LONGEST: Duration = Duration::from_secs(20);
-/// In every eighth seed one service stands still for longer than every deadline, those of the
+/// In every eighth seed one service is paused for longer than every deadline, those of the
 /// watchdogs of loops and ticks included (60 s).
 const STOPPED_BEYOND_WATCHDOGS: Duration = Duration::from_secs(65);
 /// The seeds with this remainder: neither the short plans of `make test` nor a Redis of several.
@@ -59,8 +59,8 @@ pub struct Planned {
     pub lasts: Duration,
 }
 
-/// One shop, and what happens to it: rounds of faults that overlap, each after the shop has
-/// recovered from the one before.
+/// The plan of one shop: rounds of overlapping faults, each after the shop has recovered from the
+/// one before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// What it was drawn from.
@@ -115,8 +115,8 @@ impl Plan {
         plan
     }
 
-    /// A fault that some seeds have once, alone in its round: a service that stands still for
-    /// longer than every deadline, or two fail-overs of Sentinel.
+    /// A fault that some seeds have once, alone in its round: a service that is paused for longer
+    /// than every deadline, or two fail-overs of Sentinel.
     fn rare(&self, dice: &mut Dice, only: Option<&str>) -> Option<Planned> {
         let (of, remainder) = STOPS_BEYOND_WATCHDOGS;
         let fault = match self.redis {
@@ -265,7 +265,7 @@ fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
         || is_silent && !matches!(fault, Fault::Door { from: None, .. });
     let at_once = matches!(fault.how(), Some(Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }));
     if at_once || fault.is_fail_over() {
-        // What is done to established connections is over at once, and the fault with it.
+        // A fault of established connections ends as soon as they have broken.
         return Duration::from_millis(50);
     }
     if matches!(fault, Fault::Stop(_)) && dice.below(20) == 0 {

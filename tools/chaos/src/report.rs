@@ -18,7 +18,7 @@ pub struct Figures {
     whole_s: f64,
     /// Promises that were broken.
     pub violations: u64,
-    /// Services that ended by themselves.
+    /// Services that ended unexpectedly.
     pub ended: u64,
     /// Seeds that could not be carried out.
     pub not_carried_out: u64,

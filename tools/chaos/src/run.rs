@@ -39,7 +39,7 @@ pub struct Scale {
     pub shoppers: u32,
     /// All of them arrive within this time.
     pub arrive_s: u32,
-    /// A statement that breaks a promise on purpose, before the sale comes to its end.
+    /// A statement that breaks a promise on purpose, before the sale ends.
     pub sabotage: Option<&'static str>,
 }
 
@@ -66,7 +66,7 @@ const TOKEN_TTL_S: u32 = 20;
 const CLAIM_WINDOW_S: u32 = 12;
 /// Few a second, so that the sale lasts as long as the faults.
 const RATE_PER_S: f64 = 2.5;
-/// No more than services that were built for tests bear on a busy machine.
+/// No more than test builds of the services can serve on a busy machine.
 const RATE_IN_THE_END_PER_S: f64 = 8.0;
 const CROWD: [&str; 6] = [
     "--mix=buy=55,again=5,dawdle=4,leave=5,close-lid=6,come-back=15,replay=3,forge=2,cancel=5",
@@ -146,7 +146,7 @@ struct Line {
     settings: Settings,
 }
 
-/// Carries a plan out, and judges it. Logs and the history stay in `folder`.
+/// Executes a plan, and judges it. Logs and the history stay in `folder`.
 ///
 /// # Errors
 /// When that is not possible; a broken promise is no error.
@@ -237,7 +237,7 @@ impl Running<'_> {
         for (nth, round) in self.plan.rounds.iter().enumerate() {
             self.watch.read();
             if self.watch.waiting() == 0 {
-                // The sale is over: what is left of the plan would test nothing.
+                // The sale is over: the rest of the plan would test nothing.
                 break;
             }
             let ended_us = self.inject(round).await?;
@@ -259,7 +259,7 @@ impl Running<'_> {
         }
     }
 
-    /// Begins and ends the faults of a round; gives when the shop may begin to recover.
+    /// Begins and ends the faults of a round. Returns when the shop may begin to recover.
     async fn inject(&mut self, round: &[Planned]) -> Result<i64, RunError> {
         let start = Instant::now();
         let mut steps: Vec<(Duration, usize, bool)> = Vec::new();
@@ -374,7 +374,7 @@ impl Running<'_> {
         }
     }
 
-    /// Starts services again that have ended by themselves, as whatever runs them would.
+    /// Starts services again that have ended unexpectedly, as an orchestrator would.
     fn revive(&mut self) {
         for service in NAMES.into_iter().filter(|service| !self.down.contains(service)) {
             if let Some(status) = self.shop.ended(service) {
@@ -400,7 +400,7 @@ impl Running<'_> {
     async fn limited_by(&self) -> String {
         let path = format!("/api/admin/sales/{}", self.shop.sale);
         let (status, sale) = self.shop.admin(Method::GET, &path, None).await;
-        sale["last_decision"].as_str().map_or_else(|| format!("no answer: {status}"), str::to_owned)
+        sale["last_decision"].as_str().map_or_else(|| format!("no response: {status}"), str::to_owned)
     }
 
     /// Keeps what the payment gateway has, and gives the charges whose money is reserved; none if

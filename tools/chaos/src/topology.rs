@@ -1,5 +1,5 @@
-//! What stands behind the services: Redis alone, under Sentinel or as a cluster; Postgres alone or
-//! with a standby.
+//! The stores of the services: Redis alone, under Sentinel or as a cluster; Postgres alone or with
+//! a standby.
 
 use fairline_private_servers::{
     PrivatePostgres, PrivateRedis, ServerError,

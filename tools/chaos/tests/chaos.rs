@@ -1,4 +1,4 @@
-//! A short run of chaos, and the control that it finds what it is there to find.
+//! A short run of chaos, and a control: an injected violation is found.
 
 use std::path::Path;
 

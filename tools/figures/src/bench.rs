@@ -30,7 +30,7 @@ impl<E: Error> From<E> for Failure {
 /// The folder of this program, where the built services are, too.
 ///
 /// # Errors
-/// When the operating system does not say which it is.
+/// When the operating system does not report it.
 pub fn programs() -> Result<PathBuf, Failure> {
     let program = env::current_exe()?;
     Ok(program.parent().ok_or_else(|| Failure::new("this program is in no folder"))?.to_owned())

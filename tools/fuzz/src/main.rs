@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the targets. Gives the number of crashes.
+/// Runs the targets. Returns the number of crashes.
 fn fuzz(settings: &Settings) -> io::Result<usize> {
     let mut targets = targets();
     targets.retain(|(name, _)| settings.only.as_ref().is_none_or(|only| name.contains(only)));

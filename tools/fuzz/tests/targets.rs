@@ -1,5 +1,4 @@
-//! Every target holds on its corpus and on a round of mutated inputs; and a target that is wrong is
-//! found.
+//! No target panics on its corpus or on a round of mutated inputs; and a faulty target is found.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 

@@ -14,7 +14,9 @@ pub enum ServerError {
         package: &'static str,
     },
     /// The installed version of a program is too old.
-    #[error("{program} {found} is too old: version {needed} or newer is needed. `make setup` says how to get it.")]
+    #[error(
+        "{program} {found} is too old: version {needed} or newer is needed. `make setup` installs it or prints how to."
+    )]
     TooOld {
         /// The program.
         program: &'static str,

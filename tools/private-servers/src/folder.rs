@@ -89,7 +89,8 @@ impl Folder {
                 make_private(&here, account)?;
             } else {
                 let there = self.elsewhere(program.user);
-                // That data belongs to a deleted folder of the same name, whose link is gone, too.
+                // That data belongs to a deleted folder of the same name, whose link was deleted,
+                // too.
                 let _ = fs::remove_dir_all(&there);
                 let _ = fs::remove_file(&here);
                 sweep();

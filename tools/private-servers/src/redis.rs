@@ -36,7 +36,7 @@ pub struct Moment {
 }
 
 impl PrivateRedis {
-    /// Starts Redis in `folder`, with the data of its last run there, and waits until it answers.
+    /// Starts Redis in `folder`, with the data of its last run there, and waits until it responds.
     ///
     /// # Errors
     /// When it is not installed, or does not start.
@@ -79,7 +79,7 @@ impl PrivateRedis {
     /// Executes commands, one per line, and returns the raw replies.
     ///
     /// # Errors
-    /// When it does not answer within a second.
+    /// When it does not respond within a second.
     pub fn ask(&self, commands: &str) -> io::Result<String> {
         ask(self.port, commands)
     }

@@ -14,13 +14,13 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Maximum length of a line: an entry is below 50 kB.
 const LINE_BYTES_MAX: usize = 1 << 20;
 
-/// Replays the record at a URL. The outer error is a sentence on why it could not be read.
+/// Replays the record at a URL. The outer error states why it could not be read.
 ///
 /// # Errors
-/// When the server does not answer, or not with a complete record.
+/// When the server does not respond, or returns an incomplete record.
 pub async fn replay(record: &Uri, mut verifier: Verifier) -> Result<Result<Verdict, Fault>, String> {
     let sentence = |why: String| format!("{record} could not be read: {why}");
-    let late = |_| sentence("there was no answer in time".to_owned());
+    let late = |_| sentence("no response in time".to_owned());
     if record.scheme_str() != Some("http") {
         return Err(sentence(
             "only plain http is spoken here; fetch the record with curl, and replay the file".to_owned(),
@@ -39,7 +39,7 @@ pub async fn replay(record: &Uri, mut verifier: Verifier) -> Result<Result<Verdi
     let request = request.map_err(|error| sentence(error.to_string()))?;
     let response = timeout(ANSWER_WITHIN, sender.send_request(request)).await.map_err(late)?.map_err(broke)?;
     if response.status() != StatusCode::OK {
-        return Err(sentence(format!("the answer was {}", response.status())));
+        return Err(sentence(format!("the response was {}", response.status())));
     }
     let mut body = response.into_body();
     let mut unread: Vec<u8> = Vec::new();

@@ -21,7 +21,7 @@ use crate::{
     stage_counts::Stage,
 };
 
-/// After this many declines a shopper stops paying and asks for the order's status.
+/// After this many declines a shopper stops paying and requests the order's status.
 const DECLINES_MAX: u32 = 5;
 
 /// Minimum interval between two status requests for a payment in progress.
@@ -80,8 +80,8 @@ impl Shopper<'_> {
         self.pay(order).await
     }
 
-    /// Redeems until there is an answer; a lost answer is requested again. If the token expired
-    /// meanwhile, the line reports the outcome.
+    /// Redeems until there is a response; after a lost response the request is repeated. If the
+    /// token expired meanwhile, the line reports the outcome.
     pub(crate) async fn redeem(&mut self, token: &str, claims: &Claims) -> Result<Order, Step> {
         let admission = claims.jti;
         loop {
@@ -97,7 +97,7 @@ impl Shopper<'_> {
                 Purchase::Used(None) => "token-used, without the order".to_owned(),
                 Purchase::Refused(why) => why,
             };
-            // An earlier attempt may have succeeded although its answer was lost.
+            // An earlier attempt may have succeeded although its response was lost.
             match self.find_order().await {
                 Ok(Some(order)) => return Ok(order),
                 Ok(None) => {}
@@ -237,7 +237,7 @@ impl Shopper<'_> {
     }
 
     /// How long to wait after a response without a result. Records it as unexpected unless it asks
-    /// for patience.
+    /// to retry later.
     pub(crate) fn asked_for_patience(&mut self, what: &str, answer: &Answer) -> Option<Duration> {
         if !asks_for_patience(answer.status) {
             self.record.surprised_by(format!("{what}: {} {}", answer.status.as_u16(), answer.problem().0));
@@ -304,7 +304,7 @@ impl Shopper<'_> {
         self.note(Happening::PaySent { order });
         let click = || self.post_payment(&target, order, method);
         let answer = if self.plan.model == ShopperModel::Replay {
-            // A double click: whichever is answered first, the order has the result.
+            // A double click: the order has the result, whichever response comes first.
             tokio::join!(click(), click()).0
         } else {
             click().await
@@ -330,7 +330,7 @@ impl Shopper<'_> {
         self.caller.call(target, request).await
     }
 
-    /// Requests the order's status until there is an answer.
+    /// Requests the order's status until there is a response.
     pub(crate) async fn watch(&mut self, order: Uuid, retry_after: Option<Duration>) -> OrderStatus {
         self.pause(retry_after).await;
         loop {

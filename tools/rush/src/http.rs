@@ -92,16 +92,16 @@ impl fmt::Display for Target {
     }
 }
 
-/// Why there was no answer.
+/// Why there was no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoAnswer {
     #[error("no connection: {0}")]
     Connect(std::io::Error),
-    #[error("no connection or answer in time")]
+    #[error("no connection or response in time")]
     TooSlow,
     #[error("the connection broke: {0}")]
     Broke(#[from] hyper::Error),
-    #[error("the answer was too large or cut short: {0}")]
+    #[error("the response was too large or cut short: {0}")]
     Body(Box<dyn std::error::Error + Send + Sync>),
 }
 

@@ -1,5 +1,5 @@
 //! The crowd simulator, `fairline rush`: simulated shoppers over real sockets who join, wait, buy,
-//! dawdle, leave, close the lid, come back, replay, forge and cancel. Its report judges every
+//! dawdle, leave, close the laptop, come back, replay, forge and cancel. Its report judges every
 //! promise of the design, counted from the shoppers' observations and, separately, from the
 //! database.
 //!
@@ -275,7 +275,7 @@ async fn ask_admin(
         let request = request(admin, Method::GET, &path, &[(header::AUTHORIZATION, bearer.as_str())], None);
         let shown = match Client::new(0).call(admin, request).await {
             Ok(answer) if answer.status == StatusCode::OK => {
-                answer.read::<AdminSale>().ok_or_else(|| "its answer is not a sale".to_owned())
+                answer.read::<AdminSale>().ok_or_else(|| "its response is not a sale".to_owned())
             }
             Ok(answer) => Err(format!("{} {}", answer.status, answer.problem().0)),
             Err(error) => Err(error.to_string()),

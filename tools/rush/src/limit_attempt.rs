@@ -1,6 +1,6 @@
 //! A shopper who has reached the sale's limit and tries to buy more: joins again with the same
-//! ticket and uses any turn that results. The line should report the limit at once, and checkout
-//! should sell no more.
+//! ticket and uses any turn that results. The line should report the limit immediately, and
+//! checkout should sell no more.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::{
     shopper::Shopper,
 };
 
-/// A shopper who receives no answer for this long gives up.
+/// A shopper who receives no response for this long gives up.
 const TRIES_FOR: Duration = Duration::from_secs(60);
 
 impl Shopper<'_> {
-    /// Tries until there is an answer. Earlier purchases stay the outcome of the visit.
+    /// Tries until there is a response. Earlier purchases stay the outcome of the visit.
     pub(crate) async fn attempts_to_exceed_limit(&mut self) {
         let limit = self.crowd.job.per_shopper_limit;
         let has_all = self.record.paid.is_some_and(|paid| limit > 0 && paid.units >= limit);
@@ -30,7 +30,7 @@ impl Shopper<'_> {
         }
     }
 
-    /// Tries once. Returns whether there was an answer.
+    /// Tries once. Returns whether there was a response.
     async fn tries_once(&mut self) -> bool {
         let entrance = self.entrance(true);
         let Entered { mut line, cookies } = match Line::enter(self.plan.transport, entrance).await {

@@ -31,7 +31,7 @@ use crate::{
 /// A shopper closes a connection that is silent for longer, as the page does: servers send a
 /// message every 20 s, and may be late by 8.
 const SILENT_FOR_AT_MOST: Duration = Duration::from_secs(28);
-/// A shopper gives up a poll that is not answered by then, as the page does.
+/// A shopper gives up a poll without a response by then, as the page does.
 const POLL_ANSWERED_WITHIN: Duration = Duration::from_secs(4);
 const SEND_WITHIN: Duration = Duration::from_secs(5);
 const OPEN_WITHIN: Duration = Duration::from_secs(15);

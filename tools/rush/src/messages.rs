@@ -1,4 +1,4 @@
-//! The services' messages, as a client knows them from the documentation.
+//! The services' messages, as the documentation describes them.
 //!
 //! Deliberately shares no types with the services: a protocol change that the documentation lacks
 //! fails a rush.
@@ -73,7 +73,7 @@ pub(crate) enum SaleStatus {
     Closed,
 }
 
-/// Answer of `GET /api/flash-sales/active`.
+/// Response of `GET /api/flash-sales/active`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ActiveSales {
     pub(crate) sales: Vec<SaleCard>,
@@ -115,7 +115,7 @@ impl OrderStatus {
     }
 }
 
-/// Answer of `GET /api/orders`.
+/// Response of `GET /api/orders`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Orders {
     pub(crate) orders: Vec<Order>,

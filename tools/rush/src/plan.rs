@@ -34,8 +34,8 @@ pub enum ShopperModel {
     /// Redeems, then cancels the order, or sends a payment and withdraws it or cancels the order;
     /// after a withdrawal it pays again.
     Cancel,
-    /// Behaves like the simulated shoppers of the control law's benchmark: goes on, leaves or falls
-    /// silent at each step, at human speed.
+    /// Behaves like the simulated shoppers of the control law's benchmark: continues, leaves or
+    /// falls silent at each step, at human speed.
     Visit,
 }
 
@@ -220,9 +220,9 @@ pub struct Profile {
     pub payments: Shares<Payment>,
     /// Time within which all shoppers arrive.
     pub arrive_within: Duration,
-    /// Time after joining within which shoppers leave, close the lid or come back.
+    /// Time after joining within which shoppers leave, close the laptop or come back.
     pub act_within: Duration,
-    /// Approximate time for which a lid stays closed; half of them stay closed for ever.
+    /// Approximate time for which a laptop stays closed; half of them stay closed for ever.
     pub lid_closed: Duration,
     /// Maximum pause before each action in checkout.
     pub think_up_to: Duration,
@@ -245,7 +245,7 @@ pub struct Plan {
     pub payment: Payment,
     /// Arrival time, from the start of the rush.
     pub arrives_after: Duration,
-    /// When it leaves, closes the lid or drops the connection, from joining.
+    /// When it leaves, closes the laptop or drops the connection, from joining.
     pub acts_after: Duration,
     /// How long it is away after that; `None` is for ever.
     pub away: Option<Duration>,

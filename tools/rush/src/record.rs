@@ -19,7 +19,7 @@ pub(crate) struct Record {
     pub(crate) ordinal: Option<u64>,
     /// Time from the first connection attempt to the first place or turn.
     pub(crate) join_ms: Option<f64>,
-    /// Whether it left, or closed the lid.
+    /// Whether it left, or closed the laptop.
     pub(crate) walked_out: bool,
     /// The longest time without a connection between joining and its first turn.
     pub(crate) away_ms_max: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Record {
     pub(crate) places_lost: u32,
     /// Its turns, one per admission.
     pub(crate) turns: Vec<Turn>,
-    /// Every purchase that was answered with 201.
+    /// Every purchase with a response of 201.
     pub(crate) accepted: Vec<Accepted>,
     /// How it got its hold.
     pub(crate) redemption: Option<Redemption>,
@@ -39,11 +39,11 @@ pub(crate) struct Record {
     pub(crate) expired_early: bool,
     /// Whether it wanted to pay, and every unit was sold or being paid for.
     pub(crate) no_unit: bool,
-    /// Forgeries that checkout answered in any way.
+    /// Forgeries with any response of checkout.
     pub(crate) forged_tried: u32,
     /// Kinds of forgeries that bought something.
     pub(crate) forged_accepted: Vec<String>,
-    /// Purchases with its token and another shopper's ticket that checkout answered.
+    /// Purchases with its token and another shopper's ticket, with any response of checkout.
     pub(crate) stolen_tried: u32,
     pub(crate) stolen_accepted: u32,
     /// Responses that showed its order to another shopper.
@@ -125,7 +125,7 @@ pub(crate) struct Turn {
     pub(crate) seen_at_us: i64,
 }
 
-/// A purchase that was answered with 201.
+/// A purchase with a response of 201.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Accepted {
     pub(crate) admission: Uuid,
@@ -176,11 +176,11 @@ pub(crate) enum Outcome {
     Left,
     /// Removed from the line by an operator.
     Removed,
-    /// Away when the turn came, and back too late.
+    /// Disconnected when the turn came, and back too late.
     Missed,
     /// Reached the sale's limit per shopper.
     Limit,
-    /// Closed the lid for good.
+    /// Closed the laptop permanently.
     LidClosed,
 }
 

@@ -114,7 +114,7 @@ pub struct Report {
     pub removed: u64,
     /// Shoppers who came back long after their turns.
     pub missed: u64,
-    /// Shoppers who closed the lid for good.
+    /// Shoppers who closed the laptop permanently.
     pub lids_closed: u64,
     /// Reconnections.
     pub reconnects: u64,

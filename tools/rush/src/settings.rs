@@ -76,12 +76,12 @@ pub struct Settings {
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub arrive_s: u64,
 
-    /// Seconds after joining within which shoppers leave, close the lid or come back, or at the
+    /// Seconds after joining within which shoppers leave, close the laptop or come back, or at the
     /// turn.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub act_within_s: u64,
 
-    /// Approximate seconds for which a lid stays closed; half of them stay closed for ever.
+    /// Approximate seconds for which a laptop stays closed; half of them stay closed for ever.
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub lid_closed_s: u64,
 

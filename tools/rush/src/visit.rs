@@ -54,7 +54,7 @@ impl Shopper<'_> {
         }
     }
 
-    /// Closes the lid for good.
+    /// Closes the laptop permanently.
     fn walk_out(&mut self) -> Step {
         self.record.walked_out = true;
         Step::Done(Outcome::LidClosed)

@@ -16,7 +16,7 @@ use crate::{
 
 /// Longest time for which the shopper waits for its payment. It may end before the payment begins.
 const WAITS_UP_TO: Duration = Duration::from_secs(1);
-/// Payments that take a while: an answer after two seconds, a bank that wants three.
+/// Slow payments: a response after two seconds, a bank that takes three.
 const SLOW_METHODS: [&str; 2] = ["tok_slow", "tok_action"];
 
 impl Shopper<'_> {
@@ -28,13 +28,13 @@ impl Shopper<'_> {
             let method = SLOW_METHODS[self.plan.dice.below(2) as usize];
             let (target, patience) = (self.next_checkout(), self.plan.dice.up_to(WAITS_UP_TO));
             self.note(Happening::PaySent { order });
-            // The shopper goes on, whether or not there is an answer.
+            // The shopper continues, whether or not there is a response.
             let _ = timeout(patience, self.post_payment(&target, order, method)).await;
         }
         self.withdraw(order, cancels || !pays).await
     }
 
-    /// Cancels an order, or withdraws its payment, until there is an answer. Returns the status of
+    /// Cancels an order, or withdraws its payment, until there is a response. Returns the status of
     /// the order.
     async fn withdraw(&mut self, order: Uuid, cancels: bool) -> OrderStatus {
         let (method, path) = if cancels {

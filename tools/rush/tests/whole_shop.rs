@@ -1,7 +1,7 @@
 //! Two of everything, and each of them killed in the middle of a rush: no promise may break.
 //!
-//! Real processes, real sockets, SIGKILL. One shop at a time, each some twenty seconds. And
-//! `fairline rush` as the command that it is.
+//! Real processes, real sockets, SIGKILL. One shop at a time, each some twenty seconds. `fairline
+//! rush` runs as a command.
 
 mod combined;
 mod growth;
@@ -190,7 +190,7 @@ async fn five_thousand_shoppers_keep_their_places_when_redis_is_emptied() {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, shop.servers.redis.port())).expect("Redis runs");
         stream.write_all(b"FLUSHALL\r\nFUNCTION FLUSH\r\nQUIT\r\n").expect("sent");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
+        stream.read_to_string(&mut answer).expect("a response");
         assert_eq!(answer, "+OK\r\n+OK\r\n+OK\r\n");
     })
     .await;

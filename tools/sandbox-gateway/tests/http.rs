@@ -36,7 +36,7 @@ async fn call(gateway: SocketAddr, method: &str, path: &str, key: &str, body: &s
     }
     let request = request.body(Full::from(body.to_owned())).expect("a request");
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<bytes::Bytes>>();
-    let (parts, body) = client.request(request).await.expect("an answer").into_parts();
+    let (parts, body) = client.request(request).await.expect("a response").into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
     (parts.status.as_u16(), serde_json::from_slice(&body).expect("JSON"))
 }

@@ -1,4 +1,4 @@
-//! Text messages, in Twilio's API: a form, answered with the result.
+//! Text messages, in Twilio's API: a form, whose response has the result.
 
 use axum::{
     extract::{Form, State},

@@ -11,10 +11,11 @@ use tokio::{net::TcpStream, time::timeout};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Calls a service with a bearer token, and reads its answer as JSON; `null` where it is not JSON.
+/// Calls a service with a bearer token, and reads its response as JSON; `null` where it is not
+/// JSON.
 ///
 /// # Errors
-/// When there is no answer within five seconds.
+/// When there is no response within five seconds.
 pub async fn call(
     address: SocketAddr,
     token: &str,

@@ -155,7 +155,7 @@ impl Shop {
         shop
     }
 
-    /// The same, with a sale in yield mode and a lane with this many invitations. Gives the
+    /// The same, with a sale in yield mode and a lane with this many invitations. Returns the
     /// arguments of a rush that name these guests.
     pub async fn with_guests(units: u32, guests: u32) -> (Shop, Vec<String>) {
         let mut shop = Shop::without_a_sale().await;
@@ -236,7 +236,7 @@ impl<S: Behind> Shop<S> {
 
     /// The address of a server, as this service is given it.
     fn through(&mut self, from: &'static str, to: &'static str, url: &str) -> String {
-        // Several servers stand behind their own proxies.
+        // Several servers have their own proxies.
         if self.links.is_none() || url.contains('?') {
             return url.to_owned();
         }
@@ -371,7 +371,7 @@ impl<S> Shop<S> {
         }
     }
 
-    /// Calls the admin API of the first controller that answers.
+    /// Calls the admin API of the first controller that responds.
     pub async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
         for name in CONTROLLERS {
             if let Ok(answer) = call(address_of(name), ADMIN_TOKEN, (method.clone(), path), body.as_ref()).await {
@@ -384,7 +384,7 @@ impl<S> Shop<S> {
     /// Calls the payment gateway.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When it does not respond.
     pub async fn ask_gateway(&self, path: &str) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
         Ok(call(address_of(GATEWAY), "sk_test", (Method::GET, path), None).await?.1)
     }
@@ -404,7 +404,7 @@ impl<S> Shop<S> {
 impl<S> Drop for Shop<S> {
     fn drop(&mut self) {
         for service in &mut self.services {
-            // A service that a test has killed is gone already.
+            // A service that a test has killed has ended already.
             let _ = service.process.kill();
             let _ = service.process.wait();
         }

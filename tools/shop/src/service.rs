@@ -45,7 +45,7 @@ impl Service {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        // A process that has ended by itself is reported by `wait`.
+        // A process that has ended on its own is reported by `wait`.
         let _ = kill(Pid::from_raw(self.process.id().cast_signed()), signal);
     }
 }

@@ -2,9 +2,9 @@
 //! generators that callers pass in.
 //!
 //! A shopper is called, claims, redeems, thinks, and pays. At each of the first three steps a
-//! shopper may go on, leave explicitly, or fall silent until time runs out. Times to go on are
-//! log-normal, so some are very long. Speed, variance and silence are drawn anew for each sale, so
-//! no control law can know them.
+//! shopper may continue, leave explicitly, or fall silent until time runs out. Times to continue
+//! are log-normal, so some are very long. Speed, variance and silence are drawn again for each
+//! sale, so no control law can know them.
 //!
 //! The control law's benchmark uses the model in virtual time, and a crowd of `fairline rush` over
 //! real sockets.
@@ -27,7 +27,7 @@ const SUCCEEDS: f64 = 0.97;
 /// A shopper's decision at one step of a visit, in seconds from the beginning of the step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// Goes on after this time.
+    /// Continues after this time.
     GoesOn(f64),
     /// Leaves explicitly after this time.
     Leaves(f64),

@@ -152,7 +152,7 @@ pub const CONTROLS: &[Control] = &[
     },
     Control {
         name: "limit-per-ticket",
-        what: "a shopper who joins anew gets the limit again",
+        what: "a shopper who joins again gets the limit again",
         breaks: "above the limit",
         bugs: &[Bug::LimitPerTicket],
         patches: &[],
@@ -225,14 +225,14 @@ pub const CONTROLS: &[Control] = &[
     },
     Control {
         name: "restore-without-margin",
-        what: "after a restore ordinals are given again that neither the copy nor Redis knows",
+        what: "after a restore ordinals are given again that neither the copy nor Redis has",
         breaks: "two holders",
         bugs: &[Bug::RestoreWithoutMargin],
         patches: &[],
     },
     Control {
         name: "restore-keeps-turns",
-        what: "after a restore Redis keeps tokens that the restored database does not know",
+        what: "after a restore Redis keeps tokens that the restored database does not have",
         breaks: "not settled",
         bugs: &[Bug::RestoreKeepsTurns],
         patches: &[("known_epoch >= RESTORED_EPOCHS", "known_epoch < 0")],

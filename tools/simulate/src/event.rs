@@ -44,7 +44,7 @@ pub enum Event {
     Remove(usize),
     /// An operator prefers a shopper's ticket.
     Prefer(usize),
-    /// A shopper whose turn is over joins anew.
+    /// A shopper whose turn is over joins again.
     Rejoin(Process, usize),
     /// A fault.
     Fault(Fault),
@@ -79,7 +79,7 @@ pub enum Fault {
     Arrives(usize),
     /// The primary restarts.
     Restart(Keeps),
-    /// A replica without the last writes takes over; the old primary is gone.
+    /// A replica without the last writes takes over; the old primary is removed.
     FailOver(usize),
     /// A replica takes over for these processes only (a bit each).
     Split(usize, u32),
@@ -119,7 +119,7 @@ impl fmt::Display for Event {
             Self::Move(action) => write!(f, "an operator moves the sale: {action:?}"),
             Self::Remove(shopper) => write!(f, "an operator removes the ticket of shopper {shopper}"),
             Self::Prefer(shopper) => write!(f, "an operator prefers the ticket of shopper {shopper}"),
-            Self::Rejoin(node, shopper) => write!(f, "shopper {shopper} joins anew at process {node}"),
+            Self::Rejoin(node, shopper) => write!(f, "shopper {shopper} joins again at process {node}"),
             Self::Fault(fault) => write!(f, "FAULT {fault:?}"),
             Self::Quiet => f.write_str("all faults end"),
             Self::QuietApart => f.write_str("all faults end, but two primaries remain"),

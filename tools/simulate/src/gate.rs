@@ -105,7 +105,7 @@ impl Gate {
         }
     }
 
-    /// Answers a call.
+    /// Returns the result of a call.
     pub fn answer(&self, id: u64, answer: Result<Value, Error>) {
         if let Some(call) = self.inside().calls.get_mut(&id) {
             *call = Call::Answered(answer);

@@ -1,5 +1,5 @@
-//! The Postgres side: a small in-memory ledger that answers the statements of the controller's tick
-//! and of the checkout.
+//! The Postgres side: a small in-memory ledger that executes the statements of the controller's
+//! tick and of the checkout.
 //!
 //! - [`statements`]: the statements of the tick, under their names. Decisions are the controller's
 //!   code.
@@ -36,7 +36,7 @@ use crate::{
     sale::{Terms, moment},
 };
 
-/// A session that stands idle within a transaction for longer is ended, in ms.
+/// A session that is idle within a transaction for longer is ended, in ms.
 const IDLE_MAX_MS: u64 = 2500;
 /// A ticket whose turn lapsed this often without a page to claim it is not recalled again.
 const LAPSES_MAX: usize = 3;
@@ -113,7 +113,7 @@ pub struct Ledger {
     pub commits: u64,
 }
 
-/// The session of a transaction is gone.
+/// The session of a transaction has ended.
 #[derive(Debug)]
 pub struct SessionLost;
 
@@ -163,7 +163,7 @@ impl Ledger {
         self.tables.lines.iter().position(|known| known.id == line.id).expect("a line of the sale")
     }
 
-    /// Ends a session that has stood idle for too long.
+    /// Ends a session that has been idle for too long.
     pub fn end_idle(&mut self, now_ms: u64) {
         self.transaction.take_if(|own| now_ms > own.used_ms + IDLE_MAX_MS);
     }

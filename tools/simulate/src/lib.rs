@@ -4,7 +4,7 @@
 //!
 //! - the function library of the line, in PUC Lua 5.1 ([`script`]), over an in-memory model of
 //!   Redis ([`redis`]);
-//! - the line's store, through [`fairline_line::port`], so that arguments and answers are the real
+//! - the line's store, through [`fairline_line::port`], so that arguments and replies are the real
 //!   ones;
 //! - a node's room, shoppers, sync and update policy, through [`waiting_room::testing`];
 //! - the controller's tick with the control law, through [`admission_controller::testing`], and

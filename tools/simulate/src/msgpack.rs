@@ -62,7 +62,7 @@ fn pack_integer(bytes: &mut Vec<u8>, number: i64) {
     }
 }
 
-/// Unpacks a value; gives it, and what follows it.
+/// Unpacks a value. Returns it, and the bytes after it.
 pub fn unpack<'b>(lua: &Lua, bytes: &'b [u8]) -> mlua::Result<(Value, &'b [u8])> {
     let short = || unknown("a part of a value");
     let (&kind, rest) = bytes.split_first().ok_or_else(short)?;

@@ -56,7 +56,7 @@ pub struct NodeState {
     pub showing: Vec<usize>,
 }
 
-/// What the tasks of a node share.
+/// Shared by the tasks of a node.
 #[derive(Clone)]
 pub struct Shared {
     /// Their stopping points.

@@ -265,7 +265,7 @@ impl World {
         self.check();
     }
 
-    /// Runs every task until it sleeps, and every shopper does what a page does by itself.
+    /// Runs every task until it sleeps, and every shopper does what a page does automatically.
     fn go_round(&mut self) {
         for _ in 0..200 {
             let tasks = self.runnable();
@@ -328,7 +328,7 @@ impl World {
             }
             // Epochs in quick succession are delayed, so this may take a while.
             if ledger.tables.lines[0].epoch > 0 && !self.knows_line(&ledger.tables) {
-                return Some("Redis does not know the line".to_owned());
+                return Some("Redis does not have the line".to_owned());
             }
         }
         let open = |shopper: &usize| {

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 pub use sorted::Sorted;
 pub use streams::Stream;
 
-/// What Redis answers.
+/// A reply of Redis.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     /// Nothing.
@@ -33,7 +33,7 @@ pub enum Reply {
     Array(Vec<Reply>),
 }
 
-/// An answer, or an error as Redis words it.
+/// A reply, or an error message as Redis sends it.
 pub type Answer = Result<Reply, String>;
 
 impl Reply {
@@ -168,7 +168,7 @@ impl Redis {
     /// Executes a command.
     ///
     /// # Errors
-    /// What Redis would answer as an error.
+    /// The error that Redis would return.
     pub fn command(&mut self, args: &[&[u8]]) -> Answer {
         let Some((name, rest)) = args.split_first() else { return syntax() };
         let name = String::from_utf8_lossy(name).to_ascii_uppercase();

@@ -248,7 +248,7 @@ impl Library {
     /// Calls a function.
     ///
     /// # Errors
-    /// What Redis would answer as an error.
+    /// The error that Redis would return.
     pub fn call<K: AsRef<[u8]>, A: AsRef<[u8]>>(&self, function: &str, keys: &[K], args: &[A]) -> Answer {
         let registered = self.functions.borrow().get(function).map(|found| (found.callback.clone(), found.no_writes));
         let Some((callback, no_writes)) = registered else { return Err("ERR Function not found".to_owned()) };

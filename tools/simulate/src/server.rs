@@ -188,7 +188,7 @@ impl Server {
     }
 }
 
-/// Runs a future to its end; every call that it makes is answered immediately.
+/// Runs a future to its end; every call that it makes returns immediately.
 ///
 /// # Panics
 /// When it waits for something else.

@@ -70,8 +70,8 @@ fn a_story_is_the_same_after_it_was_kept() {
     assert_eq!(story::replay(&subject, &setting, &events).steps, run.steps);
 }
 
-/// The story of a control breaks its promise with the bug. `make simulate KEEP=...` writes it anew
-/// if the code stops at other points than it did.
+/// The story of a control breaks its promise with the bug. `make simulate KEEP=...` rewrites it if
+/// the code stops at other points than it did.
 #[test]
 fn bugs_that_are_put_back_are_found() {
     for control in CONTROLS {

@@ -49,7 +49,7 @@ pub fn problem_bodies<E: Into<Problem>>(
 ) -> String {
     let problems = problems(errors);
     for kind in types {
-        assert!(problems.iter().any(|(_, problem)| problem.slug() == kind.slug), "no error answers `{}`", kind.slug);
+        assert!(problems.iter().any(|(_, problem)| problem.slug() == kind.slug), "no error returns `{}`", kind.slug);
     }
     let text = |(name, problem): &NamedProblem| {
         assert!(problem.detail_text().is_some_and(|detail| detail.ends_with(['.', '`'])), "{name}");

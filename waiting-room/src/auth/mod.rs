@@ -1,4 +1,4 @@
-//! Who a shopper is: tickets in cookies, and accounts that the merchant asserts.
+//! Shopper identity: tickets in cookies, and accounts that the merchant asserts.
 //!
 //! Verifies signatures only: it calls no store, and a ticket needs no look-up.
 

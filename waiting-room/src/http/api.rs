@@ -32,7 +32,7 @@ use crate::{
 /// Polling interval that the API recommends to pages, in ms. Random, so that pages that began at
 /// one moment do not poll together.
 const POLL_AFTER_MS: RangeInclusive<u64> = 1500..=2000;
-/// The same while the line can't be reached: once it is back, it waits for those who polled.
+/// The same while the line can't be reached: a recovering line waits for clients that polled.
 const POLL_AGAIN_AFTER_MS: RangeInclusive<u64> = 500..=1000;
 
 /// The state of the routes to a line.
@@ -180,7 +180,7 @@ async fn events(entry: &LineEntry, slot: ConnectionSlot, entering: EntryRequest<
     Ok((ticket_headers(cookie), unbuffered, events).into_response())
 }
 
-/// Opens a WebSocket for a shopper. The event loop owns it as soon as the handshake is answered.
+/// Opens a WebSocket for a shopper. The event loop owns it after the handshake.
 async fn upgrade(
     entry: &LineEntry,
     slot: ConnectionSlot,

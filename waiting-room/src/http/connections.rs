@@ -68,7 +68,7 @@ impl ConnectionSlot {
         }))
     }
 
-    /// Moves an upgraded connection to the event loop once the handshake is answered.
+    /// Moves an upgraded connection to the event loop after the handshake.
     pub(super) fn upgrade(self, upgraded: OnUpgrade, tab: Tab) {
         let Self { connections: Connections { event_loop, shutdown, .. }, permit } = self;
         shutdown.spawn(async move {

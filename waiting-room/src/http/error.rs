@@ -8,8 +8,8 @@ use tracing::warn;
 
 use crate::problem_types;
 
-/// `Retry-After` of a full node, in seconds. Random, so that rejected shoppers do not return at
-/// once.
+/// `Retry-After` of a full node, in seconds. Random, so that rejected shoppers do not all return at
+/// the same time.
 const FULL_RETRY_S: RangeInclusive<u64> = 2..=10;
 
 /// Why a shopper's request was rejected.
@@ -39,15 +39,15 @@ impl From<RoomError> for Problem {
     fn from(error: RoomError) -> Self {
         match error {
             RoomError::UnknownSale => Problem::new(&problem_types::UNKNOWN_SALE)
-                .detail("Check the link. The list of all sales shows what is on sale now and what opens soon."),
+                .detail("Check the link, or view all current and upcoming sales."),
             RoomError::NoTicket => Problem::new(&problem_types::NO_TICKET)
                 .detail("This browser has no ticket for this sale. Join the line to get one."),
             RoomError::NoAccount => Problem::new(&problem_types::NO_ACCOUNT)
-                .detail("This line is for signed-in customers of the shop, and your sign-in is missing, invalid or expired. Sign in at the shop, and open the line from there."),
+                .detail("Only signed-in customers of the shop can join this line. Sign in at the shop, then open the line from there."),
             RoomError::NotInvited => Problem::new(&problem_types::NOT_INVITED)
                 .detail("This line is for invited shoppers. Open the link in your invitation again, or join the general line."),
             RoomError::SaleOver => Problem::new(&problem_types::SALE_OVER)
-                .detail("It is sold out or closed, and its line accepts no more shoppers. View other sales."),
+                .detail("It is sold out or closed. View other sales."),
             RoomError::ForeignOrigin => Problem::new(&problem_types::FOREIGN_ORIGIN)
                 .detail("Only pages of this site, or of origins that the operator has allowed, may use the line. If this is the shop's own page, its proxy rewrites the Host header: set FAIRLINE_PUBLIC_ORIGINS."),
             RoomError::BadHandshake => {

@@ -57,7 +57,7 @@ impl Absences {
     /// Starts a shopper's grace period with the next batch.
     ///
     /// # Errors
-    /// When the queue is full and the line does not answer.
+    /// When the queue is full and the line does not respond.
     pub(crate) async fn note(&self, ticket: &Ticket, grace: Duration) -> Result<(), LineError> {
         let absence = Absence { sale: ticket.sale, ordinal: ticket.ordinal, grace };
         match self.waiting.try_send(absence) {

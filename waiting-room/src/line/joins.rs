@@ -39,10 +39,10 @@ impl Joins {
         Self(batches::start(BOUNDS, shutdown, sale, move |sale, joins| join(store.clone(), sale, joins)))
     }
 
-    /// Gives a visitor the next ordinal of a line, or returns the account's existing place.
+    /// Issues the next ordinal of a line to a visitor, or returns the account's existing place.
     ///
     /// # Errors
-    /// When the line does not answer, or the queue is full.
+    /// When the line does not respond, or the queue is full.
     pub(crate) async fn join(
         &self,
         room: Arc<Room>,
@@ -60,7 +60,7 @@ impl Joins {
 /// Joins shoppers of one sale.
 async fn join(store: LineStore, sale: SaleId, joins: Vec<Join>) {
     let joining: Vec<Joining> = joins.iter().map(|join| join.joining).collect();
-    // The batch id makes a retry idempotent: a call whose answer was lost issues no second ordinal.
+    // The batch id makes a retry idempotent: a call whose reply was lost issues no second ordinal.
     let batch = rand::random();
     let mut attempt = 0;
     let joined = loop {

@@ -38,7 +38,7 @@ impl Resumes {
     /// Presents a ticket to the line and notifies its tabs of its turn.
     ///
     /// # Errors
-    /// When the line does not answer, or the queue is full.
+    /// When the line does not respond, or the queue is full.
     pub(crate) async fn resume(&self, room: Arc<Room>, ticket: Ticket) -> Result<(), LineError> {
         let (answer, answered) = oneshot::channel();
         let crowded = || LineError::Unavailable("too many tickets are waiting to be presented".to_owned());

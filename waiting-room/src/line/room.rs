@@ -93,8 +93,8 @@ impl Drop for Tab {
 pub(crate) struct FollowUp {
     /// A change is missing: the room needs a new snapshot.
     pub(crate) gap: bool,
-    /// Tickets of connected shoppers that the line considers gone, or whose turn lapsed unclaimed.
-    /// The caller has to present them again.
+    /// Tickets of connected shoppers that the line considers departed, or whose turn lapsed
+    /// unclaimed. The caller has to present them again.
     pub(crate) resume: Vec<Ticket>,
     /// A draw was made: the caller has to read its numbers.
     pub(crate) drawn: bool,
@@ -216,11 +216,11 @@ impl Room {
         self.read().view.place(ordinal).is_some()
     }
 
-    /// Applies the line's answer to a ticket that was presented here.
+    /// Applies the line's reply about a ticket that was presented here.
     pub(crate) fn resumed(&self, ordinal: Ordinal, turn: Turn, at: Revision) {
         {
             let mut line = self.write();
-            // If changes have overtaken the answer, its place is out of date.
+            // If changes have overtaken the reply, its place is out of date.
             if turn == Turn::Waiting && at >= line.revision {
                 let ordinals = vec![ordinal];
                 let here = if line.view.has_passed(ordinal) {

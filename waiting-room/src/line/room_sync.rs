@@ -66,8 +66,8 @@ impl RoomSync {
     }
 
     /// Reloads a room from a snapshot and presents every connected ticket: the room missed changes
-    /// to them, and a line that was begun anew does not know them yet. The report that follows lets a
-    /// line that was lost stop waiting for the shoppers of this node.
+    /// to them, and a line that was restarted does not have them yet. The report that follows lets
+    /// a lost line stop waiting for the shoppers of this node.
     async fn restart(&self, room: &Room) {
         match self.store.snapshot(room.sale).await {
             Ok(snapshot) => {
@@ -80,7 +80,7 @@ impl RoomSync {
                     }
                 }
             }
-            // The controller begins the line anew within a tick.
+            // The controller restarts the line within a tick.
             Err(error) => {
                 warn!(sale = %room.sale, %error, "read line snapshot failed");
                 room.set_line_reachable(false);

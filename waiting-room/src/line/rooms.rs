@@ -232,7 +232,7 @@ impl Follower {
         ListedLines { listed, is_complete }: &ListedLines,
         calls: &mut RoomCalls<'a, ()>,
     ) {
-        // A sale that is missing for want of an answer is not over.
+        // A sale that is missing because a server did not respond is not over.
         let closed = if *is_complete { self.rooms.keep(listed) } else { Vec::new() };
         for closed in closed {
             calls.start(closed, async move {
@@ -277,7 +277,7 @@ impl Follower {
     }
 
     /// Reports the connected shoppers at intervals and starts the grace period of those connected
-    /// to no node, so that the shoppers of a node that crashed do not hold up the line.
+    /// to no node, so that the shoppers of a node that crashed do not delay the line.
     async fn answer_roll_calls(&self, shutdown: &Shutdown) {
         let mut rounds = shutdown.rounds(REPORT_GONE_EVERY);
         let mut called: HashMap<SaleId, Instant> = HashMap::new();

@@ -49,7 +49,7 @@ impl LoopWaker {
 /// What has changed in a room since the loop last read it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pending {
-    /// A change that every page receives at once.
+    /// A change that every page receives immediately.
     pub(crate) news: bool,
     /// The line has moved: places have changed.
     pub(crate) moved: bool,
@@ -71,7 +71,7 @@ impl WakeUp {
         Self { pending: Mutex::default(), waker: Some(waker) }
     }
 
-    /// Something that every page receives at once.
+    /// Something that every page receives immediately.
     pub(crate) fn news(&self) {
         self.note(|pending| pending.news = true);
     }

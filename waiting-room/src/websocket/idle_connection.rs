@@ -13,7 +13,7 @@ use crate::{line::room::Tab, websocket::frame};
 /// A socket without traffic for this long is pinged.
 const PING_AFTER_S: u32 = 50;
 /// A page that has sent nothing for this long is pinged even if it is sent messages: proxies accept
-/// bytes for pages that are gone.
+/// bytes for pages that have disconnected.
 const PING_ANYWAY_AFTER_S: u32 = 240;
 /// A socket that leaves a ping unanswered for this long is dead.
 const SILENCE_MAX_S: u32 = 60;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use fairline_private_servers::{PrivateRedis, testing, testing::RedisCluster, testing::RedisSentinel};
+use fairline_sale::Status;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::{
@@ -19,7 +20,7 @@ use crate::support::{TestWaitingRoom, live};
 async fn closed_sales_hide_no_new_one_and_cost_no_calls() {
     let servers = spawn_blocking(|| testing::Servers::start().expect("a Redis of its own")).await.expect("no panic");
     let room = TestWaitingRoom::open_at(&servers.redis.url(), |_| {}).await;
-    room.closed_sales(1_010).await;
+    room.other_sales(1_010, Status::Closed, -1).await;
     let status = |room: &TestWaitingRoom| format!("/api/flash-sales/{}/status", room.card.id);
     // One that starts beside them, and one that starts when the node follows its maximum.
     let late = room.another_node().await;
@@ -36,6 +37,29 @@ async fn closed_sales_hide_no_new_one_and_cost_no_calls() {
     .await;
     let mut shopper = late.join().await;
     assert_eq!(shopper.receive("place").await["place"], json!(0), "a requested sale is checked again");
+    drop(servers);
+}
+
+#[tokio::test]
+async fn scheduled_sales_hide_neither_an_open_one_nor_the_next_to_open() {
+    let servers = spawn_blocking(|| testing::Servers::start().expect("a Redis of its own")).await.expect("no panic");
+    let room = TestWaitingRoom::open_at(&servers.redis.url(), |_| {}).await;
+    room.other_sales(1_100, Status::Scheduled, 30).await;
+    let soon = room.other_sales(1, Status::Scheduled, 1).await;
+    let mut last = room.other_sales(1, Status::Scheduled, 60).await;
+    // It starts when the list is longer than what a node follows.
+    let node = room.another_node().await;
+    let status = async |of: &TestWaitingRoom| {
+        let path = format!("/api/flash-sales/{}/status", of.card.id);
+        node.get(&path, &[]).await.status
+    };
+    let mut shopper = node.join().await;
+    assert_eq!(shopper.receive("place").await["place"], json!(0), "the open sale has its room");
+    node.until("the room of the next to open", async || status(&soon).await == StatusCode::OK).await;
+    assert_eq!(status(&last).await, StatusCode::NOT_FOUND, "the node follows as many as it can");
+    last.card.status = Status::Open;
+    last.publish(&[]).await;
+    node.until("the room of the sale that has opened", async || status(&last).await == StatusCode::OK).await;
     drop(servers);
 }
 
@@ -84,7 +108,7 @@ async fn a_node_without_redis_is_not_ready_until_it_is_back() {
         room.until("the node not to be ready", async || ready().await.status != StatusCode::OK).await;
         let answer = ready().await;
         assert_eq!((answer.status, answer.slug()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
-        assert!(answer.text.contains("Redis does not answer"), "silent: {is_silent}: {}", answer.text);
+        assert!(answer.text.contains("Redis does not respond"), "silent: {is_silent}: {}", answer.text);
         proxy.heal();
         room.until("readiness to return", async || ready().await.status == StatusCode::OK).await;
     }
@@ -284,7 +308,7 @@ async fn places_survive_two_failovers() {
     let (mut first, mut second) = (room.join().await, room.join().await);
     first.receive("place").await;
     second.receive("place").await;
-    // What the first epoch may give.
+    // The ordinals that the first epoch may issue.
     let mut highest = Some(100_000);
     for term in 1..=2 {
         sentinel = spawn_blocking(move || {

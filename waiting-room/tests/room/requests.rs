@@ -47,7 +47,7 @@ async fn a_foreign_cookie_hides_no_ticket() {
     }
 }
 
-/// The answers to joins from these addresses, through a trusted proxy that writes them into this
+/// The responses to joins from these addresses, through a trusted proxy that writes them into this
 /// header.
 async fn join_from(
     settings: impl FnOnce(&mut Settings),

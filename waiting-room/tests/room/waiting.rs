@@ -111,7 +111,7 @@ async fn a_tab_at_another_node_ends_the_departure_of_its_shopper() {
     assert_eq!(there.receive("place").await["ordinal"], json!(1));
     drop(tab);
     // As if the grace period of the closed tab had run out at once.
-    room.store.absent(room.card.id, Duration::ZERO, true, &[1]).await.expect("an answer");
+    room.store.absent(room.card.id, Duration::ZERO, true, &[1]).await.expect("a response");
     room.store.sweep(room.card.id, 10).await.expect("swept");
     room.until("the open tab to keep the place", async || room.next().await == [1]).await;
 }

@@ -1,4 +1,4 @@
-/** Live updates of sales over a WebSocket that reconnects by itself. */
+/** Live updates of sales over a WebSocket that reconnects automatically. */
 
 import type { LiveUpdate } from "../shared/api";
 import type { Answer } from "../shared/http";

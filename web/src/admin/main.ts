@@ -50,7 +50,7 @@ const context: ConsoleContext = {
   unwrap: (answer) => {
     if (answer.kind === "ok") {
       trouble.textContent = "";
-      // A successful answer may be empty.
+      // A successful response may be empty.
       return answer.body ?? ({} as typeof answer.body);
     }
     if (answer.kind === "refused" && /\/(no-session|no-credentials)$/.test(answer.problem.type)) leave("Please sign in again.");

@@ -11,7 +11,7 @@ export function attributesText(attributes: readonly Attribute[]): string {
 /** Why a text has no attributes that the controller accepts; empty if it does. */
 export function attributesProblem(text: string): string {
   const wrong = lines(text).find((line) => !/^[^:]*[^:\s][^:]*:.*\S/.test(line));
-  return wrong === undefined ? "" : `Write each attribute on a line of its own, such as Material: leather. This one has no name or no value: ${wrong}`;
+  return wrong === undefined ? "" : `Write one attribute per line, such as Material: leather. This line lacks a name or a value: ${wrong}`;
 }
 
 /** Reads the attributes of a text. The first colon of a line separates the name. */
@@ -70,7 +70,7 @@ export function importCounts(report: ImportReport): string {
 
 /** What the check of a table has found, for readers. */
 export function importOutcome(report: ImportReport): string {
-  if (report.error_count === 0) return report.dry_run ? "The file can be imported" : "The products are imported";
+  if (report.error_count === 0) return report.dry_run ? "The file is valid" : "Products imported";
   const listed = report.errors.length < report.error_count ? `, of which the first ${count(report.errors.length)} are listed` : "";
   return `${plural(report.error_count, "error", "errors")}${listed}: nothing was imported`;
 }

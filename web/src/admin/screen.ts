@@ -1,4 +1,4 @@
-/** What a screen of the console is, and what it can use of the console. */
+/** The interface of a screen of the console, and the parts of the console that it can use. */
 
 import type { Role } from "../shared/api";
 import type { Answer } from "../shared/http";
@@ -6,7 +6,7 @@ import type { AdminClient } from "./client";
 
 export interface Screen {
   readonly element: HTMLElement;
-  /** What the browser's tab is called. */
+  /** The title of the browser's tab. */
   readonly title: string;
   leave?(): void;
 }
@@ -17,7 +17,7 @@ export interface ConsoleContext {
   may(role: Role): boolean;
   /** Shows a notice; an empty text hides it. */
   notify(text: string): void;
-  /** The body of a successful answer; otherwise shows the problem and returns undefined. */
+  /** The body of a successful response; otherwise shows the problem and returns undefined. */
   unwrap<T>(answer: Answer<T>): T | undefined;
   /** Shows that data may be out of date since a moment; undefined: up to date. */
   readonly staleSince: (moment: Date | undefined) => void;

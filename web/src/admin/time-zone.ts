@@ -1,10 +1,10 @@
-/** Times on the clocks of a time zone. Pure, but for the zones that the browser knows. */
+/** Times on the clocks of a time zone. Pure, except for the zones of the browser. */
 
 const PARTS: Intl.DateTimeFormatOptions = {
   hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
 };
 
-/** The zone, if the browser knows it; otherwise UTC. */
+/** The zone, if the browser has it; otherwise UTC. */
 export function knownZone(zone: string): string {
   try {
     new Intl.DateTimeFormat("en-US", { timeZone: zone });
@@ -45,7 +45,7 @@ export function momentIn(rfc3339: string, zone: string): string {
   return new Date(rfc3339).toLocaleString("en-GB", { dateStyle: "full", timeStyle: "short", timeZone: zone });
 }
 
-/** The zones that the browser knows, and its own. */
+/** The zones of the browser, and its own. */
 export function zones(): { own: string; all: string[] } {
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return { own, all: [...new Set(["UTC", own, ...Intl.supportedValuesOf("timeZone")])] };

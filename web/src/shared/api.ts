@@ -1,6 +1,6 @@
 /**
  * The types of the HTTP API and of the messages of the line, under the names that the pages use.
- * `openapi/` is generated from the documents of the services; nothing here repeats what they say.
+ * `openapi/` is generated from the documents of the services; nothing here repeats their content.
  */
 
 import type { components as Controller } from "./openapi/admission-controller";
@@ -31,7 +31,7 @@ export type TurnMessage = Extract<LineMessage, { type: "turn" }>;
 export type Outcome = LineSchemas["Outcome"];
 /** What the page sends to the line. */
 export type PageMessage = LineSchemas["PageMessage"];
-/** The answer of the line to a page that polls. */
+/** The response of the line to a page that polls. */
 export type LineSnapshot = LineSchemas["LineSnapshot"];
 /** From and to, in seconds. */
 export type Seconds = LineSchemas["Wait"]["likely_s"];

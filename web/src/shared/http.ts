@@ -11,7 +11,8 @@ export type Answer<T> =
   | { kind: "failed"; atLeastMs: number | undefined };
 
 /**
- * Sends the request and reads a JSON answer; an empty answer reads as `undefined`. Never throws.
+ * Sends the request and reads a JSON response; an empty response reads as `undefined`. Never
+ * throws.
  */
 export async function request<T>(address: string, init: Omit<RequestInit, "headers"> & { headers?: Record<string, string> } = {}): Promise<Answer<T>> {
   try {
@@ -26,20 +27,21 @@ export async function request<T>(address: string, init: Omit<RequestInit, "heade
 
 /**
  * Why a response failed. Only a problem of Fairline is a refusal; a proxy's error page is a
- * failure. A 429 is a failure if it says when to retry: without that, an attempt too many does not
- * help, such as another code by e-mail.
+ * failure. A 429 is a failure if it states when to retry: without that, an attempt too many does
+ * not help, such as another code by e-mail.
  */
 export async function readFailure(response: Response): Promise<Exclude<Answer<never>, { kind: "ok" }>> {
   const again = response.status >= 500 || (response.status === 429 && response.headers.has("retry-after"));
   if (again || !response.headers.get("content-type")?.startsWith("application/problem+json")) {
-    // A shopper's clock may be minutes off: a date is read by the server's own, where it says it.
+    // A shopper's clock may be minutes off: a date is read by the server's own, if the response has
+    // it.
     const servedMs = Date.parse(response.headers.get("date") ?? "");
     return { kind: "failed", atLeastMs: retryAfterMs(response.headers.get("retry-after"), Number.isNaN(servedMs) ? Date.now() : servedMs) };
   }
   return { kind: "refused", problem: (await response.json()) as Problem };
 }
 
-/** The longest wait before a page retries by itself. */
+/** The longest wait before a page retries automatically. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
 /** The delay of a `Retry-After` header, in seconds or an HTTP date; undefined if it is neither. */

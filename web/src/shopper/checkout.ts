@@ -1,4 +1,4 @@
-/** Buying. Requests that are safe to repeat are retried until the server has answered. */
+/** Buying. Requests that are safe to repeat are retried until the server has responded. */
 
 import type { Order, Orders } from "../shared/api";
 import { request, type Answer } from "../shared/http";
@@ -6,7 +6,7 @@ import { retryDelayMs } from "./retry";
 
 const TRIES = 6;
 
-/** Redeems the admission for a hold. Retries are safe: the server repeats its first answer. */
+/** Redeems the admission for a hold. Retries are safe: the server repeats its first response. */
 export async function reserve(saleId: string, token: string, quantity: number): Promise<Answer<Order>> {
   const answer = await withRetries(() =>
     request<Order>(`/api/flash-sales/${saleId}/purchase`, {
@@ -18,7 +18,7 @@ export async function reserve(saleId: string, token: string, quantity: number): 
   return answer.kind === "refused" && answer.problem.order ? { kind: "ok", body: answer.problem.order } : answer;
 }
 
-/** Pays for a hold. If an answer is lost, the order shows whether it was paid. */
+/** Pays for a hold. If a response is lost, the order shows whether it was paid. */
 export async function pay(order: Order, paymentMethod: string): Promise<Answer<Order>> {
   let isStarted = false;
   return withRetries(async () => {

@@ -21,13 +21,13 @@ export type Entry = "resume" | "join" | "rejoin";
 
 const QUERY: Record<Entry, Record<string, string>> = { resume: { join: "false" }, join: {}, rejoin: { rejoin: "true" } };
 
-/** The first message arrives at once: a link that stays silent for longer is blocked. */
+/** The first message arrives immediately: a link that stays silent for longer is blocked. */
 const FIRST_WORD_MS = 8_000;
-/** The same for a poll after one that was answered: its connection may have died since. */
+/** The same for a poll after a successful one: its connection may have died since. */
 const POLL_ANSWER_MS = 4_000;
 /**
  * After this silence a page that was hidden reconnects. The line may be silent for about as long,
- * and it has closed the link by then if the machine was asleep and answered no pings.
+ * and it has closed the link by then if the machine was asleep and sent no pongs.
  */
 const TRUST_MS = 60_000;
 /** How late a heartbeat may be. */
@@ -119,8 +119,8 @@ export class LineConnection {
   }
 
   /**
-   * Reconnects without delay: the page is visible again, or the network is back. Only a time that
-   * the server named is still waited for.
+   * Reconnects without delay: the page is visible again, or the network is back. A delay that the
+   * server requested still applies.
    */
   wake(): void {
     const now = Date.now();
@@ -128,7 +128,7 @@ export class LineConnection {
     this.renew();
   }
 
-  /** The browser reports that the network is gone. It may be wrong, so retries go on. */
+  /** The browser reports that the network is down. It may be wrong, so retries continue. */
   networkGone(): void {
     if (this.#wanted && this.#link) this.#lose({ kind: "failed", atLeastMs: undefined });
   }
@@ -150,16 +150,16 @@ export class LineConnection {
     });
   }
 
-  /** Not at once: if a node has just died, all pages that were connecting to it inquire. */
+  /** Not immediately: if a node has just died, all pages that were connecting to it inquire. */
   #inquireSoon(): void {
     this.#drop();
     this.#timer = setTimeout(() => { this.#inquire(); }, this.#environment.random() * Math.min(INQUIRY_SPREAD_MS, this.#crowdSpreadMs));
   }
 
   /**
-   * Asks by plain HTTP why a link failed, since browsers hide the answer to a refused WebSocket:
-   * the server may be busy, may refuse this page, may be out of reach, or something blocks
-   * WebSockets. A good answer brings the messages that the link would have brought.
+   * Finds out by plain HTTP why a link failed, since browsers hide the response to a refused
+   * WebSocket: the server may be busy, may refuse this page, may be out of reach, or something
+   * blocks WebSockets. A successful response has the messages that the link would have brought.
    */
   #inquire(): void {
     this.#listen("polling", FIRST_WORD_MS, {
@@ -208,7 +208,7 @@ export class LineConnection {
   #receive(json: string): void {
     this.#alive();
     this.#failures = 0;
-    // The answer brought the ticket: from here on the page returns with it.
+    // The response brought the ticket: from now on the page returns with it.
     this.#entry = "resume";
     const message = parseLineMessage(json);
     if (!message) return;
@@ -240,7 +240,7 @@ export class LineConnection {
 
   #lose(end: Loss): void {
     const { atLeastMs } = this.#retryAfter(end);
-    // A server that answers, or a network that is gone, says nothing against the best transport.
+    // A server that responds, or a network that is down, is no sign against the best transport.
     if (atLeastMs !== undefined || this.#ladder.transport === "polling") this.#ladder.startOver();
     this.#listener.lost(atLeastMs !== undefined);
   }

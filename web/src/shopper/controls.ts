@@ -1,4 +1,4 @@
-/** What the page's forms and buttons do, by their `data-do`. */
+/** The page's forms and buttons, by their `data-do`. */
 
 import { field } from "../shared/form-field";
 import type { Entry } from "./connection";
@@ -62,7 +62,7 @@ function listenToButtons(root: HTMLElement, { page, turn, purchase, enter }: Con
   });
 }
 
-/** Shows the button that asks for the permission, as long as the shopper has not decided. */
+/** Shows the button that requests the permission, as long as the shopper has not decided. */
 function offerNotifications(root: HTMLElement): void {
   for (const button of root.querySelectorAll<HTMLElement>("[data-notify]")) button.hidden = !("Notification" in window) || Notification.permission !== "default";
 }

@@ -1,10 +1,10 @@
 /**
- * The place that the page shows, which counts down by itself between two messages of the line.
- * Pure: time is given in milliseconds of a monotonic clock.
+ * The place that the page shows, which counts down between two messages of the line. Pure: time is
+ * given in milliseconds of a monotonic clock.
  *
  * The waiting room does the same arithmetic for every page
- * (`crates/update-policy/src/countdown.rs`). It knows what each page shows, and sends an update
- * only where that would be wrong. Change both together:
+ * (`crates/update-policy/src/countdown.rs`). It computes what each page shows, and sends an update
+ * only if that would be wrong. Change both together:
  *
  *     shown = min(ceiling, floor(max(0, place − rate × seconds since the message)))
  *
@@ -18,7 +18,7 @@ export interface ShownPlace {
   readonly message: PlaceMessage;
   /** When it arrived. */
   readonly atMs: number;
-  /** Places per second; 0 stands still. */
+  /** Places per second; 0: the line does not move. */
   readonly ratePerS: number;
   /** The most that may be shown. */
   readonly ceiling: number;
@@ -44,7 +44,7 @@ export function applyPlace(before: ShownPlace | undefined, message: PlaceMessage
     : { ...received, ceiling, cameBack: explained, explainUntilMs: before.explainUntilMs };
 }
 
-/** How many people the page says are ahead. */
+/** How many people ahead the page shows. */
 export function placeAt({ message, atMs, ratePerS, ceiling }: ShownPlace, nowMs: number): number {
   const counted = Math.floor(Math.max(0, message.place - (ratePerS * (nowMs - atMs)) / 1000));
   return Math.min(ceiling, counted);

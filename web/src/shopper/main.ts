@@ -1,4 +1,7 @@
-/** The shopper page: events change the state, the state gives a view model, the view shows it. */
+/**
+ * The shopper page: events change the state, a view model is computed from the state, and the view
+ * shows it.
+ */
 
 import { LineConnection, type Entry } from "./connection";
 import { listenToControls } from "./controls";

@@ -1,4 +1,4 @@
-/** Takes the shopper from the turn to a settled order, and shows each answer on the page. */
+/** Takes the shopper from the turn to a settled order, and shows each response on the page. */
 
 import type { Order } from "../shared/api";
 import type { Answer } from "../shared/http";

@@ -1,4 +1,4 @@
-/** When and over what to try the line again. Pure: chance comes in as a number. */
+/** When to retry the line, and over which transport. Pure: randomness is passed in as a number. */
 
 import type { End, Loss } from "./transports";
 
@@ -25,7 +25,7 @@ export function retryDelayMs({ failures, atLeastMs = 0, spreadMs = SPREAD_MS }: 
 }
 
 /**
- * A node that dies cuts off all its pages at once, 20,000 at most, and another has to take them in.
+ * A node that dies cuts off all its pages at once, 20,000 at most, and another has to accept them.
  * Over a WebSocket the node announces a shorter time if it has fewer.
  */
 export const CROWD_SPREAD_MS = 5_000;
@@ -57,9 +57,9 @@ export type Transport = (typeof TRANSPORTS)[number];
 const PATIENCE = 3;
 
 /**
- * Which transport to use. Only being *blocked* counts against one: it failed while the server
- * answered a plain request. One that never worked on this page is then given up at once, since a
- * network that blocks it keeps doing so; one that has worked gets a few more tries.
+ * Which transport to use. Only being *blocked* counts against one: it failed while a plain request
+ * succeeded. One that never worked on this page is then given up at once, since a network that
+ * blocks it keeps doing so; one that has worked gets a few more tries.
  */
 export class Ladder {
   #rung = 0;

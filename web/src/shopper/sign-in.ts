@@ -98,7 +98,7 @@ class SignInPanel {
     else setTimeout(() => void this.#loadProfile(false), RETRY_MS);
   }
 
-  /** Refreshes the session, or asks to sign in. */
+  /** Refreshes the session, or shows the sign-in form. */
   async #keep(): Promise<void> {
     const answer = await refresh();
     if (answer.kind === "refused") { this.#show("address", false); return; }

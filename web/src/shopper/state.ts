@@ -2,9 +2,9 @@
  * The state of the shopper page, and how each event changes it. Pure: no DOM, no clock, no network;
  * time is given in milliseconds of a monotonic clock.
  *
- * Two facts stand side by side: where the shopper is (`phase`), and whether the line is connected
- * (`trouble`). A lost connection therefore never changes the phase: the last place stays until the
- * next message.
+ * There are two independent facts: where the shopper is (`phase`), and whether the line is
+ * connected (`trouble`). A lost connection therefore never changes the phase: the last place stays
+ * until the next message.
  */
 
 import type { DrawMessage, LineMessage, Order, Outcome, Problem, SaleCard, Status, TurnMessage } from "../shared/api";
@@ -86,7 +86,7 @@ export function reduce(state: State, event: Event, nowMs: number): State {
     case "pay-failed":
       return phase.at === "checkout" ? { ...state, phase: { ...phase, paying: false, problem: problemText(event.problem) } } : state;
     case "withdrawn":
-      // What follows is the shopper's own choice, and no refusal of the bank.
+      // The following change is the shopper's own choice, and no refusal of the bank.
       return { ...state, trouble: "none", phase: orderPhase({ at: "joining", seeking: "order" }, event.order) };
     case "withdraw-failed":
       return phase.at === "pending" ? { ...state, phase: { ...phase, problem: problemText(event.problem) } } : state;
@@ -143,14 +143,14 @@ function follow(phase: Phase, status: Status): Phase {
 
 function overPhase(phase: Phase, outcome: Outcome): Phase {
   if (outcome !== "bought") return { at: "over", ending: outcome };
-  // This page has used the turn itself, and its answer is on the way.
+  // This page has used the turn itself, and the response is on the way.
   if (phase.at === "turn" && phase.reserving) return phase;
   return { at: "joining", seeking: "order" };
 }
 
 function refuse(problem: Problem): Phase {
   if (problem.type.endsWith("/sale-over")) return { at: "over", ending: "closed" };
-  // No ticket is no trouble: the shopper may still get one.
+  // A missing ticket is not an error: the shopper may still get one.
   return { at: "outside", problem: problem.type.endsWith("/no-ticket") ? "" : problemText(problem) };
 }
 

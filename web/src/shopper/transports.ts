@@ -10,7 +10,7 @@ export type End =
   | Exclude<Answer<never>, { kind: "ok" }>
   /** The socket was closed, with this code. */
   | { kind: "closed"; code: number }
-  /** The answer was complete; the next is due then. */
+  /** The response was complete; the next poll is due then. */
   | { kind: "asked"; nextInMs: number };
 
 /** The ends after which it is tried again. */
@@ -68,7 +68,7 @@ function openSocket(path: string, listener: Listener): Link {
 
 type Reader = (response: Response, received: Listener["received"]) => Promise<End>;
 
-/** `fetch` instead of `EventSource`: it shows why it failed, and does not retry by itself. */
+/** `fetch` instead of `EventSource`: it shows why it failed, and does not retry automatically. */
 function openFetch(path: string, accept: string, listener: Listener, read: Reader): Link {
   const abort = new AbortController();
   const { signal } = abort;
@@ -80,7 +80,7 @@ function openFetch(path: string, accept: string, listener: Listener, read: Reade
     // joins.
     const response = await fetch(path, { headers: { accept, "fairline-origin": location.origin }, cache: "no-store", signal });
     if (!response.ok) return readFailure(response);
-    // A captive portal answers everything with its own page.
+    // A captive portal returns its own page for every request.
     if (!response.headers.get("content-type")?.startsWith(accept)) return { kind: "failed", atLeastMs: undefined };
     return read(response, (json) => {
       if (!signal.aborted) listener.received(json);

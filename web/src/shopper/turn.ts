@@ -1,4 +1,6 @@
-/** Meets the shopper's turn: claims it on a visible page, and calls the shopper to a hidden one. */
+/**
+ * Handles the shopper's turn: claims it on a visible page, and alerts the shopper of a hidden one.
+ */
 
 import type { TurnMessage } from "../shared/api";
 import type * as Calling from "./attention";

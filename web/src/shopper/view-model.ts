@@ -1,4 +1,4 @@
-/** What the page shows for a state at a moment. Pure; `view.ts` puts it into the document. */
+/** The content of the page for a state at a moment. Pure; `view.ts` puts it into the document. */
 
 import type { Order, SaleMode, Status } from "../shared/api";
 import { cameBackAt, placeAt } from "./countdown";
@@ -60,22 +60,22 @@ const SEEKING = { ticket: "Joining the line", place: "Finding your place", order
 const ENDING: Record<Ending, { heading: string; text: string; mayJoin: boolean }> = {
   sold_out: { heading: "Sold out", text: "All items have been sold. Thank you for waiting.", mayJoin: false },
   closed: { heading: "The sale is closed", text: "The shop has closed this sale. Thank you for waiting.", mayJoin: false },
-  expired: { heading: "Your turn has expired", text: "Your time to go to checkout is over, and the item went to the next shopper. You can join again at the end of the line.", mayJoin: true },
+  expired: { heading: "Your turn has expired", text: "You did not go to checkout in time, so the item went to the next shopper. You can join again at the end of the line.", mayJoin: true },
   bought: { heading: "You have already used your turn", text: "This ticket was already used for a purchase. Reload this page to see your order.", mayJoin: false },
   left: { heading: "You left the line", text: "You can join again at the end of the line.", mayJoin: true },
   removed: { heading: "The shop removed you from the line", text: "You can join again at the end of the line. If you think this is a mistake, please contact the shop.", mayJoin: true },
-  missed: { heading: "You missed your turn", text: "You were away when it was your turn, and the time to come back is over. You can join again at the end of the line.", mayJoin: true },
+  missed: { heading: "You missed your turn", text: "You were away when it was your turn, and did not return in time. You can join again at the end of the line.", mayJoin: true },
   limit: { heading: "You have reached the purchase limit", text: "You have bought or reserved the maximum number of items per shopper. If an order is cancelled or refunded, you can join again.", mayJoin: true },
   hold_expired: { heading: "Your reservation has expired", text: "You have not been charged, and the item went to the next shopper. You can join again at the end of the line.", mayJoin: true },
   cancelled: { heading: "Order cancelled", text: "You have not been charged, and the item goes to the next shopper. You can join again at the end of the line.", mayJoin: true },
-  refunded: { heading: "Payment refunded", text: "The full amount is on its way back to you; your bank may need a few days. Either the shop refunded your order, or your payment arrived after the last item was sold.", mayJoin: true },
+  refunded: { heading: "Payment refunded", text: "We have refunded the full amount. It can take a few days to reach your account. Either the shop refunded your order, or your payment arrived after the last item was sold.", mayJoin: true },
 };
 
-/** For an outcome that this page does not know. */
+/** For an outcome that this page does not support. */
 const ENDED = { heading: "You are no longer in line", text: "You can join again at the end of the line.", mayJoin: true };
 
 const BEYOND_STOCK = "The sale may sell out before your turn.";
-const STAY_OR_LEAVE = "It can be worth staying: items that other shoppers give up go to the next in line. You can leave at any time.";
+const STAY_OR_LEAVE = "If you stay, you may still get an item that another shopper gives up. You can leave at any time.";
 
 export function viewModel(state: State, served: Served, now: Now): ViewModel {
   const { sale, phase } = state;

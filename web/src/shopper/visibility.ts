@@ -25,7 +25,7 @@ export class Visibility {
     this.#refreshed = refreshed;
   }
 
-  /** Attends to the page from now on. */
+  /** Follows the visibility of the page from now on. */
   start(): void {
     const { page, line } = this.#refreshed;
     const attend = (): void => { this.#attend(); };

@@ -6,7 +6,7 @@ import type { Demo } from "./demo";
 import { totp } from "./totp";
 
 export const PASSWORD = "correct horse battery";
-/** A browser logs every answer of 401, 403, 409 or 422, including expected ones. */
+/** A browser logs every response of 401, 403, 409 or 422, including expected ones. */
 export const REFUSED = /status of (401|403|409|422)/;
 /** A browser logs sockets that close during the handshake, as when a screen is left. */
 export const CUT_OFF = /WebSocket/;

@@ -19,10 +19,10 @@ test("a product is created with variants and an image, changed, archived and del
   await page.getByRole("link", { name: "Create product" }).click();
   await at.heading("New product").waitFor();
   await page.locator("#screen").getByLabel("Name", { exact: true }).fill("Running shoe");
-  const attributes = page.getByLabel("Attributes, one a line, such as Material: leather");
+  const attributes = page.getByLabel("Attributes, one per line, such as Material: leather");
   await attributes.fill("leather");
   await at.button("Save").click();
-  assert.match(await attributes.evaluate((input: HTMLTextAreaElement) => input.validationMessage), /no name or no value: leather/);
+  assert.match(await attributes.evaluate((input: HTMLTextAreaElement) => input.validationMessage), /lacks a name or a value: leather/);
   await attributes.fill("Material: leather");
 
   // With the keyboard alone: a new row begins in its first field, with the price of the last one.
@@ -99,10 +99,10 @@ test("a CSV file is checked, corrected and imported; viewers only read", LIMIT, 
   await photograph(page, "console-import-errors");
 
   await choose("sku,product,price,currency\nT-S,Shirt,19.00,EUR\nT-M,Shirt,19.90,EUR\n");
-  await at.heading("The file can be imported").waitFor();
+  await at.heading("The file is valid").waitFor();
   await page.getByText("2 rows: 1 product and 2 variants created, 0 products and 0 variants changed.").waitFor();
   await at.button("Import").click();
-  await at.heading("The products are imported").waitFor();
+  await at.heading("Products imported").waitFor();
   await page.getByRole("link", { name: "All products" }).click();
   await page.getByLabel("Name or SKU").fill("t-m");
   await at.button("Search").click();

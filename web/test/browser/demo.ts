@@ -91,7 +91,7 @@ export class Demo {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  /** Creates a sale that opens in an hour, and waits until the waiting room knows it. */
+  /** Creates a sale that opens in an hour, and waits until the waiting room has it. */
   async create(settings: Partial<NewSale> = {}): Promise<AdminSale> {
     this.#sales += 1;
     const opens_at = new Date(Date.now() + HOUR_MS).toISOString();

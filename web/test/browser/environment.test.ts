@@ -86,7 +86,7 @@ test("the turn of a hidden tab is recalled like that of a closed one, and its sh
   assert.ok(alerts.includes("notification Your turn! · Harbour mug"), alerts.join());
   assert.ok(alerts.includes("sound"), alerts.join());
   assert.ok(alerts.filter((alert) => alert.startsWith("title Your turn!")).length > 1, `the title flashes: ${alerts.join()}`);
-  // A hidden tab does not hold up the shoppers behind it.
+  // A hidden tab does not delay the shoppers behind it.
   await other.at.button("Join the line").click();
   await other.at.heading("It’s your turn").waitFor();
 
@@ -178,7 +178,7 @@ test("a page that the browser restores from its back/forward cache reconnects", 
   await at.join();
   await at.page.goto(`${proxy.url}/elsewhere`);
   const before = proxy.refusedSockets;
-  // The answer may be lost with the page.
+  // The response may be lost with the page.
   at.page.evaluate(() => { history.back(); }).catch(() => undefined);
   const restored = await until("the page to be displayed again", () => displays.filter((display) => display.get("path") === path)[1]);
   assert.equal(restored.get("persisted"), "true", `not restored: ${restored.get("reasons") ?? ""}`);

@@ -9,7 +9,7 @@ const LINE = /\/line(\?|$)/;
 
 /** What a test changes. */
 export interface Changes {
-  /** Answers a request in place of the demo, or returns `false`. */
+  /** Responds to a request in place of the demo, or returns `false`. */
   answers?: (incoming: IncomingMessage, response: ServerResponse) => boolean;
   /** Headers in place of the demo's. */
   headers?: OutgoingHttpHeaders;

@@ -39,7 +39,7 @@ export class Nginx {
         proxy_pass ${targetUrl}; } } }`);
     const process = spawn(program, ["-e", "stderr", "-c", "nginx.conf", "-p", folder], { stdio: ["ignore", "ignore", "inherit"] });
     const url = `http://${address}`;
-    await until("nginx to answer", async () => (await fetch(url).catch(() => undefined))?.ok === true ? true : undefined);
+    await until("nginx to respond", async () => (await fetch(url).catch(() => undefined))?.ok === true ? true : undefined);
     return new Nginx(url, process, folder);
   }
 

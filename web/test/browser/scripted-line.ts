@@ -32,7 +32,7 @@ export class ScriptedLine {
     this.#send(message);
   }
 
-  /** Changes the sale for good, and sends it. */
+  /** Changes the sale permanently, and sends it. */
   changeSale(changes: Partial<SaleCard>): void {
     Object.assign(this.#sale, changes);
     this.#send({ type: "sale", sale: this.#sale });

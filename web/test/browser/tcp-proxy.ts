@@ -40,7 +40,7 @@ export class TcpProxy {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Open connections fall silent for good, and new ones fail until `thaw`. */
+  /** Open connections fall silent permanently, and new ones fail until `thaw`. */
   freeze(): void {
     this.#frozen = true;
     for (const pair of this.#connections) {

@@ -100,7 +100,7 @@ test("long numbers, long waits and long messages fit on small screens", LIMIT, a
     await photograph(at.page, `waiting-far-${colorScheme}`);
     line.send({ ...far, place: 1_235_001, recalled: 1_234, beyond_stock: true });
     await at.page.getByText("The sale may sell out before your turn.").waitFor();
-    await at.page.getByText("It can be worth staying").waitFor();
+    await at.page.getByText("If you stay, you may still get an item").waitFor();
     await at.page.getByText("434 people who missed their turn came back.").waitFor();
     await photograph(at.page, `waiting-beyond-stock-${colorScheme}`);
     await visitor.close();

@@ -91,7 +91,7 @@ function connected(random?: () => number): Page {
   return page;
 }
 
-/** Ends the socket as refused, and waits until the page asks for the reason. */
+/** Ends the socket as refused, and waits until the page requests the reason. */
 function refusedUpgrade(page: Page): void {
   page.end(DEAD);
   assert.ok(page.untilNextTry(2 * SECOND_MS) >= 0);

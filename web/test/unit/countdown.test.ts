@@ -21,7 +21,7 @@ describe("between two messages", () => {
     assert.equal(placeAt(apply(undefined, { place: 17, rate_per_s: -5 }), 3_600_000), 17, "a negative rate stands still");
   });
 
-  test("it stops where it is when the line stops, and goes on with the next message", () => {
+  test("it stops where it is when the line stops, and continues with the next message", () => {
     const stopped = standStill(apply(undefined, { place: 100 }), 10_500);
     assert.equal(placeAt(stopped, 10_500), 89);
     assert.equal(placeAt(stopped, 60_000), 89);

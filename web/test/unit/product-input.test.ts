@@ -23,7 +23,7 @@ test("attributes are text, a line for each, and are read back", () => {
 
 test("a line without a name or a value is a problem", () => {
   for (const text of ["", "Size: 42", "a:b:c\n\n d : e "]) assert.equal(attributesProblem(text), "", text);
-  for (const text of ["Size", "Size:", ": 42", "Size: 42\nColour"]) assert.match(attributesProblem(text), /no name or no value/, text);
+  for (const text of ["Size", "Size:", ": 42", "Size: 42\nColour"]) assert.match(attributesProblem(text), /lacks a name or a value/, text);
 });
 
 test("a variant becomes fields and keeps its id", () => {
@@ -45,8 +45,8 @@ test("an import is described", () => {
     dry_run: true, rows: 3, products_created: 1, products_changed: 0, variants_created: 2, variants_changed: 1, errors: [], error_count: 0,
   };
   assert.equal(importCounts(report), "3 rows: 1 product and 2 variants created, 0 products and 1 variant changed.");
-  assert.equal(importOutcome(report), "The file can be imported");
-  assert.equal(importOutcome({ ...report, dry_run: false }), "The products are imported");
+  assert.equal(importOutcome(report), "The file is valid");
+  assert.equal(importOutcome({ ...report, dry_run: false }), "Products imported");
   const errors = [{ line: 2, column: "price", detail: "It must be above 0." }];
   assert.equal(importOutcome({ ...report, errors, error_count: 1 }), "1 error: nothing was imported");
   assert.equal(importOutcome({ ...report, errors, error_count: 500 }), "500 errors, of which the first 1 are listed: nothing was imported");

@@ -81,12 +81,12 @@ describe("in line", () => {
     assert.equal(beyond.texts.wait, "The sale may sell out before your turn.");
     assert.equal(beyond.texts.bounds, "");
     assert.ok(beyond.shown.beyond);
-    assert.match(beyond.texts.beyond ?? "", /^It can be worth staying.*You can leave/);
+    assert.match(beyond.texts.beyond ?? "", /^If you stay, .*You can leave/);
     assert.equal(beyond.news.text, "17 people ahead of you. The sale may sell out before your turn.");
     assert.equal(shown(waiting()).shown.beyond, false);
     const paused = shown(waiting({ beyond_stock: true }), { sale: { status: "paused" } });
     assert.equal(paused.texts.wait, "when the sale resumes");
-    assert.match(paused.texts.beyond ?? "", /sell out before your turn. It can be worth staying/);
+    assert.match(paused.texts.beyond ?? "", /sell out before your turn. If you stay,/);
   });
 
   test("recalled shoppers are explained beside the place, and announced with the next news", () => {

@@ -41,7 +41,7 @@ struct AuditEntry {
     /// The operator, or `admin token`.
     who: String,
     action: String,
-    /// What it was done to: the slug of a sale, the name of an operator …
+    /// The changed object: the slug of a sale, the name of an operator …
     subject: String,
     #[schema(required)]
     sale: Option<SaleId>,

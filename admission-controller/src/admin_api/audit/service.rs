@@ -8,7 +8,7 @@ use crate::error::CommonError;
 /// Entries of one page.
 pub(super) const PAGE: i64 = 100;
 
-/// What the routes of the audit log need.
+/// Dependencies of the routes of the audit log.
 #[derive(Clone)]
 pub(crate) struct AuditLog {
     pub(crate) store: AuditStore,

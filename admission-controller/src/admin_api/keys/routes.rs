@@ -19,13 +19,13 @@ pub(in crate::admin_api) fn owner_routes() -> OpenApiRouter<AdminState> {
 
 /// List the signing keys.
 #[utoipa::path(get, path = "/api/admin/keys", security(("admin" = [])), responses(
-    (status = 200, description = "The keys of the controller that answers.", body = AdminKeys),
+    (status = 200, description = "The keys of the controller that responds.", body = AdminKeys),
 ))]
 async fn list_keys(State(keys): State<SigningKeys>) -> Result<axum::Json<AdminKeys>, Problem> {
     Ok(axum::Json(keys.list().await?))
 }
 
-/// Revoke a key. Checkouts reject the tokens that it has signed at once, and shoppers who hold one
+/// Revoke a key. Checkouts immediately reject the tokens that it has signed. Shoppers who hold one
 /// receive another, signed with the next key. Without a next key, no shopper is admitted. It can't
 /// be undone.
 #[utoipa::path(post, path = "/api/admin/keys/{kid}/revoke", params(("kid" = String, Path, description = "The id of the key.")), security(("admin" = [])), responses(

@@ -11,7 +11,7 @@ use crate::{
     db::By,
 };
 
-/// What the keys' routes need.
+/// Dependencies of the keys' routes.
 #[derive(Clone)]
 pub(crate) struct SigningKeys {
     pub(crate) store: KeyStore,
@@ -40,7 +40,7 @@ pub(super) struct AdminKey {
     usage: KeyUse,
 }
 
-/// The signing keys of the controller that answers, the preferred one first.
+/// The signing keys of the controller that responds, the preferred one first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AdminKeys {
     keys: Vec<AdminKey>,
@@ -62,7 +62,8 @@ impl SigningKeys {
         Ok(AdminKeys { keys: keys.collect() })
     }
 
-    /// Revokes a key, and has every sale ticked at once, so that its tokens are replaced.
+    /// Revokes a key, and requests an immediate tick of every sale, so that its tokens are
+    /// replaced.
     pub(super) async fn revoke(&self, by: &By, kid: &str) -> Result<(), KeyError> {
         if self.keys.named(kid).is_none() {
             return Err(KeyError::UnknownKey);

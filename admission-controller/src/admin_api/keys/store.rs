@@ -12,9 +12,9 @@ impl KeyStore {
         Ok(sqlx::query_scalar("SELECT kid FROM revoked_keys").fetch_all(&self.0.pool).await?)
     }
 
-    /// Revokes a key: from the commit on, no checkout takes a token that it has signed. Those who
-    /// hold one are given another by the next tick. It waits for the ticks that are under way,
-    /// since they may be signing with it.
+    /// Revokes a key: after the commit, no checkout accepts a token that it has signed. The next
+    /// tick gives its holders another one. It waits for the ticks that are under way, since they
+    /// may be signing with it.
     pub async fn revoke_key(&self, by: &By, kid: &str) -> Result<(), StoreError> {
         let mut transaction = self.0.begin(by, "revoke_key").await?;
         sqlx::query("SELECT FROM lines WHERE id = sale_id ORDER BY id FOR UPDATE").execute(&mut *transaction).await?;

@@ -9,7 +9,7 @@ pub enum LaneRejected {
     TooMany,
     /// The shares of the lanes would exceed 1.
     Shares,
-    /// The draw of a sale includes all its lines at once.
+    /// The draw of a sale includes all its lines.
     Drawn,
     /// The sale has ended.
     Closed,

@@ -24,8 +24,8 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 pub(crate) struct AddLane {
     /// Its name in URLs: lower-case letters, digits and single hyphens, at most 32.
     name: String,
-    /// The share of the admissions while shoppers wait in the lane, from 0 to 1; with 0, what
-    /// others do not use. The sale's own line has the remaining share.
+    /// The share of the admissions while shoppers wait in the lane, from 0 to 1; with 0, the
+    /// admissions that other lines do not use. The sale's own line has the remaining share.
     share: f64,
 }
 
@@ -53,7 +53,7 @@ struct Invitations {
     codes: Vec<String>,
 }
 
-/// Add a lane to a sale: a separate line for invited shoppers, which leads to the same stock.
+/// Add a lane to a sale: a separate line for invited shoppers that sells from the same stock.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/lanes", params(("id" = String, Path, description = "The sale.")), request_body = AddLane,
     security(("admin" = [])), responses(
     (status = 201, description = "The sale, with the lane.", body = AdminSale),

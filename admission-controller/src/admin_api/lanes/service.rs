@@ -14,7 +14,7 @@ use crate::{
 /// Invitations that one request creates at most.
 const INVITATIONS_MAX: u32 = 1000;
 
-/// What the lanes' routes need.
+/// Dependencies of the lanes' routes.
 #[derive(Clone)]
 pub(crate) struct Lanes {
     pub(crate) store: LaneStore,
@@ -53,7 +53,7 @@ impl Lanes {
         Ok(self.sales.show(sale).await?)
     }
 
-    /// Creates invitations to the lane with this name. Gives their codes.
+    /// Creates invitations to the lane with this name. Returns their codes.
     pub(super) async fn invite(
         &self,
         by: &By,

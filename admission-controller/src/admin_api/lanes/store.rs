@@ -94,8 +94,8 @@ impl LockedLanes {
         Ok(Ok(()))
     }
 
-    /// Counts new invitations to a lane. Gives the lane as it was before: their numbers follow its
-    /// invitations.
+    /// Counts new invitations to a lane. Returns the lane as it was before: their numbers follow
+    /// its invitations.
     pub async fn count_invitations(mut self, name: &str, new: u32) -> Result<Option<LineRow>, StoreError> {
         let Some(lane) = self.named(name).cloned() else { return Ok(None) };
         sqlx::query("UPDATE lines SET invitations = invitations + $2 WHERE id = $1")

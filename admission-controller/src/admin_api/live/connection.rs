@@ -19,7 +19,7 @@ const READ_EVERY: Duration = Duration::from_millis(500);
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// Without a change for this long, a console receives a heartbeat, so that silence means a fault.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
-/// A browser that accepts no message for this long is gone.
+/// A browser that accepts no message for this long counts as disconnected.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// The close code when a session has ended.
 const SESSION_ENDED: u16 = 4401;
@@ -65,8 +65,8 @@ impl ConsoleConnection {
                     return;
                 }
             }
-            // If the database does not answer, the next round tries again. Meanwhile no heartbeat
-            // is sent, and the page shows since when it has received nothing.
+            // If the database does not respond, the next round tries again. Meanwhile no heartbeat
+            // is sent, and the page shows when it received the last update.
             let mut next = sent.clone();
             let Ok(mut updates) = self.updates(&mut next).await else { continue };
             sent = next;
@@ -120,7 +120,7 @@ fn unless_sent(last: &mut String, update: &LiveUpdate) -> Option<String> {
     Some(text)
 }
 
-/// `None` if the browser is gone.
+/// `None` if the browser has disconnected.
 async fn send(socket: &mut WebSocket, message: Message) -> Option<()> {
     timeout(SEND_WITHIN, socket.send(message)).await.ok()?.ok()
 }

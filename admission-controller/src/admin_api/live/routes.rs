@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{connection::ConsoleConnection, error::LiveError, service::Live, update::Sample};
 use crate::{admin_api::AdminState, auth::operator::Operator, error::UnknownSale};
 
-/// Browsers send only answers to pings.
+/// Browsers send nothing but pongs.
 const RECEIVED_BYTES_MAX: usize = 1024;
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {

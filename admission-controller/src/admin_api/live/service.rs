@@ -1,4 +1,4 @@
-//! What the console is shown: sales, and of one sale its samples and its rehearsal.
+//! Data for the console: all sales; for one sale also its samples and its rehearsal.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
 /// Consoles that are connected to one controller at most.
 const CONSOLES_MAX: usize = 50;
 
-/// What the console's routes need.
+/// Dependencies of the console's routes.
 #[derive(Clone)]
 pub(crate) struct Live {
     pub(crate) store: LiveStore,

@@ -60,7 +60,7 @@ impl From<MediaError> for Problem {
             }
             MediaError::Storage(_) => {
                 error!(%error, "read or write image failed");
-                Self::unavailable("The storage of images does not answer. Try again.")
+                Self::unavailable("The storage of images does not respond. Try again.")
             }
             MediaError::Failed => {
                 error!(%error, "store image failed");
@@ -85,7 +85,7 @@ pub(crate) mod tests {
             Rejected(Rejected::Damaged),
             TooManyUploads,
             UnknownImage,
-            Storage(StoreFailed("no answer within 10 s".to_owned())),
+            Storage(StoreFailed("no response within 10 s".to_owned())),
             Failed,
             Common(CommonError::Store(StoreError::Corrupt("a row".to_owned()))),
         }))

@@ -6,7 +6,7 @@ use fairline_server::Shutdown;
 
 use super::{error::MediaError, store::UploadStore};
 
-/// What the route of uploads needs.
+/// Dependencies of the route of uploads.
 #[derive(Clone)]
 pub(crate) struct Media {
     pub(crate) store: UploadStore,
@@ -17,7 +17,7 @@ pub(crate) struct Media {
 }
 
 impl Media {
-    /// Whether an upload can be stored now: asked before its body takes memory.
+    /// Whether an upload can be stored now. Checked before its body takes memory.
     pub(super) fn check_free(&self) -> Result<(), MediaError> {
         if self.files.is_none() {
             return Err(MediaError::NoMedia);

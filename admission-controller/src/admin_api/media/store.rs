@@ -12,8 +12,8 @@ use crate::db::{Database, StoreError};
 pub(crate) struct UploadStore(pub(crate) Database);
 
 impl UploadStore {
-    /// Makes the row of an image, or keeps an unused one for another while. Gives whether its files
-    /// are stored already.
+    /// Inserts the row of an image, or extends the time for which an unused one is kept. Returns
+    /// whether its files are stored already.
     pub async fn begin_media(&self, prepared: &Prepared) -> Result<bool, StoreError> {
         let widths: Vec<i32> =
             prepared.renditions.iter().map(|one| i32::try_from(one.width).unwrap_or(i32::MAX)).collect();
@@ -31,7 +31,7 @@ impl UploadStore {
         .await?)
     }
 
-    /// Marks the files of an image as stored. `false` if the row is gone.
+    /// Marks the files of an image as stored. `false` if the row was deleted.
     pub async fn end_media(&self, hash: MediaHash) -> Result<bool, StoreError> {
         let done = sqlx::query("UPDATE media SET stored_at = now() WHERE hash = $1");
         Ok(done.bind(hash.0.as_slice()).execute(&self.0.pool).await?.rows_affected() == 1)

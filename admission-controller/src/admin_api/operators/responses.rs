@@ -1,4 +1,4 @@
-//! Operators, and what they begin with, as the admin API shows them.
+//! Operators and their initial credentials, as the admin API shows them.
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -51,7 +51,7 @@ impl TotpSecret {
     }
 }
 
-/// A new operator, and what the operator begins with.
+/// A new operator, with the initial credentials.
 #[derive(Serialize, ToSchema)]
 pub(super) struct AddedOperator {
     pub(super) operator: AdminOperator,

@@ -35,11 +35,11 @@ pub(in crate::admin_api) fn open_routes() -> OpenApiRouter<AdminState> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddOperator {
-    /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
+    /// Lower-case letters, digits, and `._@-`; at most 63.
     name: String,
     role: Role,
-    /// At least 12 characters. Without one the answer has an enrolment code, with which the
-    /// operator chooses a password, so that only the operator knows it and the secret of the
+    /// At least 12 characters. Without a password, the response contains an enrolment code. The
+    /// operator chooses the password with it, and is the only one who sees the secret of the
     /// authenticator app.
     password: Option<String>,
 }

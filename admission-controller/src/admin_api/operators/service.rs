@@ -17,7 +17,7 @@ use crate::{
     error::check_field,
 };
 
-/// What the routes of operators need.
+/// Dependencies of the routes of operators.
 #[derive(Clone)]
 pub(crate) struct Operators {
     pub(crate) store: OperatorStore,

@@ -92,7 +92,7 @@ impl OperatorStore {
             .await?)
     }
 
-    /// Uses an enrolment code, and ends the operator's sessions. Gives the name and the role.
+    /// Uses an enrolment code, and ends the operator's sessions. Returns the name and the role.
     pub async fn enrol(
         &self,
         digest: [u8; 32],

@@ -71,9 +71,9 @@ struct AdminOrder {
     /// In the currency's minor unit.
     amount_minor: i64,
     currency: String,
-    /// What was refunded, here or by the payment gateway.
+    /// The refunded amount, whether it was refunded here or at the payment gateway.
     refunded_minor: i64,
-    /// What the bank has taken back and not returned.
+    /// The disputed amount that the bank has taken back and not returned.
     disputed_minor: i64,
     /// The status of the newest dispute, in the payment gateway's word.
     #[schema(required)]
@@ -131,7 +131,7 @@ struct AdminOrders {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefundOrder {
-    /// In the currency's minor unit; by default all that is left.
+    /// In the currency's minor unit; by default the whole remaining amount.
     amount_minor: Option<i64>,
     /// For the audit log; at most 500 characters.
     reason: String,
@@ -163,8 +163,8 @@ async fn list_orders(
 }
 
 /// Refund all or a part of a paid order. Its units stay sold: raise the stock to sell them again. A
-/// checkout does it within a second, or as soon as the payment gateway answers; `request` of the
-/// order shows the state.
+/// checkout executes the refund within a second, or as soon as the payment gateway responds;
+/// `request` of the order shows the state.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/orders/{order}/refund", request_body = RefundOrder,
     params(("id" = String, Path, description = "The sale."), ("order" = Uuid, Path, description = "The order.")), security(("admin" = [])), responses(
     (status = 202, description = "The request is accepted.", body = AdminOrder),

@@ -1,4 +1,4 @@
-//! Searches orders, and requests refunds and cancellations, which a checkout carries out.
+//! Searches orders, and requests refunds and cancellations, which a checkout executes.
 
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ pub(super) const PAGE: i64 = 50;
 /// The longest text to search for.
 const SEARCH_CHARS_MAX: usize = 254;
 
-/// What the routes of orders need.
+/// Dependencies of the routes of orders.
 #[derive(Clone)]
 pub(crate) struct SaleOrders {
     pub(crate) store: AdminOrderStore,
@@ -38,7 +38,7 @@ impl SaleOrders {
         Ok(self.store.orders(sale, &OrderSearch { order, ordinal, name, before }, PAGE).await?)
     }
 
-    /// Requests a refund or a cancellation. Gives the order with the request.
+    /// Requests a refund or a cancellation. Returns the order with the request.
     pub(super) async fn request(
         &self,
         by: &By,

@@ -117,7 +117,7 @@ impl AdminOrderStore {
             .await?)
     }
 
-    /// Requests a refund or a cancellation, which a checkout carries out.
+    /// Requests a refund or a cancellation, which a checkout executes.
     pub async fn request(
         &self,
         by: &By,

@@ -191,8 +191,8 @@ fn unquoted(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(cell)
 }
 
-/// Attributes in one cell: `Material=leather|Drop=8 mm`. A backslash stands before `|`, `=` and `\`
-/// of a name or value.
+/// Attributes in one cell: `Material=leather|Drop=8 mm`. A backslash escapes `|`, `=` and `\` in a
+/// name or value.
 pub(crate) fn attributes_text(attributes: &[Attribute]) -> String {
     let plain = |text: &str| -> String {
         text.chars().flat_map(|c| matches!(c, '\\' | '|' | '=').then_some('\\').into_iter().chain([c])).collect()
@@ -216,7 +216,7 @@ fn attribute_of(text: &str) -> Option<Attribute> {
     Some(Attribute { name: plain(name.trim()), value: plain(value.join("=").trim()) })
 }
 
-/// Splits a text at a separator, except where a backslash stands before it. Keeps the backslashes.
+/// Splits a text at a separator, except where a backslash escapes it. Keeps the backslashes.
 fn split(text: &str, separator: char) -> Vec<String> {
     let (mut parts, mut is_plain) = (vec![String::new()], false);
     for c in text.chars() {

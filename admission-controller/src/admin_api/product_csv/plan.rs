@@ -49,7 +49,7 @@ pub(crate) struct KnownProducts {
     pub(crate) variants: Vec<PlannedVariant>,
 }
 
-/// What an import writes. What stays the same is left out.
+/// The changes of an import. Unchanged rows are left out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ImportPlan {
     pub(crate) new_products: Vec<PlannedProduct>,

@@ -18,10 +18,10 @@ use crate::{
     db::{By, StoreError},
 };
 
-/// Products that are read from the database at once.
+/// Products that are read per query.
 const PRODUCTS_AT_ONCE: i64 = 20;
 
-/// What the routes of the table need.
+/// Dependencies of the routes of the table.
 #[derive(Clone)]
 pub(crate) struct ProductTable {
     pub(crate) store: ProductTableStore,

@@ -99,7 +99,7 @@ async fn change_product(
     Ok(axum::Json(products.change(&operator.by(), id_of(&id)?, change).await?))
 }
 
-/// Archive a product: it is offered for new sales no more.
+/// Archive a product: it is no longer offered for new sales.
 #[utoipa::path(post, path = "/api/admin/products/{id}/archive", params(("id" = String, Path, description = "The product.")), security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
     UnknownProduct,

@@ -15,13 +15,13 @@ pub(super) const PAGE: usize = 50;
 /// The longest text to search for.
 const SEARCH_CHARS_MAX: usize = 120;
 
-/// What the routes of products need.
+/// Dependencies of the routes of products.
 #[derive(Clone)]
 pub(crate) struct Products {
     pub(crate) store: ProductStore,
 }
 
-/// A product's id, as it stands in a path.
+/// A product's id, as a path contains it.
 pub(super) fn id_of(text: &str) -> Result<Uuid, ProductError> {
     Uuid::try_parse(text).map_err(|_| ProductError::UnknownProduct)
 }

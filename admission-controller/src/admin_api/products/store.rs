@@ -286,8 +286,8 @@ fn escaped(text: &str) -> String {
     text.chars().flat_map(|c| matches!(c, '\\' | '%' | '_').then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// Replaces the variants of a product. Those that stay keep their ids. Gives the reason if they are
-/// rejected.
+/// Replaces the variants of a product. Those that stay keep their ids. Returns the reason if they
+/// are rejected.
 async fn write_variants(
     connection: &mut PgConnection,
     product: Uuid,
@@ -336,7 +336,7 @@ async fn write_variants(
     Ok(None)
 }
 
-/// Replaces the images of a product, if they differ. Gives the reason if they are rejected.
+/// Replaces the images of a product, if they differ. Returns the reason if they are rejected.
 async fn write_images(
     connection: &mut PgConnection,
     by: &By,

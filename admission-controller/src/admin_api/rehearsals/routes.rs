@@ -43,7 +43,7 @@ struct RehearsalList {
     rehearsals: Vec<Rehearsal>,
 }
 
-/// Rehearse a sale: copy it, and send a crowd to the copy, which is in no public list. One
+/// Rehearse a sale: copy it, and send a crowd to the copy, which no public list contains. One
 /// rehearsal runs at a time. The crowd has no accounts and no invitations: a limit per account and
 /// lanes are not rehearsed.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/rehearsals", params(("id" = String, Path, description = "The sale.")), request_body = Rehearse,

@@ -13,7 +13,7 @@ use crate::{
     jobs::rehearsals::{Crowd, RehearsalStage, store::RehearsalStore},
 };
 
-/// What the routes of rehearsals need.
+/// Dependencies of the routes of rehearsals.
 #[derive(Clone)]
 pub(crate) struct Rehearsals {
     pub(crate) store: RehearsalStore,

@@ -95,7 +95,7 @@ pub(super) struct Report {
     pub(super) revenue_minor: i64,
     /// Refunded in whole or in part, here or by the payment gateway.
     pub(super) refunded_minor: i64,
-    /// What banks have taken back and not returned.
+    /// The disputed amount that banks have taken back and not returned.
     pub(super) disputed_minor: i64,
     /// The share of admitted tickets with a paid order.
     #[schema(required)]

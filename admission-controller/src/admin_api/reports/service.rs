@@ -1,4 +1,4 @@
-//! Reads what a sale has left behind, replays its records, and reports.
+//! Reads the rows of a sale, replays its records, and creates the report.
 
 use fairline_record::{entry::Entry, verify::Verifier};
 use fairline_sale::SaleId;
@@ -12,12 +12,12 @@ use crate::{
     public_api::record::store::RecordStore,
 };
 
-/// Entries of a record that are read at once.
+/// Entries of a record that are read per query.
 const RECORD_PAGE: i64 = 500;
 /// Entries of a record that one report replays at most; `fairline verify` has no such limit.
 const RECORD_MAX: u64 = 200_000;
 
-/// What the routes of reports need.
+/// Dependencies of the routes of reports.
 #[derive(Clone)]
 pub(crate) struct Reports {
     pub(crate) store: ReportStore,

@@ -34,7 +34,7 @@ pub struct Bought {
     pub disputed: i64,
     pub revenue_minor: i64,
     pub refunded_minor: i64,
-    /// What banks have taken back and not returned.
+    /// The disputed amount that banks have taken back and not returned.
     pub disputed_minor: i64,
 }
 

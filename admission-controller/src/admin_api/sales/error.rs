@@ -9,7 +9,7 @@ use crate::{db::StoreError, error::CommonError, problem_types};
 pub(crate) enum SaleError {
     #[error("another sale has this slug")]
     SlugTaken,
-    #[error("there is no sale with the id that `prior_sale` gives")]
+    #[error("there is no sale with the id in `prior_sale`")]
     UnknownPriorSale,
     #[error("the sale ends before it opens")]
     EndsBeforeItOpens,
@@ -44,7 +44,7 @@ impl From<SaleError> for Problem {
                 .detail("Another sale has this slug. Choose another.")
                 .with("field", "slug"),
             SaleError::UnknownPriorSale => Self::new(&fairline_server::problem_types::INVALID_BODY)
-                .detail("There is no sale with the id that `prior_sale` gives; `GET /api/admin/sales` lists all sales.")
+                .detail("There is no sale with the id in `prior_sale`; `GET /api/admin/sales` lists all sales.")
                 .with("field", "prior_sale"),
             SaleError::EndsBeforeItOpens => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail("`ends_at` must be later than `opens_at`, which is now by default.")

@@ -69,7 +69,7 @@ pub(crate) struct AdminSale {
 /// A lane of a sale.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AdminLane {
-    /// Its id, which takes the place of a sale's in `/api/flash-sales/{id}/line` and in `fairline
+    /// Its id, which can be used like a sale's in `/api/flash-sales/{id}/line` and in `fairline
     /// verify`.
     id: SaleId,
     /// Its name.

@@ -132,7 +132,7 @@ async fn resume_sale(
     Ok(axum::Json(sales.act(&operator.by(), &sale, Action::Resume).await?))
 }
 
-/// End a sale. Outstanding tokens can no longer be redeemed; holds can still be paid.
+/// End a sale. Outstanding tokens can no longer be redeemed; holds can still be paid for.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/close", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
     UnknownSale,

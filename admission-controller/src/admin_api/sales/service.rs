@@ -13,7 +13,7 @@ use crate::{
     error::{CommonError, check_field},
 };
 
-/// What the routes of sales need.
+/// Dependencies of the routes of sales.
 #[derive(Clone)]
 pub(crate) struct Sales {
     pub(crate) store: AdminSaleStore,

@@ -70,9 +70,9 @@ pub struct SaleChange {
 pub(crate) struct AdminSaleStore(pub(crate) Database);
 
 impl AdminSaleStore {
-    /// Whether the database knows a time zone by this name.
+    /// Whether the database has a time zone of this name.
     pub async fn knows_time_zone(&self, name: &str) -> Result<bool, StoreError> {
-        // Names that only this machine knows are not valid in browsers.
+        // Names that only this machine has are not valid in browsers.
         let known = sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = $1 AND name !~ '^(posix|right)/|^(Factory|localtime|posixrules)$')",
         );

@@ -11,7 +11,7 @@ pub(crate) enum TicketActionError {
     UnknownTicket,
     #[error("the ticket is not waiting")]
     NotWaiting,
-    #[error("the line does not answer")]
+    #[error("the line does not respond")]
     LineUnavailable,
     #[error(transparent)]
     Common(CommonError),
@@ -32,7 +32,7 @@ impl From<TicketActionError> for Problem {
                 "It has left the line, or its turn has come. A single token can't be revoked, only all unused tokens of the sale.",
             ),
             TicketActionError::LineUnavailable => {
-                Self::unavailable("The line does not answer. Nothing was changed; try again.")
+                Self::unavailable("The line does not respond. Nothing was changed; try again.")
             }
             TicketActionError::Common(error) => error.into(),
         }

@@ -1,5 +1,5 @@
-//! What operators do to the tickets of a running sale: admit more, remove one, prefer one, revoke
-//! all tokens.
+//! Ticket actions of operators in a running sale: admit more, remove one, prefer one, revoke all
+//! tokens.
 
 pub(crate) mod error;
 pub(crate) mod routes;

@@ -60,8 +60,8 @@ struct RevokedTokens {
     revoked: i64,
 }
 
-/// Admit extra shoppers at once: above the rate, the cap on checkout and the back-off, never above
-/// the stock. Extra admissions without a waiting shopper or a unit are dropped.
+/// Admit extra shoppers immediately: above the rate, the cap on checkout and the back-off, never
+/// above the stock. Extra admissions without a waiting shopper or a unit are dropped.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/admit", params(("id" = String, Path, description = "The sale.")), request_body = AdmitNow,
     security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
@@ -116,8 +116,8 @@ async fn prefer_ticket(
     Ok((StatusCode::ACCEPTED, axum::Json(MovedTicket { ordinal })))
 }
 
-/// Revoke all outstanding tokens of a sale. Their shoppers wait again, in front; holds and orders
-/// stay.
+/// Revoke all outstanding tokens of a sale. Their shoppers wait again, at the front; holds and
+/// orders are not affected.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/revoke", params(("id" = String, Path, description = "The sale.")), request_body = RevokeTokens,
     security(("admin" = [])), responses(
     (status = 200, description = "The tokens are revoked: no checkout accepts them any more.", body = RevokedTokens),

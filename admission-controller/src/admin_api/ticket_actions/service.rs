@@ -1,4 +1,4 @@
-//! Requests ticket actions. The next tick carries them out.
+//! Requests ticket actions. The next tick executes them.
 
 use fairline_line::store::{LineError, LineStore, TicketHolder};
 use fairline_sale::{SaleId, Status};
@@ -12,7 +12,7 @@ use crate::{
     error::{CommonError, check_field},
 };
 
-/// What the routes of ticket actions need.
+/// Dependencies of the routes of ticket actions.
 #[derive(Clone)]
 pub(crate) struct TicketActions {
     pub(crate) store: TicketActionStore,
@@ -56,7 +56,7 @@ impl TicketActions {
         Ok(())
     }
 
-    /// Admits extra shoppers at once.
+    /// Admits extra shoppers immediately.
     pub(super) async fn admit_now(&self, by: &By, sale: &str, count: i32) -> Result<AdminSale, TicketActionError> {
         check_field("count", (1..=100_000).contains(&count), "be between 1 and 100000")?;
         let row = self.sales.find(sale).await?.row;
@@ -68,7 +68,7 @@ impl TicketActions {
         Ok(self.sales.show(sale).await?)
     }
 
-    /// Revokes all outstanding tokens of a sale. Gives their number.
+    /// Revokes all outstanding tokens of a sale. Returns their number.
     pub(super) async fn revoke_tokens(&self, by: &By, sale: &str) -> Result<i64, TicketActionError> {
         let row = self.sales.find(sale).await?.row;
         let revoked = self.store.revoke_tokens(by, &row).await?;

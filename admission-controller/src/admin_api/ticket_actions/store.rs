@@ -1,4 +1,4 @@
-//! What operators do to the tickets of a sale, as it is requested. A tick carries it out.
+//! Requested ticket actions. A tick executes them.
 
 use fairline_line::ticket::Ordinal;
 use fairline_sale::{SaleId, VisitorId};
@@ -66,8 +66,8 @@ impl TicketActionStore {
         Ok(done)
     }
 
-    /// Lets all outstanding tokens of a sale lapse as if they were not claimed: their shoppers wait
-    /// again, in front. These turns don't count as missed. Gives the number of tokens.
+    /// Expires all outstanding tokens of a sale as if they were not claimed: their shoppers wait
+    /// again, at the front. These turns don't count as missed. Returns the number of tokens.
     pub async fn revoke_tokens(&self, by: &By, sale: &SaleRow) -> Result<i64, StoreError> {
         let mut transaction = self.0.begin(by, "revoke_tokens").await?;
         sqlx::query("SELECT FROM lines WHERE id = $1 FOR UPDATE").bind(sale.id).execute(&mut *transaction).await?;

@@ -49,7 +49,7 @@ struct AdminTokens {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddToken {
-    /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
+    /// Lower-case letters, digits, and `._@-`; at most 63.
     name: String,
     role: Role,
     /// Its lifetime in days; 90 by default.
@@ -93,7 +93,7 @@ async fn add_token(
     Ok((StatusCode::CREATED, Confidential, axum::Json(added)))
 }
 
-/// Revoke an API token at once.
+/// Revoke an API token immediately.
 #[utoipa::path(delete, path = "/api/admin/tokens/{name}", params(("name" = String, Path, description = "The token's name.")), security(("admin" = [])), responses(
     (status = 204, description = "It is revoked."),
     (status = 404, description = "There is no such token."),

@@ -13,7 +13,7 @@ use crate::{
     error::check_field,
 };
 
-/// What the routes of API tokens need.
+/// Dependencies of the routes of API tokens.
 #[derive(Clone)]
 pub(crate) struct ApiTokens {
     pub(crate) store: TokenStore,
@@ -41,7 +41,7 @@ impl ApiTokens {
         Ok((added.ok_or(ApiTokenError::TooManyTokens { most: TOKENS_MAX })?, made))
     }
 
-    /// Revokes a token at once.
+    /// Revokes a token immediately.
     pub(super) async fn revoke_token(&self, by: &By, name: &str) -> Result<(), ApiTokenError> {
         let is_gone = self.store.revoke_token(by, name).await?;
         if is_gone { Ok(()) } else { Err(ApiTokenError::UnknownToken) }

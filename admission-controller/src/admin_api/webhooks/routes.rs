@@ -44,7 +44,7 @@ enum WebhookStatus {
     Enabled,
     /// It receives events, but the last deliveries have failed.
     Failing,
-    /// It was disabled: deliveries have failed for days, or it answered that it is gone.
+    /// It was disabled: deliveries have failed for three days, or the receiver returned 410 Gone.
     Disabled,
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{db::By, error::check_field};
 
-/// What the routes of webhooks need.
+/// Dependencies of the routes of webhooks.
 #[derive(Clone)]
 pub(crate) struct WebhookSettings {
     pub(crate) store: WebhookSettingsStore,
@@ -23,7 +23,7 @@ impl WebhookSettings {
         Ok(self.store.webhooks().await?)
     }
 
-    /// Adds a webhook. Gives its id, and the key that signs its messages.
+    /// Adds a webhook. Returns its id, and the key that signs its messages.
     pub(super) async fn add_webhook(
         &self,
         by: &By,
@@ -45,7 +45,7 @@ impl WebhookSettings {
         if is_known { Ok(()) } else { Err(WebhookError::UnknownWebhook) }
     }
 
-    /// Enables a webhook again. Gives all webhooks.
+    /// Enables a webhook again. Returns all webhooks.
     pub(super) async fn enable_webhook(&self, by: &By, id: &str) -> Result<Vec<WebhookRow>, WebhookError> {
         if !self.store.enable_webhook(by, webhook_id(id)?).await? {
             return Err(WebhookError::UnknownWebhook);

@@ -68,7 +68,8 @@ impl WebhookSettingsStore {
         Ok(added)
     }
 
-    /// Enables a webhook again; waiting events are due at once. `false` if no webhook has this id.
+    /// Enables a webhook again; waiting events are due immediately. `false` if no webhook has this
+    /// id.
     pub async fn enable_webhook(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, "enable_webhook").await?;
         let enabled = sqlx::query(

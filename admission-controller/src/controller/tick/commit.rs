@@ -1,5 +1,5 @@
-//! The writes of a tick. From their first on, rows of admissions are locked, and nothing is waited
-//! for but Postgres.
+//! The writes of a tick. From their first on, rows of admissions are locked, and the tick waits for
+//! Postgres only.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ impl<L: Ledger> Ticker<L> {
         record_ended(&mut sale, &mut lines, &agenda, &ended).await?;
         let admitted = admit(&mut sale, &mut lines, &plan).await?;
         move_on(&mut sale, &mut lines).await?;
-        // What a sale has taught is kept, however long it stays sold out.
+        // What was learnt from a sale is kept, however long it stays sold out.
         let decision = plan.decision.filter(|decision| decision.reason != Reason::SoldOut);
         let none_due_for = decision.as_ref().and_then(|decision| decision.none_due_for(admitted));
         let memory = decision.map(|decision| decision.remember(admitted));
@@ -113,7 +113,7 @@ impl<L: Ledger> Ticker<L> {
         Ok(Done { lines, publishes, rest: rest.filter(|_| !publishes), none_due_for, settled })
     }
 
-    /// Takes in claims, lapses tokens, and takes back those of shoppers who have reached the limit.
+    /// Applies claims, expires tokens, and revokes those of shoppers who have reached the limit.
     async fn end_turns(
         &self,
         sale: &mut L::Locked,
@@ -150,8 +150,8 @@ impl<L: Ledger> Ticker<L> {
     }
 }
 
-/// Records ended turns and removals. The removal of a ticket that the record does not know yet is
-/// recorded when it does.
+/// Records ended turns and removals. The removal of a ticket that the record lacks is recorded
+/// after the ticket.
 async fn record_ended<S: Locked>(
     sale: &mut S,
     lines: &mut [TickLine],
@@ -173,7 +173,7 @@ async fn record_ended<S: Locked>(
     Ok(())
 }
 
-/// Makes the planned admissions. Gives their number.
+/// Makes the planned admissions. Returns their number.
 async fn admit<S: Locked>(sale: &mut S, lines: &mut [TickLine], plan: &TickPlan) -> Result<u32, StoreError> {
     let preferred = admit_preferred(sale, lines, &plan.kid).await?;
     let served = admit_in_order(sale, lines, &plan.kid).await?;

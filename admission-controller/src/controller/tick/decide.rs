@@ -1,5 +1,5 @@
-//! What happens between the lock of a sale and the first write to an admission: the lines are read,
-//! lost ones begin a new epoch, and the others are planned. Then `commit` writes.
+//! The part of a tick between the lock of a sale and the first write to an admission: the lines are
+//! read, lost ones begin a new epoch, and the others are planned. Then `commit` writes.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -30,14 +30,14 @@ use crate::{
 /// The time for pages to present their tickets after a loss of the line. Turns that lapse meanwhile
 /// do not count as missed.
 const PRESENTED_WITHIN: Duration = Duration::from_secs(5);
-/// After this time without a tick, the sale was away: its pages could not claim their turns.
+/// After this time without a tick, pages could not claim their turns.
 const AWAY: Duration = Duration::from_secs(2);
 /// The rest of a sale that has not opened. Its lines are read less often the more sales run, and at
 /// least this often: any of them notices a lost Redis for all.
-const SCHEDULED: IdleState = IdleState { peek_every: Duration::from_secs(15), tick_every: Duration::from_secs(120) };
+const SCHEDULED: IdleState = IdleState { peek_every: Duration::from_secs(30), tick_every: Duration::from_secs(120) };
 /// The most often that they are read, and the reads per second of all such sales.
 const SCHEDULED_PEEK_MIN: Duration = Duration::from_secs(4);
-const SCHEDULED_PEEKS_PER_S: f64 = 64.0;
+const SCHEDULED_PEEKS_PER_S: f64 = 32.0;
 /// The rest of a sale that is open and empty, where a shopper who joins is admitted within a
 /// second.
 const EMPTY: IdleState = IdleState { peek_every: Duration::from_millis(500), tick_every: Duration::from_secs(10) };
@@ -51,7 +51,7 @@ pub(super) struct Wake {
 }
 
 impl<L: Ledger> Ticker<L> {
-    /// Decides and commits. Gives `None` if another controller has just done so.
+    /// Decides and commits. Returns `None` if another controller has just done so.
     pub(super) async fn decide(
         &self,
         (mut sale, rows): (L::Locked, Vec<LineRow>),
@@ -62,7 +62,7 @@ impl<L: Ledger> Ticker<L> {
         if is_within(sale.ticked_at, sale.now, self.every / 2) && !wake.requested {
             return Ok(None);
         }
-        // An operator has just moved it: the next tick knows where to.
+        // An operator has just moved it: the next tick reads where to.
         if !follow_the_clock(&mut sale).await? {
             return Ok(None);
         }
@@ -87,7 +87,7 @@ impl<L: Ledger> Ticker<L> {
     }
 
     /// Fills in what Redis returned before the sale was locked, or what it returns now if the sale
-    /// was ticked since. Gives when that was.
+    /// was ticked since. Returns when that was.
     async fn read_lines(&self, lines: &mut [OpenLine], peek: Option<Peek>) -> Result<Duration, TickError> {
         let holds = |peek: &Peek| {
             peek.lines.len() == lines.len()
@@ -109,7 +109,7 @@ impl<L: Ledger> Ticker<L> {
     /// Finds the lines that Redis has lost. `false` if a new epoch of one must not begin yet.
     async fn find_lost_lines(&self, sale: &SaleRow, lines: &mut [OpenLine]) -> Result<bool, TickError> {
         for line in lines {
-            // Of another epoch, Redis knows only a part of the shoppers.
+            // Of another epoch, Redis has only a part of the shoppers.
             if line.seen.as_ref().is_some_and(|seen| epochs::is_current(&line.row, seen)) {
                 continue;
             }
@@ -123,7 +123,7 @@ impl<L: Ledger> Ticker<L> {
         Ok(true)
     }
 
-    /// Begins a new epoch of every line that Redis does not know, and commits.
+    /// Begins a new epoch of every line that Redis does not have, and commits.
     async fn begin_epochs(&self, mut sale: L::Locked, mut lines: Vec<OpenLine>) -> Result<Done, TickError> {
         for OpenLine { row, record, lost_by, .. } in &mut lines {
             let Some(redis) = lost_by else { continue };
@@ -183,12 +183,12 @@ async fn follow_the_clock<S: Locked>(sale: &mut S) -> Result<bool, StoreError> {
     if status == sale.stored_status() { Ok(true) } else { sale.set_status(status).await }
 }
 
-/// Takes what Redis knows into the records of the lines. New shoppers who have reached the limit
-/// are taken out.
+/// Adds what Redis has to the records of the lines. Removes new shoppers who have reached the
+/// limit.
 async fn take_in<S: Locked>(sale: &mut S, open: Vec<OpenLine>) -> Result<Vec<TickLine>, StoreError> {
     let mut lines = Vec::with_capacity(open.len());
     for OpenLine { row, mut record, seen, .. } in open {
-        // Redis knows every line here.
+        // Redis has every line here.
         let Some(seen) = seen else { continue };
         record.take_in(&seen);
         if matches!(sale.stored_status(), Status::Open | Status::Paused) {

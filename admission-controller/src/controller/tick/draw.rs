@@ -1,9 +1,9 @@
 //! The draw of a sale: made once, in the tick in which the sale opens.
 //!
-//! Redis fixes which tickets are in it; the record takes in all of them, and its head and the seed
-//! give the key; Postgres commits the draw; then Redis receives the table, and a publication puts
-//! it into effect. The next tick repairs a crash between any two steps: until the commit nothing is
-//! drawn, and from then on the table has one value.
+//! Redis fixes which tickets are in it; the record takes in all of them, and the key is computed
+//! from its head and the seed; Postgres commits the draw; then Redis receives the table, and a
+//! publication puts it into effect. The next tick repairs a crash between any two steps: until the
+//! commit nothing is drawn, and from then on the table has one value.
 
 use fairline_line::{
     store::{LineError, LineStore, UpcomingQuery},
@@ -15,7 +15,7 @@ use tracing::info;
 use super::lines::TickLine;
 use crate::controller::{error::TickError, ledger::Locked, line::LineRow};
 
-/// Queries for the tickets of one line in one tick at most; the next tick goes on.
+/// Queries for the tickets of one line in one tick at most; the next tick continues.
 const QUERIES_MAX: usize = 10;
 /// Tickets that are drawn without a thread of their own, at most.
 const DRAWN_HERE: Ordinal = 10_000;
@@ -26,8 +26,8 @@ struct Pool<'a> {
     size: Ordinal,
 }
 
-/// Makes the draws of a sale that has opened, once all tickets in them could be recorded; the next
-/// tick goes on otherwise. The lines of a sale share one seed: it must not be in the record of one
+/// Makes the draws of a sale that has opened, once all tickets in them could be recorded; otherwise
+/// the next tick continues. The lines of a sale share one seed: it must not be in the record of one
 /// while tickets can still join another's draw.
 pub(super) async fn make<L: Locked>(sale: &mut L, lines: &mut [TickLine], redis: &LineStore) -> Result<(), TickError> {
     let mut pools = Vec::with_capacity(lines.len());
@@ -57,7 +57,7 @@ pub(super) async fn make<L: Locked>(sale: &mut L, lines: &mut [TickLine], redis:
     Ok(())
 }
 
-/// Gives Redis the table of a line's draw.
+/// Sends Redis the table of a line's draw.
 pub(super) async fn publish(redis: &LineStore, row: &LineRow, pool: Ordinal, key: Hash) -> Result<(), TickError> {
     let unexpected = |why: String| TickError::Line(LineError::Unexpected(why));
     // A million tickets are a tenth of a second of hashing; a few need no thread.

@@ -1,5 +1,5 @@
-//! What a controller remembers of a sale from one tick to the next. The ledger confirms all of it
-//! before it decides anything.
+//! What a controller remembers of a sale between ticks. The ledger confirms all of it before it
+//! affects a decision.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,7 +11,7 @@ use fairline_sale::{SaleCard, SaleId};
 
 use crate::controller::{line::LineRow, sale::SaleRow};
 
-/// What was published of a line.
+/// The published state of a line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PublishedLine {
     publication: i64,
@@ -48,7 +48,7 @@ impl PublishedLine {
 pub(super) struct KnownLine {
     pub(super) line: SaleId,
     pub(super) publication: i64,
-    /// What the next tick asks Redis before it locks the sale.
+    /// The queries that the next tick sends to Redis before it locks the sale.
     pub(super) query: UpcomingQuery,
     pub(super) seen: Upcoming,
 }
@@ -62,7 +62,7 @@ pub(super) struct IdleState {
     pub(super) tick_every: Duration,
 }
 
-/// What this controller knows of a sale. Times are those of the process's own clock.
+/// This controller's knowledge of a sale. Times are those of the process's own clock.
 #[derive(Debug, Default)]
 pub(crate) struct KnownSale {
     pub(super) lines: Vec<KnownLine>,
@@ -71,14 +71,14 @@ pub(crate) struct KnownSale {
     /// When the sale has last changed, and was last ticked.
     pub(super) changed_at: Option<Duration>,
     pub(super) ticked_at: Option<Duration>,
-    /// Whether it was at rest when it was last looked at.
+    /// Whether it was at rest when it was last read.
     pub(super) rests: bool,
     pub(super) rest: Option<IdleState>,
     /// Whether the last tick failed.
     pub(super) has_failed: bool,
 }
 
-/// What Redis returned of a sale before it was locked.
+/// The reply of Redis about a sale, from before the sale was locked.
 pub(super) struct Peek {
     pub(super) at: Duration,
     pub(super) lines: Vec<PeekedLine>,
@@ -89,7 +89,7 @@ pub(super) struct PeekedLine {
     pub(super) line: SaleId,
     pub(super) publication: i64,
     pub(super) query: UpcomingQuery,
-    /// `None` if Redis does not know the line.
+    /// `None` if Redis does not have the line.
     pub(super) seen: Option<Upcoming>,
     pub(super) is_unchanged: bool,
 }

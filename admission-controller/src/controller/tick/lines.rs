@@ -23,13 +23,13 @@ fn peek_query(line: &LineRow, record: &Recorder) -> UpcomingQuery {
 pub(super) struct OpenLine {
     pub(super) row: LineRow,
     pub(super) record: Recorder,
-    /// What Redis knows of the line; `None` if it does not know the line of this epoch.
+    /// What Redis stores about the line; `None` if it does not have the line of this epoch.
     pub(super) seen: Option<Upcoming>,
     /// The Redis process that has lost the line, if one has.
     pub(super) lost_by: Option<Home>,
 }
 
-/// A line that Redis knows, with what is planned for it.
+/// A line that Redis has, with what is planned for it.
 pub(super) struct TickLine {
     pub(super) row: LineRow,
     pub(super) record: Recorder,
@@ -78,7 +78,7 @@ impl OpenLine {
         Self { record: row.open_record(sale), row, seen: None, lost_by: None }
     }
 
-    /// The query for what Redis knows of the line.
+    /// The query for what Redis stores about the line.
     pub(super) fn query(&self) -> UpcomingQuery {
         peek_query(&self.row, &self.record)
     }

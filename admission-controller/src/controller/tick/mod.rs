@@ -1,4 +1,4 @@
-//! The tick: what the controller does for each sale, several times a second.
+//! The tick: one round of the controller for a sale, several times a second.
 //!
 //! Redis is read first, before anything is locked, so a controller that has lost it delays no
 //! other. Then one transaction decides and commits admissions, and a second one, under the same
@@ -113,7 +113,7 @@ impl<L: Ledger> Ticker<L> {
     ) -> Result<Next, TickError> {
         let peek = self.peek(id, known).await?;
         if requested {
-            // What has changed may be what Redis knows.
+            // The change may be in Redis.
             known.rest = None;
             known.published.clear();
         }
@@ -143,7 +143,7 @@ impl<L: Ledger> Ticker<L> {
         if done.publishes || !done.is_unchanged(known) || done.rest.is_none() {
             known.changed_at = Some(started);
         }
-        // After a new epoch begins, the next tick reads the lines anew.
+        // After a new epoch begins, the next tick reads the lines again.
         let keeps = !done.begins_an_epoch();
         known.rest = done.rest.filter(|_| known.changed_at.is_none_or(|at| self.clock.since(at) >= RESTS_AFTER));
         known.lines = done.lines.into_iter().filter(|_| keeps).map(|line| line.known).collect();
@@ -158,7 +158,7 @@ impl<L: Ledger> Ticker<L> {
     /// Reads the known lines from Redis, before anything is locked.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     async fn peek(&self, sale: SaleId, known: &KnownSale) -> Result<Option<Peek>, TickError> {
         let at = self.clock.now();
         if known.lines.is_empty() {
@@ -177,7 +177,7 @@ impl<L: Ledger> Ticker<L> {
     }
 
     /// Turns expired grace periods into departures, and reads claims and the number of waiting
-    /// shoppers; `None` if Redis does not know the line.
+    /// shoppers; `None` if Redis does not have the line.
     async fn read_line(
         &self,
         line: SaleId,

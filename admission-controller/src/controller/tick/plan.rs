@@ -1,5 +1,4 @@
-//! What is decided for a sale in one tick: all of it is read and decided before a row of an
-//! admission is locked.
+//! The plan of a tick for a sale. It is complete before a row of an admission is locked.
 
 use std::collections::HashSet;
 
@@ -32,7 +31,7 @@ const REACH: u64 = 5000;
 /// Queries for one line in one tick at most.
 const QUERIES_MAX: usize = 8;
 
-/// What is decided for a sale in one tick. Each [`TickLine`] has its own part.
+/// The plan of a tick for a sale. Each [`TickLine`] has its own part.
 #[derive(Default)]
 pub(super) struct TickPlan {
     /// The name of the key that signs the tokens.
@@ -48,7 +47,7 @@ pub(super) struct TickPlan {
 }
 
 impl<L: Ledger> Ticker<L> {
-    /// What is to be done next for a sale: nothing, the draw, or admissions. The draw is made here.
+    /// The next step of a sale: nothing, the draw, or admissions. The draw is made here.
     pub(super) async fn plan(
         &self,
         sale: &mut L::Locked,
@@ -165,8 +164,8 @@ impl<L: Ledger> Ticker<L> {
                 .extend(next.tickets.iter().take(usize::try_from(next.recalled).unwrap_or(0)).map(|ticket| ticket.0));
             let ordinals: Vec<Ordinal> = fresh.iter().map(|ticket| ticket.0).collect();
             let NotServed { passed_over, unrecorded, lapsed } = sale.unservable_tickets(&line.row, &ordinals).await?;
-            // This tick publishes the lapsed turn, and the next one goes on: until then the cursor
-            // stays, with all behind that ticket.
+            // This tick publishes the lapsed turn, and the next one continues: until then the
+            // cursor stays, with all behind that ticket.
             let barrier = fresh.iter().position(|ticket| lapsed.contains(&ticket.0));
             if let Some(barrier) = barrier {
                 fresh.truncate(barrier);
@@ -192,7 +191,7 @@ impl<L: Ledger> Ticker<L> {
     }
 }
 
-/// Plans the tickets that an operator prefers; in yield mode, too, only for free units. Gives the
+/// Plans the tickets that an operator prefers; in yield mode, too, only for free units. Returns the
 /// units that are promised to them.
 async fn plan_preferred<S: Locked>(sale: &mut S, agenda: &Agenda, lines: &mut [TickLine]) -> Result<u32, StoreError> {
     let mut quantities = quantities(sale.free(), sale.units_per_admission());
@@ -208,7 +207,7 @@ async fn plan_preferred<S: Locked>(sale: &mut S, agenda: &Agenda, lines: &mut [T
     Ok(promised)
 }
 
-/// The lines as the control law sees them. What the lanes leave is the own line's share.
+/// The lines as the control law sees them. The own line has the share that the lanes leave.
 fn lanes(lines: &[TickLine]) -> Vec<Lane> {
     let own = 1.0 - lines.iter().filter_map(|line| line.row.share).sum::<f64>();
     let lane = |TickLine { row, seen, .. }: &TickLine| Lane {
@@ -218,8 +217,8 @@ fn lanes(lines: &[TickLine]) -> Vec<Lane> {
     lines.iter().map(lane).collect()
 }
 
-/// The tickets whose shoppers may have more units of the sale, and how many. The others are taken
-/// out.
+/// The tickets whose shoppers may have more units of the sale, and how many. The others are
+/// removed.
 async fn within_limit<S: Locked>(
     sale: &mut S,
     line: &mut TickLine,

@@ -1,4 +1,4 @@
-//! What a commit publishes to Redis, in the order of commits: under the lock of the sale.
+//! Publishes a commit to Redis, in the order of commits: under the lock of the sale.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -150,7 +150,7 @@ impl<L: Ledger> Ticker<L> {
         PublishedTurns { turns, published, is_withheld }
     }
 
-    /// What is published of an admission: nothing while its token's key is revoked or belongs to
+    /// The published state of an admission: none while its token's key is revoked or belongs to
     /// another controller.
     fn turn(&self, sale: SaleId, admission: &Unpublished) -> Option<Turn> {
         Some(match AdmissionState::try_from(admission.state.as_str()) {

@@ -12,7 +12,7 @@ pub(crate) struct UnusedMediaStore(pub(crate) Database);
 
 impl UnusedMediaStore {
     /// Withdraws images that were unused for a number of hours, also those of an earlier pass that
-    /// was interrupted. Gives their hashes.
+    /// was interrupted. Returns their hashes.
     pub async fn withdraw_unused_media(&self, hours: i32, limit: i64) -> Result<Vec<MediaHash>, StoreError> {
         let withdrawn: Vec<Vec<u8>> = sqlx::query_scalar(
             "UPDATE media SET stored_at = NULL WHERE hash = ANY (ARRAY (SELECT hash FROM media \
@@ -26,7 +26,7 @@ impl UnusedMediaStore {
         Ok(withdrawn.iter().filter_map(|hash| MediaHash::from_bytes(hash)).collect())
     }
 
-    /// Locks a withdrawn image that was not uploaded again. Gives the names of its files.
+    /// Locks a withdrawn image that was not uploaded again. Returns the names of its files.
     pub async fn lock_unused_media(
         &self,
         hash: MediaHash,

@@ -1,4 +1,4 @@
-//! The stage of a rehearsal: the crowd simulator, `fairline rush`, as a process of its own.
+//! Runs the crowd simulator, `fairline rush`, for a rehearsal, as a process of its own.
 
 pub(crate) mod store;
 
@@ -46,7 +46,7 @@ impl Crowd {
     }
 }
 
-/// What rehearsals need.
+/// Dependencies of rehearsals.
 #[derive(Clone)]
 pub(crate) struct RehearsalStage {
     pub(crate) program: PathBuf,
@@ -129,7 +129,7 @@ impl RehearsalStage {
         let report = serde_json::from_str(&last).ok();
         let (state, why) = match (status.code(), &report) {
             (Some(0), Some(_)) => ("passed", None),
-            (_, Some(_)) => ("failed", Some("A promise was broken: the report says which.".to_owned())),
+            (_, Some(_)) => ("failed", Some("A promise was broken: see the report.".to_owned())),
             (_, None) => ("failed", status_text),
         };
         Ok(Ending { state, why, report })

@@ -25,10 +25,10 @@ pub struct RehearsalRow {
     pub ended_at: Option<OffsetDateTime>,
 }
 
-/// Whether a rehearsal goes on.
+/// Whether a rehearsal continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
-    /// It goes on.
+    /// It continues.
     Running,
     /// An operator has stopped it.
     Stopped,
@@ -39,7 +39,7 @@ pub enum RunState {
 pub(crate) struct RehearsalStore(pub(crate) Database);
 
 impl RehearsalStore {
-    /// Writes that a rehearsal goes on, and its progress. Gives whether it has been stopped.
+    /// Stores the heartbeat of a rehearsal, and its progress. Returns whether it has been stopped.
     pub async fn report_rehearsal(&self, id: Uuid, progress: Option<&str>) -> Result<RunState, StoreError> {
         let state: Option<String> = sqlx::query_scalar(
             "UPDATE rehearsals SET heartbeat_at = now(), progress = coalesce($2, progress) WHERE id = $1 AND ended_at IS NULL \

@@ -18,8 +18,8 @@ const GROWN: &str = "SELECT oid::regclass::text FROM pg_class \
 pub(crate) struct StatisticsStore(pub(crate) Database);
 
 impl StatisticsStore {
-    /// Analyses the tables that have grown much, which makes their plans anew. A role that does not
-    /// own them leaves them to autovacuum.
+    /// Analyses the tables that have grown much, which renews their plans. A role that does not own
+    /// them leaves them to autovacuum.
     pub async fn analyse_grown(&self) -> Result<(), StoreError> {
         let grown: Vec<String> =
             sqlx::query_scalar(GROWN).bind(ROWS_MIN).bind(ROWS_MAX).fetch_all(&self.0.pool).await?;

@@ -9,12 +9,12 @@ use tokio::sync::Semaphore;
 use super::store::RecordStore;
 use crate::{db::StoreError, error::CommonError};
 
-/// Entries that are read from the database at once.
+/// Entries that are read per query.
 const PAGE: i64 = 50;
 /// Pages that are read at the same time: the admin API uses the same connections.
 const PAGES_AT_ONCE: usize = 3;
 
-/// What the route needs.
+/// Dependencies of the route.
 #[derive(Clone)]
 pub(crate) struct Records {
     store: RecordStore,

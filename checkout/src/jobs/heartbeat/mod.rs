@@ -1,6 +1,6 @@
 //! The heartbeat reports the health of this checkout process.
 //!
-//! - Controllers admit fewer shoppers while a checkout is slow, fails or is gone.
+//! - Controllers admit fewer shoppers while a checkout is slow, fails or has stopped.
 //! - Other checkouts read whether this one has found the payment gateway down.
 
 pub(crate) mod stats;
@@ -30,7 +30,7 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 const ROUNDS_SUMMED: usize = 5;
 
 /// A layer that counts the outcome of each payment. It ignores the duration: that depends on the
-/// payment gateway, and on banks that ask their customer first.
+/// payment gateway, and on banks that authenticate their customer first.
 pub(crate) async fn count_payment(State(health): State<RequestCounter>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     health.record(response.status().is_server_error(), Duration::ZERO);
@@ -59,7 +59,7 @@ pub(crate) fn start(health: RequestCounter, circuit: CircuitState, store: Heartb
 }
 
 /// The stats of the last rounds. Those that could not be stored are dropped, with those of the
-/// round in which Postgres came back: failures without Postgres say nothing about the load of
+/// round in which Postgres came back: failures without Postgres do not reflect the load of
 /// admissions, and controllers would slow down for seconds.
 #[derive(Debug, Default)]
 struct RecentStats {

@@ -17,7 +17,7 @@ const EXPIRED_MAX: i64 = 500;
 /// A payment younger than this keeps its hold beyond the hold's expiry. An authorised payment keeps
 /// it until the payment ends.
 const STARTED_KEEPS_HOLD_S: f64 = 120.0;
-/// The same while the gateway does not answer, which is not the shopper's fault. An older payment
+/// The same while the gateway does not respond, which is not the shopper's fault. An older payment
 /// without a known authorisation is given up.
 pub(crate) const UNANSWERED_KEEPS_HOLD_S: f64 = 900.0;
 /// A report that the gateway is down is valid for this long after the last heartbeat of its
@@ -25,7 +25,7 @@ pub(crate) const UNANSWERED_KEEPS_HOLD_S: f64 = 900.0;
 const DOWN_VALID_FOR_S: f64 = 10.0;
 
 /// Whether no payment keeps an expired hold. An authorised payment keeps it until it ends, and a
-/// recent one for the first number of seconds; or for the second, if the gateway has not answered
+/// recent one for the first number of seconds; or for the second, if the gateway has not responded
 /// or a process has found it down.
 macro_rules! no_payment_keeps_it {
     ($seconds:literal, $unanswered_seconds:literal, $believed_seconds:literal) => {

@@ -21,7 +21,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Payments>> {
     params(("Stripe-Signature" = String, Header, description = "Stripe's signature.")), responses(
     (status = 200, description = "The event was accepted, is a repetition, or concerns no payment of this shop."),
     (status = 400, description = "The signature is missing, wrong or too old, or the body is not an event."),
-    (status = 503, description = "The database does not answer: send it again."),
+    (status = 503, description = "The database does not respond: send it again."),
 ))]
 async fn receive(
     State(payments): State<Arc<Payments>>,

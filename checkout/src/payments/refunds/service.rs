@@ -44,7 +44,7 @@ impl Payments {
         Ok(())
     }
 
-    /// Executes a request if the gateway answers; otherwise it is retried later.
+    /// Executes a request if the gateway responds; otherwise it is retried later.
     pub(crate) async fn do_request(self: &Arc<Self>, request: &OrderRequest) -> Result<(), StoreError> {
         let failed = match request.kind {
             OrderRequestKind::Cancel => match self.cancel_order(request.order, Caller::Merchant).await {

@@ -36,7 +36,7 @@ pub(crate) struct OrderRequest {
     pub(crate) id: Uuid,
     pub(crate) order: OrderId,
     pub(crate) kind: OrderRequestKind,
-    /// The amount of a refund; the whole rest if absent.
+    /// The amount of a refund; the whole remaining amount if absent.
     pub(crate) amount_minor: Option<i64>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) enum RefundOutcome {
     UnknownOrder,
     /// The order was not paid for here.
     NotPaid,
-    /// The amount exceeds the rest.
+    /// The amount exceeds what is left.
     TooMuch {
         left_minor: i64,
     },

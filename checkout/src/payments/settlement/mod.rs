@@ -3,7 +3,7 @@
 //! - Cancels intents that could still be confirmed, and reads refunds and disputes, including those
 //!   made elsewhere.
 //! - The rows of payments hold the remaining work, so the sweeper continues after a crash.
-//! - Refunds are never summed from events: the gateway is asked for the total, so repeated or
+//! - Refunds are never summed from events: the total is read from the gateway, so repeated or
 //!   reordered events change nothing.
 
 pub(crate) mod store;

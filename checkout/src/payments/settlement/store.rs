@@ -1,8 +1,8 @@
 //! Payments that end unpaid, and what remains to be settled with the gateway afterwards.
 //!
 //! A payment ends in its row first, by its driver, the sweeper or the shopper's withdrawal. Only
-//! then is the gateway asked to release the money. An ended payment is never authorised again, so
-//! no order is paid behind a shopper's back.
+//! then is the money released at the gateway. An ended payment is never authorised again, so no
+//! order is paid without the shopper's knowledge.
 
 use fairline_events::EventKind;
 use fairline_payment_gateway::{Balance, PaymentId};
@@ -32,7 +32,7 @@ const SETTLED_AFTER_S: f64 = 2.0;
 const SETTLED_EVERY_S: f64 = 10.0;
 
 /// Whether a payment must be given up: its hold has expired, and it is older than 15 minutes, or
-/// unanswered in a closed sale. An unanswered payment is given up as soon as its units are gone,
+/// unanswered in a closed sale. An unanswered payment is given up as soon as its units are sold,
 /// since a hold is renewed for authorised money only.
 macro_rules! is_late {
     ($seconds:literal) => {
@@ -213,7 +213,7 @@ impl PaymentStore {
         rows.into_iter().map(Payment::try_from).collect()
     }
 
-    /// The gateway has answered for a payment that had ended: its authorisation has to be released.
+    /// The gateway has authorised a payment that had ended: the authorisation has to be released.
     pub(crate) async fn left_open(&self, payment: PaymentId, reference: &str) -> Result<Payment, StoreError> {
         let row: PaymentRow = sqlx::query_as(payment_columns!(
             "UPDATE payments SET gateway_ref = coalesce(gateway_ref, $2), settle_no = settle_no + 1, \
@@ -353,8 +353,8 @@ async fn end(
     moved.try_into().map(Some)
 }
 
-/// Ends the payment of an order unless it is known to be authorised, answered or not. The caller
-/// has locked the hold.
+/// Ends the payment of an order unless it is known to be authorised, whether or not the gateway has
+/// responded. The caller has locked the hold.
 pub(crate) async fn withdraw(
     connection: &mut PgConnection,
     order: OrderId,

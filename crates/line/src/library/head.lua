@@ -54,7 +54,7 @@ local ROLL_CALL_STEP = 2000
 local ABSENT_COMPARED = 5000
 -- An epoch that is higher by this much began after the database was restored.
 local RESTORED_EPOCHS = 1000
--- How long a line is kept that no controller publishes: its sale is gone, or its database.
+-- How long a line is kept that no controller publishes: its sale or its database was deleted.
 local ABANDONED_KEPT_MS, RENEWED_EVERY_MS = 30 * 24 * 3600 * 1000, 3600 * 1000
 -- In the mark of a roll call: beyond it are ordinals, before it the numbers of the recalled.
 local BEYOND_CURSOR = 2 ^ 40

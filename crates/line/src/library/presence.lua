@@ -1,7 +1,7 @@
 -- Presence: grace periods, nodes and roll calls.
 
--- Starts grace periods. With `notify`, nodes are notified, so that one at which a shopper still is,
--- in a second tab, objects. Polls end all the time, and their nodes are not notified.
+-- Starts grace periods. With `notify`, nodes are notified, so that a node with a second tab of the
+-- shopper resumes the ticket. Polls end all the time, and their nodes are not notified.
 local function absent(keys, args)
     local deadline = now_ms() + tonumber(args.grace_ms)
     local ordinals = {}

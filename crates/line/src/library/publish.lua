@@ -1,6 +1,6 @@
--- What the controller writes: draws, decisions and outcomes.
+-- Writes of the controller: draws, decisions and outcomes.
 
--- Deletes a line: after Postgres was restored from a backup, Redis knows turns that Postgres does
+-- Deletes a line: after Postgres was restored from a backup, Redis has turns that Postgres does
 -- not.
 local function delete_line(keys)
     for at = LINE, RETURNED do call('UNLINK', keys[at]) end
@@ -56,11 +56,11 @@ local function begin_epoch(keys, args, known_epoch)
     -- A database that was restored to before the draw makes another one.
     if tonumber(args.drawn) == 0 then call('UNLINK', keys[DRAWN]) end
     if not has_draw(keys, args.drawn) then return NO_DRAW end
-    -- A Redis that kept everything forgets presence, too: as in the record, only presented tickets
+    -- Presence is deleted even if Redis kept everything: as in the record, only presented tickets
     -- wait.
     call('UNLINK', keys[ARRIVALS], keys[DEPARTED], keys[HISTORY], keys[SHOWN], keys[PRESENT])
     call('UNLINK', keys[RECALLED], keys[ABSENT], keys[RETURNED], keys[PASSED])
-    -- Redis may have turns that a restored database does not know: no checkout accepts their
+    -- Redis may have turns that a restored database does not have: no checkout accepts their
     -- tokens.
     if tonumber(args.epoch) - known_epoch >= RESTORED_EPOCHS then call('UNLINK', keys[TURNS], keys[CLAIMS]) end
     call('HDEL', keys[LINE], 'pool')

@@ -1,4 +1,4 @@
--- What nodes read, and the registration of all functions.
+-- Reads of nodes, and the registration of all functions.
 
 local function revision(keys)
     return reply(REPLIES.revision, { epoch = number(keys, 'epoch'), rev = number(keys, 'rev') })

@@ -1,8 +1,7 @@
 -- Joining, and what the holder of a ticket does.
 
 -- Divides a batch into visitors whose account has a place already, and visitors who need a new one.
--- accounts: 17 bytes for each visitor: whether it has an account ("1"), one that exchanges a place
---   whose turn is over ("2") or none ("0"), and the account's digest
+-- accounts: 17 bytes a visitor: "0" none, "1" one, "2" one whose turn is over; then its digest
 -- -> visitors who need one; places, whose ordinal may be nil, for the nth of those; digest -> nth
 local function divide_by_account(keys, visitors, accounts)
     local rest, places, new = {}, {}, {}
@@ -42,9 +41,9 @@ local function earlier_reply(keys, remembered, epoch)
     return earlier and earlier[1] == epoch and earlier or nil
 end
 
--- Gives each of a batch a ticket: the place of its account, or the next ordinals in order.
--- batch: an id, for a repeated call; visitors: packed ids; accounts: packed, or empty
--- -> epoch, first new ordinal, places of accounts: position in the batch, ordinal, visitor, …
+-- Issues a ticket to each shopper of a batch: the place of its account, or the next ordinals in
+-- order. batch: an id, for a repeated call; visitors: packed ids; accounts: packed, or empty ->
+-- epoch, first new ordinal, places of accounts: position in the batch, ordinal, visitor, …
 local function join(keys, args)
     local remembered = keys[BATCHES] .. ':' .. args.batch
     local epoch, before, granted = numbers_of(keys, 'epoch', 'highest', 'granted')
@@ -114,8 +113,8 @@ local function resume_after_turn(keys, ticket, place)
     return 'waiting', true
 end
 
--- Shoppers are here: they reconnect, reload, open a second tab, or their node presents them.
--- -> epoch, rev, and the turn of each, as of then
+-- Presents tickets: shoppers reconnect, reload, open a second tab, or their node presents them. ->
+-- epoch, rev, and the turn of each, as of then
 local function resume(keys, args)
     local cursor, drawn = number(keys, 'cursor'), number(keys, 'drawn')
     local turns = {}
@@ -144,7 +143,7 @@ local function resume(keys, args)
     return reply(REPLIES.resume, { epoch = number(keys, 'epoch'), rev = number(keys, 'rev'), turns = turns })
 end
 
--- The shopper gives the place up. An outstanding token is returned with it.
+-- Gives the place up, with the token if one is outstanding.
 local function leave(keys, args)
     local turn = call('HGET', keys[TURNS], args.ordinal)
     if is_over(turn) then return 0 end

@@ -1,4 +1,4 @@
--- What the controller reads before a decision.
+-- Reads of the controller before a decision.
 
 -- The tickets that were given after one, up to another, in order.
 -- -> first ordinal, visitor ids, …; whether there are more

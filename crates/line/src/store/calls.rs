@@ -17,7 +17,7 @@ use crate::ticket::Ordinal;
 pub(super) trait Call {
     /// The name of the function, without the version.
     const FUNCTION: &'static str;
-    /// What it answers.
+    /// The reply.
     type Reply: FromValue;
     /// The arguments as Redis receives them.
     fn into_arguments(self) -> Vec<Value>;
@@ -186,6 +186,11 @@ mod tests {
         }
         let found = std::fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(found, names, "names.lua is stale: `make generate` renews it");
+    }
+
+    #[test]
+    fn no_key_of_a_line_is_freed_while_redis_waits() {
+        assert!(!LIBRARY.contains("call('DEL', keys"), "UNLINK frees a large key in the background");
     }
 
     /// The names after `prefix` in the library.

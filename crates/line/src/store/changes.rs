@@ -52,7 +52,7 @@ impl ChangeReader {
     /// Subscribes to the changes of this line. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn follow(&self, sale: SaleId) -> Result<(), LineError> {
         Ok(self.0.subscribe(&channel(sale)).await?)
     }
@@ -60,7 +60,7 @@ impl ChangeReader {
     /// Unsubscribes from this line.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn unfollow(&self, sale: SaleId) -> Result<(), LineError> {
         Ok(self.0.unsubscribe(&channel(sale)).await?)
     }
@@ -73,7 +73,7 @@ impl Inbox {
             let message = match self.0.recv().await {
                 Ok(SubscriberEvent::Message(message)) => message,
                 Ok(SubscriberEvent::Anew) | Err(RecvError::Lagged(_)) => return LineEvent::Reconnected,
-                // The reader is gone.
+                // The reader was dropped.
                 Err(RecvError::Closed) => std::future::pending().await,
             };
             let Some(sale) = sale_of(&message.channel) else { continue };

@@ -5,8 +5,8 @@ use fred::error::{Error, ErrorKind};
 /// Why a call to the line failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// Redis knows no line of this sale: it is unknown, or Redis has lost it and the controller
-    /// will publish it again.
+    /// Redis has no line of this sale: it is unknown, or Redis has lost it and the controller will
+    /// publish it again.
     #[error("the line is not in Redis")]
     NotPublished,
     /// The controller has granted no more ordinals: it has not published for a while. An immediate
@@ -17,10 +17,10 @@ pub enum LineError {
     #[error("a later publication of the line was made")]
     Late,
     /// Redis is down, slow, or out of reach.
-    #[error("Redis does not answer: {0}")]
+    #[error("Redis does not respond: {0}")]
     Unavailable(String),
-    /// Redis answered what no function of the library answers.
-    #[error("unexpected answer from Redis: {0}")]
+    /// Redis returned a reply that no function of the library returns.
+    #[error("unexpected reply from Redis: {0}")]
     Unexpected(String),
 }
 

@@ -69,7 +69,7 @@ pub struct LineStore {
 pub struct ListedLines {
     /// The sales, in order.
     pub listed: Vec<SaleId>,
-    /// Whether none is missing for want of an answer.
+    /// Whether none is missing because a server did not respond.
     pub is_complete: bool,
 }
 
@@ -87,7 +87,7 @@ fn sale_of(channel: &str) -> Option<SaleId> {
 
 impl LineStore {
     /// Connects, and loads the function library. Of a cluster, one primary suffices; the others are
-    /// loaded when they answer.
+    /// loaded when they respond.
     ///
     /// # Errors
     /// When Redis can't be reached or the address is invalid.
@@ -115,7 +115,7 @@ impl LineStore {
         }
     }
 
-    /// Checks that Redis answers, and accepts writes.
+    /// Checks that Redis responds, and accepts writes.
     ///
     /// # Errors
     /// When it does not.
@@ -127,7 +127,7 @@ impl LineStore {
     /// those that closed last. Those of unreachable primaries of a cluster may be missing.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn sales(&self, max: u32) -> Result<ListedLines, LineError> {
         let Listed { sales, is_complete } = self.port.listed(unix_ms(OffsetDateTime::now_utc()), max).await?;
         let unexpected = |error: fairline_sale::InvalidId| LineError::Unexpected(error.to_string());
@@ -138,7 +138,7 @@ impl LineStore {
     /// How many of the listed sales are not closed.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn open_sales(&self) -> Result<u64, LineError> {
         Ok(self.port.listed_open().await?)
     }

@@ -18,16 +18,18 @@ pub struct NodeReport<'a> {
     pub name: &'a str,
     /// How long the report is valid.
     pub up_for: Duration,
-    /// The ordinals of its connected shoppers, as a bitmap.
+    /// The ordinals of its connected shoppers: a bitmap like those of Redis, bit `n` from the most
+    /// significant bit of the first byte for ordinal `n`.
     pub connected: Vec<u8>,
 }
 
 impl LineStore {
-    /// Starts the grace periods of these tickets, whose holders are gone. With `notify`, every node
-    /// receives the change, so that one where the shopper still is objects. May be repeated.
+    /// Starts the grace periods of these tickets, whose holders have disconnected. With `notify`,
+    /// every node receives the change, so that a node to which the shopper is still connected
+    /// resumes the ticket. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn absent(
         &self,
         sale: SaleId,
@@ -45,11 +47,10 @@ impl LineStore {
     }
 
     /// Reports that a node has presented its tickets in this epoch and is up for a while, and which
-    /// ordinals are connected to it: a bitmap like those of Redis, bit `n` from the most significant
-    /// bit of the first byte for ordinal `n`. Changes nothing if the line is in another epoch.
+    /// ordinals are connected to it. Changes nothing if the line is in another epoch.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn present(&self, sale: SaleId, epoch: u32, node: NodeReport<'_>) -> Result<(), LineError> {
         let call = Present {
             epoch: number(epoch.into()),
@@ -62,10 +63,10 @@ impl LineStore {
     }
 
     /// Starts the grace period of every waiting ticket that is connected to no node, in steps: call
-    /// it with `after` 0, then with each answer, until the answer is 0.
+    /// it with `after` 0, then with each result, until the result is 0.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn roll_call(&self, sale: SaleId, grace: Duration, after: Ordinal) -> Result<Ordinal, LineError> {
         self.call(sale, RollCall { grace_ms: milliseconds(grace), after: number(after) }).await
     }
@@ -73,7 +74,7 @@ impl LineStore {
     /// Marks up to `max` tickets whose grace period has run out as departed, and returns how many.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn sweep(&self, sale: SaleId, max: u64) -> Result<u64, LineError> {
         self.call(sale, Sweep { max: number(max) }).await
     }

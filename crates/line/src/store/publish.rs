@@ -1,4 +1,4 @@
-//! What the controller writes: draws, decisions and outcomes.
+//! Writes of the controller: draws, decisions and outcomes.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const DRAW_BYTES_PER_CALL: usize = 1 << 18;
 /// How long a closed sale is kept.
 const CLOSED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What the controller has committed and publishes now.
+/// The committed state that the controller publishes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publication<'a> {
     /// Grows with every publication; one that arrives late, or twice, is rejected.
@@ -33,7 +33,7 @@ pub struct Publication<'a> {
     /// The line's life.
     pub epoch: u32,
     /// If this publication begins the epoch, the Redis process for it. Only such a publication
-    /// creates a line that Redis does not know.
+    /// creates a line that Redis does not have.
     pub begins: Option<&'a str>,
     /// The ordinals of this epoch are above this one.
     pub above: Ordinal,
@@ -60,7 +60,7 @@ impl LineStore {
     /// Publishes what has been committed.
     ///
     /// # Errors
-    /// When Redis does not answer, or has received a later publication, or this one before.
+    /// When Redis does not respond, or has received a later publication, or this one before.
     pub async fn publish(&self, publication: &Publication<'_>) -> Result<(), LineError> {
         let card = serde_json::to_string(publication.card).map_err(|error| LineError::Unexpected(error.to_string()))?;
         let closed = publication.card.status == Status::Closed;
@@ -96,7 +96,7 @@ impl LineStore {
     /// May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer, knows another epoch, or has received a later publication.
+    /// When Redis does not respond, has another epoch, or has received a later publication.
     pub async fn republish_turns(
         &self,
         line: SaleId,
@@ -120,7 +120,7 @@ impl LineStore {
     /// Returns the highest ordinal of those; may be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn close_pool(&self, sale: SaleId) -> Result<Ordinal, LineError> {
         self.call(sale, ClosePool {}).await
     }
@@ -128,7 +128,7 @@ impl LineStore {
     /// Stores the table of a draw, which takes effect with a publication. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer, or knows a later epoch.
+    /// When Redis does not respond, or has a later epoch.
     pub async fn store_draw(&self, sale: SaleId, epoch: u32, draw: &Draw) -> Result<(), LineError> {
         let table: Vec<u8> = draw.to_bytes().collect();
         for (part, chunk) in table.chunks(DRAW_BYTES_PER_CALL).enumerate() {
@@ -138,11 +138,11 @@ impl LineStore {
         Ok(())
     }
 
-    /// Deletes all that Redis knows of a line, after Postgres was restored from a backup. The
+    /// Deletes all that Redis stores about a line, after Postgres was restored from a backup. The
     /// controller then begins a new epoch.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn delete(&self, line: SaleId) -> Result<(), LineError> {
         self.call(line, DeleteLine {}).await?;
         Ok(())

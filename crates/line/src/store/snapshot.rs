@@ -1,4 +1,4 @@
-//! What a node reads of a line.
+//! Reads of a line by a node.
 
 use fairline_sale::{SaleCard, SaleId};
 
@@ -26,7 +26,7 @@ impl LineStore {
     /// The line at this moment.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn snapshot(&self, sale: SaleId) -> Result<Snapshot, LineError> {
         let line = self.call(sale, ReadSnapshot {}).await?;
         let card = serde_json::from_str(&line.card).map_err(|error| LineError::Unexpected(error.to_string()))?;
@@ -43,7 +43,7 @@ impl LineStore {
     /// The revision of the line.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn revision(&self, sale: SaleId) -> Result<Revision, LineError> {
         let RevisionReply { epoch, rev } = self.call(sale, ReadRevision {}).await?;
         Ok(Revision { epoch, rev })
@@ -52,7 +52,7 @@ impl LineStore {
     /// The number of each ticket of a draw; empty before it.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn numbers(&self, sale: SaleId) -> Result<Numbers, LineError> {
         let table = self.call(sale, ReadNumbers {}).await?;
         Ok(Numbers::from_bytes(&table))

@@ -22,7 +22,7 @@ pub struct Joining {
     pub account: Option<LineAccount>,
 }
 
-/// An account at the merchant, as the line knows it.
+/// An account at the merchant, as the line stores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineAccount {
     /// A digest that only the waiting rooms can make.
@@ -40,7 +40,7 @@ pub struct Resumed {
     pub revision: Revision,
 }
 
-/// What a page has reported of its turn.
+/// The report of a page about its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// It has the token.
@@ -58,7 +58,7 @@ impl Claim {
     }
 }
 
-/// What Redis knows of a ticket, by its ordinal alone.
+/// What Redis stores about a ticket, by its ordinal alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TicketHolder {
     /// It waits, and this is its holder.
@@ -87,14 +87,14 @@ fn pack_accounts(joining: &[Joining]) -> Vec<u8> {
 }
 
 impl LineStore {
-    /// Gives each of a batch a ticket: the next ordinals, in order, or the place that its account
-    /// has already.
+    /// Issues a ticket to each shopper of a batch: the next ordinals, in order, or the place that
+    /// the account has already.
     ///
     /// `batch` is a unique id of this batch. A call that is repeated with it within a minute,
     /// because the first may have succeeded without its reply, receives the reply of the first.
     ///
     /// # Errors
-    /// When Redis does not answer; the batch may then have been given ordinals all the same.
+    /// When Redis does not respond; ordinals may have been issued all the same.
     pub async fn join(&self, sale: SaleId, batch: [u8; 8], joining: &[Joining]) -> Result<Vec<Ticket>, LineError> {
         let visitors: Vec<u8> = joining.iter().flat_map(|joining| joining.visitor.0).collect();
         let call = Join { batch: bytes(&batch), visitors: bytes(&visitors), accounts: bytes(&pack_accounts(joining)) };
@@ -115,7 +115,7 @@ impl LineStore {
     /// may have lost it. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn bind_account(&self, ticket: &Ticket, account: &LineAccount) -> Result<(), LineError> {
         let call = BindAccount {
             digest: bytes(&account.digest),
@@ -126,11 +126,11 @@ impl LineStore {
         Ok(())
     }
 
-    /// The holders of these tickets of one sale are here (again): ends their grace periods, returns
+    /// Presents tickets of one sale whose holders have connected: ends their grace periods, returns
     /// or recalls them, and reads their turns. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn resume(&self, sale: SaleId, tickets: &[Ticket]) -> Result<Resumed, LineError> {
         let tickets = tickets.iter().map(|ticket| [number(ticket.ordinal), bytes(&ticket.visitor.0)]).collect();
         let ResumeReply { epoch, rev, turns } = self.call(sale, Resume { tickets }).await?;
@@ -139,19 +139,19 @@ impl LineStore {
         Ok(Resumed { turns: turns.collect::<Result<_, LineError>>()?, revision: Revision { epoch, rev } })
     }
 
-    /// The holder gives the place up, and the token if one is outstanding. May be repeated.
+    /// Gives the place up, with the token if one is outstanding. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn leave(&self, ticket: &Ticket) -> Result<(), LineError> {
         self.call(ticket.sale, Leave { ordinal: number(ticket.ordinal) }).await?;
         Ok(())
     }
 
-    /// A page has its token. May be repeated.
+    /// Confirms that a page has received its token. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn claim(&self, ticket: &Ticket) -> Result<(), LineError> {
         self.call(ticket.sale, Claimed { ordinal: number(ticket.ordinal) }).await?;
         Ok(())
@@ -160,7 +160,7 @@ impl LineStore {
     /// The holder of a ticket, if it waits.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn find(&self, line: SaleId, ordinal: Ordinal) -> Result<TicketHolder, LineError> {
         let found: Bytes = self.call(line, Find { ordinal: number(ordinal) }).await?;
         Ok(match &found[..] {

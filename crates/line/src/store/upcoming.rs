@@ -1,4 +1,4 @@
-//! What the controller reads of a line before a decision.
+//! Reads of a line by the controller before a decision.
 
 use fairline_sale::{SaleId, VisitorId};
 use fred::types::Value;
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{change::Revision, ticket::Ordinal};
 
-/// What the controller asks of a line.
+/// A query of the controller about a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UpcomingQuery {
     /// The highest number whose turn has come, as Postgres has it.
@@ -25,7 +25,7 @@ pub struct UpcomingQuery {
     pub record: Option<RecordQuery>,
 }
 
-/// What the record of a line lacks.
+/// Changes that the record of a line lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordQuery {
     /// It has the tickets up to this one.
@@ -64,7 +64,7 @@ pub enum Presence {
     Recalled,
 }
 
-/// What the controller reads of a line.
+/// The state of a line that the controller reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Upcoming {
     /// The line's life.
@@ -81,7 +81,7 @@ pub struct Upcoming {
     pub nodes: u64,
     /// The next tickets in order of service.
     pub tickets: Vec<(Ordinal, VisitorId)>,
-    /// What pages have reported since the last publication.
+    /// Reports of pages since the last publication.
     pub claims: Vec<(Ordinal, Claim)>,
     /// How many tickets a draw has shuffled; 0 before it, and without one.
     pub drawn: u64,
@@ -93,7 +93,7 @@ pub struct Upcoming {
     pub lags: bool,
     /// The Redis process that the line lives in.
     pub home: String,
-    /// The highest ordinal that it may give.
+    /// The highest ordinal that it may issue.
     pub granted: Ordinal,
     /// How many of `tickets`, the first ones, are recalled.
     pub recalled: u64,
@@ -106,7 +106,7 @@ pub struct Home {
     pub run_id: String,
     /// The last epoch of the line that it has received; 0 for none.
     pub epoch: u32,
-    /// No ordinal above this one was given as far as it knows.
+    /// The highest ordinal that it has issued, as far as it knows.
     pub granted: Ordinal,
 }
 
@@ -115,7 +115,7 @@ impl LineStore {
     /// record lacks anything no ticket is next. Changes nothing.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn upcoming(&self, sale: SaleId, query: &UpcomingQuery) -> Result<Upcoming, LineError> {
         let record = query.record.unwrap_or(RecordQuery { recorded: 0, up_to: None, history_after: None, max: 0 });
         let call = ReadUpcoming {
@@ -133,7 +133,7 @@ impl LineStore {
     /// Which process Redis is, and what it remembers of a line.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not respond.
     pub async fn home(&self, line: SaleId) -> Result<Home, LineError> {
         let HomeReply { run_id, epoch, granted } = self.call(line, ReadHome {}).await?;
         Ok(Home { run_id, epoch, granted })

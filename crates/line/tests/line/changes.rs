@@ -47,7 +47,7 @@ async fn changes_arrive_while_a_line_is_followed() {
     let LineEvent::Change(sale, at, _) = next_event(&mut inbox).await else { panic!("a change") };
     assert_eq!((sale, at), (line.card.id, revision.next()));
     reader.unfollow(line.card.id).await.expect("unfollowed");
-    // The answer to a later command shows that Redis has unsubscribed; the client may not wait.
+    // The reply to a later command shows that Redis has unsubscribed; the client may not wait.
     reader.follow(other.card.id).await.expect("followed");
     line.depart(&[1]).await;
     other.depart(&[1]).await;

@@ -105,7 +105,7 @@ async fn a_line_restored_to_before_its_draw_has_the_numbers_of_its_next_draw_onl
     let late = async || store.store_draw(sale, epoch, &earlier).await;
 
     store.delete(sale).await.expect("deleted");
-    assert_eq!(late().await, Ok(()), "Redis knows no epoch");
+    assert_eq!(late().await, Ok(()), "Redis has no epoch");
     line.epoch += 1000;
     line.begin_before_draw().await;
     assert_eq!(late().await, Err(LineError::Late));

@@ -46,7 +46,7 @@ async fn a_new_epoch_in_a_redis_with_all_its_data_waits_for_the_tickets_too() {
     line.publish(&[], &[]).await;
     line.recall_window = LONG_GRACE;
     line.publish(&[], &[]).await;
-    assert_eq!(line.resume_all(&[3, 1]).await, [Turn::Waiting, Turn::Waiting], "the recall window runs anew");
+    assert_eq!(line.resume_all(&[3, 1]).await, [Turn::Waiting, Turn::Waiting], "the recall window runs again");
     assert_eq!(line.next(10).await, [1, 3]);
 }
 
@@ -54,7 +54,7 @@ async fn a_new_epoch_in_a_redis_with_all_its_data_waits_for_the_tickets_too() {
 async fn a_redis_that_is_an_epoch_behind_answers_a_query_beyond_its_ordinals() {
     let mut line = Line::published().await;
     line.join(3).await;
-    // Postgres has begun the next epoch, above all that was granted, and this process does not know
+    // Postgres has begun the next epoch, above all that was granted, and this process does not have
     // it.
     let cursor = line.granted + 1000;
     let seen = line.upcoming(cursor, 5, 10).await;

@@ -74,7 +74,7 @@ async fn an_account_has_one_place_on_any_device() {
 
     // A ticket from before the loss of Redis, presented for its account.
     let account = LineAccount { digest: [9; 16], rejoins: false };
-    store.bind_account(&line.ticket(6), &account).await.expect("an answer");
+    store.bind_account(&line.ticket(6), &account).await.expect("a response");
     store.bind_account(&line.ticket(5), &account).await.expect("too late");
     let named = store.join(sale, [5; 8], &[named(9, 9, false)]).await.expect("joined");
     assert_eq!((named[0].ordinal, named[0].visitor), (6, visitor(5)));

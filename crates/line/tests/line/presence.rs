@@ -20,10 +20,10 @@ fn bitmap(ordinals: &[Ordinal]) -> Vec<u8> {
 async fn a_grace_period_keeps_the_place_and_ends_when_the_shopper_is_back() {
     let mut line = Line::published().await;
     line.join(2).await;
-    line.store.absent(line.card.id, LONG_GRACE, true, &[1]).await.expect("an answer");
+    line.store.absent(line.card.id, LONG_GRACE, true, &[1]).await.expect("a response");
     assert_eq!(line.store.sweep(line.card.id, 10).await, Ok(0));
     assert_eq!(line.next(1).await, [1]);
-    line.store.absent(line.card.id, NO_GRACE, false, &[1]).await.expect("an answer");
+    line.store.absent(line.card.id, NO_GRACE, false, &[1]).await.expect("a response");
     line.resume(1).await;
     assert_eq!(line.store.sweep(line.card.id, 10).await, Ok(0), "it is back");
 }
@@ -72,7 +72,7 @@ async fn absent_counts_waiting_tickets_with_a_closed_page() {
     let absent = async || store.upcoming(sale, &UpcomingQuery::default()).await.expect("read").absent;
     line.join(4).await;
     line.admit(1).await;
-    store.absent(sale, LONG_GRACE, true, &[1, 2, 3]).await.expect("an answer");
+    store.absent(sale, LONG_GRACE, true, &[1, 2, 3]).await.expect("a response");
     assert_eq!(absent().await, 2, "the first has a turn");
     line.admit(1).await;
     assert_eq!(absent().await, 1);
@@ -143,7 +143,7 @@ async fn the_nodes_of_an_epoch_are_counted_once_they_have_presented_their_ticket
     line.begin().await;
     assert_eq!(nodes().await, 0, "none has presented its tickets");
     let late = NodeReport { name: "two", up_for: LONG_GRACE, connected: bitmap(&[2]) };
-    store.present(sale, earlier, late).await.expect("an answer");
+    store.present(sale, earlier, late).await.expect("a response");
     assert_eq!(nodes().await, 0, "a late report of the earlier epoch");
     line.report("one", LONG_GRACE, bitmap(&[1])).await;
     assert_eq!(nodes().await, 1);

@@ -76,7 +76,7 @@ impl Line {
         line
     }
 
-    /// Begins a new epoch, as the controller does when Redis does not know the line.
+    /// Begins a new epoch, as the controller does when Redis does not have the line.
     pub async fn begin(&mut self) {
         (self.epoch, self.begins) = (self.epoch + 1, Some(self.home().await));
         (self.cursor, self.granted) = (self.granted, self.granted + 1000);
@@ -184,7 +184,7 @@ impl Line {
     }
 
     pub async fn depart(&self, ordinals: &[Ordinal]) {
-        self.store.absent(self.card.id, NO_GRACE, true, ordinals).await.expect("an answer");
+        self.store.absent(self.card.id, NO_GRACE, true, ordinals).await.expect("a response");
         self.store.sweep(self.card.id, 1000).await.expect("swept");
     }
 

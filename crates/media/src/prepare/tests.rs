@@ -79,7 +79,7 @@ fn the_same_upload_has_the_same_hash() {
 
 #[test]
 fn images_are_turned_as_their_camera_was_and_metadata_is_removed() {
-    // Red is on the left; the orientation says where that is when it is shown.
+    // Red is on the left; the orientation determines where it is shown.
     for (orientation, is_turned, red, blue) in [
         (1, false, (10, 50), (190, 50)),
         (2, false, (190, 50), (10, 50)),

@@ -1,4 +1,4 @@
-//! Reads Stripe's answers.
+//! Reads Stripe's responses.
 
 use hyper::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -197,13 +197,13 @@ fn rejected(code: Option<&str>, message: &str) -> GatewayError {
     GatewayError::Rejected { code: if code.is_empty() { "invalid_request".to_owned() } else { code }, message }
 }
 
-/// Reads the answer to a call.
+/// Reads the response to a call.
 ///
 /// # Errors
-/// Returns an error if the answer is not a state of the payment.
+/// Returns an error if the response is not a state of the payment.
 pub fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Intent, GatewayError> {
     let nothing = |status| Ok(Intent { reference: None, status, client_secret: None });
-    let permanent = || GatewayError::Permanent(format!("the gateway answered {status} with an invalid body"));
+    let permanent = || GatewayError::Permanent(format!("the gateway returned {status} with an invalid body"));
     let is_replayed = headers.get("idempotent-replayed").is_some_and(|value| value == "true");
     match status {
         StatusCode::OK => {
@@ -218,23 +218,23 @@ pub fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) ->
             };
         }
         // Stripe replays the stored response of a key, even a server error, all day. Nothing was
-        // captured, and a possible authorisation expires by itself. The shopper may pay again.
+        // captured, and a possible authorisation expires on its own. The shopper may pay again.
         status if status.is_server_error() && is_replayed && step == Step::Authorise => {
             return nothing(IntentStatus::Unknown);
         }
         status if status.is_server_error() && is_replayed => {
-            return Err(GatewayError::CachedFailure(format!("the gateway repeats that it answered {status}")));
+            return Err(GatewayError::CachedFailure(format!("the gateway repeats its response {status}")));
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            return Err(GatewayError::Failed(format!("the gateway answered {status}")));
+            return Err(GatewayError::Failed(format!("the gateway returned {status}")));
         }
         // Another process is making the same call.
-        StatusCode::CONFLICT => return Err(GatewayError::NotYet(format!("the gateway answered {status}"))),
+        StatusCode::CONFLICT => return Err(GatewayError::NotYet(format!("the gateway returned {status}"))),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            return Err(GatewayError::Permanent(format!("the gateway answered {status}: check FAIRLINE_GATEWAY_KEY")));
+            return Err(GatewayError::Permanent(format!("the gateway returned {status}: check FAIRLINE_GATEWAY_KEY")));
         }
         StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED | StatusCode::NOT_FOUND => {}
-        other => return Err(GatewayError::Permanent(format!("the gateway answered {other}"))),
+        other => return Err(GatewayError::Permanent(format!("the gateway returned {other}"))),
     }
     let ErrorBody { error } = serde_json::from_slice(body).map_err(|_| permanent())?;
     let (param, message) = (error.param.unwrap_or_default(), error.message.unwrap_or_default());
@@ -253,7 +253,7 @@ pub fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) ->
         // The error contains the state of the intent.
         (_, Some("payment_intent_unexpected_state"), Some(now)) => intent(now),
         ("idempotency_error", ..) => {
-            Err(GatewayError::Permanent("the gateway knows the idempotency key from another request".to_owned()))
+            Err(GatewayError::Permanent("the idempotency key was used for another request".to_owned()))
         }
         // The intent was not created: the payment method is invalid or not accepted.
         ("invalid_request_error", code, _) if step == Step::Authorise && is_about_the_method(code, &param) => {

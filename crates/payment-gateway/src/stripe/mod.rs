@@ -56,7 +56,7 @@ impl Stripe {
         self.ask(step, request)
     }
 
-    /// Reads the state of our refund, since the idempotency key replays its first answer all day.
+    /// Reads the state of our refund, since the idempotency key replays its first response all day.
     /// Manual refunds do not count.
     fn look_up_refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
         let uri = format!("{}/v1/refunds?payment_intent={reference}&limit=100", self.address);
@@ -121,11 +121,11 @@ impl Stripe {
                     .map_err(|error| GatewayError::Permanent(format!("parse list of {what} failed: {error}")))
             }
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                Err(GatewayError::Failed(format!("the gateway answered {status}")))
+                Err(GatewayError::Failed(format!("the gateway returned {status}")))
             }
             // A restarted sandbox has lost it.
             StatusCode::NOT_FOUND if reference.starts_with(SANDBOX_REFERENCE) => Ok(Vec::new()),
-            status => Err(GatewayError::Permanent(format!("the gateway answered {status} when asked for {what}"))),
+            status => Err(GatewayError::Permanent(format!("the gateway returned {status} for the request of {what}"))),
         }
     }
 }
@@ -234,16 +234,16 @@ impl Gateway for Stripe {
                 .header("idempotency-key", format!("{request}-refund"))
                 .body(Full::from(fields));
             let HttpResponse { status, body, .. } = self.call(Step::RefundPart, post).await?;
-            let permanent = || GatewayError::Permanent(format!("the gateway answered {status} with an invalid body"));
+            let permanent = || GatewayError::Permanent(format!("the gateway returned {status} with an invalid body"));
             match status {
                 StatusCode::OK => {
                     let refund: RefundObject = serde_json::from_slice(&body).map_err(|_| permanent())?;
                     Ok(refund.outcome())
                 }
                 status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                    Err(GatewayError::Failed(format!("the gateway answered {status}")))
+                    Err(GatewayError::Failed(format!("the gateway returned {status}")))
                 }
-                StatusCode::CONFLICT => Err(GatewayError::NotYet(format!("the gateway answered {status}"))),
+                StatusCode::CONFLICT => Err(GatewayError::NotYet(format!("the gateway returned {status}"))),
                 StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED | StatusCode::NOT_FOUND => {
                     let ErrorBody { error } = serde_json::from_slice(&body).map_err(|_| permanent())?;
                     let why = error.code.filter(|code| !code.is_empty()).unwrap_or(error.kind);

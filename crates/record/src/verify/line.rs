@@ -1,5 +1,5 @@
-//! The state of a replayed line: who joined, who is present, who is next. Each event is compared
-//! with that state, and changes it.
+//! The state of a replayed line: which tickets joined, are present, and are next. Each event is
+//! compared with that state, and changes it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

@@ -210,7 +210,7 @@ impl Shop {
             "{} open sales: {mean:.3} of {CAP_PER_S}/s in the mean, one {fast:.1} of {FAST_CAP_PER_S}/s: {cpu}",
             rates.len()
         );
-        // The many are not to starve the fast one.
+        // The many sales must not starve the fast one.
         Ok(if fast >= FAST_CAP_PER_S * FULL { full } else { 0 })
     }
 

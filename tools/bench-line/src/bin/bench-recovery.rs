@@ -31,7 +31,7 @@ use tokio::{
 const TOKEN: &str = "a-token-for-the-bench";
 /// The time limit of a measurement.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// One holds a lock, another asks.
+/// One holds a lock, another sends requests.
 const CONNECTIONS: u32 = 2;
 /// Batches of joins in the stream, before one is repeated, and repetitions.
 const BATCHES: u64 = 20_000;

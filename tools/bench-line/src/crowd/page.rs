@@ -40,11 +40,11 @@ pub(crate) enum Stage {
     /// It is not connected yet.
     #[default]
     Coming,
-    /// The handshake has not been answered.
+    /// The handshake is not complete.
     Knocking,
     /// It is connected, and holds a ticket if there are tickets.
     In,
-    /// It knows its place.
+    /// It has received its place.
     Waiting,
     /// It has a token.
     Called,

@@ -1,4 +1,4 @@
-//! The latency from a move of the line until pages know of it. Pure.
+//! The latency from a move of the line until pages receive it. Pure.
 
 use std::collections::HashMap;
 
@@ -97,7 +97,7 @@ mod tests {
         // Updated 70 ms later.
         let shown = [(30, place(0, 19, 0.0)), (30, place(1_070_000, 9, 5.0))];
         assert_eq!(latencies(&[MOVE], &shown, 3_000_000), [70_000]);
-        // Counts down from 14 to 10 by itself: less than 11 after 300 ms more.
+        // Counts down from 14 to 10 between messages: less than 11 after 300 ms more.
         assert_eq!(latencies(&[MOVE], &[(30, place(0, 24, 10.0))], 3_000_000), [300_001]);
         // Updated with a wrong place first, then with the right one.
         let shown = [(30, place(0, 19, 0.0)), (30, place(1_010_000, 15, 0.0)), (30, place(1_090_000, 10, 0.0))];

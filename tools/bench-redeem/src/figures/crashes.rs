@@ -22,7 +22,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     let crashes = 2 * size.crashes;
     let mut happened = 0;
     for crash in 0..crashes {
-        // Crashes are spread over the run by the number of answered requests.
+        // Crashes are spread over the run by the number of completed requests.
         let due = (crash + 1) * shoppers.len() / (crashes + 2);
         let deadline = Instant::now() + MOVES_WITHIN;
         while under_way.answered() < due && !under_way.has_ended() {

@@ -118,8 +118,8 @@ impl Round {
     }
 }
 
-/// Transactions per second that Postgres commits, and requests per second that are answered, while
-/// shoppers redeem and others request the status of the orders that they have made.
+/// Transactions per second that Postgres commits, and completed requests per second, while shoppers
+/// redeem and others request the status of the orders that they have made.
 fn under_load(bench: &mut Bench, shop: &Shop, owners: &[Shopper], made: &Run) -> Result<(f64, f64), Failure> {
     let size = bench.size.clone();
     let shoppers = shop.admit(size.over_http)?;

@@ -1,4 +1,4 @@
-//! Promise 6: every charge is an order or refunded, and none comes after its order is gone.
+//! Promise 6: every charge is an order or refunded, and none follows the end of its order.
 
 use std::collections::HashMap;
 
@@ -58,7 +58,7 @@ struct Withdrawal {
     confirmed_us: i64,
 }
 
-/// What shoppers were notified of, by order.
+/// The notifications of shoppers, by order.
 #[derive(Default)]
 struct Ends {
     /// When a page first reported the order as expired, cancelled or refunded.
@@ -91,7 +91,7 @@ impl Ends {
 }
 
 /// Promise 6: a payment is first authorised before its deadline, before the shopper is notified
-/// that the order is gone, and before it is withdrawn.
+/// that the order has ended, and before it is withdrawn.
 pub(super) fn charged_after_the_end(evidence: &Evidence<'_>) -> Vec<String> {
     let ends = Ends::of(evidence.events);
     let payments: HashMap<Uuid, &Payment> = evidence.payments.iter().map(|payment| (payment.id, payment)).collect();
@@ -101,7 +101,7 @@ pub(super) fn charged_after_the_end(evidence: &Evidence<'_>) -> Vec<String> {
         let withdrawals = ends.withdrawals.get(&payment.hold_id).map_or(&[][..], Vec::as_slice);
         let gone = ends.gone_us.get(&payment.hold_id).map(|at_us| End {
             at_us: *at_us,
-            what: "the shopper was notified that the order is gone",
+            what: "the shopper was notified that the order has ended",
             may_be_on_its_way: !withdrawals.is_empty(),
         });
         let withdrawn = withdrawals.iter().filter(|withdrawal| is_about(withdrawal, evidence, payment));
@@ -148,7 +148,7 @@ fn after_an_end(evidence: &Evidence<'_>, charge: &Charge, payment: &Payment, end
 }
 
 /// A payment that begins after the withdrawal was sent is another one. While a fault lasts, it may
-/// begin later than the database's time of it says.
+/// begin later than its time in the database.
 fn is_about(withdrawal: &Withdrawal, evidence: &Evidence<'_>, payment: &Payment) -> bool {
     payment.began_us < withdrawal.sent_us && !evidence.is_excused(payment.began_us, withdrawal.confirmed_us)
 }

@@ -171,7 +171,7 @@ fn a_passed_shopper_is_found_unless_away_when_redis_lost_the_line() {
     let mut doctored = honest();
     passed(&mut doctored);
     assert_eq!(doctored.promises(), [4]);
-    // The report counts it, too, by a rule that knows nothing of faults.
+    // The report counts it, too, by a rule that does not consider faults.
     doctored
         .report
         .broken

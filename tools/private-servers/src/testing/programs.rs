@@ -36,7 +36,7 @@ pub fn programs() -> &'static Path {
     })
 }
 
-/// The library that gives a program another clock, by `LD_PRELOAD`.
+/// The library that changes the clock of a program, by `LD_PRELOAD`.
 ///
 /// # Panics
 /// When it is not installed.

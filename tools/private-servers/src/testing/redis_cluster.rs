@@ -112,7 +112,7 @@ fn unless_reply_has(port: u16, command: &str, parts: &[&str]) -> Option<String> 
 pub struct RedisCluster(Vec<Member>);
 
 impl RedisCluster {
-    /// Starts the three, and waits until each knows all, in two to three seconds.
+    /// Starts the three, and waits until each lists all, in two to three seconds.
     ///
     /// # Errors
     /// When one does not start, or they do not form a cluster.
@@ -193,7 +193,7 @@ pub struct RedisSentinel {
 }
 
 impl RedisSentinel {
-    /// Starts the three, and waits until they know each other, in one to two seconds.
+    /// Starts the three, and waits until they are connected to each other, in one to two seconds.
     ///
     /// # Errors
     /// When one does not start, or they do not connect.
@@ -318,8 +318,8 @@ impl RedisSentinel {
         self.settle()
     }
 
-    /// Waits until the replica follows, and Sentinel knows it. Where Sentinel has exchanged the two
-    /// meanwhile, since a busy machine kept the primary silent for a second, that stands.
+    /// Waits until the replica follows, and Sentinel lists it. Sentinel may have exchanged the two
+    /// meanwhile, since a busy machine kept the primary silent for a second; that is accepted.
     fn settle(&mut self) -> Result<(), ServerError> {
         agree("Sentinel to know the replica", || {
             let exchanged = format!("\r\n{}\r\n", self.replica.client_port());

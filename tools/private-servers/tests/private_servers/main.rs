@@ -23,17 +23,17 @@ fn passable() -> TempDir {
     folder
 }
 
-/// Sends Redis one command and gives the answer.
+/// Sends Redis one command and returns the reply.
 fn ask(url: &str, command: &str) -> String {
     let address = url.strip_prefix("redis://").expect("the address of a Redis");
     let mut stream = TcpStream::connect(address).expect("a connection");
     write!(stream, "{command}\r\nQUIT\r\n").expect("sent");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    stream.read_to_string(&mut answer).expect("a response");
     answer
 }
 
-/// Runs SQL and gives what it selects.
+/// Runs SQL and returns what it selects.
 fn sql(url: &str, statement: &str) -> String {
     let output = Command::new("psql").args(["-X", "-qAt", "-c", statement, url]).output().expect("psql runs");
     assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
@@ -70,7 +70,7 @@ fn redis_keeps_its_data_and_its_address_over_a_kill_and_a_stop() {
     assert!(ask(&url, "GET cursor").contains("41"));
 
     drop(redis);
-    let redis = PrivateRedis::start(&folder, Survives::PowerLoss).expect("started anew");
+    let redis = PrivateRedis::start(&folder, Survives::PowerLoss).expect("restarted");
     assert!(ask(&redis.url(), "GET cursor").contains("41"));
 }
 
@@ -107,7 +107,7 @@ fn postgres_keeps_its_data_and_its_address_over_a_kill_and_a_stop() {
     assert_eq!(sql(&url, "SELECT sold FROM units"), "7");
 
     drop(postgres);
-    let postgres = PrivatePostgres::start(&folder, Survives::PowerLoss).expect("started anew");
+    let postgres = PrivatePostgres::start(&folder, Survives::PowerLoss).expect("restarted");
     let url = postgres.create_database("shop").expect("the database");
     assert_eq!(sql(&url, "SELECT sold FROM units"), "7");
 }
@@ -335,7 +335,7 @@ fn servers_of_a_killed_owner_are_stopped_by_the_next() {
     let mut run = Run::start();
     let data = place.path().join("redis/data");
     fs::create_dir_all(&data).expect("a folder");
-    // A Redis of an earlier run whose owner is gone, and that nothing stopped.
+    // A Redis of an earlier run whose owner has ended without stopping it.
     let mut leftover = Command::new("redis-server")
         .args(["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--dir"])
         .arg(&data)

@@ -1,5 +1,5 @@
-//! Faults at once, each combination of which once stopped a sale for good: it recovers by itself,
-//! and no promise breaks.
+//! Combinations of faults that once stopped a sale permanently: the sale recovers, and no promise
+//! breaks.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ async fn take_no_writes_over_slow_links(shop: &mut Shop) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sale_recovers_by_itself_from_several_faults_at_once() {
+async fn a_sale_recovers_from_several_faults_at_once() {
     let mut shop = Shop::open_behind_proxies(UNITS).await;
     shop.cap(3.0).await;
     let report = shop

@@ -6,13 +6,13 @@ use sqlx::{PgPool, raw_sql};
 /// One statement that was executed, with its plan.
 #[derive(Debug, Clone)]
 pub struct Executed {
-    /// The program that asked.
+    /// The program that sent it.
     pub program: String,
     pub text: String,
     pub plan: Value,
 }
 
-/// One message of a program to Postgres that is answered before the next.
+/// One round trip of a program to Postgres.
 #[derive(Debug, Clone)]
 pub struct RoundTrip {
     pub program: String,
@@ -99,7 +99,7 @@ impl Log {
     }
 }
 
-/// Every node of a plan, with those beneath it.
+/// Every node of a plan, with its descendants.
 pub fn nodes(plan: &Value) -> Vec<&Value> {
     let mut all = vec![plan];
     for child in plan["Plans"].as_array().into_iter().flatten() {
@@ -108,7 +108,7 @@ pub fn nodes(plan: &Value) -> Vec<&Value> {
     all
 }
 
-/// How often a node gave a row, all its loops together.
+/// How many rows a node returned, over all its loops.
 pub fn rows(node: &Value) -> f64 {
     node["Actual Rows"].as_f64().unwrap_or(0.0) * node["Actual Loops"].as_f64().unwrap_or(0.0)
 }

@@ -1,4 +1,4 @@
-//! What a loop asks the database for costs the same however many sales and rows there ever were.
+//! The statements of loops cost the same, however many sales and rows there have been.
 //!
 //! The services run against the data of two years (`fixture.sql`). Postgres logs the plan and the
 //! pages of each executed statement, so no list of statements can be out of date.
@@ -36,7 +36,7 @@ const OF_OPEN_SALE: u32 = 50;
 /// Pages of 8 kB that any statement may read: a descent of three pages for each of some sixty
 /// look-ups.
 const PAGES: f64 = 200.0;
-/// As many more for each row that it changes, gives or is passed: three in each of up to eight
+/// This many more for each row that it changes, returns or is passed: three in each of up to eight
 /// indexes, and the row.
 const PAGES_PER_ROW: f64 = 30.0;
 /// Parts of statements that read rows of the open sale, and pages for each such row.
@@ -44,7 +44,7 @@ const COSTLY: [(&str, f64); 1] = [
     // A checkout that has started counts every order of the running sales once; they are scattered.
     ("AS is_accurate", 1.2),
 ];
-/// Tables that do not grow with the business, or not by themselves.
+/// Tables that do not grow with the number of sales.
 const SMALL: [&str; 12] = [
     "api_tokens",
     "checkouts",
@@ -141,7 +141,7 @@ impl Cost {
     }
 }
 
-/// What is wrong with how a statement was done.
+/// What is wrong with the execution of a statement.
 fn fault(executed: &Executed, grown: &HashSet<String>) -> Option<String> {
     let scanned = nodes(&executed.plan).into_iter().find(|node| {
         node["Node Type"] == "Seq Scan"
@@ -208,7 +208,7 @@ fn by_sale(trips: &[RoundTrip], sales: &[(&'static str, Uuid)]) -> BTreeMap<&'st
     counted
 }
 
-/// What was due, and no more, has been forgotten, whatever became of the rest.
+/// Only the rows that were due have been deleted or anonymised.
 async fn forgotten(pool: &PgPool) {
     let count = async |what: &'static str| -> i64 {
         sqlx::query_scalar(what).fetch_one(pool).await.unwrap_or_else(|error| panic!("{what}: {error}"))

@@ -29,8 +29,8 @@ pub async fn flows(shop: &Shop, what: &str, within: Duration) {
 }
 
 pub trait Rush {
-    /// Sends a crowd, and makes trouble meanwhile. Fails if two transactions have deadlocked: locks
-    /// are taken in one order.
+    /// Sends a crowd, and injects faults meanwhile. Fails if two transactions have deadlocked:
+    /// locks are taken in one order.
     async fn rush(&mut self, arguments: &[&str], trouble: impl AsyncFnOnce(&mut Shop)) -> Report;
 }
 

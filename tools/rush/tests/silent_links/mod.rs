@@ -16,9 +16,9 @@ const CROWD: [&str; 6] = [
     "--think-ms=300",
     "--timeout-s=120",
 ];
-/// A sale whose links have gone silent for ever has been seen to stand for 5.4 s: a statement's
-/// deadline, then that of the session that holds the lock, then a tick's pause. A bound, not a
-/// figure: three seconds are the aim.
+/// The longest measured pause of a sale whose links fell silent is 5.4 s: the deadline of a
+/// statement, that of the session that holds the lock, and a tick's pause. The aim is three
+/// seconds.
 const FLOWS_WITHIN: Duration = Duration::from_secs(10);
 const REDIS_AWAY: Duration = Duration::from_secs(20);
 

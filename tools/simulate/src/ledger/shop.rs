@@ -11,7 +11,7 @@ use crate::bugs::Bug;
 /// Epochs that a line may have had since the backup that it was restored from.
 const EPOCHS_LEAPT: i32 = 1000;
 
-/// Tickets of a line that may have been given since the backup, and that Redis does not know.
+/// Tickets of a line that may have been given since the backup, and that Redis does not have.
 const MARGIN: i64 = 5000;
 
 /// The outcome of a redemption.

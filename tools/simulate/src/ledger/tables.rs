@@ -37,7 +37,7 @@ pub struct Admission {
     pub expires_at: OffsetDateTime,
     /// When a page claimed it.
     pub claimed_at: Option<OffsetDateTime>,
-    /// It lapsed through no fault of its shopper: an operator revoked it, or no controller could
+    /// It lapsed, but not because of its shopper: an operator revoked it, or no controller could
     /// receive a claim.
     pub excused: bool,
     /// What `excused` must be, for the checks: a bug may set `excused` wrongly.

@@ -15,7 +15,7 @@ use super::{Ledger, State, tables::units};
 const SERIES: usize = 10;
 const SERIES_MS_MIN: u64 = 30_000;
 
-/// What was seen.
+/// The observations.
 #[derive(Default)]
 pub(super) struct Witness {
     /// Tokens whose time has passed by the database's clock, or that an operator revoked.
@@ -49,12 +49,12 @@ impl Ledger {
         self.observe(now_ms);
     }
 
-    /// A shopper says that the ticket is no longer wanted.
+    /// A shopper gives the ticket up.
     pub fn leaves(&mut self, ordinal: Ordinal) {
         self.witness.left.insert(ordinal);
     }
 
-    /// Whether a shopper has said that the ticket is no longer wanted.
+    /// Whether a shopper has given the ticket up.
     #[must_use]
     pub fn has_left(&self, ordinal: Ordinal) -> bool {
         self.witness.left.contains(&ordinal)

@@ -47,7 +47,8 @@ enum Kept {
     From(Id),
 }
 
-/// Reads `MAXLEN|MINID [=|~] threshold` at the start of some words. Gives how many words that were.
+/// Reads `MAXLEN|MINID [=|~] threshold` at the start of some words. Returns how many words that
+/// were.
 fn kept(words: &[&[u8]]) -> Result<(Kept, usize), String> {
     // The last word is the threshold, whatever it looks like.
     let (exact, mark) = match words.get(1) {

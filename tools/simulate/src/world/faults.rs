@@ -1,4 +1,4 @@
-//! Faults: what breaks, and its repair.
+//! Faults and their repair.
 
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl World {
     }
 
     /// Restores the database as `fairline restore` does: its copy, every line raised above what
-    /// Redis knows, and Redis without the line. Controllers restart, as none runs meanwhile.
+    /// Redis has, and Redis without the line. Controllers restart, as none runs meanwhile.
     pub(super) fn restore(&mut self) {
         let Some(backup) = self.backup.take() else { return };
         (0..CONTROLLERS).for_each(|process| self.kill(process));

@@ -25,7 +25,7 @@ pub(crate) struct Shopper {
     pub(crate) pending: Option<Process>,
     /// Wants the page open, and reopens it when it breaks.
     pub(crate) present: bool,
-    /// Has closed the page once, and may have been away.
+    /// Has closed the page once, and may have been disconnected.
     pub(crate) was_away: bool,
     /// What the page shows.
     pub(crate) shown: Option<Shown>,
@@ -143,7 +143,7 @@ impl World {
         self.spawn(process, slot, Box::pin(shared.join(self.batches.to_be_bytes(), guests)));
     }
 
-    /// A shopper whose turn is over joins anew, as the same visitor.
+    /// A shopper whose turn is over joins again, as the same visitor.
     pub(super) fn rejoin(&mut self, process: Process, shopper: usize) {
         let own = &mut self.shoppers[shopper];
         if own.over.take().is_none() {

@@ -43,7 +43,7 @@ struct Pair {
     card: SaleCard,
     calls: Vec<String>,
     published: Vec<Vec<u8>>,
-    // What a controller knows.
+    // The knowledge of a controller.
     epoch: u32,
     publication: i64,
     cursor: u64,
@@ -250,8 +250,8 @@ impl Pair {
                 let (gone, reported) = (self.ordinals(), self.rng.once_in(2));
                 let grace = if self.rng.once_in(3) { LONG } else { Duration::ZERO };
                 let _ = both!(self, store => store.absent(id, grace, reported, &gone));
-                // At once: whose deadlines lie a few ms apart at one server, and not at the other,
-                // are swept in another order.
+                // Swept immediately: deadlines that are a few ms apart on one server only would be
+                // swept in another order.
                 let _ = both!(self, store => store.sweep(id, 100));
             }
             12 => {
@@ -348,8 +348,7 @@ impl Pair {
                 parts.join(", ")
             };
             found.push((name.to_owned(), text(Ok(self.server.read(&args))), text(self.raw.command(&args))));
-            // How long a key is kept, to the day: what is looked at now is gone in a moment, or in
-            // days.
+            // How long a key is kept, in days: keys read here expire either at once or after days.
             let days = |reply: Result<Reply, String>| match reply {
                 Ok(Reply::Int(ms)) if ms > 0 => format!("{} days", (ms + 43_200_000) / 86_400_000),
                 other => format!("{other:?}"),

@@ -1,4 +1,4 @@
-//! A real Redis, spoken to without a client that could hide a difference.
+//! A real Redis, called without a client library that could hide a difference.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

@@ -182,7 +182,7 @@ impl LinePage {
         }
     }
 
-    /// Shows what a message says.
+    /// Shows the content of a message.
     pub(super) fn show(&mut self, message: LineMessage, own_checkout: &str) {
         match message {
             LineMessage::Place { place, behind, recalled, wait, beyond_stock, .. } => {

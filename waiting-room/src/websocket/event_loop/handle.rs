@@ -58,7 +58,7 @@ impl EventLoopHandle {
         let watched = shutdown.watch("websocket-event-loop");
         std::thread::Builder::new().name("handle".to_owned()).spawn(move || {
             let kept = watched.run_blocking(|| event_loop.run());
-            // The receiver is gone once the runtime has ended.
+            // The receiver is dropped when the runtime has ended.
             let _ = closes.send(kept);
         })?;
         let (mover, stop) = (handle.clone(), shutdown.clone());

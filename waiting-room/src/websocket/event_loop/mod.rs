@@ -261,7 +261,7 @@ impl EventLoop {
                         continue;
                     };
                     connection.requests = connection.requests.saturating_sub(1);
-                    // The page receives no answer; it sends the request again when it reconnects.
+                    // The page receives no reply; it repeats the request when it reconnects.
                     // Leaving is published by the line, to every tab.
                     if !succeeded && connection.tab.is_some() {
                         self.close(slot, CloseReason::GoingAway);

@@ -1,4 +1,4 @@
-//! What a test receives: answers, sockets and event streams.
+//! What a test receives: responses, sockets and event streams.
 
 use std::{collections::VecDeque, sync::LazyLock};
 
@@ -29,7 +29,7 @@ pub fn check(message: &Value) {
     assert!(errors.is_empty(), "{message}: {errors:?}");
 }
 
-/// An answer that is not a stream.
+/// A response that is not a stream.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -45,7 +45,7 @@ impl Answer {
     }
 
     pub(super) fn read(bytes: &[u8]) -> Self {
-        let split = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an HTTP answer");
+        let split = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an HTTP response");
         let head = String::from_utf8_lossy(&bytes[..split]).into_owned();
         let mut lines = head.split("\r\n");
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");

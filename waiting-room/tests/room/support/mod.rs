@@ -147,16 +147,19 @@ impl TestWaitingRoom {
             .await;
     }
 
-    /// Publishes `count` closed sales.
-    pub async fn closed_sales(&self, count: u32) {
+    /// Publishes `count` other sales with this status, which open `opens_in_days` days from now.
+    /// Returns the last one.
+    pub async fn other_sales(&self, count: u32, status: Status, opens_in_days: i64) -> Self {
+        let mut other = self.same_line();
         for _ in 0..count {
-            let mut other = self.same_line();
             (other.publication, other.epoch, other.cursor, other.granted) = (0, 0, 0, 0);
             other.card.id = SaleId(uuid::Uuid::new_v4());
-            other.card.slug = format!("old-{}", other.card.id.0.simple());
-            other.card.status = Status::Closed;
+            other.card.slug = format!("other-{}", other.card.id.0.simple());
+            other.card.status = status;
+            other.card.opens_at = OffsetDateTime::now_utc() + time::Duration::days(opens_in_days);
             other.begin(&[]).await;
         }
+        other
     }
 
     /// Calls of functions so far, of all clients of this test's Redis.
@@ -176,7 +179,7 @@ impl TestWaitingRoom {
         let mut line = String::new();
         stream.read_line(&mut line).await.expect("a length");
         let mut answer = vec![0; line[1..].trim().parse().expect("a number")];
-        stream.read_exact(&mut answer).await.expect("an answer");
+        stream.read_exact(&mut answer).await.expect("a response");
         let answer = String::from_utf8(answer).expect("text");
         let count = answer.lines().find_map(|line| line.strip_prefix(field)?.split(',').next()?.parse().ok());
         count.unwrap_or(0)
@@ -252,7 +255,7 @@ impl TestWaitingRoom {
         }
     }
 
-    /// Begins a new epoch, as the controller does when Redis does not know the line.
+    /// Begins a new epoch, as the controller does when Redis does not have the line.
     pub async fn begin(&mut self, turns: &[(Ordinal, Turn)]) {
         self.epoch += 1;
         (self.cursor, self.granted) = (self.granted, self.granted + 100_000);
@@ -267,14 +270,14 @@ impl TestWaitingRoom {
         self.begin(&[]).await;
     }
 
-    /// Begins a new epoch if Redis does not know the line, once Redis answers.
+    /// Begins a new epoch if Redis does not have the line, once Redis responds.
     pub async fn begin_if_lost(&mut self) {
         let lost = async || match self.store.revision(self.card.id).await {
             Ok(_) => Some(false),
             Err(LineError::NotPublished) => Some(true),
             Err(_) => None,
         };
-        self.until("Redis to answer", async || lost().await.is_some()).await;
+        self.until("Redis to respond", async || lost().await.is_some()).await;
         if lost().await == Some(true) {
             self.begin(&[]).await;
         }
@@ -391,7 +394,7 @@ impl TestWaitingRoom {
             let name: axum::http::HeaderName = name.parse().expect("a header");
             request.headers_mut().insert(name, value.parse().expect("a header"));
         }
-        let connected = timeout(PATIENCE, tokio_tungstenite::connect_async(request)).await.expect("an answer in time");
+        let connected = timeout(PATIENCE, tokio_tungstenite::connect_async(request)).await.expect("a response in time");
         match connected {
             Ok((socket, response)) => {
                 let answer = Answer::new(response.status(), response.headers().clone(), Vec::new());
@@ -402,7 +405,7 @@ impl TestWaitingRoom {
                 let (parts, body) = response.into_parts();
                 Err(Answer::new(parts.status, parts.headers, body.unwrap_or_default()))
             }
-            Err(error) => panic!("no answer: {error}"),
+            Err(error) => panic!("no response: {error}"),
         }
     }
 
@@ -413,7 +416,7 @@ impl TestWaitingRoom {
     pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut reader = self.send_request(method, path, headers, "close").await;
         let mut bytes = Vec::new();
-        timeout(PATIENCE, reader.read_to_end(&mut bytes)).await.expect("an answer in time").expect("an answer");
+        timeout(PATIENCE, reader.read_to_end(&mut bytes)).await.expect("a response in time").expect("a response");
         Answer::read(&bytes)
     }
 

@@ -1,4 +1,4 @@
-/** Time charts, by uPlot. A sentence beneath says the same for screen readers. */
+/** Time charts, by uPlot. A sentence below states the same for screen readers. */
 
 import uPlot from "uplot";
 import { part } from "./element";

@@ -10,7 +10,7 @@ export interface Question {
   asksReason?: boolean;
 }
 
-/** The reason, empty if none was asked for; undefined if the operator cancelled. */
+/** The reason, empty if none was requested; undefined if the operator cancelled. */
 export function confirmed({ title, text, confirmLabel, asksReason = false }: Question): Promise<string | undefined> {
   const dialog = part(document, "#confirm", HTMLDialogElement);
   part(dialog, "h2", HTMLElement).textContent = title;

@@ -15,7 +15,7 @@ export function cloneTemplate(name: string): HTMLElement {
   throw new Error(`the template ${name} holds nothing`);
 }
 
-/** A copy of the table row in the template beneath `root`. Its cells have `data-cell` names. */
+/** A copy of the table row in the template in `root`. Its cells have `data-cell` names. */
 export function cloneRow(root: ParentNode, cells: Record<string, string>): HTMLTableRowElement {
   const row = part(part(root, "template", HTMLTemplateElement).content.cloneNode(true) as DocumentFragment, "tr", HTMLTableRowElement);
   fillRow(row, cells);
@@ -27,7 +27,7 @@ export function fillRow(row: HTMLTableRowElement, cells: Record<string, string>)
   for (const [name, text] of Object.entries(cells)) part(row, `[data-cell=${name}]`, HTMLElement).textContent = text;
 }
 
-/** Sets the text of every element beneath `root` whose `data-text` is a name in `texts`. */
+/** Sets the text of every element in `root` whose `data-text` is a name in `texts`. */
 export function fill(root: ParentNode, texts: Record<string, string>): void {
   for (const target of root.querySelectorAll<HTMLElement>("[data-text]")) {
     const text = texts[target.dataset.text ?? ""];

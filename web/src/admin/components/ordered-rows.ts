@@ -67,7 +67,7 @@ export class OrderedRows {
     this.#options.changed(`${noun.charAt(0).toUpperCase()}${noun.slice(1)} removed.`);
   }
 
-  /** Labels the fields by their row, and disables what leads nowhere. */
+  /** Labels the fields by their row, and disables the buttons that would do nothing. */
   #number(): void {
     const { rows } = this;
     rows.forEach((row, index) => {

@@ -3,7 +3,7 @@
 import { encode } from "uqr";
 
 const SVG = "http://www.w3.org/2000/svg";
-/** The quiet zone that readers ask for, in modules. */
+/** The quiet zone that readers require, in modules. */
 const BORDER = 4;
 
 /** Dark on light, also where the page is dark: readers expect it. */

@@ -11,7 +11,7 @@ export class ProductImages {
   readonly #rows: OrderedRows;
   readonly #upload: (image: File) => Promise<UploadedImage | undefined>;
 
-  /** `upload` gives undefined if an image was rejected, and has shown why. */
+  /** `upload` returns undefined if an image was rejected, and has shown why. */
   constructor(screen: HTMLElement, upload: (image: File) => Promise<UploadedImage | undefined>) {
     this.#root = part(screen, ".images", HTMLElement);
     this.#upload = upload;

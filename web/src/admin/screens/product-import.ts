@@ -33,7 +33,7 @@ export class ProductImportScreen implements Screen {
     // A file that has disappeared can't be read.
     const bytes = await file.arrayBuffer().catch(() => undefined);
     if (!bytes) {
-      this.#context.notify("The file can’t be read. Choose it again.");
+      this.#context.notify("The file could not be read. Please choose it again.");
       return;
     }
     this.#table = new Blob([bytes]);

@@ -13,7 +13,7 @@ export class ProductsScreen implements Screen {
   readonly #form = part(this.element, "form", HTMLFormElement);
   readonly #more = part(this.element, "[data-more]", HTMLButtonElement);
   #next: string | undefined;
-  /** Numbers the searches: the answer of an earlier one is not shown. */
+  /** Numbers the searches: the result of an earlier one is not shown. */
   #search = 0;
 
   constructor(context: ConsoleContext) {
@@ -37,12 +37,12 @@ export class ProductsScreen implements Screen {
     const rows = page.products.map((product) => this.#row(product));
     if (before === undefined) body.replaceChildren(...rows);
     else body.append(...rows);
-    // Where the reader goes on.
+    // The reader continues at the first new row.
     if (before !== undefined) rows[0]?.querySelector("a")?.focus();
     this.#next = page.next ?? undefined;
     this.#more.hidden = page.next === null;
     part(this.element, "div.panel", HTMLElement).hidden = body.rows.length === 0;
-    const none = text !== "" ? "No product matches." : archived ? "No product is archived." : "No products yet. Create the first one, or import a CSV file.";
+    const none = text !== "" ? "No matching products." : archived ? "No archived products." : "No products yet. Create the first one, or import a CSV file.";
     const found = body.rows.length === 0 ? none : text === "" ? "" : `${count(body.rows.length)} found.`;
     fill(this.element, { found });
     part(this.element, "[data-text=found]", HTMLElement).hidden = found === "";

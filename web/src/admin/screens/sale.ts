@@ -19,7 +19,7 @@ import { knownZone, momentIn } from "../time-zone";
 
 const PARTS = ["sold", "held", "promised", "remaining"] as const;
 
-/** Questions before the commands that cannot be undone. */
+/** Confirmations of the commands that cannot be undone. */
 const QUESTIONS: Partial<Record<SaleCommand, Question>> = {
   open: {
     title: "Open this sale now?",
@@ -108,7 +108,7 @@ export class SaleScreen implements Screen {
       name: sale.name,
       status: STATUS[sale.status],
       facts: `${money(sale.price_minor, sale.currency)} · ${plural(sale.total, "unit", "units")} · ${sale.status === "scheduled" ? "opens" : "opened"} ${momentIn(sale.opens_at, zone)} (${zone})`,
-      decision: sale.last_decision ?? "no decision yet",
+      decision: sale.last_decision ?? "No decision yet",
     };
     for (const counter of [...PARTS, "waiting", "present", "inside", "admitted", "orders", "cursor"] as const) texts[counter] = count(sale[counter]);
     fill(this.element, texts);
@@ -219,7 +219,7 @@ export class SaleScreen implements Screen {
     const reason = await confirmed({ ...question, asksReason: true });
     if (reason === undefined) return;
     const done = this.#context.unwrap(await this.#context.client.moveTicket(this.#id, ordinal, how, reason));
-    if (done !== undefined) this.#context.notify(how === "remove" ? `Ticket ${count(ordinal)} was removed.` : `Ticket ${count(ordinal)} is served next.`);
+    if (done !== undefined) this.#context.notify(how === "remove" ? `Ticket ${count(ordinal)} removed.` : `Ticket ${count(ordinal)} is served next.`);
   }
 
   async #revoke(): Promise<void> {

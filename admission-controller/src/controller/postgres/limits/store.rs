@@ -1,5 +1,5 @@
-//! The limit per shopper: a shopper who has reached it is taken out of the line before an
-//! admission. Triggers count each shopper's units when they are redeemed and given back.
+//! The limit per shopper: a shopper who has reached it is removed from the line before an
+//! admission. Triggers count each shopper's units when they are redeemed and released.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use crate::{
     db::StoreError,
 };
 
-/// Shoppers whose tokens one step takes back at most.
+/// Shoppers whose tokens one step revokes at most.
 const AT_ONCE: i64 = 500;
 
 #[async_trait]

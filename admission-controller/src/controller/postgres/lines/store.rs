@@ -1,4 +1,4 @@
-//! The lines of a sale in Postgres: what a tick reads of one and writes to it.
+//! The lines of a sale in Postgres, as a tick reads and writes them.
 
 use std::collections::{HashMap, HashSet};
 

@@ -27,7 +27,7 @@ impl RestoreStore {
         Ok(lines.into_iter().map(SaleId).collect())
     }
 
-    /// Raises a line by `margin` ordinals above all that Redis and the database know. Gives its
+    /// Raises a line by `margin` ordinals above all that Redis and the database know. Returns its
     /// epoch, and the ordinal that the next one begins above; `None` if that would exceed `most`.
     /// The epoch leaps too, since nodes may know some that the backup does not.
     pub async fn raise(
