@@ -20,7 +20,7 @@ use fairline_rush::{Event, Happening, Plan, Profile, Report, ShopperModel};
 use fairline_shop::SHOPPERS;
 
 use self::{
-    liveness::{ended_by_themselves, late_turns, silent_pages, stalled_lines},
+    liveness::{ended_unexpectedly, late_turns, silent_pages, stalled_lines},
     money::{charged_after_the_end, charges_without_order, never_released},
 };
 use crate::{
@@ -137,7 +137,7 @@ pub struct Evidence<'a> {
     pub reserved: &'a [Charge],
     /// Samples of the stock, two per second, with their times.
     pub stock: &'a [(i64, Stock)],
-    /// Services that ended by themselves.
+    /// Services that ended unexpectedly.
     pub ended: &'a [Exit],
     /// Deadlocks, as the log of Postgres has them. Since locks are taken in one order, no fault
     /// excuses one.
@@ -158,7 +158,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         (7, silent_pages(evidence, &shoppers)),
         (7, late_turns(evidence, &shoppers)),
         (9, stalled_lines(evidence, &shoppers)),
-        (9, ended_by_themselves(evidence)),
+        (9, ended_unexpectedly(evidence)),
         (9, evidence.deadlocks.to_vec()),
         (1, oversold(evidence)),
     ] {

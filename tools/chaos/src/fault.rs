@@ -184,7 +184,7 @@ impl Fault {
         !matches!(self, Fault::Kill(_) | Fault::Stop(_) | Fault::Roll(_) | Fault::Files(_) | Fault::Skew(..))
     }
 
-    /// What it is done to: two faults at once are of different things.
+    /// What it affects: concurrent faults have different subjects.
     #[must_use]
     pub fn subject(&self) -> String {
         match self {

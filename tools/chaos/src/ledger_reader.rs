@@ -109,7 +109,7 @@ impl Charge {
     }
 }
 
-/// The charges in an answer of the sandbox, which was given at this moment.
+/// The charges in a response of the sandbox, received at this moment.
 #[must_use]
 pub fn charges(answer: &serde_json::Value, now_us: i64) -> Vec<Charge> {
     let ago = |ms: &serde_json::Value| Some(now_us - i64::try_from(ms.as_u64()?).ok()? * 1_000);

@@ -3,7 +3,7 @@
 //! - `plan` draws the topology and the faults from a seed (pure).
 //! - `fault` begins and ends each fault; `topology` is Redis and Postgres in their forms.
 //! - `run` sends a crowd to a shop and executes a plan; `watch` reads the history of its shoppers;
-//!   `outcome` is what it came to.
+//!   `outcome` has the result.
 //! - `check` gives the verdict from history, faults, database, payment gateway and record (pure);
 //!   `report` the figures (pure).
 //!

@@ -93,7 +93,7 @@ fn print_outcome(plan: &Plan, took: Duration, outcome: &Outcome, folder: &Path) 
         println!("  slow: {recovery}");
     }
     for exit in &outcome.ended {
-        println!("  ended by itself: {exit}");
+        println!("  ended unexpectedly: {exit}");
     }
     if !outcome.violations.is_empty() {
         print!("{plan}");

@@ -1,4 +1,4 @@
-//! What one plan came to.
+//! The outcome of one plan.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ pub struct Recovery {
     /// Whether servers had to agree on a new primary.
     pub is_fail_over: bool,
     /// From the end of the last fault (for fail-overs, from their beginning) until a ticket was
-    /// admitted anew and a shopper received a message; none, if no shopper waited.
+    /// admitted again and a shopper received a message; none, if no shopper waited.
     pub flows_after_s: Option<f64>,
-    /// Until every service said that it is ready.
+    /// Until every service reported that it is ready.
     pub ready_after_s: f64,
     /// What limited admissions meanwhile, in the controllers' words, where it took longer than a
     /// second.
@@ -54,7 +54,7 @@ pub struct Outcome {
     pub violations: Vec<Violation>,
     /// How much of the sale was without a fault.
     pub quiet: Quiet,
-    /// Services that ended by themselves, and were started again.
+    /// Services that ended unexpectedly, and were started again.
     pub ended: Vec<Exit>,
     /// What the crowd saw.
     pub report: Report,

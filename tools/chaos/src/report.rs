@@ -9,7 +9,7 @@ use crate::outcome::{Outcome, Recovery, SLOW_S};
 /// A 99th percentile of fewer recoveries is the slowest one.
 const PERCENTILE_OF_MIN: usize = 100;
 
-/// What many shops came to.
+/// The outcome of many shops.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Figures {
     faults: BTreeMap<String, u64>,
@@ -126,7 +126,7 @@ impl fmt::Display for Figures {
         }
         let (quiet_s, whole_s) = (self.quiet_s, self.whole_s);
         writeln!(f, "promises that take time were checked for {quiet_s:.0} s of {whole_s:.0} s")?;
-        writeln!(f, "{} services ended by themselves, and were started again", self.ended)?;
+        writeln!(f, "{} services ended unexpectedly, and were started again", self.ended)?;
         writeln!(f, "{} seeds could not be carried out", self.not_carried_out)?;
         if self.recovers_slowly() {
             writeln!(f, "recoveries took longer than {SLOW_S} s at the 99th percentile")?;

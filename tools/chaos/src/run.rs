@@ -79,7 +79,7 @@ const CROWD: [&str; 6] = [
 /// A shop that has not recovered by then is stuck: the waits of docs/design/recovery.md, one after
 /// the other, take 19 s, of which a lost line waits 10 s for its shoppers.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(20);
-/// How long admissions may stand after a fault before it is asked why.
+/// How long admissions may pause after a fault before the reason is requested.
 const ASKS_WHY_AFTER: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const RUSH_ENDS_WITHIN: Duration = Duration::from_secs(700);
@@ -109,7 +109,7 @@ pub enum RunError {
     #[error("it panicked")]
     Panicked,
     /// The payment gateway could not be read in the end.
-    #[error("the payment gateway does not answer")]
+    #[error("the payment gateway does not respond")]
     NoGateway,
     /// The crowd did not end.
     #[error("the crowd did not end in time")]
@@ -404,7 +404,7 @@ impl Running<'_> {
     }
 
     /// Keeps what the payment gateway has, and gives the charges whose money is reserved; none if
-    /// it does not answer.
+    /// it does not respond.
     async fn keep_charges(&mut self) -> Option<Vec<Charge>> {
         let answer = self.shop.ask_gateway("/sandbox/charges").await.ok()?;
         let charges = ledger_reader::charges(&answer, now_us());

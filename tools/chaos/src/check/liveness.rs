@@ -156,14 +156,14 @@ pub(super) fn stalled_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec
     found
 }
 
-/// Promise 9: no service ends by itself. Only its start may fail, while a server or a link is
+/// Promise 9: no service ends unless a fault ends it. Only its start may fail, while a server or a link is
 /// broken.
-pub(super) fn ended_by_themselves(evidence: &Evidence<'_>) -> Vec<String> {
+pub(super) fn ended_unexpectedly(evidence: &Evidence<'_>) -> Vec<String> {
     let failed_to_start = |exit: &Exit| {
         let breaks =
             |injected: &Injected| injected.has_effect(exit.at_us, exit.at_us) && injected.fault.may_fail_a_start();
         exit.status.code() == Some(START_FAILED) && evidence.faults.iter().any(breaks)
     };
     let found = evidence.ended.iter().filter(|exit| !failed_to_start(exit));
-    found.map(|exit| format!("a service ended by itself: {exit}")).collect()
+    found.map(|exit| format!("a service ended unexpectedly: {exit}")).collect()
 }

@@ -25,7 +25,8 @@ pub enum Broken {
         /// Whether it is the client's side.
         there: bool,
     },
-    /// An asymmetric partition whose bytes are lost: what is asked is done, and not answered.
+    /// An asymmetric partition whose bytes are lost: requests are executed, and their responses
+    /// lost.
     LostOneWay {
         /// Whether it is the client's side.
         there: bool,
@@ -106,7 +107,7 @@ impl Broken {
     }
 }
 
-/// Breaks no more. Connections whose bytes were lost stay dead; all others are well again.
+/// Breaks no more. Connections whose bytes were lost stay dead; all others work again.
 pub(super) fn mend(proxy: &Proxy) {
     proxy.heal();
     proxy.aim_at(None);

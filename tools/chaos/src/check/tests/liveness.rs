@@ -119,7 +119,7 @@ fn a_line_that_never_moves_again_is_found() {
 }
 
 #[test]
-fn a_service_that_ends_by_itself_is_found_unless_its_start_fails_during_a_fault_of_a_server() {
+fn a_service_that_ends_unexpectedly_is_found_unless_its_start_fails_during_a_fault_of_a_server() {
     // As `wait` gives it: an exit code in the second byte, or a signal in the first.
     let ended = |raw: i32, fault: Fault| {
         let mut doctored = honest();
