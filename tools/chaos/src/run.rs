@@ -201,7 +201,7 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, Ru
     running.judge(report, &profile, &history).await
 }
 
-/// Makes the sale, and opens it unless it begins with a draw. Gives the arguments of a rush that
+/// Makes the sale, and opens it unless it begins with a draw. Returns the arguments of a rush that
 /// name its guests.
 async fn make_sale(shop: &mut Shop<Topology>, kind: SaleKind, scale: Scale) -> Vec<String> {
     let mut sale = json!({
@@ -403,7 +403,7 @@ impl Running<'_> {
         sale["last_decision"].as_str().map_or_else(|| format!("no response: {status}"), str::to_owned)
     }
 
-    /// Keeps what the payment gateway has, and gives the charges whose money is reserved; none if
+    /// Keeps what the payment gateway has, and returns the charges whose money is reserved; none if
     /// it does not respond.
     async fn keep_charges(&mut self) -> Option<Vec<Charge>> {
         let answer = self.shop.ask_gateway("/sandbox/charges").await.ok()?;
@@ -412,7 +412,7 @@ impl Running<'_> {
         Some(charges.into_iter().filter(Charge::is_reserved).collect())
     }
 
-    /// Waits until no money is reserved at the gateway; gives what still is after the time for it.
+    /// Waits until no money is reserved at the gateway; returns what still is after the time for it.
     async fn until_released(&mut self) -> Result<Vec<Charge>, RunError> {
         let deadline = Instant::now() + RELEASED_WITHIN;
         loop {

@@ -14,7 +14,7 @@ const LATER: &str = "2999-01-01T00:00:00Z";
 const COUNTED_WITHIN: Duration = Duration::from_secs(90);
 
 impl<S> Shop<S> {
-    /// Creates a sale, and gives its id.
+    /// Creates a sale, and returns its id.
     pub async fn create_sale(&self, settings: Value) -> String {
         let mut sale = json!({
             "slug": "lamp", "name": "A lamp", "description": "One lamp.", "price_minor": 4_900, "currency": "EUR",
@@ -28,7 +28,7 @@ impl<S> Shop<S> {
         made["id"].as_str().expect("a sale has an id").to_owned()
     }
 
-    /// Adds a lane with this many invitations. Gives the arguments of a rush whose first shoppers are
+    /// Adds a lane with this many invitations. Returns the arguments of a rush whose first shoppers are
     /// these guests.
     pub async fn invite(&self, guests: u32) -> Vec<String> {
         let path = format!("/api/admin/sales/{}/lanes", self.sale);
