@@ -301,8 +301,9 @@ fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
         .collect()
 }
 
-/// Promise 4: admissions follow the line, or the lane. The order of a draw is in the record. A line that Redis lost waits ten seconds for its
-/// shoppers; a shopper who is away for longer is passed, and served first after returning.
+/// Promise 4: admissions follow the line, or the lane; the order of a draw is in the record. A line
+/// that Redis lost waits ten seconds for its shoppers; a shopper who is away for longer is passed,
+/// and served first after returning.
 fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     if evidence.sale == SaleKind::Draw {
         return Vec::new();

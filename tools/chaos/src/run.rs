@@ -412,7 +412,7 @@ impl Running<'_> {
         Some(charges.into_iter().filter(Charge::is_reserved).collect())
     }
 
-    /// Waits until no money is reserved at the gateway; returns what still is after the time for it.
+    /// Waits until no money is reserved at the gateway; returns what is after the time for it.
     async fn until_released(&mut self) -> Result<Vec<Charge>, RunError> {
         let deadline = Instant::now() + RELEASED_WITHIN;
         loop {

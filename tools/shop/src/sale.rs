@@ -28,8 +28,8 @@ impl<S> Shop<S> {
         made["id"].as_str().expect("a sale has an id").to_owned()
     }
 
-    /// Adds a lane with this many invitations. Returns the arguments of a rush whose first shoppers are
-    /// these guests.
+    /// Adds a lane with this many invitations. Returns the arguments of a rush whose first shoppers
+    /// are these guests.
     pub async fn invite(&self, guests: u32) -> Vec<String> {
         let path = format!("/api/admin/sales/{}/lanes", self.sale);
         let lane = json!({ "name": "guests", "share": 0.3 });

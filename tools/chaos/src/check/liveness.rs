@@ -156,8 +156,8 @@ pub(super) fn stalled_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec
     found
 }
 
-/// Promise 9: no service ends unless a fault ends it. Only its start may fail, while a server or a link is
-/// broken.
+/// Promise 9: no service ends unless a fault ends it. Only its start may fail, while a server or a
+/// link is broken.
 pub(super) fn ended_unexpectedly(evidence: &Evidence<'_>) -> Vec<String> {
     let failed_to_start = |exit: &Exit| {
         let breaks =

@@ -97,13 +97,13 @@ fn a_line_that_stalls_without_a_fault_is_found() {
 
 #[test]
 fn a_line_that_stalls_in_a_quiet_time_is_found_whatever_failed_before() {
-    // No admission from 4 to 23 s.
-    let stalled = || admitted_later(honest(), 18 * S);
+    // No admission from 4 to 19 s.
+    let stalled = || admitted_later(honest(), 14 * S);
     assert_eq!(stalled().promises(), [9]);
     assert_eq!(stalled().with_a_fault().promises(), KEPT);
     assert_eq!(stalled().with_a_fault_at(10 * S, 14 * S).promises(), KEPT, "neither part lasts 8 s");
     assert_eq!(stalled().with_a_fault_at(5 * S, 7 * S).promises(), [9]);
-    assert_eq!(stalled().with_a_fault_at(20 * S, 21 * S).promises(), [9]);
+    assert_eq!(stalled().with_a_fault_at(16 * S, 17 * S).promises(), [9]);
 }
 
 #[test]
