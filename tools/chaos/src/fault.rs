@@ -264,9 +264,8 @@ pub fn begin(fault: &Fault, shop: &mut Shop<Topology>) -> Result<Begun, ServerEr
             }
         }
         Fault::Door { nth, from, how } => {
-            let process = from.map(|service| shop.process(service));
             if let Some(door) = shop.servers.doors().get(*nth) {
-                door.aim_at(process);
+                door.aim_at(from.map(|service| shop.process(service)));
                 how.begin(door);
             }
         }
