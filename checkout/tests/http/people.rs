@@ -155,13 +155,24 @@ async fn purchase_counts_are_deleted_with_the_orders() {
     let test = TestCheckout::open_with(|settings| settings.orders_kept_days = 30).await;
     let sale = test.sale(20).await;
     let (_, order) = test.hold(sale).await;
-    test.change("UPDATE shopper_allowances SET changed_at = now() - interval '31 days' WHERE sale_id = $1", sale.0)
-        .await;
+    let age = "UPDATE shopper_allowances SET changed_at = now() - interval '31 days' WHERE sale_id = $1";
+    test.change(age, sale.0).await;
+    test.one_more_checkout().await;
+    // While the sale runs, the limit holds.
+    eventually(|| async {
+        let dated_anew = "SELECT changed_at > now() - interval '1 day' FROM shopper_allowances";
+        let dated_anew: Option<bool> =
+            sqlx::query_scalar(dated_anew).fetch_optional(&test.pool).await.expect("a purchase count");
+        if dated_anew == Some(true) { Ok(()) } else { Err((dated_anew, &order)) }
+    })
+    .await;
+    test.change("UPDATE sales SET status = 'closed' WHERE id = $1", sale.0).await;
+    test.change(age, sale.0).await;
     test.one_more_checkout().await;
     eventually(|| async {
         let kept: i64 =
             sqlx::query_scalar("SELECT count(*) FROM shopper_allowances").fetch_one(&test.pool).await.expect("a count");
-        if kept == 0 { Ok(()) } else { Err((kept, order)) }
+        if kept == 0 { Ok(()) } else { Err((kept, &order)) }
     })
     .await;
 }

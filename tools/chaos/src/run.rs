@@ -132,7 +132,7 @@ struct Running<'a> {
     ended: Vec<Exit>,
     /// Services that a fault keeps down.
     down: HashSet<&'static str>,
-    /// What the payment gateway had before it was stopped for good.
+    /// What the payment gateway had before it was stopped at the end.
     charges: Vec<Charge>,
     /// Money that was never released.
     reserved: Vec<Charge>,

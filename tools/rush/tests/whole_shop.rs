@@ -5,6 +5,7 @@
 
 mod combined;
 mod growth;
+mod restored;
 mod shop;
 mod silent_links;
 

@@ -52,6 +52,28 @@ macro_rules! rule {
     };
 }
 
+/// A rule for the purchase counts of closed sales. Counts of a sale that is not closed are dated
+/// anew, so that the limit per person holds in it for however long it is open.
+macro_rules! counts_rule {
+    ($table:literal) => {
+        Rule {
+            table: $table,
+            kept: RetentionPeriod::AsOrders,
+            statement: concat!(
+                "WITH old AS (SELECT ctid AS address, sale_id FROM ",
+                $table,
+                " WHERE changed_at < now() - make_interval(days => $1) ORDER BY changed_at LIMIT $2 FOR UPDATE SKIP LOCKED), \
+                 kept AS (UPDATE ",
+                $table,
+                " SET changed_at = now() WHERE ctid = ANY (ARRAY (SELECT address FROM old JOIN sales ON id = sale_id \
+                 WHERE status <> 'closed'))) DELETE FROM ",
+                $table,
+                " WHERE ctid = ANY (ARRAY (SELECT address FROM old JOIN sales ON id = sale_id WHERE status = 'closed'))"
+            ),
+        }
+    };
+}
+
 /// Rules that anonymise rows.
 const UNLINKED: [Rule; 5] = [
     rule!(
@@ -108,8 +130,8 @@ const ACCOUNTS: [Rule; 5] = [
              SELECT FROM ended",
     },
     rule!(RetentionPeriod::AsOrders, "DELETE FROM accounts", "accounts", "seen_at", ""),
-    rule!(RetentionPeriod::AsOrders, "DELETE FROM allowances", "allowances", "changed_at", ""),
-    rule!(RetentionPeriod::AsOrders, "DELETE FROM shopper_allowances", "shopper_allowances", "changed_at", ""),
+    counts_rule!("allowances"),
+    counts_rule!("shopper_allowances"),
 ];
 
 /// Rules for messages, sent and received.
