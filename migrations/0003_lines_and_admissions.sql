@@ -66,8 +66,8 @@ CREATE TABLE lines (
     admit_now        integer NOT NULL DEFAULT 0,
     -- The last period in which pages could not claim their turns, since Redis or all controllers
     -- were down.
-    away_from        timestamptz,
-    away_until       timestamptz,
+    unreachable_from        timestamptz,
+    unreachable_until       timestamptz,
     -- Of a sale's own line: the sale is closed, and Redis and the record have everything. It is not
     -- ticked again.
     settled          boolean NOT NULL DEFAULT false,

@@ -7,7 +7,7 @@ use std::{
 
 use axum::Router;
 use fairline_line::store::LineStore;
-use fairline_media::{MediaStore, Workshop};
+use fairline_media::{ImageProcessor, MediaStore};
 use fairline_server::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, common_routes, serve};
 use tokio::net::TcpListener;
 
@@ -194,7 +194,7 @@ impl Services {
             media: Media {
                 store: UploadStore(database.clone()),
                 files: files.clone(),
-                workshop: Workshop::default(),
+                image_processor: ImageProcessor::default(),
                 shutdown: shutdown.clone(),
             },
             operators: Operators { store: OperatorStore(database.clone()), auth: AuthStore(database.clone()) },

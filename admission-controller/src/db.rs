@@ -36,7 +36,7 @@ pub(crate) struct Database {
 
 /// The author of a change, for the audit log, and the reason if one was given.
 #[derive(Debug, Clone)]
-pub struct By {
+pub struct Author {
     pub who: String,
     pub why: Option<String>,
 }
@@ -93,7 +93,7 @@ impl Database {
 
     /// Begins a transaction whose changes are audited as this author's, and whose events carry the
     /// current trace.
-    pub async fn begin(&self, by: &By, what: &str) -> Result<Transaction, StoreError> {
+    pub async fn begin(&self, by: &Author, what: &str) -> Result<Transaction, StoreError> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query(
             "SELECT set_config('fairline.who', $1, true), set_config('fairline.what', $2, true), \
@@ -111,7 +111,7 @@ impl Database {
 
 /// An entry of the audit log.
 #[derive(Debug, Default)]
-pub(crate) struct Audited<'a> {
+pub(crate) struct NewAuditEntry<'a> {
     pub(crate) action: &'a str,
     /// The changed object: the slug of a sale, the name of an operator …
     pub(crate) subject: &'a str,
@@ -120,7 +120,11 @@ pub(crate) struct Audited<'a> {
 }
 
 /// Writes an entry for a change that no trigger sees.
-pub(crate) async fn audit(connection: &mut PgConnection, by: &By, entry: Audited<'_>) -> Result<(), StoreError> {
+pub(crate) async fn audit(
+    connection: &mut PgConnection,
+    by: &Author,
+    entry: NewAuditEntry<'_>,
+) -> Result<(), StoreError> {
     sqlx::query("INSERT INTO audit (who, action, subject, sale_id, after, reason) VALUES ($1, $2, $3, $4, $5, $6)")
         .bind(&by.who)
         .bind(entry.action)

@@ -11,13 +11,13 @@ use crate::{db::StoreError, problem_types};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommonError {
     #[error("there is no such sale")]
-    UnknownSale,
+    SaleNotFound,
     #[error("there is no such lane")]
-    UnknownLane,
+    LaneNotFound,
     #[error("the sale is {}", status.as_str().replace('_', " "))]
     IllegalTransition { status: Status },
     #[error("the field `{field}` must {must}")]
-    WrongField { field: &'static str, must: &'static str },
+    InvalidField { field: &'static str, must: &'static str },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -25,26 +25,25 @@ pub(crate) enum CommonError {
 /// A rejection in the OpenAPI document.
 #[derive(utoipa::IntoResponses)]
 #[response(status = 404, description = "There is no such sale.")]
-pub(crate) struct UnknownSale;
+pub(crate) struct SaleNotFound;
 
 /// Checks a field of a request.
 pub(crate) fn check_field(field: &'static str, ok: bool, must: &'static str) -> Result<(), CommonError> {
-    if ok { Ok(()) } else { Err(CommonError::WrongField { field, must }) }
+    if ok { Ok(()) } else { Err(CommonError::InvalidField { field, must }) }
 }
 
 impl From<CommonError> for Problem {
     fn from(error: CommonError) -> Self {
         match error {
-            CommonError::UnknownSale => {
-                Self::new(&problem_types::UNKNOWN_SALE).detail("Check the id; `GET /api/admin/sales` lists all sales.")
-            }
-            CommonError::UnknownLane => Self::new(&problem_types::UNKNOWN_LANE)
+            CommonError::SaleNotFound => Self::new(&problem_types::SALE_NOT_FOUND)
+                .detail("Check the id; `GET /api/admin/sales` lists all sales."),
+            CommonError::LaneNotFound => Self::new(&problem_types::LANE_NOT_FOUND)
                 .detail("Check the name; `GET /api/admin/sales/{id}` lists the lanes of a sale."),
-            CommonError::IllegalTransition { status } => Self::new(&problem_types::ILLEGAL_TRANSITION).detail(format!(
+            CommonError::IllegalTransition { status } => Self::new(&problem_types::INVALID_TRANSITION).detail(format!(
                 "The sale is {}; this action needs another status. Nothing was changed.",
                 status.as_str().replace('_', " ")
             )),
-            CommonError::WrongField { field, must } => Self::new(&fairline_server::problem_types::INVALID_BODY)
+            CommonError::InvalidField { field, must } => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail(format!("The field `{field}` must {must}."))
                 .with("field", field),
             CommonError::Store(StoreError::Refused(constraint)) => {
@@ -92,10 +91,10 @@ pub(crate) mod tests {
         })
         .map(|(name, error)| (name, CommonError::Store(error)));
         let errors = every_variant!(CommonError {
-            UnknownSale,
-            UnknownLane,
+            SaleNotFound,
+            LaneNotFound,
             IllegalTransition { status: Status::Closed },
-            WrongField { field: "total", must: "be positive" },
+            InvalidField { field: "total", must: "be positive" },
             Store(StoreError::Corrupt("a row".to_owned())),
         });
         problems(errors.into_iter().chain(stores))

@@ -30,7 +30,7 @@ pub mod testing;
 pub use app::{AdmissionController, run};
 pub use controller::{
     lifecycle,
-    restore::{Raised, restore},
+    restore::{RaisedLine, restore},
 };
 pub use db::migrate;
 pub use settings::{ADMIN_CONNECTIONS, KEY_CONNECTIONS, Settings, TICK_CONNECTIONS};

@@ -1,13 +1,13 @@
 //! The admission controller's problem types.
 
 fairline_server::problem_types! {
-    CSRF = FORBIDDEN "csrf" "No CSRF token" {
+    INVALID_CSRF_TOKEN = FORBIDDEN "invalid-csrf-token" "No CSRF token" {
         operator: "Programs with a session send its `csrf` as the header `x-csrf-token`; simpler, use an API token.",
     }
-    FOREIGN_ORIGIN = FORBIDDEN "foreign-origin" "Origin not allowed" {
+    ORIGIN_NOT_ALLOWED = FORBIDDEN "origin-not-allowed" "Origin not allowed" {
         operator: "Open the console at its own address, or set FAIRLINE_PUBLIC_ORIGINS if the proxy rewrites the Host header.",
     }
-    ILLEGAL_TRANSITION = CONFLICT "illegal-transition" "Not possible in the sale's current status" {
+    INVALID_TRANSITION = CONFLICT "invalid-transition" "Not possible in the sale's current status" {
         operator: "Check the sale's status; a closed sale stays closed.",
     }
     IMAGE_REJECTED = UNPROCESSABLE_ENTITY "image-rejected" "The image was rejected" {
@@ -25,25 +25,25 @@ fairline_server::problem_types! {
     NAME_TAKEN = CONFLICT "name-taken" "The name of the operator or token is taken" {
         operator: "Choose another name, or remove the operator or token that has it.",
     }
-    NO_CREDENTIALS = UNAUTHORIZED "no-credentials" "No credentials" {
+    MISSING_CREDENTIALS = UNAUTHORIZED "missing-credentials" "No credentials" {
         operator: "Sign in, or send `Authorization: Bearer` with an API token.",
     }
-    NO_MEDIA = CONFLICT "no-media" "Images are not set up" {
+    IMAGES_NOT_CONFIGURED = CONFLICT "images-not-configured" "Images are not set up" {
         operator: "Set FAIRLINE_MEDIA_URL of the controllers: a folder that all of them share, or a bucket.",
     }
-    NO_REHEARSALS = CONFLICT "no-rehearsals" "Rehearsals are not set up" {
+    REHEARSALS_NOT_CONFIGURED = CONFLICT "rehearsals-not-configured" "Rehearsals are not set up" {
         operator: "Set `--rehearsal-program` and `--rehearsal-url` of the controller.",
     }
-    NO_SESSION = UNAUTHORIZED "no-session" "Not signed in to the console" {
+    INVALID_SESSION = UNAUTHORIZED "invalid-session" "Not signed in to the console" {
         operator: "Sign in again: the session has ended.",
     }
-    NOT_A_WEBSOCKET = BAD_REQUEST "not-a-websocket" "The request is not a WebSocket handshake" {
+    WEBSOCKET_REQUIRED = BAD_REQUEST "websocket-required" "The request is not a WebSocket handshake" {
         operator: "Check that the proxy forwards the headers `Upgrade` and `Connection`.",
     }
-    NOT_CANCELLABLE = CONFLICT "not-cancellable" "The shop can't cancel the order now" {
+    ORDER_NOT_CANCELLABLE = CONFLICT "order-not-cancellable" "The shop can't cancel the order now" {
         operator: "The order is paid or has ended. A paid order can be refunded.",
     }
-    NOT_CSV = UNSUPPORTED_MEDIA_TYPE "not-csv" "The request body is not CSV" {
+    CSV_REQUIRED = UNSUPPORTED_MEDIA_TYPE "csv-required" "The request body is not CSV" {
         operator: "Send the header `Content-Type: text/csv`.",
     }
     NOT_REFUNDABLE = CONFLICT "not-refundable" "The amount can't be refunded" {
@@ -55,13 +55,13 @@ fairline_server::problem_types! {
     PRODUCT_CHANGED = CONFLICT "product-changed" "The product was changed meanwhile" {
         operator: "Load the product again, and repeat the change with its new `version`.",
     }
-    REHEARSAL_RUNS = CONFLICT "rehearsal-runs" "Another rehearsal is running" {
+    REHEARSAL_IN_PROGRESS = CONFLICT "rehearsal-in-progress" "Another rehearsal is running" {
         operator: "Wait until it ends, or stop it. One rehearsal runs at a time.",
     }
-    REQUEST_IN_PROGRESS = CONFLICT "request-in-progress" "Another request for the order is in progress" {
+    ORDER_REQUEST_IN_PROGRESS = CONFLICT "order-request-in-progress" "Another request for the order is in progress" {
         operator: "Wait until it ends: `request` of the order shows its state.",
     }
-    ROLE = FORBIDDEN "role" "Not allowed" {
+    INSUFFICIENT_ROLE = FORBIDDEN "insufficient-role" "Not allowed" {
         operator: "Ask an owner for the role that `detail` names.",
     }
     SKU_TAKEN = CONFLICT "sku-taken" "The SKU is taken" {
@@ -88,49 +88,49 @@ fairline_server::problem_types! {
     TOO_MANY_WEBHOOKS = CONFLICT "too-many-webhooks" "Too many webhooks" {
         operator: "Delete a webhook that is not used.",
     }
-    UNKNOWN_IMAGE = NOT_FOUND "unknown-image" "No such image" {
+    IMAGE_NOT_FOUND = NOT_FOUND "image-not-found" "No such image" {
         operator: "Upload the image again: unused ones are deleted after a day.",
     }
-    UNKNOWN_KEY = NOT_FOUND "unknown-key" "No such key" {
+    KEY_NOT_FOUND = NOT_FOUND "key-not-found" "No such key" {
         operator: "`GET /api/admin/keys` lists the signing keys.",
     }
-    UNKNOWN_LANE = NOT_FOUND "unknown-lane" "No such lane" {
+    LANE_NOT_FOUND = NOT_FOUND "lane-not-found" "No such lane" {
         operator: "`GET /api/admin/sales/{id}` lists a sale's lanes.",
     }
-    UNKNOWN_OPERATOR = NOT_FOUND "unknown-operator" "No such operator" {
+    OPERATOR_NOT_FOUND = NOT_FOUND "operator-not-found" "No such operator" {
         operator: "`GET /api/admin/operators` lists the operators.",
     }
-    UNKNOWN_ORDER = NOT_FOUND "unknown-order" "No such order" {
+    ORDER_NOT_FOUND = NOT_FOUND "order-not-found" "No such order" {
         operator: "`GET /api/admin/sales/{id}/orders` lists a sale's orders.",
     }
-    UNKNOWN_PRODUCT = NOT_FOUND "unknown-product" "No such product" {
+    PRODUCT_NOT_FOUND = NOT_FOUND "product-not-found" "No such product" {
         operator: "`GET /api/admin/products` lists the products.",
     }
-    UNKNOWN_REHEARSAL = NOT_FOUND "unknown-rehearsal" "No such rehearsal is running" {
+    REHEARSAL_NOT_FOUND = NOT_FOUND "rehearsal-not-found" "No such rehearsal is running" {
         operator: "It has ended, or never existed.",
     }
-    UNKNOWN_SALE = NOT_FOUND "unknown-sale" "No such sale" {
+    SALE_NOT_FOUND = NOT_FOUND "sale-not-found" "No such sale" {
         operator: "`GET /api/admin/sales` lists all sales.",
     }
-    UNKNOWN_TICKET = NOT_FOUND "unknown-ticket" "No such ticket" {
+    TICKET_NOT_FOUND = NOT_FOUND "ticket-not-found" "No such ticket" {
         operator: "Check the ticket number: the shopper's page shows it.",
     }
-    UNKNOWN_TOKEN = NOT_FOUND "unknown-token" "No such token" {
+    TOKEN_NOT_FOUND = NOT_FOUND "token-not-found" "No such token" {
         operator: "`GET /api/admin/tokens` lists the API tokens.",
     }
-    UNKNOWN_WEBHOOK = NOT_FOUND "unknown-webhook" "No such webhook" {
+    WEBHOOK_NOT_FOUND = NOT_FOUND "webhook-not-found" "No such webhook" {
         operator: "`GET /api/admin/webhooks` lists the webhooks.",
     }
     UNSUPPORTED_IMAGE = UNSUPPORTED_MEDIA_TYPE "unsupported-image" "The request body is not an image" {
         operator: "Send a JPEG, PNG or WebP image with its `Content-Type`.",
     }
-    WRONG_ADMIN_TOKEN = UNAUTHORIZED "wrong-admin-token" "Wrong admin token" {
+    INVALID_ADMIN_TOKEN = UNAUTHORIZED "invalid-admin-token" "Wrong admin token" {
         operator: "Use the controller's admin token, or an API token that is neither revoked nor expired.",
     }
-    WRONG_CREDENTIALS = UNAUTHORIZED "wrong-credentials" "Invalid name, password or code" {
+    INVALID_CREDENTIALS = UNAUTHORIZED "invalid-credentials" "Invalid name, password or code" {
         operator: "Check the name, the password and the code. A code is valid once: after a failed attempt, wait for the next one.",
     }
-    WRONG_ENROLMENT = UNAUTHORIZED "wrong-enrolment" "Invalid enrolment code" {
+    INVALID_ENROLMENT_CODE = UNAUTHORIZED "invalid-enrolment-code" "Invalid enrolment code" {
         operator: "This code is wrong, used or expired. Ask an owner for a new one.",
     }
 }

@@ -36,15 +36,16 @@ pub use crate::{
     controller::{
         agenda::Agenda,
         clock::Clock,
-        epochs::{Moved, PUBLISHED_WITHIN, SETTLED, granted_ahead},
+        epochs::{LineMove, PUBLISHED_WITHIN, SETTLED, granted_ahead},
         ledger::{
-            Ledger, LimitStatements, LineStatements, Locked, NotServed, RecordStatements, TicketActionStatements,
+            Ledger, LimitStatements, LineStatements, LockedLedger, RecordStatements, SkippedTickets,
+            TicketActionStatements,
         },
         line::LineRow,
         record::Recorder,
-        sale::{Running, SaleRow, Ticked},
+        sale::{RunningSale, SaleRow, TickResult},
         ticket_actions::TicketAction,
-        turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, PastTurns, REPUBLISHED_AT_ONCE, TurnRow, Unpublished},
+        turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, PastTurns, REPUBLISHED_AT_ONCE, TurnRow, UnpublishedAdmission},
     },
     db::StoreError,
 };
@@ -110,10 +111,10 @@ pub fn session_lost() -> StoreError {
 }
 
 /// A name, and a function that accepts arbitrary bytes.
-pub type Target = (&'static str, fn(&[u8]));
+pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// The targets.
-pub const TARGETS: &[Target] = &[
+pub const TARGETS: &[FuzzTarget] = &[
     ("create-sale-body", create_sale),
     ("change-sale-body", body::<ChangeSale>),
     ("create-product-body", create_product),
@@ -122,10 +123,10 @@ pub const TARGETS: &[Target] = &[
     ("media-name", media_name),
     ("add-lane-body", body::<lanes::routes::AddLane>),
     ("change-lane-body", body::<lanes::routes::ChangeLane>),
-    ("invite-body", body::<lanes::routes::Invite>),
+    ("invite-body", body::<lanes::routes::InviteRequest>),
     ("add-operator-body", body::<operators::routes::AddOperator>),
     ("change-operator-body", body::<operators::routes::ChangeOperator>),
-    ("enrol-body", body::<operators::routes::Enrol>),
+    ("enrol-body", body::<operators::routes::EnrolRequest>),
     ("operator-sign-in-body", body::<sessions::SignIn>),
     ("change-password-body", body::<sessions::ChangePassword>),
     ("admit-now-body", body::<ticket_actions::routes::AdmitNow>),
@@ -133,16 +134,16 @@ pub const TARGETS: &[Target] = &[
     ("revoke-tokens-body", body::<ticket_actions::routes::RevokeTokens>),
     ("add-token-body", body::<tokens::routes::AddToken>),
     ("add-webhook-body", body::<webhooks::routes::AddWebhook>),
-    ("rehearse-body", body::<rehearsals::routes::Rehearse>),
+    ("rehearse-body", body::<rehearsals::routes::RehearseRequest>),
     ("refund-order-body", body::<orders::routes::RefundOrder>),
     ("cancel-order-body", body::<orders::routes::CancelOrder>),
     ("audit-query", query::<audit::routes::AuditQuery>),
-    ("live-query", query::<live::routes::Subject>),
-    ("samples-query", query::<live::routes::After>),
+    ("live-query", query::<live::routes::LiveQuery>),
+    ("samples-query", query::<live::routes::SamplesQuery>),
     ("sales-query", query::<sales::routes::SalesQuery>),
     ("orders-query", query::<orders::routes::OrdersQuery>),
     ("products-query", query::<products::routes::ProductsQuery>),
-    ("import-query", query::<product_csv::routes::Importing>),
+    ("import-query", query::<product_csv::routes::ImportQuery>),
     ("record-query", query::<record::routes::EntriesQuery>),
     ("operator-session", operator_session),
 ];

@@ -421,7 +421,7 @@ async fn missing_heartbeats_do_not_count_during_an_outage_of_the_database() {
     let controller = TestController::open().await;
     let sale = controller.sale(json!({ "total": 1000, "rate_cap_per_s": 20.0 })).await;
     let outage = "INSERT INTO checkouts (id, heartbeat_at, answered, failed, slow) VALUES (gen_random_uuid(), now() - interval '20 s', 0, 0, 0); \
-                  UPDATE lines SET away_from = now() - interval '20 s', away_until = now()";
+                  UPDATE lines SET unreachable_from = now() - interval '20 s', unreachable_until = now()";
     sqlx::raw_sql(outage).execute(&controller.pool).await.expect("noted");
     let tickets = controller.join(sale, 900).await;
     // For an unreachable checkout, only 0.2 shoppers per second would be admitted.

@@ -32,7 +32,7 @@ use crate::{
         heartbeat::{self, stats::RequestCounter, store::HeartbeatStore},
         reconciliation::store::ReconciliationStore,
         retention::store::RetentionStore,
-        sweeper::{self, Upkeep},
+        sweeper::{self, BackgroundSweeps},
     },
     merchant_api::{service::MerchantApi, store::MerchantStore},
     notifications::{dispatcher::Notifications, notification::Sender, store::NotificationStore},
@@ -156,7 +156,7 @@ fn start_worker(settings: &Settings, shared: &SharedParts, sale_list: SaleList, 
     // The relay waits for the consumers when a stream is full.
     let relay = Relay { store: events, stream: stream.waiting_for(groups), sale_list };
     relay::start(relay, shutdown);
-    let upkeep = Upkeep {
+    let upkeep = BackgroundSweeps {
         stocks: ReconciliationStore(shared.pools.background.clone()),
         reminders: messages,
         retention: RetentionStore(shared.pools.background.clone()),
@@ -344,8 +344,10 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) 
                 refusal_cache: redemptions.refusal_cache.clone(),
                 forgery_guard: redemptions.forgery_guard.clone(),
             };
-            let rejections =
-                Rejections { invalid: RedemptionError::BadToken.into(), expired: RedemptionError::TokenExpired.into() };
+            let rejections = Rejections {
+                invalid: RedemptionError::InvalidToken.into(),
+                expired: RedemptionError::TokenExpired.into(),
+            };
             let fast_reject = FastReject::new(checks, rejections, limit, move |took| health.record(false, took));
             serve(listener, fast_reject.before(router), ServeLimits::default(), &shutdown).await;
         }

@@ -11,11 +11,11 @@ use crate::{db::StoreError, problem_types};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommonError {
     #[error("there is no such sale")]
-    UnknownSale,
+    SaleNotFound,
     #[error("the sale is not open")]
     SaleNotOpen,
     #[error("there is no such order, or it belongs to another shopper")]
-    UnknownOrder,
+    OrderNotFound,
     #[error("an order of the account is open")]
     OrderInProgress,
     #[error("a task failed: {0}")]
@@ -27,15 +27,15 @@ pub(crate) enum CommonError {
 /// A rejection in the OpenAPI document.
 #[derive(utoipa::IntoResponses)]
 #[response(status = 404, description = "There is no such order, or it belongs to another shopper.")]
-pub(crate) struct UnknownOrder;
+pub(crate) struct OrderNotFound;
 
 impl CommonError {
     /// The type of its problem.
     pub(crate) fn kind(&self) -> &'static ProblemType {
         match self {
-            Self::UnknownSale => &problem_types::UNKNOWN_SALE,
+            Self::SaleNotFound => &problem_types::SALE_NOT_FOUND,
             Self::SaleNotOpen => &problem_types::SALE_NOT_OPEN,
-            Self::UnknownOrder => &problem_types::UNKNOWN_ORDER,
+            Self::OrderNotFound => &problem_types::ORDER_NOT_FOUND,
             Self::OrderInProgress => &problem_types::ORDER_IN_PROGRESS,
             Self::Store(StoreError::Unavailable(_)) => &fairline_server::problem_types::UNAVAILABLE,
             Self::TaskFailed(_) | Self::Store(StoreError::Refused(_) | StoreError::Corrupt(_)) => {
@@ -49,11 +49,11 @@ impl From<CommonError> for Problem {
     fn from(error: CommonError) -> Self {
         let kind = error.kind();
         match error {
-            CommonError::UnknownSale => Self::new(kind)
+            CommonError::SaleNotFound => Self::new(kind)
                 .detail("Check the URL; `GET /api/flash-sales/active` lists the running and scheduled sales."),
             CommonError::SaleNotOpen => Self::new(kind)
                 .detail("It has not opened yet, or it has been closed. Nothing was charged."),
-            CommonError::UnknownOrder => Self::new(kind)
+            CommonError::OrderNotFound => Self::new(kind)
                 .detail("The order does not exist or belongs to another shopper; `GET /api/orders` lists the orders of this browser."),
             CommonError::OrderInProgress => Self::new(kind)
                 .detail("Pay for it, cancel it, or wait until it expires; then try again. Nothing was erased."),
@@ -93,9 +93,9 @@ mod tests {
         })
         .map(|(name, error)| (name, CommonError::Store(error)));
         let errors = every_variant!(CommonError {
-            UnknownSale,
+            SaleNotFound,
             SaleNotOpen,
-            UnknownOrder,
+            OrderNotFound,
             OrderInProgress,
             TaskFailed(panicked().await),
             Store(StoreError::Corrupt("a row".to_owned())),

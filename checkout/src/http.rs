@@ -10,5 +10,5 @@ pub(crate) const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "n
 
 /// Parses the id of an order. An invalid one names no order.
 pub(crate) fn order_id(text: &str) -> Result<OrderId, CommonError> {
-    Uuid::try_parse(text).map(OrderId).map_err(|_| CommonError::UnknownOrder)
+    Uuid::try_parse(text).map(OrderId).map_err(|_| CommonError::OrderNotFound)
 }

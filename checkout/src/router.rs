@@ -76,7 +76,7 @@ pub(crate) fn routes(features: Features, layers: Layers) -> Router {
     list_key(purchasing.get_openapi_mut());
     let paying = payments::routes::paying()
         .route_layer(from_fn_with_state(health, heartbeat::count_payment))
-        .merge(payments::routes::undoing());
+        .merge(payments::routes::cancellation_routes());
     let signing_in = sign_in_idempotency.before(accounts::routes::signing_in());
     let (routes, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(purchasing.route_layer(from_fn_with_state(purchase_layers, pass)).with_state(redemptions))

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use fairline_http_client::web_address;
 use fairline_line::ticket::TicketKey;
 use fairline_notification_channels::{Address, Subscription};
-use fairline_payment_gateway::{self as gateway, Step, webhook};
+use fairline_payment_gateway::{self as gateway, GatewayCall, webhook};
 use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
 use fairline_redemption::{bearer, holds_ticket_of};
 use fairline_sale::{SaleId, VisitorId};
@@ -26,15 +26,15 @@ use crate::{
     auth::caller::{ShopperIdentity, idempotency_scope},
     forward_auth::request::AuthRequest,
     merchant_api::request as merchant_api,
-    payments::routes::Pay,
+    payments::routes::PaymentRequest,
     redemption::{batcher::RedemptionBatcher, outcome::Redemption, routes::Purchase, store::RedemptionStore},
 };
 
 /// A name, and a function that accepts arbitrary bytes.
-pub type Target = (&'static str, fn(&[u8]));
+pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// The targets.
-pub const TARGETS: &[Target] = &[
+pub const TARGETS: &[FuzzTarget] = &[
     ("webhook-signature", webhook_signature),
     ("webhook-event", body::<webhook::WebhookEvent>),
     ("gateway-answer", gateway_answer),
@@ -42,16 +42,16 @@ pub const TARGETS: &[Target] = &[
     ("access-token", access_token),
     ("forward-auth", forward_auth),
     ("purchase-body", body::<Purchase>),
-    ("payment-body", body::<Pay>),
-    ("merchant-redeem-body", body::<merchant_api::Redeem>),
-    ("merchant-confirm-body", body::<merchant_api::Confirm>),
-    ("merchant-refund-body", body::<merchant_api::Refund>),
-    ("merchant-reserve-body", body::<merchant_api::Reserve>),
-    ("sign-in-body", body::<users::LogIn>),
-    ("sign-in-code-body", body::<users::EnterCode>),
-    ("refresh-body", body::<users::Refresh>),
-    ("subscription-body", body::<users::Subscribe>),
-    ("unsubscribe-body", body::<users::Unsubscribe>),
+    ("payment-body", body::<PaymentRequest>),
+    ("merchant-redeem-body", body::<merchant_api::RedeemRequest>),
+    ("merchant-confirm-body", body::<merchant_api::ConfirmRequest>),
+    ("merchant-refund-body", body::<merchant_api::RefundRequest>),
+    ("merchant-reserve-body", body::<merchant_api::ReserveRequest>),
+    ("sign-in-body", body::<users::LogInRequest>),
+    ("sign-in-code-body", body::<users::LogInCodeRequest>),
+    ("refresh-body", body::<users::RefreshRequest>),
+    ("subscription-body", body::<users::SubscribeRequest>),
+    ("unsubscribe-body", body::<users::UnsubscribeRequest>),
     ("id-token", id_token),
     ("id-token-claims", id_token_claims),
     ("issuer-answer", issuer_answer),
@@ -90,7 +90,7 @@ fn webhook_signature(bytes: &[u8]) {
 }
 
 fn gateway_answer(bytes: &[u8]) {
-    for step in [Step::Authorise, Step::LookUp, Step::Refund] {
+    for step in [GatewayCall::Authorise, GatewayCall::LookUp, GatewayCall::Refund] {
         for status in [StatusCode::OK, StatusCode::PAYMENT_REQUIRED, StatusCode::NOT_FOUND] {
             let _ = gateway::read(step, status, &HeaderMap::new(), bytes);
         }
@@ -127,8 +127,8 @@ fn id_token(bytes: &[u8]) {
 
 fn id_token_claims(bytes: &[u8]) {
     let Ok(claims) = serde_json::from_slice::<oidc::IdTokenClaims>(bytes) else { return };
-    if let Ok(vouched) = claims.vouched() {
-        assert!((1..=255).contains(&vouched.subject.len()), "a subject has a bound");
+    if let Ok(verified_identity) = claims.verified_identity() {
+        assert!((1..=255).contains(&verified_identity.subject.len()), "a subject has a bound");
     }
 }
 

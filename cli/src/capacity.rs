@@ -99,7 +99,7 @@ fn more_than_nothing(text: &str) -> Result<f64, String> {
 
 /// The requirements of a sale.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct Needs {
+struct Requirements {
     /// Waiting rooms, by sockets or by CPU, whichever is more; plus one spare.
     waiting_rooms: u64,
     /// Memory of each in MB, with the kernel's.
@@ -130,7 +130,7 @@ fn up(x: f64) -> u64 {
     x.ceil() as u64
 }
 
-fn needs(of: &Settings) -> Needs {
+fn needs(of: &Settings) -> Requirements {
     let (shoppers, stock) = (of.shoppers as f64, of.stock as f64);
     let joins_per_s = shoppers / of.arrive_s as f64;
     let room_cores =
@@ -154,7 +154,7 @@ fn needs(of: &Settings) -> Needs {
     let heartbeats = shoppers * waits_s / assumed::HEARTBEAT_EVERY_S;
     let sent = messages_per_s * waits_s * assumed::MESSAGE_BYTES + heartbeats * assumed::HEARTBEAT_BYTES;
     let gigabytes_out = (shoppers * measured::PAGE_BYTES + sent) / 1e9;
-    Needs {
+    Requirements {
         waiting_rooms,
         waiting_room_mb: (assumed::PROCESS_BYTES + each * (measured::ROOM_BYTES + assumed::KERNEL_BYTES)) / 1e6,
         joins_per_s,
@@ -202,7 +202,7 @@ fn cores(number: f64) -> String {
 
 /// The values for the Helm chart. All pods run before the shoppers arrive: no autoscaler is fast
 /// enough.
-fn as_values(of: &Settings, needs: &Needs) -> String {
+fn as_values(of: &Settings, needs: &Requirements) -> String {
     let pods = |least: u64| format!("{{ enabled: true, min: {least}, max: {}, cpuPercent: 70", least * 2);
     let resources = |cores: f64, mb: f64| {
         let (cpu, memory) = (up(cores * 1000.0), up(mb));
@@ -226,7 +226,7 @@ fn as_values(of: &Settings, needs: &Needs) -> String {
     )
 }
 
-fn in_words(of: &Settings, needs: &Needs) -> String {
+fn in_words(of: &Settings, needs: &Requirements) -> String {
     let mut out = String::new();
     // Writing to text can't fail.
     let mut line = |what: &str, much: String| {

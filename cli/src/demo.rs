@@ -24,8 +24,8 @@ use fairline_server::{JsonLines, Shutdown, StartError, raise_file_limit};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::{failure::Failure, private_file};
-use {api::Api, keys::DemoKeys, sample_sale::SampleSale, servers::Servers, steps::Steps};
+use crate::{failure::CommandError, private_file};
+use {api::Api, keys::DemoKeys, sample_sale::SampleSale, servers::DemoServers, steps::Steps};
 
 /// The file in the demo's folder with all addresses, for programs; it exists while the demo serves.
 pub(crate) const READY_FILE: &str = "demo.json";
@@ -48,9 +48,9 @@ pub(crate) struct Settings {
     crowd: Option<u32>,
 }
 
-pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, CommandError> {
     let shutdown = Shutdown::on_signals()
-        .map_err(|error| Failure::new(format!("The signal handlers can't be installed: {error}.")))?;
+        .map_err(|error| CommandError::new(format!("The signal handlers can't be installed: {error}.")))?;
     let started = tokio::select! {
         started = Demo::start(&settings, json, &shutdown) => started,
         () = shutdown.triggered() => return Ok(ExitCode::SUCCESS),
@@ -74,12 +74,12 @@ struct Demo {
     url: String,
     keys: DemoKeys,
     sale: SampleSale,
-    servers: Servers,
+    servers: DemoServers,
     folder: Arc<Folder>,
 }
 
 impl Demo {
-    async fn start(settings: &Settings, json: bool, shutdown: &Shutdown) -> Result<Self, Failure> {
+    async fn start(settings: &Settings, json: bool, shutdown: &Shutdown) -> Result<Self, CommandError> {
         let steps = Steps::new(json);
         // Each shopper needs an open file.
         raise_file_limit();
@@ -93,11 +93,11 @@ impl Demo {
             let _ = fs::remove_dir_all(folder.path().join(servers::MEDIA));
         }
         let listener = listen(settings.port).await?;
-        let address = listener.local_addr().map_err(|error| Failure::new(format!("No port: {error}.")))?;
+        let address = listener.local_addr().map_err(|error| CommandError::new(format!("No port: {error}.")))?;
         let url = format!("http://{address}");
         log_to(&log_file(&folder))?;
 
-        let servers = Servers::start(folder.clone(), &steps).await?;
+        let servers = DemoServers::start(folder.clone(), &steps).await?;
         let schema = admission_controller::migrate(&servers.database_url);
         steps.step("schema", schema, |()| "up to date".to_owned()).await?;
         let keys = async { DemoKeys::in_folder(folder.path()) };
@@ -141,7 +141,7 @@ impl Demo {
 
     /// Serves, and keeps Redis and Postgres running, until the crowd is done or the demo is
     /// stopped.
-    async fn last(&self, crowd: Option<u32>, json: bool, shutdown: &Shutdown) -> Result<ExitCode, Failure> {
+    async fn last(&self, crowd: Option<u32>, json: bool, shutdown: &Shutdown) -> Result<ExitCode, CommandError> {
         self.announce(json)?;
         let end = async {
             match crowd {
@@ -161,7 +161,7 @@ impl Demo {
         }
     }
 
-    async fn stop(self, shutdown: &Shutdown) -> Result<(), Failure> {
+    async fn stop(self, shutdown: &Shutdown) -> Result<(), CommandError> {
         shutdown.trigger();
         let _ = fs::remove_file(ready_file(&self.folder));
         shutdown.finished(DRAIN).await;
@@ -183,13 +183,13 @@ fn shown(path: &Path) -> String {
     path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
-async fn listen(port: u16) -> Result<TcpListener, Failure> {
+async fn listen(port: u16) -> Result<TcpListener, CommandError> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => Failure::new(format!(
+        io::ErrorKind::AddrInUse => CommandError::new(format!(
             "Port {port} is in use. Stop the program that listens there, or choose another port: make demo PORT={} (PORT=0 selects a free one).",
             port.checked_add(1).unwrap_or(8080)
         )),
-        _ => Failure::new(format!("Could not listen on port {port}: {error}.")),
+        _ => CommandError::new(format!("Could not listen on port {port}: {error}.")),
     })
 }
 

@@ -5,14 +5,14 @@ use fairline_server::StartError;
 
 /// Why a command failed, and what to do about it. `main` prints it and exits with 2.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum CommandError {
     #[error(transparent)]
     Server(#[from] ServerError),
     #[error(transparent)]
     Start(#[from] StartError),
 }
 
-impl Failure {
+impl CommandError {
     pub(crate) fn new(sentence: impl Into<String>) -> Self {
         Self::Start(StartError::new(sentence))
     }

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use fairline_admission_token::SigningKey;
 use serde_json::json;
 
-use crate::{failure::Failure, private_file};
+use crate::{failure::CommandError, private_file};
 
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
@@ -43,14 +43,14 @@ struct Destination {
     out: Option<PathBuf>,
 }
 
-pub(crate) fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn run(settings: Settings, json: bool) -> Result<ExitCode, CommandError> {
     let (key, destination) = match settings.kind {
         KeyKind::Signing(destination) => (SigningKey::generate().to_pem(), destination),
         KeyKind::Ticket(destination) => (ticket_key() + "\n", destination),
         KeyKind::Code { secret } => {
             let secret = secret_of(&secret.concat());
             let secret = secret.ok_or_else(|| {
-                Failure::new("The secret is invalid: it consists of letters A to Z and digits 2 to 7.")
+                CommandError::new("The secret is invalid: it consists of letters A to Z and digits 2 to 7.")
             })?;
             let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
             let code = Codes::of("", &secret).at(now_s);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use fairline_server::Secret;
 
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
@@ -14,7 +14,7 @@ pub(crate) struct Settings {
     postgres_url: Secret,
 }
 
-pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, CommandError> {
     admission_controller::migrate(settings.postgres_url.expose()).await?;
     match json {
         true => println!("{}", serde_json::json!({ "migrated": true })),

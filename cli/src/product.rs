@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    failure::Failure,
-    sale::admin::{Admin, Where},
+    failure::CommandError,
+    sale::admin::{Admin, ControllerArguments},
 };
 
 /// The path of products in the admin API.
@@ -30,7 +30,7 @@ const STANDARD: &str = "-";
 #[group(skip)]
 pub(crate) struct Settings {
     #[command(flatten)]
-    place: Where,
+    place: ControllerArguments,
     #[command(subcommand)]
     command: Command,
 }
@@ -68,7 +68,7 @@ enum Command {
     },
 }
 
-pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, CommandError> {
     let admin = Admin::find(settings.place)?;
     match settings.command {
         Command::List { search, archived } => {
@@ -89,7 +89,7 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
 }
 
 /// Fetches products page by page, the newest first.
-async fn all(admin: &Admin, search: Option<&str>, archived: bool) -> Result<Vec<Value>, Failure> {
+async fn all(admin: &Admin, search: Option<&str>, archived: bool) -> Result<Vec<Value>, CommandError> {
     let search = search.map(|text| format!("&search={}", escaped(text))).unwrap_or_default();
     let query = format!("{PRODUCTS}?archived={archived}{search}");
     let (mut products, mut path) = (Vec::new(), query.clone());
@@ -102,7 +102,7 @@ async fn all(admin: &Admin, search: Option<&str>, archived: bool) -> Result<Vec<
 }
 
 /// Finds a product by its id, its name or a SKU.
-async fn find(admin: &Admin, product: &str) -> Result<Value, Failure> {
+async fn find(admin: &Admin, product: &str) -> Result<Value, CommandError> {
     let show = async |id: &str| admin.ask(Method::GET, &format!("{PRODUCTS}/{id}"), None).await;
     if Uuid::parse_str(product).is_ok() {
         return show(product).await;
@@ -116,18 +116,18 @@ async fn find(admin: &Admin, product: &str) -> Result<Value, Failure> {
         ([], [one]) => one,
         (_, []) => {
             let sentence = "`fairline product list` lists all products.";
-            return Err(Failure::new(format!("There is no product `{product}`; {sentence}")));
+            return Err(CommandError::new(format!("There is no product `{product}`; {sentence}")));
         }
         _ => {
             let listed = format::of_products(found);
-            return Err(Failure::new(format!("Several products match `{product}`: use the id.\n{listed}")));
+            return Err(CommandError::new(format!("Several products match `{product}`: use the id.\n{listed}")));
         }
     };
     show(one["id"].as_str().unwrap_or_default()).await
 }
 
-async fn import(admin: &Admin, file: PathBuf, dry_run: bool, json: bool) -> Result<ExitCode, Failure> {
-    let unreadable = |error: io::Error| Failure::new(format!("Could not read {}: {error}.", file.display()));
+async fn import(admin: &Admin, file: PathBuf, dry_run: bool, json: bool) -> Result<ExitCode, CommandError> {
+    let unreadable = |error: io::Error| CommandError::new(format!("Could not read {}: {error}.", file.display()));
     let table = if file.as_os_str() == STANDARD {
         let mut table = Vec::new();
         io::stdin().read_to_end(&mut table).map(|_| table)
@@ -149,9 +149,9 @@ async fn import(admin: &Admin, file: PathBuf, dry_run: bool, json: bool) -> Resu
     Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn export(admin: &Admin, file: PathBuf, json: bool) -> Result<(), Failure> {
+async fn export(admin: &Admin, file: PathBuf, json: bool) -> Result<(), CommandError> {
     let table = admin.download(TABLE).await?;
-    let unwritten = |error: io::Error| Failure::new(format!("Could not write {}: {error}.", file.display()));
+    let unwritten = |error: io::Error| CommandError::new(format!("Could not write {}: {error}.", file.display()));
     if file.as_os_str() == STANDARD {
         return io::stdout().write_all(&table).map_err(unwritten);
     }

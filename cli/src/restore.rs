@@ -7,7 +7,7 @@ use fairline_rush::counted;
 use fairline_server::Secret;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
@@ -25,12 +25,12 @@ pub(crate) struct Settings {
     margin: Option<u32>,
 }
 
-pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, CommandError> {
     let raised =
         admission_controller::restore(settings.postgres_url.expose(), settings.redis_url.expose(), settings.margin)
             .await?;
     if json {
-        let line = |raised: &admission_controller::Raised| json!({ "line": raised.line.to_string(), "epoch": raised.epoch, "above": raised.above });
+        let line = |raised: &admission_controller::RaisedLine| json!({ "line": raised.line.to_string(), "epoch": raised.epoch, "above": raised.above });
         println!("{}", json!({ "lines": raised.iter().map(line).collect::<Vec<Value>>() }));
     } else {
         for raised in &raised {

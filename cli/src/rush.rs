@@ -10,7 +10,7 @@ use clap::Args;
 use fairline_server::Secret;
 use serde_json::Value;
 
-use crate::{demo::READY_FILE, failure::Failure};
+use crate::{demo::READY_FILE, failure::CommandError};
 
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -23,7 +23,7 @@ pub(crate) struct Settings {
     rush: fairline_rush::Settings,
 }
 
-pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, CommandError> {
     let Settings { demo, mut rush } = settings;
     if let Some(folder) = demo {
         aim_at(&folder, &mut rush)?;
@@ -32,10 +32,10 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
     Ok(fairline_rush::run(rush).await)
 }
 
-fn aim_at(folder: &Path, rush: &mut fairline_rush::Settings) -> Result<(), Failure> {
+fn aim_at(folder: &Path, rush: &mut fairline_rush::Settings) -> Result<(), CommandError> {
     let file = folder.join(READY_FILE);
     let text = fs::read_to_string(&file).map_err(|_| {
-        Failure::new(format!(
+        CommandError::new(format!(
             "No demo runs in {} ({} is missing). Start one: make demo",
             folder.display(),
             file.display()
@@ -48,7 +48,7 @@ fn aim_at(folder: &Path, rush: &mut fairline_rush::Settings) -> Result<(), Failu
         Some((shop, field("admin_token")?, field("postgres_url")?, field("slug")?))
     };
     let (shop, admin_token, postgres_url, slug) =
-        aimed().ok_or_else(|| Failure::new(format!("{} is not a valid demo.json.", file.display())))?;
+        aimed().ok_or_else(|| CommandError::new(format!("{} is not a valid demo.json.", file.display())))?;
     rush.waiting_rooms = vec![shop];
     rush.admin = rush.waiting_rooms.first().cloned();
     rush.admin_token = Some(Secret::new(admin_token));

@@ -17,9 +17,9 @@ use uuid::Uuid;
 pub(crate) use self::arguments::Settings;
 use self::{
     admin::Admin,
-    arguments::{ChangeArguments, Command, Copy, Create, SaleArgument, TicketArguments},
+    arguments::{ChangeArguments, Command, Copy, CreateArguments, SaleArgument, TicketArguments},
 };
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 /// Polling interval.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ const COPIED: &[&str] = &[
     "time_zone",
 ];
 
-pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, CommandError> {
     let Settings { place, command } = settings;
     let admin = Admin::find(place)?;
     let done = |answer: Value, word: &str| println!("{}", if json { answer.to_string() } else { word.to_owned() });
@@ -109,11 +109,11 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
 }
 
 /// Finds a sale by its slug or id.
-async fn find(admin: &Admin, SaleArgument { sale }: &SaleArgument) -> Result<Value, Failure> {
+async fn find(admin: &Admin, SaleArgument { sale }: &SaleArgument) -> Result<Value, CommandError> {
     if Uuid::parse_str(sale).is_ok() {
         return admin.ask(Method::GET, &format!("{SALES}/{sale}"), None).await;
     }
-    let unknown = || Failure::new(format!("There is no sale `{sale}`; `fairline sale list` lists all sales."));
+    let unknown = || CommandError::new(format!("There is no sale `{sale}`; `fairline sale list` lists all sales."));
     // A text that is not a valid slug matches no sale.
     let is_plain = sale.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let mut found = match is_plain {
@@ -124,7 +124,7 @@ async fn find(admin: &Admin, SaleArgument { sale }: &SaleArgument) -> Result<Val
 }
 
 /// Fetches all sales page by page, the newest first.
-async fn all(admin: &Admin) -> Result<Vec<Value>, Failure> {
+async fn all(admin: &Admin) -> Result<Vec<Value>, CommandError> {
     let (mut sales, mut path) = (Vec::new(), SALES.to_owned());
     loop {
         let mut page = admin.ask(Method::GET, &path, None).await?;
@@ -138,7 +138,7 @@ fn path_of(sale: &Value) -> String {
     format!("{SALES}/{}", sale["id"].as_str().unwrap_or_default())
 }
 
-async fn act(admin: &Admin, named: &SaleArgument, action: &str) -> Result<Value, Failure> {
+async fn act(admin: &Admin, named: &SaleArgument, action: &str) -> Result<Value, CommandError> {
     let path = path_of(&find(admin, named).await?);
     admin.ask(Method::POST, &format!("{path}/{action}"), None).await
 }
@@ -147,13 +147,13 @@ async fn act_on_ticket(
     admin: &Admin,
     TicketArguments { named, ticket, reason }: &TicketArguments,
     how: &str,
-) -> Result<Value, Failure> {
+) -> Result<Value, CommandError> {
     let path = path_of(&find(admin, named).await?);
     let body = json!({ "reason": reason });
     admin.ask(Method::POST, &format!("{path}/tickets/{ticket}/{how}"), Some(&body)).await
 }
 
-async fn watch(admin: &Admin, named: &SaleArgument, json: bool) -> Result<(), Failure> {
+async fn watch(admin: &Admin, named: &SaleArgument, json: bool) -> Result<(), CommandError> {
     let path = path_of(&find(admin, named).await?);
     let mut shown = String::new();
     loop {
@@ -170,9 +170,10 @@ async fn watch(admin: &Admin, named: &SaleArgument, json: bool) -> Result<(), Fa
     }
 }
 
-fn new_sale(create: Create) -> Result<Value, Failure> {
-    let wrong =
-        || Failure::new(format!("`{}` is not an amount in {}: write it like 49.00.", create.price, create.currency));
+fn new_sale(create: CreateArguments) -> Result<Value, CommandError> {
+    let wrong = || {
+        CommandError::new(format!("`{}` is not an amount in {}: write it like 49.00.", create.price, create.currency))
+    };
     let price_minor = minor_units(&create.price, &create.currency).ok_or_else(wrong)?;
     let mut sale = json!({
         "slug": create.slug.unwrap_or_else(|| slug_of(&create.name)),
@@ -242,13 +243,13 @@ fn slug_of(name: &str) -> String {
         .to_owned()
 }
 
-fn changes(change: &ChangeArguments, sale: &Value) -> Result<Value, Failure> {
+fn changes(change: &ChangeArguments, sale: &Value) -> Result<Value, CommandError> {
     let mut changes = Map::new();
     if let Some(seconds) = change.recall_window {
         changes.insert("recall_window_s".to_owned(), json!(seconds));
     }
     if let Some(seconds) = &change.grace {
-        let wrong = || Failure::new(format!("`{seconds}` is not a number of seconds: use a number or `none`."));
+        let wrong = || CommandError::new(format!("`{seconds}` is not a number of seconds: use a number or `none`."));
         let seconds = if seconds == "none" { Value::Null } else { json!(seconds.parse::<u32>().map_err(|_| wrong())?) };
         changes.insert("grace_s".to_owned(), seconds);
     }
@@ -266,7 +267,7 @@ fn changes(change: &ChangeArguments, sale: &Value) -> Result<Value, Failure> {
         changes.insert("total".to_owned(), json!(total));
     }
     if let Some(most) = &change.in_checkout_max {
-        let wrong = || Failure::new(format!("`{most}` is not a number of shoppers: use a number or `none`."));
+        let wrong = || CommandError::new(format!("`{most}` is not a number of shoppers: use a number or `none`."));
         let most = if most == "none" { Value::Null } else { json!(most.parse::<u32>().map_err(|_| wrong())?) };
         changes.insert("in_checkout_max".to_owned(), most);
     }
@@ -275,7 +276,7 @@ fn changes(change: &ChangeArguments, sale: &Value) -> Result<Value, Failure> {
         changes.insert("message".to_owned(), if message.is_empty() { Value::Null } else { json!(message) });
     }
     if changes.is_empty() {
-        return Err(Failure::new("Nothing to change: `fairline sale set --help` lists the settings."));
+        return Err(CommandError::new("Nothing to change: `fairline sale set --help` lists the settings."));
     }
     Ok(Value::Object(changes))
 }

@@ -13,7 +13,7 @@ use clap::Args;
 use fairline_line::ticket::Ticket;
 use fairline_record::{
     entry::Head,
-    verify::{Fault, Holder, Verdict, Verifier},
+    verify::{Holder, InvalidRecord, Verdict, Verifier},
 };
 use fairline_rush::counted;
 use fairline_sale::LineOrder;
@@ -21,7 +21,7 @@ use hyper::Uri;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 /// Maximum length of a line: an entry is below 50 kB.
 const LINE_BYTES_MAX: u64 = 1 << 20;
@@ -34,16 +34,16 @@ pub(crate) struct Settings {
     record: String,
     /// A ticket to look up: the value of the cookie `fairline_ticket_…`, or ORDINAL:VISITOR.
     #[arg(long, value_name = "TICKET")]
-    ticket: Option<TicketAtHand>,
+    ticket: Option<TicketArgument>,
     /// A saved head that the record must contain, as SEQ:HASH. May be repeated.
     #[arg(long = "head", value_name = "SEQ:HASH")]
-    heads: Vec<KeptHead>,
+    heads: Vec<SavedHead>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct TicketAtHand(Holder);
+struct TicketArgument(Holder);
 
-impl FromStr for TicketAtHand {
+impl FromStr for TicketArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -60,9 +60,9 @@ impl FromStr for TicketAtHand {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct KeptHead(Head);
+struct SavedHead(Head);
 
-impl FromStr for KeptHead {
+impl FromStr for SavedHead {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -72,13 +72,13 @@ impl FromStr for KeptHead {
     }
 }
 
-pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, CommandError> {
     let heads = settings.heads.iter().map(|kept| kept.0).collect();
     let verifier = Verifier::new(settings.ticket.map(|ticket| ticket.0), heads);
     let replayed = if settings.record.starts_with("http://") || settings.record.starts_with("https://") {
         let uri: Uri =
-            settings.record.parse().map_err(|_| Failure::new("The URL of the record is invalid.".to_owned()))?;
-        fairline_rush::replay(&uri, verifier).await.map_err(|why| Failure::new(format!("{why}.")))?
+            settings.record.parse().map_err(|_| CommandError::new("The URL of the record is invalid.".to_owned()))?;
+        fairline_rush::replay(&uri, verifier).await.map_err(|why| CommandError::new(format!("{why}.")))?
     } else {
         replay_file(&settings.record, verifier)?
     };
@@ -103,8 +103,8 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
     }
 }
 
-fn replay_file(name: &str, mut verifier: Verifier) -> Result<Result<Verdict, Fault>, Failure> {
-    let failed = |error: io::Error| Failure::new(format!("{name} could not be read: {error}."));
+fn replay_file(name: &str, mut verifier: Verifier) -> Result<Result<Verdict, InvalidRecord>, CommandError> {
+    let failed = |error: io::Error| CommandError::new(format!("{name} could not be read: {error}."));
     let mut reader: Box<dyn BufRead> = if name == "-" {
         Box::new(BufReader::new(io::stdin()))
     } else {

@@ -1,7 +1,7 @@
 //! For tools, behind the feature `testing`. The service uses none of it.
 //!
-//! - `tools/simulate` runs a [`Node`] with its [`Page`]s: the production room, its shoppers, the
-//!   sync and the update policy, without sockets, tasks or a clock.
+//! - `tools/simulate` runs a [`Node`] with its [`TestPage`]s: the production room, its shoppers,
+//!   the sync and the update policy, without sockets, tasks or a clock.
 //! - `tools/fuzz` calls [`TARGETS`]: the parsers that face the network, each as a function of
 //!   arbitrary bytes that panics if its parser panics or breaks its contract.
 
@@ -45,14 +45,14 @@ pub struct Node {
 }
 
 /// A page that is open at a node, and the messages that it received.
-pub struct Page {
+pub struct TestPage {
     tab: Tab,
     sent: SentState,
 }
 
 /// What a page shows after a message.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Shown {
+pub enum ShownOutcome {
     /// The sale's facts, or a heartbeat: neither removes anything from the page.
     Sale,
     /// A place, as the number of shoppers ahead.
@@ -112,8 +112,8 @@ impl Node {
 
     /// Opens a page with a ticket.
     #[must_use]
-    pub fn page(&self, ticket: &Ticket) -> Page {
-        Page { tab: Tab::open(self.room.clone(), ticket, Browser::Desktop), sent: SentState::default() }
+    pub fn page(&self, ticket: &Ticket) -> TestPage {
+        TestPage { tab: Tab::open(self.room.clone(), ticket, Browser::Desktop), sent: SentState::default() }
     }
 
     /// Presents a ticket to the line.
@@ -149,7 +149,7 @@ impl Node {
     }
 }
 
-impl Page {
+impl TestPage {
     /// Whether there is nothing to send to the page: no place, no turn and no outcome.
     #[must_use]
     pub fn is_silent(&self) -> bool {
@@ -161,7 +161,7 @@ impl Page {
     }
 
     /// The next message, if there is one. `now` is the time since the node started.
-    pub fn receive(&mut self, now: Duration) -> Option<Shown> {
+    pub fn receive(&mut self, now: Duration) -> Option<ShownOutcome> {
         let Tab { room, ordinal } = &self.tab;
         let mut places = Vec::with_capacity(1);
         let snapshot = room.snapshot([*ordinal], &mut places);
@@ -177,21 +177,21 @@ impl Page {
             now,
         })?;
         Some(match message {
-            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } => Shown::Sale,
-            LineMessage::Place { place, .. } => Shown::Place(place),
-            LineMessage::Draw { .. } => Shown::Draw,
-            LineMessage::Turn { token, .. } => Shown::Turn(token),
-            LineMessage::Over { outcome } => Shown::Over(format!("{outcome:?}")),
-            LineMessage::Reconnecting { .. } => Shown::Reconnecting,
+            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } => ShownOutcome::Sale,
+            LineMessage::Place { place, .. } => ShownOutcome::Place(place),
+            LineMessage::Draw { .. } => ShownOutcome::Draw,
+            LineMessage::Turn { token, .. } => ShownOutcome::Turn(token),
+            LineMessage::Over { outcome } => ShownOutcome::Over(format!("{outcome:?}")),
+            LineMessage::Reconnecting { .. } => ShownOutcome::Reconnecting,
         })
     }
 }
 
 /// A name, and a function that accepts arbitrary bytes.
-pub type Target = (&'static str, fn(&[u8]));
+pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: &[Target] = &[
+pub const TARGETS: &[FuzzTarget] = &[
     ("websocket-frames", frames),
     ("websocket-handshake", websocket_handshake),
     ("page-message", page_message),

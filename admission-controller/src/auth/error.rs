@@ -11,11 +11,11 @@ pub(crate) enum AdminAuthError {
     #[error("the request has no credentials")]
     NoToken,
     #[error("the admin token is wrong")]
-    WrongToken,
+    InvalidToken,
     #[error("the session has ended")]
     NoSession,
     #[error("the name, the password or the code is wrong")]
-    WrongCredentials,
+    InvalidCredentials,
     #[error("too many attempts to sign in have failed")]
     TooManyAttempts { wait_s: u64 },
     #[error("too many operators sign in at the same time")]
@@ -39,14 +39,14 @@ impl<E: Into<CommonError>> From<E> for AdminAuthError {
 impl From<AdminAuthError> for Problem {
     fn from(error: AdminAuthError) -> Self {
         match error {
-            AdminAuthError::NoToken => Self::new(&problem_types::NO_CREDENTIALS)
+            AdminAuthError::NoToken => Self::new(&problem_types::MISSING_CREDENTIALS)
                 .detail("Sign in, or send the header `Authorization: Bearer` with an API token."),
-            AdminAuthError::WrongToken => Self::new(&problem_types::WRONG_ADMIN_TOKEN)
+            AdminAuthError::InvalidToken => Self::new(&problem_types::INVALID_ADMIN_TOKEN)
                 .detail("The token is neither the admin token of the controller nor a valid API token."),
             AdminAuthError::NoSession => {
-                Self::new(&problem_types::NO_SESSION).detail("There is no session, or it has ended. Sign in.")
+                Self::new(&problem_types::INVALID_SESSION).detail("There is no session, or it has ended. Sign in.")
             }
-            AdminAuthError::WrongCredentials => Self::new(&problem_types::WRONG_CREDENTIALS)
+            AdminAuthError::InvalidCredentials => Self::new(&problem_types::INVALID_CREDENTIALS)
                 .detail("Check all three. Each code works once: if you have used it, wait for the next one."),
             AdminAuthError::TooManyAttempts { wait_s } => Self::new(&problem_types::TOO_MANY_SIGN_INS)
                 .detail(format!("Try again in {wait_s} s."))
@@ -54,9 +54,9 @@ impl From<AdminAuthError> for Problem {
             AdminAuthError::TooManySignIns => {
                 Self::unavailable("Too many operators are signing in right now. Try again in a few seconds.")
             }
-            AdminAuthError::Csrf => Self::new(&problem_types::CSRF)
+            AdminAuthError::Csrf => Self::new(&problem_types::INVALID_CSRF_TOKEN)
                 .detail("Send the session's `csrf` as the header `x-csrf-token`. Nothing was changed."),
-            AdminAuthError::Role { needed } => Self::new(&problem_types::ROLE)
+            AdminAuthError::Role { needed } => Self::new(&problem_types::INSUFFICIENT_ROLE)
                 .detail(format!("This requires the role {needed}. Ask an owner for it. Nothing was changed.")),
             AdminAuthError::Failed => {
                 error!(%error, "sign in failed");
@@ -77,15 +77,15 @@ pub(crate) mod tests {
     pub(crate) fn examples() -> Vec<NamedProblem> {
         problems(every_variant!(AdminAuthError {
             NoToken,
-            WrongToken,
+            InvalidToken,
             NoSession,
-            WrongCredentials,
+            InvalidCredentials,
             TooManyAttempts { wait_s: 30 },
             TooManySignIns,
             Csrf,
             Role { needed: "owner" },
             Failed,
-            Common(CommonError::WrongField { field: "new", must: "have at least 12 characters, and at most 200 bytes" }),
+            Common(CommonError::InvalidField { field: "new", must: "have at least 12 characters, and at most 200 bytes" }),
         }))
     }
 }

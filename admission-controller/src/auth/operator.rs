@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::role::Role;
 use crate::{
-    db::By,
+    db::Author,
     error::{CommonError, check_field},
 };
 
@@ -26,14 +26,14 @@ pub(super) enum Credential {
 
 impl Operator {
     /// The author of the caller's changes.
-    pub(crate) fn by(&self) -> By {
-        By { who: self.name.to_string(), why: None }
+    pub(crate) fn by(&self) -> Author {
+        Author { who: self.name.to_string(), why: None }
     }
 
     /// The author of the caller's changes, with a reason of at most 500 characters.
-    pub(crate) fn because(&self, reason: &str) -> Result<By, CommonError> {
+    pub(crate) fn with_reason(&self, reason: &str) -> Result<Author, CommonError> {
         let reason = reason.trim();
         check_field("reason", (1..=500).contains(&reason.chars().count()), "have 1 to 500 characters")?;
-        Ok(By { who: self.name.to_string(), why: Some(reason.to_owned()) })
+        Ok(Author { who: self.name.to_string(), why: Some(reason.to_owned()) })
     }
 }

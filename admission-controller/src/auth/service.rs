@@ -80,8 +80,8 @@ impl Auth {
         if bool::from(token.as_bytes().ct_eq(self.admin_token.expose().as_bytes())) {
             return Ok(Operator { name: ADMIN_TOKEN.into(), role: Role::Owner, credential: Credential::AdminToken });
         }
-        let digest = ApiToken::from_bearer(token).ok_or(AdminAuthError::WrongToken)?.digest();
-        let (name, role) = self.store.token(digest).await?.ok_or(AdminAuthError::WrongToken)?;
+        let digest = ApiToken::from_bearer(token).ok_or(AdminAuthError::InvalidToken)?.digest();
+        let (name, role) = self.store.token(digest).await?.ok_or(AdminAuthError::InvalidToken)?;
         let (name, role) = (format!("token {name}").into(), Role::of(&role));
         Ok(Operator { name, role, credential: Credential::ApiToken(digest) })
     }
@@ -108,7 +108,7 @@ impl Auth {
         let known = self.store.credentials(&given.name).await?;
         let stored = known.as_ref().map_or_else(|| UNKNOWN_OPERATOR.clone(), |known| known.password.clone());
         let is_right = verify(turn, given.password, stored).await;
-        let Some(known) = known else { return Err(AdminAuthError::WrongCredentials) };
+        let Some(known) = known else { return Err(AdminAuthError::InvalidCredentials) };
         let code_attempt = code_attempt(&known.name);
         if is_right {
             self.begin_attempt(code_attempt).await?;
@@ -123,8 +123,8 @@ impl Auth {
                 return Ok(OpenSession { name: known.name, role: Role::of(&known.role), key, expires_at });
             }
         }
-        self.store.note_failed_attempt(&known.name, failures).await?;
-        Err(AdminAuthError::WrongCredentials)
+        self.store.record_failed_attempt(&known.name, failures).await?;
+        Err(AdminAuthError::InvalidCredentials)
     }
 
     /// Counts an attempt, and returns the number of attempts. Fails if too many have failed.
@@ -158,8 +158,8 @@ impl Auth {
         let attempt = attempt(&known.name, from.network());
         let failures = self.begin_attempt(attempt).await?;
         if !verify(turn, old, known.password).await {
-            self.store.note_failed_attempt(&known.name, failures).await?;
-            return Err(AdminAuthError::WrongCredentials);
+            self.store.record_failed_attempt(&known.name, failures).await?;
+            return Err(AdminAuthError::InvalidCredentials);
         }
         self.store.forget_attempts(attempt).await?;
         let password = hash("new", new).await?;

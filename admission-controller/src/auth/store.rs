@@ -8,7 +8,7 @@ use super::{
     credentials::{FREE_FAILURES, WAIT_S},
     role::Role,
 };
-use crate::db::{Audited, By, Database, StoreError, audit};
+use crate::db::{Author, Database, NewAuditEntry, StoreError, audit};
 
 /// An operator, as owners see one.
 #[derive(Debug, FromRow)]
@@ -65,7 +65,7 @@ impl AuthStore {
     /// sessions, and deletes the enrolment code.
     pub async fn change_operator(
         &self,
-        by: &By,
+        by: &Author,
         what: &'static str,
         name: &str,
         change: &OperatorChange<'_>,
@@ -90,7 +90,8 @@ impl AuthStore {
                 .await?;
             // An enrolment code could undo the change.
             sqlx::query("DELETE FROM enrolments WHERE operator = $1").bind(name).execute(&mut *transaction).await?;
-            audit(&mut transaction, by, Audited { action: what, subject: name, ..Audited::default() }).await?;
+            audit(&mut transaction, by, NewAuditEntry { action: what, subject: name, ..NewAuditEntry::default() })
+                .await?;
         }
         transaction.commit().await?;
         Ok(changed)
@@ -131,11 +132,11 @@ impl AuthStore {
     }
 
     /// Writes a failed attempt of an operator to the audit log. Unknown names are not stored.
-    pub async fn note_failed_attempt(&self, name: &str, failures: i32) -> Result<(), StoreError> {
+    pub async fn record_failed_attempt(&self, name: &str, failures: i32) -> Result<(), StoreError> {
         let what = if failures < FREE_FAILURES { "sign_in_failed" } else { "sign_in_locked" };
-        let by = By { who: name.to_owned(), why: None };
+        let by = Author { who: name.to_owned(), why: None };
         let after = Some(json!({ "failures": failures }));
-        let entry = Audited { action: what, subject: name, sale: None, after };
+        let entry = NewAuditEntry { action: what, subject: name, sale: None, after };
         audit(&mut *self.0.pool.acquire().await?, &by, entry).await
     }
 
@@ -168,8 +169,13 @@ impl AuthStore {
         .fetch_optional(&mut *transaction)
         .await?;
         if expires_at.is_some() {
-            let by = By { who: name.to_owned(), why: None };
-            audit(&mut transaction, &by, Audited { action: "sign_in", subject: name, ..Audited::default() }).await?;
+            let by = Author { who: name.to_owned(), why: None };
+            audit(
+                &mut transaction,
+                &by,
+                NewAuditEntry { action: "sign_in", subject: name, ..NewAuditEntry::default() },
+            )
+            .await?;
         }
         transaction.commit().await?;
         Ok(expires_at)
@@ -194,8 +200,8 @@ impl AuthStore {
                 .fetch_optional(&mut *transaction)
                 .await?;
         if let Some(name) = name {
-            let by = By { who: name.clone(), why: None };
-            let entry = Audited { action: "sign_out", subject: &name, ..Audited::default() };
+            let by = Author { who: name.clone(), why: None };
+            let entry = NewAuditEntry { action: "sign_out", subject: &name, ..NewAuditEntry::default() };
             audit(&mut transaction, &by, entry).await?;
         }
         Ok(transaction.commit().await?)

@@ -32,7 +32,7 @@ pub(crate) fn describe() {
 }
 
 /// A decision, and what it was based on.
-pub(crate) struct Decided<'a> {
+pub(crate) struct DecisionReport<'a> {
     pub(crate) observation: &'a Observation<'a>,
     pub(crate) decision: &'a Decision,
     /// The lines, and the shoppers who wait in each.
@@ -57,8 +57,8 @@ pub(crate) fn admitted(row: &SaleRow, admitted: u32) {
 
 /// Records a decision. The label `sale` has a value for each sale that this controller has served,
 /// and one for all rehearsals; `lane` is empty for a sale's own line.
-pub(crate) fn decision(sale: &SaleRow, decided: &Decided<'_>) {
-    let Decided { observation: seen, decision, lines, planned, why } = *decided;
+pub(crate) fn decision(sale: &SaleRow, decided: &DecisionReport<'_>) {
+    let DecisionReport { observation: seen, decision, lines, planned, why } = *decided;
     let slug = || label(sale);
     metrics::counter!("admissions_total", "sale" => slug()).increment(0);
     let reason = decision.reason.name();

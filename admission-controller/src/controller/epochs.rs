@@ -121,7 +121,7 @@ pub fn granted_ahead(rapid_epochs: u32) -> i64 {
 }
 
 /// What a tick has changed in a line.
-pub struct Moved {
+pub struct LineMove {
     /// The highest number whose turn has come.
     pub cursor: Ordinal,
     /// How many ordinals beyond the highest one Redis may issue.
@@ -134,7 +134,7 @@ pub struct Moved {
 
 impl LineRow {
     /// Applies a tick to the row.
-    pub fn move_on(&mut self, moved: &Moved, seen: &Upcoming, now: OffsetDateTime) {
+    pub fn move_on(&mut self, moved: &LineMove, seen: &Upcoming, now: OffsetDateTime) {
         self.recovers_until = recovers_until(self, seen, now);
         // The shoppers who were just admitted are still counted as waiting in `seen`.
         self.waiting = (stored(seen.waiting) - moved.admitted).max(0);

@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use fairline_admission_token::{Jwk, Jwks, SigningKey, WrongJwks};
+use fairline_admission_token::{InvalidJwks, Jwk, Jwks, SigningKey};
 use fairline_server::StartError;
 
 /// The keys, the preferred one first. Never empty.
@@ -72,7 +72,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// Returns an error if there are too many for a set.
-    pub(crate) fn public(&self, revoked: &[String]) -> Result<Jwks, WrongJwks> {
+    pub(crate) fn public(&self, revoked: &[String]) -> Result<Jwks, InvalidJwks> {
         Jwks::new(self.usable(revoked).map(|key| Jwk::new(&key.verifying_key())).collect())
     }
 }

@@ -1,7 +1,7 @@
 //! The port to the ledger: the statements of a tick. The service implements it with Postgres, the
 //! simulation in memory.
 //!
-//! - [`Ledger`] hands out locked sales; [`Locked`] is one transaction on one of them.
+//! - [`Ledger`] hands out locked sales; [`LockedLedger`] is one transaction on one of them.
 //! - Each method is one statement, or a few in one step. Decisions from their results are made in
 //!   the tick and in the methods of the rows, which both ledgers share.
 //! - The tick owns the rows of the lines. A statement takes the row of its line, and changes in it
@@ -28,9 +28,9 @@ use super::{
     agenda::Agenda,
     line::LineRow,
     record::Recorder,
-    sale::{Running, SaleRow, Ticked},
+    sale::{RunningSale, SaleRow, TickResult},
     ticket_actions::TicketAction,
-    turns::{PastTurns, Unpublished},
+    turns::{PastTurns, UnpublishedAdmission},
 };
 use crate::db::StoreError;
 
@@ -38,20 +38,20 @@ use crate::db::StoreError;
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
     /// A sale, locked.
-    type Locked: Locked;
+    type LockedLedger: LockedLedger;
 
     /// The sales that need ticks: scheduled and running ones, and closed ones until Redis and the
     /// record are complete.
-    async fn running(&self) -> Result<Vec<Running>, StoreError>;
+    async fn running(&self) -> Result<Vec<RunningSale>, StoreError>;
 
     /// Locks a sale, and returns it with its lines: its own first, then the lanes. `None` if
     /// another controller has the lock; with `waits`, as soon as that releases it.
-    async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<(Self::Locked, Vec<LineRow>)>, StoreError>;
+    async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<(Self::LockedLedger, Vec<LineRow>)>, StoreError>;
 }
 
 /// A locked sale: its row as it was when the lock was taken, with the changes of this transaction.
 #[async_trait]
-pub trait Locked:
+pub trait LockedLedger:
     LineStatements + RecordStatements + TicketActionStatements + LimitStatements + DerefMut<Target = SaleRow> + Send
 {
     /// Reads the agenda and the stock, which is not locked. Only a late payment or a smaller stock
@@ -79,7 +79,7 @@ pub trait Locked:
     async fn sign_again(&mut self, good: &[String], kid: &str) -> Result<(), StoreError>;
 
     /// Stores the state for the next tick. The tick counts from its beginning, so no time is lost.
-    async fn note(&mut self, ticked: &Ticked<'_>) -> Result<(), StoreError>;
+    async fn store_tick(&mut self, ticked: &TickResult<'_>) -> Result<(), StoreError>;
 
     /// Commits. The stock is the last row to be locked, and the transaction does not wait while it
     /// is.
@@ -88,7 +88,7 @@ pub trait Locked:
 
 /// Tickets that Redis returns as next, and that are not to be admitted.
 #[derive(Debug, Default)]
-pub struct NotServed {
+pub struct SkippedTickets {
     /// Tickets with a current or used turn, and removed ones. They are passed over, and their turns
     /// are published again.
     pub passed_over: HashSet<Ordinal>,
@@ -107,7 +107,7 @@ pub trait LineStatements {
     async fn take_claims(&mut self, line: &LineRow, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError>;
 
     /// Which of these tickets, which Redis returned as next, are not to be admitted.
-    async fn unservable_tickets(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError>;
+    async fn unservable_tickets(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<SkippedTickets, StoreError>;
 
     /// Makes admissions, and promises their units. A ticket that has one already is passed over.
     /// Returns the admitted ordinals, in order.
@@ -119,7 +119,7 @@ pub trait LineStatements {
     ) -> Result<Vec<Ordinal>, StoreError>;
 
     /// Writes how far a line has moved, and how many shoppers wait in it, if that has changed.
-    async fn note_moved(&mut self, line: &mut LineRow, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError>;
+    async fn store_position(&mut self, line: &mut LineRow, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError>;
 
     /// Numbers the publications of this commit, of all lines of the sale. No commit of any
     /// controller has the same numbers.
@@ -127,7 +127,8 @@ pub trait LineStatements {
 
     /// Admissions whose current state is not published in this epoch: live tokens first, then the
     /// oldest. And the turns of the tickets that are published again.
-    async fn unpublished(&mut self, line: &LineRow, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError>;
+    async fn unpublished(&mut self, line: &LineRow, again: &[Ordinal])
+    -> Result<Vec<UnpublishedAdmission>, StoreError>;
 
     /// Begins a new epoch in a Redis that does not have the line. Its ordinals start above all
     /// granted ones, including those that only Redis knows, after a restore of the database. The
@@ -136,10 +137,10 @@ pub trait LineStatements {
 
     /// Notes that these admissions are published, and with `begins` that Redis has begun the epoch:
     /// from now on shoppers present their tickets.
-    async fn note_published(
+    async fn mark_published(
         &mut self,
         line: &mut LineRow,
-        published: &[Unpublished],
+        published: &[UnpublishedAdmission],
         begins: bool,
     ) -> Result<(), StoreError>;
 
@@ -147,7 +148,7 @@ pub trait LineStatements {
     async fn past_turns(&mut self, line: &LineRow) -> Result<PastTurns, StoreError>;
 
     /// Notes that these turns are published again.
-    async fn note_republished(&mut self, line: &mut LineRow, published: &PastTurns) -> Result<(), StoreError>;
+    async fn mark_republished(&mut self, line: &mut LineRow, published: &PastTurns) -> Result<(), StoreError>;
 }
 
 /// The record of one line of the sale.
@@ -163,7 +164,7 @@ pub trait RecordStatements {
     async fn seed(&mut self) -> Result<[u8; 32], StoreError>;
 
     /// Notes that the draw is made.
-    async fn note_draw(&mut self, line: &mut LineRow, pool: Ordinal, key: Hash) -> Result<(), StoreError>;
+    async fn mark_drawn(&mut self, line: &mut LineRow, pool: Ordinal, key: Hash) -> Result<(), StoreError>;
 }
 
 /// Ticket actions of operators in one line of the sale.
@@ -185,13 +186,13 @@ pub trait TicketActionStatements {
     async fn preferred(&mut self, line: &LineRow) -> Result<Vec<(Ordinal, VisitorId)>, StoreError>;
 
     /// Notes that the actions on these tickets are done.
-    async fn note_done(&mut self, line: &LineRow, what: TicketAction, tickets: &[Ordinal]) -> Result<(), StoreError>;
+    async fn mark_done(&mut self, line: &LineRow, what: TicketAction, tickets: &[Ordinal]) -> Result<(), StoreError>;
 
     /// Notes that the removal of these tickets is published.
-    async fn note_removals_published(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<(), StoreError>;
+    async fn mark_removals_published(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<(), StoreError>;
 
     /// Notes how many extra admissions are still to be made.
-    async fn note_at_once(&mut self, left: u32) -> Result<(), StoreError>;
+    async fn store_admit_now(&mut self, left: u32) -> Result<(), StoreError>;
 }
 
 /// The limit per shopper. The database counts each shopper's units when they are redeemed and

@@ -126,7 +126,7 @@ impl LineRow {
     }
 
     /// How far the record has the line's history.
-    pub fn noted(&self) -> Revision {
+    pub fn recorded_revision(&self) -> Revision {
         Revision { epoch: count(self.recorded_epoch), rev: ordinal(self.recorded_rev) }
     }
 

@@ -36,7 +36,7 @@ pub struct Recorder {
     /// Where the record ended before this tick.
     pub(crate) head: Head,
     /// The last change of the line that is in the record.
-    pub(crate) noted: Revision,
+    pub(crate) recorded_revision: Revision,
     /// The tickets in the record.
     pub(crate) tickets: Ranges,
     /// The status in the record.
@@ -56,8 +56,12 @@ pub(crate) struct ReservedEntry(usize);
 impl Recorder {
     /// What the line is queried for; `None` if there is no record.
     pub(crate) fn wants(&self) -> Option<RecordQuery> {
-        let wanted =
-            RecordQuery { recorded: self.recorded(), up_to: None, history_after: Some(self.noted), max: TAKEN_IN_MAX };
+        let wanted = RecordQuery {
+            recorded: self.recorded(),
+            up_to: None,
+            history_after: Some(self.recorded_revision),
+            max: TAKEN_IN_MAX,
+        };
         self.kept.then_some(wanted)
     }
 
@@ -140,14 +144,14 @@ impl Recorder {
                 self.write(RecordEvent::Joined { first, receipts });
             }
         }
-        for noted in &seen.history {
-            self.note(noted);
-            self.noted = noted.at;
+        for entry in &seen.history {
+            self.take_presence(entry);
+            self.recorded_revision = entry.at;
         }
     }
 
-    fn note(&mut self, noted: &HistoryEntry) {
-        let shown = noted.ordinals.iter().copied().zip(noted.visitors.iter().copied());
+    fn take_presence(&mut self, entry: &HistoryEntry) {
+        let shown = entry.ordinals.iter().copied().zip(entry.visitors.iter().copied());
         let unknown: Vec<_> = shown.filter(|ticket| !self.tickets.contains(ticket.0)).collect();
         for unknown in unknown.chunks(TICKETS_MAX) {
             let ordinals: Vec<_> = unknown.iter().map(|ticket| ticket.0).collect();
@@ -156,11 +160,11 @@ impl Recorder {
             self.write(RecordEvent::Shown { ordinals, receipts });
         }
         // The presence of a ticket that was never presented does not matter.
-        let known: Vec<_> = noted.ordinals.iter().copied().filter(|&ordinal| self.tickets.contains(ordinal)).collect();
+        let known: Vec<_> = entry.ordinals.iter().copied().filter(|&ordinal| self.tickets.contains(ordinal)).collect();
         self.write_of(
             None,
             &known,
-            match noted.presence {
+            match entry.presence {
                 Presence::Departed => |ordinals| RecordEvent::Departed { ordinals },
                 Presence::Left => |ordinals| RecordEvent::Left { ordinals },
                 Presence::Returned => |ordinals| RecordEvent::Returned { ordinals },
@@ -212,7 +216,7 @@ impl Recorder {
 impl LineRow {
     /// Whether the record of a tick has changed.
     pub fn is_record_changed(&self, record: &Recorder) -> bool {
-        let has_noted = record.kept && record.noted != self.noted();
+        let has_noted = record.kept && record.recorded_revision != self.recorded_revision();
         !record.is_empty() || has_noted
     }
 
@@ -220,8 +224,8 @@ impl LineRow {
     pub fn keep_record(&mut self, record: &Recorder, head: Head) {
         self.record_seq = Some(stored(head.seq));
         self.record_hash = head.hash.0.to_vec();
-        self.recorded_epoch = i32::try_from(record.noted.epoch).unwrap_or(i32::MAX);
-        self.recorded_rev = stored(record.noted.rev);
+        self.recorded_epoch = i32::try_from(record.recorded_revision.epoch).unwrap_or(i32::MAX);
+        self.recorded_rev = stored(record.recorded_revision.rev);
         self.recorded_tickets = record.tickets.bounds().into_iter().map(stored).collect();
         record.status.as_stored().clone_into(&mut self.recorded_status);
     }
@@ -234,7 +238,7 @@ impl LineRow {
             kept: self.record_seq.is_some(),
             now: sale.now,
             head: Head { seq: self.record_seq.map_or(0, ordinal), hash: hash(&self.record_hash) },
-            noted: self.noted(),
+            recorded_revision: self.recorded_revision(),
             tickets: Ranges::from_bounds(&bounds).unwrap_or_default(),
             status: Status::from_stored(&self.recorded_status),
             above: self.above(),

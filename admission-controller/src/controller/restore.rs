@@ -14,7 +14,7 @@ const MARGIN: u32 = 1_000_000;
 
 /// A line that was raised above every ordinal that may have been given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Raised {
+pub struct RaisedLine {
     /// The sale's id for its own line.
     pub line: SaleId,
     /// Its next epoch comes after this one.
@@ -31,7 +31,7 @@ pub struct Raised {
 /// # Errors
 /// Returns an error if Postgres or Redis can't be reached, or a line would exceed the highest
 /// possible ordinal.
-pub async fn restore(postgres_url: &str, redis_url: &str, margin: Option<u32>) -> Result<Vec<Raised>, StartError> {
+pub async fn restore(postgres_url: &str, redis_url: &str, margin: Option<u32>) -> Result<Vec<RaisedLine>, StartError> {
     let store = RestoreStore(Database::for_command(postgres_url)?);
     let failed = |error: String| StartError::new(format!("The lines could not be raised: {error}."));
     let redis = LineStore::connect(redis_url).await.map_err(|error| failed(error.to_string()))?;
@@ -45,7 +45,7 @@ pub async fn restore(postgres_url: &str, redis_url: &str, margin: Option<u32>) -
         let too_high = || failed(format!("line {line} has {POOL_MAX} tickets at most; give a smaller --margin"));
         let (epoch, above) = done.ok_or_else(too_high)?;
         redis.delete(line).await.map_err(|error| failed(error.to_string()))?;
-        raised.push(Raised { line, epoch, above });
+        raised.push(RaisedLine { line, epoch, above });
     }
     Ok(raised)
 }

@@ -63,8 +63,8 @@ pub struct SaleRow {
     /// The time up to which visits have been taken in.
     pub observed_at: OffsetDateTime,
     /// The last time during which pages could not claim their turns.
-    pub away_from: Option<OffsetDateTime>,
-    pub away_until: Option<OffsetDateTime>,
+    pub unreachable_from: Option<OffsetDateTime>,
+    pub unreachable_until: Option<OffsetDateTime>,
     pub last_decision: Option<String>,
     /// Visits under way, and orders paid, as of the last sample.
     pub inside: i64,
@@ -156,14 +156,14 @@ impl SaleRow {
     }
 
     /// Notes that pages could not claim their turns from the last tick until `until`.
-    pub fn was_away(&mut self, until: OffsetDateTime) {
-        (self.away_from, self.away_until) = (Some(self.ticked_at), Some(until));
+    pub fn was_unreachable(&mut self, until: OffsetDateTime) {
+        (self.unreachable_from, self.unreachable_until) = (Some(self.ticked_at), Some(until));
     }
 
     /// How long ago an outage of the database began that ended within `within`; zero without one.
     /// Checkouts could not send heartbeats during it.
-    pub fn away_for(&self, within: Duration) -> Duration {
-        let Some((from, until)) = self.away_from.zip(self.away_until) else { return Duration::ZERO };
+    pub fn unreachable_for(&self, within: Duration) -> Duration {
+        let Some((from, until)) = self.unreachable_from.zip(self.unreachable_until) else { return Duration::ZERO };
         let is_recent = self.now - until < within;
         if is_recent { (self.now - from).try_into().unwrap_or_default() } else { Duration::ZERO }
     }
@@ -235,7 +235,7 @@ pub(crate) const OPENS_SOON_S: f64 = 10.0;
 
 /// A sale that needs ticks.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct Running {
+pub struct RunningSale {
     /// The id of the sale.
     pub id: Uuid,
     /// A value that changes with every change of the sale.
@@ -255,7 +255,7 @@ pub struct Sale {
 
 /// The columns that a tick writes to the row of a sale's own line.
 #[derive(Debug, Default)]
-pub struct Ticked<'a> {
+pub struct TickResult<'a> {
     /// The new memory, if there is one.
     pub memory: Option<&'a Memory>,
     /// What limits admissions.

@@ -21,7 +21,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::sale::Running;
+use super::sale::RunningSale;
 
 /// How often the supervisor reads the running sales, besides after a change by this process: at
 /// most this often, and with a pause per sale, so that thousands of sales cost no more.
@@ -54,7 +54,7 @@ pub(crate) trait Ticks: Send + Sync + 'static {
     type Known: Default + Send;
 
     /// The sales that need ticks.
-    fn running(&self) -> impl Future<Output = Result<Vec<Running>, String>> + Send;
+    fn running(&self) -> impl Future<Output = Result<Vec<RunningSale>, String>> + Send;
 
     /// The lines that Redis lists.
     fn listed(&self) -> impl Future<Output = Result<Vec<SaleId>, String>> + Send;
@@ -180,7 +180,12 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
 }
 
 /// Starts, wakes and ends tasks according to the running sales.
-fn follow<T: Ticks>(ticks: &Arc<T>, tasks: &mut HashMap<SaleId, TickTask>, running: &[Running], shutdown: &Shutdown) {
+fn follow<T: Ticks>(
+    ticks: &Arc<T>,
+    tasks: &mut HashMap<SaleId, TickTask>,
+    running: &[RunningSale],
+    shutdown: &Shutdown,
+) {
     let needed: HashSet<SaleId> = running.iter().map(|sale| SaleId(sale.id)).collect();
     tasks.retain(|sale, task| {
         let stays = needed.contains(sale);
@@ -190,7 +195,7 @@ fn follow<T: Ticks>(ticks: &Arc<T>, tasks: &mut HashMap<SaleId, TickTask>, runni
         }
         stays || !task.handle.is_finished()
     });
-    for Running { id, version, is_due } in running {
+    for RunningSale { id, version, is_due } in running {
         let sale = SaleId(*id);
         if let Some(known) = tasks.get_mut(&sale) {
             let hangs = known.shared.lock().ticks_since.is_some_and(|since| since.elapsed() > HANGS_AFTER);
@@ -298,7 +303,7 @@ mod tests {
 
     #[derive(Default)]
     struct TestSales {
-        sales: Mutex<Vec<(Running, Does)>>,
+        sales: Mutex<Vec<(RunningSale, Does)>>,
         ticks: Mutex<Vec<(SaleId, bool, Instant)>>,
         blind: AtomicBool,
     }
@@ -312,10 +317,10 @@ mod tests {
             let mut sales = self.sales.lock().expect("no panic");
             sales.retain(|(sale, _)| sale.id != id(n).0);
             let version = sales.len().to_string();
-            sales.push((Running { id: id(n).0, version, is_due: Some(false) }, does));
+            sales.push((RunningSale { id: id(n).0, version, is_due: Some(false) }, does));
         }
 
-        fn changes(&self, n: u128, change: impl Fn(&mut Running)) {
+        fn changes(&self, n: u128, change: impl Fn(&mut RunningSale)) {
             let mut sales = self.sales.lock().expect("no panic");
             sales.iter_mut().filter(|(sale, _)| sale.id == id(n).0).for_each(|(sale, _)| change(sale));
         }
@@ -335,7 +340,7 @@ mod tests {
     impl Ticks for TestSales {
         type Known = ();
 
-        async fn running(&self) -> Result<Vec<Running>, String> {
+        async fn running(&self) -> Result<Vec<RunningSale>, String> {
             if self.blind.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }

@@ -20,7 +20,7 @@ const LAPSES_MAX: i64 = 3;
 /// An admission whose current state is not published.
 #[derive(Debug, Clone, FromRow)]
 #[allow(missing_docs, reason = "the columns of the schema")]
-pub struct Unpublished {
+pub struct UnpublishedAdmission {
     pub id: Uuid,
     pub ordinal: i64,
     pub visitor: Vec<u8>,
@@ -96,7 +96,7 @@ impl PastTurns {
     }
 }
 
-impl Unpublished {
+impl UnpublishedAdmission {
     /// The ordinal of its ticket.
     pub fn ordinal(&self) -> Ordinal {
         ordinal(self.ordinal)

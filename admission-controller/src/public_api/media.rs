@@ -35,8 +35,8 @@ async fn show_image(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let name: MediaName = name.parse().map_err(|_| MediaError::UnknownImage)?;
-    let files = files.ok_or(MediaError::UnknownImage)?;
+    let name: MediaName = name.parse().map_err(|_| MediaError::ImageNotFound)?;
+    let files = files.ok_or(MediaError::ImageNotFound)?;
     let tag = format!("\"{}-{}\"", name.hash, name.width);
     let cached = [
         // A day, and not a year, so that an image that had to be removed soon leaves all caches.
@@ -47,7 +47,7 @@ async fn show_image(
     if headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| names(tags.as_bytes(), &tag)) {
         return Ok((StatusCode::NOT_MODIFIED, cached, [(header::ETAG, tag)]).into_response());
     }
-    let bytes = files.get(name).await.map_err(MediaError::from)?.ok_or(MediaError::UnknownImage)?;
+    let bytes = files.get(name).await.map_err(MediaError::from)?.ok_or(MediaError::ImageNotFound)?;
     let kind = [(header::CONTENT_TYPE, name.format.content_type().to_owned()), (header::ETAG, tag)];
     Ok((cached, kind, Body::from(bytes)).into_response())
 }

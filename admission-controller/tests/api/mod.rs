@@ -57,7 +57,7 @@ async fn a_window_can_be_changed_until_the_sale_opens() {
     assert_eq!(change(json!({ "opens_at": "2020-01-01T00:00:00Z" })).await.0, 200);
     controller.until("the sale to open", async || controller.show(sale).await["status"] == json!("open")).await;
     let (status, problem) = change(json!({ "opens_at": "2999-02-02T00:00:00Z" })).await;
-    assert!(status == 409 && problem["type"].as_str().is_some_and(|kind| kind.ends_with("illegal-transition")));
+    assert!(status == 409 && problem["type"].as_str().is_some_and(|kind| kind.ends_with("invalid-transition")));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ async fn a_lane_has_its_share_of_the_same_stock_and_its_own_order() {
     let controller = TestController::open().await;
     let sale = controller.sale(json!({ "total": 20, "opens_at": "2999-01-01T00:00:00Z" })).await;
     let lane = controller.lane(sale, "vip", 0.25).await;
-    let everybody = controller.join(sale, 30).await;
+    let all_tickets = controller.join(sale, 30).await;
     let invited = controller.join(lane, 30).await;
     controller.act(sale, "open").await;
     controller.until("all units to be promised", async || promised(&controller, sale).await == 20).await;
@@ -43,7 +43,7 @@ async fn a_lane_has_its_share_of_the_same_stock_and_its_own_order() {
             controller.admissions(sale).await.len() + controller.admissions(lane).await.len() == 21
         })
         .await;
-    for ticket in everybody.iter().chain(&invited) {
+    for ticket in all_tickets.iter().chain(&invited) {
         if matches!(controller.turn(ticket).await, Turn::Now(_)) {
             controller.buy(ticket).await;
         }
@@ -91,9 +91,9 @@ async fn all_lines_of_a_draw_are_drawn_at_once() {
     let controller = TestController::open().await;
     let sale = controller.sale(json!({ "total": 100, "opens_at": "2999-01-01T00:00:00Z", "order": "draw" })).await;
     let lane = controller.lane(sale, "vip", 0.5).await;
-    let (everybody, invited) = (controller.join(sale, 40).await, controller.join(lane, 10).await);
+    let (all_tickets, invited) = (controller.join(sale, 40).await, controller.join(lane, 10).await);
     controller.act(sale, "open").await;
-    controller.admitted(&everybody[39]).await;
+    controller.admitted(&all_tickets[39]).await;
     controller.admitted(&invited[9]).await;
     for (line, pool) in [(sale, 40), (lane, 10)] {
         let card = controller.line.snapshot(line).await.expect("a snapshot").card;
@@ -138,11 +138,11 @@ async fn invitations_verify_and_invalid_lanes_are_rejected() {
             format!("/api/admin/sales/{lane}/lanes"),
             json!({ "name": "press", "share": 0.1 }),
             404,
-            "unknown-sale",
+            "sale-not-found",
         ),
         ("PATCH", format!("{path}/vip"), json!({ "share": 2.0 }), 422, "invalid-body"),
-        ("PATCH", format!("{path}/press"), json!({ "share": 0.1 }), 404, "unknown-lane"),
-        ("POST", format!("{path}/press/invitations"), json!({ "count": 1 }), 404, "unknown-lane"),
+        ("PATCH", format!("{path}/press"), json!({ "share": 0.1 }), 404, "lane-not-found"),
+        ("POST", format!("{path}/press/invitations"), json!({ "count": 1 }), 404, "lane-not-found"),
         ("POST", format!("{path}/vip/invitations"), json!({ "count": 0 }), 422, "invalid-body"),
         ("POST", format!("{path}/vip/invitations"), json!({ "count": 1001 }), 422, "invalid-body"),
     ] {

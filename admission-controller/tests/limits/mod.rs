@@ -3,7 +3,7 @@
 
 use fairline_line::{
     change::Turn,
-    store::Joining,
+    store::JoinRequest,
     ticket::{Ordinal, Ticket},
 };
 use fairline_sale::{SaleId, VisitorId};
@@ -46,7 +46,7 @@ async fn cancel_hold(controller: &TestController, visitor: VisitorId) {
 /// The same shopper with a new ticket, as `rejoin=true` gives it.
 async fn join_again(controller: &TestController, line: SaleId, visitor: VisitorId) -> Ticket {
     let batch = uuid::Uuid::new_v4().as_u64_pair().1.to_be_bytes();
-    controller.line.join(line, batch, &[Joining { visitor, account: None }]).await.expect("joined").remove(0)
+    controller.line.join(line, batch, &[JoinRequest { visitor, account: None }]).await.expect("joined").remove(0)
 }
 
 async fn reaches_the_limit(controller: &TestController, ticket: &Ticket) {

@@ -90,7 +90,7 @@ async fn roles_limit_operators_and_changes_need_the_csrf_token() {
         assert_eq!((status, &session["csrf"]), (200, &json!(person.csrf)));
     }
     let (status, problem) = viewer.does("POST", &pause, None).await;
-    assert_eq!((status, slug(&problem)), (403, "role"));
+    assert_eq!((status, slug(&problem)), (403, "insufficient-role"));
     assert_eq!(controller.show(sale).await["status"], json!("open"));
     for headers in ["", "x-csrf-token: \r\n", "x-csrf-token: guessed\r\n"] {
         let (status, problem) = operator.asks("POST", &pause, headers, None).await;
@@ -106,7 +106,7 @@ async fn roles_limit_operators_and_changes_need_the_csrf_token() {
         ("POST", "/api/admin/keys/a/revoke"),
     ] {
         let (status, problem) = operator.does(method, path, Some(&json!({}))).await;
-        assert_eq!((status, slug(&problem)), (403, "role"), "{method} {path}");
+        assert_eq!((status, slug(&problem)), (403, "insufficient-role"), "{method} {path}");
     }
     let (_, listed) = owner.does("GET", "/api/admin/operators", None).await;
     let names: Vec<_> = listed["operators"].as_array().expect("a list").iter().map(|one| one["name"].clone()).collect();
@@ -119,7 +119,7 @@ async fn roles_limit_operators_and_changes_need_the_csrf_token() {
     assert_eq!(operator.does("POST", &format!("{show}/resume"), None).await.0, 403);
     assert_eq!(owner.does("DELETE", "/api/admin/operators/otto", None).await.0, 204);
     let (status, problem) = operator.does("GET", &show, None).await;
-    assert_eq!((status, slug(&problem)), (401, "no-session"));
+    assert_eq!((status, slug(&problem)), (401, "invalid-session"));
     assert_eq!(owner.does("DELETE", "/api/admin/operators/otto", None).await.0, 404);
 
     assert_eq!(viewer.does("DELETE", "/api/admin/session", None).await.0, 204);
@@ -157,7 +157,7 @@ async fn a_former_owner_receives_no_stored_response_and_secrets_are_shown_once()
     let (status, _) = other.does("PATCH", "/api/admin/operators/olga", Some(&json!({ "role": "operator" }))).await;
     assert_eq!(status, 200);
     let (status, refused) = owner.asks("POST", "/api/admin/webhooks", &keyed, Some(&hook)).await;
-    assert_eq!((status, slug(&refused)), (403, "role"));
+    assert_eq!((status, slug(&refused)), (403, "insufficient-role"));
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn a_code_works_once_and_guessing_is_delayed() {
     for _ in 0..5 {
         let (status, _, problem) = ada.sign_in("not the password", "000000").await;
         assert!(
-            matches!((status, slug(&problem)), (401, "wrong-credentials") | (429, "too-many-sign-ins")),
+            matches!((status, slug(&problem)), (401, "invalid-credentials") | (429, "too-many-sign-ins")),
             "{problem}"
         );
     }
@@ -195,7 +195,7 @@ async fn a_code_works_once_and_guessing_is_delayed() {
     // delay.
     for _ in 0..5 {
         let (status, _, problem) = unknown.sign_in(PASSWORD, "000000").await;
-        assert_eq!((status, slug(&problem)), (401, "wrong-credentials"));
+        assert_eq!((status, slug(&problem)), (401, "invalid-credentials"));
     }
     let (status, _, problem) = unknown.sign_in(PASSWORD, "000000").await;
     assert_eq!((status, slug(&problem)), (429, "too-many-sign-ins"));
@@ -290,7 +290,7 @@ async fn an_api_token_has_a_role_and_is_revoked_at_once() {
     assert_eq!(controller.admin("DELETE", "/api/admin/tokens/ci", None).await.0, 204);
     assert_eq!(controller.admin("DELETE", "/api/admin/tokens/ci", None).await.0, 404);
     let (status, problem) = asks(&tokens[1], "GET", &show, "").await;
-    assert_eq!((status, slug(&problem)), (401, "wrong-admin-token"));
+    assert_eq!((status, slug(&problem)), (401, "invalid-admin-token"));
     sqlx::query("UPDATE api_tokens SET expires_at = now() WHERE name = 'looks'")
         .execute(&controller.pool)
         .await

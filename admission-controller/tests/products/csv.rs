@@ -98,7 +98,7 @@ async fn a_table_with_an_error_changes_nothing() {
     assert_eq!(shown, shoe);
 
     for (kind, table, expected) in [
-        ("application/json", "sku\n", (415, "not-csv")),
+        ("application/json", "sku\n", (415, "csv-required")),
         ("text/csv", "colour\n", (422, "import-rejected")),
         ("text/csv", "", (422, "import-rejected")),
     ] {

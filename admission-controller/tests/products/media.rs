@@ -104,7 +104,7 @@ async fn what_is_not_an_image_is_rejected() {
 
     let without = TestController::open().await;
     let (status, problem) = without.upload(MEDIA, "image/png", PNG).await;
-    assert_eq!((status, slug(&problem)), (409, "no-media"));
+    assert_eq!((status, slug(&problem)), (409, "images-not-configured"));
     assert_eq!(without.download("/media/nothing", "").await.0, 404);
 }
 

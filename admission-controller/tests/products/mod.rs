@@ -99,7 +99,7 @@ async fn a_product_is_created_shown_changed_archived_and_deleted() {
     for (method, path) in [("GET", path(&created)), ("DELETE", path(&created)), ("GET", format!("{PRODUCTS}/nothing"))]
     {
         let (status, problem) = controller.admin(method, &path, None).await;
-        assert_eq!((status, slug(&problem)), (404, "unknown-product"), "{method} {path}");
+        assert_eq!((status, slug(&problem)), (404, "product-not-found"), "{method} {path}");
     }
     create(&controller, json!({ "name": "Another", "variants": [variant("SHOE-42")] })).await;
 }

@@ -9,7 +9,7 @@ use fairline_record::{
     Hash,
     draw::{self, Draw},
     entry::{Entry, RecordEvent},
-    verify::{Fault, Holder, Verdict, Verifier},
+    verify::{Holder, InvalidRecord, Verdict, Verifier},
 };
 use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
 use fairline_server::Shutdown;
@@ -49,7 +49,7 @@ async fn show(controller: &TestController, sale: SaleId) -> Value {
     shown
 }
 
-pub fn replay(lines: &[String], holder: Option<Holder>) -> Result<Verdict, Fault> {
+pub fn replay(lines: &[String], holder: Option<Holder>) -> Result<Verdict, InvalidRecord> {
     let mut verifier = Verifier::new(holder, Vec::new());
     lines.iter().try_for_each(|line| verifier.take(line))?;
     verifier.finish()
@@ -255,23 +255,23 @@ async fn a_draw_keeps_its_order_through_a_loss_of_redis_before_and_after_it() {
     controller.act(sale, "open").await;
     controller.until("six to be let in", async || controller.admissions(sale).await.len() == 6).await;
     let draw = prescribed(&controller, sale).await;
-    let mut everybody: Vec<u64> =
+    let mut all_tickets: Vec<u64> =
         first.iter().chain(&others).map(|ticket| ticket.ordinal).filter(|&o| o != 3).collect();
-    everybody.sort_unstable_by_key(|&ordinal| draw.number_of(ordinal));
-    assert_eq!(admitted_in_order(&record(&controller, sale).await), everybody[..6]);
+    all_tickets.sort_unstable_by_key(|&ordinal| draw.number_of(ordinal));
+    assert_eq!(admitted_in_order(&record(&controller, sale).await), all_tickets[..6]);
 
     // Lost again: recalled tickets keep the drawn order, and come before new ones.
     let before = epoch().await.expect("read");
     let servers = lose_redis(servers).await;
     controller.until("a new epoch", async || epoch().await.is_ok_and(|epoch| epoch > before)).await;
     let newcomers = controller.join(sale, 3).await;
-    let known: BTreeSet<u64> = everybody.iter().copied().collect();
+    let known: BTreeSet<u64> = all_tickets.iter().copied().collect();
     for ticket in first.iter().chain(&others).filter(|ticket| known.contains(&ticket.ordinal)) {
         controller.turn(ticket).await;
     }
     controller.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 10 }))).await;
     controller.until("four more", async || controller.admissions(sale).await.len() == 10).await;
-    assert_eq!(admitted_in_order(&record(&controller, sale).await), everybody[..10]);
+    assert_eq!(admitted_in_order(&record(&controller, sale).await), all_tickets[..10]);
     assert_eq!(controller.turn(&newcomers[0]).await, Turn::Waiting);
     let verdict = verified(&controller, sale, 0).await;
     assert_eq!((verdict.losses, verdict.pool), (2, Some(draw.pool())));

@@ -9,7 +9,7 @@ use fairline_admission_token::{Jwks, SigningKey};
 use fairline_events::schema::{self, StoredEvents};
 use fairline_line::{
     change::{LiveTurn, Turn},
-    store::{Joining, LineError, LineStore},
+    store::{JoinRequest, LineError, LineStore},
     ticket::{Ordinal, Ticket},
 };
 use fairline_private_servers::testing::{self, Servers};
@@ -235,14 +235,14 @@ impl TestController {
     }
 
     pub async fn join(&self, sale: SaleId, count: u64) -> Vec<Ticket> {
-        let joining = |_| Joining { visitor: VisitorId(*uuid::Uuid::new_v4().as_bytes()), account: None };
+        let joining = |_| JoinRequest { visitor: VisitorId(*uuid::Uuid::new_v4().as_bytes()), account: None };
         let joining: Vec<_> = (0..count).map(joining).collect();
         self.line.join(sale, rand_batch(), &joining).await.expect("joined")
     }
 
     /// Joins a number of shoppers; no tickets if the controller has granted too few ordinals yet.
     pub async fn join_if_granted(&self, sale: SaleId, count: u64) -> Vec<Ticket> {
-        let joining = |_| Joining { visitor: VisitorId(*uuid::Uuid::new_v4().as_bytes()), account: None };
+        let joining = |_| JoinRequest { visitor: VisitorId(*uuid::Uuid::new_v4().as_bytes()), account: None };
         let joining: Vec<_> = (0..count).map(joining).collect();
         match self.line.join(sale, rand_batch(), &joining).await {
             Err(LineError::NoOrdinals) => Vec::new(),

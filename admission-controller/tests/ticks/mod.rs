@@ -12,7 +12,7 @@ use std::{
 };
 
 use fairline_line::{change::Turn, store::LineStore};
-use fairline_private_servers::testing::{self, Carry, Link, Own, Proxy};
+use fairline_private_servers::testing::{self, Forwarding, LinkMode, OwnServer, Proxy};
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
 use futures_util::future::join_all;
@@ -241,7 +241,7 @@ async fn the_stock_is_locked_last_so_no_redemption_meets_a_deadlock() {
 
 #[tokio::test]
 async fn a_publication_that_arrives_late_undoes_no_purchase_in_yield_mode() {
-    let redis = Own::redis().expect("a Redis of its own");
+    let redis = OwnServer::redis().expect("a Redis of its own");
     let direct = redis.server.url();
     let (proxy, through) = Proxy::before(&direct).expect("a proxy");
     let mut controller = TestController::open_at(&through).await;
@@ -255,7 +255,7 @@ async fn a_publication_that_arrives_late_undoes_no_purchase_in_yield_mode() {
     let ticket = controller.join(sale, 1).await[0];
     controller.until("the admission to wait", async || a_tick_waits(&controller).await).await;
     proxy.set_new(None);
-    proxy.set_established(Link { there: Carry::Later, back: Carry::All });
+    proxy.set_established(LinkMode { there: Forwarding::Later, back: Forwarding::All });
     reader.rollback().await.expect("let go");
 
     let second = Shutdown::new();
@@ -263,7 +263,7 @@ async fn a_publication_that_arrives_late_undoes_no_purchase_in_yield_mode() {
     controller.admitted(&ticket).await;
     controller.buy(&ticket).await;
     controller.until("the purchase", async || controller.turn(&ticket).await == Turn::Bought).await;
-    proxy.set_established(Link::default());
+    proxy.set_established(LinkMode::default());
     let is_rejected = || redis.server.ask("INFO errorstats").is_ok_and(|stats| stats.contains("errorstat_LATE:"));
     controller.until("the late publication to be rejected", async || is_rejected()).await;
     assert_eq!(controller.turn(&ticket).await, Turn::Bought);
@@ -324,7 +324,7 @@ async fn a_turn_that_no_page_could_claim_does_not_count_as_missed() {
         // As if Redis had been down meanwhile: no tick from before the turn until after its
         // end.
         let away = sqlx::query(
-            "UPDATE lines SET ticked_at = now() - interval '3 s', away_from = NULL, away_until = NULL WHERE id = $1",
+            "UPDATE lines SET ticked_at = now() - interval '3 s', unreachable_from = NULL, unreachable_until = NULL WHERE id = $1",
         );
         away.bind(sale.0).execute(&controller.pool).await.expect("away");
         controller

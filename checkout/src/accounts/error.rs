@@ -9,15 +9,15 @@ use crate::{auth::error::AuthError, error::CommonError, problem_types};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccountError {
     #[error("a field of the sign-in is wrong")]
-    BadSignIn { field: &'static str, wrong: &'static str },
+    InvalidSignIn { field: &'static str, wrong: &'static str },
     #[error("no channel is configured for `{field}`")]
     NoChannel { field: &'static str },
     #[error("too many codes were requested")]
     TooManyCodes,
     #[error("the code is wrong")]
-    WrongCode,
+    InvalidCode,
     #[error("the issuer's token is not accepted: {0}")]
-    BadIdToken(String),
+    InvalidIdToken(String),
     #[error("the issuer does not respond: {0}")]
     NoIssuer(String),
     #[error("the refresh token is not valid")]
@@ -41,30 +41,30 @@ impl<E: Into<CommonError>> From<E> for AccountError {
 impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
         match error {
-            AccountError::BadSignIn { field, wrong } => Self::new(&fairline_server::problem_types::INVALID_BODY)
+            AccountError::InvalidSignIn { field, wrong } => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail(format!("The field `{field}` {wrong}."))
                 .with("field", field),
-            AccountError::NoChannel { field } => Self::new(&problem_types::NO_CHANNEL)
+            AccountError::NoChannel { field } => Self::new(&problem_types::SIGN_IN_CHANNEL_UNAVAILABLE)
                 .detail(format!("This shop can't sign you in by `{field}`. Sign in another way."))
                 .with("field", field),
             AccountError::TooManyCodes => Self::new(&problem_types::TOO_MANY_CODES)
                 .detail("Use the newest code, or request a new one in an hour."),
-            AccountError::WrongCode => Self::new(&problem_types::WRONG_CODE).detail(
+            AccountError::InvalidCode => Self::new(&problem_types::INVALID_CODE).detail(
                 "It is wrong, was used before, or is older than 10 minutes. After five attempts, request a new code.",
             ),
-            AccountError::BadIdToken(reason) => {
-                Self::new(&problem_types::BAD_ID_TOKEN).detail(format!("The ID token was rejected: {reason}."))
+            AccountError::InvalidIdToken(reason) => {
+                Self::new(&problem_types::INVALID_ID_TOKEN).detail(format!("The ID token was rejected: {reason}."))
             }
             AccountError::NoIssuer(reason) => {
                 warn!(reason, "fetch issuer keys failed");
                 Self::unavailable("The OpenID Connect issuer does not respond. Try again.")
             }
-            AccountError::SignedOut => Self::new(&problem_types::SIGNED_OUT).detail(
+            AccountError::SignedOut => Self::new(&problem_types::SESSION_ENDED).detail(
                 "The refresh token has expired, or was used twice, which ends its session. Sign in again.",
             ),
-            AccountError::NoPush => Self::new(&problem_types::NO_PUSH)
+            AccountError::NoPush => Self::new(&problem_types::PUSH_NOT_CONFIGURED)
                 .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT to enable it."),
-            AccountError::NoReminder => Self::new(&problem_types::NO_REMINDER).detail(
+            AccountError::NoReminder => Self::new(&problem_types::REMINDER_UNAVAILABLE).detail(
                 "Your account has no address for notifications, or this line is decided by a draw. Keep the page open instead.",
             ),
             AccountError::Auth(error) => error.into(),
@@ -81,11 +81,11 @@ pub(crate) mod tests {
 
     pub(crate) fn examples() -> Vec<NamedProblem> {
         problems(every_variant!(AccountError {
-            BadSignIn { field: "email", wrong: "is not an e-mail address" },
+            InvalidSignIn { field: "email", wrong: "is not an e-mail address" },
             NoChannel { field: "phone" },
             TooManyCodes,
-            WrongCode,
-            BadIdToken("it has expired".to_owned()),
+            InvalidCode,
+            InvalidIdToken("it has expired".to_owned()),
             NoIssuer("timeout".to_owned()),
             SignedOut,
             NoPush,

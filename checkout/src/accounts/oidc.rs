@@ -36,7 +36,7 @@ const ED25519_KEY_BYTES: usize = 32;
 
 /// The subject of a validated ID token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Vouched {
+pub(crate) struct VerifiedIdentity {
     pub(crate) subject: String,
     /// The e-mail address, if the issuer has verified it.
     pub(crate) address: Option<Address>,
@@ -52,18 +52,18 @@ pub(crate) struct IdTokenClaims {
 }
 
 impl IdTokenClaims {
-    pub(crate) fn vouched(self) -> Result<Vouched, AccountError> {
+    pub(crate) fn verified_identity(self) -> Result<VerifiedIdentity, AccountError> {
         let Self { sub, email, email_verified } = self;
         if !(1..=SUBJECT_BYTES_MAX).contains(&sub.len()) {
             return Err(bad("its subject is empty or too long"));
         }
         let address = email.filter(|_| email_verified).and_then(|email| Address::email(&email));
-        Ok(Vouched { subject: sub, address })
+        Ok(VerifiedIdentity { subject: sub, address })
     }
 }
 
 fn bad(reason: &str) -> AccountError {
-    AccountError::BadIdToken(reason.to_owned())
+    AccountError::InvalidIdToken(reason.to_owned())
 }
 
 /// The header of an ID token.
@@ -89,7 +89,11 @@ pub(crate) fn validation(algorithm: Algorithm, issuer: &str, audience: &str) -> 
 }
 
 /// Validates an ID token with a key: the signature, the issuer, the audience and the expiry.
-pub(crate) fn validated(id_token: &str, key: &DecodingKey, validation: &Validation) -> Result<Vouched, AccountError> {
+pub(crate) fn validated(
+    id_token: &str,
+    key: &DecodingKey,
+    validation: &Validation,
+) -> Result<VerifiedIdentity, AccountError> {
     let claims = jsonwebtoken::decode::<IdTokenClaims>(id_token, key, validation).map_err(|error| {
         bad(match error.kind() {
             ErrorKind::ExpiredSignature => "it has expired",
@@ -99,7 +103,7 @@ pub(crate) fn validated(id_token: &str, key: &DecodingKey, validation: &Validati
             _ => "its signature or its claims are wrong",
         })
     })?;
-    claims.claims.vouched()
+    claims.claims.verified_identity()
 }
 
 /// The issuer's discovery document.
@@ -168,7 +172,7 @@ impl Issuer {
     }
 
     /// Validates an ID token: the signature, the issuer, the audience and the expiry.
-    pub(crate) async fn vouch(&self, id_token: &str) -> Result<Vouched, AccountError> {
+    pub(crate) async fn verify_id_token(&self, id_token: &str) -> Result<VerifiedIdentity, AccountError> {
         let header = header_of(id_token)?;
         let key = self.key(header.kid.as_deref()).await?;
         let key = key.ok_or_else(|| bad("it is signed with a key that the issuer does not publish"))?;

@@ -21,7 +21,7 @@ use crate::{
     accounts::{
         account::{ACCESS_S, AccountId, REFRESH_S, RefreshToken},
         error::AccountError,
-        service::{Accounts, CodeQueued, LoggedIn, SessionTokens, SignInWay},
+        service::{Accounts, CodeQueued, LogInOutcome, SessionTokens, SignInWay},
     },
     auth::{caller::ACCOUNT_COOKIE, extract::SignedIn},
     error::CommonError,
@@ -54,7 +54,7 @@ pub(crate) fn signed_in() -> OpenApiRouter<Arc<Accounts>> {
 /// A sign-in, by exactly one of three ways.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct LogIn {
+pub(crate) struct LogInRequest {
     /// E-mail address to send a code to.
     #[schema(format = Email, max_length = 254)]
     email: Option<String>,
@@ -70,7 +70,7 @@ pub(crate) struct LogIn {
 /// A code that was received.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct EnterCode {
+pub(crate) struct LogInCodeRequest {
     /// The id from the response to `POST /users/login`.
     sign_in_id: Uuid,
     /// Six digits.
@@ -84,13 +84,13 @@ pub(crate) struct EnterCode {
 /// A refresh token, unless it is in a cookie.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Refresh {
+pub(crate) struct RefreshRequest {
     refresh_token: Option<String>,
 }
 
 /// A push subscription, as `PushSubscription.toJSON` writes it.
 #[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct Subscribe {
+pub(crate) struct SubscribeRequest {
     #[schema(max_length = 1000)]
     endpoint: String,
     keys: SubscriptionKeys,
@@ -106,7 +106,7 @@ struct SubscriptionKeys {
 /// A push subscription to remove.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Unsubscribe {
+pub(crate) struct UnsubscribeRequest {
     endpoint: String,
 }
 
@@ -157,7 +157,7 @@ struct Profile {
 
 /// Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the
 /// merchant's own issuer. The response does not reveal whether an address has an account.
-#[utoipa::path(post, path = "/users/login", request_body = LogIn, responses(
+#[utoipa::path(post, path = "/users/login", request_body = LogInRequest, responses(
     (status = 200, description = "The ID token is valid: signed in.", body = AccountSession),
     (status = 202, description = "A code was sent; submit it with `POST /users/login/code`.", body = CodeSent),
     (status = 401, description = "The ID token is not accepted."),
@@ -168,8 +168,8 @@ struct Profile {
 ))]
 async fn log_in(
     State(accounts): State<Arc<Accounts>>,
-    SendsCodes { from }: SendsCodes,
-    Json(log_in): Json<LogIn>,
+    CodeRateLimit { from }: CodeRateLimit,
+    Json(log_in): Json<LogInRequest>,
 ) -> Result<Response, Problem> {
     let in_cookies = log_in.cookies;
     let way = SignInWay::try_from(log_in)?;
@@ -179,18 +179,18 @@ async fn log_in(
         accounts.phone_codes.check(from)?;
     }
     match accounts.log_in(way).await? {
-        LoggedIn::CodeQueued(CodeQueued { sign_in_id, expires_at }) => {
+        LogInOutcome::CodeQueued(CodeQueued { sign_in_id, expires_at }) => {
             Ok((StatusCode::ACCEPTED, NO_STORE, axum::Json(CodeSent { sign_in_id, expires_at })).into_response())
         }
-        LoggedIn::Session(tokens) => Ok(session(&accounts, tokens, in_cookies)),
+        LogInOutcome::Session(tokens) => Ok(session(&accounts, tokens, in_cookies)),
     }
 }
 
-impl TryFrom<LogIn> for SignInWay {
+impl TryFrom<LogInRequest> for SignInWay {
     type Error = AccountError;
 
-    fn try_from(log_in: LogIn) -> Result<Self, AccountError> {
-        let wrong = |field, wrong| AccountError::BadSignIn { field, wrong };
+    fn try_from(log_in: LogInRequest) -> Result<Self, AccountError> {
+        let wrong = |field, wrong| AccountError::InvalidSignIn { field, wrong };
         match (log_in.email, log_in.phone, log_in.id_token) {
             (Some(email), None, None) => {
                 let address = Address::email(&email).ok_or_else(|| wrong("email", "is not an e-mail address"))?;
@@ -209,11 +209,11 @@ impl TryFrom<LogIn> for SignInWay {
 
 /// Limits the codes that one client requests, whatever the recipients: the service must not be a
 /// means to flood mailboxes.
-struct SendsCodes {
+struct CodeRateLimit {
     from: IpAddr,
 }
 
-impl FromRequestParts<Arc<Accounts>> for SendsCodes {
+impl FromRequestParts<Arc<Accounts>> for CodeRateLimit {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, accounts: &Arc<Accounts>) -> Result<Self, Problem> {
@@ -223,22 +223,22 @@ impl FromRequestParts<Arc<Accounts>> for SendsCodes {
 }
 
 /// Submit a code and sign in. A code allows five attempts within ten minutes, and is valid once.
-#[utoipa::path(post, path = "/users/login/code", request_body = EnterCode, responses(
+#[utoipa::path(post, path = "/users/login/code", request_body = LogInCodeRequest, responses(
     (status = 200, description = "Signed in.", body = AccountSession),
     (status = 401, description = "The code is wrong, was used, or has expired."),
     (status = 404, description = "Accounts are not offered here."),
 ))]
 async fn enter_code(
     State(accounts): State<Arc<Accounts>>,
-    Json(entered): Json<EnterCode>,
+    Json(entered): Json<LogInCodeRequest>,
 ) -> Result<Response, Problem> {
-    let EnterCode { sign_in_id, code, cookies } = entered;
+    let LogInCodeRequest { sign_in_id, code, cookies } = entered;
     let tokens = accounts.enter_code(sign_in_id, &code).await?;
     Ok(session(&accounts, tokens, cookies))
 }
 
 /// Exchange a refresh token for the next two tokens. A token that is used twice ends its session.
-#[utoipa::path(post, path = "/users/login/refresh", request_body = Refresh, responses(
+#[utoipa::path(post, path = "/users/login/refresh", request_body = RefreshRequest, responses(
     (status = 200, description = "Still signed in.", body = AccountSession),
     (status = 401, description = "The session has ended: sign in again."),
     (status = 404, description = "Accounts are not offered here."),
@@ -247,7 +247,7 @@ async fn enter_code(
 async fn refresh(
     State(accounts): State<Arc<Accounts>>,
     headers: HeaderMap,
-    Json(Refresh { refresh_token }): Json<Refresh>,
+    Json(RefreshRequest { refresh_token }): Json<RefreshRequest>,
 ) -> Result<Response, Problem> {
     let in_cookies = refresh_token.is_none();
     let tokens = accounts.refresh(given(&headers, refresh_token)).await?;
@@ -255,13 +255,13 @@ async fn refresh(
 }
 
 /// Sign out: ends the session of the refresh token. The access token stays valid until it expires.
-#[utoipa::path(post, path = "/users/logout", request_body = Refresh, responses(
+#[utoipa::path(post, path = "/users/logout", request_body = RefreshRequest, responses(
     (status = 204, description = "Signed out, now or before."),
 ))]
 async fn log_out(
     State(accounts): State<Arc<Accounts>>,
     headers: HeaderMap,
-    Json(Refresh { refresh_token }): Json<Refresh>,
+    Json(RefreshRequest { refresh_token }): Json<RefreshRequest>,
 ) -> Result<Response, Problem> {
     if let Some(token) = given(&headers, refresh_token) {
         accounts.log_out(&token).await?;
@@ -311,8 +311,8 @@ async fn remind(
     headers: HeaderMap,
     SignedIn(account): SignedIn,
 ) -> Result<StatusCode, Problem> {
-    let line: SaleId = line.parse().map_err(|_| CommonError::UnknownSale)?;
-    let ticket = accounts.callers.ticket(&headers, line).ok_or(CommonError::UnknownSale)?;
+    let line: SaleId = line.parse().map_err(|_| CommonError::SaleNotFound)?;
+    let ticket = accounts.callers.ticket(&headers, line).ok_or(CommonError::SaleNotFound)?;
     accounts.remind(account, &ticket).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -328,7 +328,7 @@ async fn show_push_key(State(accounts): State<Arc<Accounts>>) -> Result<axum::Js
 
 /// Subscribe this browser to the notifications of the account. An account keeps its newest five
 /// browsers.
-#[utoipa::path(post, path = "/users/push", request_body = Subscribe, security(("account" = [])), responses(
+#[utoipa::path(post, path = "/users/push", request_body = SubscribeRequest, security(("account" = [])), responses(
     (status = 204, description = "The browser is subscribed."),
     (status = 404, description = "Web Push is not configured."),
     (status = 422, description = "Not a subscription, or not at a permitted push service."),
@@ -336,20 +336,20 @@ async fn show_push_key(State(accounts): State<Arc<Accounts>>) -> Result<axum::Js
 async fn subscribe(
     State(accounts): State<Arc<Accounts>>,
     SignedIn(account): SignedIn,
-    Json(Subscribe { endpoint, keys: SubscriptionKeys { p256dh, auth } }): Json<Subscribe>,
+    Json(SubscribeRequest { endpoint, keys: SubscriptionKeys { p256dh, auth } }): Json<SubscribeRequest>,
 ) -> Result<StatusCode, Problem> {
     accounts.subscribe(account, &endpoint, &p256dh, &auth).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Unsubscribe this browser.
-#[utoipa::path(delete, path = "/users/push", request_body = Unsubscribe, security(("account" = [])), responses(
+#[utoipa::path(delete, path = "/users/push", request_body = UnsubscribeRequest, security(("account" = [])), responses(
     (status = 204, description = "The browser is not subscribed."),
 ))]
 async fn unsubscribe(
     State(accounts): State<Arc<Accounts>>,
     SignedIn(account): SignedIn,
-    Json(Unsubscribe { endpoint }): Json<Unsubscribe>,
+    Json(UnsubscribeRequest { endpoint }): Json<UnsubscribeRequest>,
 ) -> Result<StatusCode, Problem> {
     accounts.unsubscribe(account, &endpoint).await?;
     Ok(StatusCode::NO_CONTENT)

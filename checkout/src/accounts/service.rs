@@ -14,7 +14,7 @@ use crate::{
         account::{AccountId, AccountProof, RefreshToken, SignInKey},
         error::AccountError,
         oidc::Issuer,
-        store::{AccountRow, AccountStore, CODE_GOOD_S, Refreshed},
+        store::{AccountRow, AccountStore, CODE_GOOD_S, RefreshOutcome},
     },
     auth::{caller::Callers, error::AuthError},
     error::CommonError,
@@ -45,7 +45,7 @@ pub(crate) enum SignInWay {
 }
 
 /// The outcome of a sign-in.
-pub(crate) enum LoggedIn {
+pub(crate) enum LogInOutcome {
     CodeQueued(CodeQueued),
     Session(SessionTokens),
 }
@@ -69,16 +69,17 @@ impl Accounts {
     }
 
     /// Queues a sign-in code, or signs in by an ID token.
-    pub(crate) async fn log_in(&self, way: SignInWay) -> Result<LoggedIn, AccountError> {
+    pub(crate) async fn log_in(&self, way: SignInWay) -> Result<LogInOutcome, AccountError> {
         let key = self.account_key()?;
         match way {
-            SignInWay::Code { address, field } => Ok(LoggedIn::CodeQueued(self.send_code(address, field).await?)),
+            SignInWay::Code { address, field } => Ok(LogInOutcome::CodeQueued(self.send_code(address, field).await?)),
             SignInWay::IdToken(id_token) => {
                 let issuer = self.issuer.as_ref().ok_or(AccountError::NoChannel { field: "id_token" })?;
-                let vouched = issuer.vouch(&id_token).await?;
-                let account = key.account(AccountProof::Issuer { issuer: issuer.name(), subject: &vouched.subject });
-                let session = self.begin_session(None, account, vouched.address).await?;
-                Ok(LoggedIn::Session(session.ok_or(AccountError::SignedOut)?))
+                let verified_identity = issuer.verify_id_token(&id_token).await?;
+                let account =
+                    key.account(AccountProof::Issuer { issuer: issuer.name(), subject: &verified_identity.subject });
+                let session = self.begin_session(None, account, verified_identity.address).await?;
+                Ok(LogInOutcome::Session(session.ok_or(AccountError::SignedOut)?))
             }
         }
     }
@@ -98,9 +99,9 @@ impl Accounts {
         // Count before comparing, so that parallel requests get no extra attempts.
         let address = self.store.try_code(sign_in).await?;
         let is_right = bool::from(key.code(sign_in).as_bytes().ct_eq(code.trim().as_bytes()));
-        let address = address.filter(|_| is_right).ok_or(AccountError::WrongCode)?;
+        let address = address.filter(|_| is_right).ok_or(AccountError::InvalidCode)?;
         let account = key.account(AccountProof::Address(&address));
-        self.begin_session(Some(sign_in), account, Some(address)).await?.ok_or(AccountError::WrongCode)
+        self.begin_session(Some(sign_in), account, Some(address)).await?.ok_or(AccountError::InvalidCode)
     }
 
     /// Begins a session. Returns none if the sign-in was used already.
@@ -130,12 +131,12 @@ impl Accounts {
         let next = RefreshToken::new(rand::rng().random());
         let (store, digests) = (self.store.clone(), (given.digest(), next.digest()));
         match self.shutdown.spawn(async move { store.refresh(digests.0, digests.1).await }).await?? {
-            Refreshed::Signed(account) => self.tokens(account, next),
-            Refreshed::Reused => {
+            RefreshOutcome::Signed(account) => self.tokens(account, next),
+            RefreshOutcome::Reused => {
                 metrics::counter!("checkout_refresh_tokens_reused_total").increment(1);
                 Err(AccountError::SignedOut)
             }
-            Refreshed::Unknown => Err(AccountError::SignedOut),
+            RefreshOutcome::Unknown => Err(AccountError::SignedOut),
         }
     }
 
@@ -178,10 +179,13 @@ impl Accounts {
     ) -> Result<(), AccountError> {
         let (_, push_services) = self.channels.push().ok_or(AccountError::NoPush)?;
         if !push_services.include(endpoint) {
-            return Err(AccountError::BadSignIn { field: "endpoint", wrong: "is not at a permitted push service" });
+            return Err(AccountError::InvalidSignIn { field: "endpoint", wrong: "is not at a permitted push service" });
         }
         if Subscription::new(endpoint, p256dh, auth).is_none() {
-            return Err(AccountError::BadSignIn { field: "keys", wrong: "has no valid keys of a push subscription" });
+            return Err(AccountError::InvalidSignIn {
+                field: "keys",
+                wrong: "has no valid keys of a push subscription",
+            });
         }
         let is_known = self.notifications.subscribe(account, endpoint, p256dh, auth).await?;
         if is_known { Ok(()) } else { Err(AuthError::NotSignedIn.into()) }

@@ -33,7 +33,7 @@ pub(crate) struct AccountRow {
 
 /// The outcome of exchanging a refresh token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refreshed {
+pub(crate) enum RefreshOutcome {
     /// The token was valid; the next one is valid now.
     Signed(AccountId),
     /// The token was used before, so one of its two users has stolen it. The session has ended.
@@ -126,7 +126,7 @@ impl AccountStore {
     }
 
     /// Exchanges a refresh token for the next one. A token that is used twice ends its session.
-    pub(crate) async fn refresh(&self, digest: [u8; 32], next: [u8; 32]) -> Result<Refreshed, StoreError> {
+    pub(crate) async fn refresh(&self, digest: [u8; 32], next: [u8; 32]) -> Result<RefreshOutcome, StoreError> {
         let mut transaction = self.0.begin().await?;
         let used: Option<(Uuid, Uuid)> = sqlx::query_as(
             "UPDATE refresh_tokens SET used_at = now() FROM sessions WHERE digest = $1 AND used_at IS NULL AND expires_at > now() \
@@ -141,7 +141,7 @@ impl AccountStore {
             );
             let ended = ended.bind(&digest[..]).execute(&mut *transaction).await?.rows_affected();
             transaction.commit().await?;
-            return Ok(if ended > 0 { Refreshed::Reused } else { Refreshed::Unknown });
+            return Ok(if ended > 0 { RefreshOutcome::Reused } else { RefreshOutcome::Unknown });
         };
         sqlx::query(
             "WITH seen AS (UPDATE accounts SET seen_at = now() WHERE id = $4) \
@@ -154,7 +154,7 @@ impl AccountStore {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(Refreshed::Signed(AccountId(account)))
+        Ok(RefreshOutcome::Signed(AccountId(account)))
     }
 
     /// Ends the session of a refresh token.
@@ -204,7 +204,7 @@ impl AccountStore {
 
     /// Anonymises an order for the merchant; or, given the id of an account, erases the account and
     /// anonymises its orders.
-    pub(crate) async fn erase(&self, id: Uuid) -> Result<Erased, StoreError> {
+    pub(crate) async fn erase(&self, id: Uuid) -> Result<ErasureOutcome, StoreError> {
         let mut transaction = self.0.begin().await?;
         let ended: Option<bool> = sqlx::query_scalar(
             "SELECT state NOT IN ('promised', 'held') AND NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id \
@@ -217,9 +217,9 @@ impl AccountStore {
             Some(true) => {
                 unlink(&mut transaction, &[id]).await?;
                 transaction.commit().await?;
-                return Ok(Erased::Orders(1));
+                return Ok(ErasureOutcome::Orders(1));
             }
-            Some(false) => return Ok(Erased::UnderWay),
+            Some(false) => return Ok(ErasureOutcome::UnderWay),
             None => {}
         }
         let is_one: bool = sqlx::query_scalar(
@@ -230,15 +230,15 @@ impl AccountStore {
         .await?;
         drop(transaction);
         if !is_one {
-            return Ok(Erased::Unknown);
+            return Ok(ErasureOutcome::Unknown);
         }
-        Ok(self.forget_account(AccountId(id)).await?.map_or(Erased::UnderWay, Erased::Orders))
+        Ok(self.forget_account(AccountId(id)).await?.map_or(ErasureOutcome::UnderWay, ErasureOutcome::Orders))
     }
 }
 
 /// The outcome of the merchant's request to erase personal data.
 #[derive(Debug)]
-pub(crate) enum Erased {
+pub(crate) enum ErasureOutcome {
     /// The number of anonymised orders.
     Orders(u64),
     /// An order is still open.

@@ -22,16 +22,16 @@ pub(crate) enum AuthError {
 impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         match error {
-            AuthError::NoToken => Self::new(&problem_types::NO_TOKEN)
+            AuthError::NoToken => Self::new(&problem_types::MISSING_ADMISSION_TOKEN)
                 .detail("Send the header `Authorization: Bearer <admission token>`. The waiting room sends a token to each admitted shopper."),
-            AuthError::NoMerchantKey => Self::new(&problem_types::NO_MERCHANT_KEY)
+            AuthError::NoMerchantKey => Self::new(&problem_types::INVALID_MERCHANT_KEY)
                 .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_MERCHANT_KEY)."),
             AuthError::NoSignIn => {
-                Self::new(&problem_types::NO_SIGN_IN).detail("Set FAIRLINE_SIGN_IN_KEY to enable them.")
+                Self::new(&problem_types::ACCOUNTS_DISABLED).detail("Set FAIRLINE_SIGN_IN_KEY to enable them.")
             }
             AuthError::NotSignedIn => Self::new(&problem_types::NOT_SIGNED_IN)
                 .detail("Sign in with `POST /users/login`, and send the access token as `Authorization: Bearer` or `Fairline-Account`. It is valid for 15 minutes."),
-            AuthError::ForeignOrigin => Self::new(&problem_types::FOREIGN_ORIGIN)
+            AuthError::ForeignOrigin => Self::new(&problem_types::ORIGIN_NOT_ALLOWED)
                 .detail("Only pages of this site (FAIRLINE_PUBLIC_ORIGINS), or of origins that the operator has allowed (FAIRLINE_ALLOWED_ORIGINS), may buy."),
         }
     }

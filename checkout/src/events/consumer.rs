@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_millis(300);
 const STALLED_AFTER: Duration = Duration::from_secs(120);
 /// The interval, in rounds, at which all streams are read, to find what a dead process left pending
 /// and what Redis had lost.
-const LOOKS_EVERYWHERE_EVERY: u32 = 100;
+const FULL_SCAN_EVERY: u32 = 100;
 /// A consumer that has been idle for this long belongs to an ended process.
 const GONE_AFTER: Duration = Duration::from_secs(3600);
 /// Events per batch.
@@ -27,7 +27,7 @@ pub(crate) const WEBHOOKS: &str = "webhooks";
 pub(crate) const NOTIFICATIONS: &str = "notifications";
 
 #[derive(Debug, thiserror::Error)]
-enum NotConsumed {
+enum ConsumeError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -57,7 +57,7 @@ impl ConsumerGroup {
                 let member = Member { stream, group, consumer: Uuid::new_v4().to_string() };
                 let (mut rounds, mut nth, mut consumed) = (stop.rounds(EVERY), 0_u32, HashMap::new());
                 while rounds.next().await {
-                    let everywhere = nth % LOOKS_EVERYWHERE_EVERY == 0;
+                    let everywhere = nth % FULL_SCAN_EVERY == 0;
                     if everywhere {
                         consumed.clear();
                     }
@@ -101,7 +101,7 @@ where
         fairline_server::report_alive();
         let consumed_all = match consume_sale(member, sale, consume).await {
             Ok(()) if everywhere => {
-                stream.forget_consumers(sale, group, GONE_AFTER).await.map(drop).map_err(NotConsumed::from)
+                stream.forget_consumers(sale, group, GONE_AFTER).await.map(drop).map_err(ConsumeError::from)
             }
             outcome => outcome,
         };
@@ -116,7 +116,7 @@ where
     Ok(())
 }
 
-async fn consume_sale<H, W>(member: &Member, sale: SaleId, consume: &H) -> Result<(), NotConsumed>
+async fn consume_sale<H, W>(member: &Member, sale: SaleId, consume: &H) -> Result<(), ConsumeError>
 where
     H: Fn(Vec<Event>) -> W,
     W: Future<Output = Result<(), StoreError>>,

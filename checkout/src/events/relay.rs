@@ -20,7 +20,7 @@ use crate::{
 
 const EVERY: Duration = Duration::from_millis(200);
 /// The interval, in rounds, at which a round checks whether a stream has lost events: every 30 s.
-const LOOKS_BACK_EVERY: u32 = 150;
+const RESCAN_EVERY: u32 = 150;
 /// A round that takes longer counts as stalled; it reports progress with each sale.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// Rows of the outbox that are read per query. A row has up to as many events as a batch of
@@ -30,7 +30,7 @@ const ROWS: i64 = 20;
 const APPENDED_AT_ONCE: usize = 500;
 
 #[derive(Debug, thiserror::Error)]
-enum NotRelayed {
+enum RelayError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -54,7 +54,7 @@ pub(crate) fn start(relay: Relay, shutdown: &Shutdown) {
             let (mut rounds, mut round) = (stop.rounds(EVERY), 0_u32);
             while rounds.next().await {
                 round = round.wrapping_add(1);
-                if let Err(error) = relay.relay(round % LOOKS_BACK_EVERY == 0).await {
+                if let Err(error) = relay.relay(round % RESCAN_EVERY == 0).await {
                     metrics::counter!("checkout_relay_failures_total").increment(1);
                     warn!(%error, "read outbox failed; it will be retried");
                 }
@@ -80,7 +80,7 @@ impl Relay {
         Ok(())
     }
 
-    async fn relay_sale(&self, Backlog { sale, last, relayed }: Backlog) -> Result<(), NotRelayed> {
+    async fn relay_sale(&self, Backlog { sale, last, relayed }: Backlog) -> Result<(), RelayError> {
         let mut after = relayed.min(last.saturating_sub(1));
         loop {
             let (mut is_first, events) = self.store.events_after(sale, after, ROWS).await?;

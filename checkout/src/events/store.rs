@@ -3,7 +3,7 @@
 
 use fairline_events::{
     Event, EventKind,
-    event::{note_trace, take_trace},
+    event::{attach_trace, take_trace},
 };
 use fairline_postgres::PgConnection;
 use fairline_sale::SaleId;
@@ -60,7 +60,7 @@ pub(crate) async fn publish(
     kind: EventKind,
     mut data: Value,
 ) -> Result<(), StoreError> {
-    note_trace(&mut data, fairline_telemetry::current());
+    attach_trace(&mut data, fairline_telemetry::current());
     sqlx::query(
         "INSERT INTO outbox (sale_id, number, kind, data) VALUES ($1, number_events($1, 1), $2, json_build_array($3::json))",
     )

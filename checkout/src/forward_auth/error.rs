@@ -46,7 +46,7 @@ pub(crate) mod tests {
         problems(every_variant!(ForwardAuthError {
             NoToken,
             VisitOver,
-            Redemption(RedemptionError::BadToken),
+            Redemption(RedemptionError::InvalidToken),
             Redemption(RedemptionError::OtherSale),
         }))
     }

@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-use fairline_admission_token::Genuine;
-use fairline_redemption::{GenerationalCache, Keys, NoClaims};
+use fairline_admission_token::VerifiedToken;
+use fairline_redemption::{ClaimsError, GenerationalCache, Keys};
 use fairline_sale::{SaleId, VisitorId};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
@@ -69,7 +69,7 @@ impl ForwardAuth {
             match self.visit_by(&candidate.token, &asked.sales, shopper).await {
                 Ok(visit) => return Ok((visit, candidate)),
                 Err(error) if error.is_outage() => return Err(error),
-                Err(error) if matches!(refused, NoToken | Redemption(RedemptionError::BadToken)) => refused = error,
+                Err(error) if matches!(refused, NoToken | Redemption(RedemptionError::InvalidToken)) => refused = error,
                 Err(_) => {}
             }
         }
@@ -82,20 +82,20 @@ impl ForwardAuth {
         sales: &[String],
         shopper: &ShopperIdentity,
     ) -> Result<Visit, ForwardAuthError> {
-        let Genuine { claims, kid } = match self.keys.verify(token) {
+        let VerifiedToken { claims, kid } = match self.keys.verify(token) {
             Ok(genuine) => genuine,
-            Err(NoClaims::Token(_)) => return Err(RedemptionError::BadToken.into()),
-            Err(NoClaims::NoKeys) => return Err(RedemptionError::NoKeys.into()),
+            Err(ClaimsError::Token(_)) => return Err(RedemptionError::InvalidToken.into()),
+            Err(ClaimsError::NoKeys) => return Err(RedemptionError::NoKeys.into()),
         };
         let is_for = |sale: &String| sale.parse() == Ok::<SaleId, _>(claims.sale);
         if !sales.iter().all(is_for) {
             return Err(RedemptionError::OtherSale.into());
         }
-        let visitor = claims.sub.parse().map_err(|_| RedemptionError::BadToken)?;
+        let visitor = claims.sub.parse().map_err(|_| RedemptionError::InvalidToken)?;
         // If the request carries tickets, the holder's must be among them. On another domain no
         // tickets arrive, and the token alone counts.
         if shopper.iter().next().is_some() && !shopper.include(visitor) {
-            return Err(RedemptionError::BadToken.into());
+            return Err(RedemptionError::InvalidToken.into());
         }
         // An admitted shopper neither waits nor is turned away because the database is slow:
         // redemption decides what is bought. The local clock may be off, so it only decides which

@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 use crate::{
     db::StoreError,
     jobs::{
-        reconciliation::store::{Counted, ReconciliationStore},
+        reconciliation::store::{CountedOrders, ReconciliationStore},
         retention::store::RetentionStore,
     },
     notifications::store::NotificationStore,
@@ -66,7 +66,7 @@ pub(crate) fn start_for_sales(store: &ExpiryStore, payments: &Arc<Payments>, shu
 }
 
 /// Dependencies of the sweeps that no sale waits for.
-pub(crate) struct Upkeep {
+pub(crate) struct BackgroundSweeps {
     pub(crate) stocks: ReconciliationStore,
     pub(crate) reminders: NotificationStore,
     pub(crate) retention: RetentionStore,
@@ -75,9 +75,9 @@ pub(crate) struct Upkeep {
 }
 
 /// Starts the sweeps that no sale waits for: reminders, reconciliation and retention.
-pub(crate) fn start_others(upkeep: Upkeep, shutdown: &Shutdown) {
-    let Upkeep { stocks, reminders, retention, idempotency, orders_kept_days } = upkeep;
-    let counted = Arc::new(sync::Mutex::new(Counted::default()));
+pub(crate) fn start_others(upkeep: BackgroundSweeps, shutdown: &Shutdown) {
+    let BackgroundSweeps { stocks, reminders, retention, idempotency, orders_kept_days } = upkeep;
+    let counted = Arc::new(sync::Mutex::new(CountedOrders::default()));
     sweep(shutdown, "reconciliation", COUNTS_EVERY, move || {
         let (store, counted) = (stocks.clone(), counted.clone());
         async move {

@@ -17,7 +17,7 @@ pub(crate) enum MerchantApiError {
     #[error("a refund of the order has not ended")]
     RefundInProgress,
     #[error("the amount of a refund must be at least 1")]
-    WrongAmount,
+    InvalidAmount,
     #[error("only {free} units are free")]
     TooFewFree { free: i32 },
     #[error("the reference belongs to another reservation")]
@@ -41,7 +41,7 @@ impl<E: Into<CommonError>> From<E> for MerchantApiError {
 impl From<MerchantApiError> for Problem {
     fn from(error: MerchantApiError) -> Self {
         match error {
-            MerchantApiError::NotConfirmed(order) => Self::new(&problem_types::NOT_CONFIRMED)
+            MerchantApiError::NotConfirmed(order) => Self::new(&problem_types::ORDER_NOT_CONFIRMED)
                 .detail("It was paid another way, a payment is in progress, or its units are sold: see `order`. Refund the payment that you received.")
                 .with("order", json!(order)),
             MerchantApiError::NotRefundable { left_minor } => Self::new(&problem_types::NOT_REFUNDABLE)
@@ -49,13 +49,13 @@ impl From<MerchantApiError> for Problem {
                 .with("left_minor", left_minor),
             MerchantApiError::RefundInProgress => Self::new(&problem_types::REFUND_IN_PROGRESS)
                 .detail("Wait until it ends: `GET /api/orders/{id}` shows `refunded_minor`."),
-            MerchantApiError::WrongAmount => Self::new(&fairline_server::problem_types::INVALID_BODY)
+            MerchantApiError::InvalidAmount => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail("The field `amount_minor` must be at least 1.")
                 .with("field", "amount_minor"),
-            MerchantApiError::TooFewFree { free } => Self::new(&problem_types::TOO_FEW_FREE)
+            MerchantApiError::TooFewFree { free } => Self::new(&problem_types::INSUFFICIENT_STOCK)
                 .detail(format!("Units free at this moment: {free}."))
                 .with("free", json!(free)),
-            MerchantApiError::OtherReservation => Self::new(&problem_types::OTHER_RESERVATION)
+            MerchantApiError::OtherReservation => Self::new(&problem_types::REFERENCE_REUSED)
                 .detail("The reservation under this reference has another quantity. Use another reference."),
             MerchantApiError::HeldForTooLong { most_s } => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail(format!("The field `held_for_s` must be from 1 to {most_s}."))
@@ -78,12 +78,12 @@ pub(crate) mod tests {
             NotConfirmed(Box::new(Order::example())),
             NotRefundable { left_minor: 4900 },
             RefundInProgress,
-            WrongAmount,
+            InvalidAmount,
             TooFewFree { free: 3 },
             OtherReservation,
             HeldForTooLong { most_s: 3600 },
             Auth(AuthError::NoSignIn),
-            Redemption(RedemptionError::BadToken),
+            Redemption(RedemptionError::InvalidToken),
             Common(CommonError::OrderInProgress),
         }))
     }

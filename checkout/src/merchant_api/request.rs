@@ -27,7 +27,7 @@ impl TryFrom<String> for Reference {
 /// An admission token that a shopper has brought.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Redeem {
+pub(crate) struct RedeemRequest {
     /// The sale.
     pub(super) sale_id: SaleId,
     /// The admission token.
@@ -43,7 +43,7 @@ pub(crate) struct Redeem {
 /// A payment that the merchant received.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Confirm {
+pub(crate) struct ConfirmRequest {
     /// The merchant's name of the payment. It may be repeated.
     pub(super) reference: Reference,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Confirm {
 /// The amount and the reason of a refund.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Refund {
+pub(crate) struct RefundRequest {
     /// In the currency's minor unit; default: the whole remaining amount.
     #[schema(minimum = 1)]
     pub(super) amount_minor: Option<i64>,
@@ -62,7 +62,7 @@ pub(crate) struct Refund {
 /// A reservation for the merchant itself.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Reserve {
+pub(crate) struct ReserveRequest {
     /// The sale.
     pub(super) sale_id: SaleId,
     /// Units.

@@ -11,11 +11,11 @@ use crate::{
     auth::caller::MerchantKey,
     http::{NO_STORE, order_id},
     merchant_api::{
-        request::{Confirm, Redeem, Refund, Reserve},
+        request::{ConfirmRequest, RedeemRequest, RefundRequest, ReserveRequest},
         service::MerchantApi,
         view::{Inventory, RefundStatus},
     },
-    orders::{order::Order, routes::Forgotten},
+    orders::{order::Order, routes::ErasureResult},
 };
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<MerchantApi>> {
@@ -31,7 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<MerchantApi>> {
 /// Redeem the admission token that a shopper has brought to the merchant's own checkout. Its units
 /// are held until the merchant confirms the order or cancels it, or the hold expires. The
 /// merchant is responsible for checking that the shopper holds the token.
-#[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("merchant" = [])), responses(
+#[utoipa::path(post, path = "/api/admissions/redeem", request_body = RedeemRequest, security(("merchant" = [])), responses(
     (status = 201, description = "The units are held.", body = Order),
     (status = 401, description = "No merchant key, or a wrong one; or the token is not genuine."),
     (status = 403, description = "The token is for another sale."),
@@ -44,7 +44,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<MerchantApi>> {
 async fn redeem(
     State(merchant_api): State<Arc<MerchantApi>>,
     key: MerchantKey,
-    Json(wanted): Json<Redeem>,
+    Json(wanted): Json<RedeemRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     Ok((StatusCode::CREATED, NO_STORE, axum::Json(merchant_api.redeem(key, wanted).await?)))
 }
@@ -54,7 +54,7 @@ async fn redeem(
 /// Units and amounts are kept for accounting. It can't be undone.
 #[utoipa::path(delete, path = "/api/orders/{id}", params(("id" = String, Path, description = "The order, or the account.")),
     security(("merchant" = [])), responses(
-    (status = 200, description = "The number of anonymised orders.", body = Forgotten),
+    (status = 200, description = "The number of anonymised orders.", body = ErasureResult),
     (status = 404, description = "There is no such order or account."),
     (status = 409, description = "An order is still open. Nothing was erased."),
     (status = 503, description = "The database does not respond; nothing was erased."),
@@ -64,12 +64,12 @@ async fn erase(
     _key: MerchantKey,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok((NO_STORE, axum::Json(Forgotten { forgotten: merchant_api.erase(order_id(&id)?).await? })))
+    Ok((NO_STORE, axum::Json(ErasureResult { forgotten: merchant_api.erase(order_id(&id)?).await? })))
 }
 
 /// Confirm that the merchant was paid for an order. The order is sold; an expired one, if units are
 /// free.
-#[utoipa::path(post, path = "/api/orders/{id}/confirm", request_body = Confirm,
+#[utoipa::path(post, path = "/api/orders/{id}/confirm", request_body = ConfirmRequest,
     params(("id" = String, Path, description = "The order.")),
     security(("merchant" = [])), responses(
     (status = 200, description = "The order is paid.", body = Order),
@@ -80,14 +80,14 @@ async fn confirm(
     State(merchant_api): State<Arc<MerchantApi>>,
     _key: MerchantKey,
     Path(order): Path<String>,
-    Json(Confirm { reference }): Json<Confirm>,
+    Json(ConfirmRequest { reference }): Json<ConfirmRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     Ok((NO_STORE, axum::Json(merchant_api.confirm(order_id(&order)?, reference).await?)))
 }
 
 /// Refund all or a part of an order that was paid for here. Its units stay sold: raise the stock to
 /// sell them again. Events and the order show the refund once the payment gateway has counted it.
-#[utoipa::path(post, path = "/api/orders/{id}/refund", request_body = Refund,
+#[utoipa::path(post, path = "/api/orders/{id}/refund", request_body = RefundRequest,
     params(("id" = String, Path, description = "The order.")),
     security(("merchant" = [])), responses(
     (status = 202, description = "The state of the refund: `done`, `failed`, or `requested` while the payment gateway does not respond.", body = RefundStatus),
@@ -99,7 +99,7 @@ async fn refund(
     State(merchant_api): State<Arc<MerchantApi>>,
     _key: MerchantKey,
     Path(order): Path<String>,
-    Json(wanted): Json<Refund>,
+    Json(wanted): Json<RefundRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     Ok((StatusCode::ACCEPTED, NO_STORE, axum::Json(merchant_api.refund(order_id(&order)?, wanted).await?)))
 }
@@ -117,7 +117,7 @@ async fn show_inventory(
 
 /// Reserve free units for the merchant itself, such as for its box office. Units that shoppers were
 /// promised are not available. The order is confirmed or cancelled like any other.
-#[utoipa::path(post, path = "/inventory/reserve", request_body = Reserve, security(("merchant" = [])), responses(
+#[utoipa::path(post, path = "/inventory/reserve", request_body = ReserveRequest, security(("merchant" = [])), responses(
     (status = 201, description = "The units are held, now or before, under this reference.", body = Order),
     (status = 404, description = "There is no such sale."),
     (status = 409, description = "Too few units are free, the sale is closed, or the reference belongs to another reservation."),
@@ -126,7 +126,7 @@ async fn show_inventory(
 async fn reserve(
     State(merchant_api): State<Arc<MerchantApi>>,
     _key: MerchantKey,
-    Json(wanted): Json<Reserve>,
+    Json(wanted): Json<ReserveRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     Ok((StatusCode::CREATED, NO_STORE, axum::Json(merchant_api.reserve(wanted).await?)))
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::{
     accounts::{
         account::AccountProof,
-        store::{AccountStore, Erased},
+        store::{AccountStore, ErasureOutcome},
     },
     auth::{
         caller::{Callers, MerchantKey},
@@ -19,8 +19,8 @@ use crate::{
     error::CommonError,
     merchant_api::{
         error::MerchantApiError,
-        request::{Redeem, Reference, Refund, Reserve},
-        store::{Confirmed, MerchantStore, NotReserved, Reservation},
+        request::{RedeemRequest, Reference, RefundRequest, ReserveRequest},
+        store::{ConfirmOutcome, MerchantStore, Reservation, ReserveError},
         view::{Inventory, RefundStatus},
     },
     orders::order::{Order, OrderId},
@@ -53,8 +53,8 @@ impl MerchantApi {
         Ok(self.shutdown.spawn(change).await??)
     }
 
-    pub(super) async fn redeem(&self, key: MerchantKey, wanted: Redeem) -> Result<Order, MerchantApiError> {
-        let Redeem { sale_id, token, quantity, account } = wanted;
+    pub(super) async fn redeem(&self, key: MerchantKey, wanted: RedeemRequest) -> Result<Order, MerchantApiError> {
+        let RedeemRequest { sale_id, token, quantity, account } = wanted;
         let account = match (account, self.callers.accounts()) {
             (Some(Reference(name)), Some(key)) => Some(key.account(AccountProof::Merchant(&name))),
             (Some(_), None) => return Err(AuthError::NoSignIn.into()),
@@ -71,16 +71,16 @@ impl MerchantApi {
     ) -> Result<Order, MerchantApiError> {
         let store = self.store.clone();
         match self.change(async move { store.confirm(order, &reference).await }).await? {
-            Some(Confirmed::Sold(order)) => Ok(order),
-            Some(Confirmed::NotNow(order)) => Err(MerchantApiError::NotConfirmed(Box::new(order))),
-            None => Err(CommonError::UnknownOrder.into()),
+            Some(ConfirmOutcome::Sold(order)) => Ok(order),
+            Some(ConfirmOutcome::NotNow(order)) => Err(MerchantApiError::NotConfirmed(Box::new(order))),
+            None => Err(CommonError::OrderNotFound.into()),
         }
     }
 
-    pub(super) async fn refund(&self, order: OrderId, wanted: Refund) -> Result<RefundStatus, MerchantApiError> {
-        let Refund { amount_minor, reason: Reference(reason) } = wanted;
+    pub(super) async fn refund(&self, order: OrderId, wanted: RefundRequest) -> Result<RefundStatus, MerchantApiError> {
+        let RefundRequest { amount_minor, reason: Reference(reason) } = wanted;
         if amount_minor.is_some_and(|amount| amount < 1) {
-            return Err(MerchantApiError::WrongAmount);
+            return Err(MerchantApiError::InvalidAmount);
         }
         let store = self.payments.store.clone();
         let requested = self.change(async move { store.request_refund(order, amount_minor, &reason).await });
@@ -93,12 +93,12 @@ impl MerchantApi {
                     done??;
                 }
             }
-            RefundOutcome::UnknownOrder => return Err(CommonError::UnknownOrder.into()),
+            RefundOutcome::OrderNotFound => return Err(CommonError::OrderNotFound.into()),
             RefundOutcome::NotPaid => return Err(MerchantApiError::NotRefundable { left_minor: 0 }),
             RefundOutcome::TooMuch { left_minor } => return Err(MerchantApiError::NotRefundable { left_minor }),
             RefundOutcome::UnderWay => return Err(MerchantApiError::RefundInProgress),
         }
-        let newest = self.payments.store.newest_request(order).await?.ok_or(CommonError::UnknownOrder)?;
+        let newest = self.payments.store.newest_request(order).await?.ok_or(CommonError::OrderNotFound)?;
         let (status, error, requested_at) = newest;
         Ok(RefundStatus { status, error, requested_at })
     }
@@ -106,9 +106,9 @@ impl MerchantApi {
     pub(super) async fn erase(&self, OrderId(id): OrderId) -> Result<u64, MerchantApiError> {
         let accounts = self.accounts.clone();
         match self.change(async move { accounts.erase(id).await }).await? {
-            Erased::Orders(orders) => Ok(orders),
-            Erased::UnderWay => Err(CommonError::OrderInProgress.into()),
-            Erased::Unknown => Err(CommonError::UnknownOrder.into()),
+            ErasureOutcome::Orders(orders) => Ok(orders),
+            ErasureOutcome::UnderWay => Err(CommonError::OrderInProgress.into()),
+            ErasureOutcome::Unknown => Err(CommonError::OrderNotFound.into()),
         }
     }
 
@@ -116,8 +116,8 @@ impl MerchantApi {
         Ok(Inventory { stocks: self.store.stocks().await? })
     }
 
-    pub(super) async fn reserve(&self, wanted: Reserve) -> Result<Order, MerchantApiError> {
-        let Reserve { sale_id, quantity, reference: Reference(reference), held_for_s } = wanted;
+    pub(super) async fn reserve(&self, wanted: ReserveRequest) -> Result<Order, MerchantApiError> {
+        let ReserveRequest { sale_id, quantity, reference: Reference(reference), held_for_s } = wanted;
         if !(1..=RESERVED_FOR_MAX_S).contains(&held_for_s) {
             return Err(MerchantApiError::HeldForTooLong { most_s: RESERVED_FOR_MAX_S });
         }
@@ -125,10 +125,10 @@ impl MerchantApi {
         let store = self.store.clone();
         let reserved = self.change(async move { store.reserve(&wanted).await });
         reserved.await?.map_err(|reason| match reason {
-            NotReserved::UnknownSale => CommonError::UnknownSale.into(),
-            NotReserved::SaleNotOpen => CommonError::SaleNotOpen.into(),
-            NotReserved::TooFew { free } => MerchantApiError::TooFewFree { free },
-            NotReserved::OtherReservation => MerchantApiError::OtherReservation,
+            ReserveError::SaleNotFound => CommonError::SaleNotFound.into(),
+            ReserveError::SaleNotOpen => CommonError::SaleNotOpen.into(),
+            ReserveError::TooFew { free } => MerchantApiError::TooFewFree { free },
+            ReserveError::OtherReservation => MerchantApiError::OtherReservation,
         })
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Reservation {
 
 /// The outcome of a confirmation by the merchant.
 #[derive(Debug)]
-pub(crate) enum Confirmed {
+pub(crate) enum ConfirmOutcome {
     /// It is sold, or was sold before under this reference.
     Sold(Order),
     /// It can't be sold: its units are sold to others, or it was paid or is being paid another way.
@@ -67,8 +67,8 @@ impl From<StockRow> for Stock {
 
 /// Why nothing was reserved for the merchant.
 #[derive(Debug)]
-pub(crate) enum NotReserved {
-    UnknownSale,
+pub(crate) enum ReserveError {
+    SaleNotFound,
     SaleNotOpen,
     /// Too few units are free.
     TooFew {
@@ -97,7 +97,7 @@ pub(crate) struct MerchantStore(pub(crate) PgPool);
 
 impl MerchantStore {
     /// Sells a hold that the merchant was paid for elsewhere; an expired hold, if units are free.
-    pub(crate) async fn confirm(&self, order: OrderId, reference: &str) -> Result<Option<Confirmed>, StoreError> {
+    pub(crate) async fn confirm(&self, order: OrderId, reference: &str) -> Result<Option<ConfirmOutcome>, StoreError> {
         let mut transaction = self.0.begin().await?;
         let Some(found) = order_for(&mut transaction, order, &Caller::Merchant).await? else { return Ok(None) };
         let hold = lock_hold(&mut transaction, order).await?;
@@ -109,11 +109,11 @@ impl MerchantStore {
                 .fetch_one(&mut *transaction)
                 .await?;
             let same = paid_as.as_deref() == Some(reference);
-            return Ok(Some(if same { Confirmed::Sold(found) } else { Confirmed::NotNow(found) }));
+            return Ok(Some(if same { ConfirmOutcome::Sold(found) } else { ConfirmOutcome::NotNow(found) }));
         }
         // A pending payment could sell the same units again.
         if found.status == OrderStatus::PaymentPending {
-            return Ok(Some(Confirmed::NotNow(found)));
+            return Ok(Some(ConfirmOutcome::NotNow(found)));
         }
         let has_units = match state {
             HoldState::Held => true,
@@ -122,17 +122,17 @@ impl MerchantStore {
             HoldState::Paid | HoldState::Cancelled => false,
         };
         if !has_units {
-            return Ok(Some(Confirmed::NotNow(found)));
+            return Ok(Some(ConfirmOutcome::NotNow(found)));
         }
         state = hold_after(HoldState::Held, HoldEvent::Pay)?;
         sell_for_merchant(&mut transaction, &hold, state, reference).await?;
         let sold = order_for(&mut transaction, order, &Caller::Merchant).await?.unwrap_or(found);
         transaction.commit().await?;
-        Ok(Some(Confirmed::Sold(sold)))
+        Ok(Some(ConfirmOutcome::Sold(sold)))
     }
 
     /// Holds free units for the merchant itself. A repeated reference returns the same reservation.
-    pub(crate) async fn reserve(&self, wanted: &Reservation) -> Result<Result<Order, NotReserved>, StoreError> {
+    pub(crate) async fn reserve(&self, wanted: &Reservation) -> Result<Result<Order, ReserveError>, StoreError> {
         let Reservation { sale, quantity, reference, .. } = wanted;
         let (sale, quantity) = (*sale, *quantity);
         #[derive(FromRow)]
@@ -153,22 +153,22 @@ impl MerchantStore {
         .bind(sale.0)
         .fetch_optional(&mut *transaction)
         .await?;
-        let Some(free) = free else { return Ok(Err(NotReserved::UnknownSale)) };
+        let Some(free) = free else { return Ok(Err(ReserveError::SaleNotFound)) };
         if let Some((id, held)) = reservation(&mut transaction, sale, reference).await? {
             if held != quantity {
-                return Ok(Err(NotReserved::OtherReservation));
+                return Ok(Err(ReserveError::OtherReservation));
             }
             let known = order_for(&mut transaction, OrderId(id), &Caller::Merchant).await?;
             return known.map(Ok).ok_or_else(|| StoreError::Corrupt(format!("hold {id} is no order")));
         }
         if !free.is_open {
-            return Ok(Err(NotReserved::SaleNotOpen));
+            return Ok(Err(ReserveError::SaleNotOpen));
         }
         // Promised units belong to shoppers; in yield mode only held units do.
         let promised = if free.is_yield { 0 } else { free.promised };
         let left = free.total - promised - free.held - free.sold;
         if left < quantity {
-            return Ok(Err(NotReserved::TooFew { free: left.max(0) }));
+            return Ok(Err(ReserveError::TooFew { free: left.max(0) }));
         }
         hold_units(&mut transaction, sale, quantity, free.is_yield).await?;
         let (id, expires_at) = insert_reservation(&mut transaction, wanted).await?;

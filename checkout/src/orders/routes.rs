@@ -12,7 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::caller::{Caller, ShopperIdentity},
-    error::UnknownOrder,
+    error::OrderNotFound,
     http::{NO_STORE, order_id},
     orders::{
         order::{Order, OrderId},
@@ -39,7 +39,7 @@ struct OrderList {
 /// An order, or the orders of an account, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-enum OneOrAll {
+enum OrderOrList {
     One(Box<Order>),
     All(OrderList),
 }
@@ -56,7 +56,7 @@ struct OrderStatusView {
 
 /// The result of an erasure.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Forgotten {
+pub(crate) struct ErasureResult {
     /// Number of anonymised orders. Open orders are kept until they end.
     pub(crate) forgotten: u64,
 }
@@ -65,8 +65,8 @@ pub(crate) struct Forgotten {
 #[utoipa::path(get, path = "/api/orders/{id}",
     params(("id" = String, Path, description = "The order; or the signed-in account. With the merchant key, any account.")),
     security(("ticket" = []), ("account" = []), ("merchant" = [])), responses(
-    (status = 200, description = "The order; or the newest 100 orders of the account.", body = OneOrAll),
-    UnknownOrder,
+    (status = 200, description = "The order; or the newest 100 orders of the account.", body = OrderOrList),
+    OrderNotFound,
 ))]
 async fn show_order(
     State(orders): State<Arc<Orders>>,
@@ -76,8 +76,8 @@ async fn show_order(
     Ok((
         NO_STORE,
         axum::Json(match orders.find(order_id(&id)?, &caller).await? {
-            FoundOrder::Order(order) => OneOrAll::One(order),
-            FoundOrder::OrdersOfAccount(orders) => OneOrAll::All(OrderList { orders }),
+            FoundOrder::Order(order) => OrderOrList::One(order),
+            FoundOrder::OrdersOfAccount(orders) => OrderOrList::All(OrderList { orders }),
         }),
     ))
 }
@@ -97,7 +97,7 @@ async fn list_orders(
 #[utoipa::path(get, path = "/orders/{id}/status", params(("id" = String, Path, description = "The order.")),
     security(("ticket" = []), ("merchant" = [])), responses(
     (status = 200, description = "The status of the order.", body = OrderStatusView),
-    UnknownOrder,
+    OrderNotFound,
 ))]
 async fn show_order_status(
     State(orders): State<Arc<Orders>>,
@@ -111,12 +111,12 @@ async fn show_order_status(
 /// Anonymise these orders. Ended orders are no longer linked to a shopper, and no longer shown to
 /// this browser; units and amounts are kept for accounting. It can't be undone.
 #[utoipa::path(delete, path = "/api/orders", security(("ticket" = [])), responses(
-    (status = 200, description = "The number of anonymised orders of this browser's tickets.", body = Forgotten),
+    (status = 200, description = "The number of anonymised orders of this browser's tickets.", body = ErasureResult),
     (status = 503, description = "The database does not respond; nothing was anonymised."),
 ))]
 async fn forget_orders(
     State(orders): State<Arc<Orders>>,
     shopper: ShopperIdentity,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok((NO_STORE, axum::Json(Forgotten { forgotten: orders.forget(shopper).await? })))
+    Ok((NO_STORE, axum::Json(ErasureResult { forgotten: orders.forget(shopper).await? })))
 }

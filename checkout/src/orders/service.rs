@@ -31,7 +31,7 @@ impl Orders {
     }
 
     pub(crate) async fn order_for(&self, order: OrderId, caller: &Caller) -> Result<Order, CommonError> {
-        self.store.order_for(order, caller).await?.ok_or(CommonError::UnknownOrder)
+        self.store.order_for(order, caller).await?.ok_or(CommonError::OrderNotFound)
     }
 
     /// The order with an id, or the orders of the account with it.
@@ -44,7 +44,7 @@ impl Orders {
             return Ok(FoundOrder::Order(Box::new(order)));
         }
         let orders = if caller.is_merchant() { self.store.orders_of_account(account).await? } else { Vec::new() };
-        if orders.is_empty() { Err(CommonError::UnknownOrder) } else { Ok(FoundOrder::OrdersOfAccount(orders)) }
+        if orders.is_empty() { Err(CommonError::OrderNotFound) } else { Ok(FoundOrder::OrdersOfAccount(orders)) }
     }
 
     pub(crate) async fn forget(&self, shopper: ShopperIdentity) -> Result<u64, CommonError> {

@@ -23,9 +23,9 @@ pub(crate) enum PaymentError {
     #[error("the order can't be cancelled now")]
     NotCancelled(Box<Order>),
     #[error("there is no such payment")]
-    UnknownPayment,
+    PaymentNotFound,
     #[error("the webhook is not signed by the payment gateway")]
-    BadWebhook,
+    InvalidWebhook,
     #[error(transparent)]
     Common(CommonError),
 }
@@ -39,7 +39,7 @@ impl<E: Into<CommonError>> From<E> for PaymentError {
 impl From<PaymentError> for Problem {
     fn from(error: PaymentError) -> Self {
         match error {
-            PaymentError::NoUnitNow => Self::new(&problem_types::NO_UNIT_NOW)
+            PaymentError::NoUnitNow => Self::new(&problem_types::NO_UNIT_AVAILABLE)
                 .detail("Nothing was charged. If another shopper's payment fails, a unit becomes free: try again until your time to pay is over."),
             PaymentError::Declined => Self::new(&problem_types::PAYMENT_DECLINED)
                 .detail("Nothing was charged. Try again, or use another payment method, before your time to pay is over."),
@@ -50,15 +50,15 @@ impl From<PaymentError> for Problem {
                 .detail("This order can't be paid any more. Nothing was charged. Cancel it, or wait until it expires; then you can join the line again."),
             PaymentError::HoldExpired => Self::new(&problem_types::HOLD_EXPIRED)
                 .detail("Its units went to the next shopper in line. Nothing was charged. You can join the line again."),
-            PaymentError::NotWithdrawn(order) => Self::new(&problem_types::NOT_WITHDRAWN)
+            PaymentError::NotWithdrawn(order) => Self::new(&problem_types::PAYMENT_NOT_WITHDRAWN)
                 .detail("The bank has approved it: it is complete, or will be in a moment. See `order`.")
                 .with("order", json!(order)),
-            PaymentError::NotCancelled(order) => Self::new(&problem_types::NOT_CANCELLED)
+            PaymentError::NotCancelled(order) => Self::new(&problem_types::ORDER_NOT_CANCELLED)
                 .detail("It is paid, a payment is in progress, or it has expired. Reload the page to see its status.")
                 .with("order", json!(order)),
-            PaymentError::UnknownPayment => Self::new(&problem_types::UNKNOWN_PAYMENT)
+            PaymentError::PaymentNotFound => Self::new(&problem_types::PAYMENT_NOT_FOUND)
                 .detail("No payment or order has this id, or it belongs to another shopper."),
-            PaymentError::BadWebhook => Self::new(&problem_types::BAD_WEBHOOK)
+            PaymentError::InvalidWebhook => Self::new(&problem_types::INVALID_WEBHOOK)
                 .detail("It is not signed with FAIRLINE_WEBHOOK_SECRETS, its signature is too old, or it is not an event."),
             PaymentError::Common(error) => error.into(),
         }
@@ -80,9 +80,9 @@ pub(crate) mod tests {
             HoldExpired,
             NotWithdrawn(Box::new(Order::example())),
             NotCancelled(Box::new(Order::example())),
-            UnknownPayment,
-            BadWebhook,
-            Common(CommonError::UnknownOrder),
+            PaymentNotFound,
+            InvalidWebhook,
+            Common(CommonError::OrderNotFound),
         }))
     }
 }

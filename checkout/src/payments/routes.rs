@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::caller::{Caller, ShopperIdentity},
-    error::UnknownOrder,
+    error::OrderNotFound,
     http::{NO_STORE, order_id},
     orders::{
         order::{Order, OrderId},
@@ -31,7 +31,7 @@ pub(crate) fn paying() -> OpenApiRouter<Arc<Payments>> {
 }
 
 /// Routes that undo: withdraw a payment, cancel an order.
-pub(crate) fn undoing() -> OpenApiRouter<Arc<Payments>> {
+pub(crate) fn cancellation_routes() -> OpenApiRouter<Arc<Payments>> {
     OpenApiRouter::new().routes(routes!(cancel_order)).routes(routes!(withdraw))
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn reading() -> OpenApiRouter<Arc<Payments>> {
 /// A payment.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Pay {
+pub(crate) struct PaymentRequest {
     payment_method: PaymentMethod,
 }
 
@@ -92,13 +92,13 @@ struct PaymentStatus {
 }
 
 /// Pay for an order. A repeated request charges once.
-#[utoipa::path(post, path = "/api/orders/{id}/payment", request_body = Pay,
+#[utoipa::path(post, path = "/api/orders/{id}/payment", request_body = PaymentRequest,
     params(("id" = String, Path, description = "The order.")),
     security(("ticket" = [])), responses(
     (status = 200, description = "Paid; or paid too late, and refunded.", body = Order),
     (status = 202, description = "A payment is pending: read the status of the order.", body = Order),
     (status = 402, description = "Declined. There is still time to pay."),
-    UnknownOrder,
+    OrderNotFound,
     (status = 409, description = "The hold has expired; or the payment gateway rejects the payment with any card (`payment-rejected`, with its \
         `code`)."),
     (status = 429, description = "Too many requests from this address; or too many payments of this order have failed (`too-many-attempts`), and it \
@@ -109,7 +109,7 @@ async fn pay(
     State(payments): State<Arc<Payments>>,
     Path(order): Path<String>,
     shopper: ShopperIdentity,
-    Json(Pay { payment_method: PaymentMethod(method) }): Json<Pay>,
+    Json(PaymentRequest { payment_method: PaymentMethod(method) }): Json<PaymentRequest>,
 ) -> Result<Response, Problem> {
     let order = payments.pay(order_id(&order)?, &shopper, method).await?;
     let status = if order.status == OrderStatus::PaymentPending { StatusCode::ACCEPTED } else { StatusCode::OK };
@@ -122,7 +122,7 @@ async fn pay(
     params(("id" = String, Path, description = "The order.")),
     security(("ticket" = []), ("merchant" = [])), responses(
     (status = 200, description = "The order was cancelled.", body = Order),
-    UnknownOrder,
+    OrderNotFound,
     (status = 409, description = "It is paid for, the bank has approved its payment, or it has expired."),
     (status = 503, description = "The database does not respond; nothing was lost."),
 ))]
@@ -139,7 +139,7 @@ async fn cancel_order(
 #[utoipa::path(delete, path = "/api/orders/{id}/payment", params(("id" = String, Path, description = "The order.")),
     security(("ticket" = []), ("merchant" = [])), responses(
     (status = 200, description = "No payment is pending: the order as it is.", body = Order),
-    UnknownOrder,
+    OrderNotFound,
     (status = 409, description = "The bank has approved it: it is being completed, or the order is paid."),
     (status = 503, description = "The database does not respond; nothing was changed."),
 ))]
@@ -163,7 +163,7 @@ async fn show_payment_status(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
-    let id = Uuid::try_parse(&id).map_err(|_| PaymentError::UnknownPayment)?;
+    let id = Uuid::try_parse(&id).map_err(|_| PaymentError::PaymentNotFound)?;
     let PaymentView { id, order, state, amount_minor, currency, updated_at, client_secret } =
         payments.payment_for(id, &caller).await?;
     let status = state.as_str();

@@ -28,8 +28,8 @@ use crate::{
     },
     payments::{
         error::PaymentError,
-        settlement::store::{Cancellation, Ended, Withdrawn},
-        store::{Begun, Payment, PaymentStore, PaymentView},
+        settlement::store::{Cancellation, UnpaidEnd, WithdrawnPayment},
+        store::{BeginOutcome, Payment, PaymentStore, PaymentView},
     },
 };
 
@@ -55,7 +55,7 @@ const GATEWAY_DOWN: &str = "The payment provider is not responding. We keep your
 
 /// Why a payment or a refund can't continue at the moment.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Stuck {
+pub(super) enum PaymentBlocked {
     #[error("the shopper has to authenticate")]
     WaitsForShopper,
     #[error("the gateway did not respond: {0}")]
@@ -98,7 +98,7 @@ impl Payments {
         if order.status == OrderStatus::PaymentPending && self.circuit.is_open() {
             order.notice = Some(GATEWAY_DOWN);
         }
-        metrics::histogram!("checkout_payment_answer_duration_seconds").record(started.elapsed().as_secs_f64());
+        metrics::histogram!("checkout_payment_response_duration_seconds").record(started.elapsed().as_secs_f64());
         match order.status {
             OrderStatus::Paid | OrderStatus::PaymentPending | OrderStatus::Refunded => Ok(order),
             OrderStatus::Held | OrderStatus::Promised => Err(match self.store.rejection(order.id).await? {
@@ -113,18 +113,18 @@ impl Payments {
     /// is replaced if the shopper now chooses another payment method.
     async fn begin_and_stay(self: &Arc<Self>, order: OrderId, payment_method: &str) -> Result<(), PaymentError> {
         let mut begun = self.store.begin_payment(order, payment_method).await?;
-        if let Begun::Waits { payment, in_time: true } = &begun
+        if let BeginOutcome::Waits { payment, in_time: true } = &begun
             && payment.payment_method != payment_method
         {
-            let ended = self.store.end_unpaid(payment, Ended::OPEN).await?;
+            let ended = self.store.end_unpaid(payment, UnpaidEnd::OPEN).await?;
             self.settle_soon(ended);
             begun = self.store.begin_payment(order, payment_method).await?;
         }
         match begun {
-            Begun::Payment(payment) | Begun::Waits { payment, .. } => self.stay_with(payment).await,
-            Begun::NotNow => {}
-            Begun::TooMany => return Err(PaymentError::TooManyAttempts),
-            Begun::NoUnit => {
+            BeginOutcome::Payment(payment) | BeginOutcome::Waits { payment, .. } => self.stay_with(payment).await,
+            BeginOutcome::NotNow => {}
+            BeginOutcome::TooMany => return Err(PaymentError::TooManyAttempts),
+            BeginOutcome::NoUnit => {
                 metrics::counter!("checkout_payments_without_unit_total").increment(1);
                 return Err(PaymentError::NoUnitNow);
             }
@@ -142,7 +142,7 @@ impl Payments {
                 Ok(order)
             }
             Some(Cancellation::NotNow(order)) => Err(PaymentError::NotCancelled(Box::new(order))),
-            None => Err(CommonError::UnknownOrder.into()),
+            None => Err(CommonError::OrderNotFound.into()),
         }
     }
 
@@ -151,7 +151,7 @@ impl Payments {
     pub(crate) async fn withdraw(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, PaymentError> {
         let store = self.store.clone();
         let withdrawn = self.shutdown.spawn(async move { store.withdraw(order, &caller).await });
-        let (order, withdrawn) = withdrawn.await??.ok_or(CommonError::UnknownOrder)?;
+        let (order, withdrawn) = withdrawn.await??.ok_or(CommonError::OrderNotFound)?;
         self.record_withdrawal(withdrawn);
         match order.status {
             OrderStatus::PaymentPending | OrderStatus::Paid | OrderStatus::Refunded => {
@@ -162,15 +162,15 @@ impl Payments {
     }
 
     async fn order(&self, order: OrderId, shopper: &ShopperIdentity) -> Result<Order, PaymentError> {
-        Ok(self.orders.order(order, shopper).await?.ok_or(CommonError::UnknownOrder)?)
+        Ok(self.orders.order(order, shopper).await?.ok_or(CommonError::OrderNotFound)?)
     }
 
     /// A payment, or the newest payment of an order, if the caller may see it.
     pub(crate) async fn payment_for(&self, id: Uuid, caller: &Caller) -> Result<PaymentView, PaymentError> {
-        self.store.payment_for(id, caller).await?.ok_or(PaymentError::UnknownPayment)
+        self.store.payment_for(id, caller).await?.ok_or(PaymentError::PaymentNotFound)
     }
 
-    fn record_withdrawal(self: &Arc<Self>, Withdrawn(payment): Withdrawn) {
+    fn record_withdrawal(self: &Arc<Self>, WithdrawnPayment(payment): WithdrawnPayment) {
         if let Some(payment) = payment {
             metrics::counter!("checkout_payments_total", "outcome" => "withdrawn").increment(1);
             self.settle_soon(payment);
@@ -183,7 +183,7 @@ impl Payments {
     async fn stay_with(self: &Arc<Self>, mut payment: Payment) {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
-        while let Err(WaitsStill::ForGateway) = self.drive(&mut payment).await {
+        while let Err(PendingReason::ForGateway) = self.drive(&mut payment).await {
             if started.elapsed() > STAYED_WITH || self.shutdown.is_triggered() {
                 return;
             }
@@ -193,7 +193,7 @@ impl Payments {
     }
 
     /// Drives a payment as far as possible now: to its end, or until it has to wait.
-    pub(crate) async fn drive(self: &Arc<Self>, payment: &mut Payment) -> Result<(), WaitsStill> {
+    pub(crate) async fn drive(self: &Arc<Self>, payment: &mut Payment) -> Result<(), PendingReason> {
         loop {
             let step = match payment.state.next_step() {
                 NextStep::Authorise => self.authorise(payment).await,
@@ -214,36 +214,36 @@ impl Payments {
                 }
                 Err(stuck) => {
                     match &stuck {
-                        Stuck::WaitsForShopper | Stuck::NoAnswer(GatewayError::CircuitOpen) => {
+                        PaymentBlocked::WaitsForShopper | PaymentBlocked::NoAnswer(GatewayError::CircuitOpen) => {
                             debug!(payment = %payment.id, reason = %stuck, "advance payment deferred; it will be retried")
                         }
-                        Stuck::NoAnswer(
+                        PaymentBlocked::NoAnswer(
                             GatewayError::Unanswered(_) | GatewayError::Failed(_) | GatewayError::NotYet(_),
                         )
-                        | Stuck::Store(StoreError::Unavailable(_)) => {
+                        | PaymentBlocked::Store(StoreError::Unavailable(_)) => {
                             warn!(payment = %payment.id, reason = %stuck, "advance payment deferred; it will be retried");
                         }
-                        Stuck::NoAnswer(
+                        PaymentBlocked::NoAnswer(
                             GatewayError::Permanent(_) | GatewayError::CachedFailure(_) | GatewayError::Rejected { .. },
                         )
-                        | Stuck::Permanent(_)
-                        | Stuck::Store(_) => {
+                        | PaymentBlocked::Permanent(_)
+                        | PaymentBlocked::Store(_) => {
                             error!(payment = %payment.id, reason = %stuck, "advance payment failed");
                         }
                     }
                     return Err(match stuck {
-                        Stuck::WaitsForShopper => WaitsStill::ForShopper,
-                        _ => WaitsStill::ForGateway,
+                        PaymentBlocked::WaitsForShopper => PendingReason::ForShopper,
+                        _ => PendingReason::ForGateway,
                     });
                 }
             }
         }
     }
 
-    async fn authorise(&self, payment: &mut Payment) -> Result<Payment, Stuck> {
+    async fn authorise(&self, payment: &mut Payment) -> Result<Payment, PaymentBlocked> {
         // Before each attempt: the shopper may have withdrawn it since the last one.
         if self.store.has_ended_or_is_late(payment).await? {
-            return Ok(self.store.end_unpaid(payment, Ended::OPEN).await?);
+            return Ok(self.store.end_unpaid(payment, UnpaidEnd::OPEN).await?);
         }
         let answer = match &payment.reference {
             Some(reference) => self.gateway.look_up(reference).await,
@@ -253,35 +253,35 @@ impl Payments {
             Err(GatewayError::Rejected { code, message }) => return self.reject(payment, &code, &message).await,
             answer => answer?,
         };
-        let ended = Ended { reference: reference.as_deref(), ..Ended::by(PaymentEvent::Void) };
+        let ended = UnpaidEnd { reference: reference.as_deref(), ..UnpaidEnd::by(PaymentEvent::Void) };
         let moved = match (status, &reference) {
             // Some methods capture immediately. The next step decides whether the money is kept.
             (IntentStatus::Authorised | IntentStatus::Captured, Some(reference)) => {
                 self.store.advance(payment, PaymentEvent::Authorise, Some(reference)).await?
             }
             (IntentStatus::NeedsAction, Some(reference)) if payment.age < ACTION_WITHIN => {
-                if !self.store.note_reference(payment, reference, client_secret.as_deref()).await? {
+                if !self.store.store_reference(payment, reference, client_secret.as_deref()).await? {
                     return Ok(self.store.left_open(payment.id, reference).await?);
                 }
                 // From now on it is looked up; repeating the call would replay this response.
                 payment.reference = Some(reference.clone());
-                return Err(Stuck::WaitsForShopper);
+                return Err(PaymentBlocked::WaitsForShopper);
             }
             (IntentStatus::NeedsAction, Some(reference)) => {
                 match self.gateway.cancel(payment.id, reference).await?.status {
                     IntentStatus::Cancelled => self.store.end_unpaid(payment, ended).await?,
                     // The shopper has just authenticated: the next lookup shows it.
-                    _ => return Err(Stuck::WaitsForShopper),
+                    _ => return Err(PaymentBlocked::WaitsForShopper),
                 }
             }
             // Its client secret could confirm it again, unless it is cancelled.
             (IntentStatus::Declined, _) => {
-                let ended = Ended { by: PaymentEvent::Decline, is_open: reference.is_some(), ..ended };
+                let ended = UnpaidEnd { by: PaymentEvent::Decline, is_open: reference.is_some(), ..ended };
                 self.store.end_unpaid(payment, ended).await?
             }
             (IntentStatus::Cancelled, _) => self.store.end_unpaid(payment, ended).await?,
-            (IntentStatus::Unknown, _) => self.store.end_unpaid(payment, Ended::OPEN).await?,
-            (permanent, _) => return Err(Stuck::Permanent(permanent)),
+            (IntentStatus::Unknown, _) => self.store.end_unpaid(payment, UnpaidEnd::OPEN).await?,
+            (permanent, _) => return Err(PaymentBlocked::Permanent(permanent)),
         };
         match reference {
             // It ended while the gateway was called.
@@ -293,14 +293,14 @@ impl Payments {
     }
 
     /// Ends a payment that the gateway rejects with any card. Only the operator can fix the cause.
-    async fn reject(&self, payment: &Payment, code: &str, message: &str) -> Result<Payment, Stuck> {
+    async fn reject(&self, payment: &Payment, code: &str, message: &str) -> Result<Payment, PaymentBlocked> {
         error!(payment = %payment.id, code, message, "authorise payment failed: the gateway rejects the request");
         metrics::counter!("checkout_gateway_rejections_total", "code" => code.to_owned()).increment(1);
-        let ended = Ended { rejected_as: Some(code), ..Ended::by(PaymentEvent::Decline) };
+        let ended = UnpaidEnd { rejected_as: Some(code), ..UnpaidEnd::by(PaymentEvent::Decline) };
         Ok(self.store.end_unpaid(payment, ended).await?)
     }
 
-    async fn secure_and_capture(&self, payment: &Payment) -> Result<Payment, Stuck> {
+    async fn secure_and_capture(&self, payment: &Payment) -> Result<Payment, PaymentBlocked> {
         let reference = payment.authorised_reference()?;
         let answer = if self.store.secure_units(payment).await? {
             self.capture(payment, reference).await?
@@ -311,9 +311,11 @@ impl Payments {
             // Even when it was to be released: an earlier attempt has captured it.
             IntentStatus::Captured => Ok(self.store.complete(payment).await?),
             IntentStatus::Cancelled | IntentStatus::Declined | IntentStatus::Refunded | IntentStatus::Unknown => {
-                Ok(self.store.end_unpaid(payment, Ended::by(PaymentEvent::Void)).await?)
+                Ok(self.store.end_unpaid(payment, UnpaidEnd::by(PaymentEvent::Void)).await?)
             }
-            permanent @ (IntentStatus::NeedsAction | IntentStatus::Authorised) => Err(Stuck::Permanent(permanent)),
+            permanent @ (IntentStatus::NeedsAction | IntentStatus::Authorised) => {
+                Err(PaymentBlocked::Permanent(permanent))
+            }
         }
     }
 
@@ -348,7 +350,7 @@ impl Payments {
     ) -> Result<usize, StoreError> {
         // They need no gateway call, so they do not wait for it.
         for late in self.store.late_payments(LATE_AT_ONCE).await? {
-            let ended = self.store.end_unpaid(&late, Ended::OPEN).await?;
+            let ended = self.store.end_unpaid(&late, UnpaidEnd::OPEN).await?;
             if ended.has_ended_unpaid() {
                 warn!(payment = %late.id, "payment given up: the time to authorise it is over");
                 metrics::counter!("checkout_payments_total", "outcome" => "too_late").increment(1);
@@ -391,7 +393,7 @@ impl Payments {
 
 /// The payment has not ended; the reason was logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WaitsStill {
+pub(crate) enum PendingReason {
     /// The shopper has to authenticate.
     ForShopper,
     ForGateway,

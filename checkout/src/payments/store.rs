@@ -34,7 +34,7 @@ pub(crate) const STUCK_AGAIN_S: f64 = 600.0;
 
 /// The outcome of beginning a payment.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Begun {
+pub(crate) enum BeginOutcome {
     Payment(Payment),
     /// Yield mode only: every unit is sold, or held for another shopper who is paying.
     NoUnit,
@@ -169,7 +169,7 @@ pub(crate) struct PaymentStore {
 impl PaymentStore {
     /// Begins a payment if the order is held in time, or can be held now in yield mode, and no
     /// other payment is pending.
-    pub(crate) async fn begin_payment(&self, order: OrderId, payment_method: &str) -> Result<Begun, StoreError> {
+    pub(crate) async fn begin_payment(&self, order: OrderId, payment_method: &str) -> Result<BeginOutcome, StoreError> {
         let mut transaction = self.payments.begin().await?;
         // The lock excludes the sweeper, which has either expired the hold already or will see the
         // payment.
@@ -181,21 +181,24 @@ impl PaymentStore {
             let attempts = sqlx::query_scalar("SELECT count(*) FROM payments WHERE hold_id = $1").bind(order.0);
             let attempts: i64 = attempts.fetch_one(&mut *transaction).await?;
             if attempts >= ATTEMPTS_MAX {
-                return Ok(Begun::TooMany);
+                return Ok(BeginOutcome::TooMany);
             }
         }
         match status {
             OrderStatus::Held => {}
             OrderStatus::Promised => {
                 if !shift_hold(&mut transaction, &hold, HoldState::Promised, HoldEvent::Secure).await? {
-                    return Ok(Begun::NoUnit);
+                    return Ok(BeginOutcome::NoUnit);
                 }
             }
             OrderStatus::PaymentPending => {
                 let waiting = waiting_payment(&mut transaction, order).await?;
-                return Ok(waiting.map_or(Begun::NotNow, |payment| Begun::Waits { payment, in_time: !row.is_expired }));
+                return Ok(waiting.map_or(BeginOutcome::NotNow, |payment| BeginOutcome::Waits {
+                    payment,
+                    in_time: !row.is_expired,
+                }));
             }
-            _ => return Ok(Begun::NotNow),
+            _ => return Ok(BeginOutcome::NotNow),
         }
         let begun: Result<PaymentRow, StoreError> = sqlx::query_as(payment_columns!(
             "INSERT INTO payments (id, hold_id, payment_method, amount_minor, currency) \
@@ -213,16 +216,18 @@ impl PaymentStore {
         match begun {
             Ok(payment) => {
                 transaction.commit().await?;
-                Ok(Begun::Payment(payment.try_into()?))
+                Ok(BeginOutcome::Payment(payment.try_into()?))
             }
-            Err(StoreError::Refused(constraint)) if constraint == "payments_one_live_per_hold" => Ok(Begun::NotNow),
+            Err(StoreError::Refused(constraint)) if constraint == "payments_one_live_per_hold" => {
+                Ok(BeginOutcome::NotNow)
+            }
             Err(error) => Err(error),
         }
     }
 
     /// Stores the gateway's id of a payment that waits for its shopper, and its client secret.
     /// Returns false if the payment has ended meanwhile.
-    pub(crate) async fn note_reference(
+    pub(crate) async fn store_reference(
         &self,
         payment: &Payment,
         reference: &str,

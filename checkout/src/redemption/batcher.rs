@@ -14,7 +14,7 @@ use crate::{
     orders::order::Order,
     redemption::{
         error::{RedemptionError, is_over_a_limit},
-        outcome::{AdmissionUse, NotRedeemed, Redemption},
+        outcome::{AdmissionUse, Redemption, RedemptionRejection},
         store::RedemptionStore,
     },
 };
@@ -93,7 +93,7 @@ async fn redeem(store: RedemptionStore, batch: Vec<WaitingRedemption>, slot: Slo
     }
 }
 
-fn explained(results: Vec<Result<Order, NotRedeemed>>) -> impl Iterator<Item = Result<Order, RedemptionError>> {
+fn explained(results: Vec<Result<Order, RedemptionRejection>>) -> impl Iterator<Item = Result<Order, RedemptionError>> {
     results.into_iter().map(|result| result.map_err(RedemptionError::from))
 }
 

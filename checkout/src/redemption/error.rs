@@ -6,14 +6,14 @@ use serde_json::json;
 use tracing::warn;
 
 use crate::{
-    db::StoreError, error::CommonError, orders::order::Order, problem_types, redemption::outcome::NotRedeemed,
+    db::StoreError, error::CommonError, orders::order::Order, problem_types, redemption::outcome::RedemptionRejection,
 };
 
 /// Why a token was not redeemed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RedemptionError {
     #[error("the admission token is not genuine, or belongs to another holder")]
-    BadToken,
+    InvalidToken,
     /// It has expired, or the controller has revoked it.
     #[error("the admission token has expired")]
     TokenExpired,
@@ -67,19 +67,19 @@ impl From<StoreError> for RedemptionError {
     }
 }
 
-impl From<NotRedeemed> for RedemptionError {
-    fn from(reason: NotRedeemed) -> Self {
+impl From<RedemptionRejection> for RedemptionError {
+    fn from(reason: RedemptionRejection) -> Self {
         match reason {
-            NotRedeemed::BadToken => Self::BadToken,
-            NotRedeemed::TokenExpired => Self::TokenExpired,
-            NotRedeemed::TokenUsed(order) => Self::TokenUsed(order),
-            NotRedeemed::SaleNotOpen => CommonError::SaleNotOpen.into(),
-            NotRedeemed::QuantityOverLimit { promised } => Self::QuantityOverLimit { promised },
-            NotRedeemed::NoAccount => Self::NoAccount,
-            NotRedeemed::OverAllowance { left, limit } => Self::OverAllowance { left, limit },
-            NotRedeemed::OverShopperLimit { left, limit } => Self::OverShopperLimit { left, limit },
-            NotRedeemed::Locked => Self::Locked,
-            NotRedeemed::Unread(error) => error.into(),
+            RedemptionRejection::InvalidToken => Self::InvalidToken,
+            RedemptionRejection::TokenExpired => Self::TokenExpired,
+            RedemptionRejection::TokenUsed(order) => Self::TokenUsed(order),
+            RedemptionRejection::SaleNotOpen => CommonError::SaleNotOpen.into(),
+            RedemptionRejection::QuantityOverLimit { promised } => Self::QuantityOverLimit { promised },
+            RedemptionRejection::NoAccount => Self::NoAccount,
+            RedemptionRejection::OverAllowance { left, limit } => Self::OverAllowance { left, limit },
+            RedemptionRejection::OverShopperLimit { left, limit } => Self::OverShopperLimit { left, limit },
+            RedemptionRejection::Locked => Self::Locked,
+            RedemptionRejection::Unread(error) => error.into(),
         }
     }
 }
@@ -98,13 +98,13 @@ impl RedemptionError {
 
     fn kind(&self) -> &'static ProblemType {
         match self {
-            Self::BadToken => &problem_types::BAD_TOKEN,
+            Self::InvalidToken => &problem_types::INVALID_ADMISSION_TOKEN,
             Self::TokenExpired => &problem_types::TOKEN_EXPIRED,
-            Self::OtherSale => &problem_types::OTHER_SALE,
+            Self::OtherSale => &problem_types::TOKEN_OF_OTHER_SALE,
             Self::TokenUsed(_) => &problem_types::TOKEN_USED,
             Self::QuantityOverLimit { .. } => &problem_types::QUANTITY_OVER_LIMIT,
             Self::SoldOut => &problem_types::SOLD_OUT,
-            Self::NoAccount => &problem_types::ACCOUNT_NEEDED,
+            Self::NoAccount => &problem_types::ACCOUNT_REQUIRED,
             Self::OverAllowance { .. } => &problem_types::ACCOUNT_OVER_LIMIT,
             Self::OverShopperLimit { .. } => &problem_types::SHOPPER_OVER_LIMIT,
             Self::NoKeys | Self::Locked | Self::Overloaded => &fairline_server::problem_types::UNAVAILABLE,
@@ -127,7 +127,7 @@ impl From<RedemptionError> for Problem {
     fn from(error: RedemptionError) -> Self {
         let kind = error.kind();
         match error {
-            RedemptionError::BadToken => Self::new(kind)
+            RedemptionError::InvalidToken => Self::new(kind)
                 .detail("It is not genuine, or belongs to another shopper. Continue in the browser in which you waited in line."),
             RedemptionError::TokenExpired => Self::new(kind)
                 .detail("The turn went to the next shopper. Nothing was charged. You can join the line again."),
@@ -184,7 +184,7 @@ pub(crate) mod tests {
         .map(|name| (name, RedemptionError::from(StoreError::Refused(name.to_owned()))));
         problems(
             every_variant!(RedemptionError {
-                BadToken,
+                InvalidToken,
                 TokenExpired,
                 OtherSale,
                 TokenUsed(Box::new(Order::example())),

@@ -37,9 +37,9 @@ pub(crate) enum AdmissionUse {
 
 /// Why an admission is not redeemed.
 #[derive(Debug)]
-pub(crate) enum NotRedeemed {
+pub(crate) enum RedemptionRejection {
     /// The token belongs to another installation or holder, or its key is revoked.
-    BadToken,
+    InvalidToken,
     /// It has expired, or the controller has revoked it.
     TokenExpired,
     TokenUsed(Box<Order>),

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU16;
 
-use fairline_admission_token::{Genuine, TokenError, named_holder};
-use fairline_redemption::{CachedRefusal, ForgeryGuard, Keys, NoClaims, RefusalCache};
+use fairline_admission_token::{TokenError, VerifiedToken, named_holder};
+use fairline_redemption::{CachedRefusal, ClaimsError, ForgeryGuard, Keys, RefusalCache};
 use fairline_sale::SaleId;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -49,7 +49,7 @@ impl Redemptions {
         shopper: &ShopperIdentity,
         quantity: NonZeroU16,
     ) -> Result<Order, RedemptionError> {
-        let asked = sale.parse().map_err(|_| CommonError::UnknownSale);
+        let asked = sale.parse().map_err(|_| CommonError::SaleNotFound);
         self.count(async {
             let purchase = TokenPurchase { sale: asked?, token, quantity };
             self.redeem(&purchase, &Caller::Shopper(shopper.clone()), shopper.account()).await
@@ -91,24 +91,24 @@ impl Redemptions {
         let named = named_holder(token).and_then(|holder| holder.parse().ok());
         let visitor = named
             .filter(|visitor| caller.is_merchant() || caller.shopper().include(*visitor))
-            .ok_or(RedemptionError::BadToken)?;
+            .ok_or(RedemptionError::InvalidToken)?;
         let verified = match self.keys.known(token) {
             Some(known) => Ok(known),
-            None if self.forgery_guard.ignores(visitor) => return Err(RedemptionError::BadToken),
+            None if self.forgery_guard.ignores(visitor) => return Err(RedemptionError::InvalidToken),
             None => self.keys.verify(token),
         };
-        let Genuine { claims, kid } = match verified {
+        let VerifiedToken { claims, kid } = match verified {
             Ok(genuine) => genuine,
-            Err(NoClaims::Token(TokenError::BadSignature)) => {
+            Err(ClaimsError::Token(TokenError::InvalidSignature)) => {
                 self.forgery_guard.record(visitor);
-                return Err(RedemptionError::BadToken);
+                return Err(RedemptionError::InvalidToken);
             }
-            Err(NoClaims::Token(_)) => return Err(RedemptionError::BadToken),
-            Err(NoClaims::NoKeys) => return Err(RedemptionError::NoKeys),
+            Err(ClaimsError::Token(_)) => return Err(RedemptionError::InvalidToken),
+            Err(ClaimsError::NoKeys) => return Err(RedemptionError::NoKeys),
         };
         if asked != claims.sale {
             let exists = self.store.sale_exists(asked).await?;
-            return Err(if exists { RedemptionError::OtherSale } else { CommonError::UnknownSale.into() });
+            return Err(if exists { RedemptionError::OtherSale } else { CommonError::SaleNotFound.into() });
         }
         let admission = claims.jti;
         match self.refusal_cache.get(admission) {

@@ -13,7 +13,7 @@ use crate::{
         order::Order,
         store::{OrderRow, order_rows},
     },
-    redemption::outcome::{AdmissionUse, NotRedeemed, Redemption},
+    redemption::outcome::{AdmissionUse, Redemption, RedemptionRejection},
 };
 
 /// Redeems a batch. It locks the stocks, then the counters of the sales, each in the order of their
@@ -110,7 +110,7 @@ impl RedemptionStore {
     pub(crate) async fn redeem(
         &self,
         redemptions: &[Redemption],
-    ) -> Result<Vec<Result<Order, NotRedeemed>>, StoreError> {
+    ) -> Result<Vec<Result<Order, RedemptionRejection>>, StoreError> {
         let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
         let held: Vec<OrderRow> = sqlx::query_as(REDEEM)
             .bind(&holds)
@@ -132,20 +132,20 @@ impl RedemptionStore {
         let mut reasons = self.why_not_redeemed(&others).await.into_iter();
         let answer = |held: Option<OrderRow>| match held {
             Some(row) => Ok(Ok(row.try_into()?)),
-            None => Ok(Err(reasons.next().unwrap_or(NotRedeemed::Locked))),
+            None => Ok(Err(reasons.next().unwrap_or(RedemptionRejection::Locked))),
         };
         held.into_iter().map(answer).collect()
     }
 
     /// Why each of these was not redeemed, in their order.
-    async fn why_not_redeemed(&self, redemptions: &[Redemption]) -> Vec<NotRedeemed> {
+    async fn why_not_redeemed(&self, redemptions: &[Redemption]) -> Vec<RedemptionRejection> {
         match self.reasons(redemptions).await {
             Ok(reasons) => reasons,
-            Err(error) => redemptions.iter().map(|_| NotRedeemed::Unread(error.clone())).collect(),
+            Err(error) => redemptions.iter().map(|_| RedemptionRejection::Unread(error.clone())).collect(),
         }
     }
 
-    async fn reasons(&self, redemptions: &[Redemption]) -> Result<Vec<NotRedeemed>, StoreError> {
+    async fn reasons(&self, redemptions: &[Redemption]) -> Result<Vec<RedemptionRejection>, StoreError> {
         if redemptions.is_empty() {
             return Ok(Vec::new());
         }
@@ -233,29 +233,29 @@ fn reason(
     Redemption { admission, quantity, account, .. }: &Redemption,
     row: Option<AdmissionRow>,
     orders: &HashMap<Uuid, Order>,
-) -> Result<NotRedeemed, StoreError> {
-    let Some(row) = row else { return Ok(NotRedeemed::BadToken) };
+) -> Result<RedemptionRejection, StoreError> {
+    let Some(row) = row else { return Ok(RedemptionRejection::InvalidToken) };
     if row.state == AdmissionState::Redeemed.as_str() {
         let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
         let order = orders.get(admission).cloned().ok_or_else(missing)?;
-        return Ok(NotRedeemed::TokenUsed(Box::new(order)));
+        return Ok(RedemptionRejection::TokenUsed(Box::new(order)));
     }
     let allowance = row.per_account_limit.map(|limit| (limit, (limit - row.has).max(0)));
     let shopper_left = (row.per_shopper_limit - row.visitor_has).max(0);
     Ok(if !row.sale_is_open {
-        NotRedeemed::SaleNotOpen
+        RedemptionRejection::SaleNotOpen
     } else if allowance.is_some() && account.is_none() {
-        NotRedeemed::NoAccount
+        RedemptionRejection::NoAccount
     } else if let Some((limit, left)) = allowance.filter(|(_, left)| left < quantity) {
-        NotRedeemed::OverAllowance { left, limit }
+        RedemptionRejection::OverAllowance { left, limit }
     } else if shopper_left < row.quantity.min(*quantity) {
-        NotRedeemed::OverShopperLimit { left: shopper_left, limit: row.per_shopper_limit }
+        RedemptionRejection::OverShopperLimit { left: shopper_left, limit: row.per_shopper_limit }
     } else if row.quantity < *quantity {
-        NotRedeemed::QuantityOverLimit { promised: row.quantity }
+        RedemptionRejection::QuantityOverLimit { promised: row.quantity }
     } else if row.state == AdmissionState::Lapsed.as_str() || row.is_expired {
-        NotRedeemed::TokenExpired
+        RedemptionRejection::TokenExpired
     } else {
-        NotRedeemed::Locked
+        RedemptionRejection::Locked
     })
 }
 
@@ -283,6 +283,6 @@ mod tests {
             trace: None,
         };
         let reason = reason(&redemption, None, &HashMap::new());
-        assert!(matches!(reason, Ok(NotRedeemed::BadToken)), "{reason:?}");
+        assert!(matches!(reason, Ok(RedemptionRejection::InvalidToken)), "{reason:?}");
     }
 }

@@ -8,7 +8,7 @@ use crate::problem_types;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SaleListError {
     #[error("there is no such sale")]
-    UnknownSale,
+    SaleNotFound,
     #[error("the list of sales has not been read yet")]
     NotLoaded,
 }
@@ -16,8 +16,8 @@ pub(crate) enum SaleListError {
 impl From<SaleListError> for Problem {
     fn from(error: SaleListError) -> Self {
         match error {
-            SaleListError::UnknownSale => {
-                Self::new(&problem_types::UNKNOWN_SALE).detail("Check the URL; `GET /products` lists the sales.")
+            SaleListError::SaleNotFound => {
+                Self::new(&problem_types::SALE_NOT_FOUND).detail("Check the URL; `GET /products` lists the sales.")
             }
             SaleListError::NotLoaded => Self::unavailable("The list of sales is not loaded yet. Try again."),
         }
@@ -31,6 +31,6 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn examples() -> Vec<NamedProblem> {
-        problems(every_variant!(SaleListError { UnknownSale, NotLoaded }))
+        problems(every_variant!(SaleListError { SaleNotFound, NotLoaded }))
     }
 }

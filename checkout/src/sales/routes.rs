@@ -45,5 +45,5 @@ async fn show_sale(
     let shown = sale_list.shown()?;
     let sale: Option<SaleId> = id.parse().ok();
     let listed = shown.each.iter().find(|(listed, _)| Some(listed.id) == sale || listed.slug == id);
-    Ok(listed.ok_or(SaleListError::UnknownSale)?.1.answer(&headers))
+    Ok(listed.ok_or(SaleListError::SaleNotFound)?.1.answer(&headers))
 }

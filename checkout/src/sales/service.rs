@@ -8,7 +8,7 @@ use std::sync::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{error::SaleListError, listed_sale::ListedSale, tagged::Tagged};
+use super::{error::SaleListError, listed_sale::ListedSale, tagged::TaggedBody};
 
 /// Sales that run or are scheduled, or that ended within a week.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -19,16 +19,16 @@ pub(super) struct ListedSales {
 /// The list as shown at one moment.
 #[derive(Debug)]
 pub(super) struct RenderedList {
-    pub(super) all: Tagged,
-    pub(super) each: Vec<(ListedSale, Tagged)>,
+    pub(super) all: TaggedBody,
+    pub(super) each: Vec<(ListedSale, TaggedBody)>,
 }
 
 impl RenderedList {
     fn new(products: Vec<ListedSale>) -> Option<Self> {
         let json = |listed: &ListedSale| serde_json::to_string(listed).ok();
-        let each = products.iter().map(|listed| Some((listed.clone(), Tagged::new(json(listed)?))));
+        let each = products.iter().map(|listed| Some((listed.clone(), TaggedBody::new(json(listed)?))));
         let each = each.collect::<Option<Vec<_>>>()?;
-        let all = Tagged::new(serde_json::to_string(&ListedSales { products }).ok()?);
+        let all = TaggedBody::new(serde_json::to_string(&ListedSales { products }).ok()?);
         Some(Self { all, each })
     }
 }

@@ -12,12 +12,12 @@ const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=1, 
 
 /// A body, and its entity tag.
 #[derive(Debug, Clone)]
-pub(super) struct Tagged {
+pub(super) struct TaggedBody {
     body: String,
     tag: HeaderValue,
 }
 
-impl Tagged {
+impl TaggedBody {
     pub(super) fn new(body: String) -> Self {
         use std::fmt::Write as _;
         let mut tag = String::from('"');
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_client_with_the_current_tag_gets_304() {
-        let tagged = Tagged::new("{}".to_owned());
+        let tagged = TaggedBody::new("{}".to_owned());
         let tag = tagged.tag.to_str().expect("text").to_owned();
         let answer = |given: &[&str]| {
             let mut headers = HeaderMap::new();
@@ -70,6 +70,6 @@ mod tests {
             assert_eq!(answer(&[&known]), 304, "{known}");
         }
         assert_eq!(answer(&["\"a\"", &tag]), 304, "two lines");
-        assert_ne!(Tagged::new("{ }".to_owned()).tag, tagged.tag);
+        assert_ne!(TaggedBody::new("{ }".to_owned()).tag, tagged.tag);
     }
 }

@@ -12,7 +12,7 @@ const AGAIN_AFTER_S: [u64; 8] = [5, 60, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 
 
 /// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Attempted {
+pub(crate) enum AttemptOutcome {
     Delivered,
     /// It is retried after this pause, or given up.
     Failed {
@@ -32,15 +32,15 @@ pub(super) fn signature(secret: &[u8], id: &str, unix_s: i64, body: &str) -> Str
 }
 
 /// The outcome of an attempt, from its response. `jitter` is from 0 to 1.
-pub(super) fn judge(answer: Result<StatusCode, String>, attempts: usize, jitter: f64) -> Attempted {
+pub(super) fn judge(answer: Result<StatusCode, String>, attempts: usize, jitter: f64) -> AttemptOutcome {
     let why = match answer {
-        Ok(status) if status.is_success() => return Attempted::Delivered,
-        Ok(StatusCode::GONE) => return Attempted::Gone,
+        Ok(status) if status.is_success() => return AttemptOutcome::Delivered,
+        Ok(StatusCode::GONE) => return AttemptOutcome::Gone,
         Ok(status) => format!("receiver returned {status}"),
         Err(why) => why,
     };
     let again = AGAIN_AFTER_S.get(attempts.saturating_sub(1)).map(|&after_s| after_s as f64 * (0.9 + 0.2 * jitter));
-    Attempted::Failed { why, again_after: again.map(Duration::from_secs_f64) }
+    AttemptOutcome::Failed { why, again_after: again.map(Duration::from_secs_f64) }
 }
 
 #[cfg(test)]
@@ -56,10 +56,10 @@ mod tests {
 
     #[test]
     fn a_failed_delivery_is_retried_at_growing_intervals_and_then_given_up() {
-        assert_eq!(judge(Ok(StatusCode::NO_CONTENT), 1, 0.0), Attempted::Delivered);
-        assert_eq!(judge(Ok(StatusCode::GONE), 1, 0.0), Attempted::Gone);
+        assert_eq!(judge(Ok(StatusCode::NO_CONTENT), 1, 0.0), AttemptOutcome::Delivered);
+        assert_eq!(judge(Ok(StatusCode::GONE), 1, 0.0), AttemptOutcome::Gone);
         let again = |attempts, jitter| match judge(Ok(StatusCode::FOUND), attempts, jitter) {
-            Attempted::Failed { again_after, .. } => again_after.map(|after| after.as_secs_f64()),
+            AttemptOutcome::Failed { again_after, .. } => again_after.map(|after| after.as_secs_f64()),
             other => panic!("{other:?}"),
         };
         assert_eq!((again(1, 0.5), again(2, 0.0), again(2, 1.0)), (Some(5.0), Some(54.0), Some(66.0)));
@@ -67,6 +67,6 @@ mod tests {
         assert_eq!(delays.len(), AGAIN_AFTER_S.len());
         assert!(delays.is_sorted());
         let why = judge(Err("no response within 10 s".to_owned()), 9, 0.5);
-        assert_eq!(why, Attempted::Failed { why: "no response within 10 s".to_owned(), again_after: None });
+        assert_eq!(why, AttemptOutcome::Failed { why: "no response within 10 s".to_owned(), again_after: None });
     }
 }

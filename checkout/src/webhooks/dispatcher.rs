@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     db::StoreError,
     webhooks::{
-        delivery::{Attempted, judge, signature},
+        delivery::{AttemptOutcome, judge, signature},
         store::{Delivery, Webhook, WebhookStore},
     },
 };
@@ -98,13 +98,13 @@ impl Webhooks {
                 let attempted = judge(answer, delivery.attempts.unsigned_abs() as usize, rand::rng().random());
                 (delivery, attempted)
             });
-            let attempted: Vec<(Delivery, Attempted)> =
+            let attempted: Vec<(Delivery, AttemptOutcome)> =
                 stream::iter(attempts).buffer_unordered(AT_ONCE).collect().await;
             let mut has_failed = false;
             for (delivery, attempted) in attempted {
-                let outcome = if attempted == Attempted::Delivered { "delivered" } else { "failed" };
+                let outcome = if attempted == AttemptOutcome::Delivered { "delivered" } else { "failed" };
                 metrics::counter!("checkout_webhook_attempts_total", "outcome" => outcome).increment(1);
-                has_failed |= attempted != Attempted::Delivered;
+                has_failed |= attempted != AttemptOutcome::Delivered;
                 if self.store.record_attempt(webhook, &delivery, &attempted).await? {
                     info!(webhook = %webhook.id, "webhook disabled");
                     return Ok(());

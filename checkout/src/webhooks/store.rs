@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     db::{PgPool, StoreError},
-    webhooks::delivery::Attempted,
+    webhooks::delivery::AttemptOutcome,
 };
 
 /// A delivery that was taken this long ago without an outcome is taken again: its process died.
@@ -92,13 +92,13 @@ impl WebhookStore {
         &self,
         webhook: &Webhook,
         delivery: &Delivery,
-        attempted: &Attempted,
+        attempted: &AttemptOutcome,
     ) -> Result<bool, StoreError> {
         let (state, again_after, error) = match attempted {
-            Attempted::Delivered => ("delivered", None, None),
-            Attempted::Gone => ("given_up", None, Some("receiver returned 410 Gone".to_owned())),
-            Attempted::Failed { why, again_after: None } => ("given_up", None, Some(why.clone())),
-            Attempted::Failed { why, again_after } => {
+            AttemptOutcome::Delivered => ("delivered", None, None),
+            AttemptOutcome::Gone => ("given_up", None, Some("receiver returned 410 Gone".to_owned())),
+            AttemptOutcome::Failed { why, again_after: None } => ("given_up", None, Some(why.clone())),
+            AttemptOutcome::Failed { why, again_after } => {
                 ("waiting", again_after.map(|after| after.as_secs_f64()), Some(why.clone()))
             }
         };
@@ -118,7 +118,7 @@ impl WebhookStore {
         .bind(state)
         .bind(again_after)
         .bind(error)
-        .bind(*attempted == Attempted::Gone)
+        .bind(*attempted == AttemptOutcome::Gone)
         .bind(OFF_AFTER_DAYS)
         .fetch_optional(&self.0)
         .await?;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{checkout_with_channels, post_json, profile, purchase, sign_in, text},
-    test_checkout::{Admission, MERCHANT_KEY, Shopper, Stock, TestCheckout, call, eventually},
+    test_checkout::{AdmissionSetup, MERCHANT_KEY, Shopper, StockCounts, TestCheckout, call, eventually},
 };
 
 /// A sale with a limit per account.
@@ -31,9 +31,9 @@ async fn the_limit_per_account_holds_with_many_tokens() {
     // Without an account nothing is used up.
     let guest = test.admit(sale).await;
     let refused = test.purchase(&guest, 1).await;
-    assert_eq!((refused.status, refused.slug()), (401, "account-needed"));
+    assert_eq!((refused.status, refused.slug()), (401, "account-required"));
     let stranger = purchase(&test, test.checkout, &guest, "a.forged.token", 1).await;
-    assert_eq!(stranger.slug(), "account-needed");
+    assert_eq!(stranger.slug(), "account-required");
     assert_eq!(purchase(&test, test.checkout, &guest, &bob, 1).await.status, 201, "the same token, signed in");
 
     // Thirty tokens, at two checkouts, all at once: three units.
@@ -51,7 +51,7 @@ async fn the_limit_per_account_holds_with_many_tokens() {
             if answer.status == 503 { purchase(&test, other, &shoppers[n], &ada, 1).await } else { answer.clone() };
         assert_eq!((answer.status, answer.slug(), &answer.body["left"]), (422, "account-over-limit", &json!(0)));
     }
-    assert_eq!(test.stock(sale).await, Stock { total: 100, promised: 27, held: 4, sold: 0 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 100, promised: 27, held: 4, sold: 0 });
     test.stock_is_reconciled().await;
 
     // Units that were cancelled or expired may be bought again; paid units count.
@@ -75,7 +75,7 @@ async fn the_limit_per_account_holds_with_many_tokens() {
     test.stock_is_reconciled().await;
 
     // More than the rest, and more than the limit.
-    let several = test.admit_as(sale, Admission { quantity: 3, ..Admission::default() }).await;
+    let several = test.admit_as(sale, AdmissionSetup { quantity: 3, ..AdmissionSetup::default() }).await;
     let over = purchase(&test, test.checkout, &several, &bob, 3).await;
     assert_eq!((over.slug(), &over.body["left"]), ("account-over-limit", &json!(2)));
     assert_eq!(purchase(&test, test.checkout, &several, &bob, 2).await.status, 201);
@@ -102,7 +102,11 @@ async fn the_limit_per_account_holds_with_many_idempotency_keys() {
         eventually(|| async {
             let answer = post_json(test.checkout, &path, &headers, json!({ "quantity": 1 })).await;
             // Neither is a final response yet.
-            if answer.status == 503 || answer.slug() == "still-in-progress" { Err(answer) } else { Ok(answer) }
+            if answer.status == 503 || answer.slug() == "idempotent-request-in-progress" {
+                Err(answer)
+            } else {
+                Ok(answer)
+            }
         })
         .await
     };
@@ -166,8 +170,8 @@ async fn an_erased_account_keeps_its_limit() {
     assert_eq!(forget().await.status, 204);
     assert_eq!(profile(&test, token).await.slug(), "not-signed-in");
     let body = json!({ "refresh_token": text(&ada, "refresh_token") });
-    assert_eq!(post_json(test.checkout, "/users/login/refresh", &[], body).await.slug(), "signed-out");
-    assert_eq!(test.order(&shopper, order).await.slug(), "unknown-order");
+    assert_eq!(post_json(test.checkout, "/users/login/refresh", &[], body).await.slug(), "session-ended");
+    assert_eq!(test.order(&shopper, order).await.slug(), "order-not-found");
     let left: i64 = sqlx::query_scalar(
         "SELECT (SELECT count(*) FROM accounts) + (SELECT count(*) FROM sign_ins) + (SELECT count(*) FROM notifications WHERE address IS NOT NULL \
          OR account_id IS NOT NULL) + (SELECT count(*) FROM holds WHERE account_id IS NOT NULL) + (SELECT count(*) FROM sessions)",
@@ -194,7 +198,7 @@ async fn the_merchant_supplies_account_names() {
         let body = json!({ "sale_id": sale, "token": shopper.token, "quantity": 1, "account": account });
         post_json(test.checkout, "/api/admissions/redeem", &[("authorization", &bearer)], body).await
     };
-    assert_eq!(redeem(Value::Null).await.slug(), "account-needed");
+    assert_eq!(redeem(Value::Null).await.slug(), "account-required");
     assert_eq!(redeem(json!("customer-17")).await.status, 201);
     assert_eq!(redeem(json!("customer-17")).await.slug(), "account-over-limit");
     assert_eq!(redeem(json!("customer-18")).await.status, 201);

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::test_checkout::{Answer, MERCHANT_KEY, Shopper, TestCheckout, call, eventually, listener};
+use crate::test_checkout::{MERCHANT_KEY, Reply, Shopper, TestCheckout, call, eventually, listener};
 
 /// A shop with a sandbox mail server and SMS provider.
 pub(crate) async fn checkout_with_channels() -> (TestCheckout, NotificationSandbox) {
@@ -21,7 +21,7 @@ pub(crate) async fn checkout_with_channels() -> (TestCheckout, NotificationSandb
     (test.await, sandbox)
 }
 
-pub(crate) async fn post_json(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+pub(crate) async fn post_json(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: Value) -> Reply {
     call(address, "POST", path, headers, &body.to_string()).await.expect("a response")
 }
 
@@ -37,7 +37,7 @@ async fn ask_for_code(test: &TestCheckout, sandbox: &NotificationSandbox, email:
     (asked.body["sign_in_id"].clone(), code)
 }
 
-pub(crate) async fn sign_in(test: &TestCheckout, sandbox: &NotificationSandbox, email: &str) -> Answer {
+pub(crate) async fn sign_in(test: &TestCheckout, sandbox: &NotificationSandbox, email: &str) -> Reply {
     let (sign_in_id, code) = ask_for_code(test, sandbox, email).await;
     let body = json!({ "sign_in_id": sign_in_id, "code": code });
     let signed_in = post_json(test.checkout, "/users/login/code", &[], body).await;
@@ -45,11 +45,11 @@ pub(crate) async fn sign_in(test: &TestCheckout, sandbox: &NotificationSandbox, 
     signed_in
 }
 
-pub(crate) fn text<'a>(answer: &'a Answer, field: &str) -> &'a str {
+pub(crate) fn text<'a>(answer: &'a Reply, field: &str) -> &'a str {
     answer.body[field].as_str().unwrap_or_else(|| panic!("no {field}: {answer:?}"))
 }
 
-pub(crate) async fn profile(test: &TestCheckout, access_token: &str) -> Answer {
+pub(crate) async fn profile(test: &TestCheckout, access_token: &str) -> Reply {
     let bearer = format!("Bearer {access_token}");
     call(test.checkout, "GET", "/users/profile", &[("authorization", &bearer)], "").await.expect("a response")
 }
@@ -61,7 +61,7 @@ pub(crate) async fn purchase(
     shopper: &Shopper,
     account: &str,
     quantity: i32,
-) -> Answer {
+) -> Reply {
     let path = format!("/api/flash-sales/{}/purchase", shopper.claims.sale);
     let bearer = format!("Bearer {}", shopper.token);
     let headers = [("authorization", bearer.as_str()), ("cookie", &shopper.cookie), ("fairline-account", account)];
@@ -77,8 +77,8 @@ async fn a_code_signs_in_its_recipient_once() {
         post_json(test.checkout, "/users/login/code", &[], json!({ "sign_in_id": id, "code": code })).await
     };
     let wrong = if code == "000000" { "000001" } else { "000000" };
-    assert_eq!(enter(&sign_in_id, wrong).await.slug(), "wrong-code");
-    assert_eq!(enter(&json!(Uuid::new_v4()), &code).await.slug(), "wrong-code");
+    assert_eq!(enter(&sign_in_id, wrong).await.slug(), "invalid-code");
+    assert_eq!(enter(&json!(Uuid::new_v4()), &code).await.slug(), "invalid-code");
     // Of two concurrent attempts, one succeeds.
     let both = join_all([enter(&sign_in_id, &code), enter(&sign_in_id, &code)]).await;
     let mut statuses: Vec<u16> = both.iter().map(|answer| answer.status).collect();
@@ -109,13 +109,13 @@ async fn code_attempts_and_codes_per_address_are_limited() {
     assert_eq!(join_all(guesses).await, [401; 20]);
     let late =
         post_json(test.checkout, "/users/login/code", &[], json!({ "sign_in_id": sign_in_id, "code": code })).await;
-    assert_eq!((late.status, late.slug()), (401, "wrong-code"), "the right one, too late");
+    assert_eq!((late.status, late.slug()), (401, "invalid-code"), "the right one, too late");
     // An old code is rejected, too.
     let (old, code) = ask_for_code(test, &sandbox, "ada@example.org").await;
     let id: Uuid = serde_json::from_value(old.clone()).expect("an id");
     test.change("UPDATE sign_ins SET created_at = now() - interval '601 seconds' WHERE id = $1", id).await;
     let late = post_json(test.checkout, "/users/login/code", &[], json!({ "sign_in_id": old, "code": code })).await;
-    assert_eq!(late.slug(), "wrong-code");
+    assert_eq!(late.slug(), "invalid-code");
     // Five codes an hour, even for ten concurrent requests.
     let asks = (0..10).map(|_| async {
         post_json(test.checkout, "/users/login", &[], json!({ "email": "ADA@example.org " })).await.status
@@ -129,8 +129,8 @@ async fn code_attempts_and_codes_per_address_are_limited() {
         (json!({ "email": "ada@example.org", "phone": "+4930901820" }), 422, "invalid-body"),
         (json!({ "email": "ada" }), 422, "invalid-body"),
         (json!({ "phone": "030" }), 422, "invalid-body"),
-        (json!({ "phone": "+4930901820" }), 422, "no-channel"),
-        (json!({ "id_token": "x.y.z" }), 422, "no-channel"),
+        (json!({ "phone": "+4930901820" }), 422, "sign-in-channel-unavailable"),
+        (json!({ "id_token": "x.y.z" }), 422, "sign-in-channel-unavailable"),
         (json!({ "email": "bob@example.org", "password": "x" }), 422, "invalid-body"),
     ] {
         let answer = post_json(test.checkout, "/users/login", &[], body.clone()).await;
@@ -156,27 +156,27 @@ async fn a_refresh_token_is_valid_once_and_its_reuse_ends_the_session() {
     assert_eq!((second.status, &second.body["account_id"]), (200, &first.body["account_id"]));
     let third = refresh(text(&second, "refresh_token")).await;
     assert_eq!(third.status, 200);
-    assert_eq!(refresh(text(&second, "refresh_token")).await.slug(), "signed-out");
-    assert_eq!(refresh(text(&third, "refresh_token")).await.slug(), "signed-out", "the family has ended");
+    assert_eq!(refresh(text(&second, "refresh_token")).await.slug(), "session-ended");
+    assert_eq!(refresh(text(&third, "refresh_token")).await.slug(), "session-ended", "the family has ended");
     // The other device has a session of its own, until it signs out.
     let other = refresh(text(&elsewhere, "refresh_token")).await;
     assert_eq!(other.status, 200);
     let body = json!({ "refresh_token": text(&other, "refresh_token") });
     assert_eq!(post_json(test.checkout, "/users/logout", &[], body).await.status, 204);
-    assert_eq!(refresh(text(&other, "refresh_token")).await.slug(), "signed-out");
+    assert_eq!(refresh(text(&other, "refresh_token")).await.slug(), "session-ended");
     // Of two concurrent exchanges, one succeeds, and the other ends the session as stolen.
     let family = sign_in(&test, &sandbox, "ada@example.org").await;
     let both = join_all([refresh(text(&family, "refresh_token")), refresh(text(&family, "refresh_token"))]).await;
     assert_eq!(both.iter().filter(|answer| answer.status == 200).count(), 1);
     let good = both.iter().find(|answer| answer.status == 200).expect("one");
-    assert_eq!(refresh(text(good, "refresh_token")).await.slug(), "signed-out");
+    assert_eq!(refresh(text(good, "refresh_token")).await.slug(), "session-ended");
     for nonsense in ["", "x", &"x".repeat(101)] {
-        assert_eq!(refresh(nonsense).await.slug(), "signed-out");
+        assert_eq!(refresh(nonsense).await.slug(), "session-ended");
     }
     // After a week it has expired.
     let old = sign_in(&test, &sandbox, "ada@example.org").await;
     sqlx::query("UPDATE refresh_tokens SET expires_at = now()").execute(&test.pool).await.expect("done");
-    assert_eq!(refresh(text(&old, "refresh_token")).await.slug(), "signed-out");
+    assert_eq!(refresh(text(&old, "refresh_token")).await.slug(), "session-ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +186,7 @@ async fn a_browser_has_its_tokens_in_cookies_that_no_script_reads() {
     let body = json!({ "sign_in_id": sign_in_id, "code": code, "cookies": true });
     let signed_in = post_json(test.checkout, "/users/login/code", &[], body).await;
     assert!(signed_in.body.get("access_token").is_none() && signed_in.body.get("refresh_token").is_none());
-    let jar = |answer: &Answer| -> String {
+    let jar = |answer: &Reply| -> String {
         let set: Vec<&str> =
             answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok()).collect();
         assert_eq!(set.len(), 2, "{answer:?}");
@@ -210,7 +210,7 @@ async fn a_browser_has_its_tokens_in_cookies_that_no_script_reads() {
             .all(|value| value.to_str().is_ok_and(|cookie| cookie.contains("Max-Age=0")))
     );
     let again = post_json(test.checkout, "/users/login/refresh", &[("cookie", &cookies)], json!({})).await;
-    assert_eq!(again.slug(), "signed-out");
+    assert_eq!(again.slug(), "session-ended");
     // A script of another site can't send JSON without a preflight.
     let form = call(test.checkout, "POST", "/users/login/refresh", &[("content-type", "text/plain")], "x=y").await;
     assert_ne!(form.expect("a response").status, 200);
@@ -241,7 +241,7 @@ async fn a_repeated_code_request_sends_one_code_and_tokens_are_not_stored() {
     let code = notification.subject.split(' ').next().expect("a code");
     let enter = json!({ "sign_in_id": asked.body["sign_in_id"], "code": code });
     let wrong = json!({ "sign_in_id": asked.body["sign_in_id"], "code": "wrong" });
-    assert_eq!(ask("b-key", "/users/login/code", &wrong).await.slug(), "wrong-code");
+    assert_eq!(ask("b-key", "/users/login/code", &wrong).await.slug(), "invalid-code");
     let signed_in = ask("b-key", "/users/login/code", &enter).await;
     assert_eq!(signed_in.status, 200, "a refusal is not kept: {signed_in:?}");
     let again = ask("b-key", "/users/login/code", &enter).await;
@@ -269,15 +269,15 @@ async fn an_account_sees_only_its_own_orders() {
     let bearer = |token: &str| format!("Bearer {token}");
     let hers = get(&path, &[("authorization", &bearer(ada_token))]).await;
     assert_eq!((hers.status, &hers.body["orders"][0]["id"]), (200, &order.body["id"]), "{hers:?}");
-    assert_eq!(get(&path, &[("authorization", &bearer(bob_token))]).await.slug(), "unknown-order");
-    assert_eq!(get(&path, &[("cookie", &shopper.cookie)]).await.slug(), "unknown-order");
-    assert_eq!(get(&path, &[]).await.slug(), "unknown-order");
+    assert_eq!(get(&path, &[("authorization", &bearer(bob_token))]).await.slug(), "order-not-found");
+    assert_eq!(get(&path, &[("cookie", &shopper.cookie)]).await.slug(), "order-not-found");
+    assert_eq!(get(&path, &[]).await.slug(), "order-not-found");
     let shops = get(&path, &[("authorization", &bearer(MERCHANT_KEY))]).await;
     assert_eq!(shops.body["orders"], hers.body["orders"]);
     // One of them, on another device, and its status.
     let one = format!("/api/orders/{}", text(&order, "id"));
     assert_eq!(get(&one, &[("fairline-account", ada_token)]).await.body["id"], order.body["id"]);
-    assert_eq!(get(&one, &[("fairline-account", bob_token)]).await.slug(), "unknown-order");
+    assert_eq!(get(&one, &[("fairline-account", bob_token)]).await.slug(), "order-not-found");
     let mine = get("/api/orders", &[("authorization", &bearer(ada_token))]).await;
     assert_eq!(mine.body["orders"], hers.body["orders"]);
     let none =
@@ -307,10 +307,10 @@ async fn without_a_key_there_are_no_accounts() {
     let test = TestCheckout::open_with(|settings| settings.sign_in_key = None).await;
     for path in ["/users/login", "/users/login/refresh"] {
         let body = if path == "/users/login" { json!({ "email": "ada@example.org" }) } else { json!({}) };
-        assert_eq!(post_json(test.checkout, path, &[], body).await.slug(), "no-sign-in", "{path}");
+        assert_eq!(post_json(test.checkout, path, &[], body).await.slug(), "accounts-disabled", "{path}");
     }
     let profile = call(test.checkout, "GET", "/users/profile", &[], "").await.expect("a response");
-    assert_eq!(profile.slug(), "no-sign-in");
+    assert_eq!(profile.slug(), "accounts-disabled");
 }
 
 /// SMS cost money, and some numbers earn by them.

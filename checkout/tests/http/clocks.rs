@@ -10,7 +10,7 @@ use sha2::Sha256;
 use time::OffsetDateTime;
 use tokio::process::{Child, Command};
 
-use crate::test_checkout::{Admission, TestCheckout, WEBHOOK_SECRET, call, eventually, listener};
+use crate::test_checkout::{AdmissionSetup, TestCheckout, WEBHOOK_SECRET, call, eventually, listener};
 
 /// A checkout on a shop's database, with a clock that is `seconds` ahead.
 async fn checkout_ahead(test: &TestCheckout, seconds: i64) -> (Child, SocketAddr) {
@@ -58,8 +58,9 @@ async fn a_checkout_with_a_wrong_clock_redeems_exactly_the_valid_tokens() {
     let sale = test.sale(20).await;
     for (nth, ahead) in [5, 70, 400, -70, -400].into_iter().enumerate() {
         let (_checkout, address) = checkout_ahead(&test, ahead).await;
-        let fresh =
-            test.admit_as(sale, Admission { token_expires_in: 60, row_expires_in: 60, ..Admission::default() }).await;
+        let fresh = test
+            .admit_as(sale, AdmissionSetup { token_expires_in: 60, row_expires_in: 60, ..AdmissionSetup::default() })
+            .await;
         let path = format!("/forward-auth/verify?sale={sale}");
         let bearer = format!("Bearer {}", fresh.token);
         let passes = call(address, "GET", &path, &[("authorization", &bearer)], "").await.expect("a response");
@@ -68,7 +69,7 @@ async fn a_checkout_with_a_wrong_clock_redeems_exactly_the_valid_tokens() {
         assert_eq!(redeemed.status, 201, "{ahead}: {redeemed:?}");
 
         // By the database's clock it has expired, whatever the local clock shows.
-        let late = Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() };
+        let late = AdmissionSetup { token_expires_in: -1, row_expires_in: -1, ..AdmissionSetup::default() };
         let late = test.admit_as(sale, late).await;
         let refused = test.purchase_at(address, &late, 1).await.expect("a response");
         assert_eq!((refused.status, refused.slug()), (410, "token-expired"), "{ahead}");

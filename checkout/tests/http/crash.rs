@@ -8,7 +8,7 @@ use checkout::Settings;
 use fairline_sale::SaleId;
 use uuid::Uuid;
 
-use crate::test_checkout::{Stock, TestCheckout, call, eventually, listener, start_checkout};
+use crate::test_checkout::{StockCounts, TestCheckout, call, eventually, listener, start_checkout};
 
 /// What was committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ enum AtGateway {
 
 /// The state of the hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hold {
+enum ExpectedHold {
     Held,
     /// It has expired, and the sweeper may run.
     RunOut,
@@ -45,7 +45,7 @@ enum Hold {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_after_any_step_ends_as_an_order_or_without_a_charge() {
-    use {AtGateway as G, Committed as C, Hold as H};
+    use {AtGateway as G, Committed as C, ExpectedHold as H};
     let test = TestCheckout::open().await;
     let cases = [
         // Between the commit of the payment and the call to authorise it.
@@ -89,7 +89,7 @@ async fn a_crash_after_any_step_ends_as_an_order_or_without_a_charge() {
         let (shopper, id) = test.hold(sale).await;
         leave_behind(&test, id, method(at_gateway), committed, at_gateway).await;
         becomes(&test, sale, id, hold).await;
-        if hold == Hold::ExpiredUnitGone {
+        if hold == ExpectedHold::ExpiredUnitGone {
             test.admit(sale).await;
         }
         ends(&test, id, payment, intent, &case).await;
@@ -100,7 +100,7 @@ async fn a_crash_after_any_step_ends_as_an_order_or_without_a_charge() {
             (_, H::ExpiredUnitFree) => (0, 0, 0),
             _ => (1, 0, 0),
         };
-        assert_eq!(test.stock(sale).await, Stock { total: 1, promised, held, sold }, "{case}");
+        assert_eq!(test.stock(sale).await, StockCounts { total: 1, promised, held, sold }, "{case}");
     }
     test.stock_is_reconciled().await;
 }
@@ -108,7 +108,7 @@ async fn a_crash_after_any_step_ends_as_an_order_or_without_a_charge() {
 /// The same in yield mode, where a unit is held only during a payment.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_in_yield_mode_ends_as_an_order_or_without_a_charge() {
-    use {AtGateway as G, Committed as C, Hold as H};
+    use {AtGateway as G, Committed as C, ExpectedHold as H};
     let test = TestCheckout::open().await;
     for (committed, at_gateway, hold, payment, intent, order) in [
         (C::Started, G::Nothing, H::Held, "captured", "succeeded", "paid"),
@@ -128,7 +128,7 @@ async fn a_crash_in_yield_mode_ends_as_an_order_or_without_a_charge() {
         is_being_paid_for(&test, sale, id).await;
         leave_behind(&test, id, method(at_gateway), committed, at_gateway).await;
         becomes(&test, sale, id, hold).await;
-        if hold == Hold::ExpiredUnitGone {
+        if hold == ExpectedHold::ExpiredUnitGone {
             let (_, other) = test.hold(sale).await;
             is_being_paid_for(&test, sale, other).await;
         }
@@ -139,7 +139,7 @@ async fn a_crash_in_yield_mode_ends_as_an_order_or_without_a_charge() {
             "promised" => (1, 0, 0),
             _ => (0, 1, 0),
         };
-        assert_eq!(test.stock(sale).await, Stock { total: 1, promised, held, sold }, "{case}");
+        assert_eq!(test.stock(sale).await, StockCounts { total: 1, promised, held, sold }, "{case}");
     }
     test.stock_is_reconciled().await;
 }
@@ -155,13 +155,13 @@ fn method(at_gateway: AtGateway) -> &'static str {
     if at_gateway == AtGateway::Declined { "tok_declined" } else { "tok_visa" }
 }
 
-async fn becomes(test: &TestCheckout, sale: SaleId, order: Uuid, hold: Hold) {
+async fn becomes(test: &TestCheckout, sale: SaleId, order: Uuid, hold: ExpectedHold) {
     match hold {
-        Hold::Held => {}
-        Hold::RunOut => {
+        ExpectedHold::Held => {}
+        ExpectedHold::RunOut => {
             test.change("UPDATE holds SET expires_at = now() - interval '1 hour' WHERE id = $1", order).await;
         }
-        Hold::ExpiredUnitFree | Hold::ExpiredUnitGone => {
+        ExpectedHold::ExpiredUnitFree | ExpectedHold::ExpiredUnitGone => {
             let expire = "UPDATE holds SET state = 'expired', expires_at = now() - interval '1 hour' WHERE id = $1";
             test.change(expire, order).await;
             test.change("UPDATE stock SET held = held - 1 WHERE sale_id = $1", sale.0).await;
@@ -414,7 +414,7 @@ async fn several_sweepers_share_what_a_crash_left() {
     test.change("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id IN (SELECT id FROM holds WHERE sale_id = $1)", sale.0).await;
     eventually(|| async {
         let stock = test.stock(sale).await;
-        if stock == (Stock { total: 30, promised: 0, held: 0, sold: 30 }) { Ok(()) } else { Err(stock) }
+        if stock == (StockCounts { total: 30, promised: 0, held: 0, sold: 30 }) { Ok(()) } else { Err(stock) }
     })
     .await;
     for order in left {

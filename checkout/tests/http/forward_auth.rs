@@ -18,14 +18,14 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::test_checkout::{Admission, Answer, MERCHANT_KEY, TestCheckout, call, eventually, listener};
+use crate::test_checkout::{AdmissionSetup, MERCHANT_KEY, Reply, TestCheckout, call, eventually, listener};
 
-async fn ask(test: &TestCheckout, path: &str, headers: &[(&str, &str)]) -> Answer {
+async fn ask(test: &TestCheckout, path: &str, headers: &[(&str, &str)]) -> Reply {
     call(test.checkout, "GET", path, headers, "").await.expect("a response")
 }
 
 /// Repeats the check until it returns this status: states are cached for one second.
-async fn becomes(test: &TestCheckout, path: &str, cookie: &str, status: u16) -> Answer {
+async fn becomes(test: &TestCheckout, path: &str, cookie: &str, status: u16) -> Reply {
     eventually(|| async {
         let answer = ask(test, path, &[("cookie", cookie)]).await;
         if answer.status == status { Ok(answer) } else { Err(answer) }
@@ -73,8 +73,9 @@ async fn forward_auth_passes_while_the_visit_lasts() {
     assert_eq!(kept, format!("{cookie}; Path=/; HttpOnly; SameSite=Lax; Secure"));
 
     // The token has expired; the visit continues while its units are held.
-    let brief =
-        test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
+    let brief = test
+        .admit_as(sale, AdmissionSetup { token_expires_in: -1, row_expires_in: -1, ..AdmissionSetup::default() })
+        .await;
     let cookie = in_cookie(&brief.token);
     let over = ask(&test, &path, &[("cookie", &cookie)]).await;
     assert_eq!((over.status, over.slug()), (401, "token-expired"));
@@ -141,7 +142,7 @@ async fn without_postgres_the_token_alone_decides() {
     let test = TestCheckout::open_on(&url, |settings| settings.redis_url = redis_url).await;
     let sale = test.sale(4).await;
     let good = test.admit(sale).await;
-    let over = test.admit_as(sale, Admission { token_expires_in: -301, ..Admission::default() }).await;
+    let over = test.admit_as(sale, AdmissionSetup { token_expires_in: -301, ..AdmissionSetup::default() }).await;
     test.pool.close().await;
     let _servers = spawn_blocking(move || {
         servers.postgres.kill().expect("killed");
@@ -186,14 +187,14 @@ async fn requests_without_a_valid_token_do_not_pass() {
     let own = format!("{genuine}; {}", shopper.cookie);
     let verify = |sale: &dyn std::fmt::Display| format!("/forward-auth/verify?sale={sale}");
     for (path, cookie, header, status, slug) in [
-        (verify(&sale), "", "", 401, "no-token"),
-        (verify(&sale), "fairline_admission=a.b.c", "", 401, "bad-token"),
-        (verify(&sale), &in_cookie(&forged), "", 401, "bad-token"),
-        (verify(&sale), &stolen, "", 401, "bad-token"),
+        (verify(&sale), "", "", 401, "missing-admission-token"),
+        (verify(&sale), "fairline_admission=a.b.c", "", 401, "invalid-admission-token"),
+        (verify(&sale), &in_cookie(&forged), "", 401, "invalid-admission-token"),
+        (verify(&sale), &stolen, "", 401, "invalid-admission-token"),
         (verify(&sale), &own, "", 200, ""),
-        (verify(&other), &genuine, "", 403, "other-sale"),
-        (verify(&"nonsense"), &genuine, "", 403, "other-sale"),
-        (verify(&sale), &genuine, &other.to_string(), 403, "other-sale"),
+        (verify(&other), &genuine, "", 403, "token-of-other-sale"),
+        (verify(&"nonsense"), &genuine, "", 403, "token-of-other-sale"),
+        (verify(&sale), &genuine, &other.to_string(), 403, "token-of-other-sale"),
         ("/forward-auth/verify".to_owned(), &genuine, "", 200, ""),
     ] {
         let mut headers = vec![("cookie", cookie)];
@@ -223,8 +224,9 @@ async fn other_bearer_tokens_and_cookies_do_not_reject_a_shopper() {
     let test = TestCheckout::open().await;
     let sale = test.sale(2).await;
     let shopper = test.admit(sale).await;
-    let other =
-        test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
+    let other = test
+        .admit_as(sale, AdmissionSetup { token_expires_in: -1, row_expires_in: -1, ..AdmissionSetup::default() })
+        .await;
     let ours = in_cookie(&shopper.token);
     let ours_twice = format!("{}; {ours}", in_cookie(&other.token));
     let noisy = format!("promo=\u{e9}; {ours}; theme=dark");
@@ -290,7 +292,7 @@ async fn a_preflight_passes_and_other_options_requests_do_not() {
 }
 
 /// nginx with `docs/forward-auth/nginx.conf`, and the shop behind it. Killed when dropped.
-struct Proxy {
+struct Nginx {
     address: SocketAddr,
     _nginx: Child,
     _folder: TempDir,
@@ -302,7 +304,7 @@ async fn echo(headers: AxumHeaders) -> axum::Json<Value> {
     axum::Json(Value::Object(seen.collect()))
 }
 
-impl Proxy {
+impl Nginx {
     async fn start(checkout: SocketAddr, sale: SaleId) -> Self {
         let (shop_listener, shop) = listener().await;
         tokio::spawn(async move { axum::serve(shop_listener, Router::new().fallback(echo)).await });
@@ -343,7 +345,7 @@ impl Proxy {
         proxy
     }
 
-    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Option<Answer> {
+    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Option<Reply> {
         call(self.address, "GET", path, headers, "").await
     }
 }
@@ -352,10 +354,10 @@ impl Proxy {
 async fn nginx_passes_admitted_shoppers_only() {
     let test = TestCheckout::open().await;
     let [sale, other] = [test.sale(3).await, test.sale(3).await];
-    let proxy = Proxy::start(test.checkout, sale).await;
+    let proxy = Nginx::start(test.checkout, sale).await;
     let get = async |path: &str, headers: &[(&str, &str)]| proxy.get(path, headers).await.expect("a response");
     let shopper = test.admit(sale).await;
-    let sent_away = |answer: &Answer| {
+    let sent_away = |answer: &Reply| {
         assert_eq!((answer.status, answer.headers["location"].to_str().ok()), (303, Some("https://waiting.example/")));
     };
 
@@ -366,8 +368,9 @@ async fn nginx_passes_admitted_shoppers_only() {
     sent_away(
         &get("/checkout/", &[("cookie", &in_cookie(&foreign.token)), ("x-fairline-sale", &other.to_string())]).await,
     );
-    let over =
-        test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
+    let over = test
+        .admit_as(sale, AdmissionSetup { token_expires_in: -1, row_expires_in: -1, ..AdmissionSetup::default() })
+        .await;
     sent_away(&get("/checkout/", &[("cookie", &in_cookie(&over.token))]).await);
 
     // From the waiting room with the token in the URL, then with the cookie that forward auth set.

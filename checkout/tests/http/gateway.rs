@@ -7,11 +7,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::test_checkout::{
-    Answer, TestCheckout, WEBHOOK_SECRET, call, eventually, listener, start_gateway_with_webhooks,
+    Reply, TestCheckout, WEBHOOK_SECRET, call, eventually, listener, start_gateway_with_webhooks,
 };
 
 /// Sends checkout an event, signed as Stripe does `age_s` ago by the gateway's clock.
-pub(crate) async fn send_webhook(test: &TestCheckout, secret: &str, age_s: i64, body: &str) -> Answer {
+pub(crate) async fn send_webhook(test: &TestCheckout, secret: &str, age_s: i64, body: &str) -> Reply {
     let at = OffsetDateTime::now_utc().unix_timestamp() - age_s;
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
     mac.update(format!("{at}.{body}").as_bytes());
@@ -39,7 +39,7 @@ async fn only_signed_gateway_events_are_accepted_and_each_counts_once() {
         (WEBHOOK_SECRET, 0, "not JSON".to_owned()),
     ] {
         let answer = send_webhook(&test, secret, age_s, &body).await;
-        assert_eq!((answer.status, answer.slug()), (400, "bad-webhook"), "{secret} {age_s} {body}");
+        assert_eq!((answer.status, answer.slug()), (400, "invalid-webhook"), "{secret} {age_s} {body}");
     }
     let unsigned = call(test.checkout, "POST", "/webhooks/stripe", &[], &event("evt_1")).await.expect("a response");
     assert_eq!(unsigned.status, 400);

@@ -4,17 +4,17 @@ use serde_json::{Value, json};
 
 use crate::{
     accounts,
-    test_checkout::{Answer, MERCHANT_KEY, Shopper, TestCheckout, call},
+    test_checkout::{MERCHANT_KEY, Reply, Shopper, TestCheckout, call},
 };
 
-async fn purchase(test: &TestCheckout, shopper: &Shopper, key: &str, body: &str) -> Answer {
+async fn purchase(test: &TestCheckout, shopper: &Shopper, key: &str, body: &str) -> Reply {
     let path = format!("/api/flash-sales/{}/purchase", shopper.claims.sale);
     let bearer = format!("Bearer {}", shopper.token);
     let headers = [("authorization", bearer.as_str()), ("cookie", shopper.cookie.as_str()), ("idempotency-key", key)];
     call(test.checkout, "POST", &path, &headers, body).await.expect("a response")
 }
 
-async fn pay(test: &TestCheckout, cookie: &str, order: &str, key: &str, method: &str) -> Answer {
+async fn pay(test: &TestCheckout, cookie: &str, order: &str, key: &str, method: &str) -> Reply {
     let path = format!("/api/orders/{order}/payment");
     let body = format!(r#"{{"payment_method":"{method}"}}"#);
     let headers = [("cookie", cookie), ("idempotency-key", key)];
@@ -40,7 +40,7 @@ async fn a_key_repeats_its_response_and_rejects_another_body() {
     assert_eq!(purchase(&test, &other, "a-key", ONE).await.status, 201, "a key is its shopper's own");
     for wrong in ["a b", &"x".repeat(256)] {
         let refused = purchase(&test, &other, wrong, ONE).await;
-        assert_eq!((refused.status, refused.slug()), (400, "bad-idempotency-key"));
+        assert_eq!((refused.status, refused.slug()), (400, "invalid-idempotency-key"));
     }
     test.stock_is_reconciled().await;
 }
@@ -59,8 +59,8 @@ async fn a_repeated_payment_charges_once_and_only_its_shopper_gets_the_response(
     let paid = pay(&test, &shopper.cookie, &id, "second", "tok_visa").await;
     assert_eq!(paid.status, 200);
     assert_eq!(pay(&test, &shopper.cookie, &id, "second", "tok_visa").await.body, paid.body);
-    assert_eq!(pay(&test, &thief.cookie, &id, "second", "tok_visa").await.slug(), "unknown-order");
-    assert_eq!(pay(&test, "", &id, "second", "tok_visa").await.slug(), "unknown-order");
+    assert_eq!(pay(&test, &thief.cookie, &id, "second", "tok_visa").await.slug(), "order-not-found");
+    assert_eq!(pay(&test, "", &id, "second", "tok_visa").await.slug(), "order-not-found");
     test.stock_is_reconciled().await;
 }
 
@@ -72,9 +72,9 @@ async fn of_concurrent_requests_with_one_key_one_is_executed() {
     let id = order.to_string();
     let all = (0..10).map(|_| pay(&test, &shopper.cookie, &id, "a-key", "tok_slow"));
     let answers = futures_util::future::join_all(all).await;
-    let waiting = answers.iter().filter(|answer| answer.slug() == "still-in-progress").count();
+    let waiting = answers.iter().filter(|answer| answer.slug() == "idempotent-request-in-progress").count();
     assert_eq!(waiting, 9, "{answers:?}");
-    let done = answers.iter().find(|answer| answer.slug() != "still-in-progress").expect("one");
+    let done = answers.iter().find(|answer| answer.slug() != "idempotent-request-in-progress").expect("one");
     assert_eq!(pay(&test, &shopper.cookie, &id, "a-key", "tok_slow").await.body, done.body);
     test.order_becomes(&shopper, order, "paid").await;
     test.stock_is_reconciled().await;
@@ -94,7 +94,7 @@ async fn failed_and_interrupted_requests_can_be_retried_with_their_key() {
     assert_eq!(held.status, 201);
 
     // As if the process had died before it could store the response.
-    for (age_s, status, slug) in [(50, 409, "still-in-progress"), (70, 409, "token-used")] {
+    for (age_s, status, slug) in [(50, 409, "idempotent-request-in-progress"), (70, 409, "token-used")] {
         sqlx::query(
             "UPDATE idempotency_keys SET status = NULL, body = NULL, started_at = now() - make_interval(secs => $1)",
         )
@@ -120,7 +120,11 @@ async fn another_ticket_or_access_token_keeps_the_callers_scope() {
     let again = purchase(&test, &both, "a-key", ONE).await;
     assert_eq!((again.status, &again.body), (201, &first.body));
     let thief = Shopper { cookie: elsewhere.cookie.clone(), ..shopper.clone() };
-    assert_eq!(purchase(&test, &thief, "a-key", ONE).await.slug(), "bad-token", "the token alone proves nothing");
+    assert_eq!(
+        purchase(&test, &thief, "a-key", ONE).await.slug(),
+        "invalid-admission-token",
+        "the token alone proves nothing"
+    );
 
     let order = first.body["id"].as_str().expect("an id");
     let declined = pay(&test, &shopper.cookie, order, "first", "tok_declined").await;
@@ -133,7 +137,7 @@ async fn another_ticket_or_access_token_keeps_the_callers_scope() {
         assert!(again.headers.contains_key("idempotent-replayed"), "the bank is not asked again");
     }
     assert_eq!(test.payments(order.parse().expect("an id")).await, ["declined"]);
-    assert_eq!(pay(&test, &elsewhere.cookie, order, "first", "tok_declined").await.slug(), "unknown-order");
+    assert_eq!(pay(&test, &elsewhere.cookie, order, "first", "tok_declined").await.slug(), "order-not-found");
     test.stock_is_reconciled().await;
 }
 
@@ -168,6 +172,6 @@ async fn merchant_requests_with_a_key_are_executed_once() {
     let headers = [("authorization", "Bearer another-shops-key"), ("idempotency-key", "k")];
     let body = "x".repeat(1 << 20);
     let refused = call(test.checkout, "POST", "/api/admissions/redeem", &headers, &body).await.expect("a response");
-    assert_eq!((refused.status, refused.slug()), (401, "no-merchant-key"), "before its body is read");
+    assert_eq!((refused.status, refused.slug()), (401, "invalid-merchant-key"), "before its body is read");
     test.stock_is_reconciled().await;
 }

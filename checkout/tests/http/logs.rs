@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::test_checkout::{Answer, MERCHANT_KEY, SIGN_IN_KEY, TestCheckout, call, eventually, listener};
+use crate::test_checkout::{MERCHANT_KEY, Reply, SIGN_IN_KEY, TestCheckout, call, eventually, listener};
 
 const VISITORS_ADDRESS: &str = "203.0.113.77";
 const EMAIL: &str = "ada.lovelace@example.org";
@@ -25,20 +25,20 @@ struct Client {
 }
 
 /// What signing in shows to the shopper only.
-struct SignedIn {
+struct ShopperSecrets {
     code: String,
     access: String,
     refresh: String,
 }
 
 impl Client {
-    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Reply {
         let headers = [headers, &[("x-forwarded-for", VISITORS_ADDRESS)]].concat();
         let body = if body.is_null() { String::new() } else { body.to_string() };
         call(self.checkout, method, path, &headers, &body).await.expect("a response")
     }
 
-    async fn sign_in(&self, sandbox: &NotificationSandbox) -> SignedIn {
+    async fn sign_in(&self, sandbox: &NotificationSandbox) -> ShopperSecrets {
         let asked = self.ask("POST", "/users/login", &[], json!({ "email": EMAIL })).await;
         assert_eq!(asked.status, 202, "{asked:?}");
         let notification =
@@ -48,7 +48,7 @@ impl Client {
         let signed_in = self.ask("POST", "/users/login/code", &[], entered).await;
         assert_eq!(signed_in.status, 200, "{signed_in:?}");
         let text = |field: &str| signed_in.body[field].as_str().expect("text").to_owned();
-        SignedIn { code, access: text("access_token"), refresh: text("refresh_token") }
+        ShopperSecrets { code, access: text("access_token"), refresh: text("refresh_token") }
     }
 }
 
@@ -63,7 +63,7 @@ async fn nothing_personal_is_logged_even_at_debug() {
     let (address, _checkout) = start_checkout(settings, smtp, &file).await;
 
     let client = Client { checkout: address };
-    let SignedIn { code, access, refresh } = client.sign_in(&sandbox).await;
+    let ShopperSecrets { code, access, refresh } = client.sign_in(&sandbox).await;
 
     let sale = test.sale(5).await;
     let shopper = test.admit(sale).await;

@@ -4,20 +4,20 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::test_checkout::{Admission, Answer, MERCHANT_KEY, Shopper, Stock, TestCheckout, call, eventually};
+use crate::test_checkout::{AdmissionSetup, MERCHANT_KEY, Reply, Shopper, StockCounts, TestCheckout, call, eventually};
 
-async fn as_merchant(test: &TestCheckout, method: &str, path: &str, body: &Value) -> Answer {
+async fn as_merchant(test: &TestCheckout, method: &str, path: &str, body: &Value) -> Reply {
     let key = format!("Bearer {MERCHANT_KEY}");
     let body = if body.is_null() { String::new() } else { body.to_string() };
     call(test.checkout, method, path, &[("authorization", &key)], &body).await.expect("a response")
 }
 
-async fn cancel(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Answer {
+async fn cancel(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Reply {
     let path = format!("/api/orders/{order}/cancel");
     call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("a response")
 }
 
-fn id(answer: &Answer) -> Uuid {
+fn id(answer: &Reply) -> Uuid {
     answer.body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id")
 }
 
@@ -27,11 +27,11 @@ async fn a_hold_is_cancelled_once_and_its_unit_is_free_at_once() {
     let sale = test.sale(3).await;
     let (shopper, order) = test.hold(sale).await;
     let stranger = test.admit(sale).await;
-    assert_eq!(cancel(&test, &stranger, order).await.slug(), "unknown-order");
+    assert_eq!(cancel(&test, &stranger, order).await.slug(), "order-not-found");
     for _ in 0..2 {
         let answer = cancel(&test, &shopper, order).await;
         assert_eq!((answer.status, &answer.body["status"]), (200, &json!("cancelled")), "{answer:?}");
-        assert_eq!(test.stock(sale).await, Stock { total: 3, promised: 1, held: 0, sold: 0 });
+        assert_eq!(test.stock(sale).await, StockCounts { total: 3, promised: 1, held: 0, sold: 0 });
     }
     let late = test.pay(&shopper, order, "tok_visa").await;
     assert_eq!((late.status, late.slug()), (409, "hold-expired"));
@@ -62,7 +62,7 @@ async fn paid_pending_and_expired_orders_are_not_cancelled() {
         let answer = cancel(&test, shopper, order).await;
         assert_eq!(
             (answer.status, answer.slug(), &answer.body["order"]["status"]),
-            (409, "not-cancelled", &json!(status))
+            (409, "order-not-cancelled", &json!(status))
         );
     }
     // In yield mode the promise goes back.
@@ -71,7 +71,7 @@ async fn paid_pending_and_expired_orders_are_not_cancelled() {
     let (shopper, order) = test.hold(sale).await;
     assert_eq!(test.stock(sale).await.promised, 1);
     assert_eq!(cancel(&test, &shopper, order).await.status, 200);
-    assert_eq!(test.stock(sale).await, Stock { total: 1, promised: 0, held: 0, sold: 0 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 1, promised: 0, held: 0, sold: 0 });
     test.stock_is_reconciled().await;
 }
 
@@ -111,7 +111,7 @@ async fn concurrent_cancel_payment_and_expiry_have_one_outcome() {
 async fn a_merchant_checkout_redeems_confirms_and_releases() {
     let test = TestCheckout::open().await;
     let sale = test.sale(5).await;
-    let shopper = test.admit_as(sale, Admission { quantity: 2, ..Admission::default() }).await;
+    let shopper = test.admit_as(sale, AdmissionSetup { quantity: 2, ..AdmissionSetup::default() }).await;
     let wish = json!({ "sale_id": sale, "token": shopper.token, "quantity": 2 });
     let redeemed = as_merchant(&test, "POST", "/api/admissions/redeem", &wish).await;
     assert_eq!((redeemed.status, &redeemed.body["status"]), (201, &json!("held")), "{redeemed:?}");
@@ -127,22 +127,22 @@ async fn a_merchant_checkout_redeems_confirms_and_releases() {
         assert_eq!((sold.status, &sold.body["status"]), (200, &json!("paid")), "{sold:?}");
     }
     let other = confirm(order, "invoice 2").await;
-    assert_eq!((other.status, other.slug()), (409, "not-confirmed"));
-    assert_eq!(test.stock(sale).await, Stock { total: 5, promised: 0, held: 0, sold: 2 });
+    assert_eq!((other.status, other.slug()), (409, "order-not-confirmed"));
+    assert_eq!(test.stock(sale).await, StockCounts { total: 5, promised: 0, held: 0, sold: 2 });
     assert_eq!(test.order(&shopper, order).await.body["status"], json!("paid"), "its shopper sees it, too");
 
     // A released hold can't be confirmed; an expired one can, while a unit is free.
     let (_, released) = test.hold(sale).await;
     assert_eq!(as_merchant(&test, "POST", &format!("/api/orders/{released}/cancel"), &Value::Null).await.status, 200);
-    assert_eq!(confirm(released, "invoice 3").await.slug(), "not-confirmed");
+    assert_eq!(confirm(released, "invoice 3").await.slug(), "order-not-confirmed");
     let (late, expired) = test.hold(sale).await;
     test.change("UPDATE holds SET expires_at = now() WHERE id = $1", expired).await;
     test.order_becomes(&late, expired, "expired").await;
     assert_eq!(confirm(expired, "invoice 4").await.body["status"], json!("paid"));
     let (asked, pending) = test.hold(sale).await;
     assert_eq!(test.pay(&asked, pending, "tok_action").await.status, 202);
-    assert_eq!(confirm(pending, "invoice 5").await.slug(), "not-confirmed", "it would be paid twice");
-    assert_eq!(confirm(Uuid::new_v4(), "invoice 6").await.slug(), "unknown-order");
+    assert_eq!(confirm(pending, "invoice 5").await.slug(), "order-not-confirmed", "it would be paid twice");
+    assert_eq!(confirm(Uuid::new_v4(), "invoice 6").await.slug(), "order-not-found");
     test.stock_is_reconciled().await;
 }
 
@@ -156,12 +156,12 @@ async fn the_merchant_reserves_free_units_only() {
         as_merchant(&test, "POST", "/inventory/reserve", &wish).await
     };
     let many = reserve(4, "all of them").await;
-    assert_eq!((many.status, many.slug(), &many.body["free"]), (409, "too-few-free", &json!(3)));
+    assert_eq!((many.status, many.slug(), &many.body["free"]), (409, "insufficient-stock", &json!(3)));
     let held = reserve(2, "box office").await;
     assert_eq!((held.status, &held.body["status"], &held.body["quantity"]), (201, &json!("held"), &json!(2)));
     assert_eq!(id(&reserve(2, "box office").await), id(&held), "the same reference is the same reservation");
-    assert_eq!(reserve(1, "box office").await.slug(), "other-reservation");
-    assert_eq!(test.stock(sale).await, Stock { total: 4, promised: 1, held: 2, sold: 0 });
+    assert_eq!(reserve(1, "box office").await.slug(), "reference-reused");
+    assert_eq!(test.stock(sale).await, StockCounts { total: 4, promised: 1, held: 2, sold: 0 });
     assert_eq!(test.purchase(&shopper, 1).await.status, 201, "what was promised is there");
 
     let shown = as_merchant(&test, "GET", "/inventory/status", &Value::Null).await;
@@ -179,7 +179,7 @@ async fn the_merchant_reserves_free_units_only() {
     })
     .await;
     let crowd = json!({ "sale_id": Uuid::new_v4(), "quantity": 1, "reference": "a" });
-    assert_eq!(as_merchant(&test, "POST", "/inventory/reserve", &crowd).await.slug(), "unknown-sale");
+    assert_eq!(as_merchant(&test, "POST", "/inventory/reserve", &crowd).await.slug(), "sale-not-found");
     for (field, value) in
         [("held_for_s", json!(0)), ("held_for_s", json!(604_801)), ("quantity", json!(0)), ("reference", json!(""))]
     {
@@ -208,7 +208,7 @@ async fn concurrent_reservations_share_the_free_units() {
     }
     let answers = all.join_all().await;
     assert_eq!(answers.iter().filter(|status| **status == 201).count(), 6, "{answers:?}");
-    assert_eq!(test.stock(sale).await, Stock { total: 6, promised: 0, held: 6, sold: 0 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 6, promised: 0, held: 6, sold: 0 });
     test.stock_is_reconciled().await;
 }
 
@@ -235,7 +235,7 @@ async fn the_merchant_api_requires_the_merchant_key() {
         ] {
             let headers = [("authorization", given.as_str()), ("cookie", shopper.cookie.as_str())];
             let answer = call(at, method, path, &headers, body).await.expect("a response");
-            assert_eq!((answer.status, answer.slug()), (401, "no-merchant-key"), "{path} with {given}");
+            assert_eq!((answer.status, answer.slug()), (401, "invalid-merchant-key"), "{path} with {given}");
         }
     }
     assert_eq!(test.stock(sale).await.promised, 1);
@@ -251,7 +251,7 @@ async fn a_payment_status_is_shown_to_its_shopper_and_the_merchant() {
             .await
             .expect("a response")
     };
-    assert_eq!(look(&shopper.cookie, order).await.slug(), "unknown-payment", "no payment exists yet");
+    assert_eq!(look(&shopper.cookie, order).await.slug(), "payment-not-found", "no payment exists yet");
     assert_eq!(test.pay(&shopper, order, "tok_declined").await.status, 402);
     assert_eq!(look(&shopper.cookie, order).await.body["status"], json!("declined"));
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.status, 200);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::test_checkout::{
-    Answer, MERCHANT_KEY, Shopper, TestCheckout, call, eventually, listener, start_gateway_with_webhooks,
+    MERCHANT_KEY, Reply, Shopper, TestCheckout, call, eventually, listener, start_gateway_with_webhooks,
 };
 
 /// A shop whose gateway sends webhooks, and the gateway's address.
@@ -27,7 +27,7 @@ async fn paid(test: &TestCheckout, method: &str) -> (Shopper, Uuid) {
 }
 
 /// A call to the gateway by hand, as from its dashboard.
-async fn by_hand(gateway: SocketAddr, path: &str, form: &str) -> Answer {
+async fn by_hand(gateway: SocketAddr, path: &str, form: &str) -> Reply {
     let key = Uuid::new_v4().to_string();
     let kind = "application/x-www-form-urlencoded";
     let headers = [("idempotency-key", key.as_str()), ("authorization", "Bearer sk_test"), ("content-type", kind)];
@@ -45,7 +45,7 @@ async fn refund_by_hand(test: &TestCheckout, gateway: SocketAddr, order: Uuid, a
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
-async fn refund(test: &TestCheckout, order: Uuid, body: &Value) -> Answer {
+async fn refund(test: &TestCheckout, order: Uuid, body: &Value) -> Reply {
     let key = format!("Bearer {MERCHANT_KEY}");
     let path = format!("/api/orders/{order}/refund");
     call(test.checkout, "POST", &path, &[("authorization", &key)], &body.to_string()).await.expect("a response")
@@ -163,7 +163,7 @@ async fn every_invalid_refund_has_its_problem() {
     let (shopper, order) = paid(&test, "tok_visa").await;
     for (case, order, body, status, slug) in [
         ("not paid", unpaid, json!({ "reason": "x" }), 409, "not-refundable"),
-        ("no such order", Uuid::new_v4(), json!({ "reason": "x" }), 404, "unknown-order"),
+        ("no such order", Uuid::new_v4(), json!({ "reason": "x" }), 404, "order-not-found"),
         ("no reason", order, json!({}), 422, "invalid-body"),
         ("nothing", order, json!({ "reason": "x", "amount_minor": 0 }), 422, "invalid-body"),
         ("a field too many", order, json!({ "reason": "x", "all": true }), 422, "invalid-body"),
@@ -174,7 +174,7 @@ async fn every_invalid_refund_has_its_problem() {
     let path = format!("/api/orders/{order}/refund");
     let body = r#"{"reason":"mine"}"#;
     let shopper_s = call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], body).await.expect("a response");
-    assert_eq!((shopper_s.status, shopper_s.slug()), (401, "no-merchant-key"));
+    assert_eq!((shopper_s.status, shopper_s.slug()), (401, "invalid-merchant-key"));
 }
 
 /// While the gateway is down a request waits, and it is executed once when the gateway is back.

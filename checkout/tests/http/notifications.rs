@@ -278,7 +278,7 @@ async fn a_sale_with_a_broken_stream_delays_no_other() {
 }
 
 /// The response to an account that requests a reminder with its ticket of a line.
-async fn remind(test: &TestCheckout, line: SaleId, account: Uuid, ordinal: u64) -> crate::test_checkout::Answer {
+async fn remind(test: &TestCheckout, line: SaleId, account: Uuid, ordinal: u64) -> crate::test_checkout::Reply {
     let key: fairline_line::ticket::TicketKey = test.settings.ticket_key.expose().parse().expect("a key");
     let visitor = fairline_sale::VisitorId([7; 16]);
     let ticket = fairline_line::ticket::Ticket { sale: line, epoch: 1, ordinal, visitor };
@@ -314,7 +314,7 @@ async fn a_shopper_with_a_reminder_is_notified_before_the_turn() {
     let (ada, bob) = (account(&test, "ada@example.org").await, account(&test, "bob@example.org").await);
     assert_eq!(remind(&test, sale, ada, 1000).await.status, 204);
     assert_eq!(remind(&test, sale, bob, 1001).await.status, 204);
-    assert_eq!(remind(&test, drawn, ada, 1).await.slug(), "no-reminder");
+    assert_eq!(remind(&test, drawn, ada, 1).await.slug(), "reminder-unavailable");
     let token = access_token(&test, ada);
     let no_ticket =
         call(test.checkout, "POST", &format!("/users/reminders/{sale}"), &[("fairline-account", &token)], "").await;

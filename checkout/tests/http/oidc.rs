@@ -17,9 +17,9 @@ use crate::{
 
 /// The shop's own issuer: its keys, and how often they were fetched.
 #[derive(Clone, Default)]
-struct Issuer(Arc<Mutex<(Vec<Value>, u32)>>);
+struct TestIssuer(Arc<Mutex<(Vec<Value>, u32)>>);
 
-impl Issuer {
+impl TestIssuer {
     async fn open() -> (Self, String) {
         let (listener, address) = listener().await;
         let (issuer, name) = (Self::default(), format!("http://{address}/realm"));
@@ -51,7 +51,7 @@ impl Issuer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_oidc_issuer_signs_in_with_its_published_keys() {
-    let (issuer, name) = Issuer::open().await;
+    let (issuer, name) = TestIssuer::open().await;
     let key = issuer.publish("first");
     let test = TestCheckout::open_with(|settings| {
         settings.oidc_issuer = Some(name.clone());
@@ -100,7 +100,7 @@ async fn the_oidc_issuer_signs_in_with_its_published_keys() {
         ("nonsense", "x.y.z".to_owned()),
     ] {
         let answer = log_in(token).await;
-        assert_eq!((answer.status, answer.slug()), (401, "bad-id-token"), "{case}: {answer:?}");
+        assert_eq!((answer.status, answer.slug()), (401, "invalid-id-token"), "{case}: {answer:?}");
     }
     let fetched = issuer.0.lock().expect("no panic").1;
     assert!(fetched <= 2, "unknown keys do not have it asked all the time: {fetched}");

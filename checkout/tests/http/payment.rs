@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::test_checkout::{Stock, TestCheckout, call, eventually, listener, start_gateway};
+use crate::test_checkout::{StockCounts, TestCheckout, call, eventually, listener, start_gateway};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_makes_an_order_and_a_second_one_changes_nothing() {
@@ -13,7 +13,7 @@ async fn a_payment_makes_an_order_and_a_second_one_changes_nothing() {
     let paid = test.pay(&shopper, order, "tok_visa").await;
     assert_eq!((paid.status, &paid.body["status"]), (200, &json!("paid")), "{paid:?}");
     assert!(paid.body["paid_at"].is_string());
-    assert_eq!(test.stock(sale).await, Stock { total: 5, promised: 0, held: 0, sold: 1 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 5, promised: 0, held: 0, sold: 1 });
 
     let again = test.pay(&shopper, order, "tok_visa").await;
     assert_eq!((again.status, &again.body), (200, &paid.body));
@@ -63,7 +63,7 @@ async fn a_payment_that_waits_for_authentication_can_be_replaced_or_the_order_ca
     let cancelled = call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("a response");
     assert_eq!((cancelled.status, &cancelled.body["status"]), (200, &json!("cancelled")), "{cancelled:?}");
     test.gateway_shows(order, &["canceled"]).await;
-    assert_eq!(test.stock(sale).await, Stock { total: 5, promised: 0, held: 0, sold: 1 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 5, promised: 0, held: 0, sold: 1 });
     test.stock_is_reconciled().await;
 }
 
@@ -113,31 +113,31 @@ async fn in_yield_mode_a_unit_is_held_only_while_a_payment_runs() {
     let (second, second_order) = test.hold(sale).await;
     let (third, third_order) = test.hold(sale).await;
     assert_eq!(test.order(&first, first_order).await.body["status"], "promised");
-    assert_eq!(test.stock(sale).await, Stock { total: 1, promised: 3, held: 0, sold: 0 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 1, promised: 3, held: 0, sold: 0 });
 
     // The first has to authenticate, and the unit is held meanwhile.
     let proving = test.pay(&first, first_order, "tok_action").await;
     assert_eq!((proving.status, &proving.body["status"]), (202, &json!("payment_pending")));
     let refused = test.pay(&second, second_order, "tok_visa").await;
-    assert_eq!((refused.status, refused.slug()), (409, "no-unit-now"), "{refused:?}");
+    assert_eq!((refused.status, refused.slug()), (409, "no-unit-available"), "{refused:?}");
     assert!(test.payments(second_order).await.is_empty(), "nothing was asked of the gateway");
     test.order_becomes(&first, first_order, "paid").await;
-    assert_eq!(test.stock(sale).await, Stock { total: 1, promised: 2, held: 0, sold: 1 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 1, promised: 2, held: 0, sold: 1 });
 
     // One more unit: a declined payment releases it for the next.
     test.change("UPDATE stock SET total = 2 WHERE sale_id = $1", sale.0).await;
     assert_eq!(test.pay(&second, second_order, "tok_declined").await.slug(), "payment-declined");
     assert_eq!(test.order(&second, second_order).await.body["status"], "promised");
-    assert_eq!(test.stock(sale).await, Stock { total: 2, promised: 2, held: 0, sold: 1 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 2, promised: 2, held: 0, sold: 1 });
     assert_eq!(test.pay(&third, third_order, "tok_visa").await.body["status"], "paid");
-    assert_eq!(test.pay(&second, second_order, "tok_visa").await.slug(), "no-unit-now");
+    assert_eq!(test.pay(&second, second_order, "tok_visa").await.slug(), "no-unit-available");
 
     // A visit that never pays expires like a hold, and its promise with it.
     test.change("UPDATE holds SET expires_at = now() WHERE id = $1", second_order).await;
     test.order_becomes(&second, second_order, "expired").await;
     eventually(|| async {
         let stock = test.stock(sale).await;
-        if stock == (Stock { total: 2, promised: 0, held: 0, sold: 2 }) { Ok(()) } else { Err(stock) }
+        if stock == (StockCounts { total: 2, promised: 0, held: 0, sold: 2 }) { Ok(()) } else { Err(stock) }
     })
     .await;
     test.stock_is_reconciled().await;
@@ -159,7 +159,7 @@ async fn of_ten_who_pay_at_once_for_three_units_in_yield_mode_three_buy() {
     let mut statuses: Vec<u16> = answers.iter().flatten().map(|answer| answer.status).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 200, 200, 409, 409, 409, 409, 409, 409, 409]);
-    assert_eq!(test.stock(sale).await, Stock { total: 3, promised: 7, held: 0, sold: 3 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 3, promised: 7, held: 0, sold: 3 });
     test.stock_is_reconciled().await;
 }
 
@@ -187,7 +187,7 @@ async fn a_slow_failing_or_silent_gateway_charges_once() {
         pay("tok_timeout", [202; 2]),
         pay("tok_action", [202; 2])
     );
-    assert_eq!(test.stock(sale).await, Stock { total: 5, promised: 0, held: 0, sold: 4 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 5, promised: 0, held: 0, sold: 4 });
     test.stock_is_reconciled().await;
 }
 
@@ -205,7 +205,7 @@ async fn twenty_clicks_at_two_checkouts_pay_once() {
     }
     test.order_becomes(&shopper, order, "paid").await;
     assert_eq!(test.payments(order).await, ["captured"]);
-    assert_eq!(test.stock(sale).await, Stock { total: 5, promised: 0, held: 0, sold: 1 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 5, promised: 0, held: 0, sold: 1 });
     test.stock_is_reconciled().await;
 }
 
@@ -219,10 +219,10 @@ async fn every_invalid_payment_has_its_problem() {
     let good = r#"{"payment_method":"tok_visa"}"#;
     let long = format!("{good}{}", " ".repeat(16 * 1024));
     for (case, path, cookie, body, status, slug) in [
-        ("no ticket", path(&order), "", good, 404, "unknown-order"),
-        ("another shopper's", path(&order), stranger.cookie.as_str(), good, 404, "unknown-order"),
-        ("no such order", path(&Uuid::new_v4()), &shopper.cookie, good, 404, "unknown-order"),
-        ("not an id", path(&"first"), &shopper.cookie, good, 404, "unknown-order"),
+        ("no ticket", path(&order), "", good, 404, "order-not-found"),
+        ("another shopper's", path(&order), stranger.cookie.as_str(), good, 404, "order-not-found"),
+        ("no such order", path(&Uuid::new_v4()), &shopper.cookie, good, 404, "order-not-found"),
+        ("not an id", path(&"first"), &shopper.cookie, good, 404, "order-not-found"),
         ("a long body", path(&order), &shopper.cookie, &long, 413, "body-too-large"),
         ("no method", path(&order), &shopper.cookie, "{}", 422, "invalid-body"),
         (
@@ -267,7 +267,7 @@ async fn a_hold_expires_and_its_units_are_released() {
     assert_eq!((late.status, late.slug()), (409, "hold-expired"));
     eventually(|| async {
         let stock = test.stock(sale).await;
-        if stock == (Stock { total: 5, promised: 0, held: 1, sold: 0 }) { Ok(()) } else { Err(stock) }
+        if stock == (StockCounts { total: 5, promised: 0, held: 1, sold: 0 }) { Ok(()) } else { Err(stock) }
     })
     .await;
     assert_eq!(test.order(&shopper, order).await.body["status"], "expired");

@@ -3,14 +3,14 @@
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use crate::test_checkout::{Admission, Answer, Shopper, TestCheckout, eventually};
+use crate::test_checkout::{AdmissionSetup, Reply, Shopper, TestCheckout, eventually};
 
-fn order_of(answer: &Answer) -> Uuid {
+fn order_of(answer: &Reply) -> Uuid {
     assert_eq!(answer.status, 201, "{answer:?}");
     answer.body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id")
 }
 
-fn refused_with(answer: &Answer, left: i32) {
+fn refused_with(answer: &Reply, left: i32) {
     assert_eq!((answer.status, answer.slug()), (422, "shopper-over-limit"), "{answer:?}");
     assert_eq!((&answer.body["left"], &answer.body["field"]), (&left.into(), &"quantity".into()), "{answer:?}");
 }
@@ -54,7 +54,7 @@ async fn another_turn_may_buy_the_rest_of_the_limit() {
     let test = TestCheckout::open().await;
     // Three to a shopper.
     let sale = test.sale(20).await;
-    let first = test.admit_as(sale, Admission { quantity: 3, ..Admission::default() }).await;
+    let first = test.admit_as(sale, AdmissionSetup { quantity: 3, ..AdmissionSetup::default() }).await;
     let order = order_of(&test.purchase(&first, 2).await);
     let second = test.admit_again(&first, 3).await;
     refused_with(&test.purchase(&second, 2).await, 1);

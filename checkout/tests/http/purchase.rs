@@ -5,7 +5,7 @@ use fairline_sale::SaleId;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::test_checkout::{Admission, Stock, TestCheckout, call};
+use crate::test_checkout::{AdmissionSetup, StockCounts, TestCheckout, call};
 
 pub(crate) const GOOD: &str = r#"{"quantity":1}"#;
 
@@ -23,10 +23,10 @@ async fn a_visitor_with_many_forged_tokens_is_ignored_and_no_other_shopper_suffe
     };
     for nth in 0..26 {
         let forged = format!("{signed}.{}", char::from(b'A' + nth).to_string().repeat(85) + "A");
-        assert_eq!(purchase(&forger.cookie, &forged).await.slug(), "bad-token");
+        assert_eq!(purchase(&forger.cookie, &forged).await.slug(), "invalid-admission-token");
     }
     // Not even the genuine one, for some seconds, since it never came before.
-    assert_eq!(purchase(&forger.cookie, &forger.token).await.slug(), "bad-token");
+    assert_eq!(purchase(&forger.cookie, &forger.token).await.slug(), "invalid-admission-token");
     assert_eq!(purchase(&honest.cookie, &honest.token).await.status, 201);
 }
 
@@ -35,8 +35,9 @@ async fn fast_reject_answers_as_the_purchase_would() {
     let test = TestCheckout::open().await;
     let sale = test.sale(5).await;
     let (buyer, stranger) = (test.admit(sale).await, test.admit(sale).await);
-    let late =
-        test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
+    let late = test
+        .admit_as(sale, AdmissionSetup { token_expires_in: -1, row_expires_in: -1, ..AdmissionSetup::default() })
+        .await;
     assert_eq!(test.purchase(&buyer, 1).await.status, 201);
     let path = format!("/api/flash-sales/{sale}/purchase");
     let purchase = async |cookie: &str, token: &str, key: &str, body: &str| {
@@ -56,8 +57,8 @@ async fn fast_reject_answers_as_the_purchase_would() {
     for (what, cookie, token, status, outcome) in [
         ("used", &buyer.cookie, &buyer.token, 409, "token-used"),
         ("run out", &late.cookie, &late.token, 410, "token-expired"),
-        ("stolen", &stranger.cookie, &buyer.token, 401, "bad-token"),
-        ("without a ticket", &String::new(), &stranger.token, 401, "bad-token"),
+        ("stolen", &stranger.cookie, &buyer.token, 401, "invalid-admission-token"),
+        ("without a ticket", &String::new(), &stranger.token, 401, "invalid-admission-token"),
     ] {
         // With an idempotency key it passes to the router, and is known from then on.
         let inside = purchase(cookie, token, what.replace(' ', "-").as_str(), GOOD).await;
@@ -75,7 +76,7 @@ async fn fast_reject_answers_as_the_purchase_would() {
 }
 
 /// An invalid purchase.
-struct Attempt<'a> {
+struct InvalidPurchase<'a> {
     case: &'a str,
     path: &'a str,
     token: &'a str,
@@ -83,7 +84,7 @@ struct Attempt<'a> {
     body: &'a str,
 }
 
-impl Attempt<'_> {
+impl InvalidPurchase<'_> {
     async fn rejects(self, test: &TestCheckout, status: u16, slug: &str) {
         let Self { case, path, token, cookie, body } = self;
         let mut headers = vec![];
@@ -106,9 +107,10 @@ async fn every_invalid_token_has_its_problem_and_consumes_nothing() {
     let (sale, other_sale) = (test.sale(20).await, test.sale(20).await);
     let good = test.admit(sale).await;
     let stranger = test.admit(sale).await;
-    let expired =
-        test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
-    let late = test.admit_as(sale, Admission { row_expires_in: -1, ..Admission::default() }).await;
+    let expired = test
+        .admit_as(sale, AdmissionSetup { token_expires_in: -1, row_expires_in: -1, ..AdmissionSetup::default() })
+        .await;
+    let late = test.admit_as(sale, AdmissionSetup { row_expires_in: -1, ..AdmissionSetup::default() }).await;
     let lapsed = test.admit(sale).await;
     test.change("UPDATE admissions SET state = 'lapsed' WHERE id = $1", lapsed.claims.jti).await;
     test.change("UPDATE stock SET promised = promised - 1 WHERE sale_id = $1", sale.0).await;
@@ -129,23 +131,31 @@ async fn every_invalid_token_has_its_problem_and_consumes_nothing() {
     let token = bearer(&good.token);
     let forged = bearer(&SigningKey::generate().mint(&good.claims));
     let wrong_audience = mint(Claims { aud: "another-shop".to_owned(), ..good.claims.clone() });
-    let without_holder = mint(Claims { sub: "no-ticket".to_owned(), ..good.claims.clone() });
+    let without_holder = mint(Claims { sub: "missing-ticket".to_owned(), ..good.claims.clone() });
     let never_made = mint(Claims { jti: Uuid::new_v4(), ..good.claims.clone() });
     let (tampered, revoked) = (format!("{token}x"), bearer(&signed_again.token));
     let (unknown, cookie) = (SaleId(Uuid::new_v4()), good.cookie.as_str());
     let forged_ticket = format!("{}{}", &cookie[..cookie.len() - 4], "AAAA");
 
     for (case, path, token, cookie, body, status, slug) in [
-        ("no token", path(sale), "", cookie, GOOD, 401, "no-token"),
-        ("another scheme", path(sale), "Basic Zm9vOmJhcg==", cookie, GOOD, 401, "no-token"),
-        ("an empty token", path(sale), "Bearer ", cookie, GOOD, 401, "no-token"),
-        ("no token and a bad body", path(sale), "", cookie, "{", 401, "no-token"),
-        ("nonsense", path(sale), "Bearer nonsense", cookie, GOOD, 401, "bad-token"),
-        ("a tampered token", path(sale), tampered.as_str(), cookie, GOOD, 401, "bad-token"),
-        ("a forged token", path(sale), forged.as_str(), cookie, GOOD, 401, "bad-token"),
-        ("another audience", path(sale), wrong_audience.as_str(), cookie, GOOD, 401, "bad-token"),
-        ("a token without a holder", path(sale), without_holder.as_str(), cookie, GOOD, 401, "bad-token"),
-        ("an admission that was never made", path(sale), never_made.as_str(), cookie, GOOD, 401, "bad-token"),
+        ("no token", path(sale), "", cookie, GOOD, 401, "missing-admission-token"),
+        ("another scheme", path(sale), "Basic Zm9vOmJhcg==", cookie, GOOD, 401, "missing-admission-token"),
+        ("an empty token", path(sale), "Bearer ", cookie, GOOD, 401, "missing-admission-token"),
+        ("no token and a bad body", path(sale), "", cookie, "{", 401, "missing-admission-token"),
+        ("nonsense", path(sale), "Bearer nonsense", cookie, GOOD, 401, "invalid-admission-token"),
+        ("a tampered token", path(sale), tampered.as_str(), cookie, GOOD, 401, "invalid-admission-token"),
+        ("a forged token", path(sale), forged.as_str(), cookie, GOOD, 401, "invalid-admission-token"),
+        ("another audience", path(sale), wrong_audience.as_str(), cookie, GOOD, 401, "invalid-admission-token"),
+        ("a token without a holder", path(sale), without_holder.as_str(), cookie, GOOD, 401, "invalid-admission-token"),
+        (
+            "an admission that was never made",
+            path(sale),
+            never_made.as_str(),
+            cookie,
+            GOOD,
+            401,
+            "invalid-admission-token",
+        ),
         (
             "a token of a revoked key",
             path(sale),
@@ -153,22 +163,38 @@ async fn every_invalid_token_has_its_problem_and_consumes_nothing() {
             signed_again.cookie.as_str(),
             GOOD,
             401,
-            "bad-token",
+            "invalid-admission-token",
         ),
-        ("no ticket", path(sale), token.as_str(), "", GOOD, 401, "bad-token"),
-        ("another shopper's ticket", path(sale), token.as_str(), stranger.cookie.as_str(), GOOD, 401, "bad-token"),
-        ("a forged ticket", path(sale), token.as_str(), forged_ticket.as_str(), GOOD, 401, "bad-token"),
-        ("another sale", path(other_sale), token.as_str(), cookie, GOOD, 403, "other-sale"),
-        ("another sale's token", path(sale), &bearer(&elsewhere.token), &elsewhere.cookie, GOOD, 403, "other-sale"),
-        ("an unknown sale", path(unknown), token.as_str(), cookie, GOOD, 404, "unknown-sale"),
-        ("no sale at all", "/api/flash-sales/drop/purchase".to_owned(), &token, cookie, GOOD, 404, "unknown-sale"),
+        ("no ticket", path(sale), token.as_str(), "", GOOD, 401, "invalid-admission-token"),
+        (
+            "another shopper's ticket",
+            path(sale),
+            token.as_str(),
+            stranger.cookie.as_str(),
+            GOOD,
+            401,
+            "invalid-admission-token",
+        ),
+        ("a forged ticket", path(sale), token.as_str(), forged_ticket.as_str(), GOOD, 401, "invalid-admission-token"),
+        ("another sale", path(other_sale), token.as_str(), cookie, GOOD, 403, "token-of-other-sale"),
+        (
+            "another sale's token",
+            path(sale),
+            &bearer(&elsewhere.token),
+            &elsewhere.cookie,
+            GOOD,
+            403,
+            "token-of-other-sale",
+        ),
+        ("an unknown sale", path(unknown), token.as_str(), cookie, GOOD, 404, "sale-not-found"),
+        ("no sale at all", "/api/flash-sales/drop/purchase".to_owned(), &token, cookie, GOOD, 404, "sale-not-found"),
         ("a sale not open yet", path(scheduled), &bearer(&early.token), &early.cookie, GOOD, 409, "sale-not-open"),
         ("a closed sale", path(closed), &bearer(&too_late.token), &too_late.cookie, GOOD, 409, "sale-not-open"),
         ("an expired token", path(sale), &bearer(&expired.token), &expired.cookie, GOOD, 410, "token-expired"),
         ("an expired admission", path(sale), &bearer(&late.token), &late.cookie, GOOD, 410, "token-expired"),
         ("a lapsed admission", path(sale), &bearer(&lapsed.token), &lapsed.cookie, GOOD, 410, "token-expired"),
     ] {
-        let attempt = Attempt { case, path: &path, token, cookie, body };
+        let attempt = InvalidPurchase { case, path: &path, token, cookie, body };
         attempt.rejects(&test, status, slug).await;
     }
 
@@ -187,7 +213,7 @@ async fn every_invalid_body_has_its_problem_and_consumes_nothing() {
     let long = format!(r#"{{"quantity":1}}{}"#, " ".repeat(16 * 1024));
     for (case, body, status, slug) in [
         ("a long body", long.as_str(), 413, "body-too-large"),
-        ("no body", "", 415, "not-json"),
+        ("no body", "", 415, "json-required"),
         ("bad JSON", "{", 422, "invalid-body"),
         ("no quantity", "{}", 422, "invalid-body"),
         ("a quantity of nothing", r#"{"quantity":0}"#, 422, "invalid-body"),
@@ -197,7 +223,7 @@ async fn every_invalid_body_has_its_problem_and_consumes_nothing() {
         ("more than promised", r#"{"quantity":2}"#, 422, "quantity-over-limit"),
         ("far more", r#"{"quantity":65535}"#, 422, "quantity-over-limit"),
     ] {
-        let attempt = Attempt { case, path: &path, token: &token, cookie: &good.cookie, body };
+        let attempt = InvalidPurchase { case, path: &path, token: &token, cookie: &good.cookie, body };
         attempt.rejects(&test, status, slug).await;
     }
     assert_eq!(test.stock(sale).await, before);
@@ -208,7 +234,7 @@ async fn every_invalid_body_has_its_problem_and_consumes_nothing() {
 async fn a_promise_becomes_a_hold_and_its_rest_is_released() {
     let test = TestCheckout::open().await;
     let sale = test.sale(5).await;
-    let shopper = test.admit_as(sale, Admission { quantity: 3, ..Admission::default() }).await;
+    let shopper = test.admit_as(sale, AdmissionSetup { quantity: 3, ..AdmissionSetup::default() }).await;
     // Admitted shoppers may buy while the sale is paused.
     test.change("UPDATE sales SET status = 'paused' WHERE id = $1", sale.0).await;
 
@@ -227,7 +253,7 @@ async fn a_promise_becomes_a_hold_and_its_rest_is_released() {
         ]),
         json!([sale, "held", 2, 2468, "EUR", null])
     );
-    assert_eq!(test.stock(sale).await, Stock { total: 5, promised: 0, held: 2, sold: 0 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 5, promised: 0, held: 2, sold: 0 });
     let id = order["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
     assert_eq!(test.order(&shopper, id).await.body, *order);
     test.stock_is_reconciled().await;
@@ -257,7 +283,7 @@ async fn a_used_token_repeats_its_order_to_its_holder_only_even_when_expired() {
         let mut thief = thief_of.clone();
         thief.cookie = stranger.cookie.clone();
         let refused = test.purchase(&thief, 1).await;
-        assert_eq!((refused.status, refused.slug()), (401, "bad-token"));
+        assert_eq!((refused.status, refused.slug()), (401, "invalid-admission-token"));
         assert!(refused.body.get("order").is_none());
     }
 }
@@ -343,12 +369,12 @@ async fn orders_are_shown_to_their_shopper_only() {
         [(&stranger, order), (&shopper, strange_order), (&shopper, other_order), (&shopper, Uuid::new_v4())]
     {
         let answer = test.order(who, order).await;
-        assert_eq!((answer.status, answer.slug()), (404, "unknown-order"));
-        assert_eq!(test.pay(who, order, "tok_visa").await.slug(), "unknown-order");
+        assert_eq!((answer.status, answer.slug()), (404, "order-not-found"));
+        assert_eq!(test.pay(who, order, "tok_visa").await.slug(), "order-not-found");
     }
     let nonsense =
         call(test.checkout, "GET", "/api/orders/first", &[("cookie", &shopper.cookie)], "").await.expect("a response");
-    assert_eq!((nonsense.status, nonsense.slug()), (404, "unknown-order"));
+    assert_eq!((nonsense.status, nonsense.slug()), (404, "order-not-found"));
 }
 
 /// A page of another site can send the browser's cookies, but neither our origin nor JSON without a
@@ -368,12 +394,12 @@ async fn pages_of_other_sites_can_not_buy_pay_or_cancel() {
     for origin in ["https://evil.example", "https://shop.lamps.example", "null"] {
         for (path, body) in [(&pay, METHOD), (&cancel, ""), (&purchase, r#"{"quantity":1}"#)] {
             let refused = ask(path, &[("origin", origin)], body).await;
-            assert_eq!((refused.status, refused.slug()), (403, "foreign-origin"), "{origin} {path}");
+            assert_eq!((refused.status, refused.slug()), (403, "origin-not-allowed"), "{origin} {path}");
         }
     }
     for kind in ["text/plain", "application/x-www-form-urlencoded"] {
         let refused = ask(&pay, &[("content-type", kind)], METHOD).await;
-        assert_eq!((refused.status, refused.slug()), (415, "not-json"), "{kind}");
+        assert_eq!((refused.status, refused.slug()), (415, "json-required"), "{kind}");
     }
     assert_eq!(test.order(&shopper, order).await.body["status"], "held");
     let paid = ask(&pay, &[("origin", "https://lamps.example")], METHOD).await;

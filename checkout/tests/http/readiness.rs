@@ -10,7 +10,7 @@ use fairline_server::Secret;
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::task::spawn_blocking;
 
-use crate::test_checkout::{Answer, TestCheckout, call, eventually};
+use crate::test_checkout::{Reply, TestCheckout, call, eventually};
 
 /// The processes of a test, by role.
 type Processes = [(&'static str, SocketAddr); 2];
@@ -44,7 +44,7 @@ async fn alter(owner: &mut PgConnection, change: &str) {
     sqlx::raw_sql(alter).execute(owner).await.expect("altered");
 }
 
-async fn ready(address: SocketAddr) -> Answer {
+async fn ready(address: SocketAddr) -> Reply {
     call(address, "GET", "/health/ready", &[], "").await.expect("a response")
 }
 

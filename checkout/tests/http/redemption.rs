@@ -5,7 +5,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::{
     purchase::GOOD,
-    test_checkout::{Stock, TestCheckout, call, eventually},
+    test_checkout::{StockCounts, TestCheckout, call, eventually},
 };
 
 /// Sessions that wait for a lock.
@@ -26,7 +26,7 @@ async fn of_fifty_uses_of_one_token_at_two_checkouts_one_succeeds() {
     assert_eq!(created.len(), 1);
     let used = answers.iter().filter(|answer| (answer.status, answer.slug()) == (409, "token-used"));
     assert_eq!(used.filter(|answer| answer.body["order"] == created[0].body).count(), 49);
-    assert_eq!(test.stock(sale).await, Stock { total: 100, promised: 0, held: 1, sold: 0 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 100, promised: 0, held: 1, sold: 0 });
     test.stock_is_reconciled().await;
 }
 
@@ -78,7 +78,7 @@ async fn the_last_unit_of_an_overbooked_sale_goes_to_one_shopper_and_no_other_is
     let answers = futures_util::future::join_all(shoppers.iter().map(|shopper| test.purchase(shopper, 1))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
     assert_eq!(answers.iter().filter(|answer| (answer.status, answer.slug()) == (409, "sold-out")).count(), 7);
-    assert_eq!(test.stock(sale).await, Stock { total: 1, promised: 7, held: 1, sold: 0 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 1, promised: 7, held: 1, sold: 0 });
     test.stock_is_reconciled().await;
 }
 
@@ -94,7 +94,7 @@ async fn every_unit_of_a_sale_is_held_once() {
     let uses = (0..80).map(|n| test.purchase_at(checkouts[n % 2], &shoppers[n / 2], 1));
     let answers = futures_util::future::join_all(uses).await;
     assert_eq!(answers.iter().flatten().filter(|answer| answer.status == 201).count(), 40);
-    assert_eq!(test.stock(sale).await, Stock { total: 40, promised: 0, held: 40, sold: 0 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 40, promised: 0, held: 40, sold: 0 });
     test.stock_is_reconciled().await;
 }
 

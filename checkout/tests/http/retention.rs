@@ -4,7 +4,7 @@ use fairline_sale::SaleId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::test_checkout::{Answer, MERCHANT_KEY, Shopper, TestCheckout, call, eventually};
+use crate::test_checkout::{MERCHANT_KEY, Reply, Shopper, TestCheckout, call, eventually};
 
 async fn orders(test: &TestCheckout, shopper: &Shopper) -> usize {
     let answer =
@@ -45,7 +45,7 @@ async fn names(test: &TestCheckout) -> Vec<String> {
 }
 
 /// A request of the shop, with its key.
-async fn ask(test: &TestCheckout, method: &str, path: &str, body: Value) -> Answer {
+async fn ask(test: &TestCheckout, method: &str, path: &str, body: Value) -> Reply {
     let key = format!("Bearer {MERCHANT_KEY}");
     let body = if body.is_null() { String::new() } else { body.to_string() };
     call(test.checkout, method, path, &[("authorization", &key)], &body).await.expect("a response")

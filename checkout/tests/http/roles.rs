@@ -3,7 +3,7 @@
 
 use checkout::ProcessRole;
 
-use crate::test_checkout::{Stock, TestCheckout, call, eventually};
+use crate::test_checkout::{StockCounts, TestCheckout, call, eventually};
 
 /// The number of the last event that was relayed.
 async fn relayed(test: &TestCheckout) -> i64 {
@@ -22,7 +22,7 @@ async fn a_serving_process_sells_and_relays_nothing_until_a_worker_joins() {
     test.change("UPDATE holds SET expires_at = now() WHERE id = $1", idle).await;
     eventually(|| async {
         let stock = test.stock(sale).await;
-        let expired = Stock { total: 2, promised: 0, held: 0, sold: 1 };
+        let expired = StockCounts { total: 2, promised: 0, held: 0, sold: 1 };
         if stock == expired { Ok(()) } else { Err(stock) }
     })
     .await;

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use crate::test_checkout::{Answer, TestCheckout, call, eventually};
+use crate::test_checkout::{Reply, TestCheckout, call, eventually};
 
-async fn listed_sale(test: &TestCheckout, id: &str) -> Answer {
+async fn listed_sale(test: &TestCheckout, id: &str) -> Reply {
     call(test.checkout, "GET", &format!("/products/{id}"), &[], "").await.expect("a response")
 }
 
@@ -63,7 +63,7 @@ async fn a_sale_shows_its_stock_and_its_tag_changes_with_it() {
     assert_eq!(list.body["products"], json!([listed_sale(&test, &id).await.body]));
     for unknown in [Uuid::new_v4().to_string(), "nothing".to_owned(), "%00".to_owned()] {
         let answer = listed_sale(&test, &unknown).await;
-        assert_eq!((answer.status, answer.slug()), (404, "unknown-sale"), "{unknown}");
+        assert_eq!((answer.status, answer.slug()), (404, "sale-not-found"), "{unknown}");
     }
 }
 

@@ -52,14 +52,14 @@ async fn a_sale_whose_holds_can_not_expire_delays_no_other() {
 
 /// The payments that a gateway was called for, in order, and the highest concurrency.
 #[derive(Clone, Default)]
-struct Asked {
+struct PaymentLog {
     orders: Arc<Mutex<Vec<String>>>,
     now: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
 }
 
 /// A slow gateway that does nothing: the payment stays as it is.
-async fn slow(State(asked): State<Asked>, body: String) -> axum::response::Response {
+async fn slow(State(asked): State<PaymentLog>, body: String) -> axum::response::Response {
     let order = body.split('&').find_map(|field| field.split_once("order%5D=")).map(|(_, order)| order.to_owned());
     asked.orders.lock().expect("no panic").extend(order);
     let now = asked.now.fetch_add(1, Ordering::SeqCst) + 1;
@@ -75,7 +75,7 @@ async fn slow(State(asked): State<Asked>, body: String) -> axum::response::Respo
 async fn interrupted_payments_resume_in_the_order_of_their_holds_expiry_with_a_limit() {
     const LEFT: i32 = 400;
     let (gateway, address) = listener().await;
-    let asked = Asked::default();
+    let asked = PaymentLog::default();
     let router = Router::new().fallback(slow).with_state(asked.clone());
     tokio::spawn(async move { axum::serve(gateway, router).await });
     let test = TestCheckout::open().await;

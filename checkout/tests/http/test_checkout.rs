@@ -36,13 +36,13 @@ pub(crate) const SIGN_IN_KEY: &str = "a key that only the checkouts have, long e
 
 /// The response that a client received.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
 }
 
-impl Answer {
+impl Reply {
     /// The slug of a problem: the last part of its `type`.
     pub(crate) fn slug(&self) -> &str {
         self.body["type"].as_str().and_then(|kind| kind.rsplit('/').next()).unwrap_or_default()
@@ -63,7 +63,7 @@ pub(crate) async fn eventually<T, S: Debug, F: Future<Output = Result<T, S>>>(mu
 
 /// The four counters of a stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
-pub(crate) struct Stock {
+pub(crate) struct StockCounts {
     pub(crate) total: i32,
     pub(crate) promised: i32,
     pub(crate) held: i32,
@@ -80,14 +80,14 @@ pub(crate) struct Shopper {
 
 /// How the next shopper is admitted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Admission {
+pub(crate) struct AdmissionSetup {
     pub(crate) quantity: i32,
     /// Seconds from now, in the token and in the database.
     pub(crate) token_expires_in: i64,
     pub(crate) row_expires_in: i64,
 }
 
-impl Default for Admission {
+impl Default for AdmissionSetup {
     fn default() -> Self {
         Self { quantity: 1, token_expires_in: 120, row_expires_in: 120 }
     }
@@ -104,7 +104,7 @@ pub(crate) async fn call(
     path: &str,
     headers: &[(&str, &str)],
     body: &str,
-) -> Option<Answer> {
+) -> Option<Reply> {
     let mut request = Request::builder().method(method).uri(format!("http://{address}{path}"));
     if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "content-type") {
         request = request.header("content-type", "application/json");
@@ -117,7 +117,7 @@ pub(crate) async fn call(
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.ok()?.to_bytes();
     let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
-    Some(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+    Some(Reply { status: parts.status.as_u16(), headers: parts.headers, body })
 }
 
 pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
@@ -269,20 +269,20 @@ impl TestCheckout {
 
     /// Admits a shopper, as the controller does.
     pub(crate) async fn admit(&self, sale: SaleId) -> Shopper {
-        self.admit_as(sale, Admission::default()).await
+        self.admit_as(sale, AdmissionSetup::default()).await
     }
 
-    pub(crate) async fn admit_as(&self, sale: SaleId, admission: Admission) -> Shopper {
+    pub(crate) async fn admit_as(&self, sale: SaleId, admission: AdmissionSetup) -> Shopper {
         self.admit_visitor(sale, admission, VisitorId(*Uuid::new_v4().as_bytes())).await
     }
 
     /// Admits a shopper once more, with another ticket.
     pub(crate) async fn admit_again(&self, shopper: &Shopper, quantity: i32) -> Shopper {
         let visitor = shopper.claims.sub.parse().expect("a visitor");
-        self.admit_visitor(shopper.claims.sale, Admission { quantity, ..Admission::default() }, visitor).await
+        self.admit_visitor(shopper.claims.sale, AdmissionSetup { quantity, ..AdmissionSetup::default() }, visitor).await
     }
 
-    async fn admit_visitor(&self, sale: SaleId, admission: Admission, visitor: VisitorId) -> Shopper {
+    async fn admit_visitor(&self, sale: SaleId, admission: AdmissionSetup, visitor: VisitorId) -> Shopper {
         let id = Uuid::new_v4();
         let mut transaction = self.pool.begin().await.expect("a transaction");
         // First, since it also keeps two from getting the same ordinal.
@@ -326,11 +326,11 @@ impl TestCheckout {
     }
 
     /// Redeems a shopper's token for `quantity` units.
-    pub(crate) async fn purchase(&self, shopper: &Shopper, quantity: i32) -> Answer {
+    pub(crate) async fn purchase(&self, shopper: &Shopper, quantity: i32) -> Reply {
         self.purchase_at(self.checkout, shopper, quantity).await.expect("a response")
     }
 
-    pub(crate) async fn purchase_at(&self, checkout: SocketAddr, shopper: &Shopper, quantity: i32) -> Option<Answer> {
+    pub(crate) async fn purchase_at(&self, checkout: SocketAddr, shopper: &Shopper, quantity: i32) -> Option<Reply> {
         let path = format!("/api/flash-sales/{}/purchase", shopper.claims.sale);
         let bearer = format!("Bearer {}", shopper.token);
         let headers = [("authorization", bearer.as_str()), ("cookie", shopper.cookie.as_str())];
@@ -346,13 +346,13 @@ impl TestCheckout {
         (shopper, id)
     }
 
-    pub(crate) async fn pay(&self, shopper: &Shopper, order: Uuid, payment_method: &str) -> Answer {
+    pub(crate) async fn pay(&self, shopper: &Shopper, order: Uuid, payment_method: &str) -> Reply {
         let path = format!("/api/orders/{order}/payment");
         let body = format!(r#"{{"payment_method":"{payment_method}"}}"#);
         call(self.checkout, "POST", &path, &[("cookie", &shopper.cookie)], &body).await.expect("a response")
     }
 
-    pub(crate) async fn order(&self, shopper: &Shopper, order: Uuid) -> Answer {
+    pub(crate) async fn order(&self, shopper: &Shopper, order: Uuid) -> Reply {
         let path = format!("/api/orders/{order}");
         call(self.checkout, "GET", &path, &[("cookie", &shopper.cookie)], "").await.expect("a response")
     }
@@ -366,7 +366,7 @@ impl TestCheckout {
         .await;
     }
 
-    pub(crate) async fn stock(&self, sale: SaleId) -> Stock {
+    pub(crate) async fn stock(&self, sale: SaleId) -> StockCounts {
         let stock = sqlx::query_as("SELECT total, promised, held, sold FROM stock WHERE sale_id = $1").bind(sale.0);
         stock.fetch_one(&self.pool).await.expect("a stock")
     }

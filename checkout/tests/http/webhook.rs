@@ -25,14 +25,14 @@ const SECRET: &[u8] = b"a secret of twenty-four bytes";
 
 /// The requests that a receiver got, and its next responses; 204 after the last.
 #[derive(Clone, Default)]
-struct Ear {
+struct WebhookReceiver {
     received: Arc<Mutex<Vec<(String, Value)>>>,
     answers: Arc<Mutex<Vec<u16>>>,
     /// The trace of each request.
     traces: Arc<Mutex<Vec<Option<TraceContext>>>>,
 }
 
-async fn listen(State(ear): State<Ear>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn listen(State(receiver): State<WebhookReceiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let header = |name: &str| headers[name].to_str().expect("text").to_owned();
     let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp"));
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).expect("any length");
@@ -45,21 +45,21 @@ async fn listen(State(ear): State<Ear>, headers: HeaderMap, body: Bytes) -> Stat
     let event: Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(event["id"], json!(id));
     let trace = headers.get("traceparent").and_then(|trace| trace.to_str().ok()?.parse().ok());
-    ear.traces.lock().expect("no panic").push(trace);
-    ear.received.lock().expect("no panic").push((id, event));
-    let answer = ear.answers.lock().expect("no panic").pop().unwrap_or(204);
+    receiver.traces.lock().expect("no panic").push(trace);
+    receiver.received.lock().expect("no panic").push((id, event));
+    let answer = receiver.answers.lock().expect("no panic").pop().unwrap_or(204);
     StatusCode::from_u16(answer).expect("a status")
 }
 
-impl Ear {
+impl WebhookReceiver {
     /// A receiver with its first responses in reverse order, and its URL.
     async fn open(answers: &[u16]) -> (Self, String) {
-        let ear = Self::default();
-        ear.answers.lock().expect("no panic").extend(answers);
+        let receiver = Self::default();
+        receiver.answers.lock().expect("no panic").extend(answers);
         let (listener, address) = listener().await;
-        let router = Router::new().route("/hook", post(listen)).with_state(ear.clone());
+        let router = Router::new().route("/hook", post(listen)).with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        (ear, format!("http://{address}/hook"))
+        (receiver, format!("http://{address}/hook"))
     }
 
     fn kinds(&self) -> Vec<String> {
@@ -111,10 +111,10 @@ async fn time_passes(test: &TestCheckout, id: Uuid) {
 async fn a_webhook_receives_its_events_signed_and_retried_until_accepted() {
     let test = TestCheckout::open().await;
     let _second = test.one_more_checkout().await;
-    let (all, url) = Ear::open(&[]).await;
+    let (all, url) = WebhookReceiver::open(&[]).await;
     let everything = hook(&test, &url, &[]).await;
     // A redirect is not a success, and is not followed.
-    let (paid, url) = Ear::open(&[500, 302]).await;
+    let (paid, url) = WebhookReceiver::open(&[500, 302]).await;
     let payments = hook(&test, &url, &[EventKind::PurchaseCompleted]).await;
 
     let sale = test.sale(5).await;
@@ -153,9 +153,9 @@ async fn a_gone_or_failing_webhook_is_switched_off_and_delays_no_other() {
     let (reserved, address) = listener().await;
     drop(reserved);
     let away = hook(&test, &format!("http://{address}/hook"), &[]).await;
-    let (_, url) = Ear::open(&[410]).await;
+    let (_, url) = WebhookReceiver::open(&[410]).await;
     let gone = hook(&test, &url, &[]).await;
-    let (well, url) = Ear::open(&[]).await;
+    let (well, url) = WebhookReceiver::open(&[]).await;
     hook(&test, &url, &[]).await;
 
     let sale = test.sale(5).await;
@@ -184,7 +184,7 @@ async fn a_gone_or_failing_webhook_is_switched_off_and_delays_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_request_and_its_consequences_are_one_trace() {
     let test = TestCheckout::open().await;
-    let (ear, url) = Ear::open(&[]).await;
+    let (receiver, url) = WebhookReceiver::open(&[]).await;
     hook(&test, &url, &[]).await;
     let sale = test.sale(5).await;
     let shopper = test.admit(sale).await;
@@ -195,10 +195,10 @@ async fn one_request_and_its_consequences_are_one_trace() {
     let answer = call(test.checkout, "POST", &path, &headers, r#"{"quantity":1}"#).await.expect("a response");
     assert_eq!(answer.status, 201, "{answer:?}");
     let hold: Uuid = answer.body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
-    ear.receives(1).await;
+    receiver.receives(1).await;
     test.change("UPDATE holds SET expires_at = now() - interval '1 second' WHERE id = $1", hold).await;
-    ear.receives(2).await;
-    let mut kinds = ear.kinds();
+    receiver.receives(2).await;
+    let mut kinds = receiver.kinds();
     kinds.sort();
     assert_eq!(kinds, ["InventoryReleased", "InventoryReserved"]);
 
@@ -210,9 +210,9 @@ async fn one_request_and_its_consequences_are_one_trace() {
         assert_eq!((step.trace, step.step == trace.step), (trace.trace, false), "another step of the same trace");
     }
     let sent: Vec<TraceContext> =
-        ear.traces.lock().expect("no panic").iter().map(|trace| trace.expect("a trace")).collect();
+        receiver.traces.lock().expect("no panic").iter().map(|trace| trace.expect("a trace")).collect();
     assert!(sent.iter().all(|step| step.trace == trace.trace && !in_redis.contains(step)), "{sent:?}");
-    for (_, event) in ear.received.lock().expect("no panic").iter() {
+    for (_, event) in receiver.received.lock().expect("no panic").iter() {
         let cause: TraceContext = event["traceparent"].as_str().and_then(|text| text.parse().ok()).expect("a trace");
         assert!(in_redis.contains(&cause) && event["data"].get("traceparent").is_none(), "{event}");
     }

@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     gateway::send_webhook,
-    test_checkout::{Answer, Shopper, Stock, TestCheckout, WEBHOOK_SECRET, call, eventually, listener, start_gateway},
+    test_checkout::{
+        Reply, Shopper, StockCounts, TestCheckout, WEBHOOK_SECRET, call, eventually, listener, start_gateway,
+    },
 };
 
 const SIXTEEN_MINUTES_AGO: &str = "UPDATE payments SET created_at = now() - interval '16 minutes', \
@@ -52,12 +54,12 @@ async fn settles(test: &TestCheckout, order: Uuid) {
     .await;
 }
 
-async fn withdraw(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Answer {
+async fn withdraw(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Reply {
     let path = format!("/api/orders/{order}/payment");
     call(test.checkout, "DELETE", &path, &[("cookie", &shopper.cookie)], "").await.expect("a response")
 }
 
-async fn cancel(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Answer {
+async fn cancel(test: &TestCheckout, shopper: &Shopper, order: Uuid) -> Reply {
     let path = format!("/api/orders/{order}/cancel");
     call(test.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("a response")
 }
@@ -78,7 +80,7 @@ async fn no_shopper_is_charged_after_the_payment_was_given_up_and_the_sale_close
     assert_eq!(test.payments(order).await, ["voided"]);
     eventually(|| async {
         let stock = test.stock(sale).await;
-        if stock == (Stock { total: 2, promised: 0, held: 0, sold: 0 }) { Ok(()) } else { Err(stock) }
+        if stock == (StockCounts { total: 2, promised: 0, held: 0, sold: 0 }) { Ok(()) } else { Err(stock) }
     })
     .await;
     the_gateway_returns(&test, gateway).await;
@@ -177,7 +179,7 @@ async fn a_pending_payment_is_withdrawn_while_the_gateway_is_down_and_never_char
     let (shopper, order) = test.hold(sale).await;
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.status, 202);
     let stranger = test.admit(sale).await;
-    assert_eq!(withdraw(&test, &stranger, order).await.slug(), "unknown-order");
+    assert_eq!(withdraw(&test, &stranger, order).await.slug(), "order-not-found");
     for _ in 0..2 {
         let withdrawn = withdraw(&test, &shopper, order).await;
         assert_eq!((withdrawn.status, &withdrawn.body["status"]), (200, &json!("held")), "{withdrawn:?}");
@@ -192,7 +194,7 @@ async fn a_pending_payment_is_withdrawn_while_the_gateway_is_down_and_never_char
     test.change("UPDATE payments SET created_at = now() - interval '3 minutes' WHERE hold_id = $1", order).await;
     settles(&test, order).await;
     assert_eq!(found_at(gateway, &test, order).await, [""; 0]);
-    assert_eq!(test.stock(sale).await, Stock { total: 3, promised: 1, held: 1, sold: 0 });
+    assert_eq!(test.stock(sale).await, StockCounts { total: 3, promised: 1, held: 1, sold: 0 });
     test.stock_is_reconciled().await;
 }
 
@@ -213,7 +215,7 @@ async fn a_payment_withdrawn_during_the_gateway_call_is_either_paid_or_released(
             .await;
             withdraw(&test, &shopper, order).await
         });
-        assert!(answer.status == 200 || answer.slug() == "not-withdrawn", "{method}: {answer:?}");
+        assert!(answer.status == 200 || answer.slug() == "payment-not-withdrawn", "{method}: {answer:?}");
         ended.push((shopper, order, answer.status == 200));
     }
     for (shopper, order, withdrawn) in ended {
@@ -223,7 +225,7 @@ async fn a_payment_withdrawn_during_the_gateway_call_is_either_paid_or_released(
             test.gateway_shows(order, &["canceled"]).await;
         } else {
             test.order_becomes(&shopper, order, "paid").await;
-            assert_eq!(withdraw(&test, &shopper, order).await.slug(), "not-withdrawn");
+            assert_eq!(withdraw(&test, &shopper, order).await.slug(), "payment-not-withdrawn");
             test.gateway_shows(order, &["succeeded"]).await;
         }
     }

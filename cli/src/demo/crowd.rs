@@ -10,15 +10,20 @@ use nix::{
 use tokio::{process::Command, time::timeout};
 
 use super::Demo;
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Runs `fairline rush` and returns its exit code; stops it when the demo is stopped. In its own
 /// process group, its sockets do not count against the services' open-file limit, and a stop
 /// reaches all of its processes.
-pub(super) async fn send(demo: &Demo, shoppers: u32, json: bool, shutdown: &Shutdown) -> Result<ExitCode, Failure> {
-    let failed = |error: io::Error| Failure::new(format!("The crowd could not be sent: {error}."));
+pub(super) async fn send(
+    demo: &Demo,
+    shoppers: u32,
+    json: bool,
+    shutdown: &Shutdown,
+) -> Result<ExitCode, CommandError> {
+    let failed = |error: io::Error| CommandError::new(format!("The crowd could not be sent: {error}."));
     let mut crowd = Command::new(env::current_exe().map_err(failed)?);
     crowd.args(["rush", "--shoppers", &shoppers.to_string(), "--demo"]).arg(demo.folder.path());
     if json {

@@ -13,7 +13,7 @@ use super::api::Api;
 const SLUG: &str = "first-drop";
 const UNITS: u32 = 100;
 const SHOWN_LIMIT: Duration = Duration::from_secs(15);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_EVERY: Duration = Duration::from_millis(50);
 
 pub(super) struct SampleSale {
     pub(super) id: String,
@@ -51,7 +51,7 @@ impl SampleSale {
             match api.get(&format!("/api/flash-sales/{}/status", self.id)).await {
                 Ok(_) => return Ok(()),
                 Err(error) if Instant::now() > end => return Err(error),
-                Err(_) => sleep(LOOK_EVERY).await,
+                Err(_) => sleep(POLL_EVERY).await,
             }
         }
     }

@@ -11,12 +11,12 @@ use tokio::{task::spawn_blocking, time::sleep};
 
 use super::steps::Steps;
 
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_EVERY: Duration = Duration::from_millis(500);
 const DATABASE: &str = "fairline";
 /// The folder of images, in the demo's folder.
 pub(super) const MEDIA: &str = "media";
 
-pub(super) struct Servers {
+pub(super) struct DemoServers {
     pair: Arc<Mutex<Pair>>,
     pub(super) redis_url: String,
     pub(super) database_url: String,
@@ -28,7 +28,7 @@ struct Pair {
     postgres: PrivatePostgres,
 }
 
-impl Servers {
+impl DemoServers {
     pub(super) async fn start(folder: Arc<Folder>, steps: &Steps) -> Result<Self, ServerError> {
         let versions = versions()?;
         let claim = folder.clone();
@@ -51,7 +51,7 @@ impl Servers {
     /// restart fails.
     pub(super) async fn keep_running(&self) -> ServerError {
         loop {
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
             let pair = self.pair.clone();
             if let Err(error) = blocking(move || lock(&pair).start_again()).await {
                 return error;

@@ -11,7 +11,7 @@ use fairline_server::{
 };
 use tokio::net::TcpListener;
 
-use super::{keys::DemoKeys, servers::Servers};
+use super::{keys::DemoKeys, servers::DemoServers};
 
 /// Higher than in production: all shoppers of a crowd share a few local addresses.
 const REQUESTS_PER_ADDRESS_PER_S: f64 = 1_000.0;
@@ -23,7 +23,7 @@ const WEBHOOK_SECRET: &str = "whsec_sandbox";
 /// Starts the services and serves them until shutdown.
 pub(super) async fn serve_all(
     listener: TcpListener,
-    servers: &Servers,
+    servers: &DemoServers,
     keys: &DemoKeys,
     shutdown: &Shutdown,
 ) -> Result<(), StartError> {
@@ -36,7 +36,7 @@ pub(super) async fn serve_all(
         .map_err(|error| StartError::new(format!("No address of the sandbox mail server: {error}.")))?;
     let sandbox = NotificationSandbox::open(notifications, shutdown);
     let demo = DemoServices { listen, mail, servers, keys };
-    let gateway = fairline_sandbox_gateway::Service::start(&demo.sandbox_gateway(), shutdown).await?;
+    let gateway = fairline_sandbox_gateway::SandboxGateway::start(&demo.sandbox_gateway(), shutdown).await?;
     let controller = admission_controller::AdmissionController::start(&demo.admission_controller(), shutdown).await?;
     let checkout = checkout::Checkout::start(&demo.checkout(), shutdown).await?;
     let waiting_room = waiting_room::WaitingRoom::start(&demo.waiting_room(), shutdown).await?;
@@ -58,7 +58,7 @@ pub(super) async fn serve_all(
 struct DemoServices<'a> {
     listen: SocketAddr,
     mail: SocketAddr,
-    servers: &'a Servers,
+    servers: &'a DemoServers,
     keys: &'a DemoKeys,
 }
 

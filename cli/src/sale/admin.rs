@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use super::POLL_INTERVAL;
-use crate::{demo::READY_FILE, failure::Failure};
+use crate::{demo::READY_FILE, failure::CommandError};
 
 /// Limits of an exchange with the controller.
 #[derive(Clone, Copy)]
@@ -33,7 +33,7 @@ const FAILURES_MAX: u32 = 30;
 
 /// The controller's URL and the credentials.
 #[derive(Debug, Args)]
-pub(crate) struct Where {
+pub(crate) struct ControllerArguments {
     /// URL of the admission controller, such as `https://host:port`.
     #[arg(long, env = "FAIRLINE_ADMIN_URL", value_name = "URL", global = true)]
     admin: Option<String>,
@@ -53,12 +53,12 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    pub(crate) fn find(place: Where) -> Result<Self, Failure> {
+    pub(crate) fn find(place: ControllerArguments) -> Result<Self, CommandError> {
         let (address, token) = match (place.demo, place.admin, place.admin_token) {
             (Some(folder), ..) => of_demo(&folder)?,
             (None, Some(address), Some(token)) => (address, token),
             _ => {
-                return Err(Failure::new(
+                return Err(CommandError::new(
                     "No controller given: use --admin URL and FAIRLINE_ADMIN_TOKEN, or --demo .fairline for a running demo.",
                 ));
             }
@@ -82,7 +82,7 @@ impl Admin {
 
     /// Polls a path once; tolerates failures, since a controller that is replaced is back in a
     /// moment.
-    pub(super) async fn poll(&self, path: &str) -> Result<Value, Failure> {
+    pub(super) async fn poll(&self, path: &str) -> Result<Value, CommandError> {
         let mut failures = 0;
         loop {
             match self.ask(Method::GET, path, None).await {
@@ -97,20 +97,20 @@ impl Admin {
     }
 
     /// Sends a request and returns the response; a rejection carries the controller's own message.
-    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CommandError> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let body = self.exchange(method, path, ("application/json", body.into()), ANSWER).await?;
         Ok(serde_json::from_slice(&body).unwrap_or_default())
     }
 
     /// Sends a table.
-    pub(crate) async fn send_table(&self, path: &str, table: Vec<u8>) -> Result<Value, Failure> {
+    pub(crate) async fn send_table(&self, path: &str, table: Vec<u8>) -> Result<Value, CommandError> {
         let body = self.exchange(Method::POST, path, ("text/csv", table.into()), FILE).await?;
         Ok(serde_json::from_slice(&body).unwrap_or_default())
     }
 
     /// Downloads a file.
-    pub(crate) async fn download(&self, path: &str) -> Result<Bytes, Failure> {
+    pub(crate) async fn download(&self, path: &str) -> Result<Bytes, CommandError> {
         self.exchange(Method::GET, path, ("application/json", Bytes::new()), FILE).await
     }
 
@@ -120,7 +120,7 @@ impl Admin {
         path: &str,
         (kind, body): (&str, Bytes),
         limits: Limits,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Bytes, CommandError> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}/api/admin{path}", self.address))
@@ -128,13 +128,14 @@ impl Admin {
             .header(header::CONTENT_TYPE, kind)
             .body(Full::from(body));
         let request =
-            request.map_err(|error| Failure::new(format!("`{}` is not a valid URL: {error}.", self.address)))?;
-        let silent = |why: String| Failure::new(format!("The controller at {} does not respond: {why}.", self.address));
+            request.map_err(|error| CommandError::new(format!("`{}` is not a valid URL: {error}.", self.address)))?;
+        let silent =
+            |why: String| CommandError::new(format!("The controller at {} does not respond: {why}.", self.address));
         let answer = async {
             let answer = self.client.request(request).await.map_err(|error| silent(error.to_string()))?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), limits.bytes_max).collect().await;
-            Ok::<_, Failure>((status, body.map_err(|error| silent(error.to_string()))?.to_bytes()))
+            Ok::<_, CommandError>((status, body.map_err(|error| silent(error.to_string()))?.to_bytes()))
         };
         let late = |_| silent(format!("nothing within {} s", limits.within.as_secs()));
         let (status, body) = timeout(limits.within, answer).await.map_err(late)??;
@@ -143,17 +144,17 @@ impl Admin {
         }
         let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
         let (title, detail) = (problem["title"].as_str(), problem["detail"].as_str());
-        Err(Failure::new(match (title, detail) {
+        Err(CommandError::new(match (title, detail) {
             (Some(title), Some(detail)) => format!("{title}. {detail}"),
             _ => format!("The server returned {status}. Check that {} is an admission controller.", self.address),
         }))
     }
 }
 
-fn of_demo(folder: &Path) -> Result<(String, Secret), Failure> {
+fn of_demo(folder: &Path) -> Result<(String, Secret), CommandError> {
     let file = folder.join(READY_FILE);
     let none = |_| {
-        Failure::new(format!(
+        CommandError::new(format!(
             "No demo runs in {} ({} is missing). Start one: make demo",
             folder.display(),
             file.display()
@@ -162,6 +163,6 @@ fn of_demo(folder: &Path) -> Result<(String, Secret), Failure> {
     let demo: Value = serde_json::from_str(&fs::read_to_string(&file).map_err(none)?).unwrap_or_default();
     let address = demo["shop_url"].as_str().zip(demo["admin_token"].as_str());
     let (address, token) =
-        address.ok_or_else(|| Failure::new(format!("{} is not a valid demo.json.", file.display())))?;
+        address.ok_or_else(|| CommandError::new(format!("{} is not a valid demo.json.", file.display())))?;
     Ok((address.to_owned(), Secret::new(token)))
 }

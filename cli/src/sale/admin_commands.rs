@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{POLL_INTERVAL, SaleArgument, admin::Admin, find, format, path_of};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 #[derive(Debug, Args)]
 pub(super) struct RehearseArguments {
@@ -67,7 +67,7 @@ pub(super) enum LanesCommand {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Audit {
+pub(super) struct AuditArguments {
     /// Only entries about this sale and its rehearsals.
     #[arg(value_name = "SALE")]
     sale: Option<String>,
@@ -136,13 +136,13 @@ fn print(answer: &Value, json: bool, format: impl FnOnce(&Value) -> String) {
 }
 
 /// Sends a crowd to a copy of a sale, prints its progress, and returns the result.
-pub(super) async fn rehearse(admin: &Admin, wanted: &RehearseArguments, json: bool) -> Result<ExitCode, Failure> {
+pub(super) async fn rehearse(admin: &Admin, wanted: &RehearseArguments, json: bool) -> Result<ExitCode, CommandError> {
     let path = format!("{}/rehearsals", path_of(&find(admin, &wanted.named).await?));
     if wanted.stop {
         let listed = admin.ask(Method::GET, &path, None).await?;
         let runs = listed["rehearsals"].as_array().and_then(|all| all.iter().find(|one| one["ended_at"].is_null()));
         let id = runs.and_then(|one| one["id"].as_str());
-        let id = id.ok_or_else(|| Failure::new("No rehearsal of this sale is running."))?;
+        let id = id.ok_or_else(|| CommandError::new("No rehearsal of this sale is running."))?;
         admin.ask(Method::DELETE, &format!("/rehearsals/{id}"), None).await?;
         print(&json!({ "stopping": id }), json, |_| "stopping\n".to_owned());
         return Ok(ExitCode::SUCCESS);
@@ -154,7 +154,9 @@ pub(super) async fn rehearse(admin: &Admin, wanted: &RehearseArguments, json: bo
         let listed = admin.poll(&path).await?;
         let all = listed["rehearsals"].as_array().map(Vec::as_slice).unwrap_or_default();
         let Some(it) = all.iter().find(|one| one["id"] == begun["id"]) else {
-            return Err(Failure::new("The rehearsal is no longer listed, since many others were started after it."));
+            return Err(CommandError::new(
+                "The rehearsal is no longer listed, since many others were started after it.",
+            ));
         };
         let progress = it["progress"].as_str().unwrap_or_default();
         if !json && progress != shown {
@@ -169,7 +171,7 @@ pub(super) async fn rehearse(admin: &Admin, wanted: &RehearseArguments, json: bo
     }
 }
 
-pub(super) async fn lanes(admin: &Admin, command: LanesCommand, json: bool) -> Result<(), Failure> {
+pub(super) async fn lanes(admin: &Admin, command: LanesCommand, json: bool) -> Result<(), CommandError> {
     let show =
         |sale: &Value| print(&json!({ "lanes": sale["lanes"] }), json, |shown| format::of_lanes(&shown["lanes"]));
     match command {
@@ -191,7 +193,7 @@ pub(super) async fn lanes(admin: &Admin, command: LanesCommand, json: bool) -> R
     Ok(())
 }
 
-pub(super) async fn audit(admin: &Admin, wanted: &Audit, json: bool) -> Result<(), Failure> {
+pub(super) async fn audit(admin: &Admin, wanted: &AuditArguments, json: bool) -> Result<(), CommandError> {
     let mut asked = Vec::new();
     if let Some(sale) = &wanted.sale {
         let sale = find(admin, &SaleArgument { sale: sale.clone() }).await?;
@@ -203,13 +205,13 @@ pub(super) async fn audit(admin: &Admin, wanted: &Audit, json: bool) -> Result<(
     Ok(())
 }
 
-pub(super) async fn operators(admin: &Admin, json: bool) -> Result<(), Failure> {
+pub(super) async fn operators(admin: &Admin, json: bool) -> Result<(), CommandError> {
     let listed = admin.ask(Method::GET, "/operators", None).await?;
     print(&listed, json, |listed| format::of_people(&listed["operators"], "last_seen_at"));
     Ok(())
 }
 
-pub(super) async fn tokens(admin: &Admin, command: Tokens, json: bool) -> Result<(), Failure> {
+pub(super) async fn tokens(admin: &Admin, command: Tokens, json: bool) -> Result<(), CommandError> {
     match command {
         Tokens::List => {
             let listed = admin.ask(Method::GET, "/tokens", None).await?;
@@ -228,7 +230,7 @@ pub(super) async fn tokens(admin: &Admin, command: Tokens, json: bool) -> Result
     Ok(())
 }
 
-pub(super) async fn webhooks(admin: &Admin, command: WebhooksCommand, json: bool) -> Result<(), Failure> {
+pub(super) async fn webhooks(admin: &Admin, command: WebhooksCommand, json: bool) -> Result<(), CommandError> {
     match command {
         WebhooksCommand::List => {
             let listed = admin.ask(Method::GET, "/webhooks", None).await?;

@@ -4,13 +4,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{admin::Where, admin_commands, orders};
+use super::{admin::ControllerArguments, admin_commands, orders};
 
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(crate) struct Settings {
     #[command(flatten)]
-    pub(super) place: Where,
+    pub(super) place: ControllerArguments,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -18,7 +18,7 @@ pub(crate) struct Settings {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Create a sale; it opens now unless --opens-at states otherwise.
-    Create(Box<Create>),
+    Create(Box<CreateArguments>),
     /// Create a copy of a sale, for another time.
     Copy(Copy),
     /// List all sales, the newest first.
@@ -58,11 +58,11 @@ pub(super) enum Command {
         reason: String,
     },
     /// List the orders of a sale, the newest first: all, or those that match a search.
-    Orders(orders::List),
+    Orders(orders::ListArguments),
     /// Refund a paid order, in full or in part.
     Refund(orders::RefundArguments),
     /// Cancel an unpaid order.
-    CancelOrder(orders::Cancel),
+    CancelOrder(orders::CancelArguments),
     /// Print the results of a sale.
     Report(SaleArgument),
     /// Rehearse a sale: send simulated shoppers to a copy of it, and wait for the result. Exit code
@@ -74,7 +74,7 @@ pub(super) enum Command {
         command: admin_commands::LanesCommand,
     },
     /// Show the audit log, the newest entry first.
-    Audit(admin_commands::Audit),
+    Audit(admin_commands::AuditArguments),
     /// List the operators.
     Operators,
     /// Manage API tokens of programs.
@@ -124,7 +124,7 @@ pub(super) enum ModeArgument {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Create {
+pub(super) struct CreateArguments {
     /// Name of the product.
     #[arg(value_name = "NAME")]
     pub(super) name: String,

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{SaleArgument, admin::Admin, find, format, path_of};
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(super) struct ListArguments {
     #[command(flatten)]
     named: SaleArgument,
     /// Order id, ticket number, e-mail address, or the payment gateway's payment id.
@@ -33,7 +33,7 @@ pub(super) struct RefundArguments {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Cancel {
+pub(super) struct CancelArguments {
     #[command(flatten)]
     named: SaleArgument,
     /// Order id.
@@ -49,7 +49,7 @@ fn escaped(text: &str) -> String {
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-pub(super) async fn list(admin: &Admin, list: &List, json: bool) -> Result<(), Failure> {
+pub(super) async fn list(admin: &Admin, list: &ListArguments, json: bool) -> Result<(), CommandError> {
     let path = path_of(&find(admin, &list.named).await?);
     let search = list.search.as_deref().map(|text| format!("search={}&", escaped(text))).unwrap_or_default();
     let mut before = String::new();
@@ -63,12 +63,12 @@ pub(super) async fn list(admin: &Admin, list: &List, json: bool) -> Result<(), F
     }
 }
 
-pub(super) async fn refund(admin: &Admin, refund: &RefundArguments, json: bool) -> Result<(), Failure> {
+pub(super) async fn refund(admin: &Admin, refund: &RefundArguments, json: bool) -> Result<(), CommandError> {
     let sale = find(admin, &refund.named).await?;
     let currency = sale["currency"].as_str().unwrap_or_default();
     let amount = match &refund.amount {
         Some(text) => {
-            let wrong = || Failure::new(format!("`{text}` is not an amount in {currency}: write it like 49.00."));
+            let wrong = || CommandError::new(format!("`{text}` is not an amount in {currency}: write it like 49.00."));
             Some(minor_units(text, currency).ok_or_else(wrong)?)
         }
         None => None,
@@ -77,13 +77,13 @@ pub(super) async fn refund(admin: &Admin, refund: &RefundArguments, json: bool) 
     ask(admin, &format!("{}/orders/{}/refund", path_of(&sale), refund.order), &body, json).await
 }
 
-pub(super) async fn cancel(admin: &Admin, cancel: &Cancel, json: bool) -> Result<(), Failure> {
+pub(super) async fn cancel(admin: &Admin, cancel: &CancelArguments, json: bool) -> Result<(), CommandError> {
     let sale = find(admin, &cancel.named).await?;
     let path = format!("{}/orders/{}/cancel", path_of(&sale), cancel.order);
     ask(admin, &path, &json!({ "reason": cancel.reason }), json).await
 }
 
-async fn ask(admin: &Admin, path: &str, body: &Value, json: bool) -> Result<(), Failure> {
+async fn ask(admin: &Admin, path: &str, body: &Value, json: bool) -> Result<(), CommandError> {
     let answer = admin.ask(Method::POST, path, Some(body)).await?;
     println!("{}", if json { answer.to_string() } else { format::of_order(&answer) });
     Ok(())

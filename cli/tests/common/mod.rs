@@ -7,9 +7,9 @@ use std::{
 };
 
 /// A demo that ends with the test.
-pub struct Demo(Child);
+pub struct TestDemo(Child);
 
-impl Drop for Demo {
+impl Drop for TestDemo {
     fn drop(&mut self) {
         let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
         let _ = self.0.wait();
@@ -17,10 +17,10 @@ impl Drop for Demo {
 }
 
 /// Starts a demo in a folder, and waits until it serves.
-pub fn start_demo(folder: &Path) -> Demo {
+pub fn start_demo(folder: &Path) -> TestDemo {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fairline"));
     let child = command.arg("demo").arg("--dir").arg(folder).args(["--port", "0"]).stdout(Stdio::piped()).spawn();
-    let mut demo = Demo(child.expect("fairline runs"));
+    let mut demo = TestDemo(child.expect("fairline runs"));
     let said = BufReader::new(demo.0.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
     assert!(said.into_iter().any(|line| line.starts_with("Ctrl-C")), "the demo ended early");
     demo

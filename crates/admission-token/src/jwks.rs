@@ -50,7 +50,7 @@ pub struct Jwks(Vec<(Jwk, VerifyingKey)>);
 
 /// A key set that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum WrongJwks {
+pub enum InvalidJwks {
     /// Not JSON, or not of a key set's shape.
     #[error("the key set is not a JSON Web Key Set: {0}")]
     Malformed(#[from] serde_json::Error),
@@ -63,7 +63,7 @@ pub enum WrongJwks {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Document<K> {
+struct JwksDocument<K> {
     keys: Vec<K>,
 }
 
@@ -72,13 +72,13 @@ impl Jwks {
     ///
     /// # Errors
     /// When one of them is not an Ed25519 key, or they are more than 16.
-    pub fn new(keys: Vec<Jwk>) -> Result<Self, WrongJwks> {
+    pub fn new(keys: Vec<Jwk>) -> Result<Self, InvalidJwks> {
         if keys.len() > KEYS_MAX {
-            return Err(WrongJwks::TooMany);
+            return Err(InvalidJwks::TooMany);
         }
         let keys = keys.into_iter().map(|jwk| match jwk.verifying_key() {
             Some(key) => Ok((jwk, key)),
-            None => Err(WrongJwks::WrongKey(jwk.kid.chars().take(64).collect())),
+            None => Err(InvalidJwks::WrongKey(jwk.kid.chars().take(64).collect())),
         });
         keys.collect::<Result<_, _>>().map(Self)
     }
@@ -87,14 +87,14 @@ impl Jwks {
     ///
     /// # Errors
     /// As [`Self::new`], and when it is not a JSON Web Key Set.
-    pub fn from_json(json: &[u8]) -> Result<Self, WrongJwks> {
-        Self::new(serde_json::from_slice::<Document<Jwk>>(json)?.keys)
+    pub fn from_json(json: &[u8]) -> Result<Self, InvalidJwks> {
+        Self::new(serde_json::from_slice::<JwksDocument<Jwk>>(json)?.keys)
     }
 
     /// The key set as `/.well-known/jwks.json` returns it.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let document = Document { keys: self.0.iter().map(|(jwk, _)| jwk).collect() };
+        let document = JwksDocument { keys: self.0.iter().map(|(jwk, _)| jwk).collect() };
         serde_json::to_string(&document).expect("a key set is plain strings")
     }
 
@@ -121,10 +121,10 @@ mod tests {
         let written = Jwks::new(vec![jwk.clone()]).expect("a good key").to_json();
         assert!(Jwks::from_json(written.as_bytes()).expect("our own").key(&jwk.kid).is_some());
 
-        assert!(matches!(Jwks::from_json(b"[]"), Err(WrongJwks::Malformed(_))));
+        assert!(matches!(Jwks::from_json(b"[]"), Err(InvalidJwks::Malformed(_))));
         let rsa = written.replace("OKP", "RSA");
-        assert!(matches!(Jwks::from_json(rsa.as_bytes()), Err(WrongJwks::WrongKey(_))));
+        assert!(matches!(Jwks::from_json(rsa.as_bytes()), Err(InvalidJwks::WrongKey(_))));
         assert!(Jwks::new(vec![jwk.clone(); KEYS_MAX]).is_ok());
-        assert!(matches!(Jwks::new(vec![jwk; KEYS_MAX + 1]), Err(WrongJwks::TooMany)));
+        assert!(matches!(Jwks::new(vec![jwk; KEYS_MAX + 1]), Err(InvalidJwks::TooMany)));
     }
 }

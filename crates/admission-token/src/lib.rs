@@ -33,6 +33,6 @@ mod signing;
 mod verify;
 
 pub use claims::{AUDIENCE, Claims, ISSUER};
-pub use jwks::{Jwk, Jwks, WrongJwks};
-pub use signing::{SigningKey, WrongKey};
-pub use verify::{Genuine, TokenError, named_holder, verify};
+pub use jwks::{InvalidJwks, Jwk, Jwks};
+pub use signing::{InvalidSigningKey, SigningKey};
+pub use verify::{TokenError, VerifiedToken, named_holder, verify};

@@ -18,7 +18,7 @@ pub struct SigningKey {
 /// A signing key that could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("this is not an Ed25519 private key in PKCS#8 PEM: {0}")]
-pub struct WrongKey(String);
+pub struct InvalidSigningKey(String);
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,8 +42,10 @@ impl SigningKey {
     ///
     /// # Errors
     /// When it is not an Ed25519 private key.
-    pub fn from_pem(pem: &str) -> Result<Self, WrongKey> {
-        ed25519_dalek::SigningKey::from_pkcs8_pem(pem).map(Self::new).map_err(|error| WrongKey(error.to_string()))
+    pub fn from_pem(pem: &str) -> Result<Self, InvalidSigningKey> {
+        ed25519_dalek::SigningKey::from_pkcs8_pem(pem)
+            .map(Self::new)
+            .map_err(|error| InvalidSigningKey(error.to_string()))
     }
 
     /// The key as PKCS#8 PEM, to be kept in a file that only the controller reads.

@@ -23,7 +23,7 @@ pub enum TokenError {
     UnknownKey,
     /// The signature does not match the claims.
     #[error("the token's signature is wrong")]
-    BadSignature,
+    InvalidSignature,
     /// Validly signed, but not issued by the controller for checkout.
     #[error("the token was not issued for this checkout")]
     WrongAudience,
@@ -34,7 +34,7 @@ pub enum TokenError {
 
 /// A genuine token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Genuine {
+pub struct VerifiedToken {
     /// Its claims.
     pub claims: Claims,
     /// The key that signed it.
@@ -54,7 +54,7 @@ struct Header {
 ///
 /// # Errors
 /// See [`TokenError`].
-pub fn verify(token: &str, jwks: &Jwks, now_unix_s: i64) -> Result<Genuine, TokenError> {
+pub fn verify(token: &str, jwks: &Jwks, now_unix_s: i64) -> Result<VerifiedToken, TokenError> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(TokenError::Malformed);
     }
@@ -68,7 +68,7 @@ pub fn verify(token: &str, jwks: &Jwks, now_unix_s: i64) -> Result<Genuine, Toke
     let key = jwks.key(&header.kid).ok_or(TokenError::UnknownKey)?;
     let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Malformed)?;
     let signature = Signature::from_slice(&signature).map_err(|_| TokenError::Malformed)?;
-    key.verify_strict(signed.as_bytes(), &signature).map_err(|_| TokenError::BadSignature)?;
+    key.verify_strict(signed.as_bytes(), &signature).map_err(|_| TokenError::InvalidSignature)?;
 
     let claims: Claims = part(claims)?;
     if claims.iss != ISSUER || claims.aud != AUDIENCE {
@@ -77,7 +77,7 @@ pub fn verify(token: &str, jwks: &Jwks, now_unix_s: i64) -> Result<Genuine, Toke
     if claims.exp <= now_unix_s {
         return Err(TokenError::Expired(Box::new(claims)));
     }
-    Ok(Genuine { claims, kid: header.kid })
+    Ok(VerifiedToken { claims, kid: header.kid })
 }
 
 /// The holder that a token names, before its signature is verified.
@@ -136,7 +136,7 @@ mod tests {
         let token = key.mint(&claims());
         assert_eq!(token, key.mint(&claims()), "one admission has one token");
         assert_eq!(named_holder(&token), Some(claims().sub));
-        assert_eq!(verify(&token, &jwks, NOW), Ok(Genuine { claims: claims(), kid: key.kid().to_owned() }));
+        assert_eq!(verify(&token, &jwks, NOW), Ok(VerifiedToken { claims: claims(), kid: key.kid().to_owned() }));
         assert_eq!(verify(&token, &jwks, NOW + 1), Err(TokenError::Expired(Box::new(claims()))));
     }
 
@@ -167,7 +167,7 @@ mod tests {
         for (forged, expected) in [
             (unsigned, TokenError::WrongAlgorithm),
             (hmac, TokenError::WrongAlgorithm),
-            (altered, TokenError::BadSignature),
+            (altered, TokenError::InvalidSignature),
             (stranger.mint(&claims()), TokenError::UnknownKey),
             (elsewhere, TokenError::WrongAudience),
             (long, TokenError::Malformed),

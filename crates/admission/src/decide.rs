@@ -8,8 +8,8 @@ use strum::IntoStaticStr;
 
 use crate::{
     lanes::{Lane, Turns},
-    learner::{Demand, Learned, Outlook, Prior},
-    pace::{Allowed, Health, Pace, Trouble},
+    learner::{Demand, LearnedVisits, Outlook, Prior},
+    pace::{Health, Pace, PaceLimit, Trouble},
     visits::{STAGES, Stage, Visits},
 };
 
@@ -130,7 +130,7 @@ pub struct Memory {
     /// How far each lane is behind its share.
     pub turns: Turns,
     /// Estimates learnt from visits.
-    pub learned: Learned,
+    pub learned: LearnedVisits,
     /// Shoppers admitted so far.
     pub admitted: f64,
     /// Expected number of shoppers turned away over the whole sale, by the decisions so far.
@@ -175,7 +175,7 @@ pub struct Decision {
     /// The expected outcome of the visits in progress.
     pub outlook: Expected,
     memory: Memory,
-    allowed: Allowed,
+    allowed: PaceLimit,
 }
 
 /// Expectations of the law, for metrics and the console.
@@ -422,7 +422,7 @@ impl Expected {
     /// The probability, by age bin, that a visit of this stage ends in an order; see
     /// [`crate::visits::BIN_STARTS_S`].
     #[must_use]
-    pub fn chances(prior: &Prior, learned: &Learned, terms: &Terms, stage: Stage) -> Vec<f64> {
+    pub fn chances(prior: &Prior, learned: &LearnedVisits, terms: &Terms, stage: Stage) -> Vec<f64> {
         let outlook = Outlook::of(prior, learned, &terms.limits_s(), terms.units_per_admission);
         (0..crate::visits::BINS).map(|bin| outlook.chance(stage, bin)).collect()
     }

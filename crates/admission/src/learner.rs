@@ -104,7 +104,7 @@ impl Prior {
     /// The prior of the next, similar sale, whose rates are expected to differ by about a tenth. A
     /// sale with few visits leaves the prior unchanged.
     #[must_use]
-    pub fn after(&self, learned: &Learned) -> Self {
+    pub fn after(&self, learned: &LearnedVisits) -> Self {
         let shopped: f64 = learned.moved_on[Stage::Shopping as usize].iter().sum();
         if shopped < KNOWN_MIN {
             return self.clone();
@@ -132,7 +132,7 @@ impl Prior {
 /// What was learnt from a sale so far. The controller stores it between ticks.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Learned {
+pub struct LearnedVisits {
     /// Visits that moved on.
     moved_on: Table,
     /// Visits that left.
@@ -150,7 +150,7 @@ pub struct Learned {
     since_shift_s: [f64; STAGES],
 }
 
-impl Learned {
+impl LearnedVisits {
     /// Learns from the observations since the last decision, `elapsed_s` ago.
     pub fn learn(&mut self, prior: &Prior, visits: &Visits, limits_s: &[f64; STAGES], elapsed_s: f64) {
         let elapsed_s = elapsed_s.max(0.0);

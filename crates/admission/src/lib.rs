@@ -47,6 +47,6 @@ pub use decide::{
     AdmissionMode, BATCH_MAX, Decision, Expected, Memory, Observation, Reason, StockCounters, Terms, decide, quantities,
 };
 pub use lanes::{LANES_MAX, Lane, Turns};
-pub use learner::{Learned, Prior};
+pub use learner::{LearnedVisits, Prior};
 pub use pace::{Health, LATE_MAX_S, Pace, Trouble};
 pub use visits::{BIN_STARTS_S, BINS, ByAge, QUANTITIES, STAGES, Stage, Visits, bin_of};

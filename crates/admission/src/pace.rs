@@ -125,7 +125,7 @@ pub struct Pace {
 
 /// The result of the pace.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Allowed {
+pub(crate) struct PaceLimit {
     pub(crate) admissions: u32,
     /// Set while the back-off, not the cap, is the limit.
     pub(crate) trouble: Option<(Trouble, f64)>,
@@ -134,7 +134,7 @@ pub(crate) struct Allowed {
     elapsed_s: f64,
 }
 
-impl Allowed {
+impl PaceLimit {
     /// Seconds until one more is earned, if `admitted` are made now.
     pub(crate) fn next_in_s(&self, admitted: u32) -> f64 {
         (1.0 - (self.earned - f64::from(admitted))) / self.rate_per_s
@@ -144,7 +144,7 @@ impl Allowed {
 impl Pace {
     /// Admissions that `rate_cap_per_s` and checkout's health allow, `elapsed_s` after the last
     /// decision. None while checkout can't be reached.
-    pub(crate) fn allow(&mut self, rate_cap_per_s: f64, health: &Health, visits: &Visits, elapsed_s: f64) -> Allowed {
+    pub(crate) fn allow(&mut self, rate_cap_per_s: f64, health: &Health, visits: &Visits, elapsed_s: f64) -> PaceLimit {
         let elapsed_s = elapsed_s.max(0.0);
         self.follow(rate_cap_per_s, health, elapsed_s);
         let rate_per_s = self.back_off.map_or(rate_cap_per_s, |back_off| back_off.rate_per_s.min(rate_cap_per_s));
@@ -152,7 +152,7 @@ impl Pace {
             self.credit + rate_per_s * elapsed_s.min(LATE_MAX_S) + self.returned_credit(rate_per_s, visits, elapsed_s);
         let earned = earned.clamp(-rate_per_s * OWED_MAX_S, rate_per_s * LATE_MAX_S + 1.0);
         let unreachable = health.trouble() == Some(Trouble::Unreachable);
-        Allowed {
+        PaceLimit {
             // The float is not negative; the cast saturates beyond u32.
             admissions: if unreachable { 0 } else { (earned + 1e-9) as u32 },
             trouble: self.back_off.map(|back_off| (back_off.trouble, rate_per_s)),
@@ -163,7 +163,7 @@ impl Pace {
     }
 
     /// Records how many of the allowed admissions were made.
-    pub(crate) fn note(&mut self, allowed: &Allowed, admitted: u32) {
+    pub(crate) fn note(&mut self, allowed: &PaceLimit, admitted: u32) {
         // Extra admissions that an operator requested do not count against the rate.
         let left = allowed.earned - f64::from(admitted.min(allowed.admissions));
         self.credit = left.min(CREDIT_MAX);

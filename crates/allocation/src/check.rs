@@ -13,16 +13,16 @@ use crate::{
 /// A ticket that a promise has wronged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("ticket {} was promised item {}, but {wrong}", .by.number, .by.item)]
-pub struct Wronged {
+pub struct UnfairPromise {
     /// The promise.
     pub by: Promise,
     /// Which ticket it wronged, and how.
-    pub wrong: Wrong,
+    pub wrong: Unfairness,
 }
 
 /// How a ticket was wronged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Wrong {
+pub enum Unfairness {
     /// This earlier ticket wanted the item, and was still waiting.
     #[error("ticket {0} was ahead, wanted it and was still waiting")]
     PassedOver(Number),
@@ -34,13 +34,13 @@ pub enum Wrong {
     Unwanted,
 }
 
-impl Wronged {
+impl UnfairPromise {
     /// The ticket.
     #[must_use]
     pub fn ticket(&self) -> Number {
         match self.wrong {
-            Wrong::PassedOver(ticket) | Wrong::WorseItem(ticket) => ticket,
-            Wrong::Unwanted => self.by.number,
+            Unfairness::PassedOver(ticket) | Unfairness::WorseItem(ticket) => ticket,
+            Unfairness::Unwanted => self.by.number,
         }
     }
 }
@@ -50,17 +50,17 @@ impl Wronged {
 ///
 /// # Errors
 /// At the first promise that wronged a ticket, with the first ticket that it wronged.
-pub fn check(line: &mut Line, round: &[Promise]) -> Result<(), Wronged> {
+pub fn check(line: &mut Line, round: &[Promise]) -> Result<(), UnfairPromise> {
     // For each item, the first ticket of the round that wanted it more than the one it got.
     let mut missed = BTreeMap::new();
     for &by in round {
         let Promise { number, item, .. } = by;
-        let passed_over = line.first_wanting(item).filter(|&first| first < number).map(Wrong::PassedOver);
-        let worse = missed.get(&item).copied().map(Wrong::WorseItem);
+        let passed_over = line.first_wanting(item).filter(|&first| first < number).map(Unfairness::PassedOver);
+        let worse = missed.get(&item).copied().map(Unfairness::WorseItem);
         let request = line.leave(number);
         let unwanted = request.filter(|request| !request.wishes.want(item) || !line.leads_to(item));
-        let wrongs = [passed_over, worse, unwanted.map(|_| Wrong::Unwanted)].into_iter().flatten();
-        if let Some(wronged) = wrongs.map(|wrong| Wronged { by, wrong }).min_by_key(Wronged::ticket) {
+        let wrongs = [passed_over, worse, unwanted.map(|_| Unfairness::Unwanted)].into_iter().flatten();
+        if let Some(wronged) = wrongs.map(|wrong| UnfairPromise { by, wrong }).min_by_key(UnfairPromise::ticket) {
             return Err(wronged);
         }
         let wanted = request.iter().flat_map(|request| request.wishes.items());

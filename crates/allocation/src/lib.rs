@@ -23,7 +23,8 @@
 //! ```
 //! use std::num::NonZeroU32;
 //!
-//! use fairline_allocation::{ItemId, Line, Offer, Promise, Request, Supply, Wishes, Wrong, check};
+//! use fairline_allocation::{ItemId, Line, Offer, Promise, Request, Supply, Unfairness, Wishes};
+//! use fairline_allocation::check;
 //!
 //! let [small, large] = [1, 2].map(|number| ItemId::new(number).expect("an item"));
 //! let wants = |wishes| Request { wishes, units: NonZeroU32::MIN };
@@ -42,7 +43,7 @@
 //! assert_eq!(check(&mut before.clone(), &round), Ok(()));
 //! let dishonest = [promise(2, large)];
 //! let wronged = check(&mut before.clone(), &dishonest).expect_err("ticket 1 was first");
-//! assert_eq!(wronged.wrong, Wrong::PassedOver(1));
+//! assert_eq!(wronged.wrong, Unfairness::PassedOver(1));
 //! # Ok::<(), fairline_allocation::InvalidWishes>(())
 //! ```
 //!
@@ -54,7 +55,7 @@ mod line;
 mod supply;
 mod wishes;
 
-pub use check::{Wrong, Wronged, check};
+pub use check::{UnfairPromise, Unfairness, check};
 pub use line::{Line, Number, Request};
 pub use supply::{Offer, Promise, Supply};
 pub use wishes::{ITEMS_MAX, InvalidWishes, ItemId, WISHES_MAX, Wishes};

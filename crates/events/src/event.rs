@@ -86,13 +86,13 @@ pub struct Event {
 
 /// Stores the trace of an event's cause in its data: a row of the outbox may hold events of several
 /// causes.
-pub fn note_trace(data: &mut Value, trace: Option<TraceContext>) {
+pub fn attach_trace(data: &mut Value, trace: Option<TraceContext>) {
     if let (Some(trace), Value::Object(fields)) = (trace, data) {
         fields.insert(TRACEPARENT.to_owned(), trace.to_string().into());
     }
 }
 
-/// Removes and returns the trace that [`note_trace`] stored.
+/// Removes and returns the trace that [`attach_trace`] stored.
 pub fn take_trace(data: &mut Value) -> Option<TraceContext> {
     data.as_object_mut()?.remove(TRACEPARENT)?.as_str()?.parse().ok()
 }
@@ -177,9 +177,9 @@ mod tests {
     fn an_outbox_keeps_the_trace_with_the_data() {
         let trace = Some(TraceContext::root(7, 8));
         let mut data = json!({ "quantity": 2 });
-        note_trace(&mut data, trace);
+        attach_trace(&mut data, trace);
         assert_eq!((take_trace(&mut data), &data), (trace, &json!({ "quantity": 2 })));
-        note_trace(&mut data, None);
+        attach_trace(&mut data, None);
         assert_eq!(take_trace(&mut data), None);
         // SQL writes null where there is no trace.
         let mut data = json!({ "quantity": 2, "traceparent": null });

@@ -23,7 +23,7 @@ const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 /// No usable response: whether the call had an effect is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
-pub struct Unanswered {
+pub struct NoResponse {
     /// The reason, for logs.
     pub why: String,
     /// No connection was made, so the call certainly had no effect.
@@ -93,7 +93,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// Returns an error if there was no response in time.
-    pub async fn call(&self, mut request: Request<Full<Bytes>>) -> Result<HttpResponse, Unanswered> {
+    pub async fn call(&self, mut request: Request<Full<Bytes>>) -> Result<HttpResponse, NoResponse> {
         let operation = Operation::begin(OperationKind::Client);
         if let Ok(trace) = HeaderValue::from_str(&operation.context().to_string()) {
             request.headers_mut().insert(TRACEPARENT, trace);
@@ -109,10 +109,10 @@ impl HttpClient {
         answer
     }
 
-    async fn respond(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, Unanswered> {
+    async fn respond(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, NoResponse> {
         let answer = async {
-            let lost = |why| Unanswered { why, never_left: false };
-            let unsent = |error: hyper_util::client::legacy::Error| Unanswered {
+            let lost = |why| NoResponse { why, never_left: false };
+            let unsent = |error: hyper_util::client::legacy::Error| NoResponse {
                 why: reasons(&error),
                 never_left: error.is_connect(),
             };
@@ -123,7 +123,7 @@ impl HttpClient {
             Ok(HttpResponse { status: parts.status, headers: parts.headers, body })
         };
         let why = || format!("no response within {} s", self.timeout.as_secs_f64());
-        let late = |_| Unanswered { why: why(), never_left: false };
+        let late = |_| NoResponse { why: why(), never_left: false };
         tokio::time::timeout(self.timeout, answer).await.map_err(late)?
     }
 }

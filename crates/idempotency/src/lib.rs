@@ -253,7 +253,7 @@ fn scope(path: &str, caller_identities: &[u8]) -> Scope {
 }
 
 fn bad_key() -> Problem {
-    Problem::new(&problem_types::BAD_IDEMPOTENCY_KEY)
+    Problem::new(&problem_types::INVALID_IDEMPOTENCY_KEY)
         .detail("Send one key of 1 to 255 visible ASCII characters, such as a UUID.")
 }
 
@@ -268,7 +268,7 @@ fn not_replayable() -> Problem {
 }
 
 fn in_progress() -> Problem {
-    Problem::new(&problem_types::STILL_IN_PROGRESS)
+    Problem::new(&problem_types::IDEMPOTENT_REQUEST_IN_PROGRESS)
         .detail("The first request with this Idempotency-Key has no response yet. Retry later to receive it.")
         .retry_after(1)
 }

@@ -1,13 +1,13 @@
 //! Problem types of requests with an `Idempotency-Key`.
 
 fairline_server::problem_types! {
-    BAD_IDEMPOTENCY_KEY = BAD_REQUEST "bad-idempotency-key" "The Idempotency-Key is invalid" {
+    INVALID_IDEMPOTENCY_KEY = BAD_REQUEST "invalid-idempotency-key" "The Idempotency-Key is invalid" {
         merchant: "Send one key of 1 to 255 visible ASCII characters, such as a UUID.",
     }
     IDEMPOTENCY_KEY_REUSED = UNPROCESSABLE_ENTITY "idempotency-key-reused" "The Idempotency-Key was used before" {
         merchant: "Use a new key for each new request. This key was sent before with another body.",
     }
-    STILL_IN_PROGRESS = CONFLICT "still-in-progress" "The first request is in progress" {
+    IDEMPOTENT_REQUEST_IN_PROGRESS = CONFLICT "idempotent-request-in-progress" "The first request is in progress" {
         merchant: "Repeat the request with the same key after `Retry-After` to get its response.",
     }
     RESPONSE_NOT_REPLAYABLE = CONFLICT "response-not-replayable" "The response can't be repeated" {

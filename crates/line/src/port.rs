@@ -46,7 +46,7 @@ pub struct Listed {
 
 /// The interface to Redis.
 #[async_trait]
-pub trait Port: Send + Sync {
+pub trait LinePort: Send + Sync {
     /// Calls a function of the library.
     async fn call(&self, function: &str, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error>;
     /// Loads the library where this key is stored.
@@ -87,7 +87,7 @@ async fn unlist_elsewhere(redis: Redis, sale: String) {
 }
 
 #[async_trait]
-impl Port for Redis {
+impl LinePort for Redis {
     async fn call(&self, function: &str, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error> {
         let call = |client: Client| {
             let (keys, args) = (keys.clone(), args.clone());

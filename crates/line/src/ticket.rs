@@ -45,7 +45,7 @@ pub struct TicketKey(Hmac<Sha256>);
 /// A ticket that was not signed with this key for this sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the ticket is not genuine")]
-pub struct WrongTicket;
+pub struct InvalidTicket;
 
 impl fmt::Debug for TicketKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,10 +109,10 @@ impl TicketKey {
     ///
     /// # Errors
     /// When it was not signed with this key for this sale.
-    pub fn verify(&self, sale: SaleId, signed: &str) -> Result<Ticket, WrongTicket> {
-        let (ticket, bytes) = read(sale, signed).ok_or(WrongTicket)?;
+    pub fn verify(&self, sale: SaleId, signed: &str) -> Result<Ticket, InvalidTicket> {
+        let (ticket, bytes) = read(sale, signed).ok_or(InvalidTicket)?;
         let tag = self.tag(sale, &bytes[..BODY]);
-        if bool::from(tag.ct_eq(&bytes[BODY..])) { Ok(ticket) } else { Err(WrongTicket) }
+        if bool::from(tag.ct_eq(&bytes[BODY..])) { Ok(ticket) } else { Err(InvalidTicket) }
     }
 
     fn tag(&self, sale: SaleId, body: &[u8]) -> [u8; TAG] {
@@ -197,16 +197,16 @@ mod tests {
             prop_assert_eq!(signed.len(), 60);
             prop_assert_eq!(key('a').verify(sale(1), &signed), Ok(ticket));
             prop_assert_eq!(Ticket::parse_unverified(&signed), Some((ordinal, VisitorId(visitor))));
-            prop_assert_eq!(key('a').verify(sale(2), &signed), Err(WrongTicket));
-            prop_assert_eq!(key('b').verify(sale(1), &signed), Err(WrongTicket));
+            prop_assert_eq!(key('a').verify(sale(2), &signed), Err(InvalidTicket));
+            prop_assert_eq!(key('b').verify(sale(1), &signed), Err(InvalidTicket));
             let changed = format!("{}{to}{}", &signed[..at], &signed[at + 1..]);
             prop_assume!(changed != signed);
-            prop_assert_eq!(key('a').verify(sale(1), &changed), Err(WrongTicket));
+            prop_assert_eq!(key('a').verify(sale(1), &changed), Err(InvalidTicket));
         }
 
         #[test]
         fn no_text_makes_it_panic(text in ".{0,100}") {
-            prop_assert_eq!(key('a').verify(sale(1), &text), Err(WrongTicket));
+            prop_assert_eq!(key('a').verify(sale(1), &text), Err(InvalidTicket));
         }
     }
 }

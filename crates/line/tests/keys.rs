@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fairline_line::{
     change::Revision,
-    store::{Joining, LineAccount, LineStore, NodeReport, Publication},
+    store::{JoinRequest, LineAccount, LineStore, NodeReport, Publication},
     ticket::Ticket,
 };
 use fairline_private_servers::testing;
@@ -61,8 +61,8 @@ async fn abandoned_and_closed_lines_are_deleted_with_all_that_is_written_later()
     let sale = card.id;
     let home = line.home(sale).await.expect("a response").run_id;
     line.publish(&publication(&card, 1, &home)).await.expect("published");
-    let joining: Vec<Joining> = (1..=4_u128)
-        .map(|n| Joining {
+    let joining: Vec<JoinRequest> = (1..=4_u128)
+        .map(|n| JoinRequest {
             visitor: VisitorId(n.to_be_bytes()),
             account: (n == 4).then_some(LineAccount { digest: [4; 16], rejoins: false }),
         })

@@ -2,7 +2,7 @@
 //!
 //! - [`prepare()`] decodes an uploaded image within limits, and re-encodes it in a few widths: none
 //!   of the uploaded bytes are kept, and so no locations, cameras or hidden files.
-//! - [`Workshop`] runs that on a few threads, and rejects more work than it can queue.
+//! - [`ImageProcessor`] runs that on a few threads, and rejects more work than it can queue.
 //! - [`MediaStore`] keeps the results in a folder or in S3-compatible storage. A [`MediaName`]
 //!   never gets other content, so it can be cached for ever; it names no file outside the store.
 //!
@@ -11,7 +11,7 @@
 //! ```
 //! use std::io::Cursor;
 //!
-//! use fairline_media::{MediaFormat, Rejected, UploadType, prepare};
+//! use fairline_media::{MediaFormat, UploadError, UploadType, prepare};
 //! use image::{ImageFormat, RgbImage};
 //!
 //! let mut upload = Cursor::new(Vec::new());
@@ -19,19 +19,19 @@
 //!
 //! let prepared = prepare(upload.get_ref(), UploadType::Png)?;
 //! assert_eq!((prepared.width, prepared.height, prepared.format), (40, 30, MediaFormat::Jpeg));
-//! assert_eq!(prepare(b"<svg/>", UploadType::Png), Err(Rejected::OtherType));
-//! # Ok::<(), Rejected>(())
+//! assert_eq!(prepare(b"<svg/>", UploadType::Png), Err(UploadError::OtherType));
+//! # Ok::<(), UploadError>(())
 //! ```
 
+mod image_processor;
 mod name;
 mod prepare;
 mod s3;
 mod store;
-mod workshop;
 
 pub use self::{
-    name::{MediaFormat, MediaHash, MediaName, NotAName, WIDTHS},
-    prepare::{BYTES_MAX, PIXELS_MAX, Prepared, Rejected, Rendition, SIDE_MAX, UploadType, prepare},
-    store::{InvalidUrl, MediaStore, StoreFailed},
-    workshop::{NotPrepared, Workshop},
+    image_processor::{ImageProcessor, PrepareError},
+    name::{InvalidMediaName, MediaFormat, MediaHash, MediaName, WIDTHS},
+    prepare::{BYTES_MAX, PIXELS_MAX, Prepared, Rendition, SIDE_MAX, UploadError, UploadType, prepare},
+    store::{InvalidStorageUrl, MediaStore, MediaStoreError},
 };

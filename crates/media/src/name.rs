@@ -36,7 +36,7 @@ pub struct MediaName {
 /// The text is not the name of a stored image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the name of a stored image")]
-pub struct NotAName;
+pub struct InvalidMediaName;
 
 impl MediaHash {
     /// The hash in a database: 32 bytes.
@@ -59,18 +59,18 @@ impl fmt::Debug for MediaHash {
 }
 
 impl FromStr for MediaHash {
-    type Err = NotAName;
+    type Err = InvalidMediaName;
 
-    fn from_str(text: &str) -> Result<Self, NotAName> {
+    fn from_str(text: &str) -> Result<Self, InvalidMediaName> {
         let digit = |digit: u8| match digit {
             b'0'..=b'9' => Ok(digit - b'0'),
             b'a'..=b'f' => Ok(digit - b'a' + 10),
-            _ => Err(NotAName),
+            _ => Err(InvalidMediaName),
         };
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
         let mut hash = [0; 32];
         if pairs.len() != hash.len() || !rest.is_empty() {
-            return Err(NotAName);
+            return Err(InvalidMediaName);
         }
         for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
             *byte = digit(*high)? << 4 | digit(*low)?;
@@ -109,15 +109,15 @@ impl fmt::Display for MediaName {
 }
 
 impl FromStr for MediaName {
-    type Err = NotAName;
+    type Err = InvalidMediaName;
 
-    fn from_str(text: &str) -> Result<Self, NotAName> {
-        let (hash, rest) = text.split_once('-').ok_or(NotAName)?;
-        let (digits, extension) = rest.split_once('.').ok_or(NotAName)?;
-        let format = MediaFormat::of_extension(extension).ok_or(NotAName)?;
+    fn from_str(text: &str) -> Result<Self, InvalidMediaName> {
+        let (hash, rest) = text.split_once('-').ok_or(InvalidMediaName)?;
+        let (digits, extension) = rest.split_once('.').ok_or(InvalidMediaName)?;
+        let format = MediaFormat::of_extension(extension).ok_or(InvalidMediaName)?;
         let is_number = digits.bytes().all(|digit| digit.is_ascii_digit()) && !digits.starts_with('0');
         let width = digits.parse().ok().filter(|width| is_number && (1..=WIDTHS[WIDTHS.len() - 1]).contains(width));
-        Ok(Self { hash: hash.parse()?, width: width.ok_or(NotAName)?, format })
+        Ok(Self { hash: hash.parse()?, width: width.ok_or(InvalidMediaName)?, format })
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
             format!("{hash}5a-320.jpg"),
             format!("{}ä-320.jpg", &hash[2..]),
         ] {
-            assert_eq!(text.parse::<MediaName>(), Err(NotAName), "{text}");
+            assert_eq!(text.parse::<MediaName>(), Err(InvalidMediaName), "{text}");
         }
     }
 }

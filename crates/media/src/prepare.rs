@@ -41,7 +41,7 @@ pub enum UploadType {
 
 /// Why an upload is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
+pub enum UploadError {
     /// It has another type than declared, or none of the known ones.
     #[error("the content is not an image of the declared type")]
     OtherType,
@@ -118,9 +118,9 @@ pub(crate) fn hash_of(bytes: &[u8]) -> MediaHash {
 ///
 /// # Errors
 /// Returns an error if the upload is not an image of its type, is damaged, or exceeds a limit.
-pub fn prepare(bytes: &[u8], upload_type: UploadType) -> Result<Prepared, Rejected> {
+pub fn prepare(bytes: &[u8], upload_type: UploadType) -> Result<Prepared, UploadError> {
     if bytes.len() > BYTES_MAX {
-        return Err(Rejected::TooLong);
+        return Err(UploadError::TooLong);
     }
     let Decoded { mut image, orientation, profile } = decoded(bytes, upload_type)?;
     let is_turned = matches!(
@@ -154,10 +154,10 @@ struct Decoded {
     profile: Option<Vec<u8>>,
 }
 
-fn decoded(bytes: &[u8], upload_type: UploadType) -> Result<Decoded, Rejected> {
+fn decoded(bytes: &[u8], upload_type: UploadType) -> Result<Decoded, UploadError> {
     let format = upload_type.format();
     if image::guess_format(bytes).ok() != Some(format) {
-        return Err(Rejected::OtherType);
+        return Err(UploadError::OtherType);
     }
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(SIDE_MAX), Some(SIDE_MAX));
@@ -165,14 +165,14 @@ fn decoded(bytes: &[u8], upload_type: UploadType) -> Result<Decoded, Rejected> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
     let rejected = |error: image::ImageError| match error {
-        image::ImageError::Limits(_) => Rejected::TooLarge,
-        _ => Rejected::Damaged,
+        image::ImageError::Limits(_) => UploadError::TooLarge,
+        _ => UploadError::Damaged,
     };
     let mut decoder = reader.into_decoder().map_err(rejected)?;
     let (width, height) = decoder.dimensions();
     let is_too_large = u64::from(width) * u64::from(height) > PIXELS_MAX || decoder.total_bytes() > DECODED_BYTES_MAX;
     if is_too_large {
-        return Err(Rejected::TooLarge);
+        return Err(UploadError::TooLarge);
     }
     // Without orientation or profile, the image is shown as it is.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -240,7 +240,7 @@ fn unweighted(image: DynamicImage) -> DynamicImage {
     DynamicImage::ImageRgba8(pixels)
 }
 
-fn encoded(image: &DynamicImage, format: MediaFormat, profile: Option<&[u8]>) -> Result<Vec<u8>, Rejected> {
+fn encoded(image: &DynamicImage, format: MediaFormat, profile: Option<&[u8]>) -> Result<Vec<u8>, UploadError> {
     let mut bytes = Vec::new();
     // An encoder that does not support profiles leaves the profile out.
     let written = match format {
@@ -255,7 +255,7 @@ fn encoded(image: &DynamicImage, format: MediaFormat, profile: Option<&[u8]>) ->
             image.write_with_encoder(encoder)
         }
     };
-    written.map_err(|_| Rejected::Damaged)?;
+    written.map_err(|_| UploadError::Damaged)?;
     Ok(bytes)
 }
 

@@ -26,7 +26,7 @@ pub struct MediaStore(Arc<dyn ObjectStore>);
 
 /// The URL of the storage is not valid.
 #[derive(Debug, thiserror::Error)]
-pub enum InvalidUrl {
+pub enum InvalidStorageUrl {
     /// It is neither a folder nor a bucket.
     #[error("use file:///folder or s3://bucket/prefix")]
     Other,
@@ -46,7 +46,7 @@ pub enum InvalidUrl {
 /// The storage does not respond, or has rejected a call.
 #[derive(Debug, thiserror::Error)]
 #[error("media storage failed: {0}")]
-pub struct StoreFailed(pub String);
+pub struct MediaStoreError(pub String);
 
 impl MediaStore {
     /// Opens a folder, which is created if it is missing (`file:///var/lib/fairline/media`), or a
@@ -56,14 +56,14 @@ impl MediaStore {
     ///
     /// # Errors
     /// Returns an error if the URL is invalid or the folder can't be created.
-    pub fn open(url: &str) -> Result<Self, InvalidUrl> {
+    pub fn open(url: &str) -> Result<Self, InvalidStorageUrl> {
         if let Some(folder) = url.strip_prefix("file://") {
             return Self::folder(FilePath::new(folder));
         }
-        let place = url.strip_prefix("s3://").ok_or(InvalidUrl::Other)?;
+        let place = url.strip_prefix("s3://").ok_or(InvalidStorageUrl::Other)?;
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         if bucket.is_empty() {
-            return Err(InvalidUrl::Other);
+            return Err(InvalidStorageUrl::Other);
         }
         let client = HttpClient::new(REQUEST_WITHIN).with_response_bytes_max(RESPONSE_BYTES_MAX);
         let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: RETRIES_MAX, retry_timeout: WITHIN };
@@ -72,15 +72,15 @@ impl MediaStore {
             .with_http_connector(Connector(client))
             .with_retry(retry)
             .build()
-            .map_err(|error| InvalidUrl::S3(error.to_string()))?;
-        let prefix = Path::parse(prefix).map_err(|_| InvalidUrl::Other)?;
+            .map_err(|error| InvalidStorageUrl::S3(error.to_string()))?;
+        let prefix = Path::parse(prefix).map_err(|_| InvalidStorageUrl::Other)?;
         Ok(Self(Arc::new(PrefixStore::new(store, prefix))))
     }
 
-    fn folder(folder: &FilePath) -> Result<Self, InvalidUrl> {
-        let unusable = |why: String| InvalidUrl::Folder { folder: folder.display().to_string(), why };
+    fn folder(folder: &FilePath) -> Result<Self, InvalidStorageUrl> {
+        let unusable = |why: String| InvalidStorageUrl::Folder { folder: folder.display().to_string(), why };
         if !folder.is_absolute() {
-            return Err(InvalidUrl::Other);
+            return Err(InvalidStorageUrl::Other);
         }
         std::fs::create_dir_all(folder).map_err(|error| unusable(error.to_string()))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| unusable(error.to_string()))?;
@@ -91,7 +91,7 @@ impl MediaStore {
     ///
     /// # Errors
     /// Returns an error if the storage does not confirm it.
-    pub async fn put(&self, name: MediaName, bytes: Bytes) -> Result<(), StoreFailed> {
+    pub async fn put(&self, name: MediaName, bytes: Bytes) -> Result<(), MediaStoreError> {
         in_time(self.0.put(&path(name), bytes.into())).await?.map_err(failed)?;
         Ok(())
     }
@@ -100,7 +100,7 @@ impl MediaStore {
     ///
     /// # Errors
     /// Returns an error if the storage does not respond.
-    pub async fn get(&self, name: MediaName) -> Result<Option<Bytes>, StoreFailed> {
+    pub async fn get(&self, name: MediaName) -> Result<Option<Bytes>, MediaStoreError> {
         let path = path(name);
         let read = async { self.0.get(&path).await?.bytes().await };
         match in_time(read).await? {
@@ -114,7 +114,7 @@ impl MediaStore {
     ///
     /// # Errors
     /// Returns an error if the storage does not confirm it.
-    pub async fn delete(&self, name: MediaName) -> Result<(), StoreFailed> {
+    pub async fn delete(&self, name: MediaName) -> Result<(), MediaStoreError> {
         match in_time(self.0.delete(&path(name))).await? {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(failed(error)),
@@ -122,14 +122,14 @@ impl MediaStore {
     }
 }
 
-fn failed(error: Error) -> StoreFailed {
-    StoreFailed(error.to_string())
+fn failed(error: Error) -> MediaStoreError {
+    MediaStoreError(error.to_string())
 }
 
 async fn in_time<T>(
     call: impl Future<Output = object_store::Result<T>>,
-) -> Result<object_store::Result<T>, StoreFailed> {
-    timeout(WITHIN, call).await.map_err(|_| StoreFailed(format!("no response within {} s", WITHIN.as_secs())))
+) -> Result<object_store::Result<T>, MediaStoreError> {
+    timeout(WITHIN, call).await.map_err(|_| MediaStoreError(format!("no response within {} s", WITHIN.as_secs())))
 }
 
 /// The place of an image: in one of 256 folders. A name has only letters, digits, `-` and `.`.
@@ -165,12 +165,12 @@ mod tests {
     #[test]
     fn urls_name_a_folder_or_a_bucket() {
         for url in ["", "media", "file://", "file://media", "s3://", "s3:///x", "https://media.example", "/media"] {
-            assert!(matches!(MediaStore::open(url), Err(InvalidUrl::Other)), "{url}");
+            assert!(matches!(MediaStore::open(url), Err(InvalidStorageUrl::Other)), "{url}");
         }
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("file"), "").expect("written");
         let url = format!("file://{}/file", folder.path().display());
-        assert!(matches!(MediaStore::open(&url), Err(InvalidUrl::Folder { .. })), "{url}");
+        assert!(matches!(MediaStore::open(&url), Err(InvalidStorageUrl::Folder { .. })), "{url}");
     }
 
     #[tokio::test]

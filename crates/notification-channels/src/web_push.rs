@@ -121,7 +121,8 @@ impl Push {
         let text = json!({ "about": about, "subject": message.subject, "link": message.link }).to_string();
         let body =
             self.encrypt(&subscription, &text).ok_or_else(|| refused("it can't be encrypted for that browser"))?;
-        let vouching = self.vouch(&subscription.endpoint).ok_or_else(|| refused("its push service has no origin"))?;
+        let vouching =
+            self.authorisation(&subscription.endpoint).ok_or_else(|| refused("its push service has no origin"))?;
         let request = Request::post(&subscription.endpoint)
             .header(header::AUTHORIZATION, vouching)
             .header(header::CONTENT_ENCODING, "aes128gcm")
@@ -147,7 +148,7 @@ impl Push {
     }
 
     /// The `Authorization` for a push service (RFC 8292, section 3).
-    fn vouch(&self, endpoint: &str) -> Option<String> {
+    fn authorisation(&self, endpoint: &str) -> Option<String> {
         let uri: Uri = endpoint.parse().ok()?;
         let origin = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
         let exp = OffsetDateTime::now_utc().unix_timestamp() + VOUCHED_FOR_S;

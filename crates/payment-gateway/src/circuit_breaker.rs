@@ -22,7 +22,7 @@ use futures_util::future::BoxFuture;
 use rand::RngExt as _;
 use tracing::{info, warn};
 
-use crate::{Answer, Balance, Charge, Gateway, GatewayError, Part, PartRefund, PaymentId};
+use crate::{Balance, Charge, Gateway, GatewayError, GatewayResult, PartialRefund, PartialRefundOutcome, PaymentId};
 
 const FAILURES_MAX: u32 = 5;
 const OPEN_FIRST: Duration = Duration::from_secs(1);
@@ -143,31 +143,31 @@ impl<G: Gateway> ResilientGateway<G> {
 }
 
 impl<G: Gateway> Gateway for ResilientGateway<G> {
-    fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> Answer<'a> {
+    fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> GatewayResult<'a> {
         Box::pin(self.attempt(|| self.gateway.authorise(charge)))
     }
 
-    fn look_up<'a>(&'a self, reference: &'a str) -> Answer<'a> {
+    fn look_up<'a>(&'a self, reference: &'a str) -> GatewayResult<'a> {
         self.retried(move || self.gateway.look_up(reference))
     }
 
-    fn find<'a>(&'a self, payment: PaymentId) -> Answer<'a> {
+    fn find<'a>(&'a self, payment: PaymentId) -> GatewayResult<'a> {
         self.retried(move || self.gateway.find(payment))
     }
 
-    fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+    fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> GatewayResult<'a> {
         self.retried(move || self.gateway.capture(payment, reference))
     }
 
-    fn cancel<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+    fn cancel<'a>(&'a self, payment: PaymentId, reference: &'a str) -> GatewayResult<'a> {
         self.retried(move || self.gateway.cancel(payment, reference))
     }
 
-    fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+    fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> GatewayResult<'a> {
         self.retried(move || self.gateway.refund(payment, reference))
     }
 
-    fn refund_part<'a>(&'a self, part: &'a Part) -> BoxFuture<'a, Result<PartRefund, GatewayError>> {
+    fn refund_part<'a>(&'a self, part: &'a PartialRefund) -> BoxFuture<'a, Result<PartialRefundOutcome, GatewayError>> {
         self.retried(move || self.gateway.refund_part(part))
     }
 
@@ -191,7 +191,7 @@ mod tests {
     }
 
     impl Scripted {
-        fn answer(&self) -> Answer<'_> {
+        fn answer(&self) -> GatewayResult<'_> {
             *self.asked.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop();
             Box::pin(async { answer.unwrap_or(Err(GatewayError::Unanswered("silence".to_owned()))) })
@@ -199,26 +199,29 @@ mod tests {
     }
 
     impl Gateway for Scripted {
-        fn authorise<'a>(&'a self, _: &'a Charge<'a>) -> Answer<'a> {
+        fn authorise<'a>(&'a self, _: &'a Charge<'a>) -> GatewayResult<'a> {
             self.answer()
         }
-        fn look_up<'a>(&'a self, _: &'a str) -> Answer<'a> {
+        fn look_up<'a>(&'a self, _: &'a str) -> GatewayResult<'a> {
             self.answer()
         }
-        fn find<'a>(&'a self, _: PaymentId) -> Answer<'a> {
+        fn find<'a>(&'a self, _: PaymentId) -> GatewayResult<'a> {
             self.answer()
         }
-        fn capture<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
+        fn capture<'a>(&'a self, _: PaymentId, _: &'a str) -> GatewayResult<'a> {
             self.answer()
         }
-        fn cancel<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
+        fn cancel<'a>(&'a self, _: PaymentId, _: &'a str) -> GatewayResult<'a> {
             self.answer()
         }
-        fn refund<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
+        fn refund<'a>(&'a self, _: PaymentId, _: &'a str) -> GatewayResult<'a> {
             self.answer()
         }
-        fn refund_part<'a>(&'a self, _: &'a Part) -> BoxFuture<'a, Result<PartRefund, GatewayError>> {
-            Box::pin(async { self.answer().await.map(|_| PartRefund::Made) })
+        fn refund_part<'a>(
+            &'a self,
+            _: &'a PartialRefund,
+        ) -> BoxFuture<'a, Result<PartialRefundOutcome, GatewayError>> {
+            Box::pin(async { self.answer().await.map(|_| PartialRefundOutcome::Made) })
         }
         fn balance<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Balance, GatewayError>> {
             Box::pin(async { self.answer().await.map(|_| Balance::default()) })

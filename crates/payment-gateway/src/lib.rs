@@ -39,7 +39,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 pub use circuit_breaker::{CircuitState, ResilientGateway};
-pub use stripe::{Step, Stripe, read};
+pub use stripe::{GatewayCall, Stripe, read};
 
 /// The id of a payment. An order may have several payments, of which at most one is captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,7 +129,7 @@ pub enum GatewayError {
 }
 
 /// The response to a gateway call.
-pub type Answer<'a> = BoxFuture<'a, Result<Intent, GatewayError>>;
+pub type GatewayResult<'a> = BoxFuture<'a, Result<Intent, GatewayError>>;
 
 /// What was returned of a captured payment, in the gateway's minor unit, as of now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -144,7 +144,7 @@ pub struct Balance {
 
 /// A partial refund.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub struct PartialRefund {
     /// The request of the refund. Each request is executed once.
     pub request: Uuid,
     /// The gateway's id of the payment.
@@ -155,7 +155,7 @@ pub struct Part {
 
 /// The outcome of a partial refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PartRefund {
+pub enum PartialRefundOutcome {
     /// The refund is made or pending.
     Made,
     /// The refund will not be made.
@@ -165,20 +165,20 @@ pub enum PartRefund {
 /// A payment gateway.
 pub trait Gateway: Send + Sync {
     /// Authorises the amount.
-    fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> Answer<'a>;
+    fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> GatewayResult<'a>;
     /// Reads the state of a payment.
-    fn look_up<'a>(&'a self, reference: &'a str) -> Answer<'a>;
+    fn look_up<'a>(&'a self, reference: &'a str) -> GatewayResult<'a>;
     /// Searches for a payment without a known reference. Never creates one. A new payment may take
     /// a minute to appear.
-    fn find<'a>(&'a self, payment: PaymentId) -> Answer<'a>;
+    fn find<'a>(&'a self, payment: PaymentId) -> GatewayResult<'a>;
     /// Captures the authorised money.
-    fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a>;
+    fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> GatewayResult<'a>;
     /// Releases the authorised money.
-    fn cancel<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a>;
+    fn cancel<'a>(&'a self, payment: PaymentId, reference: &'a str) -> GatewayResult<'a>;
     /// Refunds the captured money.
-    fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a>;
+    fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> GatewayResult<'a>;
     /// Refunds a part of it, once for each request.
-    fn refund_part<'a>(&'a self, part: &'a Part) -> BoxFuture<'a, Result<PartRefund, GatewayError>>;
+    fn refund_part<'a>(&'a self, part: &'a PartialRefund) -> BoxFuture<'a, Result<PartialRefundOutcome, GatewayError>>;
     /// Reads the refunds and disputes of a captured payment, including those made by other parties.
     fn balance<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Balance, GatewayError>>;
 }

@@ -25,7 +25,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 pub use self::{
     connection::PgConnection,
     error::StoreError,
-    pool::{Acquired, PgPool, Transaction},
+    pool::{AcquiredConnection, PgPool, Transaction},
     session::migrate,
 };
 

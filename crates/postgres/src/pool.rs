@@ -159,9 +159,9 @@ impl PgPool {
     ///
     /// # Errors
     /// When no connection becomes free in time, or none can be opened.
-    pub async fn acquire(&self) -> Result<Acquired, Error> {
+    pub async fn acquire(&self) -> Result<AcquiredConnection, Error> {
         match tokio::time::timeout(ACQUIRE, self.pool.get()).await {
-            Ok(Ok(connection)) => Ok(Acquired(Some(connection))),
+            Ok(Ok(connection)) => Ok(AcquiredConnection(Some(connection))),
             Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(PoolError::Closed)) => Err(Error::PoolClosed),
             Ok(Err(_)) => Err(silent()),
@@ -191,7 +191,7 @@ fn note(status: &Status, name: &'static str) {
 
 /// A connection taken from its pool.
 #[derive(Debug)]
-pub struct Acquired(Option<Object<Manager>>);
+pub struct AcquiredConnection(Option<Object<Manager>>);
 
 impl std::fmt::Debug for Manager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -201,7 +201,7 @@ impl std::fmt::Debug for Manager {
 
 const HELD: &str = "a connection is taken only when it is dropped";
 
-impl Deref for Acquired {
+impl Deref for AcquiredConnection {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
@@ -209,13 +209,13 @@ impl Deref for Acquired {
     }
 }
 
-impl DerefMut for Acquired {
+impl DerefMut for AcquiredConnection {
     fn deref_mut(&mut self) -> &mut PgConnection {
         self.0.as_deref_mut().expect(HELD)
     }
 }
 
-impl Drop for Acquired {
+impl Drop for AcquiredConnection {
     fn drop(&mut self) {
         let Some(mut connection) = self.0.take() else { return };
         if connection.is_reusable() {
@@ -238,7 +238,7 @@ impl Drop for Acquired {
 
 /// A transaction, which is rolled back unless it is committed.
 #[derive(Debug)]
-pub struct Transaction(Acquired);
+pub struct Transaction(AcquiredConnection);
 
 impl Transaction {
     /// Commits the transaction.

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
-use fairline_private_servers::testing::{self, Carry, Link, Proxy};
+use fairline_private_servers::testing::{self, Forwarding, LinkMode, Proxy};
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _,
     migrate::{Migrate as _, Migrator},
@@ -79,7 +79,7 @@ async fn a_pool_recovers_at_once_from_silent_links() {
 #[tokio::test]
 async fn a_connection_whose_first_bytes_were_lost_is_opened_by_a_second_attempt() {
     let (proxy, pool, _) = proxied(1).await;
-    proxy.set_new(Some(Link::both(Carry::Never)));
+    proxy.set_new(Some(LinkMode::both(Forwarding::Never)));
     let begun = Instant::now();
     let mut opening = tokio::spawn(async move { one(&pool).await });
     while proxy.links() == 0 {
@@ -96,8 +96,8 @@ async fn a_connection_whose_first_bytes_were_lost_is_opened_by_a_second_attempt(
 async fn callers_that_give_up_on_a_silent_link_do_not_use_the_pool_up() {
     let (proxy, pool, _) = proxied(4).await;
     fill(&pool, 4).await;
-    proxy.set_established(Link::both(Carry::Never));
-    proxy.set_new(Some(Link::both(Carry::Never)));
+    proxy.set_established(LinkMode::both(Forwarding::Never));
+    proxy.set_new(Some(LinkMode::both(Forwarding::Never)));
     for _ in 0..16 {
         let _ = tokio::time::timeout(Duration::from_millis(20), one(&pool)).await;
     }

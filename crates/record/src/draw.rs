@@ -64,7 +64,7 @@ impl Draw {
     pub fn new(key: Hash, pool: Ordinal) -> Result<Self, PoolTooLarge> {
         let count = u32::try_from(pool).ok().filter(|_| pool <= POOL_MAX).ok_or(PoolTooLarge(pool))?;
         let mut ordinals: Vec<u32> = (1..=count).collect();
-        let mut chance = Chance { key, counter: 0, words: [0; 4], used: 4 };
+        let mut chance = KeyedRandom { key, counter: 0, words: [0; 4], used: 4 };
         for last in (1..ordinals.len()).rev() {
             ordinals.swap(last, chance.up_to(last));
         }
@@ -107,14 +107,14 @@ fn look_up(table: &[u32], at: u64) -> u64 {
 
 /// Deterministic random numbers from a key: 64 bits each in big endian, four from each `SHA-256(key
 /// ‖ counter)` with a 64-bit counter that starts at 0.
-struct Chance {
+struct KeyedRandom {
     key: Hash,
     counter: u64,
     words: [u64; 4],
     used: usize,
 }
 
-impl Chance {
+impl KeyedRandom {
     fn word(&mut self) -> u64 {
         if self.used == self.words.len() {
             let Hash(block) = Hash::of(&[&self.key.0, &self.counter.to_be_bytes()]);

@@ -199,7 +199,7 @@ struct EntryLine<'a> {
 /// A line that is not an entry.
 #[derive(Debug, thiserror::Error)]
 #[error("not an entry of a record: {0}")]
-pub struct NotAnEntry(#[from] serde_json::Error);
+pub struct InvalidEntry(#[from] serde_json::Error);
 
 impl Entry {
     /// The entry that follows a head.
@@ -213,7 +213,7 @@ impl Entry {
     ///
     /// # Errors
     /// When the body is not JSON.
-    pub fn to_line(&self) -> Result<String, NotAnEntry> {
+    pub fn to_line(&self) -> Result<String, InvalidEntry> {
         let body = serde_json::from_str(&self.body)?;
         Ok(serde_json::to_string(&EntryLine { seq: self.head.seq, hash: self.head.hash, body })?)
     }
@@ -222,7 +222,7 @@ impl Entry {
     ///
     /// # Errors
     /// When it is not an entry.
-    pub fn from_line(line: &str) -> Result<Self, NotAnEntry> {
+    pub fn from_line(line: &str) -> Result<Self, InvalidEntry> {
         let EntryLine { seq, hash, body } = serde_json::from_str(line)?;
         Ok(Self { head: Head { seq, hash }, body: body.get().to_owned() })
     }
@@ -231,7 +231,7 @@ impl Entry {
     ///
     /// # Errors
     /// When it is not a valid body.
-    pub fn read(&self) -> Result<Body, NotAnEntry> {
+    pub fn read(&self) -> Result<Body, InvalidEntry> {
         Ok(serde_json::from_str(&self.body)?)
     }
 }

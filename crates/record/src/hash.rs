@@ -12,7 +12,7 @@ pub struct Hash(pub [u8; 32]);
 /// A text that is not 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a hash is 64 hexadecimal digits")]
-pub struct NotAHash;
+pub struct InvalidHash;
 
 impl Hash {
     /// The SHA-256 of the concatenated parts.
@@ -37,9 +37,9 @@ impl fmt::Debug for Hash {
 }
 
 impl FromStr for Hash {
-    type Err = NotAHash;
+    type Err = InvalidHash;
 
-    fn from_str(hex: &str) -> Result<Self, NotAHash> {
+    fn from_str(hex: &str) -> Result<Self, InvalidHash> {
         // A hash has one textual form: upper case is rejected.
         let digit = |byte: u8| match byte {
             b'0'..=b'9' => Some(byte - b'0'),
@@ -47,8 +47,8 @@ impl FromStr for Hash {
             _ => None,
         };
         let bytes = hex.as_bytes().chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?));
-        let bytes: Vec<u8> = bytes.collect::<Option<_>>().ok_or(NotAHash)?;
-        bytes.try_into().map(Hash).map_err(|_| NotAHash)
+        let bytes: Vec<u8> = bytes.collect::<Option<_>>().ok_or(InvalidHash)?;
+        bytes.try_into().map(Hash).map_err(|_| InvalidHash)
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(abc.parse(), Ok(Hash::of(&[b"abc"])));
         for wrong in ["", "ab", &abc[1..], &abc.to_uppercase(), &format!("{abc}00"), &"é".repeat(32), &"g".repeat(64)]
         {
-            assert_eq!(wrong.parse::<Hash>(), Err(NotAHash));
+            assert_eq!(wrong.parse::<Hash>(), Err(InvalidHash));
         }
     }
 }

@@ -15,7 +15,7 @@ mod hash;
 mod ranges;
 pub mod verify;
 
-pub use hash::{Hash, NotAHash};
+pub use hash::{Hash, InvalidHash};
 pub use ranges::Ranges;
 
 /// The number of a ticket in its line: 1, 2, 3 …; never reused or changed.

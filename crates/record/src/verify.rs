@@ -21,7 +21,7 @@ const STORY_MAX: usize = 200;
 /// The first invalid entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("entry {seq}: {why}")]
-pub struct Fault {
+pub struct InvalidRecord {
     /// The number of the entry.
     pub seq: u64,
     /// Why it is invalid.
@@ -85,7 +85,7 @@ pub struct Verdict {
 /// let mut verifier = Verifier::new(None, Vec::new());
 /// verifier.take(&entry.to_line().expect("JSON"))?;
 /// assert_eq!(verifier.finish()?.sale, sale);
-/// # Ok::<(), fairline_record::verify::Fault>(())
+/// # Ok::<(), fairline_record::verify::InvalidRecord>(())
 /// ```
 #[derive(Debug)]
 pub struct Verifier {
@@ -126,9 +126,9 @@ impl Verifier {
     /// # Errors
     /// When the line is not an entry, breaks the chain, or shows a dishonest order. Later entries
     /// can't be trusted.
-    pub fn take(&mut self, line: &str) -> Result<(), Fault> {
+    pub fn take(&mut self, line: &str) -> Result<(), InvalidRecord> {
         let seq = self.head.seq + 1;
-        let fault = |why: String| Fault { seq, why };
+        let fault = |why: String| InvalidRecord { seq, why };
         let entry = Entry::from_line(line).map_err(|error| fault(error.to_string()))?;
         if entry.head.seq != seq {
             return Err(fault(format!("an entry is missing, or out of place: its own number is {}", entry.head.seq)));
@@ -142,7 +142,7 @@ impl Verifier {
             ));
         }
         let body = entry.read().map_err(|error| fault(error.to_string()))?;
-        self.note_story(seq, body.at, &body.event).map_err(fault)?;
+        self.record_story(seq, body.at, &body.event).map_err(fault)?;
         self.line.take(self.head.hash, &body.event).map_err(fault)?;
         match &body.event {
             RecordEvent::Admitted { ordinals, .. } => self.counts.admitted += ordinals.len() as u64,
@@ -163,8 +163,8 @@ impl Verifier {
     ///
     /// # Errors
     /// When the record is empty, ends before a saved head, or does not contain the holder's ticket.
-    pub fn finish(self) -> Result<Verdict, Fault> {
-        let fault = |why: String| Fault { seq: self.head.seq + 1, why };
+    pub fn finish(self) -> Result<Verdict, InvalidRecord> {
+        let fault = |why: String| InvalidRecord { seq: self.head.seq + 1, why };
         let sale = self.line.sale.ok_or_else(|| fault("the record is empty".to_owned()))?;
         if let Some(pin) = self.pins.iter().find(|pin| pin.seq > self.head.seq) {
             return Err(fault(format!(
@@ -193,7 +193,7 @@ impl Verifier {
     }
 
     /// Records what an entry shows about the holder's ticket.
-    fn note_story(&mut self, seq: u64, at: OffsetDateTime, event: &RecordEvent) -> Result<(), String> {
+    fn record_story(&mut self, seq: u64, at: OffsetDateTime, event: &RecordEvent) -> Result<(), String> {
         let Some(Holder { ordinal, visitor }) = self.holder else { return Ok(()) };
         let own = |sale: Option<SaleId>, found: Option<&Hash>| {
             let genuine = sale.zip(found).is_some_and(|(sale, found)| receipt(sale, ordinal, visitor) == *found);

@@ -6,7 +6,7 @@ use fairline_record::{
     Hash, Ordinal,
     draw::{self, Draw},
     entry::{Body, Entry, Head, Receipts, RecordEvent, receipt},
-    verify::{Fault, Holder, Verdict, Verifier},
+    verify::{Holder, InvalidRecord, Verdict, Verifier},
 };
 use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
 use proptest::prelude::*;
@@ -246,7 +246,7 @@ fn chained(events: &[RecordEvent]) -> Vec<String> {
     lines.collect()
 }
 
-fn replay(lines: &[String], pins: Vec<Head>, holder: Option<Holder>) -> Result<Verdict, Fault> {
+fn replay(lines: &[String], pins: Vec<Head>, holder: Option<Holder>) -> Result<Verdict, InvalidRecord> {
     let mut verifier = Verifier::new(holder, pins);
     lines.iter().try_for_each(|line| verifier.take(line))?;
     verifier.finish()

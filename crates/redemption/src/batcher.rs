@@ -184,15 +184,15 @@ mod tests {
             std::future::ready(())
         });
         sleep(2 * STALLED_AFTER).await;
-        assert_eq!(shutdown.unwell_loop(), None, "idle");
+        assert_eq!(shutdown.stalled_loop(), None, "idle");
         for number in 0..2 {
             assert_eq!(batcher.ask(number).await, Ok(1));
         }
         sleep(2 * STALLED_AFTER).await;
-        assert_eq!(shutdown.unwell_loop(), Some("redemption-batcher"));
+        assert_eq!(shutdown.stalled_loop(), Some("redemption-batcher"));
         held.lock().expect("no panic").clear();
         assert_eq!(batcher.ask(2).await, Ok(1));
-        assert_eq!(shutdown.unwell_loop(), None);
+        assert_eq!(shutdown.stalled_loop(), None);
     }
 
     #[tokio::test(start_paused = true)]

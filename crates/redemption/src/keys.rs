@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use fairline_admission_token::{Claims, Genuine, Jwks, TokenError, verify};
+use fairline_admission_token::{Claims, Jwks, TokenError, VerifiedToken, verify};
 use fairline_http_client::{HttpClient, web_address};
 use fairline_sale::{SaleId, VisitorId};
 use fairline_server::{Shutdown, StartError, report_alive};
@@ -49,7 +49,7 @@ enum Source {
 
 /// The claims of a token that was verified before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct CachedClaims {
     /// The admission.
     pub admission: Uuid,
     /// Its sale.
@@ -59,17 +59,17 @@ pub struct Seen {
 }
 
 /// A genuine token: the signed part, and the claims.
-struct Remembered {
+struct CachedToken {
     signed: String,
-    genuine: Genuine,
-    seen: Option<Seen>,
+    genuine: VerifiedToken,
+    seen: Option<CachedClaims>,
 }
 
 /// A key set, and a cache of the tokens that it verified, by signature. A new key set replaces
 /// both.
 struct KeySetCache {
     keys: Jwks,
-    seen: Mutex<GenerationalCache<String, Remembered, SEEN_MAX>>,
+    seen: Mutex<GenerationalCache<String, CachedToken, SEEN_MAX>>,
 }
 
 impl KeySetCache {
@@ -78,30 +78,30 @@ impl KeySetCache {
     }
 
     /// Looks up a token that was verified before.
-    fn remembered<T>(&self, token: &str, of: impl FnOnce(&Remembered) -> T) -> Option<T> {
+    fn remembered<T>(&self, token: &str, of: impl FnOnce(&CachedToken) -> T) -> Option<T> {
         let (signed, signature) = token.rsplit_once('.')?;
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(signature).filter(|remembered| remembered.signed == signed).map(of)
     }
 
-    fn remember(&self, token: &str, genuine: Genuine) {
+    fn remember(&self, token: &str, genuine: VerifiedToken) {
         let Some((signed, signature)) = token.rsplit_once('.') else { return };
         let Claims { jti: admission, sale, ref sub, .. } = genuine.claims;
-        let seen = sub.parse().ok().map(|visitor| Seen { admission, sale, visitor });
-        let remembered = Remembered { signed: signed.to_owned(), genuine, seen };
+        let seen = sub.parse().ok().map(|visitor| CachedClaims { admission, sale, visitor });
+        let remembered = CachedToken { signed: signed.to_owned(), genuine, seen };
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).keep(signature.to_owned(), remembered);
     }
 
     /// The claims of a token that was verified before.
-    fn known(&self, token: &str) -> Option<Genuine> {
+    fn known(&self, token: &str) -> Option<VerifiedToken> {
         self.remembered(token, |remembered| remembered.genuine.clone())
     }
 
-    fn seen(&self, token: &str) -> Option<Seen> {
+    fn seen(&self, token: &str) -> Option<CachedClaims> {
         self.remembered(token, |remembered| remembered.seen)?
     }
 
-    fn verify(&self, token: &str) -> Result<Genuine, TokenError> {
+    fn verify(&self, token: &str) -> Result<VerifiedToken, TokenError> {
         if let Some(known) = self.known(token) {
             return Ok(known);
         }
@@ -122,7 +122,7 @@ pub struct Keys {
 
 /// Why a token's claims are not known.
 #[derive(Debug, PartialEq, Eq)]
-pub enum NoClaims {
+pub enum ClaimsError {
     /// No keys are loaded yet.
     NoKeys,
     /// The token is not genuine.
@@ -172,13 +172,13 @@ impl Keys {
 
     /// The claims of a genuine token that was verified before.
     #[must_use]
-    pub fn known(&self, token: &str) -> Option<Genuine> {
+    pub fn known(&self, token: &str) -> Option<VerifiedToken> {
         self.current.borrow().as_ref()?.known(token)
     }
 
     /// The claims in short, whether or not the token has expired.
     #[must_use]
-    pub fn seen(&self, token: &str) -> Option<Seen> {
+    pub fn seen(&self, token: &str) -> Option<CachedClaims> {
         self.current.borrow().as_ref()?.seen(token)
     }
 
@@ -187,13 +187,13 @@ impl Keys {
     ///
     /// # Errors
     /// Returns an error if the token is not genuine, or no keys are loaded yet.
-    pub fn verify(&self, token: &str) -> Result<Genuine, NoClaims> {
+    pub fn verify(&self, token: &str) -> Result<VerifiedToken, ClaimsError> {
         let known = self.current.borrow();
-        let verified = known.as_ref().ok_or(NoClaims::NoKeys)?.verify(token);
+        let verified = known.as_ref().ok_or(ClaimsError::NoKeys)?.verify(token);
         if verified == Err(TokenError::UnknownKey) {
             self.wanted.notify_one();
         }
-        verified.map_err(NoClaims::Token)
+        verified.map_err(ClaimsError::Token)
     }
 }
 
@@ -268,7 +268,7 @@ mod tests {
         let known = KeySetCache::new(Jwks::new(vec![Jwk::new(&key.verifying_key())]).expect("a key"));
         let token = key.mint(&claims(1, 100));
         let forged = SigningKey::generate().mint(&claims(1, 100));
-        let genuine = Genuine { claims: claims(1, 100), kid: key.kid().to_owned() };
+        let genuine = VerifiedToken { claims: claims(1, 100), kid: key.kid().to_owned() };
         for _ in 0..2 {
             assert_eq!(known.verify(&token), Ok(genuine.clone()), "whenever it expires");
             assert_eq!(known.verify(&forged), Err(TokenError::UnknownKey));

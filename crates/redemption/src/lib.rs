@@ -21,5 +21,5 @@ pub use credentials::{bearer, holds_ticket_of, tickets};
 pub use fast_reject::{Checks, FastReject, FastRejectService, RateLimitChecked, Rejections};
 pub use forgery_guard::ForgeryGuard;
 pub use generational_cache::GenerationalCache;
-pub use keys::{Keys, NoClaims, Seen};
+pub use keys::{CachedClaims, ClaimsError, Keys};
 pub use refusal_cache::{CachedRefusal, RefusalCache, UsedToken};

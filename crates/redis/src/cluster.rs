@@ -60,10 +60,10 @@ pub(crate) struct Cluster {
 
 struct State {
     slots: Arc<ClusterRouting>,
-    nodes: HashMap<Server, Node>,
+    nodes: HashMap<Server, ClusterNode>,
 }
 
-struct Node {
+struct ClusterNode {
     client: Client,
     is_prepared: bool,
     /// Whether it is new, or was a primary in the last reading. A client ends after two readings
@@ -210,7 +210,7 @@ impl Cluster {
         let config = Config { server: ServerConfig::Centralized { server: server.clone() }, ..self.config.clone() };
         let (ends, ended) = oneshot::channel::<()>();
         let client = connect_until(config, self.inbox.clone(), async { drop(ended.await) })?;
-        let node = Node { client: client.clone(), is_prepared: false, is_primary: true, _ends: ends };
+        let node = ClusterNode { client: client.clone(), is_prepared: false, is_primary: true, _ends: ends };
         state.nodes.insert(server.clone(), node);
         Ok(client)
     }

@@ -17,4 +17,4 @@ pub use price::{
     MINOR_DIGITS, amount_from_gateway, decimals, gateway_amount, gateway_refuses, minor_units, price_text,
 };
 pub use status::{Status, presented_status};
-pub use theme::{Colour, NotAColour, Theme, WrongTheme};
+pub use theme::{Colour, InvalidColour, InvalidTheme, Theme};

@@ -23,15 +23,15 @@ pub struct Colour([u8; 3]);
 /// Not `#rrggbb`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a colour is written #rrggbb, in hexadecimal digits")]
-pub struct NotAColour;
+pub struct InvalidColour;
 
 impl TryFrom<String> for Colour {
-    type Error = NotAColour;
+    type Error = InvalidColour;
 
-    fn try_from(text: String) -> Result<Self, NotAColour> {
-        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6).ok_or(NotAColour)?;
+    fn try_from(text: String) -> Result<Self, InvalidColour> {
+        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6).ok_or(InvalidColour)?;
         let is_hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = u32::from_str_radix(digits, 16).ok().filter(|_| is_hexadecimal).ok_or(NotAColour)?;
+        let number = u32::from_str_radix(digits, 16).ok().filter(|_| is_hexadecimal).ok_or(InvalidColour)?;
         let [_, red, green, blue] = number.to_be_bytes();
         Ok(Self([red, green, blue]))
     }
@@ -102,7 +102,7 @@ pub struct Theme {
 
 /// Why a theme is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WrongTheme {
+pub struct InvalidTheme {
     /// The invalid field.
     pub field: &'static str,
     /// The requirement on its value.
@@ -120,7 +120,7 @@ impl Theme {
     ///
     /// # Errors
     /// When a text is too long, or a contrast is too low.
-    pub fn check(&self) -> Result<(), WrongTheme> {
+    pub fn check(&self) -> Result<(), InvalidTheme> {
         let texts = [
             ("waiting_text", &self.waiting_text),
             ("turn_text", &self.turn_text),
@@ -128,18 +128,18 @@ impl Theme {
         ];
         for (field, text) in texts {
             if text.as_ref().is_some_and(|text| text.chars().count() > TEXT_MAX) {
-                return Err(WrongTheme { field, must: "be at most 500 characters" });
+                return Err(InvalidTheme { field, must: "be at most 500 characters" });
             }
         }
         let paper = self.paper.unwrap_or(PAPER);
         if INK.contrast(paper) < CONTRAST_MIN {
-            return Err(WrongTheme {
+            return Err(InvalidTheme {
                 field: "paper",
                 must: "be light enough for dark text: a contrast of 4.5 to #191b22",
             });
         }
         if self.accent.is_some_and(|accent| accent.contrast(paper) < CONTRAST_MIN) {
-            return Err(WrongTheme { field: "accent", must: "be read on the paper: a contrast of 4.5 to it" });
+            return Err(InvalidTheme { field: "accent", must: "be read on the paper: a contrast of 4.5 to it" });
         }
         Ok(())
     }
@@ -169,7 +169,7 @@ mod tests {
     fn colours_are_written_in_one_way() {
         assert_eq!(colour("#2743D2").to_string(), "#2743d2");
         for wrong in ["2743d2", "#2743d", "#2743d2f", "#27 3d2", "#+743d2", "red", ""] {
-            assert_eq!(Colour::try_from(wrong.to_owned()), Err(NotAColour), "{wrong}");
+            assert_eq!(Colour::try_from(wrong.to_owned()), Err(InvalidColour), "{wrong}");
         }
     }
 

@@ -44,9 +44,8 @@ impl<T: DeserializeOwned, S: Send + Sync, const BYTES_MAX: usize> FromRequest<S>
 
 async fn read_json<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Result<T, Problem> {
     if !is_json(request.headers()) {
-        return Err(
-            Problem::new(&problem_types::NOT_JSON).detail("Send it with the header `Content-Type: application/json`.")
-        );
+        return Err(Problem::new(&problem_types::JSON_REQUIRED)
+            .detail("Send it with the header `Content-Type: application/json`."));
     }
     let bytes = read(request.into_body(), bytes_max).await?;
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);

@@ -37,7 +37,7 @@ pub fn common_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) -> R
             if stopping.is_triggered() {
                 return Err(Problem::unavailable("This process is stopping."));
             }
-            if let Some(name) = stopping.unwell_loop() {
+            if let Some(name) = stopping.stalled_loop() {
                 return Err(Problem::unavailable(format!("The loop `{name}` failed or stalls.")));
             }
             // Each check has its own deadline; this one covers checks that lack theirs.

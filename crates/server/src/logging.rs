@@ -84,7 +84,7 @@ pub fn init_logging(service: &'static str, settings: &LogSettings) -> Result<(),
     let filter = EnvFilter::try_new(&settings.level).map_err(|error| {
         StartError::new(format!("The log level `{}` is not valid: {error}. Try `info`.", settings.level))
     })?;
-    let wrong = |error: export::NotExported| StartError::new(format!("Traces can't be exported: {error}."));
+    let wrong = |error: export::ExportError| StartError::new(format!("Traces can't be exported: {error}."));
     export::keep(settings.traces_kept).map_err(wrong)?;
     if let Some(collector) = &settings.collector {
         export::start(service, collector).map_err(wrong)?;
@@ -148,7 +148,7 @@ impl JsonLines {
         if let Some(context) = current().filter(|_| event.metadata().fields().field("traceId").is_none()) {
             map.serialize_entry("traceId", &format_args!("{:032x}", context.trace))?;
         }
-        let mut fields = Fields { map, failed: None };
+        let mut fields = FieldSerializer { map, failed: None };
         event.record(&mut fields);
         if let Some(error) = fields.failed {
             return Err(error);
@@ -159,12 +159,12 @@ impl JsonLines {
     }
 }
 
-struct Fields<M: SerializeMap> {
+struct FieldSerializer<M: SerializeMap> {
     map: M,
     failed: Option<M::Error>,
 }
 
-impl<M: SerializeMap> Fields<M> {
+impl<M: SerializeMap> FieldSerializer<M> {
     fn record(&mut self, field: &Field, value: &(impl serde::Serialize + ?Sized)) {
         if self.failed.is_none() {
             self.failed = self.map.serialize_entry(field.name(), value).err();
@@ -172,7 +172,7 @@ impl<M: SerializeMap> Fields<M> {
     }
 }
 
-impl<M: SerializeMap> Visit for Fields<M> {
+impl<M: SerializeMap> Visit for FieldSerializer<M> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.record(field, &format_args!("{value:?}"));
     }

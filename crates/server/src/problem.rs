@@ -71,7 +71,7 @@ pub struct Problem {
 pub(crate) struct ProblemBody {
     /// The type of problem, as a path on the service that responds: `GET` it for an explanation.
     #[serde(rename = "type")]
-    #[schema(example = "/problems/unknown-sale")]
+    #[schema(example = "/problems/sale-not-found")]
     kind: String,
     /// The type of problem in a few words; the same for every occurrence.
     title: String,

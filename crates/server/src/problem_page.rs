@@ -38,7 +38,7 @@ mod tests {
         let text = explanation("unavailable").expect("a row");
         assert!(text.starts_with("unavailable\n\nStatus: 503\nTitle: Temporarily unavailable\n"), "{text}");
         assert!(text.contains("\nOperator: `/health/ready`"), "{text}");
-        assert_eq!(explanation("csrf").expect("a row").matches("\nShopper: ").count(), 0);
+        assert_eq!(explanation("invalid-csrf-token").expect("a row").matches("\nShopper: ").count(), 0);
         for unknown in ["no-such-type", "", "`", "Type"] {
             assert_eq!(explanation(unknown), None, "{unknown}");
         }

@@ -8,13 +8,13 @@ crate::problem_types! {
         shopper: "Try again. If it happens again, contact the shop.",
         operator: "Read the service's log at level error, and report the bug.",
     }
-    INVALID_ADDRESS = BAD_REQUEST "invalid-address" "Invalid path or query" {
+    INVALID_PARAMETER = BAD_REQUEST "invalid-parameter" "Invalid path or query" {
         merchant: "Correct the parameter that `detail` names.",
     }
     INVALID_BODY = UNPROCESSABLE_ENTITY "invalid-body" "Invalid input" {
         merchant: "Correct the field that `field` and `detail` name.",
     }
-    NOT_JSON = UNSUPPORTED_MEDIA_TYPE "not-json" "The request body is not JSON" {
+    JSON_REQUIRED = UNSUPPORTED_MEDIA_TYPE "json-required" "The request body is not JSON" {
         merchant: "Send the header `Content-Type: application/json`.",
     }
     TOO_MANY_REQUESTS = TOO_MANY_REQUESTS "too-many-requests" "Too many requests from this address" {

@@ -20,7 +20,7 @@ pub struct Query<T>(pub T);
 pub struct Path<T>(pub T);
 
 fn invalid(reason: &str) -> Problem {
-    Problem::new(&problem_types::INVALID_ADDRESS).detail(format!("{reason}."))
+    Problem::new(&problem_types::INVALID_PARAMETER).detail(format!("{reason}."))
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {

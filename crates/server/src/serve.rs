@@ -116,7 +116,7 @@ where
         };
         match accepted {
             Ok((stream, peer)) => {
-                let client = Client { stream, peer, newcomer };
+                let client = NewConnection { stream, peer, newcomer };
                 let connection = connection(client, service.clone(), limits, shutdown.clone());
                 shutdown.spawn(async move {
                     connection.await;
@@ -148,17 +148,17 @@ fn prepare(listener: &TcpListener) -> io::Result<()> {
 }
 
 /// A client that has connected and waits for its first response.
-struct Client {
+struct NewConnection {
     stream: TcpStream,
     peer: SocketAddr,
     newcomer: OwnedSemaphorePermit,
 }
 
-async fn connection<S>(client: Client, service: S, limits: ServeLimits, shutdown: Shutdown)
+async fn connection<S>(client: NewConnection, service: S, limits: ServeLimits, shutdown: Shutdown)
 where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
-    let Client { stream, peer, newcomer } = client;
+    let NewConnection { stream, peer, newcomer } = client;
     let newcomer = Arc::new(Mutex::new(Some(newcomer)));
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(|body| in_time(body, limits.body_timeout));
@@ -234,17 +234,17 @@ fn in_time(body: Incoming, limit: Duration) -> Body {
     if body.is_end_stream() {
         return Body::empty();
     }
-    Body::new(InTime { body, limit, late: None })
+    Body::new(TimedBody { body, limit, late: None })
 }
 
-struct InTime {
+struct TimedBody {
     body: Incoming,
     limit: Duration,
     /// The deadline, set once the service has to wait: most bodies arrive with their headers.
     late: Option<Pin<Box<Sleep>>>,
 }
 
-impl hyper::body::Body for InTime {
+impl hyper::body::Body for TimedBody {
     type Data = <Incoming as hyper::body::Body>::Data;
     type Error = axum::Error;
 

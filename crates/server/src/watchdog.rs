@@ -131,7 +131,7 @@ impl Shutdown {
 
     /// The name of a loop that failed or stalls, here or among the connections of the process.
     #[must_use]
-    pub fn unwell_loop(&self) -> Option<&'static str> {
+    pub fn stalled_loop(&self) -> Option<&'static str> {
         let is_unwell = |one: &Arc<SupervisedLoop>| !one.is_well.load(Ordering::Acquire) || one.is_stalled();
         self.all_loops().find(is_unwell).map(|unwell| unwell.name)
     }
@@ -272,8 +272,8 @@ mod tests {
             }
         });
         until("it stalls", || begun.load(Ordering::Acquire) == 2).await;
-        assert_eq!(shutdown.unwell_loop(), Some("test"));
-        until("it is well again", || shutdown.unwell_loop().is_none()).await;
+        assert_eq!(shutdown.stalled_loop(), Some("test"));
+        until("it is well again", || shutdown.stalled_loop().is_none()).await;
         assert_eq!(begun.load(Ordering::Acquire), 4);
         sleep(Duration::from_secs(60)).await;
         assert_eq!(begun.load(Ordering::Acquire), 4, "a healthy loop is not restarted");
@@ -295,15 +295,15 @@ mod tests {
             watched.caught(run).await
         });
         sleep(STALLED_AFTER - Duration::from_secs(1)).await;
-        assert_eq!(shutdown.unwell_loop(), None);
-        until("it stalls", || shutdown.unwell_loop() == Some("queue")).await;
+        assert_eq!(shutdown.stalled_loop(), None);
+        until("it stalls", || shutdown.stalled_loop() == Some("queue")).await;
         shutdown.report_stalls();
         go_on.send(()).await.expect("the loop still waits");
-        until("it continues", || shutdown.unwell_loop().is_none()).await;
+        until("it continues", || shutdown.stalled_loop().is_none()).await;
         drop(go_on);
         assert_eq!(task.await.expect("no panic"), Some(None), "it ended on its own");
         sleep(2 * STALLED_AFTER).await;
-        assert_eq!(shutdown.unwell_loop(), None, "a loop that has ended is not watched");
+        assert_eq!(shutdown.stalled_loop(), None, "a loop that has ended is not watched");
     }
 
     #[tokio::test]
@@ -318,9 +318,9 @@ mod tests {
                 }
             });
         });
-        until("it stalls", || shutdown.unwell_loop() == Some("thread")).await;
+        until("it stalls", || shutdown.stalled_loop() == Some("thread")).await;
         go_on.send(()).expect("the thread waits");
-        until("it continues", || shutdown.unwell_loop().is_none()).await;
+        until("it continues", || shutdown.stalled_loop().is_none()).await;
         drop(go_on);
         thread.join().expect("no panic");
     }

@@ -62,27 +62,27 @@ impl fmt::Display for TraceContext {
 /// Not a valid `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a W3C traceparent such as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
-pub struct NoTraceContext;
+pub struct InvalidTraceContext;
 
 impl FromStr for TraceContext {
-    type Err = NoTraceContext;
+    type Err = InvalidTraceContext;
 
     /// Parses version 00, and the compatible part of later versions.
-    fn from_str(text: &str) -> Result<Self, NoTraceContext> {
+    fn from_str(text: &str) -> Result<Self, InvalidTraceContext> {
         let mut parts = text.split('-');
         let mut next = |digits: usize| {
             let is_hex = |part: &&str| {
                 part.len() == digits && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
             };
-            parts.next().filter(is_hex).ok_or(NoTraceContext)
+            parts.next().filter(is_hex).ok_or(InvalidTraceContext)
         };
         let (version, trace, step, _flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
         if version == "ff" || version == "00" && parts.next().is_some() {
-            return Err(NoTraceContext);
+            return Err(InvalidTraceContext);
         }
-        let trace = u128::from_str_radix(trace, 16).map_err(|_| NoTraceContext)?;
-        let step = u64::from_str_radix(step, 16).map_err(|_| NoTraceContext)?;
-        if trace == 0 || step == 0 { Err(NoTraceContext) } else { Ok(Self { trace, step }) }
+        let trace = u128::from_str_radix(trace, 16).map_err(|_| InvalidTraceContext)?;
+        let step = u64::from_str_radix(step, 16).map_err(|_| InvalidTraceContext)?;
+        if trace == 0 || step == 0 { Err(InvalidTraceContext) } else { Ok(Self { trace, step }) }
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
         let upper = EXAMPLE.to_uppercase();
         let (long, version) = (format!("{EXAMPLE}-more"), EXAMPLE.replacen("00", "ff", 1));
         for text in ["", "00", "00-1-2-01", zeros, no_step, &upper, &long, &version, &EXAMPLE[..54], "ä"] {
-            assert_eq!(text.parse::<TraceContext>(), Err(NoTraceContext), "{text}");
+            assert_eq!(text.parse::<TraceContext>(), Err(InvalidTraceContext), "{text}");
         }
     }
 

@@ -15,9 +15,9 @@ const KEPT_BACK_MAX: usize = 64;
 /// Successful spans of a trace that is not kept. They are exported after all if a span above them
 /// fails.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct KeptBack(Arc<Mutex<Vec<SpanData>>>);
+pub(crate) struct BufferedSpans(Arc<Mutex<Vec<SpanData>>>);
 
-impl KeptBack {
+impl BufferedSpans {
     pub(crate) fn push(&self, span: SpanData) {
         let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spans.len() < KEPT_BACK_MAX {
@@ -33,7 +33,7 @@ impl KeptBack {
 #[derive(Debug, Clone)]
 pub(crate) struct Current {
     pub(crate) context: TraceContext,
-    pub(crate) kept_back: Option<KeptBack>,
+    pub(crate) kept_back: Option<BufferedSpans>,
 }
 
 tokio::task_local! {

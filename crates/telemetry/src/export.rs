@@ -39,7 +39,7 @@ static SHARE_BITS: AtomicU64 = AtomicU64::new(SHARE.to_bits());
 
 /// Why traces can't be exported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotExported {
+pub enum ExportError {
     /// The share is out of range.
     #[error("the share of traces that is kept is a number from 0 to 1")]
     Share,
@@ -55,9 +55,9 @@ pub enum NotExported {
 ///
 /// # Errors
 /// When it is not from 0 to 1.
-pub fn keep(share: f64) -> Result<(), NotExported> {
+pub fn keep(share: f64) -> Result<(), ExportError> {
     if !(0.0..=1.0).contains(&share) {
-        return Err(NotExported::Share);
+        return Err(ExportError::Share);
     }
     SHARE_BITS.store(share.to_bits(), Ordering::Relaxed);
     Ok(())
@@ -68,15 +68,15 @@ pub fn keep(share: f64) -> Result<(), NotExported> {
 ///
 /// # Errors
 /// When the URL is invalid, or exporting was started before.
-pub fn start(service: &'static str, collector: &str) -> Result<(), NotExported> {
-    let wrong = || NotExported::Address(collector.to_owned());
+pub fn start(service: &'static str, collector: &str) -> Result<(), ExportError> {
+    let wrong = || ExportError::Address(collector.to_owned());
     let address: hyper::Uri = collector.parse().map_err(|_| wrong())?;
     if address.scheme_str() != Some("http") || address.host().is_none() {
         return Err(wrong());
     }
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(OverTokio {
+        .with_http_client(TokioHttpClient {
             runtime: Handle::current(),
             client: Client::builder(TokioExecutor::new()).build(connector()),
         })
@@ -89,7 +89,7 @@ pub fn start(service: &'static str, collector: &str) -> Result<(), NotExported> 
         BatchConfigBuilder::default().with_max_queue_size(WAITING_MAX).with_scheduled_delay(SENT_EVERY).build();
     let mut processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
     processor.set_resource(&Resource::builder_empty().with_service_name(service).build());
-    PROCESSOR.set(processor).map_err(|_| NotExported::Started)
+    PROCESSOR.set(processor).map_err(|_| ExportError::Started)
 }
 
 /// Connects so that the kernel, too, ends a connection whose collector is silent.
@@ -127,13 +127,13 @@ pub(crate) fn send(span: SpanData) {
 
 /// The exporter's thread has no runtime, so the call runs on ours.
 #[derive(Debug)]
-struct OverTokio {
+struct TokioHttpClient {
     runtime: Handle,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
 #[async_trait::async_trait]
-impl HttpClient for OverTokio {
+impl HttpClient for TokioHttpClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
         let call = async move {

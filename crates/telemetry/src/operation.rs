@@ -14,7 +14,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use crate::{
     TraceContext,
-    current::{Current, KeptBack, running, scope},
+    current::{BufferedSpans, Current, running, scope},
     export,
 };
 
@@ -96,11 +96,11 @@ impl Operation {
         Self::new(kind, parent, None)
     }
 
-    fn new(kind: OperationKind, parent: Option<TraceContext>, kept_back: Option<KeptBack>) -> Self {
+    fn new(kind: OperationKind, parent: Option<TraceContext>, kept_back: Option<BufferedSpans>) -> Self {
         let step = rand::random();
         let context = parent.map_or_else(|| TraceContext::root(rand::random(), step), |parent| parent.next(step));
         let is_first_here = kept_back.is_none();
-        let kept_back = kept_back.or_else(|| export::is_on().then(KeptBack::default));
+        let kept_back = kept_back.or_else(|| export::is_on().then(BufferedSpans::default));
         Self { kind, current: Current { context, kept_back }, parent, begun: Instant::now(), is_first_here }
     }
 

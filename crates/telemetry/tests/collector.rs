@@ -56,8 +56,8 @@ async fn a_collector_receives_a_tenth_of_successful_traces_and_all_failed_ones()
         assert!(export::start("checkout", wrong).is_err(), "{wrong}");
     }
     export::start("checkout", &format!("http://{address}/")).expect("started");
-    assert_eq!(export::start("checkout", "http://localhost:1"), Err(export::NotExported::Started));
-    assert_eq!(export::keep(1.5), Err(export::NotExported::Share));
+    assert_eq!(export::start("checkout", "http://localhost:1"), Err(export::ExportError::Started));
+    assert_eq!(export::keep(1.5), Err(export::ExportError::Share));
 
     // Ids that are spread evenly over the bits that decide.
     let id = |nth: u128| (1 << 120) | (nth * ((1 << 56) / WELL));

@@ -285,7 +285,7 @@ pub struct WaitOutlook {
 /// Which of the published ranges contains a completed wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Within {
+pub enum WaitRange {
     /// The range of half of all waits.
     Half,
     /// Only the range of 90 % of all waits.
@@ -295,7 +295,7 @@ pub enum Within {
     Outside,
 }
 
-impl Within {
+impl WaitRange {
     /// The label in metrics.
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -315,17 +315,17 @@ impl WaitOutlook {
     }
 
     /// Which range contains a wait of this length.
-    pub fn within(&self, waited_s: f64) -> Within {
+    pub fn within(&self, waited_s: f64) -> WaitRange {
         let holds = |deviations| {
             let (from, to) = self.range(deviations);
             from <= waited_s && waited_s <= to
         };
         if holds(HALF) {
-            Within::Half
+            WaitRange::Half
         } else if holds(NINE_OF_TEN) {
-            Within::NinetyPercent
+            WaitRange::NinetyPercent
         } else {
-            Within::Outside
+            WaitRange::Outside
         }
     }
 }

@@ -35,6 +35,6 @@ mod forecast;
 mod message;
 mod policy;
 
-pub use forecast::{Flow, Forecast, WaitOutlook, Within};
+pub use forecast::{Flow, Forecast, WaitOutlook, WaitRange};
 pub use message::{HEARTBEAT_S, LineMessage, Outcome, PageMessage, Wait, reconnect_within_ms};
 pub use policy::{EndedWait, Inputs, SentState, differs_in_counts_only};

@@ -11,7 +11,7 @@ use fairline_sale::{SaleCard, Status};
 
 use crate::{
     countdown::{Correction, Countdown, milliseconds, tolerated},
-    forecast::{Forecast, WaitOutlook, Within},
+    forecast::{Forecast, WaitOutlook, WaitRange},
     message::{LineMessage, Outcome},
 };
 
@@ -261,7 +261,7 @@ pub struct EndedWait {
     /// The actual wait divided by the forecast median.
     pub ratio: f64,
     /// The forecast range that contains it.
-    pub within: Within,
+    pub within: WaitRange,
 }
 
 fn differs_tenfold(one: u32, other: u64) -> bool {

@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 
 use crate::{
     figure::Values,
-    policy::Law,
+    policy::ControllerLaw,
     runs::RISK,
-    sale::{Promise, run},
-    shopper::Crowd,
+    sale::{PromiseMode, run},
+    shopper::SimulatedCrowd,
 };
 
 /// Units, and the share of admitted shoppers who buy.
@@ -41,7 +41,7 @@ const START_WITHIN: Duration = Duration::from_secs(120);
 
 /// Timeout for a crowd to join.
 const JOIN_WITHIN: Duration = Duration::from_secs(120);
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const POLL_EVERY: Duration = Duration::from_millis(200);
 
 /// The compared figures, and their values for one sale.
 const KEYS: [&str; 3] = ["t99_s", "admitted", "turned_away_share"];
@@ -50,9 +50,9 @@ type Figures = [f64; 3];
 const MODES: [&str; 2] = ["guarantee", "yield"];
 
 /// The demo, with its own servers. Ends when dropped.
-struct Demo(Child);
+struct LiveDemo(Child);
 
-impl Demo {
+impl LiveDemo {
     fn start(fairline: &Path, folder: &Path) -> io::Result<Self> {
         let mut demo = Command::new(fairline);
         demo.arg("demo").arg("--dir").arg(folder).args(["--port", "0"]);
@@ -61,7 +61,7 @@ impl Demo {
     }
 }
 
-impl Drop for Demo {
+impl Drop for LiveDemo {
     fn drop(&mut self) {
         // SIGTERM lets it stop its servers, too; SIGKILL would not.
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
@@ -80,7 +80,7 @@ pub(crate) fn compare(fairline: &Path, runs: u64) -> io::Result<(Value, String)>
 }
 
 fn compare_in(folder: &Path, fairline: &Path, runs: u64) -> io::Result<(Value, String)> {
-    let demo = Demo::start(fairline, folder)?;
+    let demo = LiveDemo::start(fairline, folder)?;
     let addresses = addresses(folder)?;
     let live = live_sales(fairline, folder, &addresses, runs)?;
     drop(demo);
@@ -144,7 +144,7 @@ fn addresses(folder: &Path) -> io::Result<Value> {
         if started.elapsed() > START_WITHIN {
             return Err(io::Error::other("the demo did not start; try it alone: `fairline demo`"));
         }
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(POLL_EVERY);
     }
 }
 
@@ -163,8 +163,8 @@ fn rush(fairline: &Path, folder: &Path, addresses: &Value, mode: &str, seed: u64
     let mut crowd = Command::new(fairline)
         .args(["rush", "--sale", &slug, "--mix", "visit=1", "--transports", "websocket=1", "--payments", "visa=1"])
         .args(["--arrive-s", "2", "--timeout-s", "1200", "--settle-s", "90"])
-        .args(["--shoppers", &SHOPPERS.to_string(), "--chance", &CHANCE_PERCENT.to_string()])
-        .args(["--faster", &FASTER.to_string(), "--seed", &seed.to_string()])
+        .args(["--shoppers", &SHOPPERS.to_string(), "--buy-percent", &CHANCE_PERCENT.to_string()])
+        .args(["--speed", &FASTER.to_string(), "--seed", &seed.to_string()])
         .arg("--demo")
         .arg(folder)
         .stdout(Stdio::piped())
@@ -204,7 +204,7 @@ fn open_when_all_wait(addresses: &Value, path: &str) -> io::Result<()> {
         if started.elapsed() > JOIN_WITHIN {
             return Err(io::Error::other(format!("only {waiting} of {SHOPPERS} shoppers joined in time")));
         }
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(POLL_EVERY);
     }
 }
 
@@ -238,11 +238,11 @@ fn chance() -> f64 {
 /// The compared figures of one simulated sale, with the crowd that a rush of this seed would send.
 fn simulate(mode: &str, seed: u64) -> Figures {
     let (mode, promise) = match mode {
-        "yield" => (AdmissionMode::Yield { risk: RISK }, Promise::WhilePaying),
-        _ => (AdmissionMode::Guarantee, Promise::Always),
+        "yield" => (AdmissionMode::Yield { risk: RISK }, PromiseMode::WhilePaying),
+        _ => (AdmissionMode::Guarantee, PromiseMode::Always),
     };
-    let mut crowd = Crowd::live(seed, chance(), f64::from(FASTER), SHOPPERS);
-    let mut law = Law::new(mode, CAP_PER_S, Prior::cautious()).within(crowd.limits_s());
+    let mut crowd = SimulatedCrowd::live(seed, chance(), f64::from(FASTER), SHOPPERS);
+    let mut law = ControllerLaw::new(mode, CAP_PER_S, Prior::cautious()).within(crowd.limits_s());
     let outcome = run(&mut crowd, STOCK, promise, &mut law);
     [outcome.t99_s, outcome.admitted as f64, outcome.turned_away_share()]
 }

@@ -23,9 +23,9 @@ use fairline_figures::{
 };
 
 use crate::{
-    plot::{Axis, Frame, Names, Series, draw},
-    runs::{POLICIES, Results, Size},
-    shopper::Setting,
+    plot::{Axis, Names, PlotFrame, Series, draw},
+    runs::{POLICIES, PolicyResults, RunSize},
+    shopper::SaleSetting,
 };
 
 /// Run the control law against simulated shoppers, and print and save the results.
@@ -64,7 +64,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
         println!("{table}");
         return Ok(());
     }
-    let size = if arguments.smoke { Size::smoke() } else { Size::full(arguments.seeds) };
+    let size = if arguments.smoke { RunSize::smoke() } else { RunSize::full(arguments.seeds) };
     let decide_us = runs::decide_us();
     let results = runs::run_all(&size);
     let figures = results.figures(decide_us);
@@ -83,7 +83,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
 const HEAD: &str =
     "t99 / planner's      turned away\n                          median   worst     median     worst      mean";
 
-fn by_policy(results: &Results) -> String {
+fn by_policy(results: &PolicyResults) -> String {
     let mut table = format!("{:26}{HEAD}\n", "");
     for name in POLICIES {
         if let Some(row) = results.rows.get(name) {
@@ -93,7 +93,7 @@ fn by_policy(results: &Results) -> String {
     table
 }
 
-fn by_setting(results: &Results, size: &Size) -> String {
+fn by_setting(results: &PolicyResults, size: &RunSize) -> String {
     let mut table = String::new();
     for stock in &size.stocks {
         for chance in &size.chances {
@@ -109,7 +109,7 @@ fn by_setting(results: &Results, size: &Size) -> String {
     table
 }
 
-fn line(name: &str, row: &runs::Row) -> String {
+fn line(name: &str, row: &runs::PolicyRow) -> String {
     format!(
         "{name:26}{:6.3} {:7.3} {:>10} {:>9} {:>9}\n",
         row.t99.median(),
@@ -125,7 +125,7 @@ fn marks(high: f64, steps: u32, label: impl Fn(f64) -> String) -> Vec<(f64, Stri
     (0..=steps).map(|step| high * f64::from(step) / f64::from(steps)).map(|value| (value, label(value))).collect()
 }
 
-fn sold_plot(setting: &Setting) -> String {
+fn sold_plot(setting: &SaleSetting) -> String {
     let mut curves = runs::curves(setting);
     let total = f64::from(setting.stock);
     // The plot ends when the slowest policy has sold 99 %: the rest is a long, flat line.
@@ -136,7 +136,7 @@ fn sold_plot(setting: &Setting) -> String {
         grouped(total),
         setting.chance * 100.0
     );
-    let frame = Frame {
+    let frame = PlotFrame {
         title: "Units sold over time",
         subtitle: &subtitle,
         x: Axis {
@@ -192,14 +192,14 @@ fn thinned(curve: &[(f64, u32)], until_s: f64) -> Vec<(f64, f64)> {
     curve.iter().step_by(step).chain(ends).map(|&(time_s, sold)| (time_s, f64::from(sold))).collect()
 }
 
-fn frontier_plot(setting: &Setting, seeds: u64) -> String {
+fn frontier_plot(setting: &SaleSetting, seeds: u64) -> String {
     let frontier = runs::frontier(setting, seeds);
     let subtitle = format!(
         "{} units; of those let in {:.0} % buy. Means of {seeds} crowds; yield by its stated risk, 0.02 % to 5 %.",
         grouped(setting.stock.into()),
         setting.chance * 100.0
     );
-    let frame = Frame {
+    let frame = PlotFrame {
         title: "Speed against people turned away",
         subtitle: &subtitle,
         x: Axis {

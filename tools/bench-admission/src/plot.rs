@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// The axes and labels of a plot.
-pub(crate) struct Frame<'a> {
+pub(crate) struct PlotFrame<'a> {
     pub(crate) title: &'a str,
     pub(crate) subtitle: &'a str,
     pub(crate) x: Axis<'a>,
@@ -78,7 +78,7 @@ circle{stroke:#ffffff;stroke-width:1.5}\
 .f0{fill:#9aa6b5}.f1{fill:#4aa8ec}.f2{fill:#2ccfa0}.f3{fill:#ff8b45}.f4{fill:#e58bc8}.f5{fill:#f0bd4a}.f6{fill:#6fd0f2}.f7{fill:#c8a993}}";
 
 /// Draws series in a frame.
-pub(crate) fn draw(frame: &Frame<'_>, series: &[Series]) -> String {
+pub(crate) fn draw(frame: &PlotFrame<'_>, series: &[Series]) -> String {
     let x = |value: f64| LEFT + frame.x.at(value) * (WIDTH - LEFT - RIGHT);
     let y = |value: f64| HEIGHT - BOTTOM - frame.y.at(value) * (HEIGHT - TOP - BOTTOM);
     let mut svg = format!(
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_plot_names_every_curve_and_stays_in_its_frame() {
         let axis = |name| Axis { name, low: 0.0, high: 10.0, marks: vec![(5.0, "5".to_owned())], is_root: false };
-        let frame = |names| Frame { title: "Units & time", subtitle: "a < b", x: axis("x"), y: axis("y"), names };
+        let frame = |names| PlotFrame { title: "Units & time", subtitle: "a < b", x: axis("x"), y: axis("y"), names };
         let curve = |name: &str, colour| Series {
             name: name.to_owned(),
             note: "none".to_owned(),

@@ -4,12 +4,12 @@ use fairline_admission::{AdmissionMode, Health, Lane, Memory, Observation, Prior
 use fairline_shopper_model::LIMITS_S;
 
 use crate::{
-    sale::{Policy, TICK_S, View},
-    shopper::Crowd,
+    sale::{Policy, PolicyInputs, TICK_S},
+    shopper::SimulatedCrowd,
 };
 
 /// The controller's own control law.
-pub(crate) struct Law {
+pub(crate) struct ControllerLaw {
     pub(crate) terms: Terms,
     prior: Prior,
     memory: Memory,
@@ -18,7 +18,7 @@ pub(crate) struct Law {
 /// All shoppers wait in one endless lane.
 const LANE: [Lane; 1] = [Lane { waiting: u64::MAX, share: 1.0 }];
 
-impl Law {
+impl ControllerLaw {
     pub(crate) fn new(mode: AdmissionMode, rate_cap_per_s: f64, prior: Prior) -> Self {
         let [claim_window_s, token_ttl_s, hold_s] = LIMITS_S;
         let terms = Terms {
@@ -45,8 +45,8 @@ impl Law {
     }
 }
 
-impl Policy for Law {
-    fn admit(&mut self, view: &View<'_>) -> u32 {
+impl Policy for ControllerLaw {
+    fn admit(&mut self, view: &PolicyInputs<'_>) -> u32 {
         let decision = decide(&Observation {
             at_once: 0,
             terms: &self.terms,
@@ -66,11 +66,11 @@ impl Policy for Law {
 }
 
 /// Turns a rate into whole admissions.
-struct Whole {
+struct WholeAdmissions {
     credit: f64,
 }
 
-impl Whole {
+impl WholeAdmissions {
     fn admissions(&mut self, per_s: f64) -> u32 {
         self.credit += per_s * TICK_S;
         let admissions = self.credit as u32;
@@ -81,7 +81,7 @@ impl Whole {
 
 /// Units that would be wanted if visits of any age bought as often as those that have ended, with
 /// one earlier purchase assumed.
-fn wanted_by_count(view: &View<'_>) -> f64 {
+fn wanted_by_count(view: &PolicyInputs<'_>) -> f64 {
     let under_way = view.visits.under_way.all() + view.stock.held;
     f64::from(under_way) * f64::from(view.stock.sold + 1) / f64::from(view.ended + 1)
 }
@@ -89,17 +89,17 @@ fn wanted_by_count(view: &View<'_>) -> f64 {
 /// Admits as many as the share of ended visits with an order suggests; ignores ages.
 pub(crate) struct CountRule {
     rate_cap_per_s: f64,
-    whole: Whole,
+    whole: WholeAdmissions,
 }
 
 impl CountRule {
     pub(crate) fn new(rate_cap_per_s: f64) -> Self {
-        Self { rate_cap_per_s, whole: Whole { credit: 0.0 } }
+        Self { rate_cap_per_s, whole: WholeAdmissions { credit: 0.0 } }
     }
 }
 
 impl Policy for CountRule {
-    fn admit(&mut self, view: &View<'_>) -> u32 {
+    fn admit(&mut self, view: &PolicyInputs<'_>) -> u32 {
         let cap = self.whole.admissions(self.rate_cap_per_s);
         let chance = f64::from(view.stock.sold + 1) / f64::from(view.ended + 1);
         let room = f64::from(view.stock.unsold()) - wanted_by_count(view);
@@ -111,7 +111,7 @@ impl Policy for CountRule {
 /// expected to want.
 pub(crate) struct Pid {
     rate_cap_per_s: f64,
-    whole: Whole,
+    whole: WholeAdmissions,
     integral: f64,
     last: f64,
     gains: [f64; 3],
@@ -119,12 +119,12 @@ pub(crate) struct Pid {
 
 impl Pid {
     pub(crate) fn new(rate_cap_per_s: f64, gains: [f64; 3]) -> Self {
-        Self { rate_cap_per_s, whole: Whole { credit: 0.0 }, integral: 0.0, last: 1.0, gains }
+        Self { rate_cap_per_s, whole: WholeAdmissions { credit: 0.0 }, integral: 0.0, last: 1.0, gains }
     }
 }
 
 impl Policy for Pid {
-    fn admit(&mut self, view: &View<'_>) -> u32 {
+    fn admit(&mut self, view: &PolicyInputs<'_>) -> u32 {
         let error = (f64::from(view.stock.unsold()) - wanted_by_count(view)) / f64::from(view.stock.total);
         let slope = (error - self.last) / TICK_S;
         self.last = error;
@@ -142,19 +142,24 @@ impl Policy for Pid {
 /// away.
 pub(crate) struct Aimd {
     rate_cap_per_s: f64,
-    whole: Whole,
+    whole: WholeAdmissions,
     rate_per_s: f64,
     since_cut_s: f64,
 }
 
 impl Aimd {
     pub(crate) fn new(rate_cap_per_s: f64) -> Self {
-        Self { rate_cap_per_s, whole: Whole { credit: 0.0 }, rate_per_s: rate_cap_per_s / 10.0, since_cut_s: 0.0 }
+        Self {
+            rate_cap_per_s,
+            whole: WholeAdmissions { credit: 0.0 },
+            rate_per_s: rate_cap_per_s / 10.0,
+            since_cut_s: 0.0,
+        }
     }
 }
 
 impl Policy for Aimd {
-    fn admit(&mut self, view: &View<'_>) -> u32 {
+    fn admit(&mut self, view: &PolicyInputs<'_>) -> u32 {
         self.since_cut_s += TICK_S;
         if view.turned_away > 0 {
             if self.since_cut_s >= 2.0 {
@@ -179,7 +184,7 @@ pub(crate) struct Hindsight {
 
 /// The planner: admits the line in order and as fast as the cap allows, until as many buyers are
 /// inside as there are units; then no one else.
-pub(crate) fn clairvoyant(crowd: &mut Crowd, stock: u32, rate_cap_per_s: f64) -> Hindsight {
+pub(crate) fn clairvoyant(crowd: &mut SimulatedCrowd, stock: u32, rate_cap_per_s: f64) -> Hindsight {
     let mut bought_s = Vec::with_capacity(stock as usize);
     let mut at = 0;
     while bought_s.len() < stock as usize {
@@ -195,7 +200,7 @@ pub(crate) fn clairvoyant(crowd: &mut Crowd, stock: u32, rate_cap_per_s: f64) ->
 }
 
 /// A constant rate until everything is sold.
-pub(crate) fn fixed_rate(crowd: &mut Crowd, stock: u32, rate_per_s: f64) -> Hindsight {
+pub(crate) fn fixed_rate(crowd: &mut SimulatedCrowd, stock: u32, rate_per_s: f64) -> Hindsight {
     // Admissions continue until the sale is sold out, which the earliest ones decide.
     let mut bought: Vec<(f64, f64)> = Vec::new();
     let mut sold_out_s = f64::INFINITY;
@@ -235,7 +240,7 @@ pub(crate) fn fixed_rate(crowd: &mut Crowd, stock: u32, rate_per_s: f64) -> Hind
 }
 
 /// The constant rate, below the cap, that sells 99 % in the given time.
-pub(crate) fn best_fixed_rate(crowd: &mut Crowd, stock: u32, rate_cap_per_s: f64, t99_s: f64) -> Hindsight {
+pub(crate) fn best_fixed_rate(crowd: &mut SimulatedCrowd, stock: u32, rate_cap_per_s: f64, t99_s: f64) -> Hindsight {
     let (mut slow, mut fast) = (rate_cap_per_s / 50.0, rate_cap_per_s);
     for _ in 0..10 {
         let middle = f64::midpoint(slow, fast);

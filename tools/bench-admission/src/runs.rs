@@ -18,9 +18,9 @@ use fairline_figures::table::{self, Measured, number};
 
 use crate::{
     figure::{FIGURES, Values},
-    policy::{Aimd, CountRule, Hindsight, Law, Pid, best_fixed_rate, clairvoyant, fixed_rate},
-    sale::{Outcome, Promise, run},
-    shopper::{Crowd, Setting},
+    policy::{Aimd, ControllerLaw, CountRule, Hindsight, Pid, best_fixed_rate, clairvoyant, fixed_rate},
+    sale::{PromiseMode, SaleOutcome, run},
+    shopper::{SaleSetting, SimulatedCrowd},
 };
 
 /// The risk in yield mode.
@@ -35,30 +35,30 @@ const GAINS: [f64; 3] = [4.0, 0.0, 0.0];
 
 /// The size of the benchmark.
 #[derive(Debug, Clone)]
-pub(crate) struct Size {
+pub(crate) struct RunSize {
     pub(crate) seeds: u64,
     /// Crowds per point of the frontier.
     pub(crate) frontier_seeds: u64,
     pub(crate) stocks: Vec<u32>,
     pub(crate) chances: Vec<f64>,
     /// The setting of the plots.
-    pub(crate) shown: Setting,
+    pub(crate) shown: SaleSetting,
 }
 
-impl Size {
+impl RunSize {
     pub(crate) fn full(seeds: u64) -> Self {
         Self {
             seeds,
             frontier_seeds: seeds.min(10),
             stocks: vec![200, 2_000, 20_000],
             chances: vec![0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
-            shown: Setting { stock: 2_000, chance: 0.5, shift: 1.0 },
+            shown: SaleSetting { stock: 2_000, chance: 0.5, shift: 1.0 },
         }
     }
 
     /// A smoke test with a handful of shoppers.
     pub(crate) fn smoke() -> Self {
-        let shown = Setting { stock: 60, chance: 0.5, shift: 1.0 };
+        let shown = SaleSetting { stock: 60, chance: 0.5, shift: 1.0 };
         Self { seeds: 2, frontier_seeds: 1, stocks: vec![shown.stock], chances: vec![0.4, 0.8], shown }
     }
 }
@@ -66,7 +66,7 @@ impl Size {
 /// Results of a policy over all its runs: time to 99 % sold, divided by the planner's, and the
 /// share turned away.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Row {
+pub(crate) struct PolicyRow {
     pub(crate) t99: Values,
     pub(crate) turned_away: Values,
 }
@@ -89,10 +89,10 @@ pub(crate) const POLICIES: [&str; 12] = [
 
 /// All results.
 #[derive(Debug, Default)]
-pub(crate) struct Results {
-    pub(crate) rows: BTreeMap<&'static str, Row>,
+pub(crate) struct PolicyResults {
+    pub(crate) rows: BTreeMap<&'static str, PolicyRow>,
     /// The same by setting: stock, chance in per cent.
-    pub(crate) by_setting: BTreeMap<(u32, u32, &'static str), Row>,
+    pub(crate) by_setting: BTreeMap<(u32, u32, &'static str), PolicyRow>,
     promise_broken: Values,
     idle: Values,
     idle_capped: Values,
@@ -102,25 +102,25 @@ fn cap_per_s(stock: u32) -> f64 {
     f64::from(stock) / CAP_FOR_STOCK_S
 }
 
-fn of_yield(crowd: &mut Crowd, stock: u32, risk: f64, prior: Prior) -> (Outcome, Law) {
-    let mut law = Law::new(AdmissionMode::Yield { risk }, cap_per_s(stock), prior);
-    let outcome = run(crowd, stock, Promise::WhilePaying, &mut law);
+fn of_yield(crowd: &mut SimulatedCrowd, stock: u32, risk: f64, prior: Prior) -> (SaleOutcome, ControllerLaw) {
+    let mut law = ControllerLaw::new(AdmissionMode::Yield { risk }, cap_per_s(stock), prior);
+    let outcome = run(crowd, stock, PromiseMode::WhilePaying, &mut law);
     (outcome, law)
 }
 
 /// The prior from an earlier sale of the same kind.
-fn prior_of(earlier: &mut Crowd, stock: u32) -> Prior {
+fn prior_of(earlier: &mut SimulatedCrowd, stock: u32) -> Prior {
     of_yield(earlier, stock, RISK, Prior::cautious()).1.taught()
 }
 
 /// Runs every policy once for one setting and seed.
-fn measure(stock: u32, chance: f64, seed: u64, results: &Mutex<Results>) {
-    let setting = Setting { stock, chance, shift: 1.0 };
+fn measure(stock: u32, chance: f64, seed: u64, results: &Mutex<PolicyResults>) {
+    let setting = SaleSetting { stock, chance, shift: 1.0 };
     let cap = cap_per_s(stock);
-    let (mut crowd, mut earlier) = Crowd::of(&setting, seed);
+    let (mut crowd, mut earlier) = SimulatedCrowd::of(&setting, seed);
     let planner_s = clairvoyant(&mut crowd, stock, cap).t99_s;
     let mut found: Vec<(&'static str, f64, f64)> = Vec::with_capacity(POLICIES.len());
-    let mut note = |name, planner_s: f64, outcome: &Outcome| {
+    let mut note = |name, planner_s: f64, outcome: &SaleOutcome| {
         found.push((name, outcome.t99_s / planner_s, outcome.turned_away_share()));
     };
 
@@ -132,21 +132,21 @@ fn measure(stock: u32, chance: f64, seed: u64, results: &Mutex<Results>) {
         if chance * factor > 0.95 || chance * factor < 0.15 {
             continue;
         }
-        let (mut crowd, _) = Crowd::of(&Setting { shift: factor, ..setting }, seed);
+        let (mut crowd, _) = SimulatedCrowd::of(&SaleSetting { shift: factor, ..setting }, seed);
         let planner_s = clairvoyant(&mut crowd, stock, cap).t99_s;
         note(name, planner_s, &of_yield(&mut crowd, stock, RISK, Prior::cautious()).0);
         note(misled, planner_s, &of_yield(&mut crowd, stock, RISK, prior.clone()).0);
     }
-    let mut guarantee = Law::new(AdmissionMode::Guarantee, cap, Prior::cautious());
-    let guaranteed = run(&mut crowd, stock, Promise::Always, &mut guarantee);
+    let mut guarantee = ControllerLaw::new(AdmissionMode::Guarantee, cap, Prior::cautious());
+    let guaranteed = run(&mut crowd, stock, PromiseMode::Always, &mut guarantee);
     note(POLICIES[6], planner_s, &guaranteed);
     let uncapped = (seed <= UNCAPPED_SEEDS).then(|| {
-        let mut uncapped = Law::new(AdmissionMode::Guarantee, NO_CAP, Prior::cautious());
-        run(&mut crowd, stock, Promise::Always, &mut uncapped)
+        let mut uncapped = ControllerLaw::new(AdmissionMode::Guarantee, NO_CAP, Prior::cautious());
+        run(&mut crowd, stock, PromiseMode::Always, &mut uncapped)
     });
-    note(POLICIES[7], planner_s, &run(&mut crowd, stock, Promise::WhilePaying, &mut CountRule::new(cap)));
-    note(POLICIES[8], planner_s, &run(&mut crowd, stock, Promise::WhilePaying, &mut Pid::new(cap, GAINS)));
-    note(POLICIES[9], planner_s, &run(&mut crowd, stock, Promise::WhilePaying, &mut Aimd::new(cap)));
+    note(POLICIES[7], planner_s, &run(&mut crowd, stock, PromiseMode::WhilePaying, &mut CountRule::new(cap)));
+    note(POLICIES[8], planner_s, &run(&mut crowd, stock, PromiseMode::WhilePaying, &mut Pid::new(cap, GAINS)));
+    note(POLICIES[9], planner_s, &run(&mut crowd, stock, PromiseMode::WhilePaying, &mut Aimd::new(cap)));
     let fixed = best_fixed_rate(&mut crowd, stock, cap, ours.t99_s);
     found.push((POLICIES[10], fixed.t99_s / planner_s, fixed.turned_away_share));
     let fastest = fixed_rate(&mut crowd, stock, cap);
@@ -155,7 +155,7 @@ fn measure(stock: u32, chance: f64, seed: u64, results: &Mutex<Results>) {
     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
     for (name, t99, turned_away) in found {
         let percent = (chance * 100.0).round() as u32;
-        let Results { rows, by_setting, .. } = &mut *results;
+        let PolicyResults { rows, by_setting, .. } = &mut *results;
         for row in [rows.entry(name).or_default(), by_setting.entry((stock, percent, name)).or_default()] {
             row.t99.add(t99);
             row.turned_away.add(turned_away);
@@ -184,19 +184,19 @@ fn on_all_cores<Job: Sync>(jobs: &[Job], work: impl Fn(&Job) + Sync) {
 }
 
 /// Runs everything.
-pub(crate) fn run_all(size: &Size) -> Results {
+pub(crate) fn run_all(size: &RunSize) -> PolicyResults {
     let mut jobs = Vec::new();
     for &stock in size.stocks.iter().rev() {
         for &chance in &size.chances {
             jobs.extend((1..=size.seeds).map(|seed| (stock, chance, seed)));
         }
     }
-    let results = Mutex::new(Results::default());
+    let results = Mutex::new(PolicyResults::default());
     on_all_cores(&jobs, |&(stock, chance, seed)| measure(stock, chance, seed, &results));
     results.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Results {
+impl PolicyResults {
     /// The figures of the table, including `decide_us`.
     pub(crate) fn figures(&self, decide_us: f64) -> table::Results {
         let row = |at: usize| self.rows.get(POLICIES[at]).cloned().unwrap_or_default();
@@ -261,11 +261,11 @@ pub(crate) struct Curve {
 }
 
 /// The sales curves of all policies for the crowd of one seed.
-pub(crate) fn curves(setting: &Setting) -> Vec<Curve> {
-    let (mut crowd, mut earlier) = Crowd::of(setting, 1);
+pub(crate) fn curves(setting: &SaleSetting) -> Vec<Curve> {
+    let (mut crowd, mut earlier) = SimulatedCrowd::of(setting, 1);
     let (stock, cap) = (setting.stock, cap_per_s(setting.stock));
     let prior = prior_of(&mut earlier, stock);
-    let ran = |name, outcome: Outcome| {
+    let ran = |name, outcome: SaleOutcome| {
         let turned_away_share = outcome.turned_away_share();
         Curve { name, sold: outcome.curve, t99_s: outcome.t99_s, turned_away_share }
     };
@@ -278,9 +278,13 @@ pub(crate) fn curves(setting: &Setting) -> Vec<Curve> {
     let known = of_yield(&mut crowd, stock, RISK, prior).0;
     let unknown = of_yield(&mut crowd, stock, RISK, Prior::cautious()).0;
     let fixed = best_fixed_rate(&mut crowd, stock, cap, unknown.t99_s);
-    let pid = run(&mut crowd, stock, Promise::WhilePaying, &mut Pid::new(cap, GAINS));
-    let guarantee =
-        run(&mut crowd, stock, Promise::Always, &mut Law::new(AdmissionMode::Guarantee, cap, Prior::cautious()));
+    let pid = run(&mut crowd, stock, PromiseMode::WhilePaying, &mut Pid::new(cap, GAINS));
+    let guarantee = run(
+        &mut crowd,
+        stock,
+        PromiseMode::Always,
+        &mut ControllerLaw::new(AdmissionMode::Guarantee, cap, Prior::cautious()),
+    );
     vec![
         knew("the planner", clairvoyant(&mut crowd, stock, cap)),
         ran(POLICIES[0], known),
@@ -299,12 +303,12 @@ const RISKS: [f64; 7] = [0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0002];
 const RATES: [f64; 8] = [1.0, 0.8, 0.65, 0.5, 0.4, 0.32, 0.25, 0.2];
 
 /// The frontier of speed against shoppers turned away.
-pub(crate) fn frontier(setting: &Setting, seeds: u64) -> Frontier {
+pub(crate) fn frontier(setting: &SaleSetting, seeds: u64) -> Frontier {
     let found: Mutex<BTreeMap<(usize, usize), (Values, Values)>> = Mutex::new(BTreeMap::new());
     let names = [POLICIES[0], POLICIES[1], "a fixed rate", POLICIES[7], POLICIES[8], POLICIES[9], POLICIES[6]];
     let seeds: Vec<u64> = (1..=seeds).collect();
     on_all_cores(&seeds, |&seed| {
-        let (mut crowd, mut earlier) = Crowd::of(setting, seed);
+        let (mut crowd, mut earlier) = SimulatedCrowd::of(setting, seed);
         let (stock, cap) = (setting.stock, cap_per_s(setting.stock));
         let planner_s = clairvoyant(&mut crowd, stock, cap).t99_s;
         let prior = prior_of(&mut earlier, stock);
@@ -324,12 +328,12 @@ pub(crate) fn frontier(setting: &Setting, seeds: u64) -> Frontier {
             let Hindsight { t99_s, turned_away_share, .. } = fixed_rate(&mut crowd, stock, cap * part);
             note(2, at, t99_s, turned_away_share);
         }
-        let single = |curve, outcome: Outcome| note(curve, 0, outcome.t99_s, outcome.turned_away_share());
-        single(3, run(&mut crowd, stock, Promise::WhilePaying, &mut CountRule::new(cap)));
-        single(4, run(&mut crowd, stock, Promise::WhilePaying, &mut Pid::new(cap, GAINS)));
-        single(5, run(&mut crowd, stock, Promise::WhilePaying, &mut Aimd::new(cap)));
-        let mut guarantee = Law::new(AdmissionMode::Guarantee, cap, Prior::cautious());
-        single(6, run(&mut crowd, stock, Promise::Always, &mut guarantee));
+        let single = |curve, outcome: SaleOutcome| note(curve, 0, outcome.t99_s, outcome.turned_away_share());
+        single(3, run(&mut crowd, stock, PromiseMode::WhilePaying, &mut CountRule::new(cap)));
+        single(4, run(&mut crowd, stock, PromiseMode::WhilePaying, &mut Pid::new(cap, GAINS)));
+        single(5, run(&mut crowd, stock, PromiseMode::WhilePaying, &mut Aimd::new(cap)));
+        let mut guarantee = ControllerLaw::new(AdmissionMode::Guarantee, cap, Prior::cautious());
+        single(6, run(&mut crowd, stock, PromiseMode::Always, &mut guarantee));
     });
     let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     let points = |curve: usize| {
@@ -344,7 +348,7 @@ pub(crate) fn frontier(setting: &Setting, seeds: u64) -> Frontier {
 pub(crate) fn decide_us() -> f64 {
     const VISITS: u32 = 20_000;
     const ROUNDS: usize = 301;
-    let terms = Law::new(AdmissionMode::Yield { risk: RISK }, NO_CAP, Prior::cautious()).terms;
+    let terms = ControllerLaw::new(AdmissionMode::Yield { risk: RISK }, NO_CAP, Prior::cautious()).terms;
     // The middle of a sale: every stage and age, and events of the last tick.
     let ages: Vec<(Stage, f64)> = (0..VISITS)
         .map(|at| match at % 10 {

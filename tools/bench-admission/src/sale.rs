@@ -3,9 +3,9 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use fairline_admission::{BIN_STARTS_S, Stage, StockCounters, Visits, bin_of};
-use fairline_shopper_model::Step;
+use fairline_shopper_model::VisitStep;
 
-use crate::shopper::Crowd;
+use crate::shopper::SimulatedCrowd;
 
 /// Seconds between two ticks of the controller, by default.
 pub(crate) const TICK_S: f64 = 0.2;
@@ -16,7 +16,7 @@ const TICKS_A_POINT: usize = 10;
 
 /// How the stock is promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Promise {
+pub(crate) enum PromiseMode {
     /// A unit is held while its payment runs.
     WhilePaying,
     /// Every admission has a unit until its visit ends.
@@ -25,7 +25,7 @@ pub(crate) enum Promise {
 
 /// The result of a sale.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct SaleOutcome {
     /// Seconds until 99 % were sold; infinite if they never were.
     pub(crate) t99_s: f64,
     pub(crate) admitted: usize,
@@ -42,7 +42,7 @@ pub(crate) struct Outcome {
     pub(crate) curve: Vec<(f64, u32)>,
 }
 
-impl Outcome {
+impl SaleOutcome {
     pub(crate) fn turned_away_share(&self) -> f64 {
         self.turned_away as f64 / self.admitted.max(1) as f64
     }
@@ -58,11 +58,11 @@ impl Outcome {
 
 /// Admits shoppers, tick by tick.
 pub(crate) trait Policy {
-    fn admit(&mut self, view: &View<'_>) -> u32;
+    fn admit(&mut self, view: &PolicyInputs<'_>) -> u32;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Eq, Ord)]
-enum Happens {
+enum NextEvent {
     GoesOn,
     Leaves,
     TimeIsOut,
@@ -70,7 +70,7 @@ enum Happens {
 }
 
 /// The inputs of a policy.
-pub(crate) struct View<'a> {
+pub(crate) struct PolicyInputs<'a> {
     pub(crate) stock: StockCounters,
     pub(crate) visits: &'a Visits,
     /// Visits that have ended so far, and shoppers turned away since the last tick.
@@ -78,12 +78,12 @@ pub(crate) struct View<'a> {
     pub(crate) turned_away: u32,
 }
 
-struct Sale<'a> {
-    crowd: &'a mut Crowd,
-    promise: Promise,
+struct SimulatedSale<'a> {
+    crowd: &'a mut SimulatedCrowd,
+    promise: PromiseMode,
     stock: StockCounters,
     now_s: f64,
-    events: BinaryHeap<Reverse<(u64, usize, Happens)>>,
+    events: BinaryHeap<Reverse<(u64, usize, NextEvent)>>,
     /// The stage of each visit, and since when.
     stands: Vec<(u8, f64)>,
     /// Visits in each stage by the tick in which they entered it.
@@ -91,7 +91,7 @@ struct Sale<'a> {
     visits: Visits,
     ended: u32,
     turned_away_now: u32,
-    outcome: Outcome,
+    outcome: SaleOutcome,
     target: u32,
 }
 
@@ -105,9 +105,14 @@ fn tick_of(time_s: f64) -> usize {
 }
 
 /// Runs a sale of `total` units until the last visit has ended.
-pub(crate) fn run(crowd: &mut Crowd, total: u32, promise: Promise, policy: &mut dyn Policy) -> Outcome {
+pub(crate) fn run(
+    crowd: &mut SimulatedCrowd,
+    total: u32,
+    promise: PromiseMode,
+    policy: &mut dyn Policy,
+) -> SaleOutcome {
     let stock = StockCounters { total, ..StockCounters::default() };
-    let mut sale = Sale {
+    let mut sale = SimulatedSale {
         crowd,
         promise,
         stock,
@@ -118,7 +123,7 @@ pub(crate) fn run(crowd: &mut Crowd, total: u32, promise: Promise, policy: &mut 
         visits: Visits::default(),
         ended: 0,
         turned_away_now: 0,
-        outcome: Outcome { t99_s: f64::INFINITY, ..Outcome::default() },
+        outcome: SaleOutcome { t99_s: f64::INFINITY, ..SaleOutcome::default() },
         target: (f64::from(total) * 0.99).ceil() as u32,
     };
     for tick in 1_usize.. {
@@ -137,7 +142,7 @@ pub(crate) fn run(crowd: &mut Crowd, total: u32, promise: Promise, policy: &mut 
             continue;
         }
         sale.count(tick);
-        let admissions = policy.admit(&View {
+        let admissions = policy.admit(&PolicyInputs {
             stock: sale.stock,
             visits: &sale.visits,
             ended: sale.ended,
@@ -150,12 +155,12 @@ pub(crate) fn run(crowd: &mut Crowd, total: u32, promise: Promise, policy: &mut 
     sale.outcome
 }
 
-impl Sale<'_> {
+impl SimulatedSale<'_> {
     fn admit(&mut self) {
         let visit = self.stands.len();
         self.stands.push((0, self.now_s));
         self.outcome.admitted += 1;
-        if self.promise == Promise::Always {
+        if self.promise == PromiseMode::Always {
             self.stock.promised += 1;
         }
         self.enter(visit, 0);
@@ -170,9 +175,9 @@ impl Sale<'_> {
         }
         entered[tick] += 1;
         let (after_s, what) = match self.crowd.visit(visit).steps[stage] {
-            Step::GoesOn(after_s) => (after_s, Happens::GoesOn),
-            Step::Leaves(after_s) => (after_s, Happens::Leaves),
-            Step::FallsSilent => (self.crowd.limits_s()[stage], Happens::TimeIsOut),
+            VisitStep::GoesOn(after_s) => (after_s, NextEvent::GoesOn),
+            VisitStep::Leaves(after_s) => (after_s, NextEvent::Leaves),
+            VisitStep::FallsSilent => (self.crowd.limits_s()[stage], NextEvent::TimeIsOut),
         };
         self.events.push(Reverse((micros(self.now_s + after_s), visit, what)));
     }
@@ -205,10 +210,10 @@ impl Sale<'_> {
         }
     }
 
-    fn happen(&mut self, visit: usize, what: Happens) {
+    fn happen(&mut self, visit: usize, what: NextEvent) {
         let (stage, since_s) = self.stands[visit];
         let stage = usize::from(stage);
-        if what == Happens::PaymentEnds {
+        if what == NextEvent::PaymentEnds {
             self.stock.held -= 1;
             self.visits.paying = self.visits.paying.saturating_sub(1);
             self.ended += 1;
@@ -227,21 +232,21 @@ impl Sale<'_> {
         self.entered[stage][tick_of(since_s)] -= 1;
         let bin = bin_of(self.now_s - since_s);
         match what {
-            Happens::GoesOn => self.visits.moved_on.0[stage][bin] += 1,
-            Happens::Leaves => self.visits.left.0[stage][bin] += 1,
-            Happens::TimeIsOut => self.visits.lapsed += u32::from(stage == 0),
-            Happens::PaymentEnds => {}
+            NextEvent::GoesOn => self.visits.moved_on.0[stage][bin] += 1,
+            NextEvent::Leaves => self.visits.left.0[stage][bin] += 1,
+            NextEvent::TimeIsOut => self.visits.lapsed += u32::from(stage == 0),
+            NextEvent::PaymentEnds => {}
         }
-        if what != Happens::GoesOn {
+        if what != NextEvent::GoesOn {
             self.ended += 1;
-            if self.promise == Promise::Always {
+            if self.promise == PromiseMode::Always {
                 if stage < 2 { self.stock.promised -= 1 } else { self.stock.held -= 1 }
             }
             return;
         }
         self.outcome.redeemed += usize::from(stage == 1);
         match (stage, self.promise) {
-            (1, Promise::Always) => {
+            (1, PromiseMode::Always) => {
                 self.stock.promised -= 1;
                 if self.stock.held + self.stock.sold < self.stock.total {
                     self.stock.held += 1;
@@ -250,7 +255,7 @@ impl Sale<'_> {
                     return;
                 }
             }
-            (2, Promise::WhilePaying) => {
+            (2, PromiseMode::WhilePaying) => {
                 if self.stock.held + self.stock.sold == self.stock.total {
                     self.ended += 1;
                     self.turned_away_now += 1;
@@ -263,7 +268,7 @@ impl Sale<'_> {
         }
         if stage == 2 {
             let payment_s = self.crowd.visit(visit).payment_s;
-            self.events.push(Reverse((micros(self.now_s + payment_s), visit, Happens::PaymentEnds)));
+            self.events.push(Reverse((micros(self.now_s + payment_s), visit, NextEvent::PaymentEnds)));
         } else {
             self.enter(visit, stage + 1);
         }
@@ -286,11 +291,11 @@ impl Sale<'_> {
         }
         let under_way = self.visits.under_way.all();
         match self.promise {
-            Promise::WhilePaying => {
+            PromiseMode::WhilePaying => {
                 self.stock.promised = under_way;
                 self.visits.paying = self.stock.held;
             }
-            Promise::Always => {
+            PromiseMode::Always => {
                 self.visits.paying = self.stock.held - self.visits.under_way.of(Stage::Shopping);
                 assert!(
                     self.stock.promised + self.stock.held + self.stock.sold <= self.stock.total,
@@ -306,27 +311,27 @@ mod tests {
     use fairline_admission::{AdmissionMode, Prior};
 
     use super::*;
-    use crate::{policy::Law, shopper::Setting};
+    use crate::{policy::ControllerLaw, shopper::SaleSetting};
 
     const STOCK: u32 = 60;
     /// As many as there are units, in 15 s.
     const CAP_PER_S: f64 = 4.0;
     const RISK: f64 = 0.005;
 
-    fn crowd(seed: u64) -> Crowd {
-        Crowd::of(&Setting { stock: STOCK, chance: 0.5, shift: 1.0 }, seed).0
+    fn crowd(seed: u64) -> SimulatedCrowd {
+        SimulatedCrowd::of(&SaleSetting { stock: STOCK, chance: 0.5, shift: 1.0 }, seed).0
     }
 
-    fn of_law(seed: u64, mode: AdmissionMode, rate_cap_per_s: f64) -> Outcome {
-        let promise = if mode == AdmissionMode::Guarantee { Promise::Always } else { Promise::WhilePaying };
-        run(&mut crowd(seed), STOCK, promise, &mut Law::new(mode, rate_cap_per_s, Prior::cautious()))
+    fn of_law(seed: u64, mode: AdmissionMode, rate_cap_per_s: f64) -> SaleOutcome {
+        let promise = if mode == AdmissionMode::Guarantee { PromiseMode::Always } else { PromiseMode::WhilePaying };
+        run(&mut crowd(seed), STOCK, promise, &mut ControllerLaw::new(mode, rate_cap_per_s, Prior::cautious()))
     }
 
     /// Admits whatever the cap allows, regardless of the stock.
     struct Heedless(f64);
 
     impl Policy for Heedless {
-        fn admit(&mut self, _: &View<'_>) -> u32 {
+        fn admit(&mut self, _: &PolicyInputs<'_>) -> u32 {
             self.0 += CAP_PER_S * TICK_S;
             let admissions = self.0 as u32;
             self.0 -= f64::from(admissions);
@@ -367,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_policy_that_ignores_the_stock_turns_shoppers_away() {
-        let sale = run(&mut crowd(1), STOCK, Promise::WhilePaying, &mut Heedless(0.0));
+        let sale = run(&mut crowd(1), STOCK, PromiseMode::WhilePaying, &mut Heedless(0.0));
         assert!(sale.turned_away_share() > 0.1, "{} of {}", sale.turned_away, sale.admitted);
         assert_eq!(sale.promise_broken, 0, "nothing was promised");
     }

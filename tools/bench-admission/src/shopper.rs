@@ -1,22 +1,22 @@
 //! The people of a sale. All visits are drawn before the sale, in the order of the line, so that
 //! every policy meets the same people.
 
-use fairline_shopper_model::{Profile, Visit, live_profile, live_visit};
+use fairline_shopper_model::{ShopperProfile, Visit, live_profile, live_visit};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 /// The people of a line, in order.
-pub(crate) struct Crowd {
+pub(crate) struct SimulatedCrowd {
     visits: Vec<Visit>,
-    profile: Profile,
+    profile: ShopperProfile,
     /// Their behaviour after this number of buyers.
-    shift: Option<(usize, Profile)>,
+    shift: Option<(usize, ShopperProfile)>,
     buyers: usize,
     dice: StdRng,
 }
 
 /// A sale's setting.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Setting {
+pub(crate) struct SaleSetting {
     pub(crate) stock: u32,
     /// Probability that an admitted shopper buys.
     pub(crate) chance: f64,
@@ -24,13 +24,13 @@ pub(crate) struct Setting {
     pub(crate) shift: f64,
 }
 
-impl Crowd {
+impl SimulatedCrowd {
     /// The crowd of a seed, and that of an earlier sale of the same kind, whose probability
     /// differed by up to a tenth.
-    pub(crate) fn of(setting: &Setting, seed: u64) -> (Self, Self) {
+    pub(crate) fn of(setting: &SaleSetting, seed: u64) -> (Self, Self) {
         let mut dice =
             StdRng::seed_from_u64(seed ^ (u64::from(setting.stock) << 32) ^ ((setting.chance * 1000.0) as u64) << 20);
-        let profile = Profile::draw(setting.chance, &mut dice);
+        let profile = ShopperProfile::draw(setting.chance, &mut dice);
         let factor = dice.random_range(0.9..1.1);
         let earlier = profile.with_chance((setting.chance * factor).min(0.96));
         let shift = (setting.shift != 1.0).then(|| {
@@ -41,7 +41,7 @@ impl Crowd {
         (Self::new(profile, shift, dice), earlier)
     }
 
-    fn new(profile: Profile, shift: Option<(usize, Profile)>, dice: StdRng) -> Self {
+    fn new(profile: ShopperProfile, shift: Option<(usize, ShopperProfile)>, dice: StdRng) -> Self {
         Self { visits: Vec::new(), profile, shift, buyers: 0, dice }
     }
 
@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn the_share_of_buyers_is_the_setting_and_doubles_after_the_shift() {
-        let setting = Setting { stock: 4_000, chance: 0.3, shift: 2.0 };
-        let (mut crowd, _) = Crowd::of(&setting, 7);
+        let setting = SaleSetting { stock: 4_000, chance: 0.3, shift: 2.0 };
+        let (mut crowd, _) = SimulatedCrowd::of(&setting, 7);
         let mut buyers =
             |from: usize, to: usize| (from..to).filter(|&at| crowd.visit(at).buys_after_s().is_some()).count();
         assert!((1_700..1_900).contains(&buyers(0, 6_000)));
@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn a_seed_always_gives_the_same_crowd() {
-        let setting = Setting { stock: 200, chance: 0.5, shift: 1.0 };
-        let first = |seed: u64| (0..50).map(|at| Crowd::of(&setting, seed).0.visit(at)).collect::<Vec<_>>();
+        let setting = SaleSetting { stock: 200, chance: 0.5, shift: 1.0 };
+        let first = |seed: u64| (0..50).map(|at| SimulatedCrowd::of(&setting, seed).0.visit(at)).collect::<Vec<_>>();
         assert!(first(1) == first(1) && first(1) != first(2));
     }
 }

@@ -15,7 +15,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use page::{Shown, What};
+pub(crate) use page::{Shown, ShownContent};
 pub(crate) use part::carry;
 
 use crate::{Failure, process::cpu_us};
@@ -29,8 +29,8 @@ const AT_ONCE: u32 = 100;
 
 /// A request to a part.
 #[derive(Debug, Serialize, Deserialize)]
-enum Ask {
-    Join(Join),
+enum PartRequest {
+    Join(PagesToConnect),
     Count,
     /// Let this many waiting pages leave each second, from now on.
     Leave {
@@ -45,16 +45,16 @@ enum Ask {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-enum Answer {
-    Joined(Joined),
-    Counted(Counted),
+enum PartResponse {
+    Joined(ConnectedPages),
+    Counted(PageCounts),
     Recorded(Recorded),
     Done,
 }
 
 /// Pages to connect.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Join {
+pub(crate) struct PagesToConnect {
     pub(crate) to: SocketAddr,
     pub(crate) path: String,
     pub(crate) count: u32,
@@ -64,7 +64,7 @@ pub(crate) struct Join {
     pub(crate) first_source: Ipv4Addr,
 }
 
-impl Join {
+impl PagesToConnect {
     fn handshake(&self) -> Vec<u8> {
         let Self { path, to, .. } = self;
         format!(
@@ -77,7 +77,7 @@ impl Join {
 
 /// The result of connecting.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Joined {
+pub(crate) struct ConnectedPages {
     pub(crate) entered: u32,
     pub(crate) refused: u32,
     /// Why the first of these was rejected.
@@ -88,7 +88,7 @@ pub(crate) struct Joined {
 
 /// The state of the pages: the first two at present, the others since the last hang-up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Counted {
+pub(crate) struct PageCounts {
     pub(crate) connected: u64,
     /// Connected, and with a place.
     pub(crate) waiting: u64,
@@ -101,7 +101,7 @@ pub(crate) struct Counted {
     pub(crate) lost: u64,
 }
 
-impl Counted {
+impl PageCounts {
     fn plus(self, other: Self) -> Self {
         Self {
             connected: self.connected + other.connected,
@@ -123,17 +123,17 @@ struct Recorded {
 }
 
 /// All parts, numbered from 0.
-pub(crate) struct Crowd {
-    parts: Vec<Part>,
+pub(crate) struct PageCrowd {
+    parts: Vec<PartProcess>,
 }
 
-struct Part {
+struct PartProcess {
     child: Child,
     asks: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
 
-impl Drop for Part {
+impl Drop for PartProcess {
     fn drop(&mut self) {
         // The process may have ended already.
         let _ = self.child.kill();
@@ -141,7 +141,7 @@ impl Drop for Part {
     }
 }
 
-impl Part {
+impl PartProcess {
     fn start() -> Result<Self, Failure> {
         let mut child =
             Command::new(env::current_exe()?).arg(PART).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -151,35 +151,35 @@ impl Part {
         Ok(Self { child, asks, answers: BufReader::new(answers).lines() })
     }
 
-    fn ask(&mut self, ask: &Ask) -> Result<(), Failure> {
+    fn ask(&mut self, ask: &PartRequest) -> Result<(), Failure> {
         Ok(writeln!(self.asks, "{}", serde_json::to_string(ask)?)?)
     }
 
-    fn answer(&mut self) -> Result<Answer, Failure> {
+    fn answer(&mut self) -> Result<PartResponse, Failure> {
         let line = self.answers.next().ok_or_else(|| Failure::new("a part of the crowd has ended"))??;
         Ok(serde_json::from_str(&line)?)
     }
 }
 
-impl Crowd {
+impl PageCrowd {
     /// Starts a number of processes.
     pub(crate) fn start(parts: u16) -> Result<Self, Failure> {
-        Ok(Self { parts: (0..parts).map(|_| Part::start()).collect::<Result<_, _>>()? })
+        Ok(Self { parts: (0..parts).map(|_| PartProcess::start()).collect::<Result<_, _>>()? })
     }
 
     /// Sends a request to all parts concurrently.
-    fn ask_all(&mut self, ask: impl Fn(u16) -> Ask) -> Result<Vec<Answer>, Failure> {
+    fn ask_all(&mut self, ask: impl Fn(u16) -> PartRequest) -> Result<Vec<PartResponse>, Failure> {
         for (nth, part) in (0..).zip(&mut self.parts) {
             part.ask(&ask(nth))?;
         }
-        self.parts.iter_mut().map(Part::answer).collect()
+        self.parts.iter_mut().map(PartProcess::answer).collect()
     }
 
     /// Lets each part connect its pages; returns the results in the order of the parts.
-    pub(crate) fn join(&mut self, job: impl Fn(u16) -> Join) -> Result<Vec<Joined>, Failure> {
-        let answers = self.ask_all(|nth| Ask::Join(job(nth)))?;
+    pub(crate) fn join(&mut self, job: impl Fn(u16) -> PagesToConnect) -> Result<Vec<ConnectedPages>, Failure> {
+        let answers = self.ask_all(|nth| PartRequest::Join(job(nth)))?;
         let joined = answers.into_iter().filter_map(|answer| match answer {
-            Answer::Joined(joined) => Some(joined),
+            PartResponse::Joined(joined) => Some(joined),
             _ => None,
         });
         joined
@@ -191,10 +191,10 @@ impl Crowd {
     }
 
     /// The state of all pages.
-    pub(crate) fn count(&mut self) -> Result<Counted, Failure> {
-        let answers = self.ask_all(|_| Ask::Count)?;
-        Ok(answers.into_iter().fold(Counted::default(), |all, answer| match answer {
-            Answer::Counted(counted) => all.plus(counted),
+    pub(crate) fn count(&mut self) -> Result<PageCounts, Failure> {
+        let answers = self.ask_all(|_| PartRequest::Count)?;
+        Ok(answers.into_iter().fold(PageCounts::default(), |all, answer| match answer {
+            PartResponse::Counted(counted) => all.plus(counted),
             _ => all,
         }))
     }
@@ -202,19 +202,19 @@ impl Crowd {
     /// Lets this many pages leave each second, in total.
     pub(crate) fn leave(&mut self, per_s: f64) -> Result<(), Failure> {
         let per_s = per_s / self.parts.len() as f64;
-        self.ask_all(|_| Ask::Leave { per_s }).map(drop)
+        self.ask_all(|_| PartRequest::Leave { per_s }).map(drop)
     }
 
     /// Records the messages to tickets up to this one, from now on.
     pub(crate) fn record(&mut self, up_to: u64) -> Result<(), Failure> {
-        self.ask_all(|_| Ask::Record { up_to }).map(drop)
+        self.ask_all(|_| PartRequest::Record { up_to }).map(drop)
     }
 
     /// The recorded messages, by ticket, each in the order of time.
     pub(crate) fn recorded(&mut self) -> Result<Vec<(u64, Shown)>, Failure> {
-        let answers = self.ask_all(|_| Ask::Recorded)?;
+        let answers = self.ask_all(|_| PartRequest::Recorded)?;
         let shown = answers.into_iter().flat_map(|answer| match answer {
-            Answer::Recorded(recorded) => recorded.shown,
+            PartResponse::Recorded(recorded) => recorded.shown,
             _ => Vec::new(),
         });
         Ok(shown.collect())
@@ -222,7 +222,7 @@ impl Crowd {
 
     /// Closes every socket.
     pub(crate) fn hang_up(&mut self) -> Result<(), Failure> {
-        self.ask_all(|_| Ask::HangUp).map(drop)
+        self.ask_all(|_| PartRequest::HangUp).map(drop)
     }
 
     /// CPU microseconds that the crowd itself has used.

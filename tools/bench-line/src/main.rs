@@ -19,7 +19,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Parser;
 use fairline_figures::bench::{self, Failure};
 
-use crate::{figure::FIGURES, size::Size};
+use crate::{figure::FIGURES, size::RunSize};
 
 /// Measure the line, and print and save the results.
 #[derive(Debug, Parser)]
@@ -43,7 +43,7 @@ struct Arguments {
 pub(crate) struct Bench {
     /// The folder of the built services.
     pub(crate) binaries: PathBuf,
-    pub(crate) size: Size,
+    pub(crate) size: RunSize,
 }
 
 fn main() -> ExitCode {
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 /// Measures the requested figures; returns whether all of them could be measured.
 fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let bench =
-        Bench { binaries: bench::programs()?, size: if arguments.smoke { Size::smoke() } else { Size::full() } };
+        Bench { binaries: bench::programs()?, size: if arguments.smoke { RunSize::smoke() } else { RunSize::full() } };
     let results = bench::measure(&FIGURES, &figures::SCENES, &arguments.only, |scene, found| scene(&bench, found));
     bench::write(&results, &arguments.json)?;
     println!("{}", results.to_table());

@@ -13,26 +13,26 @@ use crate::Failure;
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// A connection.
-pub(crate) struct Redis {
+pub(crate) struct RedisConnection {
     stream: BufReader<TcpStream>,
 }
 
 /// A reply.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Reply {
+pub(crate) enum RedisReply {
     Nil,
     Number(i64),
     Text(String),
-    List(Vec<Reply>),
+    List(Vec<RedisReply>),
 }
 
-impl Reply {
+impl RedisReply {
     fn text(&self) -> &str {
-        if let Reply::Text(text) = self { text } else { "" }
+        if let RedisReply::Text(text) = self { text } else { "" }
     }
 }
 
-impl Redis {
+impl RedisConnection {
     pub(crate) fn connect(address: SocketAddr) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -42,29 +42,29 @@ impl Redis {
 
     /// Sends one command and returns its reply. Bytes that are not text become replacement
     /// characters.
-    pub(crate) fn ask(&mut self, words: &[&str]) -> Result<Reply, Failure> {
+    pub(crate) fn ask(&mut self, words: &[&str]) -> Result<RedisReply, Failure> {
         self.stream.get_mut().write_all(&command(words))?;
         self.reply()
     }
 
-    fn reply(&mut self) -> Result<Reply, Failure> {
+    fn reply(&mut self) -> Result<RedisReply, Failure> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
         let unexpected = || Failure::new(format!("Redis returned {line:?}"));
         let rest = line.trim_end().get(1..).ok_or_else(unexpected)?;
         let number = || rest.parse::<i64>().map_err(|_| unexpected());
         Ok(match line.as_bytes()[0] {
-            b'+' => Reply::Text(rest.to_owned()),
-            b':' => Reply::Number(number()?),
+            b'+' => RedisReply::Text(rest.to_owned()),
+            b':' => RedisReply::Number(number()?),
             b'$' => match usize::try_from(number()?) {
                 Ok(length) => {
                     let mut bytes = vec![0; length + 2];
                     self.stream.read_exact(&mut bytes)?;
-                    Reply::Text(String::from_utf8_lossy(&bytes[..length]).into_owned())
+                    RedisReply::Text(String::from_utf8_lossy(&bytes[..length]).into_owned())
                 }
-                Err(_) => Reply::Nil,
+                Err(_) => RedisReply::Nil,
             },
-            b'*' => Reply::List((0..number()?).map(|_| self.reply()).collect::<Result<_, _>>()?),
+            b'*' => RedisReply::List((0..number()?).map(|_| self.reply()).collect::<Result<_, _>>()?),
             _ => return Err(unexpected()),
         })
     }
@@ -86,13 +86,14 @@ impl Redis {
     pub(crate) fn bytes_of_keys(&mut self, part: &str) -> Result<u64, Failure> {
         let (mut cursor, mut bytes) = ("0".to_owned(), 0);
         loop {
-            let Reply::List(found) = self.ask(&["SCAN", &cursor, "MATCH", &format!("*{part}*"), "COUNT", "1000"])?
+            let RedisReply::List(found) =
+                self.ask(&["SCAN", &cursor, "MATCH", &format!("*{part}*"), "COUNT", "1000"])?
             else {
                 return Err(Failure::new("SCAN returned no list"));
             };
-            if let Some(Reply::List(keys)) = found.get(1) {
+            if let Some(RedisReply::List(keys)) = found.get(1) {
                 for key in keys {
-                    if let Reply::Number(used) = self.ask(&["MEMORY", "USAGE", key.text(), "SAMPLES", "0"])? {
+                    if let RedisReply::Number(used) = self.ask(&["MEMORY", "USAGE", key.text(), "SAMPLES", "0"])? {
                         bytes += u64::try_from(used).unwrap_or(0);
                     }
                 }

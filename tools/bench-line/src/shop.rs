@@ -14,19 +14,19 @@ use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, ServicePro
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Bench, Failure, clock::now_us, crowd::Join, redis::Redis};
+use crate::{Bench, Failure, clock::now_us, crowd::PagesToConnect, redis::RedisConnection};
 
 const ADMIN_TOKEN: &str = "admin-token-of-the-measurements";
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 const SHOWN_WITHIN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_EVERY: Duration = Duration::from_millis(50);
 /// Lifetime of tokens, which no shopper of this crowd uses.
 const TOKEN_TTL_S: u64 = 10;
 /// The maximum of a sale, so that the line never stops for lack of units.
 const UNITS: u64 = 10_000_000;
 
 /// A shop with one sale, which has not opened yet.
-pub(crate) struct Shop {
+pub(crate) struct BenchShop {
     pub(crate) sale: String,
     pub(crate) nodes: Vec<ServiceProcess>,
     redis: PrivateRedis,
@@ -45,7 +45,7 @@ fn controller() -> SocketAddr {
     address_of(999)
 }
 
-impl Shop {
+impl BenchShop {
     /// Starts a shop with this number of nodes, and a sale that will admit `rate_per_s` shoppers
     /// per second.
     pub(crate) fn start(bench: &Bench, nodes: u16, rate_per_s: f64) -> Result<Self, Failure> {
@@ -80,7 +80,7 @@ impl Shop {
         ];
         let node = |nth| start(format!("waiting-room-{nth}"), "waiting-room", address_of(nth), &arguments);
         let nodes = (0..nodes).map(node).collect::<Result<_, _>>()?;
-        let redis_id = Redis::connect(address_of_redis(&redis))?.info("server")?["process_id"].parse();
+        let redis_id = RedisConnection::connect(address_of_redis(&redis))?.info("server")?["process_id"].parse();
         let mut shop = Self {
             sale,
             nodes,
@@ -111,14 +111,14 @@ impl Shop {
     }
 
     /// A connection to Redis.
-    pub(crate) fn redis(&self) -> Result<Redis, Failure> {
-        Redis::connect(address_of_redis(&self.redis))
+    pub(crate) fn redis(&self) -> Result<RedisConnection, Failure> {
+        RedisConnection::connect(address_of_redis(&self.redis))
     }
 
     /// Shoppers for the nth node.
-    pub(crate) fn shoppers(&self, nth: u16, count: u32) -> Join {
+    pub(crate) fn shoppers(&self, nth: u16, count: u32) -> PagesToConnect {
         let path = format!("/api/flash-sales/{}/line", self.sale);
-        Join { to: address_of(nth), path, count, wants_ticket: true, first_source: sources_of(nth) }
+        PagesToConnect { to: address_of(nth), path, count, wants_ticket: true, first_source: sources_of(nth) }
     }
 
     /// Performs an action on the sale: `open`, `pause`, `resume`.
@@ -154,7 +154,7 @@ pub(crate) fn until(
         if Duration::from_micros(now_us() - started_us) > within {
             return Err(Failure::new(format!("gave up waiting until {what}")));
         }
-        pause(LOOK_EVERY);
+        pause(POLL_EVERY);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The size of a run.
 #[derive(Debug, Clone)]
-pub(crate) struct Size {
+pub(crate) struct RunSize {
     /// Shoppers of one node, at both ends of the slope of its memory.
     pub(crate) memory_shoppers: (u32, u32),
     pub(crate) memory_rounds: usize,
@@ -31,7 +31,7 @@ pub(crate) struct Size {
     pub(crate) sale_share: f64,
 }
 
-impl Size {
+impl RunSize {
     /// The published size.
     pub(crate) fn full() -> Self {
         Self {

@@ -37,7 +37,7 @@ const TRIES_MAX: u32 = 3_000;
 
 /// The final response to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     /// The id of the order in it, if any.
     pub(crate) order: Option<Uuid>,
@@ -45,17 +45,17 @@ pub(crate) struct Answer {
 
 /// The results of a run.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct RunResult {
     pub(crate) took: Duration,
     /// The response to each request, in order.
-    pub(crate) answers: Vec<Answer>,
+    pub(crate) answers: Vec<Response>,
     /// The latency of each response from its first attempt, sorted.
     pub(crate) latencies: Vec<Duration>,
     /// Requests that were retried.
     pub(crate) retries: usize,
 }
 
-impl Run {
+impl RunResult {
     pub(crate) fn per_s(&self) -> f64 {
         self.answers.len() as f64 / self.took.as_secs_f64()
     }
@@ -75,12 +75,12 @@ impl Run {
 }
 
 /// A run in progress.
-pub(crate) struct UnderWay {
-    thread: thread::JoinHandle<Result<Run, Failure>>,
+pub(crate) struct RunInProgress {
+    thread: thread::JoinHandle<Result<RunResult, Failure>>,
     answered: Arc<AtomicUsize>,
 }
 
-impl UnderWay {
+impl RunInProgress {
     pub(crate) fn answered(&self) -> usize {
         self.answered.load(Ordering::Relaxed)
     }
@@ -89,21 +89,21 @@ impl UnderWay {
         self.thread.is_finished()
     }
 
-    pub(crate) fn ended(self) -> Result<Run, Failure> {
+    pub(crate) fn ended(self) -> Result<RunResult, Failure> {
         self.thread.join().map_err(|_| Failure::new("the crowd panicked"))?
     }
 }
 
 /// Sends each request once over a number of concurrent connections, and waits for all responses.
 /// With `insists`, requests without a response or with a 503 are retried.
-pub(crate) fn start(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, insists: bool) -> UnderWay {
+pub(crate) fn start(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, insists: bool) -> RunInProgress {
     begin(Load { to, clients, requests, insists, per_s: None })
 }
 
 /// Sends a number of requests per second, each at its own time, regardless of earlier ones; latency
 /// counts from then. A request that waits for a connection is late (G. Tene, "How not to measure
 /// latency", 2013).
-pub(crate) fn paced(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, per_s: f64) -> UnderWay {
+pub(crate) fn paced(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, per_s: f64) -> RunInProgress {
     begin(Load { to, clients, requests, insists: false, per_s: Some(per_s) })
 }
 
@@ -116,21 +116,21 @@ struct Load {
     per_s: Option<f64>,
 }
 
-fn begin(load: Load) -> UnderWay {
+fn begin(load: Load) -> RunInProgress {
     let answered = Arc::<AtomicUsize>::default();
     let counted = answered.clone();
     let thread = thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         LocalSet::new().block_on(&runtime, carry(load, counted))
     });
-    UnderWay { thread, answered }
+    RunInProgress { thread, answered }
 }
 
-pub(crate) fn run(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>) -> Result<Run, Failure> {
+pub(crate) fn run(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>) -> Result<RunResult, Failure> {
     start(to, clients, requests, false).ended()
 }
 
-struct Crowd {
+struct BuyerCrowd {
     to: SocketAddr,
     insists: bool,
     per_s: Option<f64>,
@@ -139,16 +139,16 @@ struct Crowd {
     next: Cell<usize>,
     retries: Cell<usize>,
     answered: Arc<AtomicUsize>,
-    answers: RefCell<Vec<(Answer, Duration)>>,
+    answers: RefCell<Vec<(Response, Duration)>>,
 }
 
-async fn carry(load: Load, answered: Arc<AtomicUsize>) -> Result<Run, Failure> {
+async fn carry(load: Load, answered: Arc<AtomicUsize>) -> Result<RunResult, Failure> {
     let Load { to, clients, requests, insists, per_s } = load;
-    let none = (Answer { status: 0, order: None }, Duration::ZERO);
+    let none = (Response { status: 0, order: None }, Duration::ZERO);
     let answers = RefCell::new(vec![none; requests.len()]);
     let started = Cell::new(Instant::now());
     let (next, retries) = (Cell::new(0), Cell::new(0));
-    let crowd = Rc::new(Crowd { to, insists, per_s, started, requests, next, retries, answered, answers });
+    let crowd = Rc::new(BuyerCrowd { to, insists, per_s, started, requests, next, retries, answered, answers });
     // Connected beforehand, since only redemptions are measured.
     let mut connections = Vec::new();
     for _ in 0..clients {
@@ -164,7 +164,7 @@ async fn carry(load: Load, answered: Arc<AtomicUsize>) -> Result<Run, Failure> {
     let took = started.elapsed();
     let (answers, mut latencies): (Vec<_>, Vec<_>) = crowd.answers.take().into_iter().unzip();
     latencies.sort_unstable();
-    Ok(Run { took, answers, latencies, retries: crowd.retries.get() })
+    Ok(RunResult { took, answers, latencies, retries: crowd.retries.get() })
 }
 
 async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
@@ -173,7 +173,7 @@ async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn client(crowd: Rc<Crowd>, stream: TcpStream) -> Result<(), Failure> {
+async fn client(crowd: Rc<BuyerCrowd>, stream: TcpStream) -> Result<(), Failure> {
     let (mut stream, mut buffer) = (Some(stream), Vec::with_capacity(ANSWER_MAX));
     loop {
         let at = crowd.next.get();
@@ -202,11 +202,11 @@ async fn client(crowd: Rc<Crowd>, stream: TcpStream) -> Result<(), Failure> {
 
 /// Sends one request and reads its response; closes a connection that fails.
 async fn exchange(
-    crowd: &Crowd,
+    crowd: &BuyerCrowd,
     stream: &mut Option<TcpStream>,
     request: &[u8],
     buffer: &mut Vec<u8>,
-) -> io::Result<Answer> {
+) -> io::Result<Response> {
     let mut connection = match stream.take() {
         Some(connection) => connection,
         None => connect(crowd.to).await?,
@@ -229,7 +229,7 @@ async fn exchange(
 }
 
 /// Parses a response once it is complete.
-fn read(bytes: &[u8]) -> Option<Answer> {
+fn read(bytes: &[u8]) -> Option<Response> {
     let head_end = memmem::find(bytes, b"\r\n\r\n")? + 4;
     let (head, body) = bytes.split_at(head_end);
     let status = std::str::from_utf8(head.get(9..12)?).ok()?.parse().ok()?;
@@ -240,7 +240,7 @@ fn read(bytes: &[u8]) -> Option<Answer> {
     }
     // `{"id":"…` of an order, or `"order":{…"id":"…` of a problem that contains one.
     let order = memmem::find(body, b"\"id\":\"").and_then(|at| Uuid::try_parse_ascii(body.get(at + 6..at + 42)?).ok());
-    Some(Answer { status, order })
+    Some(Response { status, order })
 }
 
 #[cfg(test)]
@@ -252,11 +252,11 @@ mod tests {
         let order = Uuid::from_u128(7);
         let body = format!(r#"{{"title":"Used","order":{{"quantity":1,"id":"{order}"}}}}"#);
         let whole = format!("HTTP/1.1 409 Conflict\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        assert_eq!(read(whole.as_bytes()), Some(Answer { status: 409, order: Some(order) }));
+        assert_eq!(read(whole.as_bytes()), Some(Response { status: 409, order: Some(order) }));
         assert_eq!(read(&whole.as_bytes()[..whole.len() - 1]), None);
         assert_eq!(
             read(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nHello"),
-            Some(Answer { status: 200, order: None })
+            Some(Response { status: 200, order: None })
         );
     }
 }

@@ -19,7 +19,7 @@ use clap::Parser;
 use fairline_figures::bench::{self, Failure};
 use tempfile::TempDir;
 
-use crate::{figure::FIGURES, shop::Wrongs, size::Size};
+use crate::{figure::FIGURES, shop::Mismatches, size::RunSize};
 
 /// Measure redemption, and print and save the results.
 #[derive(Debug, Parser)]
@@ -42,13 +42,13 @@ pub(crate) struct Bench {
     pub(crate) binaries: PathBuf,
     /// For logs and scripts.
     pub(crate) folder: TempDir,
-    pub(crate) size: Size,
+    pub(crate) size: RunSize,
     /// The violations so far; there should be none.
-    pub(crate) wrongs: Wrongs,
+    pub(crate) wrongs: Mismatches,
 }
 
 impl Bench {
-    pub(crate) fn note(&mut self, wrongs: Wrongs) {
+    pub(crate) fn note(&mut self, wrongs: Mismatches) {
         self.wrongs.oversold += wrongs.oversold;
         self.wrongs.lost_acks += wrongs.lost_acks;
         self.wrongs.double_used += wrongs.double_used;
@@ -64,8 +64,8 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let mut bench = Bench {
         binaries: bench::programs()?,
         folder: tempfile::Builder::new().prefix("fairline-bench-").tempdir()?,
-        size: if arguments.smoke { Size::smoke() } else { Size::full() },
-        wrongs: Wrongs::default(),
+        size: if arguments.smoke { RunSize::smoke() } else { RunSize::full() },
+        wrongs: Mismatches::default(),
     };
     let scenes = &figures::SCENES;
     let results = bench::measure(&FIGURES, scenes, &arguments.only, |scene, found| scene(&mut bench, found));

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use crate::{Failure, shop::Shop, size::Size};
+use crate::{Failure, shop::BenchShop, size::RunSize};
 
 /// A table for the baseline with a row for each unit, and shoppers for both baselines. Both insert
 /// the same rows into `holds` as checkout, under the same constraints, but change no admission and
@@ -46,7 +46,7 @@ pub(crate) enum Baseline {
 
 impl Baseline {
     /// Units sold per second.
-    pub(crate) fn per_s(self, shop: &Shop, size: &Size, folder: &Path) -> Result<f64, Failure> {
+    pub(crate) fn per_s(self, shop: &BenchShop, size: &RunSize, folder: &Path) -> Result<f64, Failure> {
         let script = match self {
             Self::HotRow => format!("BEGIN;\n{HOLD}{HOT_ROW}COMMIT;\n"),
             Self::SkipLocked => format!("BEGIN;\n{FREE_ROW}{HOLD}COMMIT;\n"),
@@ -63,7 +63,7 @@ impl Baseline {
 }
 
 /// Microseconds to sync eight kilobytes to the disk, with Postgres's method on this system.
-pub(crate) fn fsync_us(shop: &Shop, seconds: u32, folder: &Path) -> Result<f64, Failure> {
+pub(crate) fn fsync_us(shop: &BenchShop, seconds: u32, folder: &Path) -> Result<f64, Failure> {
     let mut command = Command::new(shop.postgres.program("pg_test_fsync"));
     command.arg("-s").arg(seconds.to_string()).arg("-f").arg(folder.join("fsync"));
     let printed = output(&mut command)?;

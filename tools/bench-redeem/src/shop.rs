@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use crate::{Bench, Failure, client::Run};
+use crate::{Bench, Failure, client::RunResult};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Time for the effects of earlier work to complete before a measurement.
@@ -48,14 +48,14 @@ pub(crate) fn start_hello(bench: &Bench) -> io::Result<(ServiceProcess, SocketAd
 pub(crate) const ADMIN_TOKEN: &str = "a token for measurements";
 
 /// The other services of a shop.
-pub(crate) struct Services {
+pub(crate) struct OtherServices {
     pub(crate) admin: SocketAddr,
     pub(crate) waiting_room: SocketAddr,
     _processes: [ServiceProcess; 2],
 }
 
-impl Services {
-    pub(crate) fn start(bench: &Bench, shop: &Shop) -> Result<Self, Failure> {
+impl OtherServices {
+    pub(crate) fn start(bench: &Bench, shop: &BenchShop) -> Result<Self, Failure> {
         let (admin, waiting_room) = (address_of(4), address_of(5));
         let key = bench.folder.path().join("signing.pem");
         fs::write(&key, shop.key.to_pem())?;
@@ -84,7 +84,7 @@ impl Services {
 
 /// An admitted shopper.
 #[derive(Debug, Clone)]
-pub(crate) struct Shopper {
+pub(crate) struct AdmittedShopper {
     pub(crate) admission: Uuid,
     pub(crate) sale: SaleId,
     pub(crate) visitor: VisitorId,
@@ -92,7 +92,7 @@ pub(crate) struct Shopper {
 
 /// Discrepancies between the database and the responses to clients.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Wrongs {
+pub(crate) struct Mismatches {
     /// Units held or sold beyond the stock, or that differ between the counters and the rows.
     pub(crate) oversold: i64,
     /// Orders that a client received and that the database does not contain.
@@ -101,7 +101,7 @@ pub(crate) struct Wrongs {
     pub(crate) double_used: i64,
 }
 
-pub(crate) struct Shop {
+pub(crate) struct BenchShop {
     pub(crate) checkout_address: SocketAddr,
     checkout: Option<ServiceProcess>,
     arguments: Vec<String>,
@@ -117,7 +117,7 @@ pub(crate) struct Shop {
     _folder: TempDir,
 }
 
-impl Shop {
+impl BenchShop {
     pub(crate) fn start(bench: &Bench) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("fairline-bench-").tempdir()?;
         let claim = Folder::claim(folder.path())?;
@@ -189,10 +189,14 @@ impl Shop {
 
     /// Admits a number of shoppers to a new sale with a unit for each, with the rows that the
     /// controller would write.
-    pub(crate) fn admit(&self, count: usize) -> Result<Vec<Shopper>, Failure> {
+    pub(crate) fn admit(&self, count: usize) -> Result<Vec<AdmittedShopper>, Failure> {
         let sale = SaleId(Uuid::new_v4());
-        let shoppers: Vec<Shopper> = (0..count)
-            .map(|_| Shopper { admission: Uuid::now_v7(), sale, visitor: VisitorId(*Uuid::new_v4().as_bytes()) })
+        let shoppers: Vec<AdmittedShopper> = (0..count)
+            .map(|_| AdmittedShopper {
+                admission: Uuid::now_v7(),
+                sale,
+                visitor: VisitorId(*Uuid::new_v4().as_bytes()),
+            })
             .collect();
         self.runtime.block_on(async {
             sqlx::query(
@@ -228,7 +232,7 @@ impl Shop {
     }
 
     /// Expires admissions.
-    pub(crate) fn run_out(&self, shoppers: &[Shopper]) -> Result<(), Failure> {
+    pub(crate) fn run_out(&self, shoppers: &[AdmittedShopper]) -> Result<(), Failure> {
         let admissions: Vec<Uuid> = shoppers.iter().map(|shopper| shopper.admission).collect();
         self.runtime.block_on(async {
             let over = sqlx::query("UPDATE admissions SET expires_at = now() WHERE id = ANY ($1)").bind(admissions);
@@ -277,13 +281,13 @@ impl Shop {
     }
 
     /// The token of an admission that ends in this many seconds.
-    pub(crate) fn token(&self, shopper: &Shopper, ends_in_s: i64) -> String {
+    pub(crate) fn token(&self, shopper: &AdmittedShopper, ends_in_s: i64) -> String {
         mint(&self.key, shopper, ends_in_s)
     }
 
     /// The request to redeem a token, as a browser sends it: with the ticket cookie.
-    pub(crate) fn request(&self, shopper: &Shopper, token: &str) -> Vec<u8> {
-        let Shopper { sale, visitor, .. } = *shopper;
+    pub(crate) fn request(&self, shopper: &AdmittedShopper, token: &str) -> Vec<u8> {
+        let AdmittedShopper { sale, visitor, .. } = *shopper;
         let ticket = self.ticket_key.sign(&Ticket { sale, epoch: 1, ordinal: 1, visitor });
         format!(
             "POST /api/flash-sales/{sale}/purchase HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nCookie: {}={ticket}\r\n\
@@ -295,8 +299,8 @@ impl Shop {
     }
 
     /// The request for the status of an order.
-    pub(crate) fn status(&self, shopper: &Shopper, order: Uuid) -> Vec<u8> {
-        let Shopper { sale, visitor, .. } = *shopper;
+    pub(crate) fn status(&self, shopper: &AdmittedShopper, order: Uuid) -> Vec<u8> {
+        let AdmittedShopper { sale, visitor, .. } = *shopper;
         let ticket = self.ticket_key.sign(&Ticket { sale, epoch: 1, ordinal: 1, visitor });
         format!(
             "GET /orders/{order}/status HTTP/1.1\r\nHost: {}\r\nCookie: {}={ticket}\r\n\r\n",
@@ -307,14 +311,14 @@ impl Shop {
     }
 
     /// The requests to redeem the shoppers' tokens.
-    pub(crate) fn requests(&self, shoppers: &[Shopper]) -> Vec<Vec<u8>> {
+    pub(crate) fn requests(&self, shoppers: &[AdmittedShopper]) -> Vec<Vec<u8>> {
         shoppers.iter().map(|shopper| self.request(shopper, &self.token(shopper, TOKEN_TTL_S))).collect()
     }
 
     /// Compares the responses to clients, in runs with the same shoppers, with the database.
-    pub(crate) fn audit(&self, shoppers: &[Shopper], runs: &[&Run]) -> Result<Wrongs, Failure> {
+    pub(crate) fn audit(&self, shoppers: &[AdmittedShopper], runs: &[&RunResult]) -> Result<Mismatches, Failure> {
         let mut answered: HashMap<Uuid, Uuid> = HashMap::new();
-        let mut wrongs = Wrongs::default();
+        let mut wrongs = Mismatches::default();
         for run in runs {
             for (shopper, answer) in shoppers.iter().zip(&run.answers) {
                 // Either the redemption itself, or a repetition: both name the order.
@@ -353,7 +357,7 @@ impl Shop {
 }
 
 /// A token of an admission that ends in this many seconds.
-pub(crate) fn mint(key: &SigningKey, shopper: &Shopper, ends_in_s: i64) -> String {
+pub(crate) fn mint(key: &SigningKey, shopper: &AdmittedShopper, ends_in_s: i64) -> String {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     key.mint(&Claims {
         iss: ISSUER.to_owned(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The size of a run.
 #[derive(Debug, Clone)]
-pub(crate) struct Size {
+pub(crate) struct RunSize {
     /// Rounds, each of our services and the baselines in turn.
     pub(crate) rounds: usize,
     /// Shoppers per round who redeem by direct calls, and how many of them concurrently.
@@ -33,7 +33,7 @@ pub(crate) struct Size {
     pub(crate) fsync_s: u32,
 }
 
-impl Size {
+impl RunSize {
     /// The published size.
     pub(crate) fn full() -> Self {
         Self {

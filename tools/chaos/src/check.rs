@@ -16,7 +16,7 @@ use std::{
     process::ExitStatus,
 };
 
-use fairline_rush::{Event, Happening, Plan, Profile, Report, ShopperModel};
+use fairline_rush::{CrowdProfile, HistoryEvent, HistoryEventKind, Report, ShopperModel, ShopperPlan};
 use fairline_shop::SHOPPERS;
 
 use self::{
@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     fault::Fault,
-    ledger_reader::{Admission, Charge, Payment, Stock},
+    ledger_reader::{Admission, GatewayCharge, Payment, Stock},
     plan::SaleKind,
 };
 
@@ -116,7 +116,7 @@ pub struct Evidence<'a> {
     /// The seed of the crowd.
     pub seed: u64,
     /// The parameters of the crowd.
-    pub profile: &'a Profile,
+    pub profile: &'a CrowdProfile,
     /// Which sale.
     pub sale: SaleKind,
     /// How many shoppers, from the first, wait in a lane.
@@ -124,7 +124,7 @@ pub struct Evidence<'a> {
     /// The report of `fairline rush`.
     pub report: &'a Report,
     /// The history.
-    pub events: &'a [Event],
+    pub events: &'a [HistoryEvent],
     /// The faults.
     pub faults: &'a [Injected],
     /// The database's admissions.
@@ -132,9 +132,9 @@ pub struct Evidence<'a> {
     /// The database's payments.
     pub payments: &'a [Payment],
     /// The payment gateway's charges.
-    pub charges: &'a [Charge],
+    pub charges: &'a [GatewayCharge],
     /// Those whose money was reserved in the end, when it had to be captured or released.
-    pub reserved: &'a [Charge],
+    pub reserved: &'a [GatewayCharge],
     /// Samples of the stock, two per second, with their times.
     pub stock: &'a [(i64, Stock)],
     /// Services that ended unexpectedly.
@@ -184,8 +184,8 @@ fn of_the_report(report: &Report) -> Vec<Violation> {
     broken.chain(mismatches).chain(unproved).collect()
 }
 
-fn by_shopper(events: &[Event]) -> HashMap<u32, Vec<&Event>> {
-    let mut shoppers: HashMap<u32, Vec<&Event>> = HashMap::new();
+fn by_shopper(events: &[HistoryEvent]) -> HashMap<u32, Vec<&HistoryEvent>> {
+    let mut shoppers: HashMap<u32, Vec<&HistoryEvent>> = HashMap::new();
     for event in events {
         shoppers.entry(event.shopper).or_default().push(event);
     }
@@ -276,7 +276,7 @@ fn shoppers_were_cut_off(evidence: &Evidence<'_>, from_us: i64, till_us: i64) ->
 
 /// Periods in which a shopper was disconnected, or without a message since the beginning of a fault
 /// that cuts shoppers off.
-fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
+fn away(evidence: &Evidence<'_>, events: &[&HistoryEvent]) -> Vec<(i64, i64)> {
     let cuts_off = |fault: &Fault| match fault {
         Fault::Link { from, to, .. } => *from == SHOPPERS && to.starts_with("waiting-room"),
         Fault::Kill(name) | Fault::Stop(name) | Fault::Roll(name) | Fault::Files(name) => {
@@ -285,12 +285,15 @@ fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
         _ => false,
     };
     let cut_off = evidence.faults.iter().filter(|injected| cuts_off(&injected.fault)).map(|injected| injected.began_us);
-    let disconnected = events.iter().filter(|event| matches!(event.what, Happening::Disconnected));
+    let disconnected = events.iter().filter(|event| matches!(event.what, HistoryEventKind::Disconnected));
     let begins = cut_off.chain(disconnected.map(|event| event.at_us));
-    let is_message = |event: &&&Event| {
+    let is_message = |event: &&&HistoryEvent| {
         matches!(
             event.what,
-            Happening::Received | Happening::Place { .. } | Happening::Turn { .. } | Happening::Over { .. }
+            HistoryEventKind::Received
+                | HistoryEventKind::Place { .. }
+                | HistoryEventKind::Turn { .. }
+                | HistoryEventKind::Over { .. }
         )
     };
     begins
@@ -304,7 +307,7 @@ fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
 /// Promise 4: admissions follow the line, or the lane; the order of a draw is in the record. A line
 /// that Redis lost waits ten seconds for its shoppers; a shopper who is away for longer is passed,
 /// and served first after returning.
-fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
+fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&HistoryEvent>>) -> Vec<String> {
     if evidence.sale == SaleKind::Draw {
         return Vec::new();
     }
@@ -322,11 +325,13 @@ fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<
     let mut found = Vec::new();
     for (shopper, events) in shoppers {
         let place = events.iter().find_map(|event| match event.what {
-            Happening::Place { ordinal } => Some(evidence.ticket(*shopper, ordinal)),
+            HistoryEventKind::Place { ordinal } => Some(evidence.ticket(*shopper, ordinal)),
             _ => None,
         });
         let Some(ticket) = place else { continue };
-        let ended = |event: &&&Event| matches!(event.what, Happening::Over { .. } | Happening::Ended { .. });
+        let ended = |event: &&&HistoryEvent| {
+            matches!(event.what, HistoryEventKind::Over { .. } | HistoryEventKind::Ended { .. })
+        };
         let waited_until_us = events.iter().find(ended).map_or(i64::MAX, |event| event.at_us);
         let waited_until_us = first.get(&ticket).map_or(waited_until_us, |at_us| waited_until_us.min(*at_us));
         let joined_us = events.first().map_or(0, |event| event.at_us);
@@ -357,20 +362,22 @@ fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<
 }
 
 /// Promise 5: a shopper who was in time lost the turn without a fault.
-fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
+fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&HistoryEvent>>) -> Vec<String> {
     let mut found = Vec::new();
     for (shopper, events) in shoppers {
-        let model = Plan::new(evidence.seed, *shopper, evidence.profile).model;
-        use ShopperModel::{Again, Buy, Cancel, Forge, Replay};
-        if ![Buy, Again, Replay, Forge, Cancel].contains(&model) {
+        let model = ShopperPlan::new(evidence.seed, *shopper, evidence.profile).model;
+        use ShopperModel::{Buy, BuyAgain, Cancel, Forge, Replay};
+        if ![Buy, BuyAgain, Replay, Forge, Cancel].contains(&model) {
             continue;
         }
         let lost = events.iter().find(|event| {
-            matches!(&event.what, Happening::Over { outcome } if ["Expired", "Missed"].contains(&outcome.as_str()))
+            matches!(&event.what, HistoryEventKind::Over { outcome } if ["Expired", "Missed"].contains(&outcome.as_str()))
         });
         let Some(lost) = lost else { continue };
-        let turn =
-            events.iter().rev().find(|event| matches!(event.what, Happening::Turn { .. }) && event.at_us <= lost.at_us);
+        let turn = events
+            .iter()
+            .rev()
+            .find(|event| matches!(event.what, HistoryEventKind::Turn { .. }) && event.at_us <= lost.at_us);
         let from_us = turn.map_or(lost.at_us, |turn| turn.at_us) - SILENT_US_MAX;
         if !evidence.is_excused(from_us, lost.at_us) {
             found.push(format!("shopper {shopper} ({model:?}) lost the turn without a fault: {:?}", lost.what));

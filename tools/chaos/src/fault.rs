@@ -1,6 +1,6 @@
 //! The faults, each with a function that begins it and one that ends it.
 
-mod broken;
+mod link_fault;
 
 use std::{fmt, fs, net::SocketAddr, process::Command};
 
@@ -11,11 +11,11 @@ use nix::{
     unistd::Pid,
 };
 
-pub use broken::Broken;
+pub use link_fault::LinkFault;
 
-use broken::mend;
+use link_fault::mend;
 
-use crate::topology::{Postgres, Redis, Topology};
+use crate::topology::{PostgresServers, RedisServers, Topology};
 
 /// A fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,14 +38,14 @@ pub enum Fault {
         /// The server.
         to: &'static str,
         /// How.
-        how: Broken,
+        how: LinkFault,
     },
     /// All links of services to `redis` or `postgres` are broken.
     Links {
         /// To which.
         to: &'static str,
         /// How.
-        how: Broken,
+        how: LinkFault,
     },
     /// The links of all, or of one service, to one server of a Redis with several are broken.
     Door {
@@ -54,12 +54,12 @@ pub enum Fault {
         /// Which service.
         from: Option<&'static str>,
         /// How.
-        how: Broken,
+        how: LinkFault,
     },
     /// The link of the standby to its primary is broken: commits wait.
     Replication {
         /// How.
-        how: Broken,
+        how: LinkFault,
     },
     /// SIGKILL of a Redis, which comes back with its data.
     RedisKill(usize),
@@ -159,7 +159,7 @@ impl Fault {
 
     /// How it breaks a link, if it does.
     #[must_use]
-    pub fn how(&self) -> Option<Broken> {
+    pub fn how(&self) -> Option<LinkFault> {
         match self {
             Fault::Link { how, .. }
             | Fault::Links { how, .. }
@@ -207,7 +207,7 @@ impl Fault {
 
 /// State from the beginning of a fault that its end needs.
 #[derive(Debug, Default)]
-pub struct Begun {
+pub struct FaultBeginning {
     moment: Option<Moment>,
 }
 
@@ -243,8 +243,8 @@ fn files_max(pid: u32) -> String {
 ///
 /// # Errors
 /// When the fault can't be applied to a server.
-pub fn begin(fault: &Fault, shop: &mut Shop<Topology>) -> Result<Begun, ServerError> {
-    let mut begun = Begun::default();
+pub fn begin(fault: &Fault, shop: &mut Shop<Topology>) -> Result<FaultBeginning, ServerError> {
+    let mut begun = FaultBeginning::default();
     match fault {
         Fault::Kill(service) => shop.kill(service),
         Fault::Stop(service) => shop.signal(service, Signal::SIGSTOP),
@@ -286,7 +286,7 @@ pub fn begin(fault: &Fault, shop: &mut Shop<Topology>) -> Result<Begun, ServerEr
         Fault::RedisOutOfMemory(nth) => drop(shop.servers.redis(*nth).ask("CONFIG SET maxmemory 1")),
         Fault::RedisReadOnly => drop(shop.servers.redis(0).ask("REPLICAOF 127.0.0.1 1")),
         Fault::RedisFailOver(times) => {
-            if let Redis::Sentinel(sentinel) = &mut shop.servers.redis {
+            if let RedisServers::Sentinel(sentinel) = &mut shop.servers.redis {
                 for time in 0..*times {
                     if time > 0 {
                         sentinel.restore()?;
@@ -296,7 +296,7 @@ pub fn begin(fault: &Fault, shop: &mut Shop<Topology>) -> Result<Begun, ServerEr
             }
         }
         Fault::RedisTwoPrimaries => {
-            if let Redis::Sentinel(sentinel) = &mut shop.servers.redis {
+            if let RedisServers::Sentinel(sentinel) = &mut shop.servers.redis {
                 sentinel.fail_over_from_stopped()?;
             }
         }
@@ -310,7 +310,7 @@ pub fn begin(fault: &Fault, shop: &mut Shop<Topology>) -> Result<Begun, ServerEr
         Fault::PostgresDiskFull => limit(&shop.servers.postgres().processes(), "fsize", "8192"),
         Fault::PostgresReadOnly => set_read_only(shop, "on")?,
         Fault::PostgresFailOver => {
-            if let Postgres::Replicated(pair) = &mut shop.servers.postgres {
+            if let PostgresServers::Replicated(pair) = &mut shop.servers.postgres {
                 pair.fail_over()?;
                 let primary = SocketAddr::from(([127, 0, 0, 1], pair.primary().port()));
                 for link in shop.links().iter().filter(|link| link.to == "postgres") {
@@ -331,7 +331,7 @@ fn set_read_only(shop: &mut Shop<Topology>, to: &str) -> Result<(), ServerError>
 ///
 /// # Errors
 /// When a server does not come back.
-pub fn end(fault: &Fault, begun: &Begun, shop: &mut Shop<Topology>) -> Result<(), ServerError> {
+pub fn end(fault: &Fault, begun: &FaultBeginning, shop: &mut Shop<Topology>) -> Result<(), ServerError> {
     match fault {
         Fault::Kill(service) => shop.start_again(service),
         Fault::Stop(service) => shop.signal(service, Signal::SIGCONT),
@@ -382,7 +382,7 @@ pub fn end(fault: &Fault, begun: &Begun, shop: &mut Shop<Topology>) -> Result<()
         Fault::RedisOutOfMemory(nth) => drop(shop.servers.redis(*nth).ask("CONFIG SET maxmemory 0")),
         Fault::RedisReadOnly => drop(shop.servers.redis(0).ask("REPLICAOF NO ONE")),
         Fault::RedisFailOver(_) => {
-            if let Redis::Sentinel(sentinel) = &mut shop.servers.redis {
+            if let RedisServers::Sentinel(sentinel) = &mut shop.servers.redis {
                 sentinel.restore()?;
             }
         }
@@ -398,7 +398,7 @@ pub fn end(fault: &Fault, begun: &Begun, shop: &mut Shop<Topology>) -> Result<()
         }
         Fault::PostgresReadOnly => set_read_only(shop, "off")?,
         Fault::PostgresFailOver => {
-            if let Postgres::Replicated(pair) = &mut shop.servers.postgres {
+            if let PostgresServers::Replicated(pair) = &mut shop.servers.postgres {
                 pair.add_standby()?;
             }
         }

@@ -10,7 +10,7 @@ use sqlx::{FromRow, PgPool, postgres::PgPoolOptions};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_EVERY: Duration = Duration::from_millis(500);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Now, in microseconds since 1970.
@@ -83,7 +83,7 @@ pub struct Payment {
 
 /// An intent at the payment gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Charge {
+pub struct GatewayCharge {
     /// Its id there.
     pub id: String,
     /// The payment in its metadata.
@@ -100,7 +100,7 @@ pub struct Charge {
     pub captured_at_us: Option<i64>,
 }
 
-impl Charge {
+impl GatewayCharge {
     /// Whether its money is reserved, or is as soon as the shopper authenticates: it is neither
     /// captured nor released.
     #[must_use]
@@ -111,10 +111,10 @@ impl Charge {
 
 /// The charges in a response of the sandbox, received at this moment.
 #[must_use]
-pub fn charges(answer: &serde_json::Value, now_us: i64) -> Vec<Charge> {
+pub fn charges(answer: &serde_json::Value, now_us: i64) -> Vec<GatewayCharge> {
     let ago = |ms: &serde_json::Value| Some(now_us - i64::try_from(ms.as_u64()?).ok()? * 1_000);
     let charge = |intent: &serde_json::Value| {
-        Some(Charge {
+        Some(GatewayCharge {
             id: intent["id"].as_str()?.to_owned(),
             payment: intent["metadata"]["payment"].as_str().and_then(|id| Uuid::parse_str(id).ok()),
             status: intent["status"].as_str()?.to_owned(),
@@ -182,7 +182,7 @@ impl LedgerReader {
             if let Ok(stock) = ledger.stock().await {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((now_us(), stock));
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
         }
     }
 

@@ -11,11 +11,11 @@
 //! links. The services are unmodified.
 //!
 //! ```
-//! use fairline_chaos::plan::Plan;
+//! use fairline_chaos::plan::ShopPlan;
 //!
-//! let plan = Plan::new(7, 24, None);
+//! let plan = ShopPlan::new(7, 24, None);
 //! assert_eq!(plan.rounds.len(), 24);
-//! assert_eq!(plan, Plan::new(7, 24, None), "a seed repeats its plan");
+//! assert_eq!(plan, ShopPlan::new(7, 24, None), "a seed repeats its plan");
 //! ```
 
 pub mod check;

@@ -11,9 +11,9 @@ use std::{
 
 use clap::Parser;
 use fairline_chaos::{
-    outcome::Outcome,
-    plan::Plan,
-    report::Figures,
+    outcome::ShopOutcome,
+    plan::ShopPlan,
+    report::ChaosTotals,
     run::{RunError, Scale, run},
 };
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use tokio::runtime::Builder;
 /// Opens a shop of real processes for each seed, breaks it in many ways while a crowd buys, and
 /// checks every promise.
 #[derive(Parser)]
-struct Args {
+struct Arguments {
     /// The seeds: a number of them, or `from..to`.
     #[arg(long, default_value = "8")]
     seeds: String,
@@ -56,7 +56,7 @@ fn seeds_of(text: &str) -> Option<std::ops::Range<u64>> {
     }
 }
 
-fn figures_of(figures: &Figures) -> [(&'static str, Value); 5] {
+fn figures_of(figures: &ChaosTotals) -> [(&'static str, Value); 5] {
     [
         ("chaos_faults", json!(figures.faults())),
         ("chaos_violations", json!(figures.violations)),
@@ -67,7 +67,7 @@ fn figures_of(figures: &Figures) -> [(&'static str, Value); 5] {
 }
 
 /// Executes a plan. A shop that can't continue ends its own seed only.
-fn carry_out(plan: &Plan, folder: &Path) -> Result<Outcome, RunError> {
+fn carry_out(plan: &ShopPlan, folder: &Path) -> Result<ShopOutcome, RunError> {
     let run_plan = AssertUnwindSafe(|| {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(run(plan, Scale::WHOLE, folder))
@@ -75,7 +75,7 @@ fn carry_out(plan: &Plan, folder: &Path) -> Result<Outcome, RunError> {
     catch_unwind(run_plan).unwrap_or(Err(RunError::Panicked))
 }
 
-fn print_outcome(plan: &Plan, took: Duration, outcome: &Outcome, folder: &Path) {
+fn print_outcome(plan: &ShopPlan, took: Duration, outcome: &ShopOutcome, folder: &Path) {
     let slowest = outcome.recoveries.iter().filter(|recovery| !recovery.is_fail_over);
     let slowest = slowest.filter_map(|recovery| recovery.flows_after_s).fold(0.0, f64::max);
     println!(
@@ -105,8 +105,8 @@ fn print_outcome(plan: &Plan, took: Duration, outcome: &Outcome, folder: &Path) 
 }
 
 /// Carries plans out, one after the other. What has been done so far is kept for `--merge`.
-fn carry_out_all(plans: &[Plan], folder: &Path) -> io::Result<Figures> {
-    let mut figures = Figures::default();
+fn carry_out_all(plans: &[ShopPlan], folder: &Path) -> io::Result<ChaosTotals> {
+    let mut figures = ChaosTotals::default();
     for plan in plans {
         let (begun, folder_of_seed) = (Instant::now(), folder.join(plan.seed.to_string()));
         match carry_out(plan, &folder_of_seed) {
@@ -127,8 +127,8 @@ fn carry_out_all(plans: &[Plan], folder: &Path) -> io::Result<Figures> {
 }
 
 /// The sum of other runs.
-fn merged(folders: &[PathBuf]) -> io::Result<Figures> {
-    let mut figures = Figures::default();
+fn merged(folders: &[PathBuf]) -> io::Result<ChaosTotals> {
+    let mut figures = ChaosTotals::default();
     for folder in folders {
         figures.merge(serde_json::from_slice(&fs::read(folder.join(KEPT))?)?);
     }
@@ -136,12 +136,12 @@ fn merged(folders: &[PathBuf]) -> io::Result<Figures> {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Arguments::parse();
     let Some(seeds) = seeds_of(&args.seeds) else {
         eprintln!("The seeds `{}` are neither a number nor a range.", args.seeds);
         return ExitCode::FAILURE;
     };
-    let plans: Vec<Plan> = seeds.map(|seed| Plan::new(seed, args.rounds, args.only.as_deref())).collect();
+    let plans: Vec<ShopPlan> = seeds.map(|seed| ShopPlan::new(seed, args.rounds, args.only.as_deref())).collect();
     if args.plan {
         plans.iter().for_each(|plan| print!("{plan}"));
         return ExitCode::SUCCESS;

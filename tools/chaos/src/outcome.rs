@@ -45,7 +45,7 @@ impl fmt::Display for Recovery {
 
 /// The outcome of one plan.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct ShopOutcome {
     /// The faults that were injected.
     pub faults: Vec<Injected>,
     /// How the shop recovered.

@@ -6,7 +6,7 @@ use fairline_rush::Dice;
 use fairline_shop::{CHECKOUTS, CONTROLLERS, GATEWAY, NAMES, SHOPPERS, WAITING_ROOMS};
 
 use crate::{
-    fault::{Broken, Fault},
+    fault::{Fault, LinkFault},
     topology::{PostgresKind, RedisKind},
 };
 
@@ -62,7 +62,7 @@ pub struct Planned {
 /// The plan of one shop: rounds of overlapping faults, each after the shop has recovered from the
 /// one before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct ShopPlan {
     /// What it was drawn from.
     pub seed: u64,
     /// Which Redis.
@@ -75,9 +75,9 @@ pub struct Plan {
     pub rounds: Vec<Vec<Planned>>,
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for ShopPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { seed, redis, postgres, sale, .. } = self;
+        let ShopPlan { seed, redis, postgres, sale, .. } = self;
         writeln!(f, "seed {seed}: Redis {redis:?}, Postgres {postgres:?}, sale {sale:?}")?;
         for (nth, round) in self.rounds.iter().enumerate() {
             for Planned { fault, begins_after, lasts } in round {
@@ -93,11 +93,11 @@ impl fmt::Display for Plan {
     }
 }
 
-impl Plan {
+impl ShopPlan {
     /// The plan of a seed with this number of rounds; only of faults whose description contains
     /// `only`, if given.
     #[must_use]
-    pub fn new(seed: u64, rounds: usize, only: Option<&str>) -> Plan {
+    pub fn new(seed: u64, rounds: usize, only: Option<&str>) -> ShopPlan {
         let mut dice = Dice::new(seed, 0);
         let redis = match seed % 4 {
             1 => RedisKind::Sentinel,
@@ -105,7 +105,7 @@ impl Plan {
             _ => RedisKind::Single,
         };
         let postgres = if dice.below(2) == 0 { PostgresKind::Single } else { PostgresKind::Replicated };
-        let mut plan = Plan { seed, redis, postgres, sale: SaleKind::of(seed), rounds: Vec::new() };
+        let mut plan = ShopPlan { seed, redis, postgres, sale: SaleKind::of(seed), rounds: Vec::new() };
         while plan.rounds.len() < rounds {
             let is_in_the_middle = plan.rounds.len() == rounds / 2;
             let rare = if is_in_the_middle { plan.rare(&mut dice, only) } else { None };
@@ -172,7 +172,7 @@ impl Plan {
 
     fn fault(&self, dice: &mut Dice) -> Fault {
         let any_of = |names: &[&'static str], dice: &mut Dice| names[dice.below(names.len() as u64) as usize];
-        let how = |dice: &mut Dice| Broken::ALL[dice.below(Broken::ALL.len() as u64) as usize];
+        let how = |dice: &mut Dice| LinkFault::ALL[dice.below(LinkFault::ALL.len() as u64) as usize];
         match dice.below(100) {
             0..14 => Fault::Kill(any_of(&NAMES[..6], dice)),
             14..24 => Fault::Stop(any_of(&NAMES, dice)),
@@ -214,7 +214,7 @@ impl Plan {
 
     fn redis_fault(&self, dice: &mut Dice) -> Fault {
         let nth = if self.redis == RedisKind::Cluster { dice.below(3) as usize } else { 0 };
-        let how = Broken::ALL[dice.below(Broken::ALL.len() as u64) as usize];
+        let how = LinkFault::ALL[dice.below(LinkFault::ALL.len() as u64) as usize];
         match (self.redis, dice.below(10)) {
             (RedisKind::Sentinel, 0..2) => Fault::RedisFailOver(1),
             (RedisKind::Sentinel, 2..4) => Fault::RedisFailOver(2),
@@ -225,7 +225,7 @@ impl Plan {
             (RedisKind::Sentinel, _) => Fault::Door {
                 nth: 0,
                 from: None,
-                how: [Broken::Cut, Broken::Reset, Broken::Slow][dice.below(3) as usize],
+                how: [LinkFault::Cut, LinkFault::Reset, LinkFault::Slow][dice.below(3) as usize],
             },
             (RedisKind::Cluster, 8..10) => Fault::Door { nth, from: None, how },
             (_, 0..2) => Fault::RedisKill(nth),
@@ -243,7 +243,7 @@ impl Plan {
             (PostgresKind::Replicated, 0..=3) => Fault::PostgresFailOver,
             (PostgresKind::Replicated, 10..) => {
                 // A standby waits without a limit for a connection that it has begun.
-                let ways: Vec<Broken> = Broken::ALL.into_iter().filter(|how| !how.spoils_new_links()).collect();
+                let ways: Vec<LinkFault> = LinkFault::ALL.into_iter().filter(|how| !how.spoils_new_links()).collect();
                 Fault::Replication { how: ways[dice.below(ways.len() as u64) as usize] }
             }
             (_, 5..7) => Fault::PostgresStop,
@@ -259,11 +259,12 @@ impl Plan {
 fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
     let is_silent = matches!(
         fault.how(),
-        Some(Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. })
+        Some(LinkFault::Stalled | LinkFault::Swallowed | LinkFault::OneWay { .. } | LinkFault::LostOneWay { .. })
     );
     let may_be_long = matches!(fault, Fault::Stop(_) | Fault::RedisStop(_) | Fault::PostgresStop)
         || is_silent && !matches!(fault, Fault::Door { from: None, .. });
-    let at_once = matches!(fault.how(), Some(Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }));
+    let at_once =
+        matches!(fault.how(), Some(LinkFault::Cut | LinkFault::Reset | LinkFault::Dead | LinkFault::HalfClosed { .. }));
     if at_once || fault.is_fail_over() {
         // A fault of established connections ends as soon as they have broken.
         return Duration::from_millis(50);
@@ -283,8 +284,8 @@ mod tests {
 
     #[test]
     fn a_seed_has_one_plan_and_eight_have_every_kind_of_fault_and_a_thousand_in_all() {
-        assert_eq!(Plan::new(7, 12, None), Plan::new(7, 12, None));
-        let plans: Vec<Plan> = (0..8).map(|seed| Plan::new(seed, 24, None)).collect();
+        assert_eq!(ShopPlan::new(7, 12, None), ShopPlan::new(7, 12, None));
+        let plans: Vec<ShopPlan> = (0..8).map(|seed| ShopPlan::new(seed, 24, None)).collect();
         let faults: Vec<&Planned> = plans.iter().flat_map(|plan| plan.rounds.iter().flatten()).collect();
         assert!(faults.len() > 1_000, "{}", faults.len());
         let kinds: BTreeSet<String> = faults.iter().map(|planned| planned.fault.kind()).collect();
@@ -302,7 +303,7 @@ mod tests {
     #[test]
     fn every_eighth_seed_stops_one_service_for_longer_than_every_deadline_and_alone() {
         for seed in 0..32 {
-            let plan = Plan::new(seed, 24, None);
+            let plan = ShopPlan::new(seed, 24, None);
             let is_long = |planned: &Planned| planned.lasts > Duration::from_secs(60);
             let long: Vec<&Vec<Planned>> = plan.rounds.iter().filter(|round| round.iter().any(is_long)).collect();
             assert_eq!(long.len(), usize::from(seed % 8 == 6), "{plan}");
@@ -310,13 +311,13 @@ mod tests {
                 assert!(matches!(round[..], [Planned { fault: Fault::Stop(_), .. }]), "{plan}");
             }
         }
-        let only_kills = Plan::new(6, 24, Some("kill of"));
+        let only_kills = ShopPlan::new(6, 24, Some("kill of"));
         assert!(only_kills.rounds.iter().flatten().all(|planned| planned.fault.kind() == "kill"), "{only_kills}");
     }
 
     #[test]
     fn eight_seeds_break_every_link_between_two_parts() {
-        let plans = (0..8).map(|seed| Plan::new(seed, 24, None));
+        let plans = (0..8).map(|seed| ShopPlan::new(seed, 24, None));
         let broken: BTreeSet<String> =
             plans.flat_map(|plan| plan.rounds).flatten().map(|planned| planned.fault.subject()).collect();
         let webhooks = CHECKOUTS.map(|to| format!("{GATEWAY} to {to}"));
@@ -329,16 +330,16 @@ mod tests {
 
     #[test]
     fn sixteen_seeds_combine_each_kind_of_sale_with_each_kind_of_redis() {
-        let plans = (0..16).map(|seed| Plan::new(seed, 0, None));
+        let plans = (0..16).map(|seed| ShopPlan::new(seed, 0, None));
         let combined: BTreeSet<String> = plans.map(|plan| format!("{:?} {:?}", plan.redis, plan.sale)).collect();
         assert_eq!(combined.len(), 3 * 4, "{combined:?}");
-        assert_eq!(Plan::new(0, 0, None).sale, SaleKind::Plain);
+        assert_eq!(ShopPlan::new(0, 0, None).sale, SaleKind::Plain);
     }
 
     #[test]
     fn a_redis_with_several_servers_is_cut_off_from_single_services_too() {
         for seed in [1, 3, 5, 7] {
-            let plan = Plan::new(seed, 24, None);
+            let plan = ShopPlan::new(seed, 24, None);
             let is_of_one = |planned: &Planned| matches!(planned.fault, Fault::Door { from: Some(_), .. });
             assert!(plan.rounds.iter().flatten().any(is_of_one), "{plan}");
         }
@@ -347,18 +348,18 @@ mod tests {
     #[test]
     fn a_plan_shows_a_quiet_time_after_every_fourth_round_and_after_the_last() {
         let quiet = |rounds: usize| -> Vec<u64> {
-            let plan = Plan::new(7, rounds, None);
+            let plan = ShopPlan::new(7, rounds, None);
             (0..rounds).map(|nth| plan.quiet_after(nth).as_secs()).collect()
         };
         assert_eq!(quiet(6), [0, 0, 0, 16, 0, 16]);
         assert_eq!(quiet(24).iter().sum::<u64>(), 4 * 16 + 2 * 36);
-        assert!(Plan::new(7, 12, None).to_string().ends_with("\n  no faults for 36 s\n"));
+        assert!(ShopPlan::new(7, 12, None).to_string().ends_with("\n  no faults for 36 s\n"));
     }
 
     #[test]
     fn simultaneous_faults_are_of_different_things() {
         for seed in 0..50 {
-            for round in Plan::new(seed, 12, None).rounds {
+            for round in ShopPlan::new(seed, 12, None).rounds {
                 let subjects: BTreeSet<String> = round.iter().map(|planned| planned.fault.subject()).collect();
                 assert_eq!(subjects.len(), round.len());
             }

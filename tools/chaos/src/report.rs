@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Outcome, Recovery, SLOW_S};
+use crate::outcome::{Recovery, SLOW_S, ShopOutcome};
 
 /// A 99th percentile of fewer recoveries is the slowest one.
 const PERCENTILE_OF_MIN: usize = 100;
 
 /// The outcome of many shops.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Figures {
+pub struct ChaosTotals {
     faults: BTreeMap<String, u64>,
     recoveries: Vec<Recovery>,
     quiet_s: f64,
@@ -37,9 +37,9 @@ fn row(name: &str, values: &[f64]) -> String {
     format!("  {name:<52} {:>5} {:>7} {:>7} {:>7}\n", values.len(), shown(50.0), shown(99.0), shown(100.0))
 }
 
-impl Figures {
+impl ChaosTotals {
     /// Adds a shop.
-    pub fn add(&mut self, outcome: Outcome) {
+    pub fn add(&mut self, outcome: ShopOutcome) {
         for injected in &outcome.faults {
             *self.faults.entry(injected.fault.kind()).or_default() += 1;
         }
@@ -51,7 +51,7 @@ impl Figures {
     }
 
     /// Adds another run.
-    pub fn merge(&mut self, other: Figures) {
+    pub fn merge(&mut self, other: ChaosTotals) {
         for (kind, times) in other.faults {
             *self.faults.entry(kind).or_default() += times;
         }
@@ -106,7 +106,7 @@ impl Figures {
     }
 }
 
-impl fmt::Display for Figures {
+impl fmt::Display for ChaosTotals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} faults injected", self.faults())?;
         for (kind, times) in &self.faults {
@@ -146,7 +146,7 @@ mod tests {
     };
 
     /// The outcome of rounds: whether each was a fail-over, and how long its recovery took.
-    fn outcome(rounds: &[(bool, Option<f64>)]) -> Outcome {
+    fn outcome(rounds: &[(bool, Option<f64>)]) -> ShopOutcome {
         let recovery = |&(is_fail_over, flows_after_s): &(bool, Option<f64>)| Recovery {
             kinds: vec!["kill".to_owned()],
             is_fail_over,
@@ -155,7 +155,7 @@ mod tests {
             limited_by: Vec::new(),
         };
         let kill = Injected { fault: Fault::Kill("checkout-1"), began_us: 0, ended_us: 1, recovered_us: 2 };
-        Outcome {
+        ShopOutcome {
             faults: rounds.iter().map(|_| kill.clone()).collect(),
             recoveries: rounds.iter().map(recovery).collect(),
             violations: Vec::new(),
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn fail_overs_are_counted_apart_and_rounds_without_waiting_shoppers_are_not() {
-        let mut figures = Figures::default();
+        let mut figures = ChaosTotals::default();
         figures.add(outcome(&[(false, Some(0.5)), (false, Some(2.0)), (false, None), (true, Some(9.0))]));
         assert_eq!((figures.recovery_p50_s(), figures.recovery_p99_s()), (Some(0.5), Some(2.0)));
         assert_eq!(figures.fail_over_p99_s(), Some(9.0));
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn slow_recoveries_are_reported_if_more_than_one_in_a_hundred_is() {
         let with_slow = |slow: usize, of: usize| {
-            let mut figures = Figures::default();
+            let mut figures = ChaosTotals::default();
             figures.add(outcome(&vec![(false, Some(0.5)); of - slow]));
             figures.add(outcome(&vec![(false, Some(3.1)); slow]));
             figures
@@ -189,9 +189,9 @@ mod tests {
 
     #[test]
     fn runs_add_up_and_percentiles_are_those_of_all_recoveries() {
-        let mut figures = Figures::default();
+        let mut figures = ChaosTotals::default();
         figures.add(outcome(&[(false, Some(1.0)), (false, Some(2.0)), (true, Some(9.0))]));
-        let mut other = Figures { violations: 1, not_carried_out: 1, ..Figures::default() };
+        let mut other = ChaosTotals { violations: 1, not_carried_out: 1, ..ChaosTotals::default() };
         other.add(outcome(&[(false, Some(3.0)), (false, Some(4.0)), (false, Some(5.0))]));
         let kept = serde_json::to_vec(&other).expect("JSON");
         figures.merge(serde_json::from_slice(&kept).expect("the same"));

@@ -22,12 +22,12 @@ use uuid::Uuid;
 
 use crate::{
     check::{Evidence, Exit, Injected, Quiet, Violation, check},
-    fault::{self, Begun, Fault},
-    ledger_reader::{self, Charge, LedgerReader, Stock, now_us},
-    outcome::{Outcome, Recovery},
-    plan::{Plan, Planned, SaleKind},
+    fault::{self, Fault, FaultBeginning},
+    ledger_reader::{self, GatewayCharge, LedgerReader, Stock, now_us},
+    outcome::{Recovery, ShopOutcome},
+    plan::{Planned, SaleKind, ShopPlan},
     topology::Topology,
-    watch::Watch,
+    watch::HistoryReader,
 };
 
 /// How large a shop and its crowd are.
@@ -69,8 +69,8 @@ const RATE_PER_S: f64 = 2.5;
 /// No more than test builds of the services can serve on a busy machine.
 const RATE_IN_THE_END_PER_S: f64 = 8.0;
 const CROWD: [&str; 6] = [
-    "--mix=buy=55,again=5,dawdle=4,leave=5,close-lid=6,come-back=15,replay=3,forge=2,cancel=5",
-    "--lid-closed-s=8",
+    "--mix=buy=55,buy-again=5,let-expire=4,leave=5,disconnect=6,reconnect=15,replay=3,forge=2,cancel=5",
+    "--disconnected-s=8",
     "--act-within-s=30",
     "--think-ms=500",
     "--timeout-s=600",
@@ -81,7 +81,7 @@ const CROWD: [&str; 6] = [
 const RECOVERS_WITHIN: Duration = Duration::from_secs(20);
 /// How long admissions may pause after a fault before the reason is requested.
 const ASKS_WHY_AFTER: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const POLL_EVERY: Duration = Duration::from_millis(20);
 const RUSH_ENDS_WITHIN: Duration = Duration::from_secs(700);
 /// All payments have ended then. One is settled with the gateway every 10 s, and less often after
 /// 100 s: after a tenth of its age, here up to 60 s. The circuit breaker may be open for 30 s.
@@ -119,11 +119,11 @@ pub enum RunError {
     HardlyQuiet(Quiet),
 }
 
-struct Running<'a> {
+struct ShopRun<'a> {
     shop: Shop<Topology>,
     ledger: LedgerReader,
-    watch: Watch,
-    plan: &'a Plan,
+    watch: HistoryReader,
+    plan: &'a ShopPlan,
     /// Shoppers who wait in a lane.
     guests: u32,
     faults: Vec<Injected>,
@@ -133,15 +133,15 @@ struct Running<'a> {
     /// Services that a fault keeps down.
     down: HashSet<&'static str>,
     /// What the payment gateway had before it was stopped at the end.
-    charges: Vec<Charge>,
+    charges: Vec<GatewayCharge>,
     /// Money that was never released.
-    reserved: Vec<Charge>,
+    reserved: Vec<GatewayCharge>,
     stock: Arc<Mutex<Vec<(i64, Stock)>>>,
     _samples: JoinSet<()>,
 }
 
 #[derive(clap::Parser)]
-struct Line {
+struct RushArguments {
     #[command(flatten)]
     settings: Settings,
 }
@@ -150,7 +150,7 @@ struct Line {
 ///
 /// # Errors
 /// When that is not possible; a broken promise is no error.
-pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, RunError> {
+pub async fn run(plan: &ShopPlan, scale: Scale, folder: &Path) -> Result<ShopOutcome, RunError> {
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder)?;
     fs::write(folder.join("plan.txt"), plan.to_string())?;
@@ -176,10 +176,10 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, Ru
     }
     let mut samples = JoinSet::new();
     samples.spawn(LedgerReader::sample(shop.postgres_url().to_owned(), sale, stock.clone()));
-    let mut running = Running {
+    let mut running = ShopRun {
         shop,
         ledger,
-        watch: Watch::of(&history),
+        watch: HistoryReader::of(&history),
         plan,
         guests: if plan.sale == SaleKind::Lane { scale.guests() } else { 0 },
         faults: Vec::new(),
@@ -222,16 +222,16 @@ async fn make_sale(shop: &mut Shop<Topology>, kind: SaleKind, scale: Scale) -> V
 
 fn settings(shop: &Shop<Topology>, own: Vec<String>) -> Settings {
     let line = ["rush".to_owned()].into_iter().chain(shop.arguments()).chain(own);
-    let mut settings = Line::parse_from(line.chain(CROWD.map(str::to_owned))).settings;
+    let mut settings = RushArguments::parse_from(line.chain(CROWD.map(str::to_owned))).settings;
     settings.quiet = true;
     settings
 }
 
-impl Running<'_> {
+impl ShopRun<'_> {
     async fn carry_out(&mut self) -> Result<(), RunError> {
         let begun = Instant::now();
         while self.watch.admitted() < ADMITTED_FIRST && begun.elapsed() < RECOVERS_WITHIN {
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
             self.watch.read();
         }
         for (nth, round) in self.plan.rounds.iter().enumerate() {
@@ -254,7 +254,7 @@ impl Running<'_> {
         let till = Instant::now() + time;
         while Instant::now() < till && self.watch.waiting() > 0 {
             self.revive();
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
             self.watch.read();
         }
     }
@@ -268,7 +268,7 @@ impl Running<'_> {
             steps.push((planned.begins_after + planned.lasts, nth, false));
         }
         steps.sort();
-        let mut begun: Vec<Begun> = round.iter().map(|_| Begun::default()).collect();
+        let mut begun: Vec<FaultBeginning> = round.iter().map(|_| FaultBeginning::default()).collect();
         let first = self.faults.len();
         let mut recovers_from_us = 0;
         for (at, nth, begins) in steps {
@@ -333,7 +333,7 @@ impl Running<'_> {
             if self.watch.waiting() == 0 && ready_us.is_some() {
                 break;
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
         }
         let seconds = |us: i64| (us - ended_us) as f64 / 1e6;
         let recovered_us = flows_us.into_iter().chain(ready_us).max().unwrap_or_else(now_us);
@@ -405,15 +405,15 @@ impl Running<'_> {
 
     /// Keeps what the payment gateway has, and returns the charges whose money is reserved; none if
     /// it does not respond.
-    async fn keep_charges(&mut self) -> Option<Vec<Charge>> {
+    async fn keep_charges(&mut self) -> Option<Vec<GatewayCharge>> {
         let answer = self.shop.ask_gateway("/sandbox/charges").await.ok()?;
         let charges = ledger_reader::charges(&answer, now_us());
         self.charges.extend(charges.iter().cloned());
-        Some(charges.into_iter().filter(Charge::is_reserved).collect())
+        Some(charges.into_iter().filter(GatewayCharge::is_reserved).collect())
     }
 
     /// Waits until no money is reserved at the gateway; returns what is after the time for it.
-    async fn until_released(&mut self) -> Result<Vec<Charge>, RunError> {
+    async fn until_released(&mut self) -> Result<Vec<GatewayCharge>, RunError> {
         let deadline = Instant::now() + RELEASED_WITHIN;
         loop {
             let (reserved, is_late) = (self.keep_charges().await, Instant::now() > deadline);
@@ -438,7 +438,7 @@ impl Running<'_> {
                 return Err(RunError::Endless);
             }
             self.revive();
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
         }
         let report = rush.await;
         self.reserved = self.until_released().await?;
@@ -448,9 +448,9 @@ impl Running<'_> {
     async fn judge(
         mut self,
         report: Report,
-        profile: &fairline_rush::Profile,
+        profile: &fairline_rush::CrowdProfile,
         history: &Path,
-    ) -> Result<Outcome, RunError> {
+    ) -> Result<ShopOutcome, RunError> {
         self.watch.read();
         let stock = self.stock.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let evidence = Evidence {
@@ -482,11 +482,11 @@ impl Running<'_> {
             let lines: Vec<String> = self.violations.iter().map(|violation| format!("{violation}\n")).collect();
             fs::write(folder.join("violations.txt"), lines.concat())?;
         }
-        let Running { faults, recoveries, violations, ended, .. } = self;
+        let ShopRun { faults, recoveries, violations, ended, .. } = self;
         // A shop that did not recover has broken a promise, which explains it.
         if violations.is_empty() && !quiet.is_enough() {
             return Err(RunError::HardlyQuiet(quiet));
         }
-        Ok(Outcome { faults, recoveries, violations, quiet, ended, report })
+        Ok(ShopOutcome { faults, recoveries, violations, quiet, ended, report })
     }
 }

@@ -3,9 +3,9 @@
 
 use fairline_private_servers::{
     PrivatePostgres, PrivateRedis, ServerError,
-    testing::{Own, PostgresPair, Proxy, RedisCluster, RedisSentinel},
+    testing::{OwnServer, PostgresPair, Proxy, RedisCluster, RedisSentinel},
 };
-use fairline_shop::Behind;
+use fairline_shop::Backends;
 
 /// Which Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +29,9 @@ pub enum PostgresKind {
 
 /// A running Redis.
 #[derive(Debug)]
-pub enum Redis {
+pub enum RedisServers {
     /// One server.
-    Single(Box<Own<PrivateRedis>>),
+    Single(Box<OwnServer<PrivateRedis>>),
     /// A primary and a replica.
     Sentinel(Box<RedisSentinel>),
     /// Three masters.
@@ -40,9 +40,9 @@ pub enum Redis {
 
 /// A running Postgres.
 #[derive(Debug)]
-pub enum Postgres {
+pub enum PostgresServers {
     /// One server.
-    Single(Box<Own<PrivatePostgres>>),
+    Single(Box<OwnServer<PrivatePostgres>>),
     /// A primary and a standby.
     Replicated(Box<PostgresPair>),
 }
@@ -51,9 +51,9 @@ pub enum Postgres {
 #[derive(Debug)]
 pub struct Topology {
     /// Redis.
-    pub redis: Redis,
+    pub redis: RedisServers,
     /// Postgres.
-    pub postgres: Postgres,
+    pub postgres: PostgresServers,
 }
 
 impl Topology {
@@ -63,13 +63,13 @@ impl Topology {
     /// When one does not start.
     pub fn start(redis: RedisKind, postgres: PostgresKind) -> Result<Self, ServerError> {
         let redis = match redis {
-            RedisKind::Single => Redis::Single(Box::new(Own::redis()?)),
-            RedisKind::Sentinel => Redis::Sentinel(Box::new(RedisSentinel::start_behind_proxies()?)),
-            RedisKind::Cluster => Redis::Cluster(RedisCluster::start_behind_proxies()?),
+            RedisKind::Single => RedisServers::Single(Box::new(OwnServer::redis()?)),
+            RedisKind::Sentinel => RedisServers::Sentinel(Box::new(RedisSentinel::start_behind_proxies()?)),
+            RedisKind::Cluster => RedisServers::Cluster(RedisCluster::start_behind_proxies()?),
         };
         let postgres = match postgres {
-            PostgresKind::Single => Postgres::Single(Box::new(Own::postgres()?)),
-            PostgresKind::Replicated => Postgres::Replicated(Box::new(PostgresPair::start()?)),
+            PostgresKind::Single => PostgresServers::Single(Box::new(OwnServer::postgres()?)),
+            PostgresKind::Replicated => PostgresServers::Replicated(Box::new(PostgresPair::start()?)),
         };
         Ok(Self { redis, postgres })
     }
@@ -77,26 +77,26 @@ impl Topology {
     /// One Redis that serves a line: the only one, the primary, or the nth master.
     pub fn redis(&mut self, nth: usize) -> &mut PrivateRedis {
         match &mut self.redis {
-            Redis::Single(own) => &mut own.server,
-            Redis::Sentinel(sentinel) => sentinel.primary(),
-            Redis::Cluster(cluster) => cluster.masters().nth(nth).expect("a cluster has three masters"),
+            RedisServers::Single(own) => &mut own.server,
+            RedisServers::Sentinel(sentinel) => sentinel.primary(),
+            RedisServers::Cluster(cluster) => cluster.masters().nth(nth).expect("a cluster has three masters"),
         }
     }
 
     /// The proxies in front of the servers of Redis, where services have no links of their own.
     pub fn doors(&self) -> Vec<&Proxy> {
         match &self.redis {
-            Redis::Single(_) => Vec::new(),
-            Redis::Sentinel(sentinel) => sentinel.doors().collect(),
-            Redis::Cluster(cluster) => cluster.doors().collect(),
+            RedisServers::Single(_) => Vec::new(),
+            RedisServers::Sentinel(sentinel) => sentinel.doors().collect(),
+            RedisServers::Cluster(cluster) => cluster.doors().collect(),
         }
     }
 
     /// The link of the standby to the Postgres that takes writes.
     pub fn replication(&self) -> Option<&Proxy> {
         match &self.postgres {
-            Postgres::Single(_) => None,
-            Postgres::Replicated(pair) => pair.replication(),
+            PostgresServers::Single(_) => None,
+            PostgresServers::Replicated(pair) => pair.replication(),
         }
     }
 
@@ -106,26 +106,26 @@ impl Topology {
     /// When the log can't be read.
     pub fn deadlocks(&self) -> Result<Vec<String>, ServerError> {
         match &self.postgres {
-            Postgres::Single(own) => own.server.deadlocks(),
-            Postgres::Replicated(pair) => pair.deadlocks(),
+            PostgresServers::Single(own) => own.server.deadlocks(),
+            PostgresServers::Replicated(pair) => pair.deadlocks(),
         }
     }
 
     /// The Postgres that takes writes.
     pub fn postgres(&mut self) -> &mut PrivatePostgres {
         match &mut self.postgres {
-            Postgres::Single(own) => &mut own.server,
-            Postgres::Replicated(pair) => pair.primary(),
+            PostgresServers::Single(own) => &mut own.server,
+            PostgresServers::Replicated(pair) => pair.primary(),
         }
     }
 }
 
-impl Behind for Topology {
+impl Backends for Topology {
     fn redis_url(&self) -> String {
         match &self.redis {
-            Redis::Single(own) => own.server.url(),
-            Redis::Sentinel(sentinel) => sentinel.url(),
-            Redis::Cluster(cluster) => cluster.url(),
+            RedisServers::Single(own) => own.server.url(),
+            RedisServers::Sentinel(sentinel) => sentinel.url(),
+            RedisServers::Cluster(cluster) => cluster.url(),
         }
     }
 

@@ -7,31 +7,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fairline_rush::{Event, Happening};
+use fairline_rush::{HistoryEvent, HistoryEventKind};
 use uuid::Uuid;
 
 /// Where a shopper is, as its page shows it.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
+struct ShopperView {
     waits: bool,
 }
 
 /// A history that grows.
 #[derive(Debug)]
-pub struct Watch {
+pub struct HistoryReader {
     path: PathBuf,
     reader: Option<BufReader<File>>,
     half: String,
-    shoppers: HashMap<u32, Seen>,
+    shoppers: HashMap<u32, ShopperView>,
     turns: HashSet<Uuid>,
-    events: Vec<Event>,
+    events: Vec<HistoryEvent>,
 }
 
-impl Watch {
+impl HistoryReader {
     /// Watches a file, which may not exist yet.
     #[must_use]
-    pub fn of(path: &Path) -> Watch {
-        Watch {
+    pub fn of(path: &Path) -> HistoryReader {
+        HistoryReader {
             path: path.to_owned(),
             reader: None,
             half: String::new(),
@@ -50,7 +50,7 @@ impl Watch {
         // The rest of an incomplete line is read later.
         let mut lines = Vec::new();
         while reader.read_line(&mut self.half).is_ok_and(|read| read > 0) && self.half.ends_with('\n') {
-            lines.extend(serde_json::from_str::<Event>(&self.half));
+            lines.extend(serde_json::from_str::<HistoryEvent>(&self.half));
             self.half.clear();
         }
         for event in lines {
@@ -58,14 +58,16 @@ impl Watch {
         }
     }
 
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, event: HistoryEvent) {
         let seen = self.shoppers.entry(event.shopper).or_default();
         match &event.what {
-            Happening::Place { .. } => seen.waits = true,
-            Happening::Turn { .. } | Happening::Over { .. } | Happening::Ended { .. } => seen.waits = false,
+            HistoryEventKind::Place { .. } => seen.waits = true,
+            HistoryEventKind::Turn { .. } | HistoryEventKind::Over { .. } | HistoryEventKind::Ended { .. } => {
+                seen.waits = false
+            }
             _ => {}
         }
-        if let Happening::Turn { admission, .. } = event.what {
+        if let HistoryEventKind::Turn { admission, .. } = event.what {
             self.turns.insert(admission);
         }
         self.events.push(event);
@@ -79,7 +81,7 @@ impl Watch {
 
     /// All events.
     #[must_use]
-    pub fn events(&self) -> &[Event] {
+    pub fn events(&self) -> &[HistoryEvent] {
         &self.events
     }
 
@@ -96,7 +98,10 @@ impl Watch {
         let messages = later.filter(|event| {
             let is_message = matches!(
                 event.what,
-                Happening::Place { .. } | Happening::Turn { .. } | Happening::Over { .. } | Happening::Received
+                HistoryEventKind::Place { .. }
+                    | HistoryEventKind::Turn { .. }
+                    | HistoryEventKind::Over { .. }
+                    | HistoryEventKind::Received
             );
             is_message && event.at_us > moment_us
         });
@@ -110,12 +115,12 @@ mod tests {
 
     #[test]
     fn an_admission_is_seen_once_and_a_shopper_who_waits_is_counted() {
-        let mut watch = Watch::of(Path::new("nowhere"));
-        let turn = Happening::Turn { admission: Uuid::from_u128(1), expires_s: 9 };
-        let place = Happening::Place { ordinal: 1 };
-        for (at_us, what) in [(1, Happening::Connected { room: 0 }), (2, place), (5, turn.clone()), (8, turn)] {
+        let mut watch = HistoryReader::of(Path::new("nowhere"));
+        let turn = HistoryEventKind::Turn { admission: Uuid::from_u128(1), expires_s: 9 };
+        let place = HistoryEventKind::Place { ordinal: 1 };
+        for (at_us, what) in [(1, HistoryEventKind::Connected { room: 0 }), (2, place), (5, turn.clone()), (8, turn)] {
             assert_eq!(watch.waiting(), usize::from(at_us == 5), "{what:?}");
-            watch.take(Event { at_us, shopper: 3, what });
+            watch.take(HistoryEvent { at_us, shopper: 3, what });
         }
         assert_eq!((watch.admitted(), watch.message_after(5), watch.message_after(8)), (1, Some(8), None));
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fairline_chaos::{
-    plan::Plan,
+    plan::ShopPlan,
     run::{Scale, run},
 };
 
@@ -16,7 +16,7 @@ fn folder(name: &str) -> std::path::PathBuf {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_promise_is_kept_in_a_short_run() {
-    let plan = Plan::new(SEED, 4, None);
+    let plan = ShopPlan::new(SEED, 4, None);
     let outcome = run(&plan, Scale::SHORT, &folder("chaos")).await.expect("the plan can be carried out");
     assert!(outcome.faults.len() >= 4, "{plan}");
     assert!(outcome.violations.is_empty(), "{plan}{:#?}\nkept in {}", outcome.violations, folder("chaos").display());
@@ -25,7 +25,7 @@ async fn every_promise_is_kept_in_a_short_run() {
 /// An order is lost, as by a restored backup: the payment for it was captured.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shop_that_loses_an_order_is_caught() {
-    let plan = Plan::new(SEED, 0, None);
+    let plan = ShopPlan::new(SEED, 0, None);
     let lose = "DELETE FROM orders WHERE id = (SELECT id FROM orders ORDER BY paid_at LIMIT 1)";
     let scale = Scale { sabotage: Some(lose), ..Scale::SHORT };
     let outcome = run(&plan, scale, &folder("sabotage")).await.expect("the plan can be carried out");

@@ -24,14 +24,14 @@ mod run;
 mod shared;
 
 pub use corpus::Corpus;
-pub use run::{Crash, Outcome, run};
+pub use run::{Crash, FuzzOutcome, run};
 
 /// A function that is called with any bytes, and its name.
-pub type Target = (&'static str, fn(&[u8]));
+pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets: of the shared crates, then of each service.
 #[must_use]
-pub fn targets() -> Vec<Target> {
+pub fn targets() -> Vec<FuzzTarget> {
     [
         shared::TARGETS,
         waiting_room::testing::TARGETS,

@@ -14,7 +14,7 @@ use std::{
 };
 
 use clap::Parser;
-use fairline_fuzz::{Corpus, Crash, Outcome, Target, run, targets};
+use fairline_fuzz::{Corpus, Crash, FuzzOutcome, FuzzTarget, run, targets};
 
 /// Fuzz every parser that faces the network.
 #[derive(Debug, Parser)]
@@ -60,7 +60,7 @@ fn fuzz(settings: &Settings) -> io::Result<usize> {
     let (next, totals) = (AtomicUsize::new(0), Mutex::new((0, 0)));
     let work = || -> io::Result<()> {
         while let Some(&target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Outcome { inputs, crash } = run(target, &Corpus::read(target.0)?, settings.seed, within);
+            let FuzzOutcome { inputs, crash } = run(target, &Corpus::read(target.0)?, settings.seed, within);
             let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
             println!("{:<24} {inputs:>12} inputs  {}", target.0, if crash.is_some() { "CRASH" } else { "" });
             totals.0 += inputs;
@@ -81,7 +81,7 @@ fn fuzz(settings: &Settings) -> io::Result<usize> {
     Ok(crashes)
 }
 
-fn report(settings: &Settings, (name, _): Target, crash: &Crash) -> io::Result<()> {
+fn report(settings: &Settings, (name, _): FuzzTarget, crash: &Crash) -> io::Result<()> {
     fs::create_dir_all(&settings.crashes)?;
     let file = settings.crashes.join(name);
     fs::write(&file, &crash.input)?;

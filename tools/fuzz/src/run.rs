@@ -9,7 +9,7 @@ use std::{
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use crate::{Corpus, Target, input::input};
+use crate::{Corpus, FuzzTarget, input::input};
 
 /// Inputs between two looks at the clock.
 const INPUTS_PER_ROUND: u32 = 2_000;
@@ -25,7 +25,7 @@ pub struct Crash {
 
 /// What a run has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct FuzzOutcome {
     /// Inputs that the target was called with.
     pub inputs: u64,
     /// The first crash, which ends a run.
@@ -35,7 +35,7 @@ pub struct Outcome {
 /// Calls a target with its corpus, and then with mutated inputs for at least one round and until
 /// `within` has passed. The same seed gives the same inputs.
 #[must_use]
-pub fn run((_, call): Target, corpus: &Corpus, seed: u64, within: Duration) -> Outcome {
+pub fn run((_, call): FuzzTarget, corpus: &Corpus, seed: u64, within: Duration) -> FuzzOutcome {
     silence_panics();
     let started = Instant::now();
     let inputs = Cell::new(0);
@@ -45,7 +45,7 @@ pub fn run((_, call): Target, corpus: &Corpus, seed: u64, within: Duration) -> O
     };
     for bytes in &corpus.inputs {
         if let Some(message) = check(bytes) {
-            return Outcome { inputs: inputs.get(), crash: Some(Crash { input: bytes.clone(), message }) };
+            return FuzzOutcome { inputs: inputs.get(), crash: Some(Crash { input: bytes.clone(), message }) };
         }
     }
     let mut bytes = [0; 32];
@@ -65,7 +65,7 @@ pub fn run((_, call): Target, corpus: &Corpus, seed: u64, within: Duration) -> O
             Err(TestError::Abort(reason)) => unreachable!("no input is rejected: {reason}"),
         };
         if crash.is_some() || started.elapsed() >= within {
-            return Outcome { inputs: inputs.get(), crash };
+            return FuzzOutcome { inputs: inputs.get(), crash };
         }
     }
 }

@@ -19,10 +19,10 @@ use fairline_server::{ForwardedHeader, Origins, TrustedProxies, cookies};
 use fairline_telemetry::TraceContext;
 use uuid::Uuid;
 
-use crate::Target;
+use crate::FuzzTarget;
 
 /// The targets, by name.
-pub(crate) const TARGETS: &[Target] = &[
+pub(crate) const TARGETS: &[FuzzTarget] = &[
     ("ticket", ticket),
     ("ticket-cookie-name", ticket_cookie_name),
     ("invitation", lane_invitation),

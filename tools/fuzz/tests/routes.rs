@@ -68,7 +68,7 @@ const EXEMPT: &[(&str, &str)] = &[
     ("header If-None-Match", "text that is compared with an ETag"),
     (
         "POST /api/admin/media body",
-        "decoded by the crate `image`, within limits; a decoder that panics rejects the image: crates/media/src/workshop.rs",
+        "decoded by the crate `image`, within limits; a decoder that panics rejects the image: crates/media/src/image_processor.rs",
     ),
 ];
 

@@ -19,9 +19,9 @@ use crate::{
 
 /// The unprivileged user that a server runs as; `None` inside for the current user.
 #[derive(Debug, Clone)]
-pub(crate) struct Account(Option<User>);
+pub(crate) struct ServerUser(Option<User>);
 
-impl Account {
+impl ServerUser {
     pub(crate) fn of(program: &Program) -> Result<Self, ServerError> {
         if !Uid::effective().is_root() {
             return Ok(Self(None));

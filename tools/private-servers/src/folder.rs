@@ -10,7 +10,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use crate::{ServerError, account::Account, error::Context as _, process::stop_all_in, program::Program};
+use crate::{ServerError, account::ServerUser, error::Context as _, process::stop_all_in, program::Program};
 
 /// Location of a server's data when its user can't access the claimed folder, such as a project
 /// under `/root`.
@@ -81,7 +81,7 @@ impl Folder {
 
     /// The folder of one server, created if it is missing. If the server's user can't access this
     /// folder, it is created elsewhere, with a link to it here.
-    pub(crate) fn home(&self, program: &Program, account: &Account) -> Result<PathBuf, ServerError> {
+    pub(crate) fn home(&self, program: &Program, account: &ServerUser) -> Result<PathBuf, ServerError> {
         let here = self.path.join(program.user);
         let is_reached = account.reaches(&self.path)?;
         if !here.is_dir() {
@@ -136,7 +136,7 @@ fn make_passable(path: &Path) -> Result<(), ServerError> {
     made.context(|| format!("make the folder {}", path.display()))
 }
 
-fn make_private(path: &Path, account: &Account) -> Result<(), ServerError> {
+fn make_private(path: &Path, account: &ServerUser) -> Result<(), ServerError> {
     DirBuilder::new().mode(0o700).create(path).context(|| format!("make the folder {}", path.display()))?;
     account.give(path)
 }

@@ -23,7 +23,7 @@ pub(crate) const REPLICATION_TIMEOUT: &str = "2s";
 #[derive(Debug)]
 pub struct PrivatePostgres {
     server: Server,
-    address: Address,
+    address: ConnectionParameters,
     survives: Survives,
     /// Additional settings.
     more: Vec<String>,
@@ -53,7 +53,7 @@ impl PrivatePostgres {
         let _ = fs::remove_file(data.join("postmaster.pid"));
         let port =
             server.start_on_free_port(|port| arguments(&data, port, survives, &more), |_, id| is_ready(&data, id))?;
-        Ok(Self { server, address: Address { port, password }, survives, more })
+        Ok(Self { server, address: ConnectionParameters { port, password }, survives, more })
     }
 
     /// Starts a standby that replicates this server, over a link at port `through`, and accepts
@@ -77,7 +77,7 @@ impl PrivatePostgres {
         let survives = self.survives;
         let port =
             server.start_on_free_port(|port| arguments(&data, port, survives, &more), |_, id| is_ready(&data, id))?;
-        let address = Address { port, password: password.clone() };
+        let address = ConnectionParameters { port, password: password.clone() };
         let file = password_file(server.home());
         fs::write(&file, password).context(|| format!("write {}", file.display()))?;
         server.account.give(&file)?;
@@ -271,24 +271,24 @@ fn is_ready(data: &Path, id: u32) -> bool {
 
 /// The connection parameters of a private Postgres. `Debug` omits the password.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Address {
+pub(crate) struct ConnectionParameters {
     port: u16,
     password: String,
 }
 
-impl Address {
+impl ConnectionParameters {
     fn database(&self, name: &str) -> String {
         format!("postgres://{USER}:{}@127.0.0.1:{}/{name}", self.password, self.port)
     }
 }
 
-impl fmt::Debug for Address {
+impl fmt::Debug for ConnectionParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "127.0.0.1:{}", self.port)
     }
 }
 
-impl FromStr for Address {
+impl FromStr for ConnectionParameters {
     type Err = String;
 
     /// Parses the output of [`PrivatePostgres::url`].
@@ -321,7 +321,11 @@ fn deadlocks_in(log: &str) -> Vec<String> {
     found
 }
 
-pub(crate) fn create_database(postgres: &Program, address: &Address, name: &str) -> Result<String, ServerError> {
+pub(crate) fn create_database(
+    postgres: &Program,
+    address: &ConnectionParameters,
+    name: &str,
+) -> Result<String, ServerError> {
     match succeed(client(postgres, address, "createdb").arg(name), "createdb") {
         Err(ServerError::Failed { output, .. }) if output.contains("already exists") => {}
         made => made?,
@@ -329,7 +333,7 @@ pub(crate) fn create_database(postgres: &Program, address: &Address, name: &str)
     Ok(address.database(name))
 }
 
-fn client(postgres: &Program, address: &Address, program: &str) -> Command {
+fn client(postgres: &Program, address: &ConnectionParameters, program: &str) -> Command {
     let mut command = Command::new(postgres.sibling(program));
     command.env_clear().env("LC_ALL", "C.UTF-8").env("PGPASSWORD", &address.password);
     command.args(["--host", "127.0.0.1", "--username", USER, "--port", &address.port.to_string()]);
@@ -370,9 +374,9 @@ mod tests {
 
     #[test]
     fn an_address_is_read_back_and_never_shows_its_password() {
-        let address = Address { port: 20_001, password: "secret".to_owned() };
+        let address = ConnectionParameters { port: 20_001, password: "secret".to_owned() };
         assert_eq!(address.database("postgres").parse(), Ok(address.clone()));
         assert!(!format!("{address:?}").contains("secret"));
-        assert!("postgres://user@elsewhere/shop".parse::<Address>().is_err());
+        assert!("postgres://user@elsewhere/shop".parse::<ConnectionParameters>().is_err());
     }
 }

@@ -21,7 +21,7 @@ use nix::{
 use crate::{ServerError, error::Context as _};
 
 /// Polling interval of conditions.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const POLL_EVERY: Duration = Duration::from_millis(10);
 
 /// A running server.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ pub(crate) fn until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
             return false;
         }
         #[expect(clippy::disallowed_methods, reason = "this crate blocks, and says so")]
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(POLL_EVERY);
     }
 }
 

@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     Folder, ServerError,
-    account::Account,
+    account::ServerUser,
     error::Context as _,
     port::free_port,
     process::{Process, stop_all_in, until, working_in},
@@ -32,7 +32,7 @@ pub(crate) struct Server {
     /// The signal for a fast, graceful stop.
     stop_signal: Signal,
     pub(crate) program: Program,
-    pub(crate) account: Account,
+    pub(crate) account: ServerUser,
     home: PathBuf,
     process: Option<Process>,
     /// Whether a file-size limit makes its writes fail, like a full disk, instead of ending it.
@@ -47,7 +47,7 @@ impl Server {
         stop_signal: Signal,
         program: Program,
     ) -> Result<Self, ServerError> {
-        let account = Account::of(&program)?;
+        let account = ServerUser::of(&program)?;
         let home = folder.home(&program, &account)?;
         stop_all_in(&home.join("data"), program.name, stop_signal, STOP_LIMIT)?;
         // The log has all starts of this server, and none of an earlier run.

@@ -33,7 +33,7 @@ use uuid::Uuid;
 use crate::{
     Folder, PrivatePostgres, PrivateRedis, ServerError, Survives,
     error::Context as _,
-    postgres::{Address, create_database},
+    postgres::{ConnectionParameters, create_database},
     program::Program,
 };
 
@@ -41,7 +41,7 @@ pub use authority::Authority;
 pub use pgbouncer::PgBouncer;
 pub use postgres_pair::PostgresPair;
 pub use programs::{libfaketime, programs};
-pub use proxy::{Carry, Link, Proxy};
+pub use proxy::{Forwarding, LinkMode, Proxy};
 pub use redis_cluster::{RedisCluster, RedisSentinel};
 
 /// The variable with the URL of the test run's Postgres.
@@ -79,7 +79,7 @@ pub fn redis_url() -> String {
 #[derive(Debug)]
 struct Shared {
     program: Program,
-    postgres: Address,
+    postgres: ConnectionParameters,
     redis_url: String,
     _own: Option<Servers>,
 }
@@ -131,7 +131,7 @@ impl Servers {
 
 /// A server in its own temporary folder.
 #[derive(Debug)]
-pub struct Own<T> {
+pub struct OwnServer<T> {
     /// The server.
     pub server: T,
     // Dropped after the server, in this order.
@@ -139,7 +139,7 @@ pub struct Own<T> {
     _folder: TempDir,
 }
 
-impl<T> Own<T> {
+impl<T> OwnServer<T> {
     fn with(start: impl FnOnce(&Folder) -> Result<T, ServerError>) -> Result<Self, ServerError> {
         let (folder, claim) = temporary_folder()?;
         let server = start(&claim)?;
@@ -147,7 +147,7 @@ impl<T> Own<T> {
     }
 }
 
-impl Own<PrivatePostgres> {
+impl OwnServer<PrivatePostgres> {
     /// Starts a Postgres.
     ///
     /// # Errors
@@ -157,7 +157,7 @@ impl Own<PrivatePostgres> {
     }
 }
 
-impl Own<PrivateRedis> {
+impl OwnServer<PrivateRedis> {
     /// Starts a Redis.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fairline_record::verify::{Fault, Verdict, Verifier};
+use fairline_record::verify::{InvalidRecord, Verdict, Verifier};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Request, StatusCode, Uri, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
@@ -18,7 +18,7 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 ///
 /// # Errors
 /// When the server does not respond, or returns an incomplete record.
-pub async fn replay(record: &Uri, mut verifier: Verifier) -> Result<Result<Verdict, Fault>, String> {
+pub async fn replay(record: &Uri, mut verifier: Verifier) -> Result<Result<Verdict, InvalidRecord>, String> {
     let sentence = |why: String| format!("{record} could not be read: {why}");
     let late = |_| sentence("no response in time".to_owned());
     if record.scheme_str() != Some("http") {

@@ -12,13 +12,13 @@ use uuid::Uuid;
 use crate::{
     clock::now_us,
     forge::{Forgery, out_of_a_real_one, out_of_nothing},
-    history::Happening,
-    http::{Answer, NoAnswer, Target, request},
+    history::HistoryEventKind,
+    http::{FullResponse, RequestError, ServiceUrl, request},
     messages::{Claims, Order, OrderStatus, Orders},
     plan::ShopperModel,
-    record::{Accepted, NOTES_MAX, Outcome, Paid, Redemption, Rejection},
-    shopper::{Shopper, Step},
-    stage_counts::Stage,
+    record::{AcceptedPurchase, ObservedRejection, Paid, RECORDED_MAX, RedeemedHold, VisitOutcome},
+    shopper::{NextAction, Shopper},
+    stage_counts::ShopperStage,
 };
 
 /// After this many declines a shopper stops paying and requests the order's status.
@@ -28,7 +28,7 @@ const DECLINES_MAX: u32 = 5;
 const WATCH_EVERY: Duration = Duration::from_millis(500);
 
 /// The response to a purchase.
-enum Purchase {
+enum PurchaseReply {
     Accepted(Order),
     /// The token has been used. Its holder receives the first response.
     Used(Option<Order>),
@@ -40,7 +40,7 @@ enum Purchase {
 }
 
 /// The response to a payment.
-enum Payment {
+enum PaymentReply {
     Stands(OrderStatus),
     Declined,
     HoldExpired,
@@ -53,7 +53,7 @@ enum Payment {
 
 impl Shopper<'_> {
     /// Takes a turn to its outcome, or returns to the line.
-    pub(crate) async fn check_out(&mut self, token: &str, claims: &Claims) -> Step {
+    pub(crate) async fn check_out(&mut self, token: &str, claims: &Claims) -> NextAction {
         if self.plan.model == ShopperModel::Forge {
             let now_s = OffsetDateTime::now_utc().unix_timestamp();
             let forgeries = out_of_a_real_one(token, now_s, &mut self.plan.dice);
@@ -73,7 +73,7 @@ impl Shopper<'_> {
             },
         };
         let took_ms = started.elapsed().as_secs_f64() * 1_000.0;
-        self.record.redemption = Some(Redemption { admission: claims.jti, order: order.id, took_ms });
+        self.record.redemption = Some(RedeemedHold { admission: claims.jti, order: order.id, took_ms });
         if self.plan.model == ShopperModel::Replay {
             self.redeem_once_more(token, claims.jti).await;
         }
@@ -82,20 +82,20 @@ impl Shopper<'_> {
 
     /// Redeems until there is a response; after a lost response the request is repeated. If the
     /// token expired meanwhile, the line reports the outcome.
-    pub(crate) async fn redeem(&mut self, token: &str, claims: &Claims) -> Result<Order, Step> {
+    pub(crate) async fn redeem(&mut self, token: &str, claims: &Claims) -> Result<Order, NextAction> {
         let admission = claims.jti;
         loop {
             let why = match self.purchase(token, admission, self.cookie_header()).await {
-                Purchase::Accepted(order) | Purchase::Used(Some(order)) => return Ok(order),
-                Purchase::Unanswered { retry_after } => {
+                PurchaseReply::Accepted(order) | PurchaseReply::Used(Some(order)) => return Ok(order),
+                PurchaseReply::Unanswered { retry_after } => {
                     if OffsetDateTime::now_utc().unix_timestamp() > claims.exp {
-                        return Err(Step::Again { retry_after });
+                        return Err(NextAction::Again { retry_after });
                     }
                     self.pause(retry_after).await;
                     continue;
                 }
-                Purchase::Used(None) => "token-used, without the order".to_owned(),
-                Purchase::Refused(why) => why,
+                PurchaseReply::Used(None) => "token-used, without the order".to_owned(),
+                PurchaseReply::Refused(why) => why,
             };
             // An earlier attempt may have succeeded although its response was lost.
             match self.find_order().await {
@@ -106,10 +106,10 @@ impl Shopper<'_> {
                     continue;
                 }
             }
-            if self.record.rejections.len() < NOTES_MAX {
-                self.record.rejections.push(Rejection { admission, at_us: now_us(), why });
+            if self.record.rejections.len() < RECORDED_MAX {
+                self.record.rejections.push(ObservedRejection { admission, at_us: now_us(), why });
             }
-            return Err(Step::Again { retry_after: None });
+            return Err(NextAction::Again { retry_after: None });
         }
     }
 
@@ -128,9 +128,9 @@ impl Shopper<'_> {
         .into();
         let mut order = None;
         for answer in answers {
-            match self.note_purchase(answer, admission) {
-                Purchase::Accepted(known) | Purchase::Used(Some(known)) => order = Some(known),
-                Purchase::Used(None) | Purchase::Refused(_) | Purchase::Unanswered { .. } => {}
+            match self.record_purchase(answer, admission) {
+                PurchaseReply::Accepted(known) | PurchaseReply::Used(Some(known)) => order = Some(known),
+                PurchaseReply::Used(None) | PurchaseReply::Refused(_) | PurchaseReply::Unanswered { .. } => {}
             }
         }
         order
@@ -150,7 +150,7 @@ impl Shopper<'_> {
         self.record.leaked += u32::from(answer.problem().1.order.is_some());
     }
 
-    /// Tries the token that a dawdler let expire.
+    /// Tries the token that a `let-expire` shopper let expire.
     pub(crate) async fn try_dead_token(&mut self, token: &str) {
         let target = self.next_checkout();
         let cookie = self.cookie_header();
@@ -189,28 +189,28 @@ impl Shopper<'_> {
         }
     }
 
-    async fn purchase(&mut self, token: &str, admission: Uuid, cookie: Option<String>) -> Purchase {
+    async fn purchase(&mut self, token: &str, admission: Uuid, cookie: Option<String>) -> PurchaseReply {
         let target = self.next_checkout();
-        self.note(Happening::RedeemSent { admission });
+        self.note(HistoryEventKind::RedeemSent { admission });
         let answer = self.send_purchase(&target, self.crowd.job.sale, token, cookie.as_deref()).await;
-        let purchase = self.note_purchase(answer, admission);
+        let purchase = self.record_purchase(answer, admission);
         let answer = match &purchase {
-            Purchase::Accepted(_) => "held",
-            Purchase::Used(_) => "used",
-            Purchase::Refused(why) => why,
-            Purchase::Unanswered { .. } => "unanswered",
+            PurchaseReply::Accepted(_) => "held",
+            PurchaseReply::Used(_) => "used",
+            PurchaseReply::Refused(why) => why,
+            PurchaseReply::Unanswered { .. } => "unanswered",
         };
-        self.note(Happening::RedeemAnswered { admission, answer: answer.to_owned() });
+        self.note(HistoryEventKind::RedeemAnswered { admission, answer: answer.to_owned() });
         purchase
     }
 
     async fn send_purchase(
         &self,
-        target: &Target,
+        target: &ServiceUrl,
         sale: Uuid,
         token: &str,
         cookie: Option<&str>,
-    ) -> Result<Answer, NoAnswer> {
+    ) -> Result<FullResponse, RequestError> {
         let bearer = format!("Bearer {token}");
         let mut headers = vec![(header::AUTHORIZATION, bearer.as_str())];
         headers.extend(cookie.map(|cookie| (header::COOKIE, cookie)));
@@ -218,29 +218,29 @@ impl Shopper<'_> {
         self.caller.call(target, request(target, Method::POST, &path, &headers, Some(&json!({ "quantity": 1 })))).await
     }
 
-    fn note_purchase(&mut self, answer: Result<Answer, NoAnswer>, admission: Uuid) -> Purchase {
-        let Ok(answer) = answer else { return Purchase::Unanswered { retry_after: None } };
+    fn record_purchase(&mut self, answer: Result<FullResponse, RequestError>, admission: Uuid) -> PurchaseReply {
+        let Ok(answer) = answer else { return PurchaseReply::Unanswered { retry_after: None } };
         let (slug, problem) = answer.problem();
         match (answer.status, answer.read::<Order>()) {
             (StatusCode::CREATED, Some(order)) => {
-                if self.record.accepted.len() < NOTES_MAX {
-                    self.record.accepted.push(Accepted { admission, order: order.id });
+                if self.record.accepted.len() < RECORDED_MAX {
+                    self.record.accepted.push(AcceptedPurchase { admission, order: order.id });
                 }
-                Purchase::Accepted(order)
+                PurchaseReply::Accepted(order)
             }
-            (StatusCode::CONFLICT, _) if slug == "token-used" => Purchase::Used(problem.order),
+            (StatusCode::CONFLICT, _) if slug == "token-used" => PurchaseReply::Used(problem.order),
             (status, _) if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
-                Purchase::Refused(format!("{} {slug}", status.as_u16()))
+                PurchaseReply::Refused(format!("{} {slug}", status.as_u16()))
             }
-            _ => Purchase::Unanswered { retry_after: self.asked_for_patience("purchase", &answer) },
+            _ => PurchaseReply::Unanswered { retry_after: self.asked_for_patience("purchase", &answer) },
         }
     }
 
     /// How long to wait after a response without a result. Records it as unexpected unless it asks
     /// to retry later.
-    pub(crate) fn asked_for_patience(&mut self, what: &str, answer: &Answer) -> Option<Duration> {
+    pub(crate) fn asked_for_patience(&mut self, what: &str, answer: &FullResponse) -> Option<Duration> {
         if !asks_for_patience(answer.status) {
-            self.record.surprised_by(format!("{what}: {} {}", answer.status.as_u16(), answer.problem().0));
+            self.record.record_unexpected(format!("{what}: {} {}", answer.status.as_u16(), answer.problem().0));
         }
         answer.retry_after()
     }
@@ -253,8 +253,8 @@ impl Shopper<'_> {
     }
 
     /// Pays until the order has an outcome.
-    pub(crate) async fn pay(&mut self, order: Order) -> Step {
-        self.moves_to(Stage::Held);
+    pub(crate) async fn pay(&mut self, order: Order) -> NextAction {
+        self.moves_to(ShopperStage::Held);
         sleep(self.plan.thinks[1]).await;
         let mut method = self.plan.payment.method();
         let (mut status, mut declines) = (order.status, 0);
@@ -262,29 +262,29 @@ impl Shopper<'_> {
             status = self.changes_its_mind(order.id).await;
         }
         loop {
-            self.note(Happening::Order { order: order.id, status: status.name() });
+            self.note(HistoryEventKind::Order { order: order.id, status: status.name() });
             status = match status {
                 OrderStatus::Paid => {
                     self.record.paid = Some(Paid { order: order.id, units: order.quantity });
-                    return Step::Done(Outcome::Paid);
+                    return NextAction::Done(VisitOutcome::Paid);
                 }
-                OrderStatus::Expired => return Step::Done(self.hold_expired(&order)),
-                OrderStatus::Refunded => return Step::Done(Outcome::Refunded),
-                OrderStatus::Cancelled => return Step::Done(Outcome::Cancelled),
+                OrderStatus::Expired => return NextAction::Done(self.hold_expired(&order)),
+                OrderStatus::Refunded => return NextAction::Done(VisitOutcome::Refunded),
+                OrderStatus::Cancelled => return NextAction::Done(VisitOutcome::Cancelled),
                 OrderStatus::PaymentPending => self.watch(order.id, Some(WATCH_EVERY)).await,
                 OrderStatus::Promised | OrderStatus::Held => match self.send_payment(order.id, method).await {
-                    Payment::Stands(status) => status,
+                    PaymentReply::Stands(status) => status,
                     // Another shopper's payment may still fail.
-                    Payment::NoUnit => {
+                    PaymentReply::NoUnit => {
                         self.record.no_unit = true;
                         self.watch(order.id, None).await
                     }
-                    Payment::HoldExpired => {
-                        self.note(Happening::Order { order: order.id, status: OrderStatus::Expired.name() });
-                        return Step::Done(self.hold_expired(&order));
+                    PaymentReply::HoldExpired => {
+                        self.note(HistoryEventKind::Order { order: order.id, status: OrderStatus::Expired.name() });
+                        return NextAction::Done(self.hold_expired(&order));
                     }
-                    Payment::Unanswered { retry_after } => self.watch(order.id, retry_after).await,
-                    Payment::Declined => {
+                    PaymentReply::Unanswered { retry_after } => self.watch(order.id, retry_after).await,
+                    PaymentReply::Declined => {
                         declines += 1;
                         method = "tok_visa";
                         if declines < DECLINES_MAX { OrderStatus::Held } else { self.watch(order.id, None).await }
@@ -294,14 +294,14 @@ impl Shopper<'_> {
         }
     }
 
-    fn hold_expired(&mut self, order: &Order) -> Outcome {
+    fn hold_expired(&mut self, order: &Order) -> VisitOutcome {
         self.record.expired_early |= OffsetDateTime::now_utc() < order.hold_expires_at;
-        Outcome::HoldExpired
+        VisitOutcome::HoldExpired
     }
 
-    async fn send_payment(&mut self, order: Uuid, method: &str) -> Payment {
+    async fn send_payment(&mut self, order: Uuid, method: &str) -> PaymentReply {
         let target = self.next_checkout();
-        self.note(Happening::PaySent { order });
+        self.note(HistoryEventKind::PaySent { order });
         let click = || self.post_payment(&target, order, method);
         let answer = if self.plan.model == ShopperModel::Replay {
             // A double click: the order has the result, whichever response comes first.
@@ -309,20 +309,25 @@ impl Shopper<'_> {
         } else {
             click().await
         };
-        let Ok(answer) = answer else { return Payment::Unanswered { retry_after: None } };
+        let Ok(answer) = answer else { return PaymentReply::Unanswered { retry_after: None } };
         let (slug, _) = answer.problem();
         match (answer.status, answer.read::<Order>()) {
-            (StatusCode::OK | StatusCode::ACCEPTED, Some(order)) => Payment::Stands(order.status),
-            (StatusCode::PAYMENT_REQUIRED, _) => Payment::Declined,
-            (StatusCode::CONFLICT, _) if slug == "hold-expired" => Payment::HoldExpired,
-            (StatusCode::CONFLICT, _) if slug == "no-unit-now" => Payment::NoUnit,
+            (StatusCode::OK | StatusCode::ACCEPTED, Some(order)) => PaymentReply::Stands(order.status),
+            (StatusCode::PAYMENT_REQUIRED, _) => PaymentReply::Declined,
+            (StatusCode::CONFLICT, _) if slug == "hold-expired" => PaymentReply::HoldExpired,
+            (StatusCode::CONFLICT, _) if slug == "no-unit-available" => PaymentReply::NoUnit,
             // A payment of this order is in progress.
-            (StatusCode::CONFLICT, _) => Payment::Unanswered { retry_after: answer.retry_after() },
-            _ => Payment::Unanswered { retry_after: self.asked_for_patience("payment", &answer) },
+            (StatusCode::CONFLICT, _) => PaymentReply::Unanswered { retry_after: answer.retry_after() },
+            _ => PaymentReply::Unanswered { retry_after: self.asked_for_patience("payment", &answer) },
         }
     }
 
-    pub(crate) async fn post_payment(&self, target: &Target, order: Uuid, method: &str) -> Result<Answer, NoAnswer> {
+    pub(crate) async fn post_payment(
+        &self,
+        target: &ServiceUrl,
+        order: Uuid,
+        method: &str,
+    ) -> Result<FullResponse, RequestError> {
         let cookie = self.cookie_header().unwrap_or_default();
         let path = format!("/api/orders/{order}/payment");
         let body = json!({ "payment_method": method });
@@ -343,7 +348,7 @@ impl Shopper<'_> {
         }
     }
 
-    async fn get(&mut self, path: &str) -> Result<Answer, ()> {
+    async fn get(&mut self, path: &str) -> Result<FullResponse, ()> {
         let target = self.next_checkout();
         let cookie = self.cookie_header().unwrap_or_default();
         let request = request(&target, Method::GET, path, &[(header::COOKIE, cookie.as_str())], None);
@@ -355,7 +360,7 @@ impl Shopper<'_> {
         Ok(answer)
     }
 
-    pub(crate) fn next_checkout(&mut self) -> Target {
+    pub(crate) fn next_checkout(&mut self) -> ServiceUrl {
         let checkouts = &self.crowd.job.checkouts;
         checkouts[self.next_call() % checkouts.len()].clone()
     }

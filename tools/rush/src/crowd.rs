@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
-    history::{EVENTS_BUFFERED, Event, History},
-    http::Target,
-    plan::Profile,
+    history::{EVENTS_BUFFERED, History, HistoryEvent},
+    http::ServiceUrl,
+    plan::CrowdProfile,
     stage_counts::StageCounts,
 };
 
@@ -29,9 +29,9 @@ pub(crate) struct Job {
     pub(crate) guests: Option<Guests>,
     /// Units that one shopper may have; 0 if unknown.
     pub(crate) per_shopper_limit: u32,
-    pub(crate) waiting_rooms: Vec<Target>,
-    pub(crate) checkouts: Vec<Target>,
-    pub(crate) profile: Profile,
+    pub(crate) waiting_rooms: Vec<ServiceUrl>,
+    pub(crate) checkouts: Vec<ServiceUrl>,
+    pub(crate) profile: CrowdProfile,
     /// Common start time of all processes, in microseconds since 1970.
     pub(crate) starts_at_us: i64,
     pub(crate) time_limit: Duration,
@@ -68,7 +68,7 @@ pub(crate) struct Crowd {
 
 impl Crowd {
     /// Creates the crowd, and the receiver of its history events.
-    pub(crate) fn new(job: Job) -> (Arc<Crowd>, mpsc::Receiver<Event>) {
+    pub(crate) fn new(job: Job) -> (Arc<Crowd>, mpsc::Receiver<HistoryEvent>) {
         let (sender, events) = mpsc::channel(EVENTS_BUFFERED);
         let history = if job.has_history { History::to(sender) } else { History::default() };
         let (stage_counts, found_cookies) = (StageCounts::new(job.shoppers), FoundCookies::default());

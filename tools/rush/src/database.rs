@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     RushError,
-    ledger::{Admission, Hold, Ledger, Order, Payment, Stock},
+    ledger::{Admission, Hold, LedgerRows, Order, Payment, Stock},
 };
 
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
@@ -59,24 +59,24 @@ FROM outbox, json_array_elements(data) AS event
 WHERE sale_id = $1 AND kind = 'PurchaseCompleted'";
 
 /// The database of the sale.
-pub(crate) struct Database {
+pub(crate) struct SaleDatabase {
     pool: PgPool,
 }
 
-impl Database {
+impl SaleDatabase {
     /// Connects, and checks that this is the database of the sale.
-    pub(crate) async fn of_sale(url: &Secret, sale: Uuid) -> Result<Database, RushError> {
+    pub(crate) async fn of_sale(url: &Secret, sale: Uuid) -> Result<SaleDatabase, RushError> {
         let unreachable = |error: sqlx::Error| RushError::Database(error.to_string());
         let pool = connect_for_tool(url.expose(), 2).await.map_err(unreachable)?;
         let stock: Option<Stock> = sqlx::query_as(STOCK).bind(sale).fetch_optional(&pool).await.map_err(unreachable)?;
         if stock.is_none() {
             return Err(RushError::Database(format!("it has no sale {sale}")));
         }
-        Ok(Database { pool })
+        Ok(SaleDatabase { pool })
     }
 
     /// The ledger, as soon as no payment is in progress, or after `within`.
-    pub(crate) async fn settled_ledger(&self, sale: Uuid, within: Duration) -> Result<Ledger, sqlx::Error> {
+    pub(crate) async fn settled_ledger(&self, sale: Uuid, within: Duration) -> Result<LedgerRows, sqlx::Error> {
         let deadline = Instant::now() + within;
         loop {
             let unsettled = sqlx::query_scalar::<_, i64>(UNSETTLED).bind(sale).fetch_one(&self.pool).await;
@@ -87,7 +87,7 @@ impl Database {
         }
     }
 
-    async fn ledger(&self, sale: Uuid) -> Result<Ledger, sqlx::Error> {
+    async fn ledger(&self, sale: Uuid) -> Result<LedgerRows, sqlx::Error> {
         let mut snapshot = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let stock: Stock = sqlx::query_as(STOCK).bind(sale).fetch_one(&mut *snapshot).await?;
         let admissions: Vec<Admission> = sqlx::query_as(ADMISSIONS).bind(sale).fetch_all(&mut *snapshot).await?;
@@ -97,6 +97,6 @@ impl Database {
         let published_orders: Vec<Uuid> =
             sqlx::query_scalar(PUBLISHED_ORDERS).bind(sale).fetch_all(&mut *snapshot).await?;
         snapshot.commit().await?;
-        Ok(Ledger { stock, admissions, holds, payments, orders, published_orders })
+        Ok(LedgerRows { stock, admissions, holds, payments, orders, published_orders })
     }
 }

@@ -27,20 +27,20 @@ const REPEATED_AFTER: Duration = Duration::from_millis(250);
 
 /// An event of one shopper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
+pub struct HistoryEvent {
     /// Time in microseconds since 1970, by the shopper's clock.
     pub at_us: i64,
     /// The shopper, from 0.
     pub shopper: u32,
     /// The event.
     #[serde(flatten)]
-    pub what: Happening,
+    pub what: HistoryEventKind,
 }
 
 /// The kind of event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
-pub enum Happening {
+pub enum HistoryEventKind {
     /// Connected to the line through this waiting room, by its position among those configured.
     Connected {
         /// The position.
@@ -108,33 +108,34 @@ pub enum Happening {
     },
 }
 
-impl Happening {
-    fn is_repetition(&self, of: &Happening) -> bool {
-        matches!(self, Happening::Received | Happening::Place { .. }) && self == of
+impl HistoryEventKind {
+    fn is_repetition(&self, of: &HistoryEventKind) -> bool {
+        matches!(self, HistoryEventKind::Received | HistoryEventKind::Place { .. }) && self == of
     }
 }
 
 /// Sends the events of one shopper.
 #[derive(Debug)]
-pub(crate) struct Diary {
+pub(crate) struct HistorySender {
     shopper: u32,
     kept: u32,
-    last: Option<(Instant, Happening)>,
+    last: Option<(Instant, HistoryEventKind)>,
 }
 
-impl Diary {
-    pub(crate) fn of(shopper: u32) -> Diary {
-        Diary { shopper, kept: 0, last: None }
+impl HistorySender {
+    pub(crate) fn of(shopper: u32) -> HistorySender {
+        HistorySender { shopper, kept: 0, last: None }
     }
 
     /// Records an event, unless it repeats the last one.
-    pub(crate) fn note(&mut self, history: &History, what: Happening) {
+    pub(crate) fn note(&mut self, history: &History, what: HistoryEventKind) {
         let Some(sender) = &history.sender else { return };
-        let is_repeated = |(at, last): &(Instant, Happening)| what.is_repetition(last) && at.elapsed() < REPEATED_AFTER;
+        let is_repeated =
+            |(at, last): &(Instant, HistoryEventKind)| what.is_repetition(last) && at.elapsed() < REPEATED_AFTER;
         if self.last.as_ref().is_some_and(is_repeated) {
             return;
         }
-        let event = Event { at_us: now_us(), shopper: self.shopper, what: what.clone() };
+        let event = HistoryEvent { at_us: now_us(), shopper: self.shopper, what: what.clone() };
         if self.kept < EVENTS_MAX && sender.try_send(event).is_ok() {
             self.kept += 1;
             self.last = Some((Instant::now(), what));
@@ -147,12 +148,12 @@ impl Diary {
 /// The history of the shoppers of one process, if it is recorded.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    sender: Option<mpsc::Sender<Event>>,
+    sender: Option<mpsc::Sender<HistoryEvent>>,
     lost: AtomicU64,
 }
 
 impl History {
-    pub(crate) fn to(sender: mpsc::Sender<Event>) -> History {
+    pub(crate) fn to(sender: mpsc::Sender<HistoryEvent>) -> History {
         History { sender: Some(sender), lost: AtomicU64::new(0) }
     }
 
@@ -171,7 +172,7 @@ impl HistoryFile {
         Ok(HistoryFile(BufWriter::new(File::create(path)?)))
     }
 
-    pub(crate) fn write(&mut self, events: &[Event]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, events: &[HistoryEvent]) -> io::Result<()> {
         for event in events {
             serde_json::to_writer(&mut self.0, event)?;
             self.0.write_all(b"\n")?;
@@ -186,21 +187,21 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_that_is_read_back() {
-        let what = Happening::Turn { admission: Uuid::nil(), expires_s: 5 };
-        let event = Event { at_us: 1, shopper: 2, what };
+        let what = HistoryEventKind::Turn { admission: Uuid::nil(), expires_s: 5 };
+        let event = HistoryEvent { at_us: 1, shopper: 2, what };
         let line = serde_json::to_string(&event).expect("JSON");
         let expected =
             r#"{"at_us":1,"shopper":2,"what":"turn","admission":"00000000-0000-0000-0000-000000000000","expires_s":5}"#;
         assert_eq!(line, expected);
-        assert_eq!(serde_json::from_str::<Event>(&line).expect("an event"), event);
+        assert_eq!(serde_json::from_str::<HistoryEvent>(&line).expect("an event"), event);
     }
 
     #[tokio::test]
     async fn repetitions_are_omitted_and_lost_events_are_counted() {
         let (sender, mut events) = mpsc::channel(3);
-        let (history, mut diary) = (History::to(sender), Diary::of(7));
-        let place = |ordinal| Happening::Place { ordinal };
-        for what in [place(1), place(1), place(2), Happening::Disconnected, Happening::Disconnected] {
+        let (history, mut diary) = (History::to(sender), HistorySender::of(7));
+        let place = |ordinal| HistoryEventKind::Place { ordinal };
+        for what in [place(1), place(1), place(2), HistoryEventKind::Disconnected, HistoryEventKind::Disconnected] {
             diary.note(&history, what);
         }
         drop(history.sender);
@@ -208,7 +209,7 @@ mod tests {
         while let Some(event) = events.recv().await {
             kept.push(event.what);
         }
-        assert_eq!(kept, [place(1), place(2), Happening::Disconnected]);
+        assert_eq!(kept, [place(1), place(2), HistoryEventKind::Disconnected]);
         assert_eq!(history.lost.load(Relaxed), 1);
     }
 }

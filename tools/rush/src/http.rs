@@ -34,14 +34,14 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 /// The address of a service: `http://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Target {
+pub struct ServiceUrl {
     host: String,
     port: u16,
 }
 
 /// A URL that the simulator can't call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TargetError {
+pub enum ServiceUrlError {
     /// Not a URL.
     #[error("`{0}` is not an address like http://127.0.0.1:8080")]
     NotAnAddress(String),
@@ -53,40 +53,40 @@ pub enum TargetError {
     Path(String),
 }
 
-impl FromStr for Target {
-    type Err = TargetError;
+impl FromStr for ServiceUrl {
+    type Err = ServiceUrlError;
 
-    fn from_str(text: &str) -> Result<Self, TargetError> {
-        let not_an_address = || TargetError::NotAnAddress(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, ServiceUrlError> {
+        let not_an_address = || ServiceUrlError::NotAnAddress(text.to_owned());
         let uri: Uri = text.parse().map_err(|_| not_an_address())?;
         match uri.scheme_str() {
             Some("http") => {}
-            Some(_) => return Err(TargetError::NotPlainHttp(text.to_owned())),
+            Some(_) => return Err(ServiceUrlError::NotPlainHttp(text.to_owned())),
             None => return Err(not_an_address()),
         }
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(TargetError::Path(text.to_owned()));
+            return Err(ServiceUrlError::Path(text.to_owned()));
         }
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(not_an_address)?;
-        Ok(Target { host: host.to_owned(), port: uri.port_u16().unwrap_or(80) })
+        Ok(ServiceUrl { host: host.to_owned(), port: uri.port_u16().unwrap_or(80) })
     }
 }
 
-impl TryFrom<String> for Target {
-    type Error = TargetError;
+impl TryFrom<String> for ServiceUrl {
+    type Error = ServiceUrlError;
 
-    fn try_from(text: String) -> Result<Self, TargetError> {
+    fn try_from(text: String) -> Result<Self, ServiceUrlError> {
         text.parse()
     }
 }
 
-impl From<Target> for String {
-    fn from(target: Target) -> String {
+impl From<ServiceUrl> for String {
+    fn from(target: ServiceUrl) -> String {
         target.to_string()
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ServiceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http://{}:{}", self.host, self.port)
     }
@@ -94,7 +94,7 @@ impl fmt::Display for Target {
 
 /// Why there was no response.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoAnswer {
+pub(crate) enum RequestError {
     #[error("no connection: {0}")]
     Connect(std::io::Error),
     #[error("no connection or response in time")]
@@ -107,13 +107,13 @@ pub(crate) enum NoAnswer {
 
 /// A complete response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct FullResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl FullResponse {
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
     }
@@ -157,7 +157,7 @@ impl Client {
     }
 
     /// Opens a connection, from the shopper's own address if the service is on this machine.
-    pub(crate) async fn connect(self, target: &Target) -> Result<TcpStream, NoAnswer> {
+    pub(crate) async fn connect(self, target: &ServiceUrl) -> Result<TcpStream, RequestError> {
         let connecting = async {
             let address = resolve(target).await?;
             let stream = match address {
@@ -174,37 +174,41 @@ impl Client {
             stream.set_nodelay(true)?;
             Ok(stream)
         };
-        timeout(CONNECT_WITHIN, connecting).await.map_err(|_| NoAnswer::TooSlow)?.map_err(NoAnswer::Connect)
+        timeout(CONNECT_WITHIN, connecting).await.map_err(|_| RequestError::TooSlow)?.map_err(RequestError::Connect)
     }
 
     /// One exchange on its own connection, complete and bounded.
-    pub(crate) async fn call(self, target: &Target, request: Request<Full<Bytes>>) -> Result<Answer, NoAnswer> {
+    pub(crate) async fn call(
+        self,
+        target: &ServiceUrl,
+        request: Request<Full<Bytes>>,
+    ) -> Result<FullResponse, RequestError> {
         let exchange = async {
             let (parts, body) = self.send(target, request).await?.into_parts();
-            let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(NoAnswer::Body)?.to_bytes();
-            Ok(Answer { status: parts.status, headers: parts.headers, body })
+            let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(RequestError::Body)?.to_bytes();
+            Ok(FullResponse { status: parts.status, headers: parts.headers, body })
         };
-        timeout(ANSWER_WITHIN, exchange).await.map_err(|_| NoAnswer::TooSlow)?
+        timeout(ANSWER_WITHIN, exchange).await.map_err(|_| RequestError::TooSlow)?
     }
 
     /// Sends a request on its own connection, and returns the response head, and its body as a
     /// stream.
     pub(crate) async fn send(
         self,
-        target: &Target,
+        target: &ServiceUrl,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, NoAnswer> {
+    ) -> Result<Response<Incoming>, RequestError> {
         let stream = self.connect(target).await?;
         let (mut sender, connection) =
             http1::Builder::new().max_buf_size(16 * 1024).handshake(TokioIo::new(stream)).await?;
         // Ends with the exchange: once the body is read or dropped, the connection has nothing left
         // to do.
         tokio::spawn(connection);
-        Ok(timeout(ANSWER_WITHIN, sender.send_request(request)).await.map_err(|_| NoAnswer::TooSlow)??)
+        Ok(timeout(ANSWER_WITHIN, sender.send_request(request)).await.map_err(|_| RequestError::TooSlow)??)
     }
 }
 
-async fn resolve(target: &Target) -> std::io::Result<SocketAddr> {
+async fn resolve(target: &ServiceUrl) -> std::io::Result<SocketAddr> {
     let host = target.host.trim_matches(['[', ']']);
     let unknown = || std::io::Error::new(std::io::ErrorKind::NotFound, format!("{host} has no address"));
     let addresses: Vec<SocketAddr> = lookup_host((host, target.port)).await?.collect();
@@ -215,7 +219,7 @@ async fn resolve(target: &Target) -> std::io::Result<SocketAddr> {
 
 /// A request as the shopper's page would send it.
 pub(crate) fn request(
-    target: &Target,
+    target: &ServiceUrl,
     method: Method,
     path: &str,
     headers: &[(HeaderName, &str)],
@@ -243,9 +247,9 @@ mod tests {
 
     #[test]
     fn addresses_are_parsed_or_rejected() {
-        let target: Target = "http://127.0.0.1:8080/".parse().unwrap();
+        let target: ServiceUrl = "http://127.0.0.1:8080/".parse().unwrap();
         assert_eq!(target.to_string(), "http://127.0.0.1:8080");
-        let wrong = |text: &str| text.parse::<Target>().unwrap_err().to_string();
+        let wrong = |text: &str| text.parse::<ServiceUrl>().unwrap_err().to_string();
         assert_eq!(wrong("127.0.0.1:8080"), "`127.0.0.1:8080` is not an address like http://127.0.0.1:8080");
         assert_eq!(
             wrong("https://shop.example"),

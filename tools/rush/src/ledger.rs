@@ -5,7 +5,7 @@ use uuid::Uuid;
 /// The rows of one sale, read in one snapshot. Times are microseconds since 1970, visitors
 /// base64url.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Ledger {
+pub(crate) struct LedgerRows {
     pub(crate) stock: Stock,
     pub(crate) admissions: Vec<Admission>,
     pub(crate) holds: Vec<Hold>,

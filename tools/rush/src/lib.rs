@@ -1,10 +1,10 @@
 //! The crowd simulator, `fairline rush`: simulated shoppers over real sockets who join, wait, buy,
-//! dawdle, leave, close the laptop, come back, replay, forge and cancel. Its report judges every
-//! promise of the design, counted from the shoppers' observations and, separately, from the
+//! let tokens expire, leave, disconnect, reconnect, replay, forge and cancel. Its report judges
+//! every promise of the design, counted from the shoppers' observations and, separately, from the
 //! database.
 //!
-//! - [`plan`](crate::plan::Plan), `count`, `forge` and `report` are pure: a crowd can be repeated
-//!   from its seed, and the verdict is tested against every way to break a promise.
+//! - [`plan`](crate::plan::ShopperPlan), `count`, `forge` and `report` are pure: a crowd can be
+//!   repeated from its seed, and the verdict is tested against every way to break a promise.
 //! - `wire` and `line` are the sockets; `shopper` and `checkout` are one shopper; `crowd` is one
 //!   process of them; `processes` is all of them; `database` reads the ledger.
 //!
@@ -38,27 +38,27 @@ mod withdraw;
 
 use std::{process::ExitCode, time::Duration};
 
-use fairline_record::verify::{Fault, Verdict, Verifier};
+use fairline_record::verify::{InvalidRecord, Verdict, Verifier};
 use hyper::{Method, StatusCode, Uri, header};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 pub use audit::replay;
-pub use history::{Event, Happening};
-pub use http::{Target, TargetError};
-pub use plan::{Choice, Dice, Payment, Plan, Profile, Shares, SharesError, ShopperModel, Transport};
+pub use history::{HistoryEvent, HistoryEventKind};
+pub use http::{ServiceUrl, ServiceUrlError};
+pub use plan::{Choice, CrowdProfile, Dice, FirstPayment, Shares, SharesError, ShopperModel, ShopperPlan, Transport};
 pub use report::{DatabaseCount, Report};
 pub use settings::Settings;
 pub use statistics::counted;
 
 use clock::now_us;
 use crowd::{Guests, Job};
-use database::Database;
+use database::SaleDatabase;
 use history::HistoryFile;
 use http::{Client, request};
 use messages::{ActiveSales, AdminSale, SaleCard};
 use progress_line::ProgressLine;
-use report::Evidence;
+use report::ReportInputs;
 
 /// Timeout for the services to become available.
 const FIND_SALE_WITHIN: Duration = Duration::from_secs(10);
@@ -113,7 +113,7 @@ pub async fn run(settings: Settings) -> ExitCode {
 pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
     let card = find_sale(settings).await?;
     let database = match &settings.postgres_url {
-        Some(url) => Some(Database::of_sale(url, card.id).await?),
+        Some(url) => Some(SaleDatabase::of_sale(url, card.id).await?),
         None => None,
     };
     let seed = settings.seed.unwrap_or_else(|| Dice::new(now_us().cast_unsigned(), 0).below(1 << 32));
@@ -146,7 +146,7 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
         Some(admin) => Some(read_records(admin, card.id, lane).await),
         None => None,
     };
-    let mut report = Report::of(&Evidence {
+    let mut report = Report::of(&ReportInputs {
         seed,
         total_on_card: card.total,
         per_shopper_limit: card.per_shopper_limit,
@@ -235,7 +235,11 @@ async fn query_sale(settings: &Settings) -> Result<SaleCard, String> {
 }
 
 /// The verdict on the records of a sale's lines: that of its own line, or the first dishonest one.
-async fn read_records(controller: &Target, sale: Uuid, lane: Option<Uuid>) -> Result<Result<Verdict, Fault>, String> {
+async fn read_records(
+    controller: &ServiceUrl,
+    sale: Uuid,
+    lane: Option<Uuid>,
+) -> Result<Result<Verdict, InvalidRecord>, String> {
     let own = read_record(controller, sale).await;
     match lane {
         Some(lane) if matches!(own, Ok(Ok(_))) => {
@@ -247,7 +251,7 @@ async fn read_records(controller: &Target, sale: Uuid, lane: Option<Uuid>) -> Re
 }
 
 /// The verdict on a line's public record, as soon as it can be read.
-async fn read_record(controller: &Target, sale: Uuid) -> Result<Result<Verdict, Fault>, String> {
+async fn read_record(controller: &ServiceUrl, sale: Uuid) -> Result<Result<Verdict, InvalidRecord>, String> {
     let address = format!("{controller}/api/flash-sales/{sale}/record").parse();
     let address: Uri = address.map_err(|error: hyper::http::uri::InvalidUri| error.to_string())?;
     let deadline = Instant::now() + ADMIN_WITHIN;
@@ -263,9 +267,9 @@ async fn read_record(controller: &Target, sale: Uuid) -> Result<Result<Verdict, 
 /// The admin API's counters, as soon as they match the database, or their last values.
 async fn ask_admin(
     settings: &Settings,
-    admin: &Target,
+    admin: &ServiceUrl,
     sale: Uuid,
-    ledger: &ledger::Ledger,
+    ledger: &ledger::LedgerRows,
 ) -> Result<AdminSale, String> {
     let token = settings.admin_token.as_ref().map_or("", |token| token.expose());
     let bearer = format!("Bearer {token}");

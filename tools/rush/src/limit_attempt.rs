@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    line::{Entered, Line, Lost},
+    line::{ConnectionEnd, EnteredLine, LineConnection},
     messages::{LineMessage, Over, claims},
     shopper::Shopper,
 };
@@ -33,9 +33,9 @@ impl Shopper<'_> {
     /// Tries once. Returns whether there was a response.
     async fn tries_once(&mut self) -> bool {
         let entrance = self.entrance(true);
-        let Entered { mut line, cookies } = match Line::enter(self.plan.transport, entrance).await {
+        let EnteredLine { mut line, cookies } = match LineConnection::enter(self.plan.transport, entrance).await {
             Ok(entered) => entered,
-            Err(lost) => return matches!(lost, Lost::SaleOver),
+            Err(lost) => return matches!(lost, ConnectionEnd::SaleOver),
         };
         self.keep_cookies(cookies);
         loop {

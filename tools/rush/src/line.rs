@@ -23,7 +23,7 @@ use tokio_tungstenite::{
 use uuid::Uuid;
 
 use crate::{
-    http::{Answer, Client, NoAnswer, Target, request, retry_after, set_cookies},
+    http::{Client, FullResponse, RequestError, ServiceUrl, request, retry_after, set_cookies},
     messages::{LineMessage, Snapshot, message},
     plan::Transport,
 };
@@ -40,7 +40,7 @@ const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// Why a connection ended or failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Lost {
+pub(crate) enum ConnectionEnd {
     /// It broke, or the server asked to retry later.
     Gone { retry_after: Option<Duration> },
     /// The server closed it after the last message.
@@ -51,23 +51,23 @@ pub(crate) enum Lost {
     Unexpected { what: String, retry_after: Option<Duration> },
 }
 
-impl From<NoAnswer> for Lost {
-    fn from(_: NoAnswer) -> Lost {
-        Lost::Gone { retry_after: None }
+impl From<RequestError> for ConnectionEnd {
+    fn from(_: RequestError) -> ConnectionEnd {
+        ConnectionEnd::Gone { retry_after: None }
     }
 }
 
 /// A connected line, and the cookies that were set.
-pub(crate) struct Entered {
-    pub(crate) line: Line,
+pub(crate) struct EnteredLine {
+    pub(crate) line: LineConnection,
     pub(crate) cookies: Vec<(String, String)>,
 }
 
 /// The line and the credentials of a shopper.
 #[derive(Debug, Clone)]
-pub(crate) struct Entrance {
+pub(crate) struct EntryPoint {
     pub(crate) caller: Client,
-    pub(crate) waiting_room: Target,
+    pub(crate) waiting_room: ServiceUrl,
     /// The sale's own line, or a lane.
     pub(crate) line: Uuid,
     /// The invitation to a lane.
@@ -77,7 +77,7 @@ pub(crate) struct Entrance {
     pub(crate) cookie: Option<String>,
 }
 
-impl Entrance {
+impl EntryPoint {
     fn path(&self) -> String {
         format!("/api/flash-sales/{}/line", self.line)
     }
@@ -96,42 +96,42 @@ impl Entrance {
 }
 
 /// One connection to the line.
-pub(crate) enum Line {
+pub(crate) enum LineConnection {
     Socket(Box<WebSocketStream<TcpStream>>),
-    Events(Events),
-    Polls(Polls),
+    Events(EventConnection),
+    Polls(PollConnection),
 }
 
 /// Server-Sent Events, read as they arrive.
-pub(crate) struct Events {
-    entrance: Entrance,
+pub(crate) struct EventConnection {
+    entrance: EntryPoint,
     body: Incoming,
     unread: Vec<u8>,
 }
 
 /// JSON snapshots, at the interval that the server recommends.
-pub(crate) struct Polls {
-    entrance: Entrance,
-    pending: VecDeque<Result<LineMessage, Lost>>,
+pub(crate) struct PollConnection {
+    entrance: EntryPoint,
+    pending: VecDeque<Result<LineMessage, ConnectionEnd>>,
     next_poll: Instant,
 }
 
-impl Line {
+impl LineConnection {
     /// Joins, or resumes with the cookie.
-    pub(crate) async fn enter(transport: Transport, entrance: Entrance) -> Result<Entered, Lost> {
+    pub(crate) async fn enter(transport: Transport, entrance: EntryPoint) -> Result<EnteredLine, ConnectionEnd> {
         let entering = async {
             match transport {
-                Transport::WebSocket => Line::enter_by_socket(entrance).await,
-                Transport::Sse => Line::enter_by_events(entrance).await,
-                Transport::Poll => Line::enter_by_polls(entrance).await,
+                Transport::WebSocket => LineConnection::enter_by_socket(entrance).await,
+                Transport::Sse => LineConnection::enter_by_events(entrance).await,
+                Transport::Poll => LineConnection::enter_by_polls(entrance).await,
             }
         };
-        timeout(OPEN_WITHIN, entering).await.unwrap_or(Err(Lost::Gone { retry_after: None }))
+        timeout(OPEN_WITHIN, entering).await.unwrap_or(Err(ConnectionEnd::Gone { retry_after: None }))
     }
 
-    async fn enter_by_socket(entrance: Entrance) -> Result<Entered, Lost> {
+    async fn enter_by_socket(entrance: EntryPoint) -> Result<EnteredLine, ConnectionEnd> {
         let url = format!("{}{}", entrance.waiting_room, entrance.door()).replacen("http", "ws", 1);
-        let mut upgrade = url.into_client_request().map_err(|_| Lost::Gone { retry_after: None })?;
+        let mut upgrade = url.into_client_request().map_err(|_| ConnectionEnd::Gone { retry_after: None })?;
         let plain = request(&entrance.waiting_room, Method::GET, "/", &entrance.headers("*/*"), None);
         for (name, value) in plain.headers() {
             upgrade.headers_mut().insert(name, value.clone());
@@ -145,18 +145,18 @@ impl Line {
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
         match client_async_with_config(upgrade, stream, Some(limits)).await {
             Ok((socket, response)) => {
-                Ok(Entered { cookies: cookies(response.headers()), line: Line::Socket(Box::new(socket)) })
+                Ok(EnteredLine { cookies: cookies(response.headers()), line: LineConnection::Socket(Box::new(socket)) })
             }
             Err(tungstenite::Error::Http(response)) => {
                 let (parts, body) = response.into_parts();
                 let body = Bytes::from(body.unwrap_or_default());
-                Err(not_entered(&Answer { status: parts.status, headers: parts.headers, body }))
+                Err(not_entered(&FullResponse { status: parts.status, headers: parts.headers, body }))
             }
-            Err(_) => Err(Lost::Gone { retry_after: None }),
+            Err(_) => Err(ConnectionEnd::Gone { retry_after: None }),
         }
     }
 
-    async fn enter_by_events(entrance: Entrance) -> Result<Entered, Lost> {
+    async fn enter_by_events(entrance: EntryPoint) -> Result<EnteredLine, ConnectionEnd> {
         let request = request(
             &entrance.waiting_room,
             Method::GET,
@@ -167,26 +167,29 @@ impl Line {
         let response = entrance.caller.send(&entrance.waiting_room, request).await?;
         let (parts, body) = response.into_parts();
         if parts.status != StatusCode::OK {
-            let body = body.collect().await.map_err(|_| Lost::Gone { retry_after: None })?.to_bytes();
-            return Err(not_entered(&Answer { status: parts.status, headers: parts.headers, body }));
+            let body = body.collect().await.map_err(|_| ConnectionEnd::Gone { retry_after: None })?.to_bytes();
+            return Err(not_entered(&FullResponse { status: parts.status, headers: parts.headers, body }));
         }
         let cookies = cookies(&parts.headers);
         let entrance = with_cookies(entrance, &cookies);
-        Ok(Entered { line: Line::Events(Events { entrance, body, unread: Vec::new() }), cookies })
+        Ok(EnteredLine {
+            line: LineConnection::Events(EventConnection { entrance, body, unread: Vec::new() }),
+            cookies,
+        })
     }
 
-    async fn enter_by_polls(entrance: Entrance) -> Result<Entered, Lost> {
-        let mut polls = Polls { entrance, pending: VecDeque::new(), next_poll: Instant::now() };
+    async fn enter_by_polls(entrance: EntryPoint) -> Result<EnteredLine, ConnectionEnd> {
+        let mut polls = PollConnection { entrance, pending: VecDeque::new(), next_poll: Instant::now() };
         let cookies = polls.poll().await?;
         polls.entrance = with_cookies(polls.entrance, &cookies);
-        Ok(Entered { line: Line::Polls(polls), cookies })
+        Ok(EnteredLine { line: LineConnection::Polls(polls), cookies })
     }
 
     /// The next message. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Result<LineMessage, Lost> {
+    pub(crate) async fn next(&mut self) -> Result<LineMessage, ConnectionEnd> {
         match self {
-            Line::Socket(socket) => loop {
-                let gone = Lost::Gone { retry_after: None };
+            LineConnection::Socket(socket) => loop {
+                let gone = ConnectionEnd::Gone { retry_after: None };
                 let frame = timeout(SILENT_FOR_AT_MOST, socket.next()).await.map_err(|_| gone.clone())?;
                 match frame.ok_or_else(|| gone.clone())?.map_err(|_| gone)? {
                     Message::Text(text) => return parse_message(&text),
@@ -195,34 +198,34 @@ impl Line {
                     Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
                 }
             },
-            Line::Events(events) => events.next().await,
-            Line::Polls(polls) => loop {
+            LineConnection::Events(events) => events.next().await,
+            LineConnection::Polls(polls) => loop {
                 if let Some(message) = polls.pending.pop_front() {
                     return message;
                 }
                 sleep_until(polls.next_poll).await;
-                timeout(POLL_ANSWERED_WITHIN, polls.poll()).await.map_err(|_| Lost::Gone { retry_after: None })??;
+                timeout(POLL_ANSWERED_WITHIN, polls.poll())
+                    .await
+                    .map_err(|_| ConnectionEnd::Gone { retry_after: None })??;
             },
         }
     }
 
     /// Reports that the page has received its turn.
-    pub(crate) async fn claim(&mut self) -> Result<(), Lost> {
+    pub(crate) async fn claim(&mut self) -> Result<(), ConnectionEnd> {
         match self {
-            Line::Socket(socket) => send(socket, r#"{"type":"claim"}"#).await,
-            Line::Events(Events { entrance, .. }) | Line::Polls(Polls { entrance, .. }) => {
-                post(entrance, Method::POST, "/claim").await
-            }
+            LineConnection::Socket(socket) => send(socket, r#"{"type":"claim"}"#).await,
+            LineConnection::Events(EventConnection { entrance, .. })
+            | LineConnection::Polls(PollConnection { entrance, .. }) => post(entrance, Method::POST, "/claim").await,
         }
     }
 
     /// Leaves the line.
-    pub(crate) async fn leave(&mut self) -> Result<(), Lost> {
+    pub(crate) async fn leave(&mut self) -> Result<(), ConnectionEnd> {
         match self {
-            Line::Socket(socket) => send(socket, r#"{"type":"leave"}"#).await,
-            Line::Events(Events { entrance, .. }) | Line::Polls(Polls { entrance, .. }) => {
-                post(entrance, Method::DELETE, "").await
-            }
+            LineConnection::Socket(socket) => send(socket, r#"{"type":"leave"}"#).await,
+            LineConnection::Events(EventConnection { entrance, .. })
+            | LineConnection::Polls(PollConnection { entrance, .. }) => post(entrance, Method::DELETE, "").await,
         }
     }
 
@@ -233,8 +236,8 @@ impl Line {
     }
 }
 
-impl Events {
-    async fn next(&mut self) -> Result<LineMessage, Lost> {
+impl EventConnection {
+    async fn next(&mut self) -> Result<LineMessage, ConnectionEnd> {
         loop {
             while let Some(event) = self.take_event() {
                 if let Some(data) = event_data(&event) {
@@ -244,7 +247,7 @@ impl Events {
             if self.unread.len() > MESSAGE_BYTES_MAX {
                 return Err(unexpected("an event without an end"));
             }
-            let gone = Lost::Gone { retry_after: None };
+            let gone = ConnectionEnd::Gone { retry_after: None };
             let frame = timeout(SILENT_FOR_AT_MOST, self.body.frame()).await.map_err(|_| gone.clone())?;
             let frame = frame.ok_or_else(|| gone.clone())?.map_err(|_| gone)?;
             self.unread.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
@@ -258,9 +261,9 @@ impl Events {
     }
 }
 
-impl Polls {
-    async fn poll(&mut self) -> Result<Vec<(String, String)>, Lost> {
-        let Entrance { caller, waiting_room, .. } = &self.entrance;
+impl PollConnection {
+    async fn poll(&mut self) -> Result<Vec<(String, String)>, ConnectionEnd> {
+        let EntryPoint { caller, waiting_room, .. } = &self.entrance;
         let request =
             request(waiting_room, Method::GET, &self.entrance.door(), &self.entrance.headers("application/json"), None);
         let answer = caller.call(waiting_room, request).await?;
@@ -281,34 +284,34 @@ fn event_data(event: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-fn parse_message(text: &str) -> Result<LineMessage, Lost> {
+fn parse_message(text: &str) -> Result<LineMessage, ConnectionEnd> {
     message(text)
         .map_err(|error| unexpected(&format!("message {}: {error}", text.chars().take(80).collect::<String>())))
 }
 
-fn unexpected(what: &str) -> Lost {
-    Lost::Unexpected { what: what.to_owned(), retry_after: None }
+fn unexpected(what: &str) -> ConnectionEnd {
+    ConnectionEnd::Unexpected { what: what.to_owned(), retry_after: None }
 }
 
-fn closed(code: Option<CloseCode>) -> Lost {
+fn closed(code: Option<CloseCode>) -> ConnectionEnd {
     match code {
-        Some(CloseCode::Normal) => Lost::Ended,
+        Some(CloseCode::Normal) => ConnectionEnd::Ended,
         Some(
             CloseCode::Policy | CloseCode::Unsupported | CloseCode::Protocol | CloseCode::Invalid | CloseCode::Size,
         ) => unexpected("the server closed the socket because of our fault"),
-        _ => Lost::Gone { retry_after: None },
+        _ => ConnectionEnd::Gone { retry_after: None },
     }
 }
 
-fn not_entered(answer: &Answer) -> Lost {
+fn not_entered(answer: &FullResponse) -> ConnectionEnd {
     let (slug, _) = answer.problem();
     let retry_after = retry_after(&answer.headers);
     match answer.status {
-        StatusCode::CONFLICT if slug == "sale-over" => Lost::SaleOver,
+        StatusCode::CONFLICT if slug == "sale-over" => ConnectionEnd::SaleOver,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
-            Lost::Gone { retry_after }
+            ConnectionEnd::Gone { retry_after }
         }
-        status => Lost::Unexpected { what: format!("line: {} {slug}", status.as_u16()), retry_after },
+        status => ConnectionEnd::Unexpected { what: format!("line: {} {slug}", status.as_u16()), retry_after },
     }
 }
 
@@ -316,20 +319,20 @@ fn cookies(headers: &HeaderMap) -> Vec<(String, String)> {
     set_cookies(headers).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn with_cookies(entrance: Entrance, cookies: &[(String, String)]) -> Entrance {
+fn with_cookies(entrance: EntryPoint, cookies: &[(String, String)]) -> EntryPoint {
     let fresh = cookies.iter().find(|(name, _)| name.starts_with("fairline_ticket_"));
     let cookie = fresh.map(|(name, value)| format!("{name}={value}")).or(entrance.cookie);
-    Entrance { cookie, ..entrance }
+    EntryPoint { cookie, ..entrance }
 }
 
-async fn send(socket: &mut WebSocketStream<TcpStream>, text: &'static str) -> Result<(), Lost> {
+async fn send(socket: &mut WebSocketStream<TcpStream>, text: &'static str) -> Result<(), ConnectionEnd> {
     match timeout(SEND_WITHIN, socket.send(Message::text(text))).await {
         Ok(Ok(())) => Ok(()),
-        _ => Err(Lost::Gone { retry_after: None }),
+        _ => Err(ConnectionEnd::Gone { retry_after: None }),
     }
 }
 
-async fn post(entrance: &Entrance, method: Method, below: &str) -> Result<(), Lost> {
+async fn post(entrance: &EntryPoint, method: Method, below: &str) -> Result<(), ConnectionEnd> {
     let path = format!("{}{below}", entrance.path());
     let request = request(&entrance.waiting_room, method, &path, &entrance.headers("application/json"), None);
     let answer = entrance.caller.call(&entrance.waiting_room, request).await?;

@@ -18,19 +18,19 @@ pub enum ShopperModel {
     /// Waits, claims, redeems, pays.
     Buy,
     /// Claims the turn, lets the token expire, then tries it.
-    Dawdle,
+    LetExpire,
     /// Leaves the line explicitly.
     Leave,
     /// Drops the connection without leaving, and stays away past the turn or for ever.
-    CloseLid,
+    Disconnect,
     /// Drops the connection, returns within the grace period to the same place, then buys.
-    ComeBack,
+    Reconnect,
     /// Buys, and redeems the token repeatedly, also with another shopper's ticket.
     Replay,
     /// Tries forged tokens, then buys with the real one.
     Forge,
     /// Buys up to the limit, then joins again and tries to buy more.
-    Again,
+    BuyAgain,
     /// Redeems, then cancels the order, or sends a payment and withdraws it or cancels the order;
     /// after a withdrawal it pays again.
     Cancel,
@@ -61,7 +61,7 @@ pub enum Transport {
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
-pub enum Payment {
+pub enum FirstPayment {
     /// Succeeds at once.
     Visa,
     /// Declined.
@@ -76,17 +76,17 @@ pub enum Payment {
     Action,
 }
 
-impl Payment {
+impl FirstPayment {
     /// The gateway's test token.
     #[must_use]
     pub fn method(self) -> &'static str {
         match self {
-            Payment::Visa => "tok_visa",
-            Payment::Declined => "tok_declined",
-            Payment::Slow => "tok_slow",
-            Payment::Timeout => "tok_timeout",
-            Payment::Flaky => "tok_flaky",
-            Payment::Action => "tok_action",
+            FirstPayment::Visa => "tok_visa",
+            FirstPayment::Declined => "tok_declined",
+            FirstPayment::Slow => "tok_slow",
+            FirstPayment::Timeout => "tok_timeout",
+            FirstPayment::Flaky => "tok_flaky",
+            FirstPayment::Action => "tok_action",
         }
     }
 }
@@ -111,7 +111,7 @@ impl Choice for Transport {
     const KIND: &'static str = "transport";
 }
 
-impl Choice for Payment {
+impl Choice for FirstPayment {
     const KIND: &'static str = "payment";
 }
 
@@ -211,19 +211,19 @@ impl<T: Choice> Shares<T> {
 
 /// The parameters of a crowd's plans.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Profile {
+pub struct CrowdProfile {
     /// Shares of shopper models.
     pub mix: Shares<ShopperModel>,
     /// Shares of transports.
     pub transports: Shares<Transport>,
     /// Shares of payment results.
-    pub payments: Shares<Payment>,
+    pub payments: Shares<FirstPayment>,
     /// Time within which all shoppers arrive.
     pub arrive_within: Duration,
-    /// Time after joining within which shoppers leave, close the laptop or come back.
+    /// Time after joining within which shoppers leave, disconnect or reconnect.
     pub act_within: Duration,
-    /// Approximate time for which a laptop stays closed; half of them stay closed for ever.
-    pub lid_closed: Duration,
+    /// Approximate time for which a shopper stays disconnected; half of them never return.
+    pub disconnected: Duration,
     /// Maximum pause before each action in checkout.
     pub think_up_to: Duration,
     /// Percentage of `visit` shoppers who buy.
@@ -234,7 +234,7 @@ pub struct Profile {
 
 /// The plan of one shopper.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct ShopperPlan {
     /// The shopper, from 0.
     pub index: u32,
     /// What the shopper does.
@@ -242,10 +242,10 @@ pub struct Plan {
     /// The page's transport.
     pub transport: Transport,
     /// The result of the first payment.
-    pub payment: Payment,
+    pub payment: FirstPayment,
     /// Arrival time, from the start of the rush.
     pub arrives_after: Duration,
-    /// When it leaves, closes the laptop or drops the connection, from joining.
+    /// When it leaves or disconnects, from joining.
     pub acts_after: Duration,
     /// How long it is away after that; `None` is for ever.
     pub away: Option<Duration>,
@@ -258,10 +258,10 @@ pub struct Plan {
 /// Maximum absence of a shopper who comes back: shorter than any claim window in use.
 const COME_BACK_WITHIN: Duration = Duration::from_secs(3);
 
-impl Plan {
+impl ShopperPlan {
     /// The plan of the shopper `index` of the rush `seed`.
     #[must_use]
-    pub fn new(seed: u64, index: u32, profile: &Profile) -> Plan {
+    pub fn new(seed: u64, index: u32, profile: &CrowdProfile) -> ShopperPlan {
         let mut dice = Dice::new(seed, index);
         let model = profile.mix.draw(&mut dice);
         let transport = profile.transports.draw(&mut dice);
@@ -271,15 +271,15 @@ impl Plan {
         let thinks = [dice.up_to(profile.think_up_to), dice.up_to(profile.think_up_to)];
         let forever = dice.below(2) == 0;
         let away = match model {
-            ShopperModel::CloseLid if forever => None,
-            ShopperModel::CloseLid => Some(profile.lid_closed / 2 + dice.up_to(profile.lid_closed)),
+            ShopperModel::Disconnect if forever => None,
+            ShopperModel::Disconnect => Some(profile.disconnected / 2 + dice.up_to(profile.disconnected)),
             _ => Some(dice.up_to(COME_BACK_WITHIN)),
         };
-        Plan { index, model, transport, payment, arrives_after, acts_after, away, thinks, dice }
+        ShopperPlan { index, model, transport, payment, arrives_after, acts_after, away, thinks, dice }
     }
 }
 
-impl Profile {
+impl CrowdProfile {
     /// The visit of the shopper with this ordinal. It depends on the place in the line, not on the
     /// shopper, so that a simulation can admit the same people in the same order.
     #[must_use]
@@ -340,14 +340,14 @@ mod tests {
 
     use super::*;
 
-    fn profile(mix: &str) -> Profile {
-        Profile {
+    fn profile(mix: &str) -> CrowdProfile {
+        CrowdProfile {
             mix: mix.parse().unwrap(),
             transports: "websocket=90,sse=5,poll=5".parse().unwrap(),
             payments: "visa=1".parse().unwrap(),
             arrive_within: Duration::from_secs(5),
             act_within: Duration::from_secs(10),
-            lid_closed: Duration::from_secs(20),
+            disconnected: Duration::from_secs(20),
             think_up_to: Duration::from_secs(1),
             chance_percent: 50,
             faster: 5,
@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(wrong(""), "`` is not of the form name=parts, like buy=70");
         assert_eq!(
             wrong("by=70"),
-            "`by` is not a shopper model; there are buy, dawdle, leave, close-lid, come-back, replay, forge, again, cancel, visit"
+            "`by` is not a shopper model; there are buy, let-expire, leave, disconnect, reconnect, replay, forge, buy-again, cancel, visit"
         );
         assert_eq!(wrong("buy=-1"), "`buy=-1` is not a share: a whole number from 0 to 1000000");
         assert_eq!(wrong("buy=4000000000"), "`buy=4000000000` is not a share: a whole number from 0 to 1000000");
@@ -371,21 +371,21 @@ mod tests {
 
     #[test]
     fn shares_are_met_in_a_large_crowd() {
-        let profile = profile("buy=70,dawdle=5,leave=5,close-lid=5,come-back=10,replay=3,forge=2");
-        let crowd: Vec<Plan> = (0..100_000).map(|index| Plan::new(7, index, &profile)).collect();
+        let profile = profile("buy=70,let-expire=5,leave=5,disconnect=5,reconnect=10,replay=3,forge=2");
+        let crowd: Vec<ShopperPlan> = (0..100_000).map(|index| ShopperPlan::new(7, index, &profile)).collect();
         for (model, parts) in &profile.mix.0 {
             let met = crowd.iter().filter(|plan| plan.model == *model).count();
             let wanted = *parts as usize * 1_000;
             assert!(met.abs_diff(wanted) < 400, "{model:?}: {met} of {wanted}");
         }
         let for_ever = crowd.iter().filter(|plan| plan.away.is_none()).count();
-        assert!((2_000..3_000).contains(&for_ever), "{for_ever} lids stay closed for ever");
+        assert!((2_000..3_000).contains(&for_ever), "{for_ever} stay disconnected for ever");
     }
 
     #[test]
     fn a_known_seed_gives_the_known_plan() {
         let profile = profile("buy=1,leave=1");
-        assert_eq!(Plan::new(42, 3, &profile), Plan::new(42, 3, &profile));
+        assert_eq!(ShopperPlan::new(42, 3, &profile), ShopperPlan::new(42, 3, &profile));
         let first: Vec<u64> = (0..3).map(|index| Dice::new(42, index).next() % 1_000).collect();
         assert_eq!(first, [978, 174, 536], "an old seed must mean the old crowd");
     }
@@ -400,21 +400,21 @@ mod tests {
 
         #[test]
         fn plans_stay_within_their_profile(seed: u64, index: u32) {
-            let profile = profile("buy=1,close-lid=1,come-back=1");
-            let plan = Plan::new(seed, index, &profile);
+            let profile = profile("buy=1,disconnect=1,reconnect=1");
+            let plan = ShopperPlan::new(seed, index, &profile);
             prop_assert!(plan.arrives_after <= profile.arrive_within);
             prop_assert!(plan.acts_after <= profile.act_within);
             prop_assert!(plan.thinks.iter().all(|thought| *thought <= profile.think_up_to));
             match (plan.model, plan.away) {
-                (ShopperModel::CloseLid, Some(away)) => prop_assert!(away >= profile.lid_closed / 2),
-                (ShopperModel::CloseLid, None) => {}
+                (ShopperModel::Disconnect, Some(away)) => prop_assert!(away >= profile.disconnected / 2),
+                (ShopperModel::Disconnect, None) => {}
                 (_, away) => prop_assert!(away.is_some_and(|away| away <= COME_BACK_WITHIN)),
             }
         }
 
         #[test]
         fn a_share_of_zero_is_never_drawn(seed: u64, index: u32) {
-            let plan = Plan::new(seed, index, &profile("buy=0,leave=1,forge=0"));
+            let plan = ShopperPlan::new(seed, index, &profile("buy=0,leave=1,forge=0"));
             prop_assert_eq!(plan.model, ShopperModel::Leave);
         }
     }

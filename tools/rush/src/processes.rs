@@ -17,8 +17,8 @@ use tokio::{
 use crate::{
     RushError,
     crowd::{Crowd, Job},
-    history::{EVENTS_BUFFERED, Event, HistoryFile},
-    record::Record,
+    history::{EVENTS_BUFFERED, HistoryEvent, HistoryFile},
+    record::ShopperRecord,
     shopper,
     stage_counts::Progress,
     statistics::counted,
@@ -34,8 +34,8 @@ const EVENTS_AT_ONCE: usize = 1_024;
 #[serde(rename_all = "snake_case")]
 enum FromPart {
     Progress(Progress),
-    Record(Box<Record>),
-    Events(Vec<Event>),
+    Record(Box<ShopperRecord>),
+    Events(Vec<HistoryEvent>),
     Lost(u64),
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn send(
     processes: u32,
     history: Option<HistoryFile>,
     show: impl Fn(Progress),
-) -> Result<(Vec<Record>, u64), RushError> {
+) -> Result<(Vec<ShopperRecord>, u64), RushError> {
     raise_file_limit();
     if processes <= 1 {
         send_from_here(job, history, show).await
@@ -67,7 +67,7 @@ pub(crate) async fn send(
     }
 }
 
-fn write(history: &mut Option<HistoryFile>, events: &mut Vec<Event>) -> Result<(), RushError> {
+fn write(history: &mut Option<HistoryFile>, events: &mut Vec<HistoryEvent>) -> Result<(), RushError> {
     let written = history.as_mut().map_or(Ok(()), |history| history.write(events));
     events.clear();
     written.map_err(|error| RushError::History(error.to_string()))
@@ -77,7 +77,7 @@ async fn send_from_here(
     job: Job,
     mut history: Option<HistoryFile>,
     show: impl Fn(Progress),
-) -> Result<(Vec<Record>, u64), RushError> {
+) -> Result<(Vec<ShopperRecord>, u64), RushError> {
     let (crowd, mut happened) = Crowd::new(job);
     let mut events = Vec::new();
     let (sender, mut records) = mpsc::channel(RECORDS_BUFFERED);
@@ -108,7 +108,7 @@ async fn send_from_parts(
     processes: u32,
     mut history: Option<HistoryFile>,
     show: impl Fn(Progress),
-) -> Result<(Vec<Record>, u64), RushError> {
+) -> Result<(Vec<ShopperRecord>, u64), RushError> {
     let (sender, mut records) = mpsc::channel(RECORDS_BUFFERED);
     let (event_sender, mut happened) = mpsc::channel(EVENTS_BUFFERED);
     let mut events = Vec::new();
@@ -173,8 +173,8 @@ impl Part {
         self,
         shoppers: u32,
         progress: watch::Sender<Progress>,
-        records: mpsc::Sender<Record>,
-        events: mpsc::Sender<Event>,
+        records: mpsc::Sender<ShopperRecord>,
+        events: mpsc::Sender<HistoryEvent>,
     ) -> Result<u64, RushError> {
         let failed = |error: std::io::Error| RushError::Part(error.to_string());
         let Part { mut child, lifeline, mut lines } = self;
@@ -263,16 +263,16 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::plan::Profile;
+    use crate::plan::CrowdProfile;
 
     fn job(shoppers: u32) -> Job {
-        let profile = Profile {
+        let profile = CrowdProfile {
             mix: "buy=1".parse().unwrap(),
             transports: "websocket=1".parse().unwrap(),
             payments: "visa=1".parse().unwrap(),
             arrive_within: Duration::ZERO,
             act_within: Duration::ZERO,
-            lid_closed: Duration::ZERO,
+            disconnected: Duration::ZERO,
             think_up_to: Duration::ZERO,
             chance_percent: 50,
             faster: 1,

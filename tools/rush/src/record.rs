@@ -9,7 +9,7 @@ use crate::plan::{ShopperModel, Transport};
 
 /// The observations of one shopper.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub(crate) struct ShopperRecord {
     pub(crate) index: u32,
     /// The line in which it waits: the sale's own, by the sale's id, or a lane.
     pub(crate) line: Uuid,
@@ -19,7 +19,7 @@ pub(crate) struct Record {
     pub(crate) ordinal: Option<u64>,
     /// Time from the first connection attempt to the first place or turn.
     pub(crate) join_ms: Option<f64>,
-    /// Whether it left, or closed the laptop.
+    /// Whether it left, or disconnected.
     pub(crate) walked_out: bool,
     /// The longest time without a connection between joining and its first turn.
     pub(crate) away_ms_max: u64,
@@ -28,13 +28,13 @@ pub(crate) struct Record {
     /// Messages with another ordinal than before.
     pub(crate) places_lost: u32,
     /// Its turns, one per admission.
-    pub(crate) turns: Vec<Turn>,
+    pub(crate) turns: Vec<ObservedTurn>,
     /// Every purchase with a response of 201.
-    pub(crate) accepted: Vec<Accepted>,
+    pub(crate) accepted: Vec<AcceptedPurchase>,
     /// How it got its hold.
-    pub(crate) redemption: Option<Redemption>,
+    pub(crate) redemption: Option<RedeemedHold>,
     /// Rejections of its own, real token.
-    pub(crate) rejections: Vec<Rejection>,
+    pub(crate) rejections: Vec<ObservedRejection>,
     /// Whether the hold was reported expired before its time.
     pub(crate) expired_early: bool,
     /// Whether it wanted to pay, and every unit was sold or being paid for.
@@ -56,18 +56,18 @@ pub(crate) struct Record {
     pub(crate) notified_of_limit: bool,
     pub(crate) paid: Option<Paid>,
     /// The outcome; `None` if it never received one.
-    pub(crate) outcome: Option<Outcome>,
+    pub(crate) outcome: Option<VisitOutcome>,
     /// Responses and messages that the documentation does not lead one to expect, with their
     /// number.
     pub(crate) unexpected: BTreeMap<String, u32>,
 }
 
 /// Maximum rejections, turns and unexpected responses recorded per shopper.
-pub(crate) const NOTES_MAX: usize = 32;
+pub(crate) const RECORDED_MAX: usize = 32;
 
-impl Record {
-    pub(crate) fn new(index: u32, line: Uuid, model: ShopperModel, transport: Transport) -> Record {
-        Record {
+impl ShopperRecord {
+    pub(crate) fn new(index: u32, line: Uuid, model: ShopperModel, transport: Transport) -> ShopperRecord {
+        ShopperRecord {
             index,
             line,
             model,
@@ -99,8 +99,8 @@ impl Record {
     }
 
     /// Records an unexpected response.
-    pub(crate) fn surprised_by(&mut self, what: String) {
-        if self.unexpected.len() < NOTES_MAX || self.unexpected.contains_key(&what) {
+    pub(crate) fn record_unexpected(&mut self, what: String) {
+        if self.unexpected.len() < RECORDED_MAX || self.unexpected.contains_key(&what) {
             *self.unexpected.entry(what).or_default() += 1;
         }
     }
@@ -114,7 +114,7 @@ impl Record {
 
 /// A turn, when it was first seen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Turn {
+pub(crate) struct ObservedTurn {
     pub(crate) admission: Uuid,
     /// The token's holder, as in the token.
     pub(crate) visitor: String,
@@ -127,14 +127,14 @@ pub(crate) struct Turn {
 
 /// A purchase with a response of 201.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Accepted {
+pub(crate) struct AcceptedPurchase {
     pub(crate) admission: Uuid,
     pub(crate) order: Uuid,
 }
 
 /// A hold, and its latency.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Redemption {
+pub(crate) struct RedeemedHold {
     pub(crate) admission: Uuid,
     pub(crate) order: Uuid,
     pub(crate) took_ms: f64,
@@ -142,7 +142,7 @@ pub(crate) struct Redemption {
 
 /// A purchase that was rejected although the token was real.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Rejection {
+pub(crate) struct ObservedRejection {
     pub(crate) admission: Uuid,
     /// Time of the response.
     pub(crate) at_us: i64,
@@ -160,7 +160,7 @@ pub(crate) struct Paid {
 /// How the visit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
+pub(crate) enum VisitOutcome {
     Paid,
     SoldOut,
     Closed,
@@ -180,11 +180,11 @@ pub(crate) enum Outcome {
     Missed,
     /// Reached the sale's limit per shopper.
     Limit,
-    /// Closed the laptop permanently.
-    LidClosed,
+    /// Disconnected permanently.
+    Disconnected,
 }
 
-impl Outcome {
+impl VisitOutcome {
     /// The name as serialised.
     pub(crate) fn name(self) -> String {
         serde_json::to_value(self).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()

@@ -10,18 +10,18 @@ mod text;
 
 use std::collections::BTreeMap;
 
-use fairline_record::verify::{Fault, Verdict};
+use fairline_record::verify::{InvalidRecord, Verdict};
 use fairline_sale::{LineOrder, SaleMode};
 use serde::Serialize;
 
 use self::{database::compare_with_database, shoppers::what_shoppers_saw};
-use crate::{ledger::Ledger, messages::AdminSale, record::Record, statistics::counted};
+use crate::{ledger::LedgerRows, messages::AdminSale, record::ShopperRecord, statistics::counted};
 
 /// Maximum sentences of one kind in a report.
 const SENTENCES_MAX: usize = 20;
 
 /// The inputs of a report.
-pub(crate) struct Evidence<'a> {
+pub(crate) struct ReportInputs<'a> {
     pub(crate) seed: u64,
     /// The stock on the sale's card, used without a database.
     pub(crate) total_on_card: u32,
@@ -32,12 +32,12 @@ pub(crate) struct Evidence<'a> {
     /// A shopper who was away for no longer than this counts as having stayed.
     pub(crate) grace_ms: u64,
     pub(crate) elapsed_s: f64,
-    pub(crate) records: &'a [Record],
+    pub(crate) records: &'a [ShopperRecord],
     /// `Ok(None)`: not requested. `Err`: it could not be read.
-    pub(crate) ledger: Result<Option<&'a Ledger>, String>,
+    pub(crate) ledger: Result<Option<&'a LedgerRows>, String>,
     pub(crate) admin: Option<Result<AdminSale, String>>,
     /// The verdict on the public record; `Err`: it could not be read.
-    pub(crate) record: Option<Result<Result<Verdict, Fault>, String>>,
+    pub(crate) record: Option<Result<Result<Verdict, InvalidRecord>, String>>,
 }
 
 /// The outcome of a rush. Printed as one JSON object on the last line of standard output.
@@ -114,8 +114,8 @@ pub struct Report {
     pub removed: u64,
     /// Shoppers who came back long after their turns.
     pub missed: u64,
-    /// Shoppers who closed the laptop permanently.
-    pub lids_closed: u64,
+    /// Shoppers who disconnected permanently.
+    pub disconnected: u64,
     /// Reconnections.
     pub reconnects: u64,
     /// Median time from first attempt to first place.
@@ -181,7 +181,7 @@ pub struct DatabaseCount {
 
 impl Report {
     /// Judges a rush.
-    pub(crate) fn of(evidence: &Evidence<'_>) -> Report {
+    pub(crate) fn of(evidence: &ReportInputs<'_>) -> Report {
         let mut report = what_shoppers_saw(evidence);
         match &evidence.ledger {
             Ok(Some(ledger)) => compare_with_database(&mut report, evidence, ledger),

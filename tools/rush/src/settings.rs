@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use fairline_server::Secret;
 
 use crate::{
-    http::Target,
-    plan::{Payment, Profile, Shares, ShopperModel, Transport},
+    http::ServiceUrl,
+    plan::{CrowdProfile, FirstPayment, Shares, ShopperModel, Transport},
 };
 
 /// Shoppers per process; each has a socket, and a process may open 20,000 files.
@@ -29,15 +29,15 @@ pub struct Settings {
 
     /// URL of a waiting room; may be repeated.
     #[arg(long = "waiting-room", value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    pub waiting_rooms: Vec<Target>,
+    pub waiting_rooms: Vec<ServiceUrl>,
 
     /// URL of a checkout; may be repeated [default: the waiting rooms' URLs].
     #[arg(long = "checkout", value_name = "URL")]
-    pub checkouts: Vec<Target>,
+    pub checkouts: Vec<ServiceUrl>,
 
     /// URL of an admission controller, whose counters are compared, too.
     #[arg(long, value_name = "URL", requires = "admin_token")]
-    pub admin: Option<Target>,
+    pub admin: Option<ServiceUrl>,
 
     /// Bearer token for the admin API.
     #[arg(long, value_name = "TOKEN", env = "FAIRLINE_ADMIN_TOKEN", hide_env_values = true)]
@@ -55,12 +55,12 @@ pub struct Settings {
     #[arg(long)]
     pub seed: Option<u64>,
 
-    /// Shares of shopper models: buy, again, dawdle, leave, close-lid, come-back, replay, forge,
-    /// cancel, visit.
+    /// Shares of shopper models: buy, buy-again, let-expire, leave, disconnect, reconnect, replay,
+    /// forge, cancel, visit.
     #[arg(
         long,
         value_name = "SHARES",
-        default_value = "buy=65,again=5,dawdle=5,leave=5,close-lid=5,come-back=10,replay=3,forge=2"
+        default_value = "buy=65,buy-again=5,let-expire=5,leave=5,disconnect=5,reconnect=10,replay=3,forge=2"
     )]
     pub mix: Shares<ShopperModel>,
 
@@ -70,20 +70,20 @@ pub struct Settings {
 
     /// Shares of first payment results: visa, declined, slow, timeout, flaky, action.
     #[arg(long, value_name = "SHARES", default_value = "visa=70,declined=10,slow=5,timeout=5,flaky=5,action=5")]
-    pub payments: Shares<Payment>,
+    pub payments: Shares<FirstPayment>,
 
     /// Seconds within which all shoppers arrive.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub arrive_s: u64,
 
-    /// Seconds after joining within which shoppers leave, close the laptop or come back, or at the
+    /// Seconds after joining within which shoppers leave, disconnect or reconnect, or at the
     /// turn.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub act_within_s: u64,
 
-    /// Approximate seconds for which a laptop stays closed; half of them stay closed for ever.
+    /// Approximate seconds for which a shopper stays disconnected; half of them never return.
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=86_400))]
-    pub lid_closed_s: u64,
+    pub disconnected_s: u64,
 
     /// Maximum pause before each action in checkout.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(0..=600_000))]
@@ -91,12 +91,12 @@ pub struct Settings {
 
     /// Percentage of `visit` shoppers who buy.
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub chance: u32,
+    pub buy_percent: u32,
 
     /// Speed of `visit` shoppers relative to people; shorten the sale's time windows by the same
     /// factor.
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub faster: u32,
+    pub speed: u32,
 
     /// Id of a lane of the sale, in which the invited shoppers wait.
     #[arg(long, value_name = "ID", requires = "invitations")]
@@ -135,17 +135,17 @@ pub struct Settings {
 impl Settings {
     /// The parameters of the crowd's plans.
     #[must_use]
-    pub fn profile(&self) -> Profile {
-        Profile {
+    pub fn profile(&self) -> CrowdProfile {
+        CrowdProfile {
             mix: self.mix.clone(),
             transports: self.transports.clone(),
             payments: self.payments.clone(),
             arrive_within: Duration::from_secs(self.arrive_s),
             act_within: Duration::from_secs(self.act_within_s),
-            lid_closed: Duration::from_secs(self.lid_closed_s),
+            disconnected: Duration::from_secs(self.disconnected_s),
             think_up_to: Duration::from_millis(self.think_ms),
-            chance_percent: self.chance,
-            faster: self.faster,
+            chance_percent: self.buy_percent,
+            faster: self.speed,
         }
     }
 
@@ -153,7 +153,7 @@ impl Settings {
         self.processes.unwrap_or_else(|| self.shoppers.div_ceil(SHOPPERS_PER_PROCESS)).min(self.shoppers)
     }
 
-    pub(crate) fn checkouts(&self) -> &[Target] {
+    pub(crate) fn checkouts(&self) -> &[ServiceUrl] {
         if self.checkouts.is_empty() { &self.waiting_rooms } else { &self.checkouts }
     }
 }

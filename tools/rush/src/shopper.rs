@@ -12,19 +12,19 @@ use tokio::{
 use crate::{
     clock::now_us,
     crowd::Crowd,
-    history::{Diary, Happening},
+    history::{HistoryEventKind, HistorySender},
     http::{Client, request},
-    line::{Entered, Entrance, Line, Lost},
+    line::{ConnectionEnd, EnteredLine, EntryPoint, LineConnection},
     messages::{Claims, LineMessage, Over, SaleCard, SaleStatus, claims},
-    plan::{Plan, ShopperModel},
-    record::{NOTES_MAX, Outcome, Record, Turn},
-    stage_counts::Stage,
+    plan::{ShopperModel, ShopperPlan},
+    record::{ObservedTurn, RECORDED_MAX, ShopperRecord, VisitOutcome},
+    stage_counts::ShopperStage,
 };
 
 /// What follows the end of a connection.
-pub(crate) enum Step {
+pub(crate) enum NextAction {
     /// The shopper has its outcome.
-    Done(Outcome),
+    Done(VisitOutcome),
     /// The shopper stays away as planned.
     Away(Duration),
     /// The connection was lost; the shopper reconnects.
@@ -34,15 +34,15 @@ pub(crate) enum Step {
 /// One shopper.
 pub(crate) struct Shopper<'a> {
     pub(crate) crowd: &'a Crowd,
-    pub(crate) plan: Plan,
+    pub(crate) plan: ShopperPlan,
     pub(crate) caller: Client,
-    pub(crate) record: Record,
+    pub(crate) record: ShopperRecord,
     pub(crate) backoff: Backoff,
     /// Like a page, a shopper pauses for at most twice the announced time to reconnect.
     pause_max: Duration,
-    diary: Diary,
+    diary: HistorySender,
     cookies: BTreeMap<String, String>,
-    stage: Stage,
+    stage: ShopperStage,
     arrived_at: Instant,
     away_since: Option<Instant>,
     connected_at_us: i64,
@@ -50,27 +50,27 @@ pub(crate) struct Shopper<'a> {
     /// afterwards.
     acts_at: Option<Instant>,
     has_acted: bool,
-    /// The token that a dawdler lets expire.
-    dawdled_with: Option<String>,
+    /// The token that a `let-expire` shopper lets expire.
+    expiring_token: Option<String>,
     calls: usize,
 }
 
 impl<'a> Shopper<'a> {
-    pub(crate) fn new(crowd: &'a Crowd, plan: Plan) -> Shopper<'a> {
+    pub(crate) fn new(crowd: &'a Crowd, plan: ShopperPlan) -> Shopper<'a> {
         Shopper {
             caller: Client::new(plan.index),
-            record: Record::new(plan.index, crowd.job.line(plan.index).0, plan.model, plan.transport),
+            record: ShopperRecord::new(plan.index, crowd.job.line(plan.index).0, plan.model, plan.transport),
             backoff: Backoff::default(),
             pause_max: Duration::from_secs(5),
-            diary: Diary::of(plan.index),
+            diary: HistorySender::of(plan.index),
             cookies: BTreeMap::new(),
-            stage: Stage::Coming,
+            stage: ShopperStage::Coming,
             arrived_at: Instant::now(),
             away_since: None,
             connected_at_us: 0,
             acts_at: None,
             has_acted: false,
-            dawdled_with: None,
+            expiring_token: None,
             calls: plan.index as usize,
             crowd,
             plan,
@@ -78,34 +78,34 @@ impl<'a> Shopper<'a> {
     }
 
     /// Ends the visit, with the outcome if there is one.
-    pub(crate) fn leaves_with(mut self, outcome: Option<Outcome>) -> Record {
-        self.moves_to(if outcome == Some(Outcome::Paid) { Stage::Paid } else { Stage::Over });
-        self.note(Happening::Ended { outcome: outcome.map(|outcome| outcome.name()) });
+    pub(crate) fn leaves_with(mut self, outcome: Option<VisitOutcome>) -> ShopperRecord {
+        self.moves_to(if outcome == Some(VisitOutcome::Paid) { ShopperStage::Paid } else { ShopperStage::Over });
+        self.note(HistoryEventKind::Ended { outcome: outcome.map(|outcome| outcome.name()) });
         self.record.outcome = outcome;
         self.record
     }
 
     /// Records an event, if a history is kept.
-    pub(crate) fn note(&mut self, what: Happening) {
+    pub(crate) fn note(&mut self, what: HistoryEventKind) {
         self.diary.note(&self.crowd.history, what);
     }
 
     /// The whole visit.
-    pub(crate) async fn visit(&mut self) -> Outcome {
+    pub(crate) async fn visit(&mut self) -> VisitOutcome {
         self.arrived_at = Instant::now();
         loop {
             let step = self.stay_connected().await;
-            self.note(Happening::Disconnected);
+            self.note(HistoryEventKind::Disconnected);
             self.away_since = Some(Instant::now());
             match step {
-                Step::Done(outcome) => {
-                    if outcome == Outcome::Paid && self.plan.model == ShopperModel::Again {
+                NextAction::Done(outcome) => {
+                    if outcome == VisitOutcome::Paid && self.plan.model == ShopperModel::BuyAgain {
                         self.attempts_to_exceed_limit().await;
                     }
                     return outcome;
                 }
-                Step::Away(time) => sleep(time).await,
-                Step::Again { retry_after } => {
+                NextAction::Away(time) => sleep(time).await,
+                NextAction::Again { retry_after } => {
                     self.record.reconnects += 1;
                     self.pause(retry_after).await;
                 }
@@ -114,15 +114,15 @@ impl<'a> Shopper<'a> {
     }
 
     /// One connection, from its start to its end.
-    async fn stay_connected(&mut self) -> Step {
+    async fn stay_connected(&mut self) -> NextAction {
         let entrance = self.entrance(false);
         let room = self.calls % self.crowd.job.waiting_rooms.len();
-        let Entered { mut line, cookies } = match Line::enter(self.plan.transport, entrance).await {
+        let EnteredLine { mut line, cookies } = match LineConnection::enter(self.plan.transport, entrance).await {
             Ok(entered) => entered,
-            Err(Lost::SaleOver) => return self.ask_how_it_ended().await,
+            Err(ConnectionEnd::SaleOver) => return self.ask_how_it_ended().await,
             Err(lost) => return self.lost(lost),
         };
-        self.note(Happening::Connected { room });
+        self.note(HistoryEventKind::Connected { room });
         self.connected(cookies);
         loop {
             let acts_at = self.acts_at;
@@ -142,10 +142,10 @@ impl<'a> Shopper<'a> {
         }
     }
 
-    pub(crate) fn entrance(&mut self, rejoins: bool) -> Entrance {
+    pub(crate) fn entrance(&mut self, rejoins: bool) -> EntryPoint {
         let waiting_rooms = &self.crowd.job.waiting_rooms;
         let (line, invitation) = self.crowd.job.line(self.plan.index);
-        Entrance {
+        EntryPoint {
             caller: self.caller,
             waiting_room: waiting_rooms[self.next_call() % waiting_rooms.len()].clone(),
             line,
@@ -174,26 +174,27 @@ impl<'a> Shopper<'a> {
         }
     }
 
-    pub(crate) fn lost(&mut self, lost: Lost) -> Step {
+    pub(crate) fn lost(&mut self, lost: ConnectionEnd) -> NextAction {
         match lost {
-            Lost::Gone { retry_after } => Step::Again { retry_after },
-            Lost::Ended | Lost::SaleOver => Step::Again { retry_after: None },
-            Lost::Unexpected { what, retry_after } => {
-                self.record.surprised_by(what);
-                Step::Again { retry_after }
+            ConnectionEnd::Gone { retry_after } => NextAction::Again { retry_after },
+            ConnectionEnd::Ended | ConnectionEnd::SaleOver => NextAction::Again { retry_after: None },
+            ConnectionEnd::Unexpected { what, retry_after } => {
+                self.record.record_unexpected(what);
+                NextAction::Again { retry_after }
             }
         }
     }
 
-    async fn handle(&mut self, message: LineMessage, line: &mut Line) -> Option<Step> {
+    async fn handle(&mut self, message: LineMessage, line: &mut LineConnection) -> Option<NextAction> {
         self.backoff = Backoff::default();
         self.note(match &message {
-            LineMessage::Place { ordinal } => Happening::Place { ordinal: *ordinal },
-            LineMessage::Turn { token } => claims(token)
-                .map_or(Happening::Received, |claims| Happening::Turn { admission: claims.jti, expires_s: claims.exp }),
-            LineMessage::Over { outcome } => Happening::Over { outcome: format!("{outcome:?}") },
+            LineMessage::Place { ordinal } => HistoryEventKind::Place { ordinal: *ordinal },
+            LineMessage::Turn { token } => claims(token).map_or(HistoryEventKind::Received, |claims| {
+                HistoryEventKind::Turn { admission: claims.jti, expires_s: claims.exp }
+            }),
+            LineMessage::Over { outcome } => HistoryEventKind::Over { outcome: format!("{outcome:?}") },
             LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting {} => {
-                Happening::Received
+                HistoryEventKind::Received
             }
         });
         match message {
@@ -205,7 +206,7 @@ impl<'a> Shopper<'a> {
                 self.joined();
                 let known = *self.record.ordinal.get_or_insert(ordinal);
                 self.record.places_lost += u32::from(known != ordinal);
-                self.moves_to(Stage::Waiting);
+                self.moves_to(ShopperStage::Waiting);
                 if self.plan.model == ShopperModel::Forge && !self.has_acted {
                     self.has_acted = true;
                     self.forge_out_of_nothing().await;
@@ -230,40 +231,40 @@ impl<'a> Shopper<'a> {
             return;
         }
         self.record.join_ms = Some(self.arrived_at.elapsed().as_secs_f64() * 1_000.0);
-        self.moves_to(Stage::Waiting);
-        let acts = matches!(self.plan.model, ShopperModel::Leave | ShopperModel::CloseLid | ShopperModel::ComeBack);
+        self.moves_to(ShopperStage::Waiting);
+        let acts = matches!(self.plan.model, ShopperModel::Leave | ShopperModel::Disconnect | ShopperModel::Reconnect);
         self.acts_at = acts.then(|| Instant::now() + self.plan.acts_after);
     }
 
-    async fn over(&mut self, over: Over) -> Step {
+    async fn over(&mut self, over: Over) -> NextAction {
         match over {
-            Over::SoldOut => Step::Done(Outcome::SoldOut),
-            Over::Closed => Step::Done(Outcome::Closed),
-            Over::Left => Step::Done(Outcome::Left),
-            Over::Removed => Step::Done(Outcome::Removed),
-            Over::Missed => Step::Done(Outcome::Missed),
-            Over::Limit => Step::Done(Outcome::Limit),
+            Over::SoldOut => NextAction::Done(VisitOutcome::SoldOut),
+            Over::Closed => NextAction::Done(VisitOutcome::Closed),
+            Over::Left => NextAction::Done(VisitOutcome::Left),
+            Over::Removed => NextAction::Done(VisitOutcome::Removed),
+            Over::Missed => NextAction::Done(VisitOutcome::Missed),
+            Over::Limit => NextAction::Done(VisitOutcome::Limit),
             Over::Expired => {
-                if let Some(token) = self.dawdled_with.take() {
+                if let Some(token) = self.expiring_token.take() {
                     self.try_dead_token(&token).await;
                 }
-                Step::Done(Outcome::Expired)
+                NextAction::Done(VisitOutcome::Expired)
             }
             // The token was redeemed, but the response was lost: the order is in the list.
             Over::Bought => match self.find_order().await {
                 Ok(Some(order)) => self.pay(order).await,
-                Ok(None) | Err(()) => Step::Again { retry_after: None },
+                Ok(None) | Err(()) => NextAction::Again { retry_after: None },
             },
         }
     }
 
-    async fn take_turn(&mut self, token: String, line: &mut Line) -> Option<Step> {
+    async fn take_turn(&mut self, token: String, line: &mut LineConnection) -> Option<NextAction> {
         let Some(claims) = claims(&token) else {
-            self.record.surprised_by("a turn without a readable token".to_owned());
-            return Some(Step::Again { retry_after: None });
+            self.record.record_unexpected("a turn without a readable token".to_owned());
+            return Some(NextAction::Again { retry_after: None });
         };
-        self.note_turn(&claims);
-        self.moves_to(Stage::Admitted);
+        self.record_turn(&claims);
+        self.moves_to(ShopperStage::Admitted);
         if self.acts_at.is_some() && !self.has_acted {
             return Some(self.act(line).await);
         }
@@ -277,8 +278,8 @@ impl<'a> Shopper<'a> {
         if let Err(lost) = line.claim().await {
             return Some(self.lost(lost));
         }
-        if self.plan.model == ShopperModel::Dawdle {
-            self.dawdled_with = Some(token);
+        if self.plan.model == ShopperModel::LetExpire {
+            self.expiring_token = Some(token);
             return None;
         }
         tokio::select! {
@@ -287,10 +288,10 @@ impl<'a> Shopper<'a> {
         }
     }
 
-    fn note_turn(&mut self, claims: &Claims) {
+    fn record_turn(&mut self, claims: &Claims) {
         let turns = &mut self.record.turns;
-        if turns.len() < NOTES_MAX && turns.iter().all(|turn| turn.admission != claims.jti) {
-            turns.push(Turn {
+        if turns.len() < RECORDED_MAX && turns.iter().all(|turn| turn.admission != claims.jti) {
+            turns.push(ObservedTurn {
                 admission: claims.jti,
                 visitor: claims.sub.clone(),
                 issued_at_s: claims.iat,
@@ -301,56 +302,56 @@ impl<'a> Shopper<'a> {
     }
 
     /// Performs the shopper's planned action other than buying.
-    async fn act(&mut self, line: &mut Line) -> Step {
+    async fn act(&mut self, line: &mut LineConnection) -> NextAction {
         match (self.plan.model, self.plan.away) {
             (ShopperModel::Leave, _) => self.leave(line).await,
-            (ShopperModel::CloseLid, None) => {
+            (ShopperModel::Disconnect, None) => {
                 self.record.walked_out = true;
-                Step::Done(Outcome::LidClosed)
+                NextAction::Done(VisitOutcome::Disconnected)
             }
             (model, away) => {
-                self.record.walked_out |= model == ShopperModel::CloseLid;
+                self.record.walked_out |= model == ShopperModel::Disconnect;
                 (self.has_acted, self.acts_at) = (true, None);
-                Step::Away(away.unwrap_or_default())
+                NextAction::Away(away.unwrap_or_default())
             }
         }
     }
 
     /// Leaves, until the line has confirmed it; a lost message is sent again.
-    pub(crate) async fn leave(&mut self, line: &mut Line) -> Step {
+    pub(crate) async fn leave(&mut self, line: &mut LineConnection) -> NextAction {
         self.record.walked_out = true;
         if let Err(lost) = line.leave().await {
             return self.lost(lost);
         }
-        if !matches!(line, Line::Socket(_)) {
-            return Step::Done(Outcome::Left);
+        if !matches!(line, LineConnection::Socket(_)) {
+            return NextAction::Done(VisitOutcome::Left);
         }
         loop {
             match line.next().await {
                 Ok(LineMessage::Over { outcome }) => return self.over(outcome).await,
                 Ok(_) => {}
-                Err(Lost::Ended) => return Step::Done(Outcome::Left),
+                Err(ConnectionEnd::Ended) => return NextAction::Done(VisitOutcome::Left),
                 Err(lost) => return self.lost(lost),
             }
         }
     }
 
     /// The line accepts no more shoppers: the sale's card shows why.
-    async fn ask_how_it_ended(&mut self) -> Step {
+    async fn ask_how_it_ended(&mut self) -> NextAction {
         let waiting_rooms = &self.crowd.job.waiting_rooms;
         let waiting_room = &waiting_rooms[self.next_call() % waiting_rooms.len()];
         let path = format!("/api/flash-sales/{}/status", self.crowd.job.sale);
         let answer = self.caller.call(waiting_room, request(waiting_room, Method::GET, &path, &[], None)).await;
         match answer.ok().and_then(|answer| answer.read::<SaleCard>()).map(|card| card.status) {
-            Some(SaleStatus::SoldOut) => Step::Done(Outcome::SoldOut),
-            Some(SaleStatus::Closed) => Step::Done(Outcome::Closed),
+            Some(SaleStatus::SoldOut) => NextAction::Done(VisitOutcome::SoldOut),
+            Some(SaleStatus::Closed) => NextAction::Done(VisitOutcome::Closed),
             Some(SaleStatus::Scheduled | SaleStatus::Open | SaleStatus::Paused) | None => {
-                Step::Again { retry_after: None }
+                NextAction::Again { retry_after: None }
             }
         }
     }
 
-    pub(crate) fn moves_to(&mut self, stage: Stage) {
+    pub(crate) fn moves_to(&mut self, stage: ShopperStage) {
         self.crowd.stage_counts.moves(self.stage, stage);
         self.stage = stage;
     }
@@ -388,7 +389,7 @@ impl Backoff {
 }
 
 /// Sends every shopper of a crowd, and sends the record of each as it ends.
-pub(crate) async fn rush(crowd: Arc<Crowd>, records: mpsc::Sender<Record>) {
+pub(crate) async fn rush(crowd: Arc<Crowd>, records: mpsc::Sender<ShopperRecord>) {
     let until_start = u64::try_from(crowd.job.starts_at_us - now_us()).unwrap_or(0);
     let start = Instant::now() + Duration::from_micros(until_start);
     let deadline = start + crowd.job.time_limit;
@@ -396,7 +397,7 @@ pub(crate) async fn rush(crowd: Arc<Crowd>, records: mpsc::Sender<Record>) {
     for index in crowd.job.first..crowd.job.first + crowd.job.shoppers {
         let (crowd, records) = (Arc::clone(&crowd), records.clone());
         shoppers.spawn(async move {
-            let plan = Plan::new(crowd.job.seed, index, &crowd.job.profile);
+            let plan = ShopperPlan::new(crowd.job.seed, index, &crowd.job.profile);
             sleep_until((start + plan.arrives_after).min(deadline)).await;
             let mut shopper = Shopper::new(&crowd, plan);
             let outcome = timeout_at(deadline, shopper.visit()).await.ok();

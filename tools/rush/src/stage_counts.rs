@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The stage of a shopper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum ShopperStage {
     Coming,
     Waiting,
     Admitted,
@@ -31,11 +31,11 @@ pub(crate) struct StageCounts {
 impl StageCounts {
     pub(crate) fn new(shoppers: u32) -> StageCounts {
         let stages: [AtomicU32; STAGES] = Default::default();
-        stages[Stage::Coming as usize].store(shoppers, Relaxed);
+        stages[ShopperStage::Coming as usize].store(shoppers, Relaxed);
         StageCounts { stages, remaining: AtomicU32::new(UNKNOWN) }
     }
 
-    pub(crate) fn moves(&self, from: Stage, to: Stage) {
+    pub(crate) fn moves(&self, from: ShopperStage, to: ShopperStage) {
         self.stages[from as usize].fetch_sub(1, Relaxed);
         self.stages[to as usize].fetch_add(1, Relaxed);
     }
@@ -45,15 +45,15 @@ impl StageCounts {
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        let at = |stage: Stage| self.stages[stage as usize].load(Relaxed);
+        let at = |stage: ShopperStage| self.stages[stage as usize].load(Relaxed);
         let remaining = self.remaining.load(Relaxed);
         Progress {
-            coming: at(Stage::Coming),
-            waiting: at(Stage::Waiting),
-            admitted: at(Stage::Admitted),
-            held: at(Stage::Held),
-            paid: at(Stage::Paid),
-            over: at(Stage::Over),
+            coming: at(ShopperStage::Coming),
+            waiting: at(ShopperStage::Waiting),
+            admitted: at(ShopperStage::Admitted),
+            held: at(ShopperStage::Held),
+            paid: at(ShopperStage::Paid),
+            over: at(ShopperStage::Over),
             remaining: (remaining != UNKNOWN).then_some(remaining),
         }
     }
@@ -106,9 +106,9 @@ mod tests {
     #[test]
     fn shoppers_move_and_never_vanish() {
         let stage_counts = StageCounts::new(3);
-        stage_counts.moves(Stage::Coming, Stage::Waiting);
-        stage_counts.moves(Stage::Coming, Stage::Waiting);
-        stage_counts.moves(Stage::Waiting, Stage::Over);
+        stage_counts.moves(ShopperStage::Coming, ShopperStage::Waiting);
+        stage_counts.moves(ShopperStage::Coming, ShopperStage::Waiting);
+        stage_counts.moves(ShopperStage::Waiting, ShopperStage::Over);
         stage_counts.remaining(7);
         let one = stage_counts.progress();
         assert_eq!(one, Progress { coming: 1, waiting: 1, over: 1, remaining: Some(7), ..Progress::default() });

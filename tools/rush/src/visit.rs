@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use fairline_shopper_model::{Step as VisitStep, Visit};
+use fairline_shopper_model::{Visit, VisitStep};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    line::Line,
+    line::LineConnection,
     messages::Claims,
-    record::{Outcome, Redemption},
-    shopper::{Shopper, Step},
+    record::{RedeemedHold, VisitOutcome},
+    shopper::{NextAction, Shopper},
 };
 
 impl Shopper<'_> {
@@ -20,8 +20,8 @@ impl Shopper<'_> {
         visit: &Visit,
         token: &str,
         claims: &Claims,
-        line: &mut Line,
-    ) -> Option<Step> {
+        line: &mut LineConnection,
+    ) -> Option<NextAction> {
         let [called, claimed, shopping] = visit.steps;
         // The shopper does not see the turn.
         let VisitStep::GoesOn(after_s) = called else { return Some(self.walk_out()) };
@@ -44,7 +44,7 @@ impl Shopper<'_> {
                 Err(step) => return Some(step),
             };
             let took_ms = started.elapsed().as_secs_f64() * 1_000.0;
-            self.record.redemption = Some(Redemption { admission: claims.jti, order, took_ms });
+            self.record.redemption = Some(RedeemedHold { admission: claims.jti, order, took_ms });
             return Some(self.walk_out());
         };
         self.plan.thinks = [Duration::ZERO, Duration::from_secs_f64(after_s)];
@@ -54,15 +54,15 @@ impl Shopper<'_> {
         }
     }
 
-    /// Closes the laptop permanently.
-    fn walk_out(&mut self) -> Step {
+    /// Disconnects permanently.
+    fn walk_out(&mut self) -> NextAction {
         self.record.walked_out = true;
-        Step::Done(Outcome::LidClosed)
+        NextAction::Done(VisitOutcome::Disconnected)
     }
 }
 
 /// Stays in line for a time.
-async fn stay(line: &mut Line, time_s: f64) {
+async fn stay(line: &mut LineConnection, time_s: f64) {
     tokio::select! {
         () = sleep(Duration::from_secs_f64(time_s)) => {}
         never = line.stay_open() => match never {},

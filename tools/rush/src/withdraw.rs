@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    history::Happening,
+    history::HistoryEventKind,
     http::request,
     messages::{Order, OrderStatus},
     shopper::Shopper,
@@ -27,7 +27,7 @@ impl Shopper<'_> {
         if pays {
             let method = SLOW_METHODS[self.plan.dice.below(2) as usize];
             let (target, patience) = (self.next_checkout(), self.plan.dice.up_to(WAITS_UP_TO));
-            self.note(Happening::PaySent { order });
+            self.note(HistoryEventKind::PaySent { order });
             // The shopper continues, whether or not there is a response.
             let _ = timeout(patience, self.post_payment(&target, order, method)).await;
         }
@@ -46,12 +46,12 @@ impl Shopper<'_> {
             let target = self.next_checkout();
             let cookie = self.cookie_header().unwrap_or_default();
             let headers = [(header::COOKIE, cookie.as_str())];
-            self.note(Happening::WithdrawalSent { order });
+            self.note(HistoryEventKind::WithdrawalSent { order });
             let answer = self.caller.call(&target, request(&target, method.clone(), &path, &headers, None)).await;
             let retry_after = match answer {
                 Ok(answer) if answer.status == StatusCode::OK => match answer.read::<Order>() {
                     Some(Order { status, .. }) => {
-                        self.note(Happening::Withdrawn { order });
+                        self.note(HistoryEventKind::Withdrawn { order });
                         return status;
                     }
                     None => self.asked_for_patience("withdrawal", &answer),

@@ -122,7 +122,7 @@ async fn rush(address: SocketAddr, arguments: &[&str]) -> fairline_rush::Report 
 #[tokio::test]
 async fn a_shop_that_cheats_is_caught() {
     let address = open(get(line)).await;
-    let mix = "--mix=buy=1,dawdle=1,come-back=1,replay=1,forge=1,again=1";
+    let mix = "--mix=buy=1,let-expire=1,reconnect=1,replay=1,forge=1,buy-again=1";
     let report = rush(address, &["--shoppers=60", mix, "--act-within-s=0", "--think-ms=0", "--timeout-s=20"]).await;
     assert!(!report.ok && report.exit_code() == 1, "{report}");
     let found = [

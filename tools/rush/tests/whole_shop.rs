@@ -26,9 +26,9 @@ const UNITS: u32 = 60;
 /// A few hundred shoppers of every kind, quick enough for a test.
 const CROWD: [&str; 6] = [
     "--shoppers=250",
-    "--mix=buy=40,again=10,dawdle=5,leave=5,close-lid=10,come-back=15,replay=8,forge=7",
+    "--mix=buy=40,buy-again=10,let-expire=5,leave=5,disconnect=10,reconnect=15,replay=8,forge=7",
     "--arrive-s=3",
-    "--lid-closed-s=8",
+    "--disconnected-s=8",
     "--think-ms=300",
     "--timeout-s=90",
 ];
@@ -37,7 +37,7 @@ const CROWD: [&str; 6] = [
 const LARGE_CROWD: [&str; 6] = [
     "--shoppers=5400",
     "--processes=1",
-    "--mix=buy=95,dawdle=1,leave=1,close-lid=1,come-back=2",
+    "--mix=buy=95,let-expire=1,leave=1,disconnect=1,reconnect=2",
     "--arrive-s=2",
     "--think-ms=200",
     "--timeout-s=150",

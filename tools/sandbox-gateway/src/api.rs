@@ -19,9 +19,10 @@ use serde_json::{Value, json};
 use crate::{
     json::{dispute_to_json, refund_to_json, to_json},
     processor::{
-        ACTION_TAKES, Delivery, Disputed, Intent, Operation, Outcome, Processor, REFUND_TAKES, Refund, Refunded, Status,
+        ACTION_TAKES, CreationOutcome, Disputed, GatewayOperation, Intent, IntentState, Processor, REFUND_TAKES,
+        Refund, Refunded, ResultDelivery,
     },
-    webhook::{self, Webhook},
+    webhook::{self, WebhookSender},
 };
 
 /// Delay of a late response.
@@ -30,12 +31,12 @@ const LATE_BY: Duration = Duration::from_secs(2);
 const NEVER: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
-struct Gateway {
+struct SandboxState {
     processor: Arc<Mutex<Processor>>,
-    webhook: Option<Webhook>,
+    webhook: Option<WebhookSender>,
 }
 
-pub(crate) fn routes(webhook: Option<Webhook>) -> Router {
+pub(crate) fn routes(webhook: Option<WebhookSender>) -> Router {
     Router::new()
         .route("/v1/payment_intents", post(create))
         .route("/v1/payment_intents/search", get(search))
@@ -47,13 +48,13 @@ pub(crate) fn routes(webhook: Option<Webhook>) -> Router {
         .route("/v1/disputes", get(list_disputes))
         .route("/v1/disputes/{id}", post(answer_dispute))
         .route("/v1/disputes/{id}/close", post(close_dispute))
-        .with_state(Gateway { processor: Arc::default(), webhook })
+        .with_state(SandboxState { processor: Arc::default(), webhook })
 }
 
-type Fields = HashMap<String, String>;
+type FormFields = HashMap<String, String>;
 
 /// An error in Stripe's format.
-struct Refused {
+struct StripeErrorResponse {
     status: StatusCode,
     kind: &'static str,
     code: &'static str,
@@ -61,7 +62,7 @@ struct Refused {
     intent: Option<Intent>,
 }
 
-impl Refused {
+impl StripeErrorResponse {
     const fn new(status: StatusCode, kind: &'static str, code: &'static str, message: &'static str) -> Self {
         Self { status, kind, code, message, intent: None }
     }
@@ -74,7 +75,7 @@ impl Refused {
     );
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for StripeErrorResponse {
     fn into_response(self) -> Response {
         let mut error = json!({ "type": self.kind, "code": self.code, "message": self.message });
         if self.code == "card_declined" {
@@ -88,15 +89,15 @@ impl IntoResponse for Refused {
 }
 
 /// The secret key of an account; any key with the right prefix is accepted.
-struct Account;
+struct ApiAccount;
 
-impl<S: Sync> FromRequestParts<S> for Account {
-    type Rejection = Refused;
+impl<S: Sync> FromRequestParts<S> for ApiAccount {
+    type Rejection = StripeErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StripeErrorResponse> {
         let given = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         given.and_then(|value| value.strip_prefix("Bearer sk_")).filter(|key| !key.is_empty()).map(|_| Self).ok_or(
-            Refused::new(
+            StripeErrorResponse::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_request_error",
                 "",
@@ -110,28 +111,31 @@ impl<S: Sync> FromRequestParts<S> for Account {
 struct IdempotencyKey(String);
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
-    type Rejection = Refused;
+    type Rejection = StripeErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StripeErrorResponse> {
         let key = parts.headers.get("idempotency-key").and_then(|key| key.to_str().ok());
-        key.filter(|key| (8..=255).contains(&key.len())).map(|key| Self(key.to_owned())).ok_or(Refused::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_request_error",
-            "",
-            "Stricter than Stripe: send the header `Idempotency-Key` with 8 to 255 characters.",
-        ))
+        key.filter(|key| (8..=255).contains(&key.len())).map(|key| Self(key.to_owned())).ok_or(
+            StripeErrorResponse::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_request_error",
+                "",
+                "Stricter than Stripe: send the header `Idempotency-Key` with 8 to 255 characters.",
+            ),
+        )
     }
 }
 
 async fn create(
-    State(gateway): State<Gateway>,
-    _: Account,
+    State(gateway): State<SandboxState>,
+    _: ApiAccount,
     key: IdempotencyKey,
-    Form(mut fields): Form<Fields>,
+    Form(mut fields): Form<FormFields>,
 ) -> Response {
     let missing = || {
         let words = "Send amount, currency, payment_method or payment_method_data[card][token], confirm=true, and capture_method=manual.";
-        Refused::new(StatusCode::BAD_REQUEST, "invalid_request_error", "parameter_missing", words).into_response()
+        StripeErrorResponse::new(StatusCode::BAD_REQUEST, "invalid_request_error", "parameter_missing", words)
+            .into_response()
     };
     let is = |name: &str, value: &str| fields.get(name).is_some_and(|given| given == value);
     let is_whole = is("confirm", "true") && is("capture_method", "manual");
@@ -144,51 +148,62 @@ async fn create(
     let payment = fields.remove("metadata[payment]");
     match (amount, currency, payment_method) {
         (Some(amount), Some(currency), Some(payment_method)) if is_whole => {
-            gateway.answer(key, Operation::Create { amount, currency, payment_method, payment }).await
+            gateway.answer(key, GatewayOperation::Create { amount, currency, payment_method, payment }).await
         }
         _ => missing(),
     }
 }
 
-async fn capture(State(gateway): State<Gateway>, _: Account, key: IdempotencyKey, Path(id): Path<String>) -> Response {
-    gateway.answer(key, Operation::Capture(id)).await
+async fn capture(
+    State(gateway): State<SandboxState>,
+    _: ApiAccount,
+    key: IdempotencyKey,
+    Path(id): Path<String>,
+) -> Response {
+    gateway.answer(key, GatewayOperation::Capture(id)).await
 }
 
-async fn cancel(State(gateway): State<Gateway>, _: Account, key: IdempotencyKey, Path(id): Path<String>) -> Response {
-    gateway.answer(key, Operation::Cancel(id)).await
+async fn cancel(
+    State(gateway): State<SandboxState>,
+    _: ApiAccount,
+    key: IdempotencyKey,
+    Path(id): Path<String>,
+) -> Response {
+    gateway.answer(key, GatewayOperation::Cancel(id)).await
 }
 
 async fn refund(
-    State(gateway): State<Gateway>,
-    _: Account,
+    State(gateway): State<SandboxState>,
+    _: ApiAccount,
     key: IdempotencyKey,
-    Form(mut fields): Form<Fields>,
+    Form(mut fields): Form<FormFields>,
 ) -> Response {
     let amount = fields.remove("amount");
     let (parsed, is_given) = (amount.as_deref().and_then(|amount| amount.parse().ok()), amount.is_some());
     match fields.remove("payment_intent").filter(|_| parsed.is_some() || !is_given) {
         Some(intent) => {
             let (payment, request) = (fields.remove("metadata[payment]"), fields.remove("metadata[request]"));
-            gateway.answer(key, Operation::Refund { intent, amount: parsed, payment, request }).await
+            gateway.answer(key, GatewayOperation::Refund { intent, amount: parsed, payment, request }).await
         }
         None => missing("Send payment_intent, and an amount that is a number, if any."),
     }
 }
 
 fn missing(words: &'static str) -> Response {
-    Refused::new(StatusCode::BAD_REQUEST, "invalid_request_error", "parameter_missing", words).into_response()
+    StripeErrorResponse::new(StatusCode::BAD_REQUEST, "invalid_request_error", "parameter_missing", words)
+        .into_response()
 }
 
-async fn show(State(gateway): State<Gateway>, _: Account, Path(id): Path<String>) -> Response {
+async fn show(State(gateway): State<SandboxState>, _: ApiAccount, Path(id): Path<String>) -> Response {
     match gateway.processor().find(&id, Instant::now()) {
         Some(intent) => axum::Json(to_json(&intent)).into_response(),
-        None => Refused::UNKNOWN.into_response(),
+        None => StripeErrorResponse::UNKNOWN.into_response(),
     }
 }
 
 /// Searches intents by the merchant's metadata: `metadata['payment']:'…'`. No other search is
 /// supported.
-async fn search(State(gateway): State<Gateway>, _: Account, Query(fields): Query<Fields>) -> Response {
+async fn search(State(gateway): State<SandboxState>, _: ApiAccount, Query(fields): Query<FormFields>) -> Response {
     let query = fields.get("query").map(String::as_str).unwrap_or_default();
     let payment = query.strip_prefix("metadata['payment']:'").and_then(|rest| rest.strip_suffix('\''));
     let Some(payment) = payment else { return missing("Search by metadata['payment']:'…'.") };
@@ -198,9 +213,9 @@ async fn search(State(gateway): State<Gateway>, _: Account, Query(fields): Query
 
 /// Lists every intent with its times, which no real processor offers, to check what a shop has
 /// charged, and when.
-async fn list_charges(State(gateway): State<Gateway>, _: Account) -> Response {
+async fn list_charges(State(gateway): State<SandboxState>, _: ApiAccount) -> Response {
     let charges = gateway.processor().charges(Instant::now());
-    let shown = |charge: &crate::processor::Charge| {
+    let shown = |charge: &crate::processor::ChargeState| {
         let mut shown = to_json(&charge.intent);
         shown["made_ms_ago"] = json!(charge.made_ago.as_millis() as u64);
         shown["captured_ms_ago"] = json!(charge.captured_ago.map(|ago| ago.as_millis() as u64));
@@ -210,14 +225,22 @@ async fn list_charges(State(gateway): State<Gateway>, _: Account) -> Response {
 }
 
 /// Lists the refunds of an intent, the newest first.
-async fn list_refunds(State(gateway): State<Gateway>, _: Account, Query(mut fields): Query<Fields>) -> Response {
+async fn list_refunds(
+    State(gateway): State<SandboxState>,
+    _: ApiAccount,
+    Query(mut fields): Query<FormFields>,
+) -> Response {
     let Some(id) = fields.remove("payment_intent") else { return missing("Send payment_intent.") };
     let refunds = gateway.processor().refunds(&id, Instant::now());
     list(refunds.iter().map(|refund| refund_to_json(&id, refund)).collect())
 }
 
 /// Lists the disputes of an intent, at most one.
-async fn list_disputes(State(gateway): State<Gateway>, _: Account, Query(mut fields): Query<Fields>) -> Response {
+async fn list_disputes(
+    State(gateway): State<SandboxState>,
+    _: ApiAccount,
+    Query(mut fields): Query<FormFields>,
+) -> Response {
     let Some(id) = fields.remove("payment_intent") else { return missing("Send payment_intent.") };
     let intent = gateway.processor().find(&id, Instant::now());
     list(intent.as_ref().and_then(dispute_to_json).into_iter().collect())
@@ -230,10 +253,10 @@ fn list(data: Vec<Value>) -> Response {
 /// Submits evidence: as in Stripe's test mode, `winning_evidence` wins, and `losing_evidence`
 /// loses.
 async fn answer_dispute(
-    State(gateway): State<Gateway>,
-    _: Account,
+    State(gateway): State<SandboxState>,
+    _: ApiAccount,
     Path(id): Path<String>,
-    Form(fields): Form<Fields>,
+    Form(fields): Form<FormFields>,
 ) -> Response {
     match fields.get("evidence[uncategorized_text]").map(String::as_str) {
         Some("winning_evidence") => gateway.end_dispute(&id, Disputed::Won),
@@ -243,11 +266,11 @@ async fn answer_dispute(
 }
 
 /// Accepts a dispute as lost.
-async fn close_dispute(State(gateway): State<Gateway>, _: Account, Path(id): Path<String>) -> Response {
+async fn close_dispute(State(gateway): State<SandboxState>, _: ApiAccount, Path(id): Path<String>) -> Response {
     gateway.end_dispute(&id, Disputed::Lost)
 }
 
-impl Gateway {
+impl SandboxState {
     fn processor(&self) -> std::sync::MutexGuard<'_, Processor> {
         self.processor.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -269,7 +292,7 @@ impl Gateway {
         let Some((intent, dispute)) =
             ended.and_then(|intent| dispute_to_json(&intent).map(|dispute| (intent, dispute)))
         else {
-            return Refused::UNKNOWN.into_response();
+            return StripeErrorResponse::UNKNOWN.into_response();
         };
         let mut events = vec![("charge.dispute.closed", dispute.clone())];
         if status == Disputed::Won {
@@ -303,40 +326,42 @@ impl Gateway {
         tokio::spawn(async move {
             tokio::time::sleep(ACTION_TAKES).await;
             let now = gateway.processor().find(&intent.id, Instant::now());
-            if let Some(proved) = now.filter(|now| now.status == Status::RequiresCapture) {
+            if let Some(proved) = now.filter(|now| now.status == IntentState::RequiresCapture) {
                 gateway.notify(&proved);
             }
         });
     }
 
-    async fn answer(&self, IdempotencyKey(key): IdempotencyKey, operation: Operation) -> Response {
-        let is_refund = matches!(operation, Operation::Refund { .. });
+    async fn answer(&self, IdempotencyKey(key): IdempotencyKey, operation: GatewayOperation) -> Response {
+        let is_refund = matches!(operation, GatewayOperation::Refund { .. });
         let (was_known, (outcome, delivery)) = {
             let mut processor = self.processor();
             (processor.knows(&key), processor.perform(&key, operation, Instant::now()))
         };
         let refund = match &outcome {
-            Outcome::Done(intent) if is_refund => self.processor().refund_response(&intent.id, &key),
+            CreationOutcome::Done(intent) if is_refund => self.processor().refund_response(&intent.id, &key),
             _ => None,
         };
-        if let (Outcome::Done(intent), Some(refund), false) = (&outcome, &refund, was_known) {
+        if let (CreationOutcome::Done(intent), Some(refund), false) = (&outcome, &refund, was_known) {
             self.notify_refund(intent, refund);
-        } else if let Outcome::Done(intent) = &outcome
+        } else if let CreationOutcome::Done(intent) = &outcome
             && !was_known
         {
             self.notify(intent);
-            if intent.status == Status::RequiresAction && self.webhook.is_some() {
+            if intent.status == IntentState::RequiresAction && self.webhook.is_some() {
                 self.notify_action(intent.clone());
             }
         }
         match delivery {
-            Delivery::Now => {}
-            Delivery::Late => tokio::time::sleep(LATE_BY).await,
+            ResultDelivery::Now => {}
+            ResultDelivery::Late => tokio::time::sleep(LATE_BY).await,
             // The client disconnects earlier, which ends this sooner.
-            Delivery::Never => tokio::time::sleep(NEVER).await,
+            ResultDelivery::Never => tokio::time::sleep(NEVER).await,
         }
         let mut response = match (outcome, refund) {
-            (Outcome::Done(intent), Some(refund)) => axum::Json(refund_to_json(&intent.id, &refund)).into_response(),
+            (CreationOutcome::Done(intent), Some(refund)) => {
+                axum::Json(refund_to_json(&intent.id, &refund)).into_response()
+            }
             (outcome, _) => response(outcome, is_refund),
         };
         if was_known {
@@ -346,26 +371,31 @@ impl Gateway {
     }
 }
 
-fn response(outcome: Outcome, is_refund: bool) -> Response {
-    let bad = |code, message| Refused::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message);
+fn response(outcome: CreationOutcome, is_refund: bool) -> Response {
+    let bad = |code, message| StripeErrorResponse::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message);
     match outcome {
-        Outcome::Done(intent) if intent.status == Status::Declined => Refused {
+        CreationOutcome::Done(intent) if intent.status == IntentState::Declined => StripeErrorResponse {
             intent: Some(intent),
-            ..Refused::new(StatusCode::PAYMENT_REQUIRED, "card_error", "card_declined", "Your card was declined.")
+            ..StripeErrorResponse::new(
+                StatusCode::PAYMENT_REQUIRED,
+                "card_error",
+                "card_declined",
+                "Your card was declined.",
+            )
         }
         .into_response(),
-        Outcome::Done(intent) => axum::Json(to_json(&intent)).into_response(),
-        Outcome::NotNow(intent) if is_refund && intent.is_refunded() => {
+        CreationOutcome::Done(intent) => axum::Json(to_json(&intent)).into_response(),
+        CreationOutcome::NotNow(intent) if is_refund && intent.is_refunded() => {
             bad("charge_already_refunded", "The charge has already been refunded.").into_response()
         }
-        Outcome::NotNow(intent) => Refused {
+        CreationOutcome::NotNow(intent) => StripeErrorResponse {
             intent: Some(intent),
             ..bad("payment_intent_unexpected_state", "The PaymentIntent's status does not allow this.")
         }
         .into_response(),
-        Outcome::Uncapturable(intent) => Refused {
+        CreationOutcome::Uncapturable(intent) => StripeErrorResponse {
             intent: Some(intent),
-            ..Refused::new(
+            ..StripeErrorResponse::new(
                 StatusCode::PAYMENT_REQUIRED,
                 "card_error",
                 "capture_charge_authorization_expired",
@@ -373,27 +403,30 @@ fn response(outcome: Outcome, is_refund: bool) -> Response {
             )
         }
         .into_response(),
-        Outcome::Unknown => Refused::UNKNOWN.into_response(),
-        Outcome::TooSmall => {
+        CreationOutcome::Unknown => StripeErrorResponse::UNKNOWN.into_response(),
+        CreationOutcome::TooSmall => {
             bad("amount_too_small", "The amount is below the minimum in this currency.").into_response()
         }
-        Outcome::TooMuch => {
+        CreationOutcome::TooMuch => {
             bad("amount_too_large", "The refund exceeds the remaining amount of the charge.").into_response()
         }
-        Outcome::UnknownMethod => {
+        CreationOutcome::UnknownMethod => {
             bad("resource_missing", "No such payment method. docs/payments.md lists those of the sandbox.")
                 .into_response()
         }
-        Outcome::KeyReused => Refused::new(
+        CreationOutcome::KeyReused => StripeErrorResponse::new(
             StatusCode::BAD_REQUEST,
             "idempotency_error",
             "",
             "Keys for idempotent requests can only be used with the same parameters they were first used with.",
         )
         .into_response(),
-        Outcome::Hiccup | Outcome::Broken => {
-            Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "api_error", "", "A simulated failure. Nothing was done.")
-                .into_response()
-        }
+        CreationOutcome::Hiccup | CreationOutcome::Broken => StripeErrorResponse::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "api_error",
+            "",
+            "A simulated failure. Nothing was done.",
+        )
+        .into_response(),
     }
 }

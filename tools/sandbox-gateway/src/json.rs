@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::processor::{Disputed, Intent, Refund, Refunded, Status};
+use crate::processor::{Disputed, Intent, IntentState, Refund, Refunded};
 
 /// An intent in Stripe's format, with its charge expanded.
 pub(crate) fn to_json(intent: &Intent) -> Value {
     let Intent { id, status, amount, currency, payment, refunded, dispute } = intent;
     let word = match status {
-        Status::RequiresAction => "requires_action",
-        Status::RequiresCapture => "requires_capture",
-        Status::Succeeded => "succeeded",
-        Status::Canceled => "canceled",
-        Status::Declined => "requires_payment_method",
+        IntentState::RequiresAction => "requires_action",
+        IntentState::RequiresCapture => "requires_capture",
+        IntentState::Succeeded => "succeeded",
+        IntentState::Canceled => "canceled",
+        IntentState::Declined => "requires_payment_method",
     };
     let metadata = payment.as_ref().map_or_else(|| json!({}), |payment| json!({ "payment": payment }));
     let mut object = json!({
@@ -28,11 +28,11 @@ pub(crate) fn to_json(intent: &Intent) -> Value {
         "last_payment_error": null,
     });
     match status {
-        Status::RequiresAction => object["next_action"] = json!({ "type": "use_stripe_sdk" }),
-        Status::Declined => {
+        IntentState::RequiresAction => object["next_action"] = json!({ "type": "use_stripe_sdk" }),
+        IntentState::Declined => {
             object["last_payment_error"] = json!({ "type": "card_error", "code": "card_declined" });
         }
-        Status::RequiresCapture | Status::Succeeded => {
+        IntentState::RequiresCapture | IntentState::Succeeded => {
             object["latest_charge"] = json!({
                 "id": id.replacen("pi_", "ch_", 1),
                 "object": "charge",
@@ -43,7 +43,7 @@ pub(crate) fn to_json(intent: &Intent) -> Value {
                 "payment_intent": id,
             });
         }
-        Status::Canceled => {}
+        IntentState::Canceled => {}
     }
     object
 }

@@ -76,20 +76,20 @@ pub struct Settings {
 }
 
 /// A started sandbox gateway.
-pub struct Service {
+pub struct SandboxGateway {
     /// Its routes.
     pub routes: Router,
     /// Its readiness check, which always succeeds.
     pub ready: Readiness,
 }
 
-impl Service {
+impl SandboxGateway {
     /// Starts the service with empty state.
     ///
     /// # Errors
     /// When a webhook URL is not an http:// URL.
     pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
-        let start = || webhook::Webhook::start(&settings.webhook_urls, &settings.webhook_secret, shutdown);
+        let start = || webhook::WebhookSender::start(&settings.webhook_urls, &settings.webhook_secret, shutdown);
         let webhook = (!settings.webhook_urls.is_empty()).then(start).transpose()?;
         Ok(Self { routes: api::routes(webhook), ready: Arc::new(|| Box::pin(async { Ok(()) })) })
     }
@@ -100,7 +100,7 @@ impl Service {
 /// # Errors
 /// When it can't start.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
-    let service = Service::start(&settings, &shutdown).await?;
+    let service = SandboxGateway::start(&settings, &shutdown).await?;
     let router = common_routes(service.routes, service.ready, &shutdown);
     serve(listener, router, ServeLimits::default(), &shutdown).await;
     shutdown.finished(DRAIN).await;

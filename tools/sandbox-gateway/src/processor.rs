@@ -16,7 +16,7 @@ pub(crate) const REFUND_TAKES: Duration = Duration::from_secs(3);
 
 /// The behaviour of an intent, by its payment method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Profile {
+enum IntentBehaviour {
     Good,
     Declined,
     Slow,
@@ -36,7 +36,7 @@ enum Profile {
     DisputedEarly,
 }
 
-impl Profile {
+impl IntentBehaviour {
     /// Accepts our tokens, and Stripe's own test tokens with the same behaviour.
     fn of(payment_method: &str) -> Option<Self> {
         Some(match payment_method {
@@ -64,7 +64,7 @@ impl Profile {
 
 /// How webhooks about an intent are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Schedule {
+pub(crate) enum WebhookSchedule {
     Once,
     Twice,
     Late,
@@ -74,7 +74,7 @@ pub(crate) enum Schedule {
 
 /// The status of an intent. Refunds belong to its charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
+pub(crate) enum IntentState {
     RequiresAction,
     RequiresCapture,
     Succeeded,
@@ -86,7 +86,7 @@ pub(crate) enum Status {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Intent {
     pub(crate) id: String,
-    pub(crate) status: Status,
+    pub(crate) status: IntentState,
     /// In the currency's minor unit.
     pub(crate) amount: u64,
     pub(crate) currency: String,
@@ -106,7 +106,7 @@ impl Intent {
 #[derive(Debug)]
 struct StoredIntent {
     intent: Intent,
-    profile: Profile,
+    profile: IntentBehaviour,
     made_at: Instant,
     captured_at: Option<Instant>,
     refunds: Vec<Refund>,
@@ -114,7 +114,7 @@ struct StoredIntent {
 
 /// An intent, with its ages since creation and capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Charge {
+pub(crate) struct ChargeState {
     pub(crate) intent: Intent,
     pub(crate) made_ago: Duration,
     pub(crate) captured_ago: Option<Duration>,
@@ -158,7 +158,7 @@ pub(crate) enum Disputed {
 
 /// A modifying call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Operation {
+pub(crate) enum GatewayOperation {
     Create {
         amount: u64,
         currency: String,
@@ -178,7 +178,7 @@ pub(crate) enum Operation {
 
 /// The result of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum CreationOutcome {
     /// Done, now or when the same key was first used.
     Done(Intent),
     /// The intent's status does not allow it.
@@ -203,7 +203,7 @@ pub(crate) enum Outcome {
 
 /// When a result is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Delivery {
+pub(crate) enum ResultDelivery {
     Now,
     Late,
     Never,
@@ -213,7 +213,7 @@ pub(crate) enum Delivery {
 #[derive(Debug, Default)]
 pub(crate) struct Processor {
     intents: Bounded<String, StoredIntent>,
-    answers: Bounded<String, (Operation, Intent)>,
+    answers: Bounded<String, (GatewayOperation, Intent)>,
     hiccups: Bounded<String, ()>,
     broken: Bounded<String, ()>,
 }
@@ -225,58 +225,73 @@ impl Processor {
     }
 
     /// How webhooks about an intent are sent.
-    pub(crate) fn schedule(&self, id: &str) -> Schedule {
+    pub(crate) fn schedule(&self, id: &str) -> WebhookSchedule {
         match self.intents.get(id).map(|kept| kept.profile) {
-            Some(Profile::WebhooksTwice) => Schedule::Twice,
-            Some(Profile::WebhooksLate) => Schedule::Late,
-            Some(Profile::WebhooksShuffled) => Schedule::Shuffled,
-            _ => Schedule::Once,
+            Some(IntentBehaviour::WebhooksTwice) => WebhookSchedule::Twice,
+            Some(IntentBehaviour::WebhooksLate) => WebhookSchedule::Late,
+            Some(IntentBehaviour::WebhooksShuffled) => WebhookSchedule::Shuffled,
+            _ => WebhookSchedule::Once,
         }
     }
 
     /// Executes a call, or repeats the response to the same key.
-    pub(crate) fn perform(&mut self, key: &str, operation: Operation, now: Instant) -> (Outcome, Delivery) {
+    pub(crate) fn perform(
+        &mut self,
+        key: &str,
+        operation: GatewayOperation,
+        now: Instant,
+    ) -> (CreationOutcome, ResultDelivery) {
         if let Some((first, answer)) = self.answers.get(key) {
-            let outcome = if *first == operation { Outcome::Done(answer.clone()) } else { Outcome::KeyReused };
-            return (outcome, Delivery::Now);
+            let outcome =
+                if *first == operation { CreationOutcome::Done(answer.clone()) } else { CreationOutcome::KeyReused };
+            return (outcome, ResultDelivery::Now);
         }
         let Some(profile) = self.profile(&operation) else {
-            let is_new = matches!(operation, Operation::Create { .. });
-            return (if is_new { Outcome::UnknownMethod } else { Outcome::Unknown }, Delivery::Now);
+            let is_new = matches!(operation, GatewayOperation::Create { .. });
+            return (
+                if is_new { CreationOutcome::UnknownMethod } else { CreationOutcome::Unknown },
+                ResultDelivery::Now,
+            );
         };
-        if profile == Profile::Broken {
+        if profile == IntentBehaviour::Broken {
             self.broken.insert(key.to_owned(), ());
-            return (Outcome::Broken, Delivery::Now);
+            return (CreationOutcome::Broken, ResultDelivery::Now);
         }
-        if let (Profile::Uncapturable, Operation::Capture(id)) = (profile, &operation)
-            && let Some(intent) = self.find(id, now).filter(|intent| intent.status == Status::RequiresCapture)
+        if let (IntentBehaviour::Uncapturable, GatewayOperation::Capture(id)) = (profile, &operation)
+            && let Some(intent) = self.find(id, now).filter(|intent| intent.status == IntentState::RequiresCapture)
         {
-            return (Outcome::Uncapturable(intent), Delivery::Now);
+            return (CreationOutcome::Uncapturable(intent), ResultDelivery::Now);
         }
-        let charges = matches!(operation, Operation::Create { .. } | Operation::Capture(_));
-        if matches!(profile, Profile::Flaky | Profile::FlakyLate) && charges && self.hiccups.get(key).is_none() {
+        let charges = matches!(operation, GatewayOperation::Create { .. } | GatewayOperation::Capture(_));
+        if matches!(profile, IntentBehaviour::Flaky | IntentBehaviour::FlakyLate)
+            && charges
+            && self.hiccups.get(key).is_none()
+        {
             self.hiccups.insert(key.to_owned(), ());
-            let delivery = if profile == Profile::FlakyLate { Delivery::Late } else { Delivery::Now };
-            return (Outcome::Hiccup, delivery);
+            let delivery =
+                if profile == IntentBehaviour::FlakyLate { ResultDelivery::Late } else { ResultDelivery::Now };
+            return (CreationOutcome::Hiccup, delivery);
         }
         let outcome = match &operation {
-            Operation::Create { amount, currency, .. } if *amount < minimum(currency) => Outcome::TooSmall,
-            Operation::Create { amount, currency, payment, .. } => {
-                Outcome::Done(self.create((*amount, currency), payment.clone(), profile, now))
+            GatewayOperation::Create { amount, currency, .. } if *amount < minimum(currency) => {
+                CreationOutcome::TooSmall
             }
-            Operation::Capture(id) => self.capture(id, profile, now),
-            Operation::Cancel(id) => {
-                let open = [Status::RequiresCapture, Status::RequiresAction, Status::Declined];
-                self.turn(id, &open, Status::Canceled, now)
+            GatewayOperation::Create { amount, currency, payment, .. } => {
+                CreationOutcome::Done(self.create((*amount, currency), payment.clone(), profile, now))
             }
-            Operation::Refund { intent, amount, payment, request } => {
+            GatewayOperation::Capture(id) => self.capture(id, profile, now),
+            GatewayOperation::Cancel(id) => {
+                let open = [IntentState::RequiresCapture, IntentState::RequiresAction, IntentState::Declined];
+                self.turn(id, &open, IntentState::Canceled, now)
+            }
+            GatewayOperation::Refund { intent, amount, payment, request } => {
                 let refund = Refund {
                     id: format!("re_{}", Uuid::new_v4().simple()),
                     amount: 0,
                     payment: payment.clone(),
                     request: request.clone(),
                     status: match profile {
-                        Profile::RefundLate | Profile::RefundFails => Refunded::Pending,
+                        IntentBehaviour::RefundLate | IntentBehaviour::RefundFails => Refunded::Pending,
                         _ => Refunded::Succeeded,
                     },
                     key: key.to_owned(),
@@ -286,32 +301,31 @@ impl Processor {
             }
         };
         let delivery = match (profile, &operation) {
-            (Profile::Timeout, _) if charges => Delivery::Never,
-            (Profile::Slow, Operation::Create { .. }) | (Profile::DisputedEarly, Operation::Capture(_)) => {
-                Delivery::Late
-            }
-            _ => Delivery::Now,
+            (IntentBehaviour::Timeout, _) if charges => ResultDelivery::Never,
+            (IntentBehaviour::Slow, GatewayOperation::Create { .. })
+            | (IntentBehaviour::DisputedEarly, GatewayOperation::Capture(_)) => ResultDelivery::Late,
+            _ => ResultDelivery::Now,
         };
         match outcome {
-            Outcome::Done(intent) => {
+            CreationOutcome::Done(intent) => {
                 self.answers.insert(key.to_owned(), (operation, intent.clone()));
-                (Outcome::Done(intent), delivery)
+                (CreationOutcome::Done(intent), delivery)
             }
-            refused => (refused, Delivery::Now),
+            refused => (refused, ResultDelivery::Now),
         }
     }
 
     /// The current state of an intent.
     pub(crate) fn find(&mut self, id: &str, now: Instant) -> Option<Intent> {
         let kept = self.intents.get_mut(id)?;
-        let proves = kept.profile == Profile::Action && now.duration_since(kept.made_at) >= ACTION_TAKES;
-        if kept.intent.status == Status::RequiresAction && proves {
-            kept.intent.status = Status::RequiresCapture;
+        let proves = kept.profile == IntentBehaviour::Action && now.duration_since(kept.made_at) >= ACTION_TAKES;
+        if kept.intent.status == IntentState::RequiresAction && proves {
+            kept.intent.status = IntentState::RequiresCapture;
         }
         for refund in &mut kept.refunds {
             if refund.status == Refunded::Pending && now.duration_since(refund.made_at) >= REFUND_TAKES {
                 refund.status =
-                    if kept.profile == Profile::RefundFails { Refunded::Failed } else { Refunded::Succeeded };
+                    if kept.profile == IntentBehaviour::RefundFails { Refunded::Failed } else { Refunded::Succeeded };
             }
         }
         let counted = kept.refunds.iter().filter(|refund| refund.status != Refunded::Failed);
@@ -326,12 +340,12 @@ impl Processor {
     }
 
     /// All intents, with their times.
-    pub(crate) fn charges(&mut self, now: Instant) -> Vec<Charge> {
+    pub(crate) fn charges(&mut self, now: Instant) -> Vec<ChargeState> {
         let ids: Vec<String> = self.intents.entries.keys().cloned().collect();
         for id in &ids {
             self.find(id, now);
         }
-        let charge = |kept: &StoredIntent| Charge {
+        let charge = |kept: &StoredIntent| ChargeState {
             intent: kept.intent.clone(),
             made_ago: now.duration_since(kept.made_at),
             captured_ago: kept.captured_at.map(|at| now.duration_since(at)),
@@ -343,7 +357,7 @@ impl Processor {
     pub(crate) fn refund_response(&self, id: &str, key: &str) -> Option<Refund> {
         let kept = self.intents.get(id)?;
         let mut refund = kept.refunds.iter().find(|refund| refund.key == key)?.clone();
-        if matches!(kept.profile, Profile::RefundLate | Profile::RefundFails) {
+        if matches!(kept.profile, IntentBehaviour::RefundLate | IntentBehaviour::RefundFails) {
             refund.status = Refunded::Pending;
         }
         Some(refund)
@@ -363,12 +377,12 @@ impl Processor {
         Some(kept.intent.clone())
     }
 
-    fn profile(&self, operation: &Operation) -> Option<Profile> {
+    fn profile(&self, operation: &GatewayOperation) -> Option<IntentBehaviour> {
         match operation {
-            Operation::Create { payment_method, .. } => Profile::of(payment_method),
-            Operation::Capture(id) | Operation::Cancel(id) | Operation::Refund { intent: id, .. } => {
-                self.intents.get(id).map(|kept| kept.profile)
-            }
+            GatewayOperation::Create { payment_method, .. } => IntentBehaviour::of(payment_method),
+            GatewayOperation::Capture(id)
+            | GatewayOperation::Cancel(id)
+            | GatewayOperation::Refund { intent: id, .. } => self.intents.get(id).map(|kept| kept.profile),
         }
     }
 
@@ -376,26 +390,26 @@ impl Processor {
         &mut self,
         (amount, currency): (u64, &str),
         payment: Option<String>,
-        profile: Profile,
+        profile: IntentBehaviour,
         now: Instant,
     ) -> Intent {
         let status = match profile {
-            Profile::Declined => Status::Declined,
-            Profile::Action | Profile::NoAction => Status::RequiresAction,
-            Profile::Good
-            | Profile::Slow
-            | Profile::Timeout
-            | Profile::Flaky
-            | Profile::FlakyLate
-            | Profile::Broken
-            | Profile::Uncapturable
-            | Profile::RefundLate
-            | Profile::RefundFails
-            | Profile::WebhooksTwice
-            | Profile::WebhooksLate
-            | Profile::WebhooksShuffled
-            | Profile::Disputed
-            | Profile::DisputedEarly => Status::RequiresCapture,
+            IntentBehaviour::Declined => IntentState::Declined,
+            IntentBehaviour::Action | IntentBehaviour::NoAction => IntentState::RequiresAction,
+            IntentBehaviour::Good
+            | IntentBehaviour::Slow
+            | IntentBehaviour::Timeout
+            | IntentBehaviour::Flaky
+            | IntentBehaviour::FlakyLate
+            | IntentBehaviour::Broken
+            | IntentBehaviour::Uncapturable
+            | IntentBehaviour::RefundLate
+            | IntentBehaviour::RefundFails
+            | IntentBehaviour::WebhooksTwice
+            | IntentBehaviour::WebhooksLate
+            | IntentBehaviour::WebhooksShuffled
+            | IntentBehaviour::Disputed
+            | IntentBehaviour::DisputedEarly => IntentState::RequiresCapture,
         };
         // An id that no real processor issues and that moves no money, so that stray ones can be
         // recognised and discarded.
@@ -408,48 +422,50 @@ impl Processor {
         intent
     }
 
-    fn capture(&mut self, id: &str, profile: Profile, now: Instant) -> Outcome {
-        match self.turn(id, &[Status::RequiresCapture], Status::Succeeded, now) {
-            Outcome::Done(_) if matches!(profile, Profile::Disputed | Profile::DisputedEarly) => {
+    fn capture(&mut self, id: &str, profile: IntentBehaviour, now: Instant) -> CreationOutcome {
+        match self.turn(id, &[IntentState::RequiresCapture], IntentState::Succeeded, now) {
+            CreationOutcome::Done(_)
+                if matches!(profile, IntentBehaviour::Disputed | IntentBehaviour::DisputedEarly) =>
+            {
                 let dispute = Dispute { id: id.replacen("pi_", "dp_", 1), status: Disputed::NeedsResponse };
-                let Some(kept) = self.intents.get_mut(id) else { return Outcome::Unknown };
+                let Some(kept) = self.intents.get_mut(id) else { return CreationOutcome::Unknown };
                 kept.intent.dispute = Some(dispute);
-                Outcome::Done(kept.intent.clone())
+                CreationOutcome::Done(kept.intent.clone())
             }
             outcome => outcome,
         }
     }
 
-    fn refund(&mut self, id: &str, amount: Option<u64>, refund: Refund, now: Instant) -> Outcome {
-        let Some(intent) = self.find(id, now) else { return Outcome::Unknown };
+    fn refund(&mut self, id: &str, amount: Option<u64>, refund: Refund, now: Instant) -> CreationOutcome {
+        let Some(intent) = self.find(id, now) else { return CreationOutcome::Unknown };
         let left = intent.amount.saturating_sub(intent.refunded);
-        if intent.status != Status::Succeeded || left == 0 {
-            return Outcome::NotNow(intent);
+        if intent.status != IntentState::Succeeded || left == 0 {
+            return CreationOutcome::NotNow(intent);
         }
         let amount = amount.unwrap_or(left);
         if amount == 0 || amount > left {
-            return Outcome::TooMuch;
+            return CreationOutcome::TooMuch;
         }
         if let Some(kept) = self.intents.get_mut(id) {
             kept.refunds.push(Refund { amount, ..refund });
         }
-        self.find(id, now).map_or(Outcome::Unknown, Outcome::Done)
+        self.find(id, now).map_or(CreationOutcome::Unknown, CreationOutcome::Done)
     }
 
-    fn turn(&mut self, id: &str, from: &[Status], to: Status, now: Instant) -> Outcome {
-        let Some(intent) = self.find(id, now) else { return Outcome::Unknown };
+    fn turn(&mut self, id: &str, from: &[IntentState], to: IntentState, now: Instant) -> CreationOutcome {
+        let Some(intent) = self.find(id, now) else { return CreationOutcome::Unknown };
         if !from.contains(&intent.status) {
-            return Outcome::NotNow(intent);
+            return CreationOutcome::NotNow(intent);
         }
         match self.intents.get_mut(id) {
             Some(kept) => {
                 kept.intent.status = to;
-                if to == Status::Succeeded {
+                if to == IntentState::Succeeded {
                     kept.captured_at = Some(now);
                 }
-                Outcome::Done(kept.intent.clone())
+                CreationOutcome::Done(kept.intent.clone())
             }
-            None => Outcome::Unknown,
+            None => CreationOutcome::Unknown,
         }
     }
 }

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     json::{dispute_to_json, to_json},
-    processor::{Intent, Schedule, Status},
+    processor::{Intent, IntentState, WebhookSchedule},
 };
 
 /// Maximum webhooks in the queue; further ones are dropped, as a real processor's may be late for
@@ -36,21 +36,21 @@ const LATE_BY: Duration = Duration::from_secs(3);
 
 /// The merchant's webhook endpoints.
 #[derive(Clone)]
-pub(crate) struct Webhook {
+pub(crate) struct WebhookSender {
     /// The queue of each endpoint.
     endpoints: Vec<mpsc::Sender<Bytes>>,
     /// The webhook that is sent after the next one.
     held_back: Arc<Mutex<Option<Bytes>>>,
 }
 
-impl Webhook {
+impl WebhookSender {
     pub(crate) fn start(urls: &[String], secret: &Secret, shutdown: &Shutdown) -> Result<Self, StartError> {
         let endpoints = urls.iter().map(|url| endpoint(url, secret.clone(), shutdown)).collect::<Result<_, _>>()?;
         Ok(Self { endpoints, held_back: Arc::default() })
     }
 
     /// Queues a webhook about an object.
-    pub(crate) fn send(&self, kind: &str, object: &Value, schedule: Schedule) {
+    pub(crate) fn send(&self, kind: &str, object: &Value, schedule: WebhookSchedule) {
         let event = json!({
             "id": format!("evt_{}", Uuid::new_v4().simple()),
             "object": "event",
@@ -60,19 +60,19 @@ impl Webhook {
         });
         let body = Bytes::from(event.to_string());
         match schedule {
-            Schedule::Once => self.queue(body),
-            Schedule::Twice => {
+            WebhookSchedule::Once => self.queue(body),
+            WebhookSchedule::Twice => {
                 self.queue(body.clone());
                 self.queue(body);
             }
-            Schedule::Late => {
+            WebhookSchedule::Late => {
                 let webhook = self.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(LATE_BY).await;
                     webhook.queue(body);
                 });
             }
-            Schedule::Shuffled => {
+            WebhookSchedule::Shuffled => {
                 let earlier = self.held_back.lock().unwrap_or_else(PoisonError::into_inner).take();
                 match earlier {
                     Some(earlier) => {
@@ -120,11 +120,11 @@ fn endpoint(url: &str, secret: Secret, shutdown: &Shutdown) -> Result<mpsc::Send
 /// The webhooks about an intent that has just changed.
 pub(crate) fn events_of(intent: &Intent) -> Vec<(&'static str, Value)> {
     let kind = match intent.status {
-        Status::RequiresAction => "payment_intent.requires_action",
-        Status::RequiresCapture => "payment_intent.amount_capturable_updated",
-        Status::Succeeded => "payment_intent.succeeded",
-        Status::Canceled => "payment_intent.canceled",
-        Status::Declined => "payment_intent.payment_failed",
+        IntentState::RequiresAction => "payment_intent.requires_action",
+        IntentState::RequiresCapture => "payment_intent.amount_capturable_updated",
+        IntentState::Succeeded => "payment_intent.succeeded",
+        IntentState::Canceled => "payment_intent.canceled",
+        IntentState::Declined => "payment_intent.payment_failed",
     };
     let mut events = vec![(kind, to_json(intent))];
     if let Some(dispute) = dispute_to_json(intent) {

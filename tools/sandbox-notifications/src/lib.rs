@@ -50,7 +50,7 @@ const KEPT_MAX: usize = 1000;
 pub struct Notification {
     /// The recipient.
     pub to: String,
-    /// Its `Message-ID`; empty for a text message.
+    /// Its `TextMessage-ID`; empty for a text message.
     pub id: String,
     /// Its subject; empty for a text message.
     pub subject: String,
@@ -60,7 +60,7 @@ pub struct Notification {
 
 /// How a message is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum SendScenario {
     Accepted,
     AcceptedLate,
     AcceptedSilently,
@@ -115,19 +115,19 @@ impl NotificationSandbox {
         });
     }
 
-    fn outcome(&self, to: &str) -> Outcome {
+    fn outcome(&self, to: &str) -> SendScenario {
         let begins = |word: &str| to.starts_with(word);
         let ends = |digit: char| to.starts_with('+') && to.ends_with(digit);
         if begins("unknown") || ends('2') {
-            Outcome::Rejected
+            SendScenario::Rejected
         } else if begins("silent") || ends('3') {
-            Outcome::AcceptedSilently
+            SendScenario::AcceptedSilently
         } else if begins("slow") {
-            Outcome::AcceptedLate
+            SendScenario::AcceptedLate
         } else if (begins("busy") || ends('1')) && self.mailbox(|mailbox| mailbox.tried.insert(to.to_owned())) {
-            Outcome::Busy
+            SendScenario::Busy
         } else {
-            Outcome::Accepted
+            SendScenario::Accepted
         }
     }
 
@@ -137,13 +137,13 @@ impl NotificationSandbox {
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct NotificationFilter {
     to: Option<String>,
 }
 
 async fn notifications(
     State(sandbox): State<NotificationSandbox>,
-    Query(Wanted { to }): Query<Wanted>,
+    Query(NotificationFilter { to }): Query<NotificationFilter>,
 ) -> axum::Json<Vec<Notification>> {
     axum::Json(match to {
         Some(to) => sandbox.notifications_to(&to),

@@ -6,10 +6,10 @@ use axum::{
 };
 use serde::Deserialize;
 
-use crate::{Notification, NotificationSandbox, Outcome};
+use crate::{Notification, NotificationSandbox, SendScenario};
 
 #[derive(Deserialize)]
-pub(crate) struct Message {
+pub(crate) struct TextMessage {
     #[serde(rename = "To")]
     to: String,
     #[serde(rename = "Body")]
@@ -18,19 +18,21 @@ pub(crate) struct Message {
 
 pub(crate) async fn send(
     State(sandbox): State<NotificationSandbox>,
-    Form(message): Form<Message>,
+    Form(message): Form<TextMessage>,
 ) -> (StatusCode, &'static str) {
     let outcome = sandbox.outcome(&message.to);
     match outcome {
-        Outcome::Busy => return (StatusCode::TOO_MANY_REQUESTS, r#"{"code":20429,"message":"Too many requests"}"#),
-        Outcome::Rejected => {
+        SendScenario::Busy => {
+            return (StatusCode::TOO_MANY_REQUESTS, r#"{"code":20429,"message":"Too many requests"}"#);
+        }
+        SendScenario::Rejected => {
             return (StatusCode::BAD_REQUEST, r#"{"code":21211,"message":"Invalid 'To' phone number"}"#);
         }
-        Outcome::Accepted | Outcome::AcceptedLate | Outcome::AcceptedSilently => {}
+        SendScenario::Accepted | SendScenario::AcceptedLate | SendScenario::AcceptedSilently => {}
     }
     sandbox.keep(Notification { to: message.to, id: String::new(), subject: String::new(), text: message.body });
     match outcome {
-        Outcome::AcceptedSilently => {
+        SendScenario::AcceptedSilently => {
             (StatusCode::INTERNAL_SERVER_ERROR, r#"{"code":20500,"message":"A failure on purpose"}"#)
         }
         _ => (StatusCode::CREATED, r#"{"sid":"SM00000000000000000000000000000000","status":"queued"}"#),

@@ -11,9 +11,9 @@ use tokio::{
 };
 use tracing::debug;
 
-use crate::{Notification, NotificationSandbox, Outcome};
+use crate::{Notification, NotificationSandbox, SendScenario};
 
-const LETTER_BYTES_MAX: u64 = 256 * 1024;
+const MAIL_BYTES_MAX: u64 = 256 * 1024;
 /// Maximum duration of a session.
 const SESSION_MAX: Duration = Duration::from_secs(300);
 const LATE_BY: Duration = Duration::from_secs(2);
@@ -37,7 +37,7 @@ pub(crate) async fn serve(listener: TcpListener, sandbox: NotificationSandbox, s
 
 async fn converse(stream: TcpStream, sandbox: NotificationSandbox) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
-    let mut read = BufReader::new(read.take(LETTER_BYTES_MAX));
+    let mut read = BufReader::new(read.take(MAIL_BYTES_MAX));
     write.write_all(b"220 sandbox mail server\r\n").await?;
     let (mut to, mut line) = (None, String::new());
     loop {
@@ -55,8 +55,8 @@ async fn converse(stream: TcpStream, sandbox: NotificationSandbox) -> std::io::R
                 let outcome = sandbox.outcome(&address);
                 to = Some((address, outcome));
                 match outcome {
-                    Outcome::Busy => "451 Simulated failure, try again\r\n",
-                    Outcome::Rejected => "550 No such user\r\n",
+                    SendScenario::Busy => "451 Simulated failure, try again\r\n",
+                    SendScenario::Rejected => "550 No such user\r\n",
                     _ => "250 OK\r\n",
                 }
             }
@@ -66,8 +66,8 @@ async fn converse(stream: TcpStream, sandbox: NotificationSandbox) -> std::io::R
                 let Some((to, outcome)) = to.take() else { return Ok(()) };
                 sandbox.keep(notification(to, &data));
                 match outcome {
-                    Outcome::AcceptedSilently => return Ok(()),
-                    Outcome::AcceptedLate => sleep(LATE_BY).await,
+                    SendScenario::AcceptedSilently => return Ok(()),
+                    SendScenario::AcceptedLate => sleep(LATE_BY).await,
                     _ => {}
                 }
                 "250 OK\r\n"
@@ -78,7 +78,7 @@ async fn converse(stream: TcpStream, sandbox: NotificationSandbox) -> std::io::R
             }
             _ => "502 Command not implemented\r\n",
         };
-        read.get_mut().set_limit(LETTER_BYTES_MAX);
+        read.get_mut().set_limit(MAIL_BYTES_MAX);
         write.write_all(answer.as_bytes()).await?;
     }
 }

@@ -48,7 +48,7 @@ use tokio_tungstenite::{client_async, tungstenite::client::IntoClientRequest as 
 
 pub use call::call;
 
-use service::{Service, address_of};
+use service::{ShopService, address_of};
 
 /// The two waiting rooms.
 pub const WAITING_ROOMS: [&str; 2] = ["waiting-room-1", "waiting-room-2"];
@@ -68,19 +68,19 @@ pub const ONLOOKER: &str = "onlooker";
 
 const ADMIN_TOKEN: &str = "admin-token-of-the-fault-tests";
 const READY_WITHIN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_EVERY: Duration = Duration::from_millis(50);
 /// A shop and its crowd mostly wait, so two share the cores of a small machine.
 const SHOPS_AT_ONCE: u32 = 2;
 
 /// The Redis and the Postgres of a shop.
-pub trait Behind {
+pub trait Backends {
     /// The address of Redis.
     fn redis_url(&self) -> String;
     /// The address of a database for the shop, made if it is missing.
     fn postgres_url(&mut self) -> String;
 }
 
-impl Behind for Servers {
+impl Backends for Servers {
     fn redis_url(&self) -> String {
         self.redis.url()
     }
@@ -115,7 +115,7 @@ pub struct Opening<'a> {
 /// A whole shop. Everything ends when it is dropped, or when its process is killed.
 #[derive(Debug)]
 pub struct Shop<S = Servers> {
-    services: Vec<Service>,
+    services: Vec<ShopService>,
     /// The servers of the services.
     pub servers: S,
     /// The id of its one sale.
@@ -171,7 +171,7 @@ impl Shop {
     }
 }
 
-impl<S: Behind> Shop<S> {
+impl<S: Backends> Shop<S> {
     /// Opens a shop with these servers, whose database may have been in use, without a sale.
     pub async fn start(servers: S, opening: Opening<'_>) -> Shop<S> {
         let mut servers = servers;
@@ -255,7 +255,7 @@ impl<S: Behind> Shop<S> {
     }
 
     fn launch(&mut self, name: &'static str, arguments: &[&str]) {
-        self.services.push(Service::start(name, arguments, &self.folder));
+        self.services.push(ShopService::start(name, arguments, &self.folder));
     }
 }
 
@@ -346,7 +346,7 @@ impl<S> Shop<S> {
         self.ready(name).await;
     }
 
-    fn service(&mut self, name: &str) -> &mut Service {
+    fn service(&mut self, name: &str) -> &mut ShopService {
         self.services.iter_mut().find(|service| service.name == name).expect("a service by that name was started")
     }
 
@@ -363,7 +363,7 @@ impl<S> Shop<S> {
         let deadline = Instant::now() + READY_WITHIN;
         let mut last = self.unready(name).await;
         while last.is_some() && Instant::now() < deadline {
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
             last = self.unready(name).await;
         }
         if let Some(last) = last {
@@ -391,7 +391,7 @@ impl<S> Shop<S> {
 
     /// The last lines of every service's log.
     pub fn logs(&self) -> String {
-        let tail = |service: &Service| {
+        let tail = |service: &ShopService| {
             let log = fs::read_to_string(&service.log).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
             let last = lines[lines.len().saturating_sub(25)..].join("\n");

@@ -6,7 +6,7 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use crate::{LOOK_EVERY, Shop};
+use crate::{POLL_EVERY, Shop};
 
 /// Sales are opened by hand.
 const LATER: &str = "2999-01-01T00:00:00Z";
@@ -75,7 +75,7 @@ impl<S> Shop<S> {
         let mut last = Value::Null;
         let enough = async {
             while last[counter].as_u64().is_none_or(|count| count < high) {
-                sleep(LOOK_EVERY).await;
+                sleep(POLL_EVERY).await;
                 last = self.admin(Method::GET, &path, None).await.1;
             }
         };

@@ -19,7 +19,7 @@ use crate::NAMES;
 
 /// A service that was started once, and may be dead.
 #[derive(Debug)]
-pub(crate) struct Service {
+pub(crate) struct ShopService {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
     pub(crate) arguments: Vec<String>,
@@ -27,16 +27,16 @@ pub(crate) struct Service {
     pub(crate) process: Child,
 }
 
-impl Service {
+impl ShopService {
     /// Starts it. It dies with this thread.
-    pub(crate) fn start(name: &'static str, arguments: &[&str], folder: &Path) -> Service {
+    pub(crate) fn start(name: &'static str, arguments: &[&str], folder: &Path) -> ShopService {
         let address = address_of(name);
         let own = [format!("--listen={address}"), "--log=text".to_owned()];
         let arguments: Vec<String> =
             own.into_iter().chain(arguments.iter().map(|&argument| argument.to_owned())).collect();
         let log = folder.join(format!("{name}.log"));
         let process = spawn(name, &arguments, &log, None);
-        Service { name, address, arguments, log, process }
+        ShopService { name, address, arguments, log, process }
     }
 
     /// Restarts it with a clock that is some seconds ahead.

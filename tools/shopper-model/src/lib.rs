@@ -26,7 +26,7 @@ const SUCCEEDS: f64 = 0.97;
 
 /// A shopper's decision at one step of a visit, in seconds from the beginning of the step.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Step {
+pub enum VisitStep {
     /// Continues after this time.
     GoesOn(f64),
     /// Leaves explicitly after this time.
@@ -39,7 +39,7 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Visit {
     /// The decisions to claim, to redeem, and to begin the payment.
-    pub steps: [Step; 3],
+    pub steps: [VisitStep; 3],
     /// Duration of the payment, in seconds.
     pub payment_s: f64,
     /// Whether the payment succeeds.
@@ -51,8 +51,8 @@ impl Visit {
     #[must_use]
     pub fn pays_after_s(&self) -> Option<f64> {
         self.steps.iter().try_fold(0.0, |sum, step| match step {
-            Step::GoesOn(after_s) => Some(sum + after_s),
-            Step::Leaves(_) | Step::FallsSilent => None,
+            VisitStep::GoesOn(after_s) => Some(sum + after_s),
+            VisitStep::Leaves(_) | VisitStep::FallsSilent => None,
         })
     }
 
@@ -65,17 +65,17 @@ impl Visit {
 
 /// A log-normal time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Time {
+struct LogNormalTime {
     median_s: f64,
     sigma: f64,
 }
 
 /// The behaviour parameters of a sale's shoppers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Profile {
+pub struct ShopperProfile {
     /// Probability of going on at each step.
     goes_on: [f64; 3],
-    times: [Time; 3],
+    times: [LogNormalTime; 3],
     /// Probability of leaving explicitly, and the mean time until then at each step, in seconds.
     leaves_explicitly: f64,
     leaves_after_s: [f64; 3],
@@ -91,7 +91,7 @@ pub struct Profile {
 /// Divides a purchase probability among the steps: exponents, whose sum is one.
 const PARTS: [f64; 3] = [0.15, 0.35, 0.5];
 
-impl Profile {
+impl ShopperProfile {
     /// Draws the parameters of a sale; the `chance` of a purchase is given.
     #[must_use]
     pub fn draw(chance: f64, dice: &mut StdRng) -> Self {
@@ -99,9 +99,9 @@ impl Profile {
         let mut profile = Self {
             goes_on: [0.0; 3],
             times: [
-                Time { median_s: between(0.8, 2.0), sigma: between(0.4, 0.8) },
-                Time { median_s: between(6.0, 18.0), sigma: between(0.6, 1.0) },
-                Time { median_s: between(35.0, 80.0), sigma: between(0.5, 0.9) },
+                LogNormalTime { median_s: between(0.8, 2.0), sigma: between(0.4, 0.8) },
+                LogNormalTime { median_s: between(6.0, 18.0), sigma: between(0.6, 1.0) },
+                LogNormalTime { median_s: between(35.0, 80.0), sigma: between(0.5, 0.9) },
             ],
             leaves_explicitly: between(0.2, 0.7),
             leaves_after_s: [5.0, between(10.0, 30.0), between(20.0, 60.0)],
@@ -148,13 +148,17 @@ impl Profile {
     pub fn visit(&self, dice: &mut StdRng) -> Visit {
         let steps = std::array::from_fn(|at| {
             if dice.random::<f64>() < self.goes_on[at] {
-                return Step::GoesOn(self.times[at].draw(self.limits_s[at], dice));
+                return VisitStep::GoesOn(self.times[at].draw(self.limits_s[at], dice));
             }
             let leaves_after_s = -self.leaves_after_s[at] * (1.0 - dice.random::<f64>()).ln();
             // A shopper who never saw the page can't leave explicitly.
             let can_leave = at > 0 && (at < 2 || self.can_cancel);
             let leaves = can_leave && dice.random::<f64>() < self.leaves_explicitly;
-            if leaves && leaves_after_s < self.limits_s[at] { Step::Leaves(leaves_after_s) } else { Step::FallsSilent }
+            if leaves && leaves_after_s < self.limits_s[at] {
+                VisitStep::Leaves(leaves_after_s)
+            } else {
+                VisitStep::FallsSilent
+            }
         });
         let [least_s, more_s] = self.payment_s;
         let payment_s = (least_s - more_s * (1.0 - dice.random::<f64>()).ln()).min(30.0);
@@ -162,7 +166,7 @@ impl Profile {
     }
 }
 
-impl Time {
+impl LogNormalTime {
     /// Draws a time below `limit_s`.
     fn draw(&self, limit_s: f64, dice: &mut StdRng) -> f64 {
         loop {
@@ -179,13 +183,13 @@ impl Time {
 
 /// The parameters of a seed's crowd, sped up by a factor.
 #[must_use]
-pub fn live_profile(seed: u64, chance: f64, faster: f64) -> Profile {
-    Profile::draw(chance, &mut StdRng::seed_from_u64(seed)).live(chance, faster)
+pub fn live_profile(seed: u64, chance: f64, faster: f64) -> ShopperProfile {
+    ShopperProfile::draw(chance, &mut StdRng::seed_from_u64(seed)).live(chance, faster)
 }
 
 /// The visit of the shopper at this place of the crowd's line, from 0.
 #[must_use]
-pub fn live_visit(profile: &Profile, seed: u64, at: u32) -> Visit {
+pub fn live_visit(profile: &ShopperProfile, seed: u64, at: u32) -> Visit {
     profile.visit(&mut StdRng::seed_from_u64(seed.wrapping_add((u64::from(at) + 1) << 32)))
 }
 
@@ -204,6 +208,9 @@ mod tests {
         let limit_s: f64 = profile.limits_s().iter().sum();
         assert_eq!(limit_s, 87.0);
         assert!(buyers.iter().all(|&after_s| after_s < limit_s));
-        assert!(visits.iter().all(|visit| !matches!(visit.steps[2], Step::Leaves(_))), "a hold can't be cancelled");
+        assert!(
+            visits.iter().all(|visit| !matches!(visit.steps[2], VisitStep::Leaves(_))),
+            "a hold can't be cancelled"
+        );
     }
 }

@@ -7,8 +7,8 @@ use admission_controller::testing::{Clock, Controller, Timing};
 use fairline_line::store::LineStore;
 
 use crate::{
-    gate::Wait,
-    ledger::Postgres,
+    gate::TaskWait,
+    ledger::LedgerConnection,
     sale::{SALE, keys},
 };
 
@@ -24,7 +24,7 @@ fn ms(duration: Duration) -> u64 {
 }
 
 /// Ticks for ever.
-pub async fn run(postgres: Postgres, line: LineStore) {
+pub async fn run(postgres: LedgerConnection, line: LineStore) {
     let now = postgres.now.clone();
     let clock = Clock::new(move || Duration::from_millis(now.get()));
     let mut controller = Controller::new(postgres.clone(), line, keys().clone(), Timing { every: TICK, clock });
@@ -46,7 +46,7 @@ pub async fn run(postgres: Postgres, line: LineStore) {
             }
         };
         loop {
-            postgres.gate.stop(Wait::Until(next.min(postgres.now.get() + POLL_MS))).await;
+            postgres.gate.stop(TaskWait::Until(next.min(postgres.now.get() + POLL_MS))).await;
             if postgres.now.get() >= next || known != Some(postgres.version()) {
                 break;
             }

@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 use crate::server::Keeps;
 
 /// A process: controllers first, then nodes.
-pub type Process = usize;
+pub type ProcessIndex = usize;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Event {
+pub enum StoryEvent {
     /// Time passes, in ms.
     Elapse(u64),
     /// A task of a process runs to its next stop; a call that it has sent is delivered.
-    Run(Process, u8),
+    Run(ProcessIndex, u8),
     /// Shoppers join in one batch at a node.
-    Join(Process, Vec<usize>),
+    Join(ProcessIndex, Vec<usize>),
     /// A shopper opens the page with the ticket at hand.
-    Open(Process, usize),
+    Open(ProcessIndex, usize),
     /// A shopper closes the page.
     Close(usize),
     /// A page claims its token.
@@ -45,7 +45,7 @@ pub enum Event {
     /// An operator prefers a shopper's ticket.
     Prefer(usize),
     /// A shopper whose turn is over joins again.
-    Rejoin(Process, usize),
+    Rejoin(ProcessIndex, usize),
     /// A fault.
     Fault(Fault),
     /// All faults end, and the promises that take time are checked.
@@ -68,13 +68,13 @@ enum ActionName {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// A call is lost.
-    Lost(Process, u8),
+    Lost(ProcessIndex, u8),
     /// A call is executed, and its response is lost.
-    ResponseLost(Process, u8),
+    ResponseLost(ProcessIndex, u8),
     /// A call times out and arrives later.
-    Late(Process, u8),
+    Late(ProcessIndex, u8),
     /// A call that may be repeated arrives again later.
-    Repeated(Process, u8),
+    Repeated(ProcessIndex, u8),
     /// A late call arrives.
     Arrives(usize),
     /// The primary restarts.
@@ -84,13 +84,13 @@ pub enum Fault {
     /// A replica takes over for these processes only (a bit each).
     Split(usize, u32),
     /// A process cannot reach Redis.
-    Cut(Process),
+    Cut(ProcessIndex),
     /// A process is killed and restarted.
-    Kill(Process),
+    Kill(ProcessIndex),
     /// A process is paused for these ms.
-    Pause(Process, u64),
+    Pause(ProcessIndex, u64),
     /// A node misses published changes for a while.
-    Unsubscribed(Process),
+    Unsubscribed(ProcessIndex),
     /// The clock of Redis jumps.
     RedisClock(i64),
     /// The clock of the database jumps.
@@ -101,7 +101,7 @@ pub enum Fault {
     Restore,
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for StoryEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Elapse(ms) => write!(f, "{ms} ms pass"),

@@ -13,7 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use fairline_line::port::{Error, Listed, Port, Value};
+use fairline_line::port::{Error, LinePort, Listed, Value};
 
 /// Virtual time, in ms.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +37,7 @@ pub const LOAD: &str = "FUNCTION LOAD";
 
 /// A call to Redis.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct RedisCall {
     /// The function.
     pub function: String,
     /// Its keys.
@@ -48,7 +48,7 @@ pub struct Request {
 
 /// Why a task has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Wait {
+pub enum TaskWait {
     /// It may continue.
     #[default]
     Ready,
@@ -62,16 +62,16 @@ pub enum Wait {
     Inbox,
 }
 
-enum Call {
-    Sent(Request),
+enum CallState {
+    Sent(RedisCall),
     Answered(Result<Value, Error>),
 }
 
 #[derive(Default)]
 struct GateState {
-    calls: HashMap<u64, Call>,
+    calls: HashMap<u64, CallState>,
     next: u64,
-    wait: Wait,
+    wait: TaskWait,
 }
 
 /// The gate of one simulation.
@@ -92,15 +92,15 @@ impl Gate {
     }
 
     /// Why the last task stopped.
-    pub fn take_wait(&self) -> Wait {
+    pub fn take_wait(&self) -> TaskWait {
         std::mem::take(&mut self.inside().wait)
     }
 
     /// A call that has not been delivered.
     #[must_use]
-    pub fn request(&self, id: u64) -> Option<Request> {
+    pub fn request(&self, id: u64) -> Option<RedisCall> {
         match self.inside().calls.get(&id) {
-            Some(Call::Sent(request)) => Some(request.clone()),
+            Some(CallState::Sent(request)) => Some(request.clone()),
             _ => None,
         }
     }
@@ -108,7 +108,7 @@ impl Gate {
     /// Returns the result of a call.
     pub fn answer(&self, id: u64, answer: Result<Value, Error>) {
         if let Some(call) = self.inside().calls.get_mut(&id) {
-            *call = Call::Answered(answer);
+            *call = CallState::Answered(answer);
         }
     }
 
@@ -118,7 +118,7 @@ impl Gate {
     }
 
     /// Stops the current task once.
-    pub async fn stop(&self, why: Wait) {
+    pub async fn stop(&self, why: TaskWait) {
         let mut stopped = false;
         poll_fn(|_| {
             if std::mem::replace(&mut stopped, true) {
@@ -130,21 +130,21 @@ impl Gate {
         .await;
     }
 
-    async fn send(&self, request: Request) -> Result<Value, Error> {
+    async fn send(&self, request: RedisCall) -> Result<Value, Error> {
         let id = {
             let mut inside = self.inside();
             inside.next += 1;
             let id = inside.next;
-            inside.calls.insert(id, Call::Sent(request));
+            inside.calls.insert(id, CallState::Sent(request));
             id
         };
         poll_fn(|_| {
             let mut inside = self.inside();
             match inside.calls.remove(&id) {
-                Some(Call::Answered(answer)) => Poll::Ready(answer),
+                Some(CallState::Answered(answer)) => Poll::Ready(answer),
                 call => {
                     inside.calls.extend(call.map(|call| (id, call)));
-                    inside.wait = Wait::Answer(id);
+                    inside.wait = TaskWait::Answer(id);
                     Poll::Pending
                 }
             }
@@ -154,13 +154,13 @@ impl Gate {
 }
 
 #[async_trait]
-impl Port for Gate {
+impl LinePort for Gate {
     async fn call(&self, function: &str, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error> {
-        self.send(Request { function: function.to_owned(), keys, args: args.iter().map(bytes).collect() }).await
+        self.send(RedisCall { function: function.to_owned(), keys, args: args.iter().map(bytes).collect() }).await
     }
 
     async fn load(&self, _key: &str) -> Result<(), Error> {
-        let load = Request { function: LOAD.to_owned(), keys: Vec::new(), args: Vec::new() };
+        let load = RedisCall { function: LOAD.to_owned(), keys: Vec::new(), args: Vec::new() };
         self.send(load).await.map(drop)
     }
 

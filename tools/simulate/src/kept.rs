@@ -3,13 +3,13 @@
 
 use serde_json::Error;
 
-use crate::{event::Event, sale::Setting};
+use crate::{event::StoryEvent, sale::StorySetup};
 
 /// The text of a story.
 ///
 /// # Errors
 /// When it can't be written.
-pub fn to_text(setting: &Setting, events: &[Event]) -> Result<String, Error> {
+pub fn to_text(setting: &StorySetup, events: &[StoryEvent]) -> Result<String, Error> {
     let mut text = serde_json::to_string(setting)?;
     for event in events {
         text.push('\n');
@@ -23,7 +23,7 @@ pub fn to_text(setting: &Setting, events: &[Event]) -> Result<String, Error> {
 ///
 /// # Errors
 /// When the text is no story.
-pub fn parse(text: &str) -> Result<(Setting, Vec<Event>), Error> {
+pub fn parse(text: &str) -> Result<(StorySetup, Vec<StoryEvent>), Error> {
     let mut lines = text.lines();
     let setting = serde_json::from_str(lines.next().unwrap_or_default())?;
     let events = lines.map(serde_json::from_str).collect::<Result<_, _>>()?;

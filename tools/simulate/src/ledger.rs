@@ -27,13 +27,13 @@ use fairline_sale::Status;
 use time::OffsetDateTime;
 
 pub use self::{
-    statements::Postgres,
+    statements::LedgerConnection,
     tables::{Admission, Hold, Newest, State, Tables, TicketActionRow},
 };
 use self::{tables::units, witness::Witness};
 use crate::{
     bugs::{Bug, Bugs},
-    sale::{Terms, moment},
+    sale::{StoryTerms, moment},
 };
 
 /// A session that is idle within a transaction for longer is ended, in ms.
@@ -120,7 +120,7 @@ pub struct SessionLost;
 impl Ledger {
     /// A sale without shoppers.
     #[must_use]
-    pub fn new(terms: &Terms, bugs: Bugs) -> Self {
+    pub fn new(terms: &StoryTerms, bugs: Bugs) -> Self {
         let tables = Tables::new(terms);
         Self {
             verifiers: tables.lines.iter().map(|_| Verifier::new(None, Vec::new())).collect(),
@@ -266,11 +266,11 @@ impl Ledger {
         if let Some(noted) = own.noted {
             (tables.row.memory, tables.row.last_decision) = (noted.memory, noted.last_decision);
             (tables.row.ticked_at, tables.row.observed_at) = (noted.ticked_at, noted.observed_at);
-            (tables.row.away_from, tables.row.away_until) = noted.away;
+            (tables.row.unreachable_from, tables.row.unreachable_until) = noted.away;
             self.settled = noted.settled;
         }
         if begins_epoch {
-            self.note_epoch(now_ms);
+            self.record_epoch(now_ms);
         }
         self.observe(now_ms);
         // The schema rejects a commit before the record has it.
@@ -370,7 +370,7 @@ impl Ledger {
         self.ever_over.extend(over);
         self.tables = backup.0.clone();
         self.settled = false;
-        self.note_restored();
+        self.record_restore();
         self.unrecorded_numbers.clear();
         self.commits += 1;
         for (verifier, entries) in self.verifiers.iter_mut().zip(&self.tables.record) {

@@ -17,7 +17,7 @@ use clap::Parser;
 use fairline_simulate::{
     bugs::{CONTROLS, Control},
     kept,
-    story::{self, Run, Subject, kind, shortest},
+    story::{self, StoryRun, Subject, kind, shortest},
 };
 
 /// Maximum stories that are shortened.
@@ -25,7 +25,7 @@ const SHORTENED_MAX: usize = 5;
 
 /// Simulates the line and its admissions with faults, and checks the promises after each step.
 #[derive(Parser)]
-struct Args {
+struct Arguments {
     /// Seeds: their number, or `from..to`.
     #[arg(long, default_value = "3000")]
     seeds: String,
@@ -56,7 +56,7 @@ struct Args {
     figures: PathBuf,
 }
 
-fn print_story(run: &Run) {
+fn print_story(run: &StoryRun) {
     for event in &run.events {
         println!("  {event}");
     }
@@ -69,7 +69,7 @@ fn run_all(
     subject: &Subject,
     seeds: std::ops::Range<u64>,
     is_wanted: impl Fn(&str) -> bool + Sync,
-) -> (u64, u64, Vec<(u64, Run)>) {
+) -> (u64, u64, Vec<(u64, StoryRun)>) {
     let (next, steps, faults) = (AtomicU64::new(seeds.start), AtomicU64::new(0), AtomicU64::new(0));
     let (broken, first) = (Mutex::new(Vec::new()), AtomicU64::new(u64::MAX));
     std::thread::scope(|scope| {
@@ -100,7 +100,7 @@ fn run_all(
 }
 
 /// The first seed that finds the bug of a control by the promise that it breaks.
-fn find(control: &Control, seeds: u64) -> Option<(u64, Run)> {
+fn find(control: &Control, seeds: u64) -> Option<(u64, StoryRun)> {
     let is_wanted = |kind: &str| kind == control.breaks;
     let (_, _, broken) = run_all(&Subject::with(control), 0..seeds, is_wanted);
     broken.into_iter().find(|(_, run)| run.broken.as_deref().is_some_and(|why| is_wanted(kind(why))))
@@ -119,7 +119,7 @@ fn keep(folder: &Path, controls: &[&Control], seeds: u64, tries: u32) -> Result<
 
 /// Prints the shortest story of a seed that breaks a promise, and writes it unless a bug was put
 /// back.
-fn print_shortest(args: &Args, subject: &Subject, seed: u64, run: &Run) -> Result<(), Box<dyn Error>> {
+fn print_shortest(args: &Arguments, subject: &Subject, seed: u64, run: &StoryRun) -> Result<(), Box<dyn Error>> {
     let short = shortest(subject, run, args.tries);
     print_story(&short);
     if args.bug.is_none() {
@@ -132,7 +132,7 @@ fn print_shortest(args: &Args, subject: &Subject, seed: u64, run: &Run) -> Resul
 }
 
 /// Prints the story of one seed.
-fn print_seed(args: &Args, subject: &Subject, seed: u64) -> Result<(), Box<dyn Error>> {
+fn print_seed(args: &Arguments, subject: &Subject, seed: u64) -> Result<(), Box<dyn Error>> {
     let run = story::run(subject, seed);
     if run.broken.is_some() && !args.whole {
         return print_shortest(args, subject, seed, &run);
@@ -142,7 +142,7 @@ fn print_seed(args: &Args, subject: &Subject, seed: u64) -> Result<(), Box<dyn E
 }
 
 /// Prints what is broken, by the kind of the promise: the shortest story of the first seed of each.
-fn report(args: &Args, subject: &Subject, broken: &[(u64, Run)]) -> Result<(), Box<dyn Error>> {
+fn report(args: &Arguments, subject: &Subject, broken: &[(u64, StoryRun)]) -> Result<(), Box<dyn Error>> {
     let mut kinds: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for (seed, run) in broken {
         let why = run.broken.as_deref().unwrap_or_default();
@@ -179,7 +179,7 @@ fn seeds_of(text: &str) -> Option<std::ops::Range<u64>> {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Arguments::parse();
     let Some(seeds) = seeds_of(&args.seeds) else {
         eprintln!("`{}` is neither a number of seeds nor a range such as 5..9.", args.seeds);
         return ExitCode::FAILURE;

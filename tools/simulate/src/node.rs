@@ -10,14 +10,14 @@ use std::{
 
 use fairline_line::{
     change::{Change, Revision},
-    store::{Joining, LineAccount, LineError, LineStore},
+    store::{JoinRequest, LineAccount, LineError, LineStore},
     ticket::Ticket,
 };
 use fairline_sale::VisitorId;
-use waiting_room::testing::{Node, Page};
+use waiting_room::testing::{Node, TestPage};
 
 use crate::{
-    gate::{Gate, Now, Wait},
+    gate::{Gate, Now, TaskWait},
     sale::SALE,
 };
 
@@ -30,7 +30,7 @@ const ATTEMPTS: u32 = 3;
 const PAUSE_MS: u64 = 300;
 
 /// The outcome of a shopper's request.
-pub enum Outcome {
+pub enum EntryOutcome {
     /// The page is open.
     Opened(usize, Ticket),
     /// The request failed.
@@ -49,7 +49,7 @@ pub struct NodeState {
     /// Changes that it has received and not applied.
     pub inbox: VecDeque<(Revision, Change)>,
     /// The pages that are open here, by shopper.
-    pub pages: BTreeMap<usize, Page>,
+    pub pages: BTreeMap<usize, TestPage>,
     /// Calls of the room in progress.
     pub busy: u32,
     /// Shoppers whose tickets are being shown.
@@ -58,7 +58,7 @@ pub struct NodeState {
 
 /// Shared by the tasks of a node.
 #[derive(Clone)]
-pub struct Shared {
+pub struct NodeShared {
     /// Their stopping points.
     pub gate: Gate,
     /// Virtual time.
@@ -68,7 +68,7 @@ pub struct Shared {
     /// The state of the node.
     pub inside: Rc<RefCell<NodeState>>,
     /// Outcomes of requests.
-    pub outcomes: Rc<RefCell<Vec<Outcome>>>,
+    pub outcomes: Rc<RefCell<Vec<EntryOutcome>>>,
     /// Its name.
     pub name: String,
 }
@@ -84,9 +84,9 @@ pub struct Guest {
     pub account: Option<LineAccount>,
 }
 
-impl Shared {
+impl NodeShared {
     async fn sleep(&self, ms: u64) {
-        self.gate.stop(Wait::Until(self.now.get() + ms)).await;
+        self.gate.stop(TaskWait::Until(self.now.get() + ms)).await;
     }
 
     fn room(&self) -> Option<Node> {
@@ -122,7 +122,7 @@ impl Shared {
     /// Applies the changes of the line.
     pub async fn follow(self) {
         loop {
-            self.gate.stop(Wait::Inbox).await;
+            self.gate.stop(TaskWait::Inbox).await;
             let received = self.inside.borrow_mut().inbox.pop_front();
             let (Some(room), Some((at, change))) = (self.room(), received) else { continue };
             self.busy(1);
@@ -151,14 +151,14 @@ impl Shared {
         }
     }
 
-    fn done(&self, outcome: Outcome) {
+    fn done(&self, outcome: EntryOutcome) {
         self.outcomes.borrow_mut().push(outcome);
     }
 
     /// A batch of joins.
     pub async fn join(self, batch: [u8; 8], guests: Vec<Guest>) {
-        let joining: Vec<Joining> =
-            guests.iter().map(|guest| Joining { visitor: guest.visitor, account: guest.account }).collect();
+        let joining: Vec<JoinRequest> =
+            guests.iter().map(|guest| JoinRequest { visitor: guest.visitor, account: guest.account }).collect();
         let mut attempt = 0;
         let joined = loop {
             let joined = self.line.join(SALE, batch, &joining).await;
@@ -174,7 +174,7 @@ impl Shared {
                     room.joined(tickets[at].ordinal);
                     self.open_page(&room, *guest, tickets[at], false).await;
                 }
-                _ => self.done(Outcome::Failed(guest.shopper)),
+                _ => self.done(EntryOutcome::Failed(guest.shopper)),
             }
         }
     }
@@ -193,10 +193,10 @@ impl Shared {
         if shown.is_ok() || waits_here {
             inside.pages.insert(guest.shopper, page);
             drop(inside);
-            self.done(Outcome::Opened(guest.shopper, ticket));
+            self.done(EntryOutcome::Opened(guest.shopper, ticket));
         } else {
             drop(inside);
-            self.done(Outcome::Failed(guest.shopper));
+            self.done(EntryOutcome::Failed(guest.shopper));
         }
     }
 
@@ -205,25 +205,25 @@ impl Shared {
         if let Some(account) = &guest.account
             && self.line.bind_account(&ticket, account).await.is_err()
         {
-            return self.done(Outcome::Failed(guest.shopper));
+            return self.done(EntryOutcome::Failed(guest.shopper));
         }
         match self.room() {
             Some(room) => self.open_page(&room, guest, ticket, true).await,
-            None => self.done(Outcome::Failed(guest.shopper)),
+            None => self.done(EntryOutcome::Failed(guest.shopper)),
         }
     }
 
     /// A page claims its token.
     pub async fn claim(self, shopper: usize, ticket: Ticket) {
         if self.line.claim(&ticket).await.is_ok() {
-            self.done(Outcome::Claimed(shopper));
+            self.done(EntryOutcome::Claimed(shopper));
         }
     }
 
     /// A shopper leaves.
     pub async fn leave(self, ticket: Ticket) {
         if self.line.leave(&ticket).await.is_ok() {
-            self.done(Outcome::Left);
+            self.done(EntryOutcome::Left);
         }
     }
 }

@@ -9,7 +9,7 @@
 
 use crate::{
     rng::Rng,
-    sale::{Setting, Terms},
+    sale::{StorySetup, StoryTerms},
 };
 
 /// Events between two quiet times.
@@ -54,7 +54,7 @@ const FAULT_CLASSES: [FaultClass; 7] = [
 
 /// Kinds of events whose frequency depends on the seed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum EventKind {
+pub(crate) enum EventClass {
     // Shoppers.
     Close,
     Leave,
@@ -83,39 +83,39 @@ pub(crate) enum EventKind {
     Restore,
 }
 
-const KINDS: usize = EventKind::Restore as usize + 1;
+const KINDS: usize = EventClass::Restore as usize + 1;
 /// Initial weight of each kind within its group.
 const WEIGHTS: [u32; KINDS] =
     [4, 4, 4, 60, 60, /**/ 6, 3, 1, 1, 2, 2, /**/ 12, 4, 3, 1, 1, 1, 2, 2, 2, 1, 1, 3];
-pub(crate) const SHOPPERS_DO: [EventKind; 5] =
-    [EventKind::Close, EventKind::Leave, EventKind::Rejoin, EventKind::Redeem, EventKind::Pay];
-pub(crate) const OPERATORS_DO: [EventKind; 6] = [
-    EventKind::MoreStock,
-    EventKind::Revoke,
-    EventKind::RevokeKey,
-    EventKind::Pause,
-    EventKind::Remove,
-    EventKind::Prefer,
+pub(crate) const SHOPPERS_DO: [EventClass; 5] =
+    [EventClass::Close, EventClass::Leave, EventClass::Rejoin, EventClass::Redeem, EventClass::Pay];
+pub(crate) const OPERATORS_DO: [EventClass; 6] = [
+    EventClass::MoreStock,
+    EventClass::Revoke,
+    EventClass::RevokeKey,
+    EventClass::Pause,
+    EventClass::Remove,
+    EventClass::Prefer,
 ];
-pub(crate) const FAULTS: [EventKind; 12] = [
-    EventKind::Calls,
-    EventKind::Arrives,
-    EventKind::Restart,
-    EventKind::FailOver,
-    EventKind::Split,
-    EventKind::Cut,
-    EventKind::Kill,
-    EventKind::PauseProcess,
-    EventKind::Unsubscribed,
-    EventKind::RedisClock,
-    EventKind::DatabaseClock,
-    EventKind::Restore,
+pub(crate) const FAULTS: [EventClass; 12] = [
+    EventClass::Calls,
+    EventClass::Arrives,
+    EventClass::Restart,
+    EventClass::FailOver,
+    EventClass::Split,
+    EventClass::Cut,
+    EventClass::Kill,
+    EventClass::PauseProcess,
+    EventClass::Unsubscribed,
+    EventClass::RedisClock,
+    EventClass::DatabaseClock,
+    EventClass::Restore,
 ];
 
 /// The parameters of a seed.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
-    pub(crate) setting: Setting,
+pub(crate) struct SeedPlan {
+    pub(crate) setting: StorySetup,
     /// One fault in this many events; acts of operators and shoppers likewise.
     pub(crate) faults_one_in: u64,
     pub(crate) operators_one_in: u64,
@@ -133,7 +133,7 @@ pub(crate) struct Plan {
     weights: [u32; KINDS],
 }
 
-impl Plan {
+impl SeedPlan {
     pub(crate) fn new(rng: &mut Rng, seed: u64) -> Self {
         let plan = Self::at_random(rng);
         let fault_class = FAULT_CLASSES[usize::try_from(seed / FAULT_CLASS_ONE_IN).unwrap_or(0) % FAULT_CLASSES.len()];
@@ -142,7 +142,7 @@ impl Plan {
 
     fn at_random(rng: &mut Rng) -> Self {
         let draws = rng.once_in(6);
-        let terms = Terms {
+        let terms = StoryTerms {
             total: 2 + i32::try_from(rng.below(5)).unwrap_or(0),
             limit: 1,
             claim_window_s: [2, 8][rng.index(2)],
@@ -156,7 +156,7 @@ impl Plan {
             *weight *= [0, 1, 1, 8][rng.index(4)];
         }
         Self {
-            setting: Setting { terms, accounts: rng.once_in(3), stops_often: rng.once_in(3) },
+            setting: StorySetup { terms, accounts: rng.once_in(3), stops_often: rng.once_in(3) },
             faults_one_in: [10, 20, 40, 80][rng.index(4)],
             operators_one_in: [30, 100, 400][rng.index(3)],
             shoppers_one_in: [5, 9][rng.index(2)],
@@ -172,35 +172,37 @@ impl Plan {
 
     /// The plan with a fault class, which selects the acts of operators and the faults.
     fn about(mut self, fault_class: FaultClass) -> Self {
-        let weights: &[(EventKind, u32)] = match fault_class {
+        let weights: &[(EventClass, u32)] = match fault_class {
             FaultClass::Apart => {
-                &[(EventKind::Split, 8), (EventKind::Calls, 4), (EventKind::Kill, 1), (EventKind::MoreStock, 1)]
+                &[(EventClass::Split, 8), (EventClass::Calls, 4), (EventClass::Kill, 1), (EventClass::MoreStock, 1)]
             }
             FaultClass::Revocations => &[
-                (EventKind::Revoke, 8),
-                (EventKind::MoreStock, 1),
-                (EventKind::Calls, 4),
-                (EventKind::Restart, 1),
-                (EventKind::DatabaseClock, 2),
+                (EventClass::Revoke, 8),
+                (EventClass::MoreStock, 1),
+                (EventClass::Calls, 4),
+                (EventClass::Restart, 1),
+                (EventClass::DatabaseClock, 2),
             ],
-            FaultClass::Outages => &[(EventKind::Restart, 1), (EventKind::MoreStock, 1)],
+            FaultClass::Outages => &[(EventClass::Restart, 1), (EventClass::MoreStock, 1)],
             FaultClass::LateCalls => {
-                &[(EventKind::Calls, 8), (EventKind::Arrives, 8), (EventKind::Revoke, 8), (EventKind::MoreStock, 1)]
+                &[(EventClass::Calls, 8), (EventClass::Arrives, 8), (EventClass::Revoke, 8), (EventClass::MoreStock, 1)]
             }
-            FaultClass::Closing => &[(EventKind::PauseProcess, 1), (EventKind::Prefer, 4), (EventKind::MoreStock, 1)],
-            FaultClass::Crashes => &[(EventKind::Restart, 1), (EventKind::MoreStock, 1)],
+            FaultClass::Closing => {
+                &[(EventClass::PauseProcess, 1), (EventClass::Prefer, 4), (EventClass::MoreStock, 1)]
+            }
+            FaultClass::Crashes => &[(EventClass::Restart, 1), (EventClass::MoreStock, 1)],
             // The faults follow each other: see `World::restore_fault`. Shoppers join all the time.
             FaultClass::Restores => &[
-                (EventKind::Close, 2),
-                (EventKind::Leave, 2),
-                (EventKind::Rejoin, 8),
-                (EventKind::Redeem, 4),
-                (EventKind::Pay, 4),
-                (EventKind::MoreStock, 1),
+                (EventClass::Close, 2),
+                (EventClass::Leave, 2),
+                (EventClass::Rejoin, 8),
+                (EventClass::Redeem, 4),
+                (EventClass::Pay, 4),
+                (EventClass::MoreStock, 1),
             ],
         };
         OPERATORS_DO.iter().chain(&FAULTS).for_each(|&kind| self.weights[kind as usize] = 0);
-        [EventKind::Close, EventKind::Leave].iter().for_each(|&kind| self.weights[kind as usize] = 1);
+        [EventClass::Close, EventClass::Leave].iter().for_each(|&kind| self.weights[kind as usize] = 1);
         weights.iter().for_each(|&(kind, weight)| self.weights[kind as usize] = weight);
         (self.fault_class, self.closes) = (Some(fault_class), fault_class == FaultClass::Closing);
         let terms = &mut self.setting.terms;
@@ -244,7 +246,7 @@ impl Plan {
     }
 
     /// One kind of a group; `None` if the seed omits all of them.
-    pub(crate) fn choose(&self, rng: &mut Rng, group: &[EventKind]) -> Option<EventKind> {
+    pub(crate) fn choose(&self, rng: &mut Rng, group: &[EventClass]) -> Option<EventClass> {
         let all: u32 = group.iter().map(|&kind| self.weights[kind as usize]).sum();
         if all == 0 {
             return None;

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use admission_controller::testing::LineRow;
 use fairline_line::{change::Turn, ticket::Ordinal};
 use fairline_record::draw::Draw;
-use waiting_room::testing::Shown;
+use waiting_room::testing::ShownOutcome;
 
 use crate::{
-    event::Event,
+    event::StoryEvent,
     ledger::{Admission, Ledger, Newest, State, Tables},
     redis::Reply,
     sale::{SALE, admission_of},
@@ -257,10 +257,10 @@ impl World {
     }
 
     fn pass(&mut self, ms: u64) {
-        self.step_quietly(&Event::Elapse(ms));
+        self.step_quietly(&StoryEvent::Elapse(ms));
     }
 
-    fn step_quietly(&mut self, event: &Event) {
+    fn step_quietly(&mut self, event: &StoryEvent) {
         self.apply(event);
         self.check();
     }
@@ -273,7 +273,7 @@ impl World {
                 break;
             }
             for (process, slot) in tasks {
-                self.step_quietly(&Event::Run(process, slot));
+                self.step_quietly(&StoryEvent::Run(process, slot));
                 if self.broken.is_some() {
                     return;
                 }
@@ -283,12 +283,14 @@ impl World {
             let own = &self.shoppers[shopper];
             let event = match own {
                 _ if !own.present || own.over.is_some() || own.pending.is_some() => continue,
-                _ if own.node.is_none() && own.ticket.is_some() => Event::Open(CONTROLLERS + shopper % NODES, shopper),
-                _ if own.node.is_none() => Event::Join(CONTROLLERS + shopper % NODES, vec![shopper]),
+                _ if own.node.is_none() && own.ticket.is_some() => {
+                    StoryEvent::Open(CONTROLLERS + shopper % NODES, shopper)
+                }
+                _ if own.node.is_none() => StoryEvent::Join(CONTROLLERS + shopper % NODES, vec![shopper]),
                 _ if own.token.is_none() => continue,
-                _ if !own.claimed => Event::Claim(shopper),
-                _ if !own.redeemed => Event::Redeem(shopper),
-                _ => Event::Pay(shopper),
+                _ if !own.claimed => StoryEvent::Claim(shopper),
+                _ if !own.redeemed => StoryEvent::Redeem(shopper),
+                _ => StoryEvent::Pay(shopper),
             };
             self.step_quietly(&event);
         }
@@ -362,7 +364,7 @@ impl World {
         let newest = ledger.tables.newest();
         for (shopper, own) in self.shoppers.iter().enumerate() {
             let (Some(node), Some(ticket)) = (own.node, own.ticket) else { continue };
-            if matches!(own.shown, None | Some(Shown::Reconnecting)) {
+            if matches!(own.shown, None | Some(ShownOutcome::Reconnecting)) {
                 return Some(format!("silent page: shopper {shopper} is connected and sees {:?}", own.shown));
             }
             let live = newest.get(&(0, ticket.ordinal)).filter(|row| row.state == State::Promised);

@@ -34,7 +34,7 @@ pub enum Reply {
 }
 
 /// A reply, or an error message as Redis sends it.
-pub type Answer = Result<Reply, String>;
+pub type RedisResult = Result<Reply, String>;
 
 impl Reply {
     fn text(text: impl AsRef<[u8]>) -> Self {
@@ -55,15 +55,15 @@ enum Value {
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct KeyEntry {
     value: Value,
     expires_ms: Option<i64>,
 }
 
 /// One Redis process.
 #[derive(Debug, Clone)]
-pub struct Redis {
-    keys: HashMap<Vec<u8>, Entry>,
+pub struct RedisProcess {
+    keys: HashMap<Vec<u8>, KeyEntry>,
     now_us: i64,
     run_id: String,
     published: Vec<(Vec<u8>, Vec<u8>)>,
@@ -103,7 +103,7 @@ fn at(index: i64) -> usize {
     usize::try_from(index).unwrap_or(0)
 }
 
-impl Redis {
+impl RedisProcess {
     /// An empty one.
     #[must_use]
     pub fn new(run_id: &str) -> Self {
@@ -146,7 +146,7 @@ impl Redis {
         self.expire(key);
         self.wrote = true;
         if !self.keys.contains_key(key) {
-            self.keys.insert(key.to_vec(), Entry { value: new(), expires_ms: None });
+            self.keys.insert(key.to_vec(), KeyEntry { value: new(), expires_ms: None });
         }
         &mut self.keys.get_mut(key).expect("made above").value
     }
@@ -169,7 +169,7 @@ impl Redis {
     ///
     /// # Errors
     /// The error that Redis would return.
-    pub fn command(&mut self, args: &[&[u8]]) -> Answer {
+    pub fn command(&mut self, args: &[&[u8]]) -> RedisResult {
         let Some((name, rest)) = args.split_first() else { return syntax() };
         let name = String::from_utf8_lossy(name).to_ascii_uppercase();
         let any = usize::MAX;

@@ -21,9 +21,9 @@ const RECALL_WINDOW_S: i32 = 600;
 
 /// What a story starts with; its events are the rest.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Setting {
+pub struct StorySetup {
     /// The sale.
-    pub terms: Terms,
+    pub terms: StoryTerms,
     /// Most shoppers have accounts.
     pub accounts: bool,
     /// Transactions stop before each statement.
@@ -32,7 +32,7 @@ pub struct Setting {
 
 /// The parameters of a story's sale.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Terms {
+pub struct StoryTerms {
     /// Initial units.
     pub total: i32,
     /// Limit per shopper.
@@ -67,7 +67,7 @@ fn begin() -> OffsetDateTime {
 
 /// The row of the sale.
 #[must_use]
-pub fn row(terms: &Terms) -> SaleRow {
+pub fn row(terms: &StoryTerms) -> SaleRow {
     let opens_at = begin() + time::Duration::milliseconds(terms.opens_after_ms);
     SaleRow {
         id: SALE.0,
@@ -104,8 +104,8 @@ pub fn row(terms: &Terms) -> SaleRow {
         in_checkout_max: None,
         ticked_at: begin() - time::Duration::HOUR,
         observed_at: begin() - time::Duration::HOUR,
-        away_from: None,
-        away_until: None,
+        unreachable_from: None,
+        unreachable_until: None,
         last_decision: None,
         inside: 0,
         orders: 0,

@@ -3,8 +3,8 @@
 use admission_controller::lifecycle::Action;
 
 use crate::{
-    event::{Event, Fault},
-    plan::{EventKind, FAULTS, FaultClass, OPERATORS_DO, Plan, SHOPPERS_DO},
+    event::{Fault, StoryEvent},
+    plan::{EventClass, FAULTS, FaultClass, OPERATORS_DO, SHOPPERS_DO, SeedPlan},
     rng::Rng,
     server::Keeps,
     world::{CONTROLLERS, NODES, SHOPPERS, World},
@@ -12,22 +12,22 @@ use crate::{
 
 impl World {
     /// Chooses the next event.
-    pub(crate) fn next_event(&self, rng: &mut Rng, plan: &Plan, at: usize) -> Event {
+    pub(crate) fn next_event(&self, rng: &mut Rng, plan: &SeedPlan, at: usize) -> StoryEvent {
         if at % (plan.busy + 1) == plan.busy {
             let stays_apart = self.split
                 && if plan.fault_class == Some(FaultClass::Apart) { at + 1 < plan.events() } else { rng.once_in(2) };
-            return if stays_apart { Event::QuietApart } else { Event::Quiet };
+            return if stays_apart { StoryEvent::QuietApart } else { StoryEvent::Quiet };
         }
         let ticks = self.ledger().is_locked();
         // With the fault class, after the lock and before the statement that opens the sale.
         let opens = self.is_about_to_open() && (plan.fault_class != Some(FaultClass::Closing) || self.ledger().moves());
         if plan.closes && ticks && opens && (plan.fault_class.is_some() || rng.once_in(4)) {
-            return Event::Move(Action::Close);
+            return StoryEvent::Move(Action::Close);
         }
         if rng.once_in(plan.faults_one_in)
             && let Some(fault) = self.fault(rng, plan)
         {
-            return Event::Fault(fault);
+            return StoryEvent::Fault(fault);
         }
         if rng.once_in(plan.operators_one_in)
             && let Some(event) = self.operate(rng, plan)
@@ -41,55 +41,55 @@ impl World {
         if tasks.is_empty() || (!plan.is_slow() && rng.once_in(14)) {
             let now = self.now.get();
             let next = self.next_wake().max(now + 1) - now;
-            return Event::Elapse(if rng.once_in(if plan.is_slow() { 40 } else { 12 }) {
+            return StoryEvent::Elapse(if rng.once_in(if plan.is_slow() { 40 } else { 12 }) {
                 300 + rng.below(2500)
             } else {
                 next
             });
         }
         let (process, slot) = tasks[rng.index(tasks.len())];
-        Event::Run(process, slot)
+        StoryEvent::Run(process, slot)
     }
 
-    fn operate(&self, rng: &mut Rng, plan: &Plan) -> Option<Event> {
+    fn operate(&self, rng: &mut Rng, plan: &SeedPlan) -> Option<StoryEvent> {
         let shopper = rng.index(SHOPPERS);
         Some(match plan.choose(rng, &OPERATORS_DO)? {
-            EventKind::MoreStock => Event::MoreStock(1 + u32::try_from(rng.below(2)).unwrap_or(0)),
-            EventKind::Revoke => Event::Revoke,
-            EventKind::RevokeKey => Event::RevokeKey,
-            EventKind::Pause if self.is_paused() => Event::Move(Action::Resume),
-            EventKind::Pause => Event::Move(Action::Pause),
-            EventKind::Remove => Event::Remove(shopper),
-            _ => Event::Prefer(shopper),
+            EventClass::MoreStock => StoryEvent::MoreStock(1 + u32::try_from(rng.below(2)).unwrap_or(0)),
+            EventClass::Revoke => StoryEvent::Revoke,
+            EventClass::RevokeKey => StoryEvent::RevokeKey,
+            EventClass::Pause if self.is_paused() => StoryEvent::Move(Action::Resume),
+            EventClass::Pause => StoryEvent::Move(Action::Pause),
+            EventClass::Remove => StoryEvent::Remove(shopper),
+            _ => StoryEvent::Prefer(shopper),
         })
     }
 
-    fn act(&self, rng: &mut Rng, plan: &Plan) -> Event {
+    fn act(&self, rng: &mut Rng, plan: &SeedPlan) -> StoryEvent {
         let node = CONTROLLERS + rng.index(NODES);
         let shopper = rng.index(SHOPPERS);
         let own = &self.shoppers[shopper];
         let does = plan.choose(rng, &SHOPPERS_DO);
         let idle = if plan.is_slow() { 5 } else { 60 };
         match own {
-            _ if own.over.is_some() && matches!(does, Some(EventKind::Rejoin)) => Event::Rejoin(node, shopper),
+            _ if own.over.is_some() && matches!(does, Some(EventClass::Rejoin)) => StoryEvent::Rejoin(node, shopper),
             _ if own.ticket.is_none() => {
                 let more = rng.index(SHOPPERS);
                 let batch = if more != shopper && rng.once_in(2) { vec![shopper, more] } else { vec![shopper] };
-                Event::Join(node, batch)
+                StoryEvent::Join(node, batch)
             }
-            _ if own.node.is_none() => Event::Open(node, shopper),
-            _ if matches!(does, Some(EventKind::Leave)) => Event::Leave(shopper),
-            _ if matches!(does, Some(EventKind::Close)) => Event::Close(shopper),
-            _ if own.token.is_none() => Event::Elapse(1 + rng.below(idle)),
-            _ if !own.claimed && plan.claims_one_in > 1 && !rng.once_in(plan.claims_one_in) => Event::Elapse(1),
-            _ if !own.claimed => Event::Claim(shopper),
-            _ if !own.redeemed && matches!(does, Some(EventKind::Redeem)) => Event::Redeem(shopper),
-            _ if own.redeemed && matches!(does, Some(EventKind::Pay)) => Event::Pay(shopper),
-            _ => Event::Elapse(1 + rng.below(idle)),
+            _ if own.node.is_none() => StoryEvent::Open(node, shopper),
+            _ if matches!(does, Some(EventClass::Leave)) => StoryEvent::Leave(shopper),
+            _ if matches!(does, Some(EventClass::Close)) => StoryEvent::Close(shopper),
+            _ if own.token.is_none() => StoryEvent::Elapse(1 + rng.below(idle)),
+            _ if !own.claimed && plan.claims_one_in > 1 && !rng.once_in(plan.claims_one_in) => StoryEvent::Elapse(1),
+            _ if !own.claimed => StoryEvent::Claim(shopper),
+            _ if !own.redeemed && matches!(does, Some(EventClass::Redeem)) => StoryEvent::Redeem(shopper),
+            _ if own.redeemed && matches!(does, Some(EventClass::Pay)) => StoryEvent::Pay(shopper),
+            _ => StoryEvent::Elapse(1 + rng.below(idle)),
         }
     }
 
-    fn fault(&self, rng: &mut Rng, plan: &Plan) -> Option<Fault> {
+    fn fault(&self, rng: &mut Rng, plan: &SeedPlan) -> Option<Fault> {
         let process = rng.index(CONTROLLERS + NODES);
         let node = CONTROLLERS + rng.index(NODES);
         let calls = self.calling();
@@ -99,7 +99,7 @@ impl World {
             return self.restore_fault(rng, tail);
         }
         Some(match plan.choose(rng, &FAULTS)? {
-            EventKind::Calls if !calls.is_empty() => {
+            EventClass::Calls if !calls.is_empty() => {
                 if plan.fault_class == Some(FaultClass::LateCalls) {
                     let mut publications = calls.iter().filter(|&&(process, slot)| self.publishes(process, slot));
                     return publications.next().map(|&(process, slot)| Fault::Late(process, slot));
@@ -112,24 +112,24 @@ impl World {
                     _ => Fault::Repeated(process, slot),
                 }
             }
-            EventKind::Arrives if self.late_calls() > 0 => Fault::Arrives(rng.index(self.late_calls())),
-            EventKind::Restart => Fault::Restart([Keeps::All, Keeps::AllBut(tail), Keeps::Nothing][rng.index(3)]),
-            EventKind::FailOver => Fault::FailOver(lost),
-            EventKind::Split => {
+            EventClass::Arrives if self.late_calls() > 0 => Fault::Arrives(rng.index(self.late_calls())),
+            EventClass::Restart => Fault::Restart([Keeps::All, Keeps::AllBut(tail), Keeps::Nothing][rng.index(3)]),
+            EventClass::FailOver => Fault::FailOver(lost),
+            EventClass::Split => {
                 let who = u32::try_from(rng.below(1 << (CONTROLLERS + NODES))).ok()?;
                 // The first controller sees one primary, the second the other.
                 Fault::Split(lost, if plan.fault_class == Some(FaultClass::Apart) { who & !0b11 | 0b01 } else { who })
             }
-            EventKind::Cut => Fault::Cut(process),
-            EventKind::Kill => Fault::Kill(process),
-            EventKind::PauseProcess => Fault::Pause(process, [300, 1500, 6500][rng.index(3)]),
-            EventKind::Unsubscribed => Fault::Unsubscribed(node),
-            EventKind::RedisClock => Fault::RedisClock(i64::try_from(rng.below(4000)).ok()? - 2000),
-            EventKind::DatabaseClock => Fault::DatabaseClock(i64::try_from(rng.below(40_000)).ok()? - 20_000),
+            EventClass::Cut => Fault::Cut(process),
+            EventClass::Kill => Fault::Kill(process),
+            EventClass::PauseProcess => Fault::Pause(process, [300, 1500, 6500][rng.index(3)]),
+            EventClass::Unsubscribed => Fault::Unsubscribed(node),
+            EventClass::RedisClock => Fault::RedisClock(i64::try_from(rng.below(4000)).ok()? - 2000),
+            EventClass::DatabaseClock => Fault::DatabaseClock(i64::try_from(rng.below(40_000)).ok()? - 20_000),
             // A database from before a draw: see docs/verification.md.
-            EventKind::Restore if plan.setting.terms.draws => return None,
-            EventKind::Restore if rng.once_in(4) => Fault::Restore,
-            EventKind::Restore => Fault::Backup,
+            EventClass::Restore if plan.setting.terms.draws => return None,
+            EventClass::Restore if rng.once_in(4) => Fault::Restore,
+            EventClass::Restore => Fault::Backup,
             _ => return None,
         })
     }

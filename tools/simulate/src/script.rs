@@ -15,7 +15,7 @@ use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value};
 
 use crate::{
     msgpack,
-    redis::{Answer, Redis, Reply},
+    redis::{RedisProcess, RedisResult, Reply},
 };
 
 /// A loaded library.
@@ -23,7 +23,7 @@ pub struct Library {
     lua: Lua,
     body: Function,
     functions: Rc<RefCell<HashMap<String, Registered>>>,
-    redis: Rc<RefCell<Redis>>,
+    redis: Rc<RefCell<RedisProcess>>,
     work: Rc<Cell<u64>>,
 }
 
@@ -86,7 +86,7 @@ fn elements(reply: &Reply) -> u64 {
     }
 }
 
-fn from_lua(value: &Value) -> Answer {
+fn from_lua(value: &Value) -> RedisResult {
     Ok(match value {
         Value::String(text) => Reply::Bulk(text.as_bytes().to_vec()),
         Value::Integer(number) => Reply::Int(*number),
@@ -153,11 +153,11 @@ impl Library {
     ///
     /// # Errors
     /// When Redis would refuse it.
-    pub fn load(source: &str, redis: &Rc<RefCell<Redis>>) -> Result<Self, String> {
+    pub fn load(source: &str, redis: &Rc<RefCell<RedisProcess>>) -> Result<Self, String> {
         Self::loaded(source, redis).map_err(|error| error.to_string())
     }
 
-    fn loaded(source: &str, redis: &Rc<RefCell<Redis>>) -> mlua::Result<Self> {
+    fn loaded(source: &str, redis: &Rc<RefCell<RedisProcess>>) -> mlua::Result<Self> {
         let lua = Lua::new_with(StdLib::STRING | StdLib::TABLE | StdLib::MATH, LuaOptions::default())?;
         let registered = Rc::<RefCell<HashMap<String, Registered>>>::default();
         let api = lua.create_table()?;
@@ -249,7 +249,7 @@ impl Library {
     ///
     /// # Errors
     /// The error that Redis would return.
-    pub fn call<K: AsRef<[u8]>, A: AsRef<[u8]>>(&self, function: &str, keys: &[K], args: &[A]) -> Answer {
+    pub fn call<K: AsRef<[u8]>, A: AsRef<[u8]>>(&self, function: &str, keys: &[K], args: &[A]) -> RedisResult {
         let registered = self.functions.borrow().get(function).map(|found| (found.callback.clone(), found.no_writes));
         let Some((callback, no_writes)) = registered else { return Err("ERR Function not found".to_owned()) };
         self.redis.borrow_mut().take_wrote();

@@ -10,8 +10,8 @@ use fairline_line::port::{Error, ErrorKind, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    gate::{Gate, LOAD, Request, Wait},
-    redis::{Redis, Reply},
+    gate::{Gate, LOAD, RedisCall, TaskWait},
+    redis::{RedisProcess, Reply},
     script::Library,
 };
 
@@ -31,15 +31,15 @@ pub enum Keeps {
 
 struct Write {
     now_us: i64,
-    request: Request,
+    request: RedisCall,
 }
 
 /// A process of Redis.
-pub struct Server {
-    redis: Rc<RefCell<Redis>>,
+pub struct RedisServer {
+    redis: Rc<RefCell<RedisProcess>>,
     library: Library,
     has_library: bool,
-    copy: Redis,
+    copy: RedisProcess,
     since: Vec<Write>,
     number: u32,
     lives: u32,
@@ -62,14 +62,14 @@ fn value(reply: Reply) -> Value {
     }
 }
 
-impl Server {
+impl RedisServer {
     /// An empty one, with the library.
     ///
     /// # Panics
     /// When the library is no Lua.
     #[must_use]
     pub fn new(number: u32, source: &str) -> Self {
-        let redis = Rc::new(RefCell::new(Redis::new("0")));
+        let redis = Rc::new(RefCell::new(RedisProcess::new("0")));
         let library = Library::load(source, &redis).unwrap_or_else(|error| panic!("the library: {error}"));
         let copy = redis.borrow().clone();
         let mut server = Self {
@@ -114,7 +114,7 @@ impl Server {
             Keeps::All => {}
             Keeps::AllBut(lost) => self.lose(lost),
             Keeps::Nothing => {
-                *self.redis.borrow_mut() = Redis::new("");
+                *self.redis.borrow_mut() = RedisProcess::new("");
                 self.has_library = false;
             }
         }
@@ -148,7 +148,7 @@ impl Server {
     ///
     /// # Errors
     /// The client's error for an error reply.
-    pub fn call(&mut self, now_ms: u64, request: &Request) -> Result<Value, Error> {
+    pub fn call(&mut self, now_ms: u64, request: &RedisCall) -> Result<Value, Error> {
         let now_us = (i64::try_from(now_ms).unwrap_or(i64::MAX) + self.clock_off_ms) * 1000;
         self.redis.borrow_mut().set_time(now_us);
         if request.function == LOAD {
@@ -192,14 +192,14 @@ impl Server {
 ///
 /// # Panics
 /// When it waits for something else.
-pub fn complete<T>(gate: &Gate, server: &mut Server, now_ms: u64, future: impl Future<Output = T>) -> T {
+pub fn complete<T>(gate: &Gate, server: &mut RedisServer, now_ms: u64, future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     loop {
         if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
             return done;
         }
-        let Wait::Answer(id) = gate.take_wait() else { panic!("it waits for something that is not simulated") };
+        let TaskWait::Answer(id) = gate.take_wait() else { panic!("it waits for something that is not simulated") };
         let request = gate.request(id).expect("it has just been sent");
         gate.answer(id, server.call(now_ms, &request));
     }

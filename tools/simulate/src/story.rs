@@ -4,10 +4,10 @@ use fairline_line::port::LIBRARY;
 
 use crate::{
     bugs::{Bugs, Control},
-    event::Event,
-    plan::Plan,
+    event::StoryEvent,
+    plan::SeedPlan,
     rng::Rng,
-    sale::Setting,
+    sale::StorySetup,
     world::World,
 };
 
@@ -44,11 +44,11 @@ impl Subject {
 
 /// A story that was run.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub struct StoryRun {
     /// What it started with.
-    pub setting: Setting,
+    pub setting: StorySetup,
     /// Its events.
-    pub events: Vec<Event>,
+    pub events: Vec<StoryEvent>,
     /// Steps taken, those of quiet times included.
     pub steps: u64,
     /// Faults injected.
@@ -65,9 +65,9 @@ pub fn kind(broken: &str) -> &str {
 
 /// Runs the story of a seed.
 #[must_use]
-pub fn run(subject: &Subject, seed: u64) -> Run {
+pub fn run(subject: &Subject, seed: u64) -> StoryRun {
     let mut rng = Rng::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
-    let plan = Plan::new(&mut rng, seed);
+    let plan = SeedPlan::new(&mut rng, seed);
     let mut world = World::new(&subject.library, &subject.bugs, &plan.setting);
     let mut events = Vec::with_capacity(plan.events());
     for at in 0..plan.events() {
@@ -78,10 +78,10 @@ pub fn run(subject: &Subject, seed: u64) -> Run {
             break;
         }
     }
-    Run { setting: plan.setting, events, steps: world.steps, faults: world.faults, broken: world.broken }
+    StoryRun { setting: plan.setting, events, steps: world.steps, faults: world.faults, broken: world.broken }
 }
 
-fn step(world: &mut World, event: &Event) {
+fn step(world: &mut World, event: &StoryEvent) {
     world.apply(event);
     if world.broken.is_none() {
         world.check();
@@ -90,7 +90,7 @@ fn step(world: &mut World, event: &Event) {
 
 /// Runs these events, whatever a seed would choose.
 #[must_use]
-pub fn replay(subject: &Subject, setting: &Setting, events: &[Event]) -> Run {
+pub fn replay(subject: &Subject, setting: &StorySetup, events: &[StoryEvent]) -> StoryRun {
     let mut world = World::new(&subject.library, &subject.bugs, setting);
     let mut done = Vec::with_capacity(events.len());
     for event in events {
@@ -100,14 +100,14 @@ pub fn replay(subject: &Subject, setting: &Setting, events: &[Event]) -> Run {
             break;
         }
     }
-    Run { setting: *setting, events: done, steps: world.steps, faults: world.faults, broken: world.broken }
+    StoryRun { setting: *setting, events: done, steps: world.steps, faults: world.faults, broken: world.broken }
 }
 
 /// The shortest story that breaks the same promise, found within `tries` runs by leaving out ever
 /// smaller parts (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input",
 /// 2002).
 #[must_use]
-pub fn shortest(subject: &Subject, run: &Run, mut tries: u32) -> Run {
+pub fn shortest(subject: &Subject, run: &StoryRun, mut tries: u32) -> StoryRun {
     let Some(broken) = &run.broken else { return run.clone() };
     let wanted = kind(broken).to_owned();
     let mut best = run.clone();

@@ -21,17 +21,17 @@ use fairline_line::{
 use fairline_sale::{Status, VisitorId};
 use serde::Deserialize;
 
-pub(crate) use self::shoppers::Shopper;
+pub(crate) use self::shoppers::ShopperState;
 
 use crate::{
     bugs::Bugs,
     controller,
-    event::{Event, Process},
-    gate::{Gate, LOAD, Now, Request, Wait},
-    ledger::{Backup, Ledger, Postgres},
-    node::{NodeState, Outcome, Shared},
-    sale::{BEGIN_MS, Setting, keys},
-    server::Server,
+    event::{ProcessIndex, StoryEvent},
+    gate::{Gate, LOAD, Now, RedisCall, TaskWait},
+    ledger::{Backup, Ledger, LedgerConnection},
+    node::{EntryOutcome, NodeShared, NodeState},
+    sale::{BEGIN_MS, StorySetup, keys},
+    server::RedisServer,
 };
 
 pub(crate) const CONTROLLERS: usize = 2;
@@ -48,13 +48,13 @@ const PAGE_REQUESTS: u8 = LOOPS + SHOPPERS as u8;
 
 struct Task {
     future: std::pin::Pin<Box<dyn Future<Output = ()>>>,
-    wait: Wait,
+    wait: TaskWait,
     since_ms: u64,
     lost: bool,
 }
 
 #[derive(Default)]
-struct Proc {
+struct ProcessState {
     tasks: BTreeMap<u8, Task>,
     paused_until_ms: u64,
     server: usize,
@@ -66,7 +66,7 @@ struct Proc {
 
 /// A change as the library publishes it.
 #[derive(Deserialize)]
-struct Published {
+struct PublishedChange {
     #[serde(flatten)]
     revision: Revision,
     #[serde(flatten)]
@@ -78,15 +78,15 @@ pub struct World {
     pub(crate) now: Now,
     gate: Gate,
     line: LineStore,
-    pub(crate) servers: [Server; 2],
+    pub(crate) servers: [RedisServer; 2],
     pub(crate) primary: usize,
     pub(crate) split: bool,
     ledger: Arc<Mutex<Ledger>>,
     stops_often: bool,
-    processes: Vec<Proc>,
-    pub(crate) shoppers: Vec<Shopper>,
-    late: Vec<(Process, Request)>,
-    outcomes: Rc<RefCell<Vec<Outcome>>>,
+    processes: Vec<ProcessState>,
+    pub(crate) shoppers: Vec<ShopperState>,
+    late: Vec<(ProcessIndex, RedisCall)>,
+    outcomes: Rc<RefCell<Vec<EntryOutcome>>>,
     backup: Option<Backup>,
     /// The holder of each ordinal.
     holders: BTreeMap<u64, VisitorId>,
@@ -108,32 +108,32 @@ fn timeout() -> Error {
     Error::new(ErrorKind::Timeout, "Request timed out.")
 }
 
-pub(crate) fn is_node(process: Process) -> bool {
+pub(crate) fn is_node(process: ProcessIndex) -> bool {
     (CONTROLLERS..PROCESSES).contains(&process)
 }
 
 impl World {
     /// A sale that has just opened.
     #[must_use]
-    pub(crate) fn new(library: &str, bugs: &Bugs, setting: &Setting) -> Self {
+    pub(crate) fn new(library: &str, bugs: &Bugs, setting: &StorySetup) -> Self {
         let gate = Gate::default();
         let digest = |at: usize| [u8::try_from(at / 2).unwrap_or(0); 16];
         let account = |at: usize| LineAccount { digest: digest(at), rejoins: at.is_multiple_of(3) };
         let shopper = |at: usize| {
             let account = (setting.accounts && at % 5 != 4).then(|| account(at));
             // Shoppers who share an account are different visitors; the limit counts visitors.
-            Shopper::new(VisitorId([0x40 + u8::try_from(at).unwrap_or(0); 16]), account)
+            ShopperState::new(VisitorId([0x40 + u8::try_from(at).unwrap_or(0); 16]), account)
         };
         let mut world = Self {
             now: Now::default(),
             line: LineStore::over(Arc::new(gate.clone())),
             gate,
-            servers: [Server::new(1, library), Server::new(2, library)],
+            servers: [RedisServer::new(1, library), RedisServer::new(2, library)],
             primary: 0,
             split: false,
             ledger: Arc::new(Mutex::new(Ledger::new(&setting.terms, bugs.clone()))),
             stops_often: setting.stops_often,
-            processes: (0..PROCESSES).map(|_| Proc::default()).collect(),
+            processes: (0..PROCESSES).map(|_| ProcessState::default()).collect(),
             shoppers: (0..SHOPPERS).map(shopper).collect(),
             late: Vec::new(),
             outcomes: Rc::default(),
@@ -162,7 +162,7 @@ impl World {
     }
 
     /// Starts a process.
-    fn start(&mut self, process: Process) {
+    fn start(&mut self, process: ProcessIndex) {
         let own = &mut self.processes[process];
         own.lives += 1;
         if is_node(process) {
@@ -173,7 +173,7 @@ impl World {
             self.spawn(process, 2, Box::pin(shared.clone().call_roll()));
             self.spawn(process, 3, Box::pin(shared.report_gone()));
         } else {
-            let postgres = Postgres {
+            let postgres = LedgerConnection {
                 ledger: self.ledger.clone(),
                 gate: self.gate.clone(),
                 now: self.now.clone(),
@@ -183,9 +183,9 @@ impl World {
         }
     }
 
-    fn shared(&self, process: Process) -> Shared {
+    fn shared(&self, process: ProcessIndex) -> NodeShared {
         let own = &self.processes[process];
-        Shared {
+        NodeShared {
             gate: self.gate.clone(),
             now: self.now.clone(),
             line: self.line.clone(),
@@ -195,15 +195,15 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, process: Process, slot: u8, future: std::pin::Pin<Box<dyn Future<Output = ()>>>) {
+    fn spawn(&mut self, process: ProcessIndex, slot: u8, future: std::pin::Pin<Box<dyn Future<Output = ()>>>) {
         self.stop(process, slot);
-        let task = Task { future, wait: Wait::Ready, since_ms: self.now.get(), lost: false };
+        let task = Task { future, wait: TaskWait::Ready, since_ms: self.now.get(), lost: false };
         self.processes[process].tasks.insert(slot, task);
     }
 
     /// Ends a task; its pending call may still arrive.
-    fn stop(&mut self, process: Process, slot: u8) {
-        if let Some(Task { wait: Wait::Answer(id), .. }) = self.processes[process].tasks.remove(&slot) {
+    fn stop(&mut self, process: ProcessIndex, slot: u8) {
+        if let Some(Task { wait: TaskWait::Answer(id), .. }) = self.processes[process].tasks.remove(&slot) {
             if let Some(request) = self.gate.request(id) {
                 self.keep_late(process, request);
             }
@@ -211,30 +211,30 @@ impl World {
         }
     }
 
-    fn keep_late(&mut self, process: Process, request: Request) {
+    fn keep_late(&mut self, process: ProcessIndex, request: RedisCall) {
         if self.late.len() < 8 && request.function != LOAD {
             self.late.push((process, request));
         }
     }
 
-    fn can_run(&self, process: Process, task: &Task) -> bool {
+    fn can_run(&self, process: ProcessIndex, task: &Task) -> bool {
         let (own, now) = (&self.processes[process], self.now.get());
         if own.paused_until_ms > now {
             return false;
         }
         match task.wait {
-            Wait::Ready => true,
-            Wait::Until(at) => now >= at,
-            Wait::Lock => !self.ledger().is_locked(),
-            Wait::Inbox => !own.inside.borrow().inbox.is_empty(),
-            Wait::Answer(id) => {
+            TaskWait::Ready => true,
+            TaskWait::Until(at) => now >= at,
+            TaskWait::Lock => !self.ledger().is_locked(),
+            TaskWait::Inbox => !own.inside.borrow().inbox.is_empty(),
+            TaskWait::Answer(id) => {
                 self.gate.request(id).is_none() || !(own.cut || task.lost) || now >= task.since_ms + TIMEOUT_MS
             }
         }
     }
 
     /// The tasks that can continue.
-    pub(crate) fn runnable(&self) -> Vec<(Process, u8)> {
+    pub(crate) fn runnable(&self) -> Vec<(ProcessIndex, u8)> {
         let mut found = Vec::with_capacity(16);
         for (process, own) in self.processes.iter().enumerate() {
             found.extend(
@@ -245,11 +245,11 @@ impl World {
     }
 
     /// The tasks with an undelivered call.
-    pub(crate) fn calling(&self) -> Vec<(Process, u8)> {
+    pub(crate) fn calling(&self) -> Vec<(ProcessIndex, u8)> {
         let mut found = Vec::new();
         for (process, own) in self.processes.iter().enumerate() {
             for (&slot, task) in &own.tasks {
-                if matches!(task.wait, Wait::Answer(id) if !task.lost && self.gate.request(id).is_some()) {
+                if matches!(task.wait, TaskWait::Answer(id) if !task.lost && self.gate.request(id).is_some()) {
                     found.push((process, slot));
                 }
             }
@@ -268,8 +268,8 @@ impl World {
         for own in &self.processes {
             for task in own.tasks.values() {
                 let at = match task.wait {
-                    Wait::Until(at) => at,
-                    Wait::Answer(_) => task.since_ms + TIMEOUT_MS,
+                    TaskWait::Until(at) => at,
+                    TaskWait::Answer(_) => task.since_ms + TIMEOUT_MS,
                     _ => continue,
                 };
                 if at.max(own.paused_until_ms) > now {
@@ -281,13 +281,13 @@ impl World {
     }
 
     /// Continues a task.
-    pub(crate) fn run(&mut self, process: Process, slot: u8) {
+    pub(crate) fn run(&mut self, process: ProcessIndex, slot: u8) {
         let Some(own) = self.processes.get(process) else { return };
         let Some(task) = own.tasks.get(&slot) else { return };
         if !self.can_run(process, task) {
             return;
         }
-        if let Wait::Answer(id) = task.wait
+        if let TaskWait::Answer(id) = task.wait
             && let Some(request) = self.gate.request(id)
         {
             let answer = if own.cut || task.lost { Err(timeout()) } else { self.deliver(process, &request) };
@@ -311,11 +311,11 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, process: Process, request: &Request) -> Result<fairline_line::port::Value, Error> {
+    fn deliver(&mut self, process: ProcessIndex, request: &RedisCall) -> Result<fairline_line::port::Value, Error> {
         let server = self.processes[process].server;
         let answer = self.servers[server].call(self.now.get(), request);
         for (_, message) in self.servers[server].take_published() {
-            let Ok(Published { revision, change }) = serde_json::from_slice(&message) else {
+            let Ok(PublishedChange { revision, change }) = serde_json::from_slice(&message) else {
                 self.breaks("unreadable message: no node can parse a published change".to_owned());
                 continue;
             };
@@ -328,11 +328,11 @@ impl World {
         answer
     }
 
-    fn take_outcomes(&mut self, process: Process) {
+    fn take_outcomes(&mut self, process: ProcessIndex) {
         let outcomes = std::mem::take(&mut *self.outcomes.borrow_mut());
         for outcome in outcomes {
             match outcome {
-                Outcome::Opened(shopper, ticket) => {
+                EntryOutcome::Opened(shopper, ticket) => {
                     let holder = *self.holders.entry(ticket.ordinal).or_insert(ticket.visitor);
                     if holder != ticket.visitor {
                         self.breaks(format!("two holders: ticket {} was given to two shoppers", ticket.ordinal));
@@ -342,19 +342,19 @@ impl World {
                     (own.pending, own.ticket, own.node) = (None, Some(ticket), Some(process));
                     (own.shown, own.since_ms) = (None, now);
                 }
-                Outcome::Failed(shopper) => self.shoppers[shopper].pending = None,
-                Outcome::Claimed(shopper) => self.shoppers[shopper].claimed = true,
-                Outcome::Left => {}
+                EntryOutcome::Failed(shopper) => self.shoppers[shopper].pending = None,
+                EntryOutcome::Claimed(shopper) => self.shoppers[shopper].claimed = true,
+                EntryOutcome::Left => {}
             }
         }
     }
 
     /// Applies an event, if it is applicable.
-    pub fn apply(&mut self, event: &Event) {
+    pub fn apply(&mut self, event: &StoryEvent) {
         self.steps += 1;
         let now = self.now.get();
         match event {
-            Event::Elapse(ms) => {
+            StoryEvent::Elapse(ms) => {
                 self.now.set(now + ms);
                 self.unchecked = [true; NODES];
                 let mut ledger = self.ledger();
@@ -362,39 +362,39 @@ impl World {
                 ledger.end_idle(now + ms);
                 ledger.expire_holds(now + ms);
             }
-            Event::Run(process, slot) => self.run(*process, *slot),
-            Event::Join(process, shoppers) => self.join(*process, shoppers),
-            Event::Open(process, shopper) => self.open(*process, *shopper),
-            Event::Close(shopper) => {
+            StoryEvent::Run(process, slot) => self.run(*process, *slot),
+            StoryEvent::Join(process, shoppers) => self.join(*process, shoppers),
+            StoryEvent::Open(process, shopper) => self.open(*process, *shopper),
+            StoryEvent::Close(shopper) => {
                 self.close(*shopper);
-                (self.shoppers[*shopper].present, self.shoppers[*shopper].was_away) = (false, true);
+                (self.shoppers[*shopper].present, self.shoppers[*shopper].was_unreachable) = (false, true);
             }
-            Event::Claim(shopper) => self.send(*shopper, false),
-            Event::Leave(shopper) => {
+            StoryEvent::Claim(shopper) => self.send(*shopper, false),
+            StoryEvent::Leave(shopper) => {
                 self.send(*shopper, true);
-                self.shoppers[*shopper].was_away = true;
+                self.shoppers[*shopper].was_unreachable = true;
             }
-            Event::Redeem(shopper) => self.redeem(*shopper),
-            Event::Pay(shopper) => {
+            StoryEvent::Redeem(shopper) => self.redeem(*shopper),
+            StoryEvent::Pay(shopper) => {
                 if let Some(at) = self.shoppers[*shopper].token.filter(|_| self.shoppers[*shopper].redeemed) {
                     self.ledger().pay(at);
                 }
             }
             // An operator who finds the line locked gives up.
-            Event::MoreStock(units) => self.ledger().add_stock(*units),
-            Event::Revoke => _ = self.ledger().revoke_tokens(),
-            Event::RevokeKey => _ = self.ledger().revoke_key(keys().preferred()),
-            Event::Move(action) => _ = self.ledger().act(*action),
-            Event::Remove(shopper) => self.insert_ticket_action(*shopper, true),
-            Event::Prefer(shopper) => self.insert_ticket_action(*shopper, false),
-            Event::Rejoin(process, shopper) => self.rejoin(*process, *shopper),
-            Event::Fault(fault) => {
+            StoryEvent::MoreStock(units) => self.ledger().add_stock(*units),
+            StoryEvent::Revoke => _ = self.ledger().revoke_tokens(),
+            StoryEvent::RevokeKey => _ = self.ledger().revoke_key(keys().preferred()),
+            StoryEvent::Move(action) => _ = self.ledger().act(*action),
+            StoryEvent::Remove(shopper) => self.insert_ticket_action(*shopper, true),
+            StoryEvent::Prefer(shopper) => self.insert_ticket_action(*shopper, false),
+            StoryEvent::Rejoin(process, shopper) => self.rejoin(*process, *shopper),
+            StoryEvent::Fault(fault) => {
                 self.faults += 1;
                 self.unchecked = [true; NODES];
                 self.inject(fault);
             }
-            Event::Quiet => self.be_quiet(false),
-            Event::QuietApart => self.be_quiet(true),
+            StoryEvent::Quiet => self.be_quiet(false),
+            StoryEvent::QuietApart => self.be_quiet(true),
         }
         let broken = self.ledger().broken.take();
         if let Some(why) = broken {
@@ -402,23 +402,23 @@ impl World {
         }
     }
 
-    fn call_of(&self, process: Process, slot: u8) -> Option<(u64, Request)> {
+    fn call_of(&self, process: ProcessIndex, slot: u8) -> Option<(u64, RedisCall)> {
         let task = self.processes.get(process)?.tasks.get(&slot)?;
         match task.wait {
-            Wait::Answer(id) => Some((id, self.gate.request(id)?)),
+            TaskWait::Answer(id) => Some((id, self.gate.request(id)?)),
             _ => None,
         }
     }
 
     /// Whether a task has an undelivered publication.
-    pub(crate) fn publishes(&self, process: Process, slot: u8) -> bool {
+    pub(crate) fn publishes(&self, process: ProcessIndex, slot: u8) -> bool {
         self.call_of(process, slot).is_some_and(|(_, request)| {
             ["_publish", "_republish_turns"].iter().any(|name| request.function.ends_with(name))
         })
     }
 
     /// The state of a node, for checks.
-    pub(crate) fn inside(&self, process: Process) -> std::cell::Ref<'_, NodeState> {
+    pub(crate) fn inside(&self, process: ProcessIndex) -> std::cell::Ref<'_, NodeState> {
         self.processes[process].inside.borrow()
     }
 
@@ -437,11 +437,11 @@ impl World {
         self.ledger().tables.row.stored_status() == Status::Paused
     }
 
-    pub(crate) fn server_of(&self, process: Process) -> usize {
+    pub(crate) fn server_of(&self, process: ProcessIndex) -> usize {
         self.processes[process].server
     }
 
-    pub(crate) fn is_in_trouble(&self, process: Process) -> bool {
+    pub(crate) fn is_in_trouble(&self, process: ProcessIndex) -> bool {
         let own = &self.processes[process];
         own.cut || own.paused_until_ms > self.now.get() || own.unsubscribed_until_ms > self.now.get()
     }

@@ -8,10 +8,10 @@ use std::{
 
 use fairline_simulate::{
     bugs::CONTROLS,
-    event::Event,
+    event::StoryEvent,
     kept,
-    sale::Setting,
-    story::{self, Run, Subject, kind, shortest},
+    sale::StorySetup,
+    story::{self, StoryRun, Subject, kind, shortest},
 };
 
 /// The stories of the controls.
@@ -27,12 +27,12 @@ fn stories(folder: &str) -> Vec<PathBuf> {
     paths
 }
 
-fn read(path: &Path) -> (Setting, Vec<Event>) {
+fn read(path: &Path) -> (StorySetup, Vec<StoryEvent>) {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     kept::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn failure(subject: &Subject, seed: u64, run: &Run) -> String {
+fn failure(subject: &Subject, seed: u64, run: &StoryRun) -> String {
     let short = shortest(subject, run, 2000);
     let events: Vec<String> = short.events.iter().map(ToString::to_string).collect();
     format!("seed {seed}: {}\n{}", short.broken.unwrap_or_default(), events.join("\n"))

@@ -19,7 +19,7 @@ use crate::{
     http::{
         AppState,
         connections::{ConnectionSlot, Connections},
-        entry::{Entered, EntryCredentials, EntryMode, EntryRequest, LineEntry},
+        entry::{EnteredShopper, EntryCredentials, EntryMode, EntryRequest, LineEntry},
         error::RoomError,
         extract::{HeldTicket, SaleRoom},
         polls::Polls,
@@ -161,7 +161,7 @@ fn ticket_headers(cookie: HeaderValue) -> [(HeaderName, HeaderValue); 2] {
 /// Returns all messages that the page lacks, once.
 async fn poll(entry: &LineEntry, polls: &Polls, entering: EntryRequest<'_>) -> Result<Response, Problem> {
     let (room, headers): (_, &HeaderMap) = (entering.room.clone(), entering.headers);
-    let Entered { tab, ticket, cookie } = entry.enter(entering).await?;
+    let EnteredShopper { tab, ticket, cookie } = entry.enter(entering).await?;
     let mut session = StreamSession::new(tab);
     let messages: Vec<_> = std::iter::from_fn(|| session.now()).collect();
     if !session.is_over() {
@@ -173,7 +173,7 @@ async fn poll(entry: &LineEntry, polls: &Polls, entering: EntryRequest<'_>) -> R
 
 /// Opens an event stream for a shopper.
 async fn events(entry: &LineEntry, slot: ConnectionSlot, entering: EntryRequest<'_>) -> Result<Response, Problem> {
-    let Entered { tab, cookie, .. } = entry.enter(entering).await?;
+    let EnteredShopper { tab, cookie, .. } = entry.enter(entering).await?;
     // Disables nginx's response buffering, which would delay events.
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
     let events = Sse::new(slot.events(tab));
@@ -187,9 +187,9 @@ async fn upgrade(
     mut extensions: Extensions,
     entering: EntryRequest<'_>,
 ) -> Result<Response, Problem> {
-    let acceptance = handshake::acceptance(entering.headers).ok_or(RoomError::BadHandshake)?;
-    let upgraded = extensions.remove::<OnUpgrade>().ok_or(RoomError::BadHandshake)?;
-    let Entered { tab, cookie, .. } = entry.enter(entering).await?;
+    let acceptance = handshake::acceptance(entering.headers).ok_or(RoomError::InvalidHandshake)?;
+    let upgraded = extensions.remove::<OnUpgrade>().ok_or(RoomError::InvalidHandshake)?;
+    let EnteredShopper { tab, cookie, .. } = entry.enter(entering).await?;
     slot.upgrade(upgraded, tab);
     let mut response = (StatusCode::SWITCHING_PROTOCOLS, acceptance).into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie);

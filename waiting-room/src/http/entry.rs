@@ -82,7 +82,7 @@ pub(crate) struct EntryCredentials {
 }
 
 /// A shopper who has entered.
-pub(crate) struct Entered {
+pub(crate) struct EnteredShopper {
     pub(crate) tab: Tab,
     pub(crate) ticket: Ticket,
     /// The cookie to set: it holds a new ticket, or extends the lifetime of the one in the request.
@@ -96,7 +96,7 @@ pub(crate) fn invited(lane: &SaleCard, credentials: &EntryCredentials) -> Option
 
 impl LineEntry {
     /// Admits a shopper to a line, with a new ticket or an existing one.
-    pub(crate) async fn enter(&self, request: EntryRequest<'_>) -> Result<Entered, Problem> {
+    pub(crate) async fn enter(&self, request: EntryRequest<'_>) -> Result<EnteredShopper, Problem> {
         let EntryRequest { room, headers, client, mode, waits, credentials } = request;
         if self.tickets.is_foreign(headers) {
             return Err(RoomError::ForeignOrigin.into());
@@ -119,7 +119,7 @@ impl LineEntry {
             let over =
                 matches!(turn, Turn::Expired | Turn::Bought | Turn::Left | Turn::Removed | Turn::Missed | Turn::Limit);
             if !(over && mode == EntryMode::Rejoin) {
-                return Ok(Entered { tab, ticket, cookie: self.tickets.cookie(&ticket) });
+                return Ok(EnteredShopper { tab, ticket, cookie: self.tickets.cookie(&ticket) });
             }
         }
         if mode == EntryMode::Resume {
@@ -139,7 +139,7 @@ impl LineEntry {
         if account.is_some() || !room.waits(ticket.ordinal) {
             self.resumes.resume(room.clone(), ticket).await.map_err(RoomError::from)?;
         }
-        Ok(Entered { tab, ticket, cookie: self.tickets.cookie(&ticket) })
+        Ok(EnteredShopper { tab, ticket, cookie: self.tickets.cookie(&ticket) })
     }
 
     /// The visitor who joins. A shopper keeps one visitor id across turns and across the lines of a

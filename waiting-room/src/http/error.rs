@@ -16,7 +16,7 @@ const FULL_RETRY_S: RangeInclusive<u64> = 2..=10;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RoomError {
     #[error("there is no such sale")]
-    UnknownSale,
+    SaleNotFound,
     #[error("there is no ticket, or not a genuine one")]
     NoTicket,
     #[error("the request has no valid account token of the shop")]
@@ -30,7 +30,7 @@ pub(crate) enum RoomError {
     #[error("this node is full")]
     Full,
     #[error("the request is not a supported WebSocket handshake")]
-    BadHandshake,
+    InvalidHandshake,
     #[error(transparent)]
     Line(#[from] LineError),
 }
@@ -38,20 +38,20 @@ pub(crate) enum RoomError {
 impl From<RoomError> for Problem {
     fn from(error: RoomError) -> Self {
         match error {
-            RoomError::UnknownSale => Problem::new(&problem_types::UNKNOWN_SALE)
+            RoomError::SaleNotFound => Problem::new(&problem_types::SALE_NOT_FOUND)
                 .detail("Check the link, or view all current and upcoming sales."),
-            RoomError::NoTicket => Problem::new(&problem_types::NO_TICKET)
+            RoomError::NoTicket => Problem::new(&problem_types::MISSING_TICKET)
                 .detail("This browser has no ticket for this sale. Join the line to get one."),
-            RoomError::NoAccount => Problem::new(&problem_types::NO_ACCOUNT)
+            RoomError::NoAccount => Problem::new(&problem_types::INVALID_ACCOUNT_TOKEN)
                 .detail("Only signed-in customers of the shop can join this line. Sign in at the shop, then open the line from there."),
             RoomError::NotInvited => Problem::new(&problem_types::NOT_INVITED)
                 .detail("This line is for invited shoppers. Open the link in your invitation again, or join the general line."),
             RoomError::SaleOver => Problem::new(&problem_types::SALE_OVER)
                 .detail("It is sold out or closed. View other sales."),
-            RoomError::ForeignOrigin => Problem::new(&problem_types::FOREIGN_ORIGIN)
+            RoomError::ForeignOrigin => Problem::new(&problem_types::ORIGIN_NOT_ALLOWED)
                 .detail("Only pages of this site, or of origins that the operator has allowed, may use the line. If this is the shop's own page, its proxy rewrites the Host header: set FAIRLINE_PUBLIC_ORIGINS."),
-            RoomError::BadHandshake => {
-                Problem::new(&problem_types::BAD_HANDSHAKE).detail(
+            RoomError::InvalidHandshake => {
+                Problem::new(&problem_types::INVALID_HANDSHAKE).detail(
                     "Send a WebSocket handshake of version 13, or request text/event-stream or application/json.",
                 )
             }
@@ -84,14 +84,14 @@ mod tests {
     #[test]
     fn every_error_has_its_problem() {
         let errors = every_variant!(RoomError {
-            UnknownSale,
+            SaleNotFound,
             NoTicket,
             NoAccount,
             NotInvited,
             SaleOver,
             ForeignOrigin,
             Full,
-            BadHandshake,
+            InvalidHandshake,
             Line(LineError::NotPublished),
         });
         let line_errors = every_variant!(LineError {

@@ -30,12 +30,12 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Path(sale) = Path::<String>::from_request_parts(parts, state).await?;
-        let sale: SaleId = sale.parse().map_err(|_| RoomError::UnknownSale)?;
+        let sale: SaleId = sale.parse().map_err(|_| RoomError::SaleNotFound)?;
         if let Some(room) = Rooms::from_ref(state).requested(sale) {
             return Ok(Self(room));
         }
         let is_held = Arc::<TicketAuth>::from_ref(state).ticket(sale, &parts.headers).is_some();
-        Err(if is_held { RoomError::Line(LineError::NotPublished) } else { RoomError::UnknownSale }.into())
+        Err(if is_held { RoomError::Line(LineError::NotPublished) } else { RoomError::SaleNotFound }.into())
     }
 }
 

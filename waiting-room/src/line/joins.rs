@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fairline_line::{
-    store::{Joining, LineAccount, LineError, LineStore},
+    store::{JoinRequest, LineAccount, LineError, LineStore},
     ticket::Ticket,
 };
 use fairline_sale::{SaleId, VisitorId};
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(400);
 
 struct Join {
     room: Arc<Room>,
-    joining: Joining,
+    joining: JoinRequest,
     answer: oneshot::Sender<Result<Ticket, LineError>>,
 }
 
@@ -51,7 +51,7 @@ impl Joins {
     ) -> Result<Ticket, LineError> {
         let (answer, answered) = oneshot::channel();
         let crowded = || LineError::Unavailable("too many joins are waiting".to_owned());
-        let joining = Joining { visitor, account };
+        let joining = JoinRequest { visitor, account };
         self.0.try_send(Join { room, joining, answer }).map_err(|_| crowded())?;
         answered.await.map_err(|_| crowded())?
     }
@@ -59,7 +59,7 @@ impl Joins {
 
 /// Joins shoppers of one sale.
 async fn join(store: LineStore, sale: SaleId, joins: Vec<Join>) {
-    let joining: Vec<Joining> = joins.iter().map(|join| join.joining).collect();
+    let joining: Vec<JoinRequest> = joins.iter().map(|join| join.joining).collect();
     // The batch id makes a retry idempotent: a call whose reply was lost issues no second ordinal.
     let batch = rand::random();
     let mut attempt = 0;

@@ -129,7 +129,7 @@ impl Room {
     }
 
     /// Records that a client requested this sale.
-    pub(crate) fn note_request(&self) {
+    pub(crate) fn record_request(&self) {
         *self.requested_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 

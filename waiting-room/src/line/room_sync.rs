@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fairline_line::{
     change::{Change, Revision},
-    store::{LineError, LineStore, NodeReport, Resumed},
+    store::{LineError, LineStore, NodeReport, ResumedTurns},
     ticket::Ticket,
 };
 use tracing::{debug, info, warn};
@@ -24,7 +24,7 @@ const PRESENTED_AT_ONCE: usize = 1000;
 
 /// Presents tickets of one sale to the line in order, and notifies their tabs of their turns.
 pub(crate) async fn resume(store: &LineStore, room: &Room, tickets: &[Ticket]) -> Result<(), LineError> {
-    let Resumed { turns, revision } = store.resume(room.sale, tickets).await?;
+    let ResumedTurns { turns, revision } = store.resume(room.sale, tickets).await?;
     for (ticket, turn) in tickets.iter().zip(turns) {
         room.resumed(ticket.ordinal, turn, revision);
     }

@@ -52,12 +52,12 @@ impl Rooms {
 
     /// The room of a sale that a client has requested.
     pub(crate) fn requested(&self, sale: SaleId) -> Option<Arc<Room>> {
-        self.get(sale).inspect(|room| room.note_request())
+        self.get(sale).inspect(|room| room.record_request())
     }
 
     /// The room of a sale that a client has requested by its slug.
     pub(crate) fn requested_by_slug(&self, slug: &str) -> Option<Arc<Room>> {
-        self.all().into_iter().find(|room| room.has_slug(slug)).inspect(|room| room.note_request())
+        self.all().into_iter().find(|room| room.has_slug(slug)).inspect(|room| room.record_request())
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Room>> {

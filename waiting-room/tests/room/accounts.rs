@@ -28,7 +28,7 @@ async fn an_account_has_one_place_and_only_the_shop_asserts_accounts() {
         [String::new(), format!("?account={}", account_token(&key.replace('a', "b"), "anna")), "?account=x".to_owned()]
     {
         let rejected = room.connect(&wrong, &[]).await.expect_err("no account");
-        assert_eq!((rejected.status, rejected.slug()), (StatusCode::UNAUTHORIZED, "no-account"));
+        assert_eq!((rejected.status, rejected.slug()), (StatusCode::UNAUTHORIZED, "invalid-account-token"));
     }
     // A ticket needs no account.
     assert_eq!(room.resume(&phone.cookie).await.receive("place").await["ordinal"], json!(1));

@@ -1,8 +1,8 @@
 //! Rejected requests, limits and full nodes.
 
 use axum::http::StatusCode;
-use fairline_line::store::Joining;
-use fairline_private_servers::testing::Own;
+use fairline_line::store::JoinRequest;
+use fairline_private_servers::testing::OwnServer;
 use fairline_sale::{SaleId, VisitorId};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -13,16 +13,22 @@ async fn invalid_requests_are_rejected_with_a_problem() {
     let room = TestWaitingRoom::open().await;
     let unknown = "00000000-0000-7000-8000-000000000000";
     for (method, path, headers, status, slug) in [
-        ("GET", "/api/flash-sales/nonsense/status", &[][..], 404, "unknown-sale"),
-        ("GET", &format!("/api/flash-sales/{unknown}/status"), &[], 404, "unknown-sale"),
-        ("GET", &format!("/api/flash-sales/{unknown}/line"), &[], 404, "unknown-sale"),
-        ("GET", "/api/flash-sales/{id}/line?join=false", &[], 404, "no-ticket"),
-        ("GET", "/api/flash-sales/{id}/line?join=false", &[("cookie", "fairline_ticket_x=y; a")], 404, "no-ticket"),
-        ("GET", "/api/flash-sales/{id}/line", &[("origin", "https://evil.example")], 403, "foreign-origin"),
-        ("GET", "/api/flash-sales/{id}/line", &[("upgrade", "websocket")], 400, "bad-handshake"),
-        ("POST", "/api/flash-sales/{id}/line/claim", &[], 404, "no-ticket"),
-        ("POST", "/api/flash-sales/{id}/line/claim", &[("origin", "null")], 403, "foreign-origin"),
-        ("DELETE", "/api/flash-sales/{id}/line", &[], 404, "no-ticket"),
+        ("GET", "/api/flash-sales/nonsense/status", &[][..], 404, "sale-not-found"),
+        ("GET", &format!("/api/flash-sales/{unknown}/status"), &[], 404, "sale-not-found"),
+        ("GET", &format!("/api/flash-sales/{unknown}/line"), &[], 404, "sale-not-found"),
+        ("GET", "/api/flash-sales/{id}/line?join=false", &[], 404, "missing-ticket"),
+        (
+            "GET",
+            "/api/flash-sales/{id}/line?join=false",
+            &[("cookie", "fairline_ticket_x=y; a")],
+            404,
+            "missing-ticket",
+        ),
+        ("GET", "/api/flash-sales/{id}/line", &[("origin", "https://evil.example")], 403, "origin-not-allowed"),
+        ("GET", "/api/flash-sales/{id}/line", &[("upgrade", "websocket")], 400, "invalid-handshake"),
+        ("POST", "/api/flash-sales/{id}/line/claim", &[], 404, "missing-ticket"),
+        ("POST", "/api/flash-sales/{id}/line/claim", &[("origin", "null")], 403, "origin-not-allowed"),
+        ("DELETE", "/api/flash-sales/{id}/line", &[], 404, "missing-ticket"),
     ] {
         let answer = room.request(method, path, headers).await;
         assert_eq!((answer.status.as_u16(), answer.slug()), (status, slug), "{method} {path}");
@@ -97,9 +103,9 @@ async fn a_full_node_rejects_sockets_and_no_place_is_lost() {
 
 #[tokio::test]
 async fn a_join_without_a_granted_ordinal_is_rejected_after_one_call() {
-    let redis = Own::redis().expect("a Redis of its own");
+    let redis = OwnServer::redis().expect("a Redis of its own");
     let room = TestWaitingRoom::open_at(&redis.server.url(), |_| {}).await;
-    let thousand = [Joining { visitor: VisitorId([1; 16]), account: None }; 1000];
+    let thousand = [JoinRequest { visitor: VisitorId([1; 16]), account: None }; 1000];
     for batch in 0..100_u64 {
         room.store.join(room.card.id, batch.to_be_bytes(), &thousand).await.expect("joined");
     }

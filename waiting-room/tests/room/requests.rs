@@ -108,13 +108,13 @@ async fn shoppers_who_share_an_address_wait_no_longer_than_others() {
 
 /// nginx in front of a waiting room, with `proxy_pass` and nothing about the host. Dropped, it is
 /// killed.
-struct Proxy {
+struct Nginx {
     address: SocketAddr,
     _nginx: Child,
     _folder: TempDir,
 }
 
-impl Proxy {
+impl Nginx {
     async fn reserve() -> (SocketAddr, TempDir) {
         // nginx can't report a free port. No other process uses this address.
         let address = TcpListener::bind("127.9.9.8:0").and_then(|free| free.local_addr()).expect("a port");
@@ -148,10 +148,10 @@ impl Proxy {
 
 #[tokio::test]
 async fn behind_a_proxy_that_rewrites_the_host_the_public_origin_counts() {
-    let reserved = Proxy::reserve().await;
+    let reserved = Nginx::reserve().await;
     let page = format!("http://{}", reserved.0);
     let mut room = TestWaitingRoom::open_with(|settings| settings.proxy.public_origins = vec![page.clone()]).await;
-    let proxy = Proxy::start(reserved, &room).await;
+    let proxy = Nginx::start(reserved, &room).await;
     let direct = std::mem::replace(&mut room.address, proxy.address);
     let mut shopper = room.connect("", &[("origin", &page)]).await.expect("a socket of our own page");
     room.admit(1).await;
@@ -163,14 +163,14 @@ async fn behind_a_proxy_that_rewrites_the_host_the_public_origin_counts() {
     // The host name that the proxy sends is no allowed origin.
     for foreign in ["https://evil.example".to_owned(), format!("http://{direct}")] {
         let rejected = room.request("POST", &claim, &[("origin", &foreign), ("cookie", &shopper.cookie)]).await;
-        assert_eq!((rejected.status, rejected.slug()), (StatusCode::FORBIDDEN, "foreign-origin"), "{foreign}");
+        assert_eq!((rejected.status, rejected.slug()), (StatusCode::FORBIDDEN, "origin-not-allowed"), "{foreign}");
     }
 }
 
 #[tokio::test]
 async fn a_page_behind_a_proxy_without_a_public_origin_is_rejected_at_once() {
     let mut room = TestWaitingRoom::open().await;
-    let proxy = Proxy::start(Proxy::reserve().await, &room).await;
+    let proxy = Nginx::start(Nginx::reserve().await, &room).await;
     room.address = proxy.address;
     let page = format!("http://{}", proxy.address);
     let socket = room.connect("", &[("origin", &page)]).await.expect_err("not known");
@@ -178,7 +178,7 @@ async fn a_page_behind_a_proxy_without_a_public_origin_is_rejected_at_once() {
     let poll = room.get(LINE, &[("fairline-origin", &page)]).await;
     let events = room.get(LINE, &[("fairline-origin", &page), ("accept", "text/event-stream")]).await;
     for rejected in [socket, poll, events] {
-        assert_eq!((rejected.status, rejected.slug()), (StatusCode::FORBIDDEN, "foreign-origin"));
+        assert_eq!((rejected.status, rejected.slug()), (StatusCode::FORBIDDEN, "origin-not-allowed"));
         let detail = rejected.body["detail"].as_str().unwrap_or_default();
         assert!(detail.contains("FAIRLINE_PUBLIC_ORIGINS"), "{detail}");
     }

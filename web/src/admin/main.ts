@@ -53,7 +53,7 @@ const context: ConsoleContext = {
       // A successful response may be empty.
       return answer.body ?? ({} as typeof answer.body);
     }
-    if (answer.kind === "refused" && /\/(no-session|no-credentials)$/.test(answer.problem.type)) leave("Please sign in again.");
+    if (answer.kind === "refused" && /\/(invalid-session|missing-credentials)$/.test(answer.problem.type)) leave("Please sign in again.");
     else trouble.textContent = failureText(answer);
     return undefined;
   },

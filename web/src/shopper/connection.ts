@@ -4,9 +4,9 @@ import type { LineMessage, PageMessage, Problem } from "../shared/api";
 import { request } from "../shared/http";
 import { TRACEPARENT } from "../shared/telemetry";
 import { parseLineMessage } from "./messages";
-import { CROWD_SPREAD_MS, isUnexplained, Ladder, retryDelayMs, waitAfter, type Transport, type Wait } from "./retry";
+import { CROWD_SPREAD_MS, isUnexplained, TransportFallback, retryDelayMs, waitAfter, type Transport, type Wait } from "./retry";
 import { pause } from "./checkout";
-import { openLink, type End, type Link, type Listener, type Loss } from "./transports";
+import { openLink, type End, type Link, type Listener, type ConnectionLoss } from "./transports";
 
 export interface LineListener {
   received(message: LineMessage): void;
@@ -22,9 +22,9 @@ export type Entry = "resume" | "join" | "rejoin";
 const QUERY: Record<Entry, Record<string, string>> = { resume: { join: "false" }, join: {}, rejoin: { rejoin: "true" } };
 
 /** The first message arrives immediately: a link that stays silent for longer is blocked. */
-const FIRST_WORD_MS = 8_000;
+const FIRST_MESSAGE_MS = 8_000;
 /** The same for a poll after a successful one: its connection may have died since. */
-const POLL_ANSWER_MS = 4_000;
+const POLL_RESPONSE_MS = 4_000;
 /**
  * After this silence a page that was hidden reconnects. The line may be silent for about as long,
  * and it has closed the link by then if the machine was asleep and sent no pongs.
@@ -51,7 +51,7 @@ export class LineConnection {
   readonly #credentials: Record<string, string>;
   readonly #listener: LineListener;
   readonly #environment: Environment;
-  readonly #ladder = new Ladder();
+  readonly #ladder = new TransportFallback();
   #entry: Entry = "resume";
   #wanted = false;
   #failures = 0;
@@ -135,7 +135,7 @@ export class LineConnection {
 
   #connect(): void {
     const { transport } = this.#ladder;
-    const withinMs = transport === "polling" && this.#failures === 0 ? POLL_ANSWER_MS : FIRST_WORD_MS;
+    const withinMs = transport === "polling" && this.#failures === 0 ? POLL_RESPONSE_MS : FIRST_MESSAGE_MS;
     let silent = true;
     this.#listen(transport, withinMs, {
       received: (json) => {
@@ -162,7 +162,7 @@ export class LineConnection {
    * blocks WebSockets. A successful response has the messages that the link would have brought.
    */
   #inquire(): void {
-    this.#listen("polling", FIRST_WORD_MS, {
+    this.#listen("polling", FIRST_MESSAGE_MS, {
       received: (json) => { this.#receive(json); },
       ended: (end) => {
         if (end.kind !== "asked") this.#end(end);
@@ -238,14 +238,14 @@ export class LineConnection {
     this.#listener.refused(problem);
   }
 
-  #lose(end: Loss): void {
+  #lose(end: ConnectionLoss): void {
     const { atLeastMs } = this.#retryAfter(end);
     // A server that responds, or a network that is down, is no sign against the best transport.
     if (atLeastMs !== undefined || this.#ladder.transport === "polling") this.#ladder.startOver();
     this.#listener.lost(atLeastMs !== undefined);
   }
 
-  #retryAfter(end: Loss): Wait {
+  #retryAfter(end: ConnectionLoss): Wait {
     this.#drop();
     const wait = waitAfter(end, this.#failures, this.#crowdSpreadMs);
     this.#failures += 1;

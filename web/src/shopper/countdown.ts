@@ -56,6 +56,6 @@ export function cameBackAt({ cameBack, explainUntilMs }: ShownPlace, nowMs: numb
 }
 
 /** Stops the countdown until the next message: the line does not move, or is out of reach. */
-export function standStill(place: ShownPlace, nowMs: number): ShownPlace {
+export function stopCountdown(place: ShownPlace, nowMs: number): ShownPlace {
   return { ...place, ratePerS: 0, ceiling: placeAt(place, nowMs) };
 }

@@ -31,8 +31,8 @@ export class Page {
     const before = this.#state;
     this.#state = reduce(before, event, performance.now());
     // A place that only moved waits for the next tick, which paints it with the rest.
-    const merelyMoved = event.type === "line" && event.message.type === "place" && before.phase.at === "waiting" && before.trouble === this.#state.trouble;
-    if (!merelyMoved || !this.isTicking) this.show();
+    const onlyPlaceMoved = event.type === "line" && event.message.type === "place" && before.phase.at === "waiting" && before.trouble === this.#state.trouble;
+    if (!onlyPlaceMoved || !this.isTicking) this.show();
   }
 
   show(): void {

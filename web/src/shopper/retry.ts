@@ -1,6 +1,6 @@
 /** When to retry the line, and over which transport. Pure: randomness is passed in as a number. */
 
-import type { End, Loss } from "./transports";
+import type { End, ConnectionLoss } from "./transports";
 
 /** Why the line was lost, as far as it matters to the next try. */
 export interface Wait {
@@ -37,7 +37,7 @@ const SERVICE_RESTART = 1012;
 const TRY_AGAIN_LATER = 1013;
 
 /** How long to wait after this loss and so far this number of failures in a row. */
-export function waitAfter(end: Loss, failures: number, crowdSpreadMs = CROWD_SPREAD_MS): Wait {
+export function waitAfter(end: ConnectionLoss, failures: number, crowdSpreadMs = CROWD_SPREAD_MS): Wait {
   const wait: Wait = { failures: Math.min(failures, CROWD_DOUBLINGS), spreadMs: crowdSpreadMs };
   if (end.kind === "failed") return end.atLeastMs === undefined ? wait : { ...wait, atLeastMs: end.atLeastMs };
   return end.code === TRY_AGAIN_LATER ? { failures, atLeastMs: 2_000, spreadMs: 15_000 } : wait;
@@ -61,7 +61,7 @@ const PATIENCE = 3;
  * succeeded. One that never worked on this page is then given up at once, since a network that
  * blocks it keeps doing so; one that has worked gets a few more tries.
  */
-export class Ladder {
+export class TransportFallback {
   #rung = 0;
   #blocked = 0;
   #worked = new Set<number>();

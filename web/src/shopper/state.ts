@@ -9,7 +9,7 @@
 
 import type { DrawMessage, LineMessage, Order, Outcome, Problem, SaleCard, Status, TurnMessage } from "../shared/api";
 import { problemText } from "../shared/http";
-import { applyPlace, standStill, type ShownPlace } from "./countdown";
+import { applyPlace, stopCountdown, type ShownPlace } from "./countdown";
 
 /** How it ended: an outcome of the line, or of an order. */
 export type Ending = Outcome | "hold_expired" | "refunded" | "cancelled";
@@ -122,7 +122,7 @@ function withRemaining(sale: SaleCard | undefined, remaining: number | null): Sa
 
 /** The page counts down only while the line moves. */
 function stop(phase: Phase, nowMs: number): Phase {
-  return phase.at === "waiting" ? { ...phase, place: standStill(phase.place, nowMs) } : phase;
+  return phase.at === "waiting" ? { ...phase, place: stopCountdown(phase.place, nowMs) } : phase;
 }
 
 /** A turn may be repeated, after a reconnect or by polling: what the shopper began stays. */
@@ -151,7 +151,7 @@ function overPhase(phase: Phase, outcome: Outcome): Phase {
 function refuse(problem: Problem): Phase {
   if (problem.type.endsWith("/sale-over")) return { at: "over", ending: "closed" };
   // A missing ticket is not an error: the shopper may still get one.
-  return { at: "outside", problem: problem.type.endsWith("/no-ticket") ? "" : problemText(problem) };
+  return { at: "outside", problem: problem.type.endsWith("/missing-ticket") ? "" : problemText(problem) };
 }
 
 function orderPhase(phase: Phase, order: Order): Phase {

@@ -14,7 +14,7 @@ export type End =
   | { kind: "asked"; nextInMs: number };
 
 /** The ends after which it is tried again. */
-export type Loss = Extract<End, { kind: "failed" | "closed" }>;
+export type ConnectionLoss = Extract<End, { kind: "failed" | "closed" }>;
 
 export interface Listener {
   /** Text of one message. */

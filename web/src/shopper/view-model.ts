@@ -135,12 +135,12 @@ const paint: { [At in Phase["at"]]: (shown: ViewModel, phase: Extract<Phase, { a
 
   draw(shown, { draw: { ordinal, participants } }, { served, status, untilOpen }) {
     const others = Math.max(0, participants - 1);
-    const company = others === 0 ? "in the draw: only you so far" : "in the draw, including you";
+    const drawText = others === 0 ? "in the draw: only you so far" : "in the draw, including you";
     const until = status === "scheduled" ? untilOpen : "drawing now";
     shown.title = `In the draw · ${served.name}`;
     Object.assign(shown.texts, {
       participants: count(Math.max(1, participants)),
-      "in-draw": company,
+      "in-draw": drawText,
       "until-draw": until,
       ordinal: count(ordinal),
       leave: "Leave the draw?",

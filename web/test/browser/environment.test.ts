@@ -254,7 +254,7 @@ test("behind a proxy that rewrites the host a page shows the cause at once", LIM
   const at = new ShopperPage(await visitor.openTab(`${nginx.url}/sales/${sale.slug}`));
   await at.button("Join the line").click();
   await at.page.getByRole("alert").filter({ hasText: "FAIRLINE_PUBLIC_ORIGINS" }).waitFor({ timeout: 10 * SECOND_MS });
-  await photograph(at.page, "foreign-origin");
+  await photograph(at.page, "origin-not-allowed");
   assert.equal((await demo.sale(sale)).waiting, 0, "no shopper has a place that could lapse");
   await visitor.close(/Unexpected response code: 403/, /status of 403/);
   await nginx.stop();

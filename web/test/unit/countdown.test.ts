@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { PlaceMessage } from "../../src/shared/api";
-import { applyPlace, cameBackAt, placeAt, standStill, type ShownPlace } from "../../src/shopper/countdown";
+import { applyPlace, cameBackAt, placeAt, stopCountdown, type ShownPlace } from "../../src/shopper/countdown";
 import { seededRandom } from "./random";
 import { place as sample } from "./samples";
 
@@ -22,10 +22,10 @@ describe("between two messages", () => {
   });
 
   test("it stops where it is when the line stops, and continues with the next message", () => {
-    const stopped = standStill(apply(undefined, { place: 100 }), 10_500);
+    const stopped = stopCountdown(apply(undefined, { place: 100 }), 10_500);
     assert.equal(placeAt(stopped, 10_500), 89);
     assert.equal(placeAt(stopped, 60_000), 89);
-    assert.equal(placeAt(standStill(stopped, 90_000), 120_000), 89);
+    assert.equal(placeAt(stopCountdown(stopped, 90_000), 120_000), 89);
     assert.equal(placeAt(apply(stopped, { place: 80 }, 120_000), 121_000), 79);
   });
 });
@@ -100,7 +100,7 @@ test("a shown place grows only by recalls, and never exceeds the place of the me
         [message, messageAtMs, moving] = [next, nowMs, true];
         check("receiving");
       } else if (event < 0.5) {
-        place = standStill(place, nowMs);
+        place = stopCountdown(place, nowMs);
         moving = false;
         check("stopping");
       }

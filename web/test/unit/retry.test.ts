@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { readFailure, retryAfterMs } from "../../src/shared/http";
-import { isUnexplained, Ladder, retryDelayMs, waitAfter } from "../../src/shopper/retry";
+import { isUnexplained, TransportFallback, retryDelayMs, waitAfter } from "../../src/shopper/retry";
 
 test("the back-off spreads over a time that doubles with each failure", () => {
   assert.equal(retryDelayMs({ failures: 0 }, 0), 0);
@@ -86,7 +86,7 @@ test("only an end with an instruction is explained", () => {
 });
 
 test("a transport that never worked is given up at once, and the first follows the last", () => {
-  const ladder = new Ladder();
+  const ladder = new TransportFallback();
   const tried = [ladder.transport];
   for (let times = 0; times < 3; times += 1) {
     assert.ok(ladder.blocked());
@@ -96,7 +96,7 @@ test("a transport that never worked is given up at once, and the first follows t
 });
 
 test("a transport that has worked is tried three times before the next", () => {
-  const ladder = new Ladder();
+  const ladder = new TransportFallback();
   ladder.worked();
   assert.deepEqual([ladder.blocked(), ladder.blocked(), ladder.transport], [false, false, "socket"]);
   ladder.worked();
@@ -105,7 +105,7 @@ test("a transport that has worked is tried three times before the next", () => {
 });
 
 test("a change of network starts again with the best transport", () => {
-  const ladder = new Ladder();
+  const ladder = new TransportFallback();
   ladder.blocked();
   ladder.blocked();
   assert.equal(ladder.transport, "polling");

@@ -75,7 +75,7 @@ describe("a turn", () => {
   });
 
   test("that requires an account hides its problem after the sign-in", () => {
-    const state = after(line(turn), { type: "reserve" }, { type: "reserve-failed", problem: problem("account-needed", "Sign in.") }, { type: "signed-in" });
+    const state = after(line(turn), { type: "reserve" }, { type: "reserve-failed", problem: problem("account-required", "Sign in.") }, { type: "signed-in" });
     assert.ok(state.phase.at === "turn" && state.phase.problem === "");
     assert.deepEqual(after(line(place), { type: "signed-in" }), after(line(place)));
   });
@@ -191,7 +191,7 @@ describe("the countdown", () => {
 
 describe("a refusal", () => {
   test("for a missing ticket leads outside, without a message", () => {
-    assert.deepEqual(after({ type: "resume" }, { type: "refused", problem: problem("no-ticket") }).phase, { at: "outside", problem: "" });
+    assert.deepEqual(after({ type: "resume" }, { type: "refused", problem: problem("missing-ticket") }).phase, { at: "outside", problem: "" });
   });
 
   test("because the sale is over shows the end, and then how the sale ended", () => {
@@ -201,7 +201,7 @@ describe("a refusal", () => {
   });
 
   test("of any other kind is shown outside", () => {
-    assert.deepEqual(after(join, { type: "refused", problem: problem("foreign-origin", "Wrong origin.") }).phase, { at: "outside", problem: "A title. Wrong origin." });
+    assert.deepEqual(after(join, { type: "refused", problem: problem("origin-not-allowed", "Wrong origin.") }).phase, { at: "outside", problem: "A title. Wrong origin." });
   });
 });
 

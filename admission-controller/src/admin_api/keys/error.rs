@@ -8,7 +8,7 @@ use crate::{error::CommonError, problem_types};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyError {
     #[error("there is no such key")]
-    UnknownKey,
+    KeyNotFound,
     #[error(transparent)]
     Common(CommonError),
 }
@@ -22,7 +22,7 @@ impl<E: Into<CommonError>> From<E> for KeyError {
 impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
         match error {
-            KeyError::UnknownKey => Self::new(&problem_types::UNKNOWN_KEY)
+            KeyError::KeyNotFound => Self::new(&problem_types::KEY_NOT_FOUND)
                 .detail("Check the key's name; `GET /api/admin/keys` lists the keys of this controller."),
             KeyError::Common(error) => error.into(),
         }
@@ -37,8 +37,8 @@ pub(crate) mod tests {
 
     pub(crate) fn examples() -> Vec<NamedProblem> {
         problems(every_variant!(KeyError {
-            UnknownKey,
-            Common(CommonError::UnknownSale),
+            KeyNotFound,
+            Common(CommonError::SaleNotFound),
         }))
     }
 }

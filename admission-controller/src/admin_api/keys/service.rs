@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{error::KeyError, store::KeyStore};
 use crate::{
     controller::{keys::KeyRing, schedule::TickNow},
-    db::By,
+    db::Author,
 };
 
 /// Dependencies of the keys' routes.
@@ -64,9 +64,9 @@ impl SigningKeys {
 
     /// Revokes a key, and requests an immediate tick of every sale, so that its tokens are
     /// replaced.
-    pub(super) async fn revoke(&self, by: &By, kid: &str) -> Result<(), KeyError> {
+    pub(super) async fn revoke(&self, by: &Author, kid: &str) -> Result<(), KeyError> {
         if self.keys.named(kid).is_none() {
-            return Err(KeyError::UnknownKey);
+            return Err(KeyError::KeyNotFound);
         }
         self.store.revoke_key(by, kid).await?;
         self.tick_now.all();

@@ -1,6 +1,6 @@
 //! Revoked signing keys.
 
-use crate::db::{By, Database, StoreError};
+use crate::db::{Author, Database, StoreError};
 
 /// Revoked signing keys.
 #[derive(Clone)]
@@ -15,7 +15,7 @@ impl KeyStore {
     /// Revokes a key: after the commit, no checkout accepts a token that it has signed. The next
     /// tick gives its holders another one. It waits for the ticks that are under way, since they
     /// may be signing with it.
-    pub async fn revoke_key(&self, by: &By, kid: &str) -> Result<(), StoreError> {
+    pub async fn revoke_key(&self, by: &Author, kid: &str) -> Result<(), StoreError> {
         let mut transaction = self.0.begin(by, "revoke_key").await?;
         sqlx::query("SELECT FROM lines WHERE id = sale_id ORDER BY id FOR UPDATE").execute(&mut *transaction).await?;
         sqlx::query(

@@ -2,14 +2,14 @@
 
 use fairline_server::Problem;
 
-use super::rejected::LaneRejected;
+use super::rejected::LaneRejection;
 use crate::{db::StoreError, error::CommonError, problem_types};
 
 /// Why a request about a lane was rejected or failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LaneError {
     #[error("the lane was rejected: {0:?}")]
-    Rejected(LaneRejected),
+    Rejected(LaneRejection),
     #[error("another lane of the sale has this name")]
     NameTaken,
     #[error(transparent)]
@@ -27,15 +27,15 @@ impl From<LaneError> for Problem {
         match error {
             LaneError::Rejected(rejected) => {
                 let detail = match rejected {
-                    LaneRejected::Unknown => return CommonError::UnknownLane.into(),
-                    LaneRejected::TooMany => "The sale has the maximum number of lanes.",
-                    LaneRejected::Shares => {
+                    LaneRejection::Unknown => return CommonError::LaneNotFound.into(),
+                    LaneRejection::TooMany => "The sale has the maximum number of lanes.",
+                    LaneRejection::Shares => {
                         "Together, the shares of a sale's lanes must not exceed 100 %. Reduce another lane's share first."
                     }
-                    LaneRejected::Drawn => {
+                    LaneRejection::Drawn => {
                         "All lines of a sale are drawn together when it opens. Add lanes before that."
                     }
-                    LaneRejected::Closed => "The sale has ended.",
+                    LaneRejection::Closed => "The sale has ended.",
                 };
                 Self::new(&problem_types::LANE_REJECTED).detail(format!("{detail} Nothing was changed."))
             }
@@ -55,13 +55,13 @@ pub(crate) mod tests {
     use crate::error::tests::refused;
 
     pub(crate) fn examples() -> Vec<NamedProblem> {
-        let rejected = every_variant!(LaneRejected { Unknown, TooMany, Shares, Drawn, Closed })
+        let rejected = every_variant!(LaneRejection { Unknown, TooMany, Shares, Drawn, Closed })
             .map(|(name, rejected)| (name, LaneError::Rejected(rejected)));
         problems(
             every_variant!(LaneError {
-                Rejected(LaneRejected::Unknown),
+                Rejected(LaneRejection::Unknown),
                 NameTaken,
-                Common(CommonError::UnknownLane),
+                Common(CommonError::LaneNotFound),
             })
             .into_iter()
             .chain(rejected)

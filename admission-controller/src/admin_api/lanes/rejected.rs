@@ -2,7 +2,7 @@
 
 /// Why a lane is not added, or not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LaneRejected {
+pub enum LaneRejection {
     /// The sale has no such lane.
     Unknown,
     /// The sale has the maximum number of lanes.

@@ -11,7 +11,7 @@ use super::service::Lanes;
 use crate::{
     admin_api::{AdminState, sales::responses::AdminSale},
     auth::operator::Operator,
-    error::UnknownSale,
+    error::SaleNotFound,
 };
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
@@ -40,7 +40,7 @@ pub(crate) struct ChangeLane {
 /// The number of invitations.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Invite {
+pub(crate) struct InviteRequest {
     /// Invitations to make, at most 1000.
     count: u32,
 }
@@ -57,7 +57,7 @@ struct Invitations {
 #[utoipa::path(post, path = "/api/admin/sales/{id}/lanes", params(("id" = String, Path, description = "The sale.")), request_body = AddLane,
     security(("admin" = [])), responses(
     (status = 201, description = "The sale, with the lane.", body = AdminSale),
-    UnknownSale,
+    SaleNotFound,
     (status = 409, description = "The name is taken, the sale has seven lanes already or has ended, the shares of its lanes \
         would exceed 1, or its draw is made."),
 ))]
@@ -88,7 +88,7 @@ async fn change_lane(
 }
 
 /// Create invitations to a lane.
-#[utoipa::path(post, path = "/api/admin/sales/{id}/lanes/{lane}/invitations", request_body = Invite,
+#[utoipa::path(post, path = "/api/admin/sales/{id}/lanes/{lane}/invitations", request_body = InviteRequest,
     params(("id" = String, Path, description = "The sale."), ("lane" = String, Path, description = "The lane's name in URLs.")), security(("admin" = [])), responses(
     (status = 201, description = "The invitations.", body = Invitations),
     (status = 404, description = "There is no such sale, or no such lane."),
@@ -97,7 +97,7 @@ async fn invite(
     State(lanes): State<Lanes>,
     Extension(operator): Extension<Operator>,
     Path((id, lane)): Path<(String, String)>,
-    Json(invite): Json<Invite>,
+    Json(invite): Json<InviteRequest>,
 ) -> Result<(StatusCode, Confidential, axum::Json<Invitations>), Problem> {
     let codes = lanes.invite(&operator.by(), &id, (&lane, invite.count)).await?;
     Ok((StatusCode::CREATED, Confidential, axum::Json(Invitations { codes })))

@@ -5,10 +5,10 @@ use fairline_postgres::Transaction;
 use fairline_sale::{LineOrder, SaleId, Status};
 use uuid::Uuid;
 
-use super::rejected::LaneRejected;
+use super::rejected::LaneRejection;
 use crate::{
     controller::{line::LineRow, postgres::lines_of},
-    db::{By, Database, StoreError},
+    db::{Author, Database, StoreError},
 };
 
 /// The lanes of a locked sale: no other request changes them, and no tick is under way.
@@ -26,7 +26,7 @@ pub(crate) struct LaneStore(pub(crate) Database);
 
 impl LaneStore {
     /// Locks the sale of the lanes, as soon as the tick that is under way has ended.
-    pub async fn lock_lanes(&self, by: &By, action: &str, sale: SaleId) -> Result<Option<LockedLanes>, StoreError> {
+    pub async fn lock_lanes(&self, by: &Author, action: &str, sale: SaleId) -> Result<Option<LockedLanes>, StoreError> {
         let mut transaction = self.0.begin(by, action).await?;
         let row: Option<(String, String)> = sqlx::query_as(
             "SELECT status, line_order FROM lines JOIN sales ON sales.id = lines.id WHERE lines.id = $1 FOR UPDATE OF lines",
@@ -48,19 +48,24 @@ impl LockedLanes {
     }
 
     /// Whether the shares of all lanes stay within 1 if this lane gets this share.
-    fn fits(&self, name: &str, share: f64) -> Result<(), LaneRejected> {
+    fn fits(&self, name: &str, share: f64) -> Result<(), LaneRejection> {
         let others = self.lines.iter().filter(|line| line.lane.as_deref() != Some(name));
         let taken: f64 = others.filter_map(|line| line.share).sum();
         // Shares are decimal fractions, whose sums are not exact.
-        if taken + share <= 1.0 + 1e-9 { Ok(()) } else { Err(LaneRejected::Shares) }
+        if taken + share <= 1.0 + 1e-9 { Ok(()) } else { Err(LaneRejection::Shares) }
     }
 
     /// Adds a lane, with a key of 32 random bytes for its invitations.
-    pub async fn add(mut self, name: &str, share: f64, key: &[u8; 32]) -> Result<Result<(), LaneRejected>, StoreError> {
+    pub async fn add(
+        mut self,
+        name: &str,
+        share: f64,
+        key: &[u8; 32],
+    ) -> Result<Result<(), LaneRejection>, StoreError> {
         let rejected = match self.status {
-            Status::Closed => Some(LaneRejected::Closed),
-            Status::Open | Status::Paused if self.is_draw => Some(LaneRejected::Drawn),
-            _ if self.lines.len() >= LANES_MAX => Some(LaneRejected::TooMany),
+            Status::Closed => Some(LaneRejection::Closed),
+            Status::Open | Status::Paused if self.is_draw => Some(LaneRejection::Drawn),
+            _ if self.lines.len() >= LANES_MAX => Some(LaneRejection::TooMany),
             _ => self.fits(name, share).err(),
         };
         if let Some(rejected) = rejected {
@@ -79,8 +84,8 @@ impl LockedLanes {
     }
 
     /// Changes the share of a lane.
-    pub async fn set_share(mut self, name: &str, share: f64) -> Result<Result<(), LaneRejected>, StoreError> {
-        let checked = if self.named(name).is_none() { Err(LaneRejected::Unknown) } else { self.fits(name, share) };
+    pub async fn set_share(mut self, name: &str, share: f64) -> Result<Result<(), LaneRejection>, StoreError> {
+        let checked = if self.named(name).is_none() { Err(LaneRejection::Unknown) } else { self.fits(name, share) };
         if checked.is_err() {
             return Ok(checked);
         }

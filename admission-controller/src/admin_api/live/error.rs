@@ -18,8 +18,8 @@ pub(crate) enum LiveError {
 impl From<LiveError> for Problem {
     fn from(error: LiveError) -> Self {
         match error {
-            LiveError::NotAWebSocket { why } => Self::new(&problem_types::NOT_A_WEBSOCKET).detail(format!("{why}.")),
-            LiveError::OtherOrigin => Self::new(&problem_types::FOREIGN_ORIGIN)
+            LiveError::NotAWebSocket { why } => Self::new(&problem_types::WEBSOCKET_REQUIRED).detail(format!("{why}.")),
+            LiveError::OtherOrigin => Self::new(&problem_types::ORIGIN_NOT_ALLOWED)
                 .detail("Only the console's own pages receive live updates. Open the console at its own address."),
             LiveError::TooManyConsoles => {
                 Self::unavailable("Too many consoles are connected to this controller. Close one, or try again.")

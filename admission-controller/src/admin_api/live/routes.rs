@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{connection::ConsoleConnection, error::LiveError, service::Live, update::Sample};
-use crate::{admin_api::AdminState, auth::operator::Operator, error::UnknownSale};
+use crate::{admin_api::AdminState, auth::operator::Operator, error::SaleNotFound};
 
 /// Browsers send nothing but pongs.
 const RECEIVED_BYTES_MAX: usize = 1024;
@@ -32,7 +32,7 @@ struct Samples {
 /// Selects samples.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct After {
+pub(crate) struct SamplesQuery {
     /// Only samples after this time.
     #[serde(default, with = "time::serde::rfc3339::option")]
     #[param(value_type = Option<String>)]
@@ -42,20 +42,20 @@ pub(crate) struct After {
 /// Selects what is shown.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Subject {
+pub(crate) struct LiveQuery {
     /// One sale; all by default.
     sale: Option<SaleId>,
 }
 
 /// List the samples of a sale: at most 2,000, thinned out evenly if there are more.
-#[utoipa::path(get, path = "/api/admin/sales/{id}/samples", params(("id" = String, Path, description = "The sale."), After), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/sales/{id}/samples", params(("id" = String, Path, description = "The sale."), SamplesQuery), security(("admin" = [])), responses(
     (status = 200, description = "The samples.", body = Samples),
-    UnknownSale,
+    SaleNotFound,
 ))]
 async fn samples(
     State(live): State<Live>,
     Path(id): Path<String>,
-    Query(after): Query<After>,
+    Query(after): Query<SamplesQuery>,
 ) -> Result<axum::Json<Samples>, Problem> {
     let sale = live.sales.find(&id).await?.row.sale();
     let samples = live.samples(sale, after.after.unwrap_or(OffsetDateTime::UNIX_EPOCH)).await?;
@@ -67,15 +67,15 @@ async fn samples(
 /// `{"type":"samples"}` with the new ones, and `{"type":"rehearsal"}`. After five seconds without a
 /// change, `{"type":"heartbeat"}`: a client that receives nothing for much longer shows that its
 /// data may be outdated.
-#[utoipa::path(get, path = "/api/admin/live", params(Subject), security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/api/admin/live", params(LiveQuery), security(("admin" = [])), responses(
     (status = 101, description = "The WebSocket is open. It is closed with 4401 when the session ends."),
     (status = 403, description = "The page belongs to another site."),
-    UnknownSale,
+    SaleNotFound,
     (status = 503, description = "Fifty consoles are connected to this controller already."),
 ))]
 async fn live(
     State(live): State<Live>,
-    (Extension(operator), Query(subject)): (Extension<Operator>, Query<Subject>),
+    (Extension(operator), Query(subject)): (Extension<Operator>, Query<LiveQuery>),
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {

@@ -1,6 +1,6 @@
 //! Why an image is not stored or shown, and the mapping to HTTP.
 
-use fairline_media::{NotPrepared, Rejected, StoreFailed};
+use fairline_media::{MediaStoreError, PrepareError, UploadError};
 use fairline_server::Problem;
 use tracing::error;
 
@@ -14,24 +14,24 @@ pub(crate) enum MediaError {
     #[error("the request body is not an image")]
     UnsupportedImage,
     #[error(transparent)]
-    Rejected(Rejected),
+    Rejected(UploadError),
     #[error("too many images are uploaded at the same time")]
     TooManyUploads,
     #[error("there is no such image")]
-    UnknownImage,
+    ImageNotFound,
     #[error(transparent)]
-    Storage(#[from] StoreFailed),
+    Storage(#[from] MediaStoreError),
     #[error("an internal error occurred")]
     Failed,
     #[error(transparent)]
     Common(CommonError),
 }
 
-impl From<NotPrepared> for MediaError {
-    fn from(not_prepared: NotPrepared) -> Self {
+impl From<PrepareError> for MediaError {
+    fn from(not_prepared: PrepareError) -> Self {
         match not_prepared {
-            NotPrepared::Busy => Self::TooManyUploads,
-            NotPrepared::Rejected(rejected) => Self::Rejected(rejected),
+            PrepareError::Busy => Self::TooManyUploads,
+            PrepareError::Rejected(rejected) => Self::Rejected(rejected),
         }
     }
 }
@@ -45,7 +45,7 @@ impl From<StoreError> for MediaError {
 impl From<MediaError> for Problem {
     fn from(error: MediaError) -> Self {
         match error {
-            MediaError::NoMedia => Self::new(&problem_types::NO_MEDIA)
+            MediaError::NoMedia => Self::new(&problem_types::IMAGES_NOT_CONFIGURED)
                 .detail("Start the controllers with `FAIRLINE_MEDIA_URL`; see docs/operations.md."),
             MediaError::UnsupportedImage => Self::new(&problem_types::UNSUPPORTED_IMAGE)
                 .detail("Send a JPEG, PNG or WebP image with the header `Content-Type: image/jpeg`, `image/png` or `image/webp`."),
@@ -55,8 +55,8 @@ impl From<MediaError> for Problem {
             MediaError::TooManyUploads => {
                 Self::unavailable("Other images are being prepared. Try again in a few seconds.")
             }
-            MediaError::UnknownImage => {
-                Self::new(&problem_types::UNKNOWN_IMAGE).detail("It was deleted, or the path is wrong.")
+            MediaError::ImageNotFound => {
+                Self::new(&problem_types::IMAGE_NOT_FOUND).detail("It was deleted, or the path is wrong.")
             }
             MediaError::Storage(_) => {
                 error!(%error, "read or write image failed");
@@ -82,10 +82,10 @@ pub(crate) mod tests {
         problems(every_variant!(MediaError {
             NoMedia,
             UnsupportedImage,
-            Rejected(Rejected::Damaged),
+            Rejected(UploadError::Damaged),
             TooManyUploads,
-            UnknownImage,
-            Storage(StoreFailed("no response within 10 s".to_owned())),
+            ImageNotFound,
+            Storage(MediaStoreError("no response within 10 s".to_owned())),
             Failed,
             Common(CommonError::Store(StoreError::Corrupt("a row".to_owned()))),
         }))

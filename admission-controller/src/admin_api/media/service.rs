@@ -1,7 +1,7 @@
 //! Checks, resizes and stores an uploaded image.
 
 use bytes::Bytes;
-use fairline_media::{MediaStore, Prepared, UploadType, Workshop};
+use fairline_media::{ImageProcessor, MediaStore, Prepared, UploadType};
 use fairline_server::Shutdown;
 
 use super::{error::MediaError, store::UploadStore};
@@ -12,7 +12,7 @@ pub(crate) struct Media {
     pub(crate) store: UploadStore,
     /// The storage, if one is configured.
     pub(crate) files: Option<MediaStore>,
-    pub(crate) workshop: Workshop,
+    pub(crate) image_processor: ImageProcessor,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -22,14 +22,14 @@ impl Media {
         if self.files.is_none() {
             return Err(MediaError::NoMedia);
         }
-        if self.workshop.is_full() { Err(MediaError::TooManyUploads) } else { Ok(()) }
+        if self.image_processor.is_full() { Err(MediaError::TooManyUploads) } else { Ok(()) }
     }
 
     /// Stores an uploaded image. Products refer to it by its hash; unused ones are deleted after a
     /// while.
     pub(super) async fn upload(&self, upload_type: UploadType, bytes: Bytes) -> Result<Prepared, MediaError> {
         let files = self.files.clone().ok_or(MediaError::NoMedia)?;
-        let prepared = self.workshop.prepare(bytes, upload_type).await?;
+        let prepared = self.image_processor.prepare(bytes, upload_type).await?;
         // A task of its own: a caller that disconnects leaves no image half stored.
         let store = self.store.clone();
         let stored = self.shutdown.spawn(async move { write(&store, &files, prepared).await });

@@ -8,13 +8,13 @@ use crate::{auth::error::AdminAuthError, db::StoreError, error::CommonError, pro
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OperatorError {
     #[error("there is no such operator")]
-    UnknownOperator,
+    OperatorNotFound,
     #[error("another operator has this name")]
     NameTaken,
     #[error("there are {most} operators already")]
     TooManyOperators { most: i64 },
     #[error("the enrolment code is not valid")]
-    WrongEnrolment,
+    InvalidEnrolmentCode,
     #[error(transparent)]
     Auth(#[from] AdminAuthError),
     #[error(transparent)]
@@ -24,7 +24,7 @@ pub(crate) enum OperatorError {
 /// A rejection in the OpenAPI document.
 #[derive(utoipa::IntoResponses)]
 #[response(status = 404, description = "There is no such operator.")]
-pub(crate) struct UnknownOperator;
+pub(crate) struct OperatorNotFound;
 
 impl From<StoreError> for OperatorError {
     fn from(error: StoreError) -> Self {
@@ -35,14 +35,14 @@ impl From<StoreError> for OperatorError {
 impl From<OperatorError> for Problem {
     fn from(error: OperatorError) -> Self {
         match error {
-            OperatorError::UnknownOperator => Self::new(&problem_types::UNKNOWN_OPERATOR)
+            OperatorError::OperatorNotFound => Self::new(&problem_types::OPERATOR_NOT_FOUND)
                 .detail("Check the name; `GET /api/admin/operators` lists the operators."),
             OperatorError::NameTaken => Self::new(&problem_types::NAME_TAKEN)
                 .detail("Another operator has this name. Choose another.")
                 .with("field", "name"),
             OperatorError::TooManyOperators { most } => Self::new(&problem_types::TOO_MANY_OPERATORS)
                 .detail(format!("There are already {most}, which is the maximum. Remove an operator who has left.")),
-            OperatorError::WrongEnrolment => Self::new(&problem_types::WRONG_ENROLMENT)
+            OperatorError::InvalidEnrolmentCode => Self::new(&problem_types::INVALID_ENROLMENT_CODE)
                 .detail("It is wrong, was used before or has expired. Ask an owner for a new one."),
             OperatorError::Auth(error) => error.into(),
             OperatorError::Common(error) => error.into(),
@@ -61,12 +61,12 @@ pub(crate) mod tests {
         let constraints = ["operators_pkey", "operators_role_check"];
         problems(
             every_variant!(OperatorError {
-                UnknownOperator,
+                OperatorNotFound,
                 NameTaken,
                 TooManyOperators { most: 200 },
-                WrongEnrolment,
+                InvalidEnrolmentCode,
                 Auth(AdminAuthError::TooManySignIns),
-                Common(CommonError::WrongField { field: "reason", must: "have 1 to 500 characters" }),
+                Common(CommonError::InvalidField { field: "reason", must: "have 1 to 500 characters" }),
             })
             .into_iter()
             .chain(constraints.map(refused)),

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    error::UnknownOperator,
+    error::OperatorNotFound,
     responses::{AddedOperator, AdminOperator, AdminOperators, Enrolled, EnrolmentCode, TotpSecret},
     service::Operators,
 };
@@ -56,7 +56,7 @@ pub(crate) struct ChangeOperator {
 /// An operator who enrols.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Enrol {
+pub(crate) struct EnrolRequest {
     code: String,
     /// At least 12 characters.
     password: String,
@@ -88,7 +88,7 @@ async fn add_operator(
 /// When it is used, the operator's sessions end.
 #[utoipa::path(post, path = "/api/admin/operators/{name}/enrolment", params(("name" = String, Path, description = "The operator's name.")), security(("admin" = [])), responses(
     (status = 200, description = "The code.", body = EnrolmentCode),
-    UnknownOperator,
+    OperatorNotFound,
 ))]
 async fn renew_enrolment(
     State(operators): State<Operators>,
@@ -100,7 +100,7 @@ async fn renew_enrolment(
 
 /// Enrol: choose a password with the code from an owner, and receive the secret for the
 /// authenticator app.
-#[utoipa::path(post, path = "/api/admin/enrolment", request_body = Enrol, responses(
+#[utoipa::path(post, path = "/api/admin/enrolment", request_body = EnrolRequest, responses(
     (status = 200, description = "The secret for the authenticator app, shown only once. Sign in with it.", body = Enrolled),
     (status = 401, description = "The code is unknown, was used or has expired."),
     (status = 422, description = "The password is too short."),
@@ -108,7 +108,7 @@ async fn renew_enrolment(
 ))]
 async fn enrol(
     State(operators): State<Operators>,
-    Json(Enrol { code, password }): Json<Enrol>,
+    Json(EnrolRequest { code, password }): Json<EnrolRequest>,
 ) -> Result<axum::Json<Enrolled>, Problem> {
     Ok(axum::Json(operators.enrol(&code, password).await?))
 }
@@ -117,7 +117,7 @@ async fn enrol(
 #[utoipa::path(patch, path = "/api/admin/operators/{name}", params(("name" = String, Path, description = "The operator's name.")), request_body = ChangeOperator,
     security(("admin" = [])), responses(
     (status = 200, description = "The operator.", body = AdminOperator),
-    UnknownOperator,
+    OperatorNotFound,
     (status = 422, description = "The password is too short."),
 ))]
 async fn change_operator(
@@ -133,7 +133,7 @@ async fn change_operator(
 /// end.
 #[utoipa::path(post, path = "/api/admin/operators/{name}/totp", params(("name" = String, Path, description = "The operator's name.")), security(("admin" = [])), responses(
     (status = 200, description = "The secret for the authenticator app.", body = TotpSecret),
-    UnknownOperator,
+    OperatorNotFound,
 ))]
 async fn renew_totp(
     State(operators): State<Operators>,
@@ -146,7 +146,7 @@ async fn renew_totp(
 /// Remove an operator. The audit log keeps the operator's entries.
 #[utoipa::path(delete, path = "/api/admin/operators/{name}", params(("name" = String, Path, description = "The operator's name.")), security(("admin" = [])), responses(
     (status = 204, description = "The operator is removed."),
-    UnknownOperator,
+    OperatorNotFound,
 ))]
 async fn remove_operator(
     State(operators): State<Operators>,

@@ -13,7 +13,7 @@ use crate::{
         role::Role,
         store::{AuthStore, OperatorChange},
     },
-    db::By,
+    db::Author,
     error::check_field,
 };
 
@@ -34,7 +34,7 @@ impl Operators {
     /// Adds an operator, with a password or with an enrolment code.
     pub(super) async fn add_operator(
         &self,
-        by: &By,
+        by: &Author,
         name: &str,
         role: Role,
         password: Option<String>,
@@ -58,10 +58,10 @@ impl Operators {
     }
 
     /// Replaces an operator's enrolment code.
-    pub(super) async fn renew_enrolment(&self, by: &By, name: &str) -> Result<EnrolmentCode, OperatorError> {
+    pub(super) async fn renew_enrolment(&self, by: &Author, name: &str) -> Result<EnrolmentCode, OperatorError> {
         let code = NewEnrolmentCode::new(rand::random());
         if !self.store.renew_enrolment(by, name, code.digest()).await? {
-            return Err(OperatorError::UnknownOperator);
+            return Err(OperatorError::OperatorNotFound);
         }
         Ok(EnrolmentCode { enrolment_code: code.shown().to_owned() })
     }
@@ -71,19 +71,19 @@ impl Operators {
         let digest = NewEnrolmentCode::from_shown(code).digest();
         // The cheap check comes before the password is hashed.
         if !self.store.is_enrolment(digest).await? {
-            return Err(OperatorError::WrongEnrolment);
+            return Err(OperatorError::InvalidEnrolmentCode);
         }
         let password = hash("password", password).await?;
         let secret: [u8; 20] = rand::random();
         let enrolled = self.store.enrol(digest, &password, &secret).await?;
-        let (name, role) = enrolled.ok_or(OperatorError::WrongEnrolment)?;
+        let (name, role) = enrolled.ok_or(OperatorError::InvalidEnrolmentCode)?;
         Ok(Enrolled { role: Role::of(&role), secret: TotpSecret::of(&name, &secret), name })
     }
 
     /// Changes an operator's role or password. A new password ends the operator's sessions.
     pub(super) async fn change_operator(
         &self,
-        by: &By,
+        by: &Author,
         name: &str,
         role: Option<Role>,
         password: Option<String>,
@@ -94,21 +94,21 @@ impl Operators {
         };
         let change = OperatorChange { role, password: password.as_deref(), totp_secret: None };
         let changed = self.auth.change_operator(by, "change_operator", name, &change).await?;
-        Ok(changed.ok_or(OperatorError::UnknownOperator)?.into())
+        Ok(changed.ok_or(OperatorError::OperatorNotFound)?.into())
     }
 
     /// Replaces the secret of an operator's authenticator app, and ends the operator's sessions.
-    pub(super) async fn renew_totp(&self, by: &By, name: &str) -> Result<TotpSecret, OperatorError> {
+    pub(super) async fn renew_totp(&self, by: &Author, name: &str) -> Result<TotpSecret, OperatorError> {
         let secret: [u8; 20] = rand::random();
         let change = OperatorChange { totp_secret: Some(&secret), ..OperatorChange::default() };
         let changed = self.auth.change_operator(by, "renew_totp", name, &change).await?;
-        changed.ok_or(OperatorError::UnknownOperator)?;
+        changed.ok_or(OperatorError::OperatorNotFound)?;
         Ok(TotpSecret::of(name, &secret))
     }
 
     /// Removes an operator, and ends the operator's sessions.
-    pub(super) async fn remove_operator(&self, by: &By, name: &str) -> Result<(), OperatorError> {
+    pub(super) async fn remove_operator(&self, by: &Author, name: &str) -> Result<(), OperatorError> {
         let is_gone = self.store.remove_operator(by, name).await?;
-        if is_gone { Ok(()) } else { Err(OperatorError::UnknownOperator) }
+        if is_gone { Ok(()) } else { Err(OperatorError::OperatorNotFound) }
     }
 }

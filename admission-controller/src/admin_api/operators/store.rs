@@ -4,7 +4,7 @@ use fairline_postgres::PgConnection;
 
 use crate::{
     auth::{role::Role, store::OperatorRow},
-    db::{Audited, By, Database, StoreError, audit},
+    db::{Author, Database, NewAuditEntry, StoreError, audit},
 };
 
 /// The maximum number of operators.
@@ -48,7 +48,7 @@ impl OperatorStore {
     }
 
     /// Adds an operator. `None` if there are too many.
-    pub async fn add_operator(&self, by: &By, new: &NewOperator<'_>) -> Result<Option<OperatorRow>, StoreError> {
+    pub async fn add_operator(&self, by: &Author, new: &NewOperator<'_>) -> Result<Option<OperatorRow>, StoreError> {
         let mut transaction = self.0.begin(by, "add_operator").await?;
         // With the lock, two requests can't both add the last one.
         sqlx::query("LOCK TABLE operators IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
@@ -71,14 +71,14 @@ impl OperatorStore {
     }
 
     /// Replaces an operator's enrolment code. `false` if no operator has this name.
-    pub async fn renew_enrolment(&self, by: &By, name: &str, digest: [u8; 32]) -> Result<bool, StoreError> {
+    pub async fn renew_enrolment(&self, by: &Author, name: &str, digest: [u8; 32]) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, "renew_enrolment").await?;
         let known = sqlx::query("SELECT FROM operators WHERE name = $1").bind(name).fetch_optional(&mut *transaction);
         if known.await?.is_none() {
             return Ok(false);
         }
         set_enrolment(&mut transaction, name, digest).await?;
-        let entry = Audited { action: "renew_enrolment", subject: name, ..Audited::default() };
+        let entry = NewAuditEntry { action: "renew_enrolment", subject: name, ..NewAuditEntry::default() };
         audit(&mut transaction, by, entry).await?;
         transaction.commit().await?;
         Ok(true)
@@ -112,15 +112,16 @@ impl OperatorStore {
         .fetch_optional(&mut *transaction)
         .await?;
         if let Some((name, _)) = &enrolled {
-            let by = By { who: name.clone(), why: None };
-            audit(&mut transaction, &by, Audited { action: "enrol", subject: name, ..Audited::default() }).await?;
+            let by = Author { who: name.clone(), why: None };
+            audit(&mut transaction, &by, NewAuditEntry { action: "enrol", subject: name, ..NewAuditEntry::default() })
+                .await?;
         }
         transaction.commit().await?;
         Ok(enrolled)
     }
 
     /// Removes an operator, and ends the sessions. `false` if there was none with this name.
-    pub async fn remove_operator(&self, by: &By, name: &str) -> Result<bool, StoreError> {
+    pub async fn remove_operator(&self, by: &Author, name: &str) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, "remove_operator").await?;
         let gone = sqlx::query("DELETE FROM operators WHERE name = $1").bind(name).execute(&mut *transaction).await?;
         transaction.commit().await?;

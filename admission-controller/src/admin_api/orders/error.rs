@@ -8,7 +8,7 @@ use crate::{error::CommonError, problem_types};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OrderError {
     #[error("there is no such order")]
-    UnknownOrder,
+    OrderNotFound,
     #[error("only {left_minor} of the order can be refunded")]
     NotRefundable { left_minor: i64 },
     #[error("the order is paid, or has ended; a paid order can be refunded")]
@@ -28,14 +28,14 @@ impl<E: Into<CommonError>> From<E> for OrderError {
 impl From<OrderError> for Problem {
     fn from(error: OrderError) -> Self {
         match error {
-            OrderError::UnknownOrder => Self::new(&problem_types::UNKNOWN_ORDER)
+            OrderError::OrderNotFound => Self::new(&problem_types::ORDER_NOT_FOUND)
                 .detail("Check the id; `GET /api/admin/sales/{id}/orders` lists the orders of a sale."),
             OrderError::NotRefundable { left_minor } => Self::new(&problem_types::NOT_REFUNDABLE)
                 .detail("It exceeds what is left of the payment (`left_minor`). Refund a smaller amount.")
                 .with("left_minor", left_minor),
-            OrderError::NotCancellable => Self::new(&problem_types::NOT_CANCELLABLE)
+            OrderError::NotCancellable => Self::new(&problem_types::ORDER_NOT_CANCELLABLE)
                 .detail("The order is paid for or has ended, and can't be cancelled; a paid order can be refunded."),
-            OrderError::RequestInProgress => Self::new(&problem_types::REQUEST_IN_PROGRESS)
+            OrderError::RequestInProgress => Self::new(&problem_types::ORDER_REQUEST_IN_PROGRESS)
                 .detail("Wait until it ends: `request` of the order shows its state."),
             OrderError::Common(error) => error.into(),
         }
@@ -50,11 +50,11 @@ pub(crate) mod tests {
 
     pub(crate) fn examples() -> Vec<NamedProblem> {
         problems(every_variant!(OrderError {
-            UnknownOrder,
+            OrderNotFound,
             NotRefundable { left_minor: 4900 },
             NotCancellable,
             RequestInProgress,
-            Common(CommonError::UnknownSale),
+            Common(CommonError::SaleNotFound),
         }))
     }
 }

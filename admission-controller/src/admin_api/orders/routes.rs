@@ -13,7 +13,7 @@ use super::{
     service::{PAGE, SaleOrders},
     store::{AdminOrderRow, OrderAction},
 };
-use crate::{admin_api::AdminState, auth::operator::Operator, error::UnknownSale};
+use crate::{admin_api::AdminState, auth::operator::Operator, error::SaleNotFound};
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new().routes(routes!(list_orders)).routes(routes!(refund_order)).routes(routes!(cancel_order))
@@ -148,7 +148,7 @@ pub(crate) struct CancelOrder {
 /// List or search the orders of a sale, the newest first.
 #[utoipa::path(get, path = "/api/admin/sales/{id}/orders", params(("id" = String, Path, description = "The sale."), OrdersQuery), security(("admin" = [])), responses(
     (status = 200, description = "Up to 50 orders.", body = AdminOrders),
-    UnknownSale,
+    SaleNotFound,
     (status = 422, description = "The text to search for is too long."),
 ))]
 async fn list_orders(
@@ -177,7 +177,7 @@ async fn refund_order(
     Path(order): Path<(String, Uuid)>,
     Json(RefundOrder { amount_minor, reason }): Json<RefundOrder>,
 ) -> Result<(StatusCode, axum::Json<AdminOrder>), Problem> {
-    let by = operator.because(&reason)?;
+    let by = operator.with_reason(&reason)?;
     let order = orders.request(&by, order, OrderAction::Refund(amount_minor)).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(order.into())))
 }
@@ -196,6 +196,6 @@ async fn cancel_order(
     Path(order): Path<(String, Uuid)>,
     Json(CancelOrder { reason }): Json<CancelOrder>,
 ) -> Result<(StatusCode, axum::Json<AdminOrder>), Problem> {
-    let order = orders.request(&operator.because(&reason)?, order, OrderAction::Cancel).await?;
+    let order = orders.request(&operator.with_reason(&reason)?, order, OrderAction::Cancel).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(order.into())))
 }

@@ -6,7 +6,7 @@ use super::{
     error::OrderError,
     store::{AdminOrderRow, AdminOrderStore, OrderAction, OrderSearch, RequestOutcome},
 };
-use crate::{admin_api::sales::service::Sales, db::By, error::check_field};
+use crate::{admin_api::sales::service::Sales, db::Author, error::check_field};
 
 /// Orders of one response.
 pub(super) const PAGE: i64 = 50;
@@ -41,7 +41,7 @@ impl SaleOrders {
     /// Requests a refund or a cancellation. Returns the order with the request.
     pub(super) async fn request(
         &self,
-        by: &By,
+        by: &Author,
         (sale, order): (String, Uuid),
         action: OrderAction,
     ) -> Result<AdminOrderRow, OrderError> {
@@ -50,12 +50,12 @@ impl SaleOrders {
         let sale = self.sales.find(&sale).await?.row.sale();
         match self.store.request(by, sale, order, action).await? {
             RequestOutcome::Accepted => {}
-            RequestOutcome::UnknownOrder => return Err(OrderError::UnknownOrder),
+            RequestOutcome::OrderNotFound => return Err(OrderError::OrderNotFound),
             RequestOutcome::NotRefundable { left_minor } => return Err(OrderError::NotRefundable { left_minor }),
             RequestOutcome::NotCancellable => return Err(OrderError::NotCancellable),
             RequestOutcome::UnderWay => return Err(OrderError::RequestInProgress),
         }
         let search = OrderSearch { order: Some(order), ..OrderSearch::default() };
-        self.store.orders(sale, &search, 1).await?.pop().ok_or(OrderError::UnknownOrder)
+        self.store.orders(sale, &search, 1).await?.pop().ok_or(OrderError::OrderNotFound)
     }
 }

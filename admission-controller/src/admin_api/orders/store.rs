@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::{By, Database, StoreError};
+use crate::db::{Author, Database, StoreError};
 
 /// A search among the orders of a sale.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ pub enum OrderAction {
 #[derive(Debug, PartialEq, Eq)]
 pub enum RequestOutcome {
     Accepted,
-    UnknownOrder,
+    OrderNotFound,
     /// Only this amount can be refunded.
     NotRefundable {
         left_minor: i64,
@@ -120,7 +120,7 @@ impl AdminOrderStore {
     /// Requests a refund or a cancellation, which a checkout executes.
     pub async fn request(
         &self,
-        by: &By,
+        by: &Author,
         sale: SaleId,
         order: Uuid,
         action: OrderAction,
@@ -138,7 +138,7 @@ impl AdminOrderStore {
         .bind(sale.0)
         .fetch_optional(&mut *transaction)
         .await?;
-        let Some((state, left)) = known else { return Ok(RequestOutcome::UnknownOrder) };
+        let Some((state, left)) = known else { return Ok(RequestOutcome::OrderNotFound) };
         match action {
             OrderAction::Refund(amount) => {
                 let left_minor = left.unwrap_or(0);

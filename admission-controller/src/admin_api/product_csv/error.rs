@@ -29,7 +29,7 @@ impl From<TableError> for Problem {
     fn from(error: TableError) -> Self {
         match error {
             TableError::NotCsv => {
-                Self::new(&problem_types::NOT_CSV).detail("Send it with the header `Content-Type: text/csv`.")
+                Self::new(&problem_types::CSV_REQUIRED).detail("Send it with the header `Content-Type: text/csv`.")
             }
             TableError::Rejected { count, errors } => {
                 let counted = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };

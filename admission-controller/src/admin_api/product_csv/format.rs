@@ -41,12 +41,12 @@ pub(crate) struct ImportError {
 
 /// The errors of a table: the first hundred, and their number.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Errors {
+pub(crate) struct ImportErrors {
     pub(crate) listed: Vec<ImportError>,
     pub(crate) count: usize,
 }
 
-impl Errors {
+impl ImportErrors {
     pub(crate) fn add(&mut self, line: u64, column: Option<&'static str>, detail: impl Into<String>) {
         self.count += 1;
         if self.listed.len() < ERRORS_MAX {
@@ -80,8 +80,8 @@ impl Row {
 }
 
 /// Reads a table of bounded length. Errors name the line.
-pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Row>, Errors> {
-    let mut errors = Errors::default();
+pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Row>, ImportErrors> {
+    let mut errors = ImportErrors::default();
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let mut reader = ReaderBuilder::new().from_reader(bytes);
     let places = match reader.headers().map(places) {
@@ -95,7 +95,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Row>, Errors> {
             return Err(errors);
         }
     };
-    let (mut rows, mut lines) = (Vec::new(), Lines { bytes, at: 0, line: 1 });
+    let (mut rows, mut lines) = (Vec::new(), LineCounter { bytes, at: 0, line: 1 });
     for record in reader.records() {
         match record {
             Ok(_) if rows.len() == ROWS_MAX => {
@@ -113,14 +113,14 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Row>, Errors> {
 
 /// Counts lines. The reader's own number is too low where lines end with CRLF or are empty, since
 /// its records begin behind the CR of the line before.
-struct Lines<'a> {
+struct LineCounter<'a> {
     bytes: &'a [u8],
     /// Counted up to here.
     at: usize,
     line: u64,
 }
 
-impl Lines<'_> {
+impl LineCounter<'_> {
     /// The line of a record, which is not before the last one.
     fn of(&mut self, position: Option<&Position>) -> u64 {
         let begin = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(self.at);
@@ -143,10 +143,10 @@ fn reason(error: &csv::Error) -> String {
     }
 }
 
-type WrongCell = (Option<&'static str>, String);
+type InvalidCell = (Option<&'static str>, String);
 
 /// The place of each column in the table.
-fn places(header: &StringRecord) -> Result<[Option<usize>; COLUMNS.len()], WrongCell> {
+fn places(header: &StringRecord) -> Result<[Option<usize>; COLUMNS.len()], InvalidCell> {
     let mut places = [None; COLUMNS.len()];
     for (place, name) in header.iter().enumerate() {
         let name = name.trim().to_ascii_lowercase();

@@ -9,9 +9,9 @@ use fairline_sale::minor_units;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::format::{Errors, Row, attributes_of};
+use super::format::{ImportErrors, Row, attributes_of};
 use crate::admin_api::products::fields::{
-    Attribute, VARIANTS_MAX, WrongField, check_attributes, check_currency, check_description, check_gtin, check_name,
+    Attribute, InvalidField, VARIANTS_MAX, check_attributes, check_currency, check_description, check_gtin, check_name,
     check_price, check_sku, check_title,
 };
 
@@ -71,7 +71,7 @@ impl ImportPlan {
 }
 
 /// The rows of one product.
-struct Group<'a> {
+struct ProductRows<'a> {
     product: PlannedProduct,
     /// How it is in the catalogue, if it exists.
     before: Option<&'a PlannedProduct>,
@@ -80,8 +80,8 @@ struct Group<'a> {
 }
 
 /// Plans an import. Errors name the lines.
-pub(crate) fn plan(rows: &[Row], known: &KnownProducts) -> Result<ImportPlan, Errors> {
-    let mut errors = Errors::default();
+pub(crate) fn plan(rows: &[Row], known: &KnownProducts) -> Result<ImportPlan, ImportErrors> {
+    let mut errors = ImportErrors::default();
     let skus: HashMap<&str, &PlannedVariant> = known.variants.iter().map(|one| (one.sku.as_str(), one)).collect();
     let mut plan = ImportPlan::default();
     for group in &mut groups(rows, known, &skus, &mut errors) {
@@ -117,8 +117,8 @@ fn groups<'a>(
     rows: &'a [Row],
     known: &'a KnownProducts,
     skus: &HashMap<&str, &PlannedVariant>,
-    errors: &mut Errors,
-) -> Vec<Group<'a>> {
+    errors: &mut ImportErrors,
+) -> Vec<ProductRows<'a>> {
     let products: HashMap<Uuid, &(PlannedProduct, usize)> = known.products.iter().map(|one| (one.0.id, one)).collect();
     let rows = distinct(rows, errors);
     let targets: Vec<Option<Uuid>> = rows.iter().map(|row| target(row, &products, skus, errors)).collect();
@@ -132,7 +132,7 @@ fn groups<'a>(
             names.insert(name, vec![*id]);
         }
     }
-    let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut groups: Vec<ProductRows<'a>> = Vec::new();
     let mut places: HashMap<Uuid, usize> = HashMap::new();
     for (row, target) in rows.into_iter().zip(targets) {
         let is_wrong = target.is_none() && row.filled("product_id").is_some();
@@ -160,7 +160,7 @@ fn groups<'a>(
                 attributes: Vec::new(),
                 archived: false,
             };
-            groups.push(Group {
+            groups.push(ProductRows {
                 product: before.map_or_else(new, |(product, _)| product.clone()),
                 before: before.map(|(product, _)| product),
                 variants: before.map_or(0, |(_, variants)| *variants),
@@ -174,7 +174,7 @@ fn groups<'a>(
 }
 
 /// The rows, without a repeated SKU.
-fn distinct<'a>(rows: &'a [Row], errors: &mut Errors) -> Vec<&'a Row> {
+fn distinct<'a>(rows: &'a [Row], errors: &mut ImportErrors) -> Vec<&'a Row> {
     let (mut lines, mut distinct) = (HashMap::new(), Vec::new());
     for row in rows {
         let first = row.filled("sku").map_or(row.line, |sku| *lines.entry(sku).or_insert(row.line));
@@ -192,7 +192,7 @@ fn target(
     row: &Row,
     products: &HashMap<Uuid, &(PlannedProduct, usize)>,
     skus: &HashMap<&str, &PlannedVariant>,
-    errors: &mut Errors,
+    errors: &mut ImportErrors,
 ) -> Option<Uuid> {
     let of_sku = row.filled("sku").and_then(|sku| skus.get(sku)).map(|variant| variant.product_id);
     let Some(named) = row.filled("product_id") else { return of_sku };
@@ -209,7 +209,7 @@ fn target(
 }
 
 /// Sets the fields of a product from its rows: the first one that is not empty, and no other.
-fn merge(group: &mut Group<'_>, errors: &mut Errors) {
+fn merge(group: &mut ProductRows<'_>, errors: &mut ImportErrors) {
     let Some(first) = group.rows.first() else { return };
     let mut value = |column: &'static str| -> Option<(u64, &str)> {
         first.cell(column)?;
@@ -255,8 +255,8 @@ fn merge(group: &mut Group<'_>, errors: &mut Errors) {
 
 const NOT_ATTRIBUTES: &str = "Write attributes like `Material=leather|Drop=8 mm`.";
 
-fn note(errors: &mut Errors, line: u64, column: &'static str, checked: Result<(), WrongField>) {
-    if let Err(WrongField { must, .. }) = checked {
+fn note(errors: &mut ImportErrors, line: u64, column: &'static str, checked: Result<(), InvalidField>) {
+    if let Err(InvalidField { must, .. }) = checked {
         errors.add(line, Some(column), format!("It must {must}."));
     }
 }
@@ -265,8 +265,8 @@ fn note(errors: &mut Errors, line: u64, column: &'static str, checked: Result<()
 fn variant(
     row: &Row,
     before: Option<&PlannedVariant>,
-    group: &mut Group<'_>,
-    errors: &mut Errors,
+    group: &mut ProductRows<'_>,
+    errors: &mut ImportErrors,
 ) -> Option<PlannedVariant> {
     let errors_before = errors.count;
     let (line, text) = (row.line, |column: &str| row.cell(column).map(str::trim));
@@ -310,7 +310,7 @@ fn variant(
 }
 
 /// The list price of a row, in minor units of its currency.
-fn price(row: &Row, before: Option<&PlannedVariant>, errors: &mut Errors) -> (i64, String) {
+fn price(row: &Row, before: Option<&PlannedVariant>, errors: &mut ImportErrors) -> (i64, String) {
     let known = before.map(|one| one.currency.as_str());
     let Some(currency) = row.filled("currency").or(known) else {
         errors.add(row.line, Some("currency"), "A new SKU needs a currency.");

@@ -32,7 +32,7 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 /// How to import.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Importing {
+pub(crate) struct ImportQuery {
     /// Whether only to check the table: nothing is written, and errors are part of the report.
     dry_run: Option<bool>,
 }
@@ -66,7 +66,7 @@ async fn product_table(State(table): State<ProductTable>) -> Response {
 
 /// Import products from CSV: all rows, or none if one is wrong. A row updates the variant with its
 /// SKU, or adds one.
-#[utoipa::path(post, path = "/api/admin/products.csv", params(Importing), security(("admin" = [])),
+#[utoipa::path(post, path = "/api/admin/products.csv", params(ImportQuery), security(("admin" = [])),
     request_body(content = String, content_type = "text/csv"), responses(
     (status = 200, description = "What was changed; of a dry run, what would be, or the errors.", body = ImportReport),
     (status = 409, description = "There would be more than 10,000 products."),
@@ -75,7 +75,7 @@ async fn product_table(State(table): State<ProductTable>) -> Response {
 async fn import_products(
     State(table): State<ProductTable>,
     Extension(operator): Extension<Operator>,
-    Query(importing): Query<Importing>,
+    Query(importing): Query<ImportQuery>,
     request: Request,
 ) -> Result<axum::Json<ImportReport>, Problem> {
     if !is_csv(request.headers()) {

@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use super::{
     error::TableError,
-    format::{COLUMNS, Errors, ImportError, Row, attributes_text, read, written},
+    format::{COLUMNS, ImportError, ImportErrors, Row, attributes_text, read, written},
     plan::{ImportPlan, plan},
-    store::{ExportRow, Named, ProductTableStore, count_products, known, write},
+    store::{ExportRow, NamedRows, ProductTableStore, count_products, known, write},
 };
 use crate::{
     admin_api::products::{error::ProductError, fields::PRODUCTS_MAX},
-    db::{By, StoreError},
+    db::{Author, StoreError},
 };
 
 /// Products that are read per query.
@@ -45,10 +45,10 @@ pub(crate) struct ImportReport {
 }
 
 impl ImportReport {
-    fn new(dry_run: bool, rows: usize, planned: Result<&ImportPlan, Errors>) -> Self {
+    fn new(dry_run: bool, rows: usize, planned: Result<&ImportPlan, ImportErrors>) -> Self {
         let nothing = ImportPlan::default();
         let (plan, errors) = match planned {
-            Ok(plan) => (plan, Errors::default()),
+            Ok(plan) => (plan, ImportErrors::default()),
             Err(errors) => (&nothing, errors),
         };
         Self {
@@ -80,7 +80,7 @@ impl ProductTable {
     }
 
     /// Imports a table: all of it, or nothing.
-    pub(super) async fn import(&self, by: &By, table: Bytes, dry_run: bool) -> Result<ImportReport, TableError> {
+    pub(super) async fn import(&self, by: &Author, table: Bytes, dry_run: bool) -> Result<ImportReport, TableError> {
         let rows = spawn_blocking(move || read(&table)).await.map_err(|_| TableError::Failed)?;
         let rows = match rows {
             Ok(rows) => rows,
@@ -108,7 +108,7 @@ impl ProductTable {
 }
 
 /// Of a dry run, errors are the result.
-fn rejected(dry_run: bool, rows: usize, errors: Errors) -> Result<ImportReport, TableError> {
+fn rejected(dry_run: bool, rows: usize, errors: ImportErrors) -> Result<ImportReport, TableError> {
     if dry_run {
         return Ok(ImportReport::new(dry_run, rows, Err(errors)));
     }
@@ -118,9 +118,9 @@ fn rejected(dry_run: bool, rows: usize, errors: Errors) -> Result<ImportReport, 
 }
 
 /// What the rows name.
-fn named(rows: &[Row]) -> Named<'_> {
+fn named(rows: &[Row]) -> NamedRows<'_> {
     let all = |column: &'static str| rows.iter().filter_map(move |row| row.filled(column));
-    Named {
+    NamedRows {
         skus: all("sku").collect(),
         ids: all("product_id").filter_map(|id| Uuid::try_parse(id).ok()).collect(),
         names: all("product").collect(),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::plan::{ImportPlan, KnownProducts, PlannedProduct, PlannedVariant};
 use crate::{
     admin_api::products::fields::Attribute,
-    db::{By, Database, StoreError},
+    db::{Author, Database, StoreError},
 };
 
 /// Rows that one statement writes at most.
@@ -32,7 +32,7 @@ pub struct ExportRow {
 
 /// What a table names.
 #[derive(Debug, Default)]
-pub struct Named<'a> {
+pub struct NamedRows<'a> {
     pub skus: Vec<&'a str>,
     pub ids: Vec<Uuid>,
     pub names: Vec<&'a str>,
@@ -81,7 +81,7 @@ impl ProductTableStore {
     }
 
     /// Begins an import. Until its end, no other request changes products.
-    pub async fn begin_import(&self, by: &By) -> Result<Transaction, StoreError> {
+    pub async fn begin_import(&self, by: &Author) -> Result<Transaction, StoreError> {
         let mut transaction = self.0.begin(by, "import_products").await?;
         sqlx::query("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
         Ok(transaction)
@@ -89,7 +89,7 @@ impl ProductTableStore {
 }
 
 /// The products and variants that a table names.
-pub async fn known(connection: &mut PgConnection, named: &Named<'_>) -> Result<KnownProducts, StoreError> {
+pub async fn known(connection: &mut PgConnection, named: &NamedRows<'_>) -> Result<KnownProducts, StoreError> {
     let variants: Vec<KnownVariant> = sqlx::query_as(
         "SELECT id, product_id, position, sku, title, attributes, price_minor, currency, gtin FROM variants WHERE sku = ANY ($1)",
     )

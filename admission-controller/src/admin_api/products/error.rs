@@ -8,9 +8,9 @@ use crate::{db::StoreError, error::CommonError, problem_types};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProductError {
     #[error("the field `{field}` must {must}")]
-    WrongPart { field: String, must: &'static str },
+    InvalidPart { field: String, must: &'static str },
     #[error("there is no such product")]
-    UnknownProduct,
+    ProductNotFound,
     #[error("there are {most} products already")]
     TooManyProducts { most: i64 },
     #[error("the product has version {version} by now")]
@@ -25,7 +25,7 @@ pub(crate) enum ProductError {
 /// A rejection in the OpenAPI document.
 #[derive(utoipa::IntoResponses)]
 #[response(status = 404, description = "There is no such product.")]
-pub(crate) struct UnknownProduct;
+pub(crate) struct ProductNotFound;
 
 impl From<StoreError> for ProductError {
     fn from(error: StoreError) -> Self {
@@ -40,10 +40,10 @@ impl From<StoreError> for ProductError {
 impl From<ProductError> for Problem {
     fn from(error: ProductError) -> Self {
         match error {
-            ProductError::WrongPart { field, must } => Self::new(&fairline_server::problem_types::INVALID_BODY)
+            ProductError::InvalidPart { field, must } => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail(format!("The field `{field}` must {must}."))
                 .with("field", field),
-            ProductError::UnknownProduct => Self::new(&problem_types::UNKNOWN_PRODUCT)
+            ProductError::ProductNotFound => Self::new(&problem_types::PRODUCT_NOT_FOUND)
                 .detail("Check the id; `GET /api/admin/products` lists the products."),
             ProductError::TooManyProducts { most } => Self::new(&problem_types::TOO_MANY_PRODUCTS)
                 .detail(format!("There are already {most}, which is the maximum. Delete products that no sale uses.")),
@@ -69,12 +69,12 @@ pub(crate) mod tests {
 
     pub(crate) fn examples() -> Vec<NamedProblem> {
         let errors = every_variant!(ProductError {
-            WrongPart { field: "variants[0].sku".to_owned(), must: "differ from those of the other variants" },
-            UnknownProduct,
+            InvalidPart { field: "variants[0].sku".to_owned(), must: "differ from those of the other variants" },
+            ProductNotFound,
             TooManyProducts { most: 10_000 },
             ProductChanged { version: 2 },
             SkuTaken { sku: Some("SHOE-42".to_owned()) },
-            Common(CommonError::WrongField { field: "name", must: "have 1 to 120 characters" }),
+            Common(CommonError::InvalidField { field: "name", must: "have 1 to 120 characters" }),
         });
         problems(errors.into_iter().chain(["variants_sku_is_unique", "variants_price_is_bounded"].map(refused)))
     }

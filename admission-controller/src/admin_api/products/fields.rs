@@ -21,19 +21,19 @@ pub(crate) const ATTRIBUTES_MAX: usize = 30;
 
 /// A rule that a field breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct WrongField {
+pub(crate) struct InvalidField {
     pub(crate) field: &'static str,
     pub(crate) must: &'static str,
 }
 
-impl From<WrongField> for ProductError {
-    fn from(WrongField { field, must }: WrongField) -> Self {
-        CommonError::WrongField { field, must }.into()
+impl From<InvalidField> for ProductError {
+    fn from(InvalidField { field, must }: InvalidField) -> Self {
+        CommonError::InvalidField { field, must }.into()
     }
 }
 
-fn check(field: &'static str, ok: bool, must: &'static str) -> Result<(), WrongField> {
-    if ok { Ok(()) } else { Err(WrongField { field, must }) }
+fn check(field: &'static str, ok: bool, must: &'static str) -> Result<(), InvalidField> {
+    if ok { Ok(()) } else { Err(InvalidField { field, must }) }
 }
 
 /// Whether a text is one line of bounded length.
@@ -168,16 +168,16 @@ impl ChangeProduct {
     }
 }
 
-pub(crate) fn check_name(name: &str) -> Result<(), WrongField> {
+pub(crate) fn check_name(name: &str) -> Result<(), InvalidField> {
     check("name", is_line(name, 1..=120) && name.trim() == name, "have 1 to 120 characters, without spaces around them")
 }
 
-pub(crate) fn check_description(description: &str) -> Result<(), WrongField> {
+pub(crate) fn check_description(description: &str) -> Result<(), InvalidField> {
     let is_text = description.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'));
     check("description", is_text && description.chars().count() <= 2000, "be a text of at most 2000 characters")
 }
 
-pub(crate) fn check_attributes(attributes: &[Attribute]) -> Result<(), WrongField> {
+pub(crate) fn check_attributes(attributes: &[Attribute]) -> Result<(), InvalidField> {
     let are_lines = attributes.iter().all(|one| is_line(&one.name, 1..=60) && is_line(&one.value, 1..=200));
     let ok = are_lines && attributes.len() <= ATTRIBUTES_MAX;
     check("attributes", ok, "be at most 30 names of 1 to 60 characters with values of 1 to 200 characters")
@@ -194,7 +194,7 @@ fn check_variants(variants: &[VariantFields]) -> Result<(), ProductError> {
             let is_new = variant.id.is_none() || earlier.iter().all(|other| other.id != variant.id);
             check("id", is_new, "differ from those of the other variants")
         });
-        checked.map_err(|WrongField { field, must }| wrong_variant(nth, field, must))?;
+        checked.map_err(|InvalidField { field, must }| wrong_variant(nth, field, must))?;
     }
     Ok(())
 }
@@ -207,23 +207,23 @@ fn check_images(images: &[ImageFields]) -> Result<(), ProductError> {
         let checked = check("media", is_one, "be `media` of an uploaded image")
             .and_then(|()| check("media", is_new, "differ from those of the other images"))
             .and_then(|()| check("alt", is_line(&image.alt, 0..=250), "be one line of at most 250 characters"));
-        checked.map_err(|WrongField { field, must }| wrong_image(nth, field, must))?;
+        checked.map_err(|InvalidField { field, must }| wrong_image(nth, field, must))?;
     }
     Ok(())
 }
 
 /// The error of an image's field.
 pub(crate) fn wrong_image(nth: usize, field: &str, must: &'static str) -> ProductError {
-    ProductError::WrongPart { field: format!("images[{nth}].{field}"), must }
+    ProductError::InvalidPart { field: format!("images[{nth}].{field}"), must }
 }
 
 /// The error of a variant's field.
 pub(crate) fn wrong_variant(nth: usize, field: &str, must: &'static str) -> ProductError {
-    ProductError::WrongPart { field: format!("variants[{nth}].{field}"), must }
+    ProductError::InvalidPart { field: format!("variants[{nth}].{field}"), must }
 }
 
 impl VariantFields {
-    pub(crate) fn check(&self) -> Result<(), WrongField> {
+    pub(crate) fn check(&self) -> Result<(), InvalidField> {
         check_sku(&self.sku)?;
         check_title(&self.title)?;
         check_attributes(&self.attributes)?;
@@ -233,27 +233,27 @@ impl VariantFields {
     }
 }
 
-pub(crate) fn check_sku(sku: &str) -> Result<(), WrongField> {
+pub(crate) fn check_sku(sku: &str) -> Result<(), InvalidField> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/+-".contains(c);
     let begins = sku.starts_with(|c: char| c.is_ascii_alphanumeric());
     let must = "have 1 to 64 letters, digits and `._/+-`, and begin with a letter or digit";
     check("sku", begins && sku.len() <= 64 && sku.chars().all(is_plain), must)
 }
 
-pub(crate) fn check_title(title: &str) -> Result<(), WrongField> {
+pub(crate) fn check_title(title: &str) -> Result<(), InvalidField> {
     check("title", is_line(title, 0..=120), "be one line of at most 120 characters")
 }
 
-pub(crate) fn check_price(price_minor: i64) -> Result<(), WrongField> {
+pub(crate) fn check_price(price_minor: i64) -> Result<(), InvalidField> {
     check("price_minor", (1..=1_000_000_000).contains(&price_minor), "be between 1 and 1000000000")
 }
 
-pub(crate) fn check_currency(currency: &str) -> Result<(), WrongField> {
+pub(crate) fn check_currency(currency: &str) -> Result<(), InvalidField> {
     let is_iso = currency.len() == 3 && currency.chars().all(|c| c.is_ascii_uppercase());
     check("currency", is_iso, "be an ISO 4217 code such as EUR")
 }
 
-pub(crate) fn check_gtin(gtin: &str) -> Result<(), WrongField> {
+pub(crate) fn check_gtin(gtin: &str) -> Result<(), InvalidField> {
     let is_length = matches!(gtin.len(), 8 | 12 | 13 | 14);
     let is_one = is_length && gtin.bytes().all(|digit| digit.is_ascii_digit()) && has_check_digit(gtin);
     check("gtin", is_one, "have 8, 12, 13 or 14 digits, of which the last is their check digit, or be null")
@@ -321,8 +321,8 @@ mod tests {
     #[test]
     fn a_wrong_variant_is_named_by_its_place() {
         let field = |variants: &[VariantFields]| match check_variants(variants) {
-            Err(ProductError::WrongPart { field, .. }) => field,
-            Err(ProductError::Common(CommonError::WrongField { field, .. })) => field.to_owned(),
+            Err(ProductError::InvalidPart { field, .. }) => field,
+            Err(ProductError::Common(CommonError::InvalidField { field, .. })) => field.to_owned(),
             other => format!("{other:?}"),
         };
         assert_eq!(field(&[variant("a"), variant("a")]), "variants[1].sku");
@@ -346,7 +346,7 @@ mod tests {
         let (one, other) = ("0a".repeat(32), "0b".repeat(32));
         assert!(check_images(&[image(&one, ""), image(&other, "A shoe")]).is_ok());
         let field = |images: &[ImageFields]| match check_images(images) {
-            Err(ProductError::WrongPart { field, .. }) => field,
+            Err(ProductError::InvalidPart { field, .. }) => field,
             other => format!("{other:?}"),
         };
         assert_eq!(field(&[image(&one, ""), image(&one, "")]), "images[1].media");
@@ -355,7 +355,7 @@ mod tests {
         let many: Vec<_> = (0..13).map(|nth| image(&format!("{nth:064x}"), "")).collect();
         assert!(matches!(
             check_images(&many),
-            Err(ProductError::Common(CommonError::WrongField { field: "images", .. }))
+            Err(ProductError::Common(CommonError::InvalidField { field: "images", .. }))
         ));
     }
 }

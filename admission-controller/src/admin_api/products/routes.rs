@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    error::UnknownProduct,
+    error::ProductNotFound,
     fields::{ChangeProduct, CreateProduct, PRODUCT_BYTES_MAX},
     responses::{AdminProduct, AdminProductSummary},
     service::{PAGE, Products, id_of},
@@ -74,7 +74,7 @@ async fn list_products(
 /// Show a product.
 #[utoipa::path(get, path = "/api/admin/products/{id}", params(("id" = String, Path, description = "The product.")), security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
-    UnknownProduct,
+    ProductNotFound,
 ))]
 async fn show_product(
     State(products): State<Products>,
@@ -87,7 +87,7 @@ async fn show_product(
 #[utoipa::path(patch, path = "/api/admin/products/{id}", params(("id" = String, Path, description = "The product.")), request_body = ChangeProduct,
     security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
-    UnknownProduct,
+    ProductNotFound,
     (status = 409, description = "The product has another version by now, or a SKU is taken."),
 ))]
 async fn change_product(
@@ -102,7 +102,7 @@ async fn change_product(
 /// Archive a product: it is no longer offered for new sales.
 #[utoipa::path(post, path = "/api/admin/products/{id}/archive", params(("id" = String, Path, description = "The product.")), security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
-    UnknownProduct,
+    ProductNotFound,
 ))]
 async fn archive_product(
     State(products): State<Products>,
@@ -115,7 +115,7 @@ async fn archive_product(
 /// Take a product back from the archive.
 #[utoipa::path(post, path = "/api/admin/products/{id}/unarchive", params(("id" = String, Path, description = "The product.")), security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
-    UnknownProduct,
+    ProductNotFound,
 ))]
 async fn unarchive_product(
     State(products): State<Products>,
@@ -128,7 +128,7 @@ async fn unarchive_product(
 /// Delete a product with its variants.
 #[utoipa::path(delete, path = "/api/admin/products/{id}", params(("id" = String, Path, description = "The product.")), security(("admin" = [])), responses(
     (status = 204, description = "The product is deleted."),
-    UnknownProduct,
+    ProductNotFound,
 ))]
 async fn delete_product(
     State(products): State<Products>,

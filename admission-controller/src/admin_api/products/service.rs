@@ -6,9 +6,9 @@ use super::{
     error::ProductError,
     fields::{ChangeProduct, CreateProduct, PRODUCTS_MAX, wrong_image, wrong_variant},
     responses::{AdminProduct, AdminProductSummary},
-    store::{NewProduct, ProductChange, ProductSearch, ProductStore, Written},
+    store::{NewProduct, ProductChange, ProductSearch, ProductStore, WriteOutcome},
 };
-use crate::{db::By, error::check_field};
+use crate::{db::Author, error::check_field};
 
 /// Products of one response.
 pub(super) const PAGE: usize = 50;
@@ -23,7 +23,7 @@ pub(crate) struct Products {
 
 /// A product's id, as a path contains it.
 pub(super) fn id_of(text: &str) -> Result<Uuid, ProductError> {
-    Uuid::try_parse(text).map_err(|_| ProductError::UnknownProduct)
+    Uuid::try_parse(text).map_err(|_| ProductError::ProductNotFound)
 }
 
 impl Products {
@@ -43,17 +43,22 @@ impl Products {
     }
 
     pub(super) async fn show(&self, id: Uuid) -> Result<AdminProduct, ProductError> {
-        Ok(self.store.product(id).await?.ok_or(ProductError::UnknownProduct)?.into())
+        Ok(self.store.product(id).await?.ok_or(ProductError::ProductNotFound)?.into())
     }
 
-    pub(super) async fn create(&self, by: &By, new: CreateProduct) -> Result<AdminProduct, ProductError> {
+    pub(super) async fn create(&self, by: &Author, new: CreateProduct) -> Result<AdminProduct, ProductError> {
         new.check()?;
         let CreateProduct { name, description, attributes, variants, images } = new;
         let new = NewProduct { name, description, attributes, variants, images };
         self.written(self.store.create_product(by, &new).await?).await
     }
 
-    pub(super) async fn change(&self, by: &By, id: Uuid, change: ChangeProduct) -> Result<AdminProduct, ProductError> {
+    pub(super) async fn change(
+        &self,
+        by: &Author,
+        id: Uuid,
+        change: ChangeProduct,
+    ) -> Result<AdminProduct, ProductError> {
         change.check()?;
         let ChangeProduct { version, name, description, attributes, variants, images } = change;
         let change = ProductChange { name, description, attributes, variants, images };
@@ -61,30 +66,30 @@ impl Products {
     }
 
     /// Archives a product, or takes it back.
-    pub(super) async fn archive(&self, by: &By, id: Uuid, archived: bool) -> Result<AdminProduct, ProductError> {
+    pub(super) async fn archive(&self, by: &Author, id: Uuid, archived: bool) -> Result<AdminProduct, ProductError> {
         if !self.store.archive_product(by, id, archived).await? {
-            return Err(ProductError::UnknownProduct);
+            return Err(ProductError::ProductNotFound);
         }
         self.show(id).await
     }
 
-    pub(super) async fn delete(&self, by: &By, id: Uuid) -> Result<(), ProductError> {
-        if self.store.delete_product(by, id).await? { Ok(()) } else { Err(ProductError::UnknownProduct) }
+    pub(super) async fn delete(&self, by: &Author, id: Uuid) -> Result<(), ProductError> {
+        if self.store.delete_product(by, id).await? { Ok(()) } else { Err(ProductError::ProductNotFound) }
     }
 
-    async fn written(&self, written: Written) -> Result<AdminProduct, ProductError> {
+    async fn written(&self, written: WriteOutcome) -> Result<AdminProduct, ProductError> {
         match written {
-            Written::Done(id) => self.show(id).await,
-            Written::Unknown => Err(ProductError::UnknownProduct),
-            Written::TooMany => Err(ProductError::TooManyProducts { most: PRODUCTS_MAX }),
-            Written::Changed { version } => Err(ProductError::ProductChanged { version }),
-            Written::UnknownVariant(nth) => {
+            WriteOutcome::Done(id) => self.show(id).await,
+            WriteOutcome::Unknown => Err(ProductError::ProductNotFound),
+            WriteOutcome::TooMany => Err(ProductError::TooManyProducts { most: PRODUCTS_MAX }),
+            WriteOutcome::Changed { version } => Err(ProductError::ProductChanged { version }),
+            WriteOutcome::UnknownVariant(nth) => {
                 Err(wrong_variant(nth, "id", "be the id of a variant of this product, or be left out"))
             }
-            Written::UnknownImage(nth) => {
+            WriteOutcome::ImageNotFound(nth) => {
                 Err(wrong_image(nth, "media", "be an uploaded image; unused ones are deleted after a day"))
             }
-            Written::SkuTaken(sku) => Err(ProductError::SkuTaken { sku: Some(sku) }),
+            WriteOutcome::SkuTaken(sku) => Err(ProductError::SkuTaken { sku: Some(sku) }),
         }
     }
 }

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::fields::{Attribute, ImageFields, PRODUCTS_MAX, VariantFields};
-use crate::db::{Audited, By, Database, StoreError, audit};
+use crate::db::{Author, Database, NewAuditEntry, StoreError, audit};
 
 /// Selects products.
 #[derive(Debug, Default)]
@@ -106,7 +106,7 @@ pub struct ProductChange {
 
 /// The outcome of writing a product. Only `Done` has an effect.
 #[derive(Debug)]
-pub enum Written {
+pub enum WriteOutcome {
     Done(Uuid),
     Unknown,
     TooMany,
@@ -117,7 +117,7 @@ pub enum Written {
     /// The id of a variant, given by its place, is not one of the product's.
     UnknownVariant(usize),
     /// An image, given by its place, is not stored.
-    UnknownImage(usize),
+    ImageNotFound(usize),
     /// A variant of another product has this SKU.
     SkuTaken(String),
 }
@@ -191,7 +191,7 @@ impl ProductStore {
         Ok(Some(Product { row, variants, images }))
     }
 
-    pub async fn create_product(&self, by: &By, new: &NewProduct) -> Result<Written, StoreError> {
+    pub async fn create_product(&self, by: &Author, new: &NewProduct) -> Result<WriteOutcome, StoreError> {
         let mut transaction = self.0.begin(by, "create_product").await?;
         // With the lock, two requests can't both add the last one.
         sqlx::query("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
@@ -206,7 +206,7 @@ impl ProductStore {
         .bind(PRODUCTS_MAX)
         .fetch_optional(&mut *transaction)
         .await?;
-        let Some(id) = id else { return Ok(Written::TooMany) };
+        let Some(id) = id else { return Ok(WriteOutcome::TooMany) };
         if let Some(rejected) = write_variants(&mut transaction, id, &new.variants).await? {
             return Ok(rejected);
         }
@@ -214,16 +214,16 @@ impl ProductStore {
             return Ok(rejected);
         }
         transaction.commit().await?;
-        Ok(Written::Done(id))
+        Ok(WriteOutcome::Done(id))
     }
 
     /// Changes a product that has a version.
     pub async fn change_product(
         &self,
-        by: &By,
+        by: &Author,
         (id, version): (Uuid, i32),
         change: &ProductChange,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<WriteOutcome, StoreError> {
         let mut transaction = self.0.begin(by, "change_product").await?;
         // Before the lock of the row: an import locks the table first.
         sqlx::query("LOCK TABLE products IN ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
@@ -232,8 +232,8 @@ impl ProductStore {
             .fetch_optional(&mut *transaction)
             .await?;
         match current {
-            None => return Ok(Written::Unknown),
-            Some(current) if current != version => return Ok(Written::Changed { version: current }),
+            None => return Ok(WriteOutcome::Unknown),
+            Some(current) if current != version => return Ok(WriteOutcome::Changed { version: current }),
             Some(_) => {}
         }
         sqlx::query(
@@ -257,11 +257,11 @@ impl ProductStore {
             return Ok(rejected);
         }
         transaction.commit().await?;
-        Ok(Written::Done(id))
+        Ok(WriteOutcome::Done(id))
     }
 
     /// Archives a product or takes it back. `false` if no product has this id.
-    pub async fn archive_product(&self, by: &By, id: Uuid, archived: bool) -> Result<bool, StoreError> {
+    pub async fn archive_product(&self, by: &Author, id: Uuid, archived: bool) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, if archived { "archive_product" } else { "unarchive_product" }).await?;
         let done = sqlx::query(
             "UPDATE products SET archived = $2, version = version + (archived <> $2)::integer, \
@@ -273,7 +273,7 @@ impl ProductStore {
     }
 
     /// Deletes a product. `false` if no product has this id.
-    pub async fn delete_product(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn delete_product(&self, by: &Author, id: Uuid) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, "delete_product").await?;
         let gone = sqlx::query("DELETE FROM products WHERE id = $1").bind(id).execute(&mut *transaction).await?;
         transaction.commit().await?;
@@ -292,7 +292,7 @@ async fn write_variants(
     connection: &mut PgConnection,
     product: Uuid,
     variants: &[VariantFields],
-) -> Result<Option<Written>, StoreError> {
+) -> Result<Option<WriteOutcome>, StoreError> {
     let skus: Vec<&str> = variants.iter().map(|variant| variant.sku.as_str()).collect();
     let taken: Option<String> =
         sqlx::query_scalar("SELECT sku FROM variants WHERE sku = ANY ($1) AND product_id <> $2 LIMIT 1")
@@ -301,7 +301,7 @@ async fn write_variants(
             .fetch_optional(&mut *connection)
             .await?;
     if let Some(sku) = taken {
-        return Ok(Some(Written::SkuTaken(sku)));
+        return Ok(Some(WriteOutcome::SkuTaken(sku)));
     }
     let existing: Vec<(Uuid, String)> = sqlx::query_as("SELECT id, sku FROM variants WHERE product_id = $1")
         .bind(product)
@@ -310,7 +310,7 @@ async fn write_variants(
     if let Some(nth) =
         variants.iter().position(|one| one.id.is_some_and(|id| existing.iter().all(|(known, _)| *known != id)))
     {
-        return Ok(Some(Written::UnknownVariant(nth)));
+        return Ok(Some(WriteOutcome::UnknownVariant(nth)));
     }
     let written: Vec<WrittenVariant<'_>> = with_ids(variants, &existing);
     let kept: Vec<Uuid> = written.iter().map(|variant| variant.id).collect();
@@ -339,10 +339,10 @@ async fn write_variants(
 /// Replaces the images of a product, if they differ. Returns the reason if they are rejected.
 async fn write_images(
     connection: &mut PgConnection,
-    by: &By,
+    by: &Author,
     product: Uuid,
     images: &[ImageFields],
-) -> Result<Option<Written>, StoreError> {
+) -> Result<Option<WriteOutcome>, StoreError> {
     // In one order, and so that none is withdrawn meanwhile.
     let hashes: Vec<Vec<u8>> =
         images.iter().filter_map(|image| image.media.parse().ok()).map(|MediaHash(hash)| hash.to_vec()).collect();
@@ -355,7 +355,7 @@ async fn write_images(
     .fetch_all(&mut *connection)
     .await?;
     if let Some(nth) = images.iter().position(|image| !stored.contains(&image.media)) {
-        return Ok(Some(Written::UnknownImage(nth)));
+        return Ok(Some(WriteOutcome::ImageNotFound(nth)));
     }
     let existing: Vec<(String, String)> =
         sqlx::query_as("SELECT encode(media, 'hex'), alt FROM product_images WHERE product_id = $1 ORDER BY position")
@@ -378,7 +378,8 @@ async fn write_images(
     let name: String =
         sqlx::query_scalar("SELECT name FROM products WHERE id = $1").bind(product).fetch_one(&mut *connection).await?;
     let after = Some(json!({ "images": images }));
-    audit(connection, by, Audited { action: "change_images", subject: &name, after, ..Audited::default() }).await?;
+    audit(connection, by, NewAuditEntry { action: "change_images", subject: &name, after, ..NewAuditEntry::default() })
+        .await?;
     Ok(None)
 }
 

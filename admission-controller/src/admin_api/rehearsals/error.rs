@@ -12,7 +12,7 @@ pub(crate) enum RehearsalError {
     #[error("another rehearsal is running")]
     RehearsalRuns,
     #[error("no such rehearsal is running")]
-    UnknownRehearsal,
+    RehearsalNotFound,
     #[error(transparent)]
     Common(CommonError),
 }
@@ -26,13 +26,13 @@ impl<E: Into<CommonError>> From<E> for RehearsalError {
 impl From<RehearsalError> for Problem {
     fn from(error: RehearsalError) -> Self {
         match error {
-            RehearsalError::NoRehearsals => Self::new(&problem_types::NO_REHEARSALS).detail(
+            RehearsalError::NoRehearsals => Self::new(&problem_types::REHEARSALS_NOT_CONFIGURED).detail(
                 "Start the controller with `--rehearsal-program` and `--rehearsal-url`; see docs/operations.md.",
             ),
-            RehearsalError::RehearsalRuns => Self::new(&problem_types::REHEARSAL_RUNS)
+            RehearsalError::RehearsalRuns => Self::new(&problem_types::REHEARSAL_IN_PROGRESS)
                 .detail("One rehearsal can run at a time. Wait until it ends, or stop it."),
-            RehearsalError::UnknownRehearsal => {
-                Self::new(&problem_types::UNKNOWN_REHEARSAL).detail("It has ended, or the id is wrong.")
+            RehearsalError::RehearsalNotFound => {
+                Self::new(&problem_types::REHEARSAL_NOT_FOUND).detail("It has ended, or the id is wrong.")
             }
             RehearsalError::Common(error) => error.into(),
         }
@@ -49,8 +49,8 @@ pub(crate) mod tests {
         problems(every_variant!(RehearsalError {
             NoRehearsals,
             RehearsalRuns,
-            UnknownRehearsal,
-            Common(CommonError::UnknownSale),
+            RehearsalNotFound,
+            Common(CommonError::SaleNotFound),
         }))
     }
 }

@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{error::RehearsalError, responses::Rehearsal, service::Rehearsals};
-use crate::{admin_api::AdminState, auth::operator::Operator, error::UnknownSale, jobs::rehearsals::Crowd};
+use crate::{admin_api::AdminState, auth::operator::Operator, error::SaleNotFound, jobs::rehearsals::RehearsalCrowd};
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new().routes(routes!(rehearse, list_rehearsals)).routes(routes!(stop_rehearsal))
@@ -17,7 +17,7 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 /// The crowd of a rehearsal.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Rehearse {
+pub(crate) struct RehearseRequest {
     /// The number of shoppers, at most 20,000.
     shoppers: u32,
     /// Seconds within which they arrive; 10 by default.
@@ -46,19 +46,19 @@ struct RehearsalList {
 /// Rehearse a sale: copy it, and send a crowd to the copy, which no public list contains. One
 /// rehearsal runs at a time. The crowd has no accounts and no invitations: a limit per account and
 /// lanes are not rehearsed.
-#[utoipa::path(post, path = "/api/admin/sales/{id}/rehearsals", params(("id" = String, Path, description = "The sale.")), request_body = Rehearse,
+#[utoipa::path(post, path = "/api/admin/sales/{id}/rehearsals", params(("id" = String, Path, description = "The sale.")), request_body = RehearseRequest,
     security(("admin" = [])), responses(
     (status = 202, description = "The rehearsal has begun.", body = Rehearsal),
-    UnknownSale,
+    SaleNotFound,
     (status = 409, description = "Another rehearsal is running, or this controller is not set up for rehearsals."),
 ))]
 async fn rehearse(
     State(rehearsals): State<Rehearsals>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
-    Json(crowd): Json<Rehearse>,
+    Json(crowd): Json<RehearseRequest>,
 ) -> Result<(StatusCode, axum::Json<Rehearsal>), Problem> {
-    let crowd = Crowd { shoppers: crowd.shoppers, arrival_s: crowd.arrival_s, abandon: crowd.abandon };
+    let crowd = RehearsalCrowd { shoppers: crowd.shoppers, arrival_s: crowd.arrival_s, abandon: crowd.abandon };
     let begun = rehearsals.begin(&operator.by(), &id, crowd).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(begun)))
 }
@@ -66,7 +66,7 @@ async fn rehearse(
 /// List the rehearsals of a sale; for a copy, its own.
 #[utoipa::path(get, path = "/api/admin/sales/{id}/rehearsals", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The rehearsals.", body = RehearsalList),
-    UnknownSale,
+    SaleNotFound,
 ))]
 async fn list_rehearsals(
     State(rehearsals): State<Rehearsals>,
@@ -85,7 +85,7 @@ async fn stop_rehearsal(
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let id: Uuid = id.parse().map_err(|_| RehearsalError::UnknownRehearsal)?;
+    let id: Uuid = id.parse().map_err(|_| RehearsalError::RehearsalNotFound)?;
     rehearsals.stop(&operator.by(), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

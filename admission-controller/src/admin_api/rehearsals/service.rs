@@ -8,9 +8,9 @@ use super::{error::RehearsalError, responses::Rehearsal};
 use crate::{
     admin_api::sales::service::Sales,
     controller::schedule::TickNow,
-    db::By,
+    db::Author,
     error::check_field,
-    jobs::rehearsals::{Crowd, RehearsalStage, store::RehearsalStore},
+    jobs::rehearsals::{RehearsalCrowd, RehearsalStage, store::RehearsalStore},
 };
 
 /// Dependencies of the routes of rehearsals.
@@ -25,7 +25,12 @@ pub(crate) struct Rehearsals {
 
 impl Rehearsals {
     /// Copies a sale, and sends a crowd to the copy.
-    pub(super) async fn begin(&self, by: &By, sale: &str, crowd: Crowd) -> Result<Rehearsal, RehearsalError> {
+    pub(super) async fn begin(
+        &self,
+        by: &Author,
+        sale: &str,
+        crowd: RehearsalCrowd,
+    ) -> Result<Rehearsal, RehearsalError> {
         check_field("shoppers", (1..=20_000).contains(&crowd.shoppers), "be between 1 and 20000")?;
         check_field("arrival_s", crowd.arrival_s <= 3600, "be at most 3600")?;
         check_field("abandon", (0.0..=1.0).contains(&crowd.abandon), "be between 0 and 1")?;
@@ -42,7 +47,7 @@ impl Rehearsals {
         Ok(self.store.rehearsals(sale).await?.into_iter().map(Rehearsal::from).collect())
     }
 
-    pub(super) async fn stop(&self, by: &By, id: Uuid) -> Result<(), RehearsalError> {
-        if self.store.stop_rehearsal(by, id).await? { Ok(()) } else { Err(RehearsalError::UnknownRehearsal) }
+    pub(super) async fn stop(&self, by: &Author, id: Uuid) -> Result<(), RehearsalError> {
+        if self.store.stop_rehearsal(by, id).await? { Ok(()) } else { Err(RehearsalError::RehearsalNotFound) }
     }
 }

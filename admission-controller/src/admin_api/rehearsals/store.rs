@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use crate::{
     controller::sale::Sale,
-    db::{Audited, By, StoreError, audit, event_data},
+    db::{Author, NewAuditEntry, StoreError, audit, event_data},
     jobs::rehearsals::{
-        Crowd,
+        RehearsalCrowd,
         store::{RehearsalRow, RehearsalStore},
     },
 };
@@ -20,9 +20,9 @@ impl RehearsalStore {
     /// account and no lanes.
     pub async fn begin_rehearsal(
         &self,
-        by: &By,
+        by: &Author,
         sale: &Sale,
-        crowd: Crowd,
+        crowd: RehearsalCrowd,
     ) -> Result<Option<RehearsalRow>, StoreError> {
         self.end_silent_rehearsal().await?;
         let (id, copy) = (Uuid::now_v7(), Uuid::now_v7());
@@ -62,17 +62,17 @@ impl RehearsalStore {
         .fetch_optional(&mut *transaction)
         .await?;
         if begun.is_some() {
-            let Crowd { shoppers, arrival_s, abandon } = crowd;
+            let RehearsalCrowd { shoppers, arrival_s, abandon } = crowd;
             let after = json!({ "rehearsal": copy, "shoppers": shoppers, "arrival_s": arrival_s, "abandon": abandon });
             let (action, subject, sale) = ("rehearse", sale.row.slug.as_str(), Some(sale.row.id));
-            audit(&mut transaction, by, Audited { action, subject, sale, after: Some(after) }).await?;
+            audit(&mut transaction, by, NewAuditEntry { action, subject, sale, after: Some(after) }).await?;
             transaction.commit().await?;
         }
         Ok(begun)
     }
 
     /// Stops a rehearsal. `false` if it does not run.
-    pub async fn stop_rehearsal(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn stop_rehearsal(&self, by: &Author, id: Uuid) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, "stop_rehearsal").await?;
         let stopping: Option<(Uuid, String, Uuid)> = sqlx::query_as(
             "UPDATE rehearsals SET state = 'stopping' FROM sales WHERE rehearsals.id = $1 AND ended_at IS NULL \
@@ -83,7 +83,8 @@ impl RehearsalStore {
         .await?;
         let Some((original, slug, copy)) = stopping else { return Ok(false) };
         let after = json!({ "rehearsal": copy });
-        let entry = Audited { action: "stop_rehearsal", subject: &slug, sale: Some(original), after: Some(after) };
+        let entry =
+            NewAuditEntry { action: "stop_rehearsal", subject: &slug, sale: Some(original), after: Some(after) };
         audit(&mut transaction, by, entry).await?;
         transaction.commit().await?;
         Ok(true)

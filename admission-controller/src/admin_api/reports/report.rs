@@ -29,7 +29,7 @@ pub(super) struct FunnelReport {
 /// How long tickets of the sale's own line waited, in seconds: from joining, or from the opening if
 /// that was later, to their turn.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
-pub(super) struct Waits {
+pub(super) struct WaitTimes {
     /// Tickets that were measured.
     pub(super) count: usize,
     pub(super) mean: f64,
@@ -89,7 +89,7 @@ pub(super) struct Report {
     pub(super) funnel: FunnelReport,
     /// Null if no shopper was admitted, or no wait was measured.
     #[schema(required)]
-    pub(super) waits_s: Option<Waits>,
+    pub(super) waits_s: Option<WaitTimes>,
     pub(super) orders: OrdersReport,
     /// In the currency's minor unit, without refunded and disputed amounts.
     pub(super) revenue_minor: i64,
@@ -115,7 +115,7 @@ pub(super) struct Replayed {
     pub(super) is_whole: bool,
 }
 
-impl Waits {
+impl WaitTimes {
     /// The statistics of sorted seconds.
     pub(super) fn of(sorted: &[f64]) -> Option<Self> {
         // The nearest rank.
@@ -214,12 +214,12 @@ mod tests {
 
     #[test]
     fn waits_use_the_nearest_rank() {
-        assert_eq!(Waits::of(&[]), None);
+        assert_eq!(WaitTimes::of(&[]), None);
         let sorted: Vec<f64> = (1..=200).map(f64::from).collect();
-        let waits = Waits::of(&sorted).expect("some");
+        let waits = WaitTimes::of(&sorted).expect("some");
         assert_eq!((waits.count, waits.mean, waits.p50), (200, 100.5, 100.0));
         assert_eq!((waits.p90, waits.p99, waits.max), (180.0, 198.0, 200.0));
-        assert_eq!(Waits::of(&[7.0]).map(|waits| (waits.p50, waits.max)), Some((7.0, 7.0)));
+        assert_eq!(WaitTimes::of(&[7.0]).map(|waits| (waits.p50, waits.max)), Some((7.0, 7.0)));
     }
 
     #[test]

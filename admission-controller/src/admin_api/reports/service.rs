@@ -4,7 +4,7 @@ use fairline_record::{entry::Entry, verify::Verifier};
 use fairline_sale::SaleId;
 
 use super::{
-    report::{Fairness, FunnelReport, MinuteReport, OrdersReport, Replayed, Report, Waits},
+    report::{Fairness, FunnelReport, MinuteReport, OrdersReport, Replayed, Report, WaitTimes},
     store::ReportStore,
 };
 use crate::{
@@ -73,7 +73,7 @@ impl Reports {
         let which = sale.row.sale();
         let funnel = self.store.funnel(which).await?;
         let bought = self.store.bought(which).await?;
-        let waits_s = Waits::of(&self.store.waits(which).await?);
+        let waits_s = WaitTimes::of(&self.store.waits(which).await?);
         let minutes = self.store.minutes(which).await?;
         let replayed = self.replay(&sale).await?;
         let (row, units) = (&sale.row, bought.units - bought.refunded_units);

@@ -31,7 +31,7 @@ pub(super) fn check_message(message: &str) -> Result<(), CommonError> {
 }
 
 pub(super) fn check_theme(theme: &Theme) -> Result<(), CommonError> {
-    theme.check().map_err(|wrong| CommonError::WrongField { field: wrong.field, must: wrong.must })
+    theme.check().map_err(|wrong| CommonError::InvalidField { field: wrong.field, must: wrong.must })
 }
 
 /// The theme as it is stored.

@@ -133,7 +133,7 @@ impl CreateSale {
         let iso = self.currency.len() == 3 && self.currency.chars().all(|c| c.is_ascii_uppercase());
         check_field("currency", iso, "be an ISO 4217 code such as EUR")?;
         if let Some(must) = gateway_refuses(self.price_minor, &self.currency) {
-            return Err(SaleError::WrongPrice { must });
+            return Err(SaleError::InvalidPrice { must });
         }
         check_total(self.total)?;
         check_field("per_shopper_limit", (1..=100).contains(&self.per_shopper_limit), "be between 1 and 100")?;

@@ -16,7 +16,7 @@ pub(crate) enum SaleError {
     #[error("more units are promised, held or sold already")]
     StockBelowCommitments,
     #[error("the field `price_minor` must {must}")]
-    WrongPrice { must: String },
+    InvalidPrice { must: String },
     #[error(transparent)]
     Common(#[from] CommonError),
 }
@@ -52,7 +52,7 @@ impl From<SaleError> for Problem {
             SaleError::StockBelowCommitments => Self::new(&problem_types::STOCK_BELOW_COMMITMENTS)
                 .detail("More units than this are already promised, held or sold. Nothing was changed.")
                 .with("field", "total"),
-            SaleError::WrongPrice { must } => Self::new(&fairline_server::problem_types::INVALID_BODY)
+            SaleError::InvalidPrice { must } => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail(format!("The field `price_minor` must {must}."))
                 .with("field", "price_minor"),
             SaleError::Common(error) => error.into(),
@@ -82,8 +82,8 @@ pub(crate) mod tests {
                 UnknownPriorSale,
                 EndsBeforeItOpens,
                 StockBelowCommitments,
-                WrongPrice { must: "be at least 50".to_owned() },
-                Common(CommonError::UnknownSale),
+                InvalidPrice { must: "be at least 50".to_owned() },
+                Common(CommonError::SaleNotFound),
             })
             .into_iter()
             .chain(constraints.map(refused)),

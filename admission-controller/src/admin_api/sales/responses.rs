@@ -102,7 +102,7 @@ impl TryFrom<Sale> for AdminSale {
     fn try_from(sale: Sale) -> Result<Self, CommonError> {
         let lanes = sale.lines.iter().filter_map(|line| AdminLane::of(&sale, line)).collect();
         let Sale { row, lines } = sale;
-        let own = lines.first().ok_or(CommonError::UnknownSale)?;
+        let own = lines.first().ok_or(CommonError::SaleNotFound)?;
         Ok(Self {
             card: row.card(own),
             promised: row.promised(),

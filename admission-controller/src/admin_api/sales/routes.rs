@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{change::ChangeSale, create::CreateSale, responses::AdminSale, service::Sales, store::SALES_PAGE};
-use crate::{admin_api::AdminState, auth::operator::Operator, controller::lifecycle::Action, error::UnknownSale};
+use crate::{admin_api::AdminState, auth::operator::Operator, controller::lifecycle::Action, error::SaleNotFound};
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new()
@@ -68,7 +68,7 @@ async fn list_sales(
 /// Show a sale.
 #[utoipa::path(get, path = "/api/admin/sales/{id}", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    UnknownSale,
+    SaleNotFound,
 ))]
 async fn show_sale(State(sales): State<Sales>, Path(sale): Path<String>) -> Result<axum::Json<AdminSale>, Problem> {
     Ok(axum::Json(sales.show(&sale).await?))
@@ -78,7 +78,7 @@ async fn show_sale(State(sales): State<Sales>, Path(sale): Path<String>) -> Resu
 #[utoipa::path(patch, path = "/api/admin/sales/{id}", params(("id" = String, Path, description = "The sale.")), request_body = ChangeSale,
     security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    UnknownSale,
+    SaleNotFound,
     (status = 409, description = "The stock is below the promised, held and sold units, or the sale has opened and its window can't change."),
 ))]
 async fn change_sale(
@@ -93,7 +93,7 @@ async fn change_sale(
 /// Open a scheduled sale now.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/open", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    UnknownSale,
+    SaleNotFound,
     (status = 409, description = "The sale is not scheduled."),
 ))]
 async fn open_sale(
@@ -107,7 +107,7 @@ async fn open_sale(
 /// Pause admissions. Places are kept, and admitted shoppers may buy.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/pause", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    UnknownSale,
+    SaleNotFound,
     (status = 409, description = "The sale is not open."),
 ))]
 async fn pause_sale(
@@ -121,7 +121,7 @@ async fn pause_sale(
 /// Resume admissions.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/resume", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    UnknownSale,
+    SaleNotFound,
     (status = 409, description = "The sale is not paused."),
 ))]
 async fn resume_sale(
@@ -135,7 +135,7 @@ async fn resume_sale(
 /// End a sale. Outstanding tokens can no longer be redeemed; holds can still be paid for.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/close", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    UnknownSale,
+    SaleNotFound,
     (status = 409, description = "The sale has ended already."),
 ))]
 async fn close_sale(

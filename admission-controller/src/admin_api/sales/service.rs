@@ -9,7 +9,7 @@ use crate::{
         sale::Sale,
         schedule::TickNow,
     },
-    db::By,
+    db::Author,
     error::{CommonError, check_field},
 };
 
@@ -23,8 +23,8 @@ pub(crate) struct Sales {
 impl Sales {
     /// A sale with its lines.
     pub(in crate::admin_api) async fn find(&self, id: &str) -> Result<Sale, CommonError> {
-        let id: SaleId = id.parse().map_err(|_| CommonError::UnknownSale)?;
-        self.store.show(id).await?.ok_or(CommonError::UnknownSale)
+        let id: SaleId = id.parse().map_err(|_| CommonError::SaleNotFound)?;
+        self.store.show(id).await?.ok_or(CommonError::SaleNotFound)
     }
 
     /// A sale as operators see it.
@@ -41,14 +41,14 @@ impl Sales {
         self.store.list(before, slug).await?.into_iter().map(AdminSale::try_from).collect()
     }
 
-    pub(super) async fn create(&self, by: &By, new: CreateSale) -> Result<AdminSale, SaleError> {
+    pub(super) async fn create(&self, by: &Author, new: CreateSale) -> Result<AdminSale, SaleError> {
         let new = new.checked()?;
         let is_zone = self.store.knows_time_zone(&new.time_zone).await?;
         check_field("time_zone", is_zone, "be a name of the IANA time zone database, such as Europe/Berlin")?;
         Ok(self.store.create(by, &new).await?.try_into()?)
     }
 
-    pub(super) async fn change(&self, by: &By, id: &str, change: ChangeSale) -> Result<AdminSale, SaleError> {
+    pub(super) async fn change(&self, by: &Author, id: &str, change: ChangeSale) -> Result<AdminSale, SaleError> {
         change.check()?;
         let row = self.find(id).await?.row;
         let change = change.checked(&row)?;
@@ -61,7 +61,7 @@ impl Sales {
     }
 
     /// Opens, pauses, resumes or closes a sale.
-    pub(super) async fn act(&self, by: &By, id: &str, action: Action) -> Result<AdminSale, SaleError> {
+    pub(super) async fn act(&self, by: &Author, id: &str, action: Action) -> Result<AdminSale, SaleError> {
         let row = self.find(id).await?.row;
         let illegal = CommonError::IllegalTransition { status: row.shown_status() };
         let to = lifecycle::after(row.stored_status(), action).ok_or(illegal)?;

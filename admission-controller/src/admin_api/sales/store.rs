@@ -11,7 +11,7 @@ use crate::{
         postgres::{lines_of, sale_rows},
         sale::{Sale, SaleRow},
     },
-    db::{By, Database, StoreError, event_data, insert_events},
+    db::{Author, Database, StoreError, event_data, insert_events},
 };
 
 /// Sales of one response.
@@ -79,7 +79,7 @@ impl AdminSaleStore {
         Ok(known.bind(name).fetch_one(&self.0.pool).await?)
     }
 
-    pub async fn create(&self, by: &By, new: &NewSale) -> Result<Sale, StoreError> {
+    pub async fn create(&self, by: &Author, new: &NewSale) -> Result<Sale, StoreError> {
         let id = Uuid::now_v7();
         let mut transaction = self.0.begin(by, "create_sale").await?;
         sqlx::query(concat!(
@@ -159,7 +159,7 @@ impl AdminSaleStore {
     /// that is opened early gets the current time as its opening.
     pub async fn set_status(
         &self,
-        by: &By,
+        by: &Author,
         action: Action,
         sale: SaleId,
         (from, to): (Status, Status),
@@ -188,7 +188,7 @@ impl AdminSaleStore {
 
     /// Changes a sale. `false`, without a change, if its window should change and it is no longer
     /// scheduled.
-    pub async fn change(&self, by: &By, sale: SaleId, change: &SaleChange) -> Result<bool, StoreError> {
+    pub async fn change(&self, by: &Author, sale: SaleId, change: &SaleChange) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, "change_sale").await?;
         let done = sqlx::query(concat!(
             "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), overbook = CASE WHEN mode = 'yield' \

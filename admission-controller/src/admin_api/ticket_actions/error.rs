@@ -8,7 +8,7 @@ use crate::{error::CommonError, problem_types};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TicketActionError {
     #[error("there is no such ticket")]
-    UnknownTicket,
+    TicketNotFound,
     #[error("the ticket is not waiting")]
     NotWaiting,
     #[error("the line does not respond")]
@@ -26,7 +26,7 @@ impl<E: Into<CommonError>> From<E> for TicketActionError {
 impl From<TicketActionError> for Problem {
     fn from(error: TicketActionError) -> Self {
         match error {
-            TicketActionError::UnknownTicket => Self::new(&problem_types::UNKNOWN_TICKET)
+            TicketActionError::TicketNotFound => Self::new(&problem_types::TICKET_NOT_FOUND)
                 .detail("No ticket of this line has this number. The shopper's page shows the ticket number."),
             TicketActionError::NotWaiting => Self::new(&problem_types::NOT_WAITING).detail(
                 "It has left the line, or its turn has come. A single token can't be revoked, only all unused tokens of the sale.",
@@ -47,10 +47,10 @@ pub(crate) mod tests {
 
     pub(crate) fn examples() -> Vec<NamedProblem> {
         problems(every_variant!(TicketActionError {
-            UnknownTicket,
+            TicketNotFound,
             NotWaiting,
             LineUnavailable,
-            Common(CommonError::UnknownLane),
+            Common(CommonError::LaneNotFound),
         }))
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     admin_api::{AdminState, sales::responses::AdminSale},
     auth::operator::Operator,
     controller::ticket_actions::TicketAction,
-    error::UnknownSale,
+    error::SaleNotFound,
 };
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
@@ -65,7 +65,7 @@ struct RevokedTokens {
 #[utoipa::path(post, path = "/api/admin/sales/{id}/admit", params(("id" = String, Path, description = "The sale.")), request_body = AdmitNow,
     security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    UnknownSale,
+    SaleNotFound,
     (status = 409, description = "The sale is not open."),
 ))]
 async fn admit_now(
@@ -91,7 +91,7 @@ async fn remove_ticket(
     Path((sale, ordinal)): Path<(String, u64)>,
     Json(wanted): Json<MoveTicket>,
 ) -> Result<(StatusCode, axum::Json<MovedTicket>), Problem> {
-    let by = operator.because(&wanted.reason)?;
+    let by = operator.with_reason(&wanted.reason)?;
     let ticket = TicketRef { sale, lane: wanted.lane, ordinal };
     actions.apply(&by, &ticket, TicketAction::Remove).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(MovedTicket { ordinal })))
@@ -110,7 +110,7 @@ async fn prefer_ticket(
     Path((sale, ordinal)): Path<(String, u64)>,
     Json(wanted): Json<MoveTicket>,
 ) -> Result<(StatusCode, axum::Json<MovedTicket>), Problem> {
-    let by = operator.because(&wanted.reason)?;
+    let by = operator.with_reason(&wanted.reason)?;
     let ticket = TicketRef { sale, lane: wanted.lane, ordinal };
     actions.apply(&by, &ticket, TicketAction::Prefer).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(MovedTicket { ordinal })))
@@ -121,7 +121,7 @@ async fn prefer_ticket(
 #[utoipa::path(post, path = "/api/admin/sales/{id}/revoke", params(("id" = String, Path, description = "The sale.")), request_body = RevokeTokens,
     security(("admin" = [])), responses(
     (status = 200, description = "The tokens are revoked: no checkout accepts them any more.", body = RevokedTokens),
-    UnknownSale,
+    SaleNotFound,
 ))]
 async fn revoke_tokens(
     State(actions): State<TicketActions>,
@@ -129,6 +129,6 @@ async fn revoke_tokens(
     Path(id): Path<String>,
     Json(wanted): Json<RevokeTokens>,
 ) -> Result<axum::Json<RevokedTokens>, Problem> {
-    let revoked = actions.revoke_tokens(&operator.because(&wanted.reason)?, &id).await?;
+    let revoked = actions.revoke_tokens(&operator.with_reason(&wanted.reason)?, &id).await?;
     Ok(axum::Json(RevokedTokens { revoked }))
 }

@@ -8,7 +8,7 @@ use super::{error::TicketActionError, store::TicketActionStore};
 use crate::{
     admin_api::sales::{responses::AdminSale, service::Sales},
     controller::{schedule::TickNow, ticket_actions::TicketAction},
-    db::By,
+    db::Author,
     error::{CommonError, check_field},
 };
 
@@ -31,10 +31,15 @@ pub(super) struct TicketRef {
 
 impl TicketActions {
     /// Removes or prefers a ticket.
-    pub(super) async fn apply(&self, by: &By, ticket: &TicketRef, what: TicketAction) -> Result<(), TicketActionError> {
+    pub(super) async fn apply(
+        &self,
+        by: &Author,
+        ticket: &TicketRef,
+        what: TicketAction,
+    ) -> Result<(), TicketActionError> {
         let sale = self.sales.find(&ticket.sale).await?;
         let line = ticket.lane.unwrap_or_else(|| sale.row.sale());
-        let known = sale.lines.iter().find(|known| known.line() == line).ok_or(CommonError::UnknownLane)?;
+        let known = sale.lines.iter().find(|known| known.line() == line).ok_or(CommonError::LaneNotFound)?;
         let status = sale.row.shown_status();
         let is_served = what == TicketAction::Prefer;
         if status == Status::Closed || (is_served && (status == Status::SoldOut || sale.row.draw_is_due(known))) {
@@ -43,7 +48,7 @@ impl TicketActions {
         let visitor = match self.line.find(line, ticket.ordinal).await {
             Ok(TicketHolder::Waiting(visitor)) => visitor,
             Ok(TicketHolder::Gone) => return Err(TicketActionError::NotWaiting),
-            Ok(TicketHolder::Unknown) | Err(LineError::NotPublished) => return Err(TicketActionError::UnknownTicket),
+            Ok(TicketHolder::Unknown) | Err(LineError::NotPublished) => return Err(TicketActionError::TicketNotFound),
             Err(error) => {
                 warn!(%error, "find ticket failed");
                 return Err(TicketActionError::LineUnavailable);
@@ -57,7 +62,7 @@ impl TicketActions {
     }
 
     /// Admits extra shoppers immediately.
-    pub(super) async fn admit_now(&self, by: &By, sale: &str, count: i32) -> Result<AdminSale, TicketActionError> {
+    pub(super) async fn admit_now(&self, by: &Author, sale: &str, count: i32) -> Result<AdminSale, TicketActionError> {
         check_field("count", (1..=100_000).contains(&count), "be between 1 and 100000")?;
         let row = self.sales.find(sale).await?.row;
         if row.shown_status() != Status::Open {
@@ -69,7 +74,7 @@ impl TicketActions {
     }
 
     /// Revokes all outstanding tokens of a sale. Returns their number.
-    pub(super) async fn revoke_tokens(&self, by: &By, sale: &str) -> Result<i64, TicketActionError> {
+    pub(super) async fn revoke_tokens(&self, by: &Author, sale: &str) -> Result<i64, TicketActionError> {
         let row = self.sales.find(sale).await?.row;
         let revoked = self.store.revoke_tokens(by, &row).await?;
         self.tick_now.sale(row.sale());

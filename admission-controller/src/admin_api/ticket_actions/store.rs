@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     controller::{sale::SaleRow, ticket_actions::TicketAction},
-    db::{Audited, By, Database, StoreError, audit},
+    db::{Author, Database, NewAuditEntry, StoreError, audit},
 };
 
 /// The maximum of extra admissions that wait to be made.
@@ -18,7 +18,7 @@ pub(crate) struct TicketActionStore(pub(crate) Database);
 
 impl TicketActionStore {
     /// Adds extra admissions to those that are still to be made. Only open sales have them.
-    pub async fn admit_now(&self, by: &By, sale: &SaleRow, count: i32) -> Result<(), StoreError> {
+    pub async fn admit_now(&self, by: &Author, sale: &SaleRow, count: i32) -> Result<(), StoreError> {
         let mut transaction = self.0.begin(by, "admit_now").await?;
         sqlx::query("UPDATE lines SET admit_now = least(admit_now + $2, $3) WHERE id = $1")
             .bind(sale.id)
@@ -27,8 +27,12 @@ impl TicketActionStore {
             .execute(&mut *transaction)
             .await?;
         let after = Some(json!({ "count": count }));
-        audit(&mut transaction, by, Audited { action: "admit_now", subject: &sale.slug, sale: Some(sale.id), after })
-            .await?;
+        audit(
+            &mut transaction,
+            by,
+            NewAuditEntry { action: "admit_now", subject: &sale.slug, sale: Some(sale.id), after },
+        )
+        .await?;
         Ok(transaction.commit().await?)
     }
 
@@ -36,7 +40,7 @@ impl TicketActionStore {
     /// used one.
     pub async fn insert_ticket_action(
         &self,
-        by: &By,
+        by: &Author,
         sale: &SaleRow,
         what: TicketAction,
         (line, ticket, visitor): (SaleId, Ordinal, VisitorId),
@@ -59,7 +63,7 @@ impl TicketActionStore {
             == 1;
         if done {
             let after = Some(json!({ "ticket": number }));
-            let entry = Audited { action: what.action(), subject: &sale.slug, sale: Some(sale.id), after };
+            let entry = NewAuditEntry { action: what.action(), subject: &sale.slug, sale: Some(sale.id), after };
             audit(&mut transaction, by, entry).await?;
             transaction.commit().await?;
         }
@@ -68,7 +72,7 @@ impl TicketActionStore {
 
     /// Expires all outstanding tokens of a sale as if they were not claimed: their shoppers wait
     /// again, at the front. These turns don't count as missed. Returns the number of tokens.
-    pub async fn revoke_tokens(&self, by: &By, sale: &SaleRow) -> Result<i64, StoreError> {
+    pub async fn revoke_tokens(&self, by: &Author, sale: &SaleRow) -> Result<i64, StoreError> {
         let mut transaction = self.0.begin(by, "revoke_tokens").await?;
         sqlx::query("SELECT FROM lines WHERE id = $1 FOR UPDATE").bind(sale.id).execute(&mut *transaction).await?;
         let (revoked, units): (i64, i64) = sqlx::query_as(
@@ -84,7 +88,7 @@ impl TicketActionStore {
             .execute(&mut *transaction)
             .await?;
         let after = Some(json!({ "tokens": revoked }));
-        let entry = Audited { action: "revoke_tokens", subject: &sale.slug, sale: Some(sale.id), after };
+        let entry = NewAuditEntry { action: "revoke_tokens", subject: &sale.slug, sale: Some(sale.id), after };
         audit(&mut transaction, by, entry).await?;
         transaction.commit().await?;
         Ok(revoked)

@@ -8,7 +8,7 @@ use crate::{db::StoreError, error::CommonError, problem_types};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiTokenError {
     #[error("there is no such token")]
-    UnknownToken,
+    TokenNotFound,
     #[error("another token has this name")]
     NameTaken,
     #[error("there are {most} tokens already")]
@@ -26,7 +26,7 @@ impl From<StoreError> for ApiTokenError {
 impl From<ApiTokenError> for Problem {
     fn from(error: ApiTokenError) -> Self {
         match error {
-            ApiTokenError::UnknownToken => Self::new(&problem_types::UNKNOWN_TOKEN)
+            ApiTokenError::TokenNotFound => Self::new(&problem_types::TOKEN_NOT_FOUND)
                 .detail("Check the name; `GET /api/admin/tokens` lists the tokens."),
             ApiTokenError::NameTaken => Self::new(&problem_types::NAME_TAKEN)
                 .detail("Another token has this name. Choose another, or revoke that token first.")
@@ -49,10 +49,10 @@ pub(crate) mod tests {
         let constraints = ["api_tokens_pkey", "api_tokens_role_check"];
         problems(
             every_variant!(ApiTokenError {
-                UnknownToken,
+                TokenNotFound,
                 NameTaken,
                 TooManyTokens { most: 200 },
-                Common(CommonError::WrongField { field: "lasts_days", must: "be between 1 and 3650" }),
+                Common(CommonError::InvalidField { field: "lasts_days", must: "be between 1 and 3650" }),
             })
             .into_iter()
             .chain(constraints.map(refused)),

@@ -9,7 +9,7 @@ use crate::{
         credentials::{ApiToken, is_name},
         role::Role,
     },
-    db::By,
+    db::Author,
     error::check_field,
 };
 
@@ -28,7 +28,7 @@ impl ApiTokens {
     /// Creates a token. Only its digest is stored.
     pub(super) async fn add_token(
         &self,
-        by: &By,
+        by: &Author,
         name: &str,
         role: Role,
         lasts_days: i32,
@@ -42,8 +42,8 @@ impl ApiTokens {
     }
 
     /// Revokes a token immediately.
-    pub(super) async fn revoke_token(&self, by: &By, name: &str) -> Result<(), ApiTokenError> {
+    pub(super) async fn revoke_token(&self, by: &Author, name: &str) -> Result<(), ApiTokenError> {
         let is_gone = self.store.revoke_token(by, name).await?;
-        if is_gone { Ok(()) } else { Err(ApiTokenError::UnknownToken) }
+        if is_gone { Ok(()) } else { Err(ApiTokenError::TokenNotFound) }
     }
 }

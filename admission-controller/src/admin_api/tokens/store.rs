@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use crate::{
     auth::role::Role,
-    db::{By, Database, StoreError},
+    db::{Author, Database, StoreError},
 };
 
 /// The maximum number of tokens.
@@ -41,7 +41,7 @@ impl TokenStore {
     }
 
     /// Adds a token. `None` if there are too many.
-    pub async fn add_token(&self, by: &By, new: &NewToken<'_>) -> Result<Option<TokenRow>, StoreError> {
+    pub async fn add_token(&self, by: &Author, new: &NewToken<'_>) -> Result<Option<TokenRow>, StoreError> {
         let mut transaction = self.0.begin(by, "add_token").await?;
         // With the lock, two requests can't both add the last one.
         sqlx::query("LOCK TABLE api_tokens IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
@@ -63,7 +63,7 @@ impl TokenStore {
     }
 
     /// Revokes a token. `false` if there was none with this name.
-    pub async fn revoke_token(&self, by: &By, name: &str) -> Result<bool, StoreError> {
+    pub async fn revoke_token(&self, by: &Author, name: &str) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, "revoke_token").await?;
         let gone = sqlx::query("DELETE FROM api_tokens WHERE name = $1").bind(name).execute(&mut *transaction).await?;
         transaction.commit().await?;

@@ -8,7 +8,7 @@ use crate::{error::CommonError, problem_types};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WebhookError {
     #[error("there is no such webhook")]
-    UnknownWebhook,
+    WebhookNotFound,
     #[error("there are {most} webhooks already")]
     TooManyWebhooks { most: i64 },
     #[error(transparent)]
@@ -24,7 +24,7 @@ impl<E: Into<CommonError>> From<E> for WebhookError {
 impl From<WebhookError> for Problem {
     fn from(error: WebhookError) -> Self {
         match error {
-            WebhookError::UnknownWebhook => Self::new(&problem_types::UNKNOWN_WEBHOOK)
+            WebhookError::WebhookNotFound => Self::new(&problem_types::WEBHOOK_NOT_FOUND)
                 .detail("Check the id; `GET /api/admin/webhooks` lists the webhooks."),
             WebhookError::TooManyWebhooks { most } => Self::new(&problem_types::TOO_MANY_WEBHOOKS)
                 .detail(format!("There are already {most}, which is the maximum. Delete a webhook that is not used.")),
@@ -41,9 +41,9 @@ pub(crate) mod tests {
 
     pub(crate) fn examples() -> Vec<NamedProblem> {
         problems(every_variant!(WebhookError {
-            UnknownWebhook,
+            WebhookNotFound,
             TooManyWebhooks { most: 20 },
-            Common(CommonError::WrongField { field: "url", must: "be an http:// or https:// address" }),
+            Common(CommonError::InvalidField { field: "url", must: "be an http:// or https:// address" }),
         }))
     }
 }

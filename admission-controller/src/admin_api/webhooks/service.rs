@@ -9,7 +9,7 @@ use super::{
     error::WebhookError,
     store::{WEBHOOKS_MAX, WebhookRow, WebhookSettingsStore},
 };
-use crate::{db::By, error::check_field};
+use crate::{db::Author, error::check_field};
 
 /// Dependencies of the routes of webhooks.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ impl WebhookSettings {
     /// Adds a webhook. Returns its id, and the key that signs its messages.
     pub(super) async fn add_webhook(
         &self,
-        by: &By,
+        by: &Author,
         url: &str,
         kinds: Vec<EventKind>,
     ) -> Result<(Uuid, String), WebhookError> {
@@ -40,20 +40,20 @@ impl WebhookSettings {
     }
 
     /// Deletes a webhook.
-    pub(super) async fn delete_webhook(&self, by: &By, id: &str) -> Result<(), WebhookError> {
+    pub(super) async fn delete_webhook(&self, by: &Author, id: &str) -> Result<(), WebhookError> {
         let is_known = self.store.delete_webhook(by, webhook_id(id)?).await?;
-        if is_known { Ok(()) } else { Err(WebhookError::UnknownWebhook) }
+        if is_known { Ok(()) } else { Err(WebhookError::WebhookNotFound) }
     }
 
     /// Enables a webhook again. Returns all webhooks.
-    pub(super) async fn enable_webhook(&self, by: &By, id: &str) -> Result<Vec<WebhookRow>, WebhookError> {
+    pub(super) async fn enable_webhook(&self, by: &Author, id: &str) -> Result<Vec<WebhookRow>, WebhookError> {
         if !self.store.enable_webhook(by, webhook_id(id)?).await? {
-            return Err(WebhookError::UnknownWebhook);
+            return Err(WebhookError::WebhookNotFound);
         }
         self.list_webhooks().await
     }
 }
 
 fn webhook_id(id: &str) -> Result<Uuid, WebhookError> {
-    Uuid::try_parse(id).map_err(|_| WebhookError::UnknownWebhook)
+    Uuid::try_parse(id).map_err(|_| WebhookError::WebhookNotFound)
 }

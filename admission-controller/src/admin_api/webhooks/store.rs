@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::{By, Database, StoreError};
+use crate::db::{Author, Database, StoreError};
 
 /// The maximum number of webhooks.
 pub const WEBHOOKS_MAX: i64 = 20;
@@ -45,7 +45,7 @@ impl WebhookSettingsStore {
     /// Adds a webhook. `None` if there are too many.
     pub async fn add_webhook(
         &self,
-        by: &By,
+        by: &Author,
         url: &str,
         secret: &[u8],
         kinds: &[&str],
@@ -70,7 +70,7 @@ impl WebhookSettingsStore {
 
     /// Enables a webhook again; waiting events are due immediately. `false` if no webhook has this
     /// id.
-    pub async fn enable_webhook(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn enable_webhook(&self, by: &Author, id: Uuid) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, "enable_webhook").await?;
         let enabled = sqlx::query(
             "WITH due AS (UPDATE deliveries SET due_at = now() WHERE webhook_id = $1 AND state = 'waiting') \
@@ -82,7 +82,7 @@ impl WebhookSettingsStore {
     }
 
     /// Deletes a webhook. `false` if there was none with this id.
-    pub async fn delete_webhook(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn delete_webhook(&self, by: &Author, id: Uuid) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, "delete_webhook").await?;
         let gone = sqlx::query("DELETE FROM webhooks WHERE id = $1").bind(id).execute(&mut *transaction).await?;
         transaction.commit().await?;

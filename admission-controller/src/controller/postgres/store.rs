@@ -22,10 +22,10 @@ use super::lines_of;
 use crate::{
     controller::{
         agenda::Agenda,
-        ledger::{Ledger, Locked},
+        ledger::{Ledger, LockedLedger},
         lifecycle,
         line::LineRow,
-        sale::{OPENS_SOON_S, Running, SaleRow, Ticked},
+        sale::{OPENS_SOON_S, RunningSale, SaleRow, TickResult},
     },
     db::{Database, StoreError, event_data},
 };
@@ -36,7 +36,7 @@ macro_rules! sale_rows {
         concat!(
             "SELECT sales.*, sha256(seed) AS commitment, CASE WHEN drawn IS NOT NULL THEN seed END AS revealed_seed, \
              stock.total, stock.promised, stock.held, stock.sold, prior::text AS prior, memory::text AS memory, ticked_at, \
-             observed_at, away_from, away_until, last_decision, coalesce(sample.inside, 0) AS inside, coalesce(sample.orders, 0) AS orders, \
+             observed_at, unreachable_from, unreachable_until, last_decision, coalesce(sample.inside, 0) AS inside, coalesce(sample.orders, 0) AS orders, \
              clock_timestamp() AS now \
              FROM lines JOIN sales ON sales.id = lines.id JOIN stock ON stock.sale_id = sales.id AND item = 1 \
              LEFT JOIN LATERAL (SELECT inside, orders FROM samples WHERE sale_id = sales.id ORDER BY at DESC LIMIT 1) AS sample ON true ",
@@ -51,7 +51,7 @@ pub struct LockedSale {
     pub(super) transaction: Transaction,
     pub(super) sale: SaleRow,
     /// The admissions that this transaction has made, by the id of the line.
-    pub(super) made: HashMap<Uuid, Made>,
+    pub(super) made: HashMap<Uuid, NewAdmissions>,
     /// The change of the promised units, and whether any are promised. The commit applies it, since
     /// the stock is locked last.
     pub(super) promised: i64,
@@ -62,7 +62,7 @@ pub struct LockedSale {
 
 /// Admissions that a transaction has made in one line.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Made {
+pub(super) struct NewAdmissions {
     pub(super) admissions: i64,
     /// Of these, the ones of tickets that had none before.
     pub(super) first: i64,
@@ -88,9 +88,9 @@ pub(crate) struct LedgerStore(pub(crate) Database);
 
 #[async_trait]
 impl Ledger for LedgerStore {
-    type Locked = LockedSale;
+    type LockedLedger = LockedSale;
 
-    async fn running(&self) -> Result<Vec<Running>, StoreError> {
+    async fn running(&self) -> Result<Vec<RunningSale>, StoreError> {
         let running = sqlx::query_as(
             "SELECT lines.id, sales.xmin::text AS version, status = 'scheduled' AND opens_at < clock_timestamp() + make_interval(secs => $1) \
              OR status <> 'closed' AND ends_at < clock_timestamp() AS is_due \
@@ -115,7 +115,7 @@ impl Ledger for LedgerStore {
 }
 
 #[async_trait]
-impl Locked for LockedSale {
+impl LockedLedger for LockedSale {
     async fn agenda(&mut self, lines: &[&LineRow], good_keys: &[String]) -> Result<Agenda, StoreError> {
         self.read_agenda(lines, good_keys).await
     }
@@ -174,8 +174,8 @@ impl Locked for LockedSale {
         .bind(self.sale.id)
         .bind(self.sale.stored_status() == Status::Closed)
         .bind(claims_age.as_secs_f64())
-        .bind(self.sale.away_from)
-        .bind(self.sale.away_until)
+        .bind(self.sale.unreachable_from)
+        .bind(self.sale.unreachable_until)
         .fetch_one(&mut *self.transaction)
         .await?;
         self.promised -= units;
@@ -195,11 +195,11 @@ impl Locked for LockedSale {
         Ok(())
     }
 
-    async fn note(&mut self, ticked: &Ticked<'_>) -> Result<(), StoreError> {
+    async fn store_tick(&mut self, ticked: &TickResult<'_>) -> Result<(), StoreError> {
         let memory = ticked.memory.and_then(|memory| serde_json::to_string(memory).ok());
         sqlx::query(
             "UPDATE lines SET memory = coalesce($2::jsonb, memory), last_decision = $3, ticked_at = $4, \
-             observed_at = coalesce($5, observed_at), settled = $6, away_from = $7, away_until = $8 WHERE id = $1",
+             observed_at = coalesce($5, observed_at), settled = $6, unreachable_from = $7, unreachable_until = $8 WHERE id = $1",
         )
         .bind(self.sale.id)
         .bind(memory)
@@ -207,8 +207,8 @@ impl Locked for LockedSale {
         .bind(self.sale.now)
         .bind(ticked.observed_until)
         .bind(ticked.settled)
-        .bind(self.sale.away_from)
-        .bind(self.sale.away_until)
+        .bind(self.sale.unreachable_from)
+        .bind(self.sale.unreachable_until)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())

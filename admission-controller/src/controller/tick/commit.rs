@@ -11,7 +11,7 @@ use tracing::info;
 use super::{
     Ticker,
     known::{IdleState, KnownSale},
-    lines::{CommittedLine, Served, TickLine},
+    lines::{CommittedLine, ServedTickets, TickLine},
     plan::TickPlan,
 };
 use crate::{
@@ -19,9 +19,9 @@ use crate::{
         agenda::Agenda,
         decision_metrics,
         error::TickError,
-        ledger::{Ledger, LimitStatements as _, LineStatements as _, Locked, RecordStatements as _},
+        ledger::{Ledger, LimitStatements as _, LineStatements as _, LockedLedger, RecordStatements as _},
         line::{LineRow, present},
-        sale::{SaleRow, Ticked},
+        sale::{SaleRow, TickResult},
         ticket_actions::TicketAction,
     },
     db::StoreError,
@@ -40,7 +40,7 @@ pub(super) struct PreparedTick {
 }
 
 /// What a tick has committed.
-pub(super) struct Done {
+pub(super) struct CommittedTick {
     pub(super) lines: Vec<CommittedLine>,
     /// Whether it must be published.
     pub(super) publishes: bool,
@@ -60,7 +60,7 @@ struct EndedTurns {
     unrecorded: bool,
 }
 
-impl Done {
+impl CommittedTick {
     pub(super) fn begins_an_epoch(&self) -> bool {
         self.lines.iter().any(|line| line.begins.is_some())
     }
@@ -75,11 +75,11 @@ impl<L: Ledger> Ticker<L> {
     /// Ends turns, makes the planned admissions, moves the lines, and commits.
     pub(super) async fn commit(
         &self,
-        mut sale: L::Locked,
+        mut sale: L::LockedLedger,
         mut lines: Vec<TickLine>,
         prepared: PreparedTick,
         known: &KnownSale,
-    ) -> Result<Done, TickError> {
+    ) -> Result<CommittedTick, TickError> {
         let PreparedTick { read_at, agenda, rest, plan } = prepared;
         let ended = self.end_turns(&mut sale, &lines, &agenda, read_at).await?;
         self.sign_again(&mut sale, &agenda).await?;
@@ -94,8 +94,9 @@ impl<L: Ledger> Ticker<L> {
         let settled = !moved && is_settled(&sale, &agenda, &lines);
         let stale = rest.is_none() && known.published_at.is_none_or(|at| self.clock.since(at) > PUBLISHED_AGAIN);
         let has_news = moved || stale || has_news(&agenda, &lines);
-        let ticked = Ticked { memory: memory.as_ref(), why: &plan.why, observed_until: plan.observed_until, settled };
-        sale.note(&ticked).await?;
+        let ticked =
+            TickResult { memory: memory.as_ref(), why: &plan.why, observed_until: plan.observed_until, settled };
+        sale.store_tick(&ticked).await?;
         for TickLine { row, record, .. } in &mut lines {
             sale.write_record(row, record).await?;
         }
@@ -110,13 +111,13 @@ impl<L: Ledger> Ticker<L> {
         decision_metrics::admitted(&sale, admitted);
         sale.commit().await?;
         let lines = lines.into_iter().map(TickLine::committed).collect();
-        Ok(Done { lines, publishes, rest: rest.filter(|_| !publishes), none_due_for, settled })
+        Ok(CommittedTick { lines, publishes, rest: rest.filter(|_| !publishes), none_due_for, settled })
     }
 
     /// Applies claims, expires tokens, and revokes those of shoppers who have reached the limit.
     async fn end_turns(
         &self,
-        sale: &mut L::Locked,
+        sale: &mut L::LockedLedger,
         lines: &[TickLine],
         agenda: &Agenda,
         read_at: Duration,
@@ -139,7 +140,7 @@ impl<L: Ledger> Ticker<L> {
     }
 
     /// Assigns a valid key to the tokens whose key is not.
-    async fn sign_again(&self, sale: &mut L::Locked, agenda: &Agenda) -> Result<(), StoreError> {
+    async fn sign_again(&self, sale: &mut L::LockedLedger, agenda: &Agenda) -> Result<(), StoreError> {
         let revoked = &agenda.revoked;
         if let Some(key) = self.keys.signs(revoked)
             && (agenda.unsigned || !revoked.is_empty())
@@ -152,7 +153,7 @@ impl<L: Ledger> Ticker<L> {
 
 /// Records ended turns and removals. The removal of a ticket that the record lacks is recorded
 /// after the ticket.
-async fn record_ended<S: Locked>(
+async fn record_ended<S: LockedLedger>(
     sale: &mut S,
     lines: &mut [TickLine],
     agenda: &Agenda,
@@ -167,26 +168,26 @@ async fn record_ended<S: Locked>(
             let mut unrecorded = sale.unrecorded_removals(row).await?;
             unrecorded.retain(|&ordinal| record.knows(ordinal));
             record.removed(&unrecorded);
-            sale.note_done(row, TicketAction::Remove, &unrecorded).await?;
+            sale.mark_done(row, TicketAction::Remove, &unrecorded).await?;
         }
     }
     Ok(())
 }
 
 /// Makes the planned admissions. Returns their number.
-async fn admit<S: Locked>(sale: &mut S, lines: &mut [TickLine], plan: &TickPlan) -> Result<u32, StoreError> {
+async fn admit<S: LockedLedger>(sale: &mut S, lines: &mut [TickLine], plan: &TickPlan) -> Result<u32, StoreError> {
     let preferred = admit_preferred(sale, lines, &plan.kid).await?;
     let served = admit_in_order(sale, lines, &plan.kid).await?;
     if plan.at_once > 0 {
         // Extra admissions without a shopper or a unit are dropped; what exceeds a batch follows.
         let left = if served == BATCH_MAX { plan.at_once.saturating_sub(served) } else { 0 };
-        sale.note_at_once(left).await?;
+        sale.store_admit_now(left).await?;
     }
     Ok(served.saturating_add(preferred))
 }
 
 /// Admits the tickets that come before all others.
-async fn admit_preferred<S: Locked>(sale: &mut S, lines: &mut [TickLine], kid: &str) -> Result<u32, StoreError> {
+async fn admit_preferred<S: LockedLedger>(sale: &mut S, lines: &mut [TickLine], kid: &str) -> Result<u32, StoreError> {
     let mut admitted = 0;
     for line in lines.iter_mut().filter(|line| !line.preferred.is_empty()) {
         let made = sale.admit(&line.row, &line.preferred, kid).await?;
@@ -195,18 +196,18 @@ async fn admit_preferred<S: Locked>(sale: &mut S, lines: &mut [TickLine], kid: &
         }
         // A ticket with a token has had its turn.
         let served: Vec<Ordinal> = line.preferred.iter().map(|ticket| ticket.0).collect();
-        sale.note_done(&line.row, TicketAction::Prefer, &served).await?;
+        sale.mark_done(&line.row, TicketAction::Prefer, &served).await?;
         admitted += count(&made);
     }
     Ok(admitted)
 }
 
 /// Admits the tickets that are served in order.
-async fn admit_in_order<S: Locked>(sale: &mut S, lines: &mut [TickLine], kid: &str) -> Result<u32, StoreError> {
+async fn admit_in_order<S: LockedLedger>(sale: &mut S, lines: &mut [TickLine], kid: &str) -> Result<u32, StoreError> {
     let mut admitted = 0;
     for TickLine { row, record, served, .. } in lines {
         let mut cursor = row.cursor();
-        for Served { place, tickets, cursor: next } in served {
+        for ServedTickets { place, tickets, cursor: next } in served {
             let made = sale.admit(row, tickets, kid).await?;
             if !made.is_empty() || *next > cursor {
                 record.admitted(*place, &made, *next);
@@ -223,10 +224,10 @@ fn count(made: &[Ordinal]) -> u32 {
 }
 
 /// Moves the lines on.
-async fn move_on<S: Locked>(sale: &mut S, lines: &mut [TickLine]) -> Result<(), StoreError> {
+async fn move_on<S: LockedLedger>(sale: &mut S, lines: &mut [TickLine]) -> Result<(), StoreError> {
     for TickLine { row, seen, cursor, .. } in lines {
         let recovers = row.recovers_until.is_some();
-        sale.note_moved(row, *cursor, seen).await?;
+        sale.store_position(row, *cursor, seen).await?;
         if recovers && row.recovers_until.is_none() {
             let (present, expected) = (present(seen), row.expected);
             info!(line = %row.line(), present, expected, waiting = seen.waiting, "shoppers of a lost line are back");

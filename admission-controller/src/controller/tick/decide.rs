@@ -10,7 +10,7 @@ use tracing::{debug, info};
 
 use super::{
     Ticker,
-    commit::{Done, PreparedTick},
+    commit::{CommittedTick, PreparedTick},
     known::{IdleState, KnownSale, Peek},
     lines::{OpenLine, TickLine, arrivals},
 };
@@ -19,10 +19,10 @@ use crate::{
         agenda::Agenda,
         epochs,
         error::TickError,
-        ledger::{Ledger, LineStatements as _, Locked, RecordStatements as _},
+        ledger::{Ledger, LineStatements as _, LockedLedger, RecordStatements as _},
         lifecycle,
         line::LineRow,
-        sale::{OPENS_SOON_S, SaleRow, Ticked},
+        sale::{OPENS_SOON_S, SaleRow, TickResult},
     },
     db::StoreError,
 };
@@ -54,11 +54,11 @@ impl<L: Ledger> Ticker<L> {
     /// Decides and commits. Returns `None` if another controller has just done so.
     pub(super) async fn decide(
         &self,
-        (mut sale, rows): (L::Locked, Vec<LineRow>),
+        (mut sale, rows): (L::LockedLedger, Vec<LineRow>),
         wake: Wake,
         known: &KnownSale,
         peek: Option<Peek>,
-    ) -> Result<Option<Done>, TickError> {
+    ) -> Result<Option<CommittedTick>, TickError> {
         if is_within(sale.ticked_at, sale.now, self.every / 2) && !wake.requested {
             return Ok(None);
         }
@@ -77,7 +77,7 @@ impl<L: Ledger> Ticker<L> {
         let mut lines = take_in(&mut sale, open).await?;
         if sale.promised > 0 && sale.now - sale.ticked_at > AWAY {
             let now = sale.now;
-            sale.was_away(now);
+            sale.was_unreachable(now);
         }
         let agenda = sale.agenda(&TickLine::rows(&lines), &self.keys.good(&[])).await?;
         let rest = rest(&sale, &agenda, &lines).map(|rest| self.peeked_less_often(rest));
@@ -124,7 +124,11 @@ impl<L: Ledger> Ticker<L> {
     }
 
     /// Begins a new epoch of every line that Redis does not have, and commits.
-    async fn begin_epochs(&self, mut sale: L::Locked, mut lines: Vec<OpenLine>) -> Result<Done, TickError> {
+    async fn begin_epochs(
+        &self,
+        mut sale: L::LockedLedger,
+        mut lines: Vec<OpenLine>,
+    ) -> Result<CommittedTick, TickError> {
         for OpenLine { row, record, lost_by, .. } in &mut lines {
             let Some(redis) = lost_by else { continue };
             sale.begin_epoch(row, redis).await?;
@@ -138,9 +142,13 @@ impl<L: Ledger> Ticker<L> {
         }
         if sale.promised > 0 {
             let till = sale.now + PRESENTED_WITHIN;
-            sale.was_away(till);
+            sale.was_unreachable(till);
         }
-        sale.note(&Ticked { why: "the new epoch of the line, which has just begun", ..Ticked::default() }).await?;
+        sale.store_tick(&TickResult {
+            why: "the new epoch of the line, which has just begun",
+            ..TickResult::default()
+        })
+        .await?;
         for OpenLine { row, record, .. } in &mut lines {
             sale.write_record(row, record).await?;
         }
@@ -148,7 +156,7 @@ impl<L: Ledger> Ticker<L> {
         sale.number_publications(&mut rows).await?;
         sale.commit().await?;
         let lines = lines.into_iter().map(OpenLine::committed).collect();
-        Ok(Done { lines, publishes: true, rest: None, none_due_for: None, settled: false })
+        Ok(CommittedTick { lines, publishes: true, rest: None, none_due_for: None, settled: false })
     }
 
     fn peeked_less_often(&self, rest: IdleState) -> IdleState {
@@ -178,14 +186,14 @@ fn is_within(since: OffsetDateTime, now: OffsetDateTime, period: Duration) -> bo
 }
 
 /// Sales open and end by the clock of the database; `false` if an operator was faster.
-async fn follow_the_clock<S: Locked>(sale: &mut S) -> Result<bool, StoreError> {
+async fn follow_the_clock<S: LockedLedger>(sale: &mut S) -> Result<bool, StoreError> {
     let status = lifecycle::at(sale.stored_status(), sale.now, sale.opens_at, sale.ends_at, sale.promised());
     if status == sale.stored_status() { Ok(true) } else { sale.set_status(status).await }
 }
 
 /// Adds what Redis has to the records of the lines. Removes new shoppers who have reached the
 /// limit.
-async fn take_in<S: Locked>(sale: &mut S, open: Vec<OpenLine>) -> Result<Vec<TickLine>, StoreError> {
+async fn take_in<S: LockedLedger>(sale: &mut S, open: Vec<OpenLine>) -> Result<Vec<TickLine>, StoreError> {
     let mut lines = Vec::with_capacity(open.len());
     for OpenLine { row, mut record, seen, .. } in open {
         // Redis has every line here.

@@ -13,7 +13,7 @@ use fairline_record::{Hash, draw::Draw};
 use tracing::info;
 
 use super::lines::TickLine;
-use crate::controller::{error::TickError, ledger::Locked, line::LineRow};
+use crate::controller::{error::TickError, ledger::LockedLedger, line::LineRow};
 
 /// Queries for the tickets of one line in one tick at most; the next tick continues.
 const QUERIES_MAX: usize = 10;
@@ -29,7 +29,11 @@ struct Pool<'a> {
 /// Makes the draws of a sale that has opened, once all tickets in them could be recorded; otherwise
 /// the next tick continues. The lines of a sale share one seed: it must not be in the record of one
 /// while tickets can still join another's draw.
-pub(super) async fn make<L: Locked>(sale: &mut L, lines: &mut [TickLine], redis: &LineStore) -> Result<(), TickError> {
+pub(super) async fn make<L: LockedLedger>(
+    sale: &mut L,
+    lines: &mut [TickLine],
+    redis: &LineStore,
+) -> Result<(), TickError> {
     let mut pools = Vec::with_capacity(lines.len());
     for line in lines {
         let id = line.row.line();
@@ -50,7 +54,7 @@ pub(super) async fn make<L: Locked>(sale: &mut L, lines: &mut [TickLine], redis:
         let seed = sale.seed().await?;
         for Pool { line, size } in pools {
             let key = line.record.draw(&seed, size);
-            sale.note_draw(&mut line.row, size, key).await?;
+            sale.mark_drawn(&mut line.row, size, key).await?;
             info!(line = %line.row.line(), pool = size, "draw made");
         }
     }

@@ -39,10 +39,10 @@ pub(super) struct TickLine {
     /// The cursor after this tick.
     pub(super) cursor: Ordinal,
     /// Tickets that are admitted before all others, and their place in the record.
-    pub(super) preferred: Vec<Admit>,
+    pub(super) preferred: Vec<AdmittedTicket>,
     pub(super) preferred_at: Option<ReservedEntry>,
     /// Tickets that are admitted in order, query by query.
-    pub(super) served: Vec<Served>,
+    pub(super) served: Vec<ServedTickets>,
     /// Tickets whose turns are published again: Redis returned them as next, so it does not know
     /// their turns.
     pub(super) again: Vec<Ordinal>,
@@ -63,13 +63,13 @@ pub(super) struct CommittedLine {
 }
 
 /// A ticket that is admitted: its ordinal, its holder, and the units that are promised.
-pub(super) type Admit = (Ordinal, VisitorId, u32);
+pub(super) type AdmittedTicket = (Ordinal, VisitorId, u32);
 
 /// The tickets that one query has found, and how far the line moves with them.
-pub(super) struct Served {
+pub(super) struct ServedTickets {
     /// The place of these admissions in the record: before what is taken in later.
     pub(super) place: ReservedEntry,
-    pub(super) tickets: Vec<Admit>,
+    pub(super) tickets: Vec<AdmittedTicket>,
     pub(super) cursor: Ordinal,
 }
 

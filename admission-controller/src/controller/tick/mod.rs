@@ -47,7 +47,7 @@ use super::{
     error::TickError,
     keys::KeyRing,
     ledger::Ledger,
-    sale::Running,
+    sale::RunningSale,
     schedule::{Next, TickNow, Ticks},
 };
 
@@ -82,7 +82,7 @@ pub(crate) struct Ticker<L> {
 impl<L: Ledger> Ticks for Ticker<L> {
     type Known = KnownSale;
 
-    async fn running(&self) -> Result<Vec<Running>, String> {
+    async fn running(&self) -> Result<Vec<RunningSale>, String> {
         let running = self.ledger.running().await.map_err(|error| error.to_string())?;
         self.running.store(u32::try_from(running.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
         Ok(running)

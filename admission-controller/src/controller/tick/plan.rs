@@ -10,15 +10,15 @@ use time::OffsetDateTime;
 
 use super::{
     Ticker, draw,
-    lines::{Admit, Served, TickLine},
+    lines::{AdmittedTicket, ServedTickets, TickLine},
 };
 use crate::{
     controller::{
         agenda::Agenda,
-        decision_metrics::{self, Decided},
+        decision_metrics::{self, DecisionReport},
         epochs,
         error::TickError,
-        ledger::{Ledger, LineStatements as _, Locked, NotServed, TicketActionStatements as _},
+        ledger::{Ledger, LineStatements as _, LockedLedger, SkippedTickets, TicketActionStatements as _},
         lifecycle,
         ticket_actions::TicketAction,
     },
@@ -50,7 +50,7 @@ impl<L: Ledger> Ticker<L> {
     /// The next step of a sale: nothing, the draw, or admissions. The draw is made here.
     pub(super) async fn plan(
         &self,
-        sale: &mut L::Locked,
+        sale: &mut L::LockedLedger,
         agenda: &Agenda,
         lines: &mut [TickLine],
         elapsed_s: f64,
@@ -82,7 +82,7 @@ impl<L: Ledger> Ticker<L> {
     /// Plans as many admissions as the control law allows: of each line, the next tickets.
     async fn plan_admissions(
         &self,
-        sale: &mut L::Locked,
+        sale: &mut L::LockedLedger,
         agenda: &Agenda,
         lines: &mut [TickLine],
         mut plan: TickPlan,
@@ -122,7 +122,7 @@ impl<L: Ledger> Ticker<L> {
         };
         let waiting: Vec<_> = lines.iter().map(|line| (&line.row, line.seen.waiting)).collect();
         let decided =
-            Decided { observation: &observation, decision: &decision, lines: &waiting, planned, why: &plan.why };
+            DecisionReport { observation: &observation, decision: &decision, lines: &waiting, planned, why: &plan.why };
         decision_metrics::decision(sale, &decided);
         (plan.decision, plan.at_once) = (Some(decision), agenda.at_once());
         Ok(plan)
@@ -132,7 +132,7 @@ impl<L: Ledger> Ticker<L> {
     /// delay no other.
     async fn plan_next(
         &self,
-        sale: &mut L::Locked,
+        sale: &mut L::LockedLedger,
         line: &mut TickLine,
         wanted: u32,
         quantities: &mut impl Iterator<Item = u32>,
@@ -163,7 +163,8 @@ impl<L: Ledger> Ticker<L> {
             recalled
                 .extend(next.tickets.iter().take(usize::try_from(next.recalled).unwrap_or(0)).map(|ticket| ticket.0));
             let ordinals: Vec<Ordinal> = fresh.iter().map(|ticket| ticket.0).collect();
-            let NotServed { passed_over, unrecorded, lapsed } = sale.unservable_tickets(&line.row, &ordinals).await?;
+            let SkippedTickets { passed_over, unrecorded, lapsed } =
+                sale.unservable_tickets(&line.row, &ordinals).await?;
             // This tick publishes the lapsed turn, and the next one continues: until then the
             // cursor stays, with all behind that ticket.
             let barrier = fresh.iter().position(|ticket| lapsed.contains(&ticket.0));
@@ -174,7 +175,7 @@ impl<L: Ledger> Ticker<L> {
             }
             line.again.extend(&passed_over);
             line.record.removed(&unrecorded);
-            sale.note_done(&line.row, TicketAction::Remove, &unrecorded).await?;
+            sale.mark_done(&line.row, TicketAction::Remove, &unrecorded).await?;
             fresh.retain(|(ordinal, _)| {
                 !passed_over.contains(ordinal) && !line.preferred.iter().any(|ticket| ticket.0 == *ordinal)
             });
@@ -182,7 +183,7 @@ impl<L: Ledger> Ticker<L> {
             missing -= tickets.len();
             line.cursor = next.cursor;
             let place = line.record.keep_place();
-            line.served.push(Served { place, tickets, cursor: next.cursor });
+            line.served.push(ServedTickets { place, tickets, cursor: next.cursor });
             if barrier.is_some() {
                 break;
             }
@@ -193,7 +194,11 @@ impl<L: Ledger> Ticker<L> {
 
 /// Plans the tickets that an operator prefers; in yield mode, too, only for free units. Returns the
 /// units that are promised to them.
-async fn plan_preferred<S: Locked>(sale: &mut S, agenda: &Agenda, lines: &mut [TickLine]) -> Result<u32, StoreError> {
+async fn plan_preferred<S: LockedLedger>(
+    sale: &mut S,
+    agenda: &Agenda,
+    lines: &mut [TickLine],
+) -> Result<u32, StoreError> {
     let mut quantities = quantities(sale.free(), sale.units_per_admission());
     let mut promised = 0;
     for line in lines {
@@ -219,11 +224,11 @@ fn lanes(lines: &[TickLine]) -> Vec<Lane> {
 
 /// The tickets whose shoppers may have more units of the sale, and how many. The others are
 /// removed.
-async fn within_limit<S: Locked>(
+async fn within_limit<S: LockedLedger>(
     sale: &mut S,
     line: &mut TickLine,
     tickets: &[(Ordinal, VisitorId)],
-) -> Result<Vec<Admit>, StoreError> {
+) -> Result<Vec<AdmittedTicket>, StoreError> {
     if tickets.is_empty() {
         return Ok(Vec::new());
     }
@@ -239,7 +244,7 @@ async fn within_limit<S: Locked>(
 }
 
 /// Gives each ticket the next quantity, but not more units than its shopper may have.
-fn with_quantities(allowed: Vec<Admit>, quantities: &mut impl Iterator<Item = u32>) -> Vec<Admit> {
+fn with_quantities(allowed: Vec<AdmittedTicket>, quantities: &mut impl Iterator<Item = u32>) -> Vec<AdmittedTicket> {
     let tickets = allowed.into_iter().zip(quantities);
     tickets.map(|((ordinal, visitor, most), units)| (ordinal, visitor, units.min(most))).collect()
 }

@@ -17,9 +17,9 @@ use super::{
 };
 use crate::controller::{
     error::TickError,
-    ledger::{Ledger, LineStatements as _, Locked as _, TicketActionStatements as _},
+    ledger::{Ledger, LineStatements as _, LockedLedger as _, TicketActionStatements as _},
     line::LineRow,
-    turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, Unpublished},
+    turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, UnpublishedAdmission},
 };
 
 /// How long one tick publishes past turns again after a loss; the next tick continues.
@@ -28,7 +28,7 @@ const REPUBLISHES_FOR: Duration = Duration::from_millis(50);
 /// The turns of one publication.
 struct PublishedTurns {
     turns: Vec<(Ordinal, Turn)>,
-    published: Vec<Unpublished>,
+    published: Vec<UnpublishedAdmission>,
     /// Whether a turn is missing, since its token has no valid key.
     is_withheld: bool,
 }
@@ -68,7 +68,7 @@ impl<L: Ledger> Ticker<L> {
 
     async fn publish_line(
         &self,
-        sale: &mut L::Locked,
+        sale: &mut L::LockedLedger,
         row: &mut LineRow,
         committed: &CommittedLine,
     ) -> Result<(), TickError> {
@@ -96,7 +96,7 @@ impl<L: Ledger> Ticker<L> {
                 // of Redis stays.
                 cursor: if is_withheld && begins.is_none() { 0 } else { row.cursor() },
                 drawn: drawn.map_or(0, |(pool, _)| pool),
-                recorded: row.noted(),
+                recorded: row.recorded_revision(),
                 granted: row.granted(),
                 recall_window: Duration::from_secs(u64::try_from(sale.recall_window_s).unwrap_or(0)),
                 card: &card,
@@ -104,9 +104,9 @@ impl<L: Ledger> Ticker<L> {
                 turns: &turns,
             };
             self.line.publish(&publication).await?;
-            sale.note_published(row, &published, begins.is_some()).await?;
+            sale.mark_published(row, &published, begins.is_some()).await?;
             let removed: Vec<Ordinal> = removed.iter().map(|removal| removal.0).collect();
-            sale.note_removals_published(row, &removed).await?;
+            sale.mark_removals_published(row, &removed).await?;
             (begins, claims, again) = (None, &[], &[]);
             if !is_full {
                 break;
@@ -116,7 +116,7 @@ impl<L: Ledger> Ticker<L> {
     }
 
     /// Publishes past turns to a Redis that has lost the line, a part at a time.
-    async fn republish(&self, sale: &mut L::Locked, row: &mut LineRow) -> Result<(), TickError> {
+    async fn republish(&self, sale: &mut L::LockedLedger, row: &mut LineRow) -> Result<(), TickError> {
         let started = self.clock.now();
         while row.is_republishing() && self.clock.since(started) < REPUBLISHES_FOR {
             let past = sale.past_turns(row).await?;
@@ -125,13 +125,18 @@ impl<L: Ledger> Ticker<L> {
             for (turn, ordinals) in turns.into_iter().filter(|(_, ordinals)| !ordinals.is_empty()) {
                 self.line.republish_turns(line, number, &turn, ordinals).await?;
             }
-            sale.note_republished(row, &past).await?;
+            sale.mark_republished(row, &past).await?;
         }
         Ok(())
     }
 
     /// The turns of one publication, and the admissions that are published with it.
-    fn turns(&self, sale: SaleId, unpublished: Vec<Unpublished>, removed: &[(Ordinal, bool)]) -> PublishedTurns {
+    fn turns(
+        &self,
+        sale: SaleId,
+        unpublished: Vec<UnpublishedAdmission>,
+        removed: &[(Ordinal, bool)],
+    ) -> PublishedTurns {
         let mut turns = Vec::with_capacity(unpublished.len() + removed.len());
         let (mut published, mut is_withheld) = (Vec::with_capacity(unpublished.len()), false);
         for admission in unpublished {
@@ -152,7 +157,7 @@ impl<L: Ledger> Ticker<L> {
 
     /// The published state of an admission: none while its token's key is revoked or belongs to
     /// another controller.
-    fn turn(&self, sale: SaleId, admission: &Unpublished) -> Option<Turn> {
+    fn turn(&self, sale: SaleId, admission: &UnpublishedAdmission) -> Option<Turn> {
         Some(match AdmissionState::try_from(admission.state.as_str()) {
             Ok(AdmissionState::Promised) => Turn::Now(LiveTurn {
                 token: self.keys.named(&admission.kid)?.mint(&Claims {

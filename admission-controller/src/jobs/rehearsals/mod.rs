@@ -30,19 +30,19 @@ const PROGRESS_MAX: usize = 300;
 
 /// The crowd of a rehearsal.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Crowd {
+pub(crate) struct RehearsalCrowd {
     pub(crate) shoppers: u32,
     pub(crate) arrival_s: u32,
     /// The share of shoppers who do not complete a purchase.
     pub(crate) abandon: f64,
 }
 
-impl Crowd {
+impl RehearsalCrowd {
     /// The shares of shopper models, for `fairline rush --mix`.
     fn mix(&self) -> String {
         let percent = (self.abandon * 100.0).round() as u32;
-        let [leave, close, dawdle] = [percent / 3, percent / 3, percent - 2 * (percent / 3)];
-        format!("buy={},leave={leave},close-lid={close},dawdle={dawdle}", 100 - percent)
+        let [leave, disconnect, expire] = [percent / 3, percent / 3, percent - 2 * (percent / 3)];
+        format!("buy={},leave={leave},disconnect={disconnect},let-expire={expire}", 100 - percent)
     }
 }
 
@@ -66,7 +66,7 @@ struct Ending {
 
 impl RehearsalStage {
     /// Sends the crowd, and writes its progress and its end.
-    pub(crate) fn begin(&self, store: RehearsalStore, rehearsal: RehearsalRow, crowd: Crowd) {
+    pub(crate) fn begin(&self, store: RehearsalStore, rehearsal: RehearsalRow, crowd: RehearsalCrowd) {
         let stage = self.clone();
         self.shutdown.spawn(async move {
             let ending = stage.play(&store, &rehearsal, crowd).await.unwrap_or_else(|error| Ending {
@@ -81,7 +81,7 @@ impl RehearsalStage {
         });
     }
 
-    fn command(&self, rehearsal: &RehearsalRow, crowd: Crowd) -> Command {
+    fn command(&self, rehearsal: &RehearsalRow, crowd: RehearsalCrowd) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["rush", "--waiting-room", &self.url, "--admin", &self.url]);
         command.args(["--sale", &rehearsal.sale_id.to_string(), "--mix", &crowd.mix()]);
@@ -96,7 +96,12 @@ impl RehearsalStage {
         command
     }
 
-    async fn play(&self, store: &RehearsalStore, rehearsal: &RehearsalRow, crowd: Crowd) -> io::Result<Ending> {
+    async fn play(
+        &self,
+        store: &RehearsalStore,
+        rehearsal: &RehearsalRow,
+        crowd: RehearsalCrowd,
+    ) -> io::Result<Ending> {
         let mut child = self.command(rehearsal, crowd).spawn()?;
         let mut progress = lines(child.stderr.take())?;
         let mut output = lines(child.stdout.take())?;
@@ -159,9 +164,9 @@ mod tests {
 
     #[test]
     fn the_mix_of_a_crowd_follows_its_abandon_share() {
-        let mix = |abandon: f64| Crowd { shoppers: 1, arrival_s: 0, abandon }.mix();
-        assert_eq!(mix(0.2), "buy=80,leave=6,close-lid=6,dawdle=8");
-        assert_eq!(mix(0.0), "buy=100,leave=0,close-lid=0,dawdle=0");
-        assert_eq!(mix(1.0), "buy=0,leave=33,close-lid=33,dawdle=34");
+        let mix = |abandon: f64| RehearsalCrowd { shoppers: 1, arrival_s: 0, abandon }.mix();
+        assert_eq!(mix(0.2), "buy=80,leave=6,disconnect=6,let-expire=8");
+        assert_eq!(mix(0.0), "buy=100,leave=0,disconnect=0,let-expire=0");
+        assert_eq!(mix(1.0), "buy=0,leave=33,disconnect=33,let-expire=34");
     }
 }

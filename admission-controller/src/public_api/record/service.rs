@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fairline_record::entry::{Entry, NotAnEntry};
+use fairline_record::entry::{Entry, InvalidEntry};
 use fairline_sale::SaleId;
 use tokio::sync::Semaphore;
 
@@ -23,11 +23,11 @@ pub(crate) struct Records {
 
 /// Why a record could not be read to its end.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Incomplete {
+pub(super) enum RecordReadError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Entry(#[from] NotAnEntry),
+    Entry(#[from] InvalidEntry),
 }
 
 impl Records {
@@ -37,12 +37,12 @@ impl Records {
 
     /// The sale or lane with an id, which must have a record.
     pub(super) async fn find(&self, sale: &str) -> Result<SaleId, CommonError> {
-        let sale = sale.parse().map_err(|_| CommonError::UnknownSale)?;
-        if self.store.has_record(sale).await? { Ok(sale) } else { Err(CommonError::UnknownSale) }
+        let sale = sale.parse().map_err(|_| CommonError::SaleNotFound)?;
+        if self.store.has_record(sale).await? { Ok(sale) } else { Err(CommonError::SaleNotFound) }
     }
 
     /// A page of lines, and the last entry on it, if there are more.
-    pub(super) async fn page(&self, sale: SaleId, after: u64) -> Result<(String, Option<u64>), Incomplete> {
+    pub(super) async fn page(&self, sale: SaleId, after: u64) -> Result<(String, Option<u64>), RecordReadError> {
         // It is never closed.
         let _permit = self.pages.acquire().await;
         let entries = self.store.record(sale, after, PAGE).await?;

@@ -14,10 +14,10 @@ const SETTLED_S: f64 = 60.0;
 /// The time up to which the orders of each running sale have been counted, and their units. Each
 /// order is counted once.
 #[derive(Debug, Default)]
-pub(crate) struct Counted(HashMap<Uuid, (OffsetDateTime, i64)>);
+pub(crate) struct CountedOrders(HashMap<Uuid, (OffsetDateTime, i64)>);
 
 #[derive(FromRow)]
-struct BookRow {
+struct CounterRow {
     sale_id: Uuid,
     is_accurate: bool,
     settled_at: OffsetDateTime,
@@ -31,9 +31,9 @@ pub(crate) struct ReconciliationStore(pub(crate) PgPool);
 impl ReconciliationStore {
     /// The fraction of running sales whose counters equal the sums of their rows; 1 is correct. One
     /// statement, so that it sees one snapshot.
-    pub(crate) async fn inventory_accuracy(&self, counted: &mut Counted) -> Result<f64, StoreError> {
+    pub(crate) async fn inventory_accuracy(&self, counted: &mut CountedOrders) -> Result<f64, StoreError> {
         let known = || counted.0.iter();
-        let rows: Vec<BookRow> = sqlx::query_as(
+        let rows: Vec<CounterRow> = sqlx::query_as(
             "SELECT stock.sale_id, settled_at, coalesce(counted.units, 0) + settled AS settled_units, \
              promised = admitted + wanted AND held = kept AND sold = coalesce(counted.units, 0) + settled + lately AS is_accurate \
              FROM sales JOIN stock ON stock.sale_id = sales.id AND item = 1 \

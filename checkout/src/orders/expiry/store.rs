@@ -71,7 +71,7 @@ const EXPIRE: &str = concat!(
 
 /// Units that went back to the stock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
-pub(crate) struct Expired {
+pub(crate) struct ExpiredUnits {
     pub(crate) holds: i64,
     pub(crate) units: i64,
 }
@@ -100,7 +100,7 @@ impl ExpiryStore {
 
     /// Releases the units of expired holds that no payment keeps. Handles one sale at a time, so
     /// that no two sweepers wait for each other's stock.
-    pub(crate) async fn expire_holds(&self, sale: SaleId) -> Result<Expired, StoreError> {
+    pub(crate) async fn expire_holds(&self, sale: SaleId) -> Result<ExpiredUnits, StoreError> {
         let mut transaction = self.0.begin().await?;
         let expired: Vec<Uuid> = sqlx::query_scalar(LOCK_EXPIRED)
             .bind(sale.0)
@@ -111,9 +111,9 @@ impl ExpiryStore {
             .fetch_all(&mut *transaction)
             .await?;
         if expired.is_empty() {
-            return Ok(Expired::default());
+            return Ok(ExpiredUnits::default());
         }
-        let expired: Expired = sqlx::query_as(EXPIRE)
+        let expired: ExpiredUnits = sqlx::query_as(EXPIRE)
             .bind(sale.0)
             .bind(expired)
             .bind(hold_after(HoldState::Held, HoldEvent::Expire)?.as_str())

@@ -18,11 +18,11 @@ impl Payments {
     /// Receives an event, with the signature that came with it.
     pub(super) async fn receive(self: &Arc<Self>, signature: Option<&str>, body: &[u8]) -> Result<(), PaymentError> {
         let signed_at = signature.and_then(|signature| signed_at(signature, body, &self.webhook_secrets));
-        let signed_at = signed_at.ok_or(PaymentError::BadWebhook)?;
+        let signed_at = signed_at.ok_or(PaymentError::InvalidWebhook)?;
         if !is_recent(signed_at, self.store.now_unix_s().await?) {
-            return Err(PaymentError::BadWebhook);
+            return Err(PaymentError::InvalidWebhook);
         }
-        let event: WebhookEvent = serde_json::from_slice(body).map_err(|_| PaymentError::BadWebhook)?;
+        let event: WebhookEvent = serde_json::from_slice(body).map_err(|_| PaymentError::InvalidWebhook)?;
         let received = match event.reference() {
             Some(reference) if event.id.len() <= ID_CHARS_MAX => {
                 let event = GatewayEvent {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use fairline_payment_gateway::{IntentStatus, Part, PartRefund};
+use fairline_payment_gateway::{IntentStatus, PartialRefund, PartialRefundOutcome};
 use fairline_sale::{gateway_amount, price_text};
 use tracing::{info, warn};
 
@@ -16,18 +16,18 @@ use crate::{
     error::CommonError,
     payments::{
         error::PaymentError,
-        refunds::store::{OrderRequest, OrderRequestKind, PaidWith},
-        service::{Payments, Stuck},
+        refunds::store::{CapturedPayment, OrderRequest, OrderRequestKind},
+        service::{PaymentBlocked, Payments},
         store::Payment,
     },
 };
 
 impl Payments {
     /// Refunds a whole payment, whose money was captured while no unit was left.
-    pub(in crate::payments) async fn refund(&self, payment: &Payment) -> Result<Payment, Stuck> {
+    pub(in crate::payments) async fn refund(&self, payment: &Payment) -> Result<Payment, PaymentBlocked> {
         match self.gateway.refund(payment.id, payment.authorised_reference()?).await?.status {
             IntentStatus::Refunded => Ok(self.store.refunded(payment).await?),
-            permanent => Err(Stuck::Permanent(permanent)),
+            permanent => Err(PaymentBlocked::Permanent(permanent)),
         }
     }
 
@@ -53,9 +53,9 @@ impl Payments {
                 Err(reason) => Some(reason.to_string()),
             },
             OrderRequestKind::Refund => match self.refund_part(request).await {
-                Ok(PartRefund::Made) => None,
-                Ok(PartRefund::Refused(why)) => Some(why),
-                Err(Stuck::Store(error)) => return Err(error),
+                Ok(PartialRefundOutcome::Made) => None,
+                Ok(PartialRefundOutcome::Refused(why)) => Some(why),
+                Err(PaymentBlocked::Store(error)) => return Err(error),
                 Err(reason) => {
                     warn!(order = %request.order.0, %reason, "refund order failed; it will be retried");
                     return Ok(());
@@ -71,23 +71,26 @@ impl Payments {
         Ok(())
     }
 
-    async fn refund_part(self: &Arc<Self>, request: &OrderRequest) -> Result<PartRefund, Stuck> {
-        let Some(PaidWith { payment, refunded_minor }) = self.store.paid_with(request.order).await? else {
-            return Ok(PartRefund::Refused("the order was not paid for here".to_owned()));
+    async fn refund_part(self: &Arc<Self>, request: &OrderRequest) -> Result<PartialRefundOutcome, PaymentBlocked> {
+        let Some(CapturedPayment { payment, refunded_minor }) = self.store.paid_with(request.order).await? else {
+            return Ok(PartialRefundOutcome::Refused("the order was not paid for here".to_owned()));
         };
         let left = payment.amount_minor - refunded_minor;
         // An earlier attempt has refunded it, or it was refunded by hand.
         if request.amount_minor.is_none() && left == 0 {
-            return Ok(PartRefund::Made);
+            return Ok(PartialRefundOutcome::Made);
         }
         let wanted = request.amount_minor.unwrap_or(left);
         let amount = gateway_amount(wanted, &payment.currency).filter(|amount| *amount > 0);
         match (amount, &payment.reference) {
             (Some(amount), Some(reference)) => {
-                let part = Part { request: request.id, reference: reference.clone(), amount };
+                let part = PartialRefund { request: request.id, reference: reference.clone(), amount };
                 Ok(self.gateway.refund_part(&part).await?)
             }
-            _ => Ok(PartRefund::Refused(format!("{} can't be refunded", price_text(wanted, &payment.currency)))),
+            _ => Ok(PartialRefundOutcome::Refused(format!(
+                "{} can't be refunded",
+                price_text(wanted, &payment.currency)
+            ))),
         }
     }
 }

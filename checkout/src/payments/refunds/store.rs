@@ -60,7 +60,7 @@ impl TryFrom<RequestRow> for OrderRequest {
 
 /// The captured payment of an order.
 #[derive(Debug)]
-pub(crate) struct PaidWith {
+pub(crate) struct CapturedPayment {
     pub(crate) payment: Payment,
     pub(crate) refunded_minor: i64,
 }
@@ -69,7 +69,7 @@ pub(crate) struct PaidWith {
 #[derive(Debug)]
 pub(crate) enum RefundOutcome {
     Accepted(OrderRequest),
-    UnknownOrder,
+    OrderNotFound,
     /// The order was not paid for here.
     NotPaid,
     /// The amount exceeds what is left.
@@ -119,7 +119,7 @@ impl PaymentStore {
     }
 
     /// The captured payment of an order, if it was paid for here.
-    pub(crate) async fn paid_with(&self, order: OrderId) -> Result<Option<PaidWith>, StoreError> {
+    pub(crate) async fn paid_with(&self, order: OrderId) -> Result<Option<CapturedPayment>, StoreError> {
         paid_with(&mut *self.requests.acquire().await?, order).await
     }
 
@@ -133,9 +133,9 @@ impl PaymentStore {
         let mut transaction = self.requests.begin().await?;
         let known = sqlx::query_scalar("SELECT EXISTS (SELECT FROM holds WHERE id = $1)").bind(order.0);
         if !known.fetch_one(&mut *transaction).await? {
-            return Ok(RefundOutcome::UnknownOrder);
+            return Ok(RefundOutcome::OrderNotFound);
         }
-        let Some(PaidWith { payment, refunded_minor }) = paid_with(&mut transaction, order).await? else {
+        let Some(CapturedPayment { payment, refunded_minor }) = paid_with(&mut transaction, order).await? else {
             return Ok(RefundOutcome::NotPaid);
         };
         let left_minor = payment.amount_minor - refunded_minor;
@@ -213,7 +213,7 @@ impl PaymentStore {
     }
 }
 
-async fn paid_with(connection: &mut PgConnection, order: OrderId) -> Result<Option<PaidWith>, StoreError> {
+async fn paid_with(connection: &mut PgConnection, order: OrderId) -> Result<Option<CapturedPayment>, StoreError> {
     let row: Option<PaymentRow> = sqlx::query_as(payment_columns!(
         "SELECT",
         "FROM payments WHERE id = (SELECT payment_id FROM orders WHERE orders.id = $1) AND state = 'captured'"
@@ -224,7 +224,7 @@ async fn paid_with(connection: &mut PgConnection, order: OrderId) -> Result<Opti
     let Some(row) = row else { return Ok(None) };
     let refunded_minor = sqlx::query_scalar("SELECT refunded_minor FROM payments WHERE id = $1").bind(row.id);
     let refunded_minor = refunded_minor.fetch_one(connection).await?;
-    Ok(Some(PaidWith { payment: row.try_into()?, refunded_minor }))
+    Ok(Some(CapturedPayment { payment: row.try_into()?, refunded_minor }))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const FOUND_WITHIN: Duration = Duration::from_secs(120);
 
 /// Why a payment is not settled yet.
 #[derive(Debug, thiserror::Error)]
-enum Unsettled {
+enum SettlementError {
     #[error("{0}")]
     NoAnswer(#[from] GatewayError),
     #[error("the gateway reports {0:?}")]
@@ -43,8 +43,8 @@ impl Payments {
         Some(self.shutdown.spawn(async move {
             match payments.settle(&payment).await {
                 Ok(()) => {}
-                Err(Unsettled::NoAnswer(GatewayError::CircuitOpen | GatewayError::NotYet(_))) => {}
-                Err(reason @ Unsettled::NoAnswer(GatewayError::Unanswered(_) | GatewayError::Failed(_))) => {
+                Err(SettlementError::NoAnswer(GatewayError::CircuitOpen | GatewayError::NotYet(_))) => {}
+                Err(reason @ SettlementError::NoAnswer(GatewayError::Unanswered(_) | GatewayError::Failed(_))) => {
                     warn!(payment = %payment.id, %reason, "settle payment failed; it will be retried");
                 }
                 Err(reason) => error!(payment = %payment.id, %reason, "settle payment failed; it will be retried"),
@@ -52,14 +52,14 @@ impl Payments {
         }))
     }
 
-    async fn settle(self: &Arc<Self>, payment: &Payment) -> Result<(), Unsettled> {
+    async fn settle(self: &Arc<Self>, payment: &Payment) -> Result<(), SettlementError> {
         match (&payment.reference, payment.state) {
             _ if payment.has_ended_unpaid() => self.release(payment).await,
             // It is settled once it has ended.
             (_, PaymentState::Started | PaymentState::Authorised | PaymentState::RefundDue) => Ok(()),
             (Some(reference), PaymentState::Captured | PaymentState::Refunded) => {
                 let balance = self.gateway.balance(reference).await?;
-                if self.store.note_balance(payment, &balance).await? {
+                if self.store.store_balance(payment, &balance).await? {
                     warn!(payment = %payment.id, "payment disputed by the bank");
                     metrics::counter!("checkout_payment_disputes_total").increment(1);
                 }
@@ -70,7 +70,7 @@ impl Payments {
     }
 
     /// Cancels what the gateway may still authorise, or has authorised.
-    async fn release(self: &Arc<Self>, payment: &Payment) -> Result<(), Unsettled> {
+    async fn release(self: &Arc<Self>, payment: &Payment) -> Result<(), SettlementError> {
         let reference = match &payment.reference {
             Some(reference) => reference.clone(),
             None => match self.gateway.find(payment.id).await?.reference {
@@ -85,14 +85,14 @@ impl Payments {
             }
             IntentStatus::Captured => {
                 error!(payment = %payment.id, "payment captured at the gateway after it had ended here; refunding it");
-                let mut owed = self.store.owe(payment, &reference).await?;
+                let mut owed = self.store.record_refund_due(payment, &reference).await?;
                 // The sweeper continues if it still has to wait.
                 let _ = self.drive(&mut owed).await;
                 Ok(())
             }
             open @ (IntentStatus::NeedsAction | IntentStatus::Authorised) => {
                 info!(payment = %payment.id, ?open, "payment is not released yet");
-                Err(Unsettled::Open(open))
+                Err(SettlementError::Open(open))
             }
         }
     }

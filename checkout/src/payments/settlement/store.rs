@@ -47,7 +47,7 @@ macro_rules! is_late {
 
 /// How a payment ended unpaid.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ended<'a> {
+pub(crate) struct UnpaidEnd<'a> {
     /// What ended it.
     pub(crate) by: PaymentEvent,
     /// The gateway's id, if it has just become known.
@@ -58,7 +58,7 @@ pub(crate) struct Ended<'a> {
     pub(crate) rejected_as: Option<&'a str>,
 }
 
-impl Ended<'_> {
+impl UnpaidEnd<'_> {
     /// Ended here only; it has to be cancelled at the gateway.
     pub(crate) const OPEN: Self = Self { is_open: true, ..Self::by(PaymentEvent::Void) };
 
@@ -73,14 +73,14 @@ impl Ended<'_> {
 pub(crate) enum Cancellation {
     /// Its units are free, or were before; or it had expired, and its pending payment was
     /// withdrawn.
-    Done(Order, Withdrawn),
+    Done(Order, WithdrawnPayment),
     /// It is paid or being captured, or it had expired.
     NotNow(Order),
 }
 
 /// The withdrawn payment, if there was one.
 #[derive(Debug)]
-pub(crate) struct Withdrawn(pub(crate) Option<Payment>);
+pub(crate) struct WithdrawnPayment(pub(crate) Option<Payment>);
 
 /// Finds abandoned payments that are too late to authorise.
 const LATE_PAYMENTS: &str = concat!(
@@ -121,7 +121,7 @@ impl PaymentStore {
         &self,
         order: OrderId,
         caller: &Caller,
-    ) -> Result<Option<(Order, Withdrawn)>, StoreError> {
+    ) -> Result<Option<(Order, WithdrawnPayment)>, StoreError> {
         let mut transaction = self.requests.begin().await?;
         let Some(found) = order_for(&mut transaction, order, caller).await? else { return Ok(None) };
         let hold = lock_hold(&mut transaction, order).await?;
@@ -182,7 +182,7 @@ impl PaymentStore {
 
     /// Ends a payment unpaid and returns it as it is now. In yield mode, its units become free for
     /// other payments.
-    pub(crate) async fn end_unpaid(&self, payment: &Payment, ended: Ended<'_>) -> Result<Payment, StoreError> {
+    pub(crate) async fn end_unpaid(&self, payment: &Payment, ended: UnpaidEnd<'_>) -> Result<Payment, StoreError> {
         let mut transaction = self.payments.begin().await?;
         let hold = lock_hold(&mut transaction, payment.order).await?;
         let Some(moved) = end(&mut transaction, payment, &hold, ended).await? else {
@@ -247,7 +247,7 @@ impl PaymentStore {
 
     /// Stores the balance of a captured payment and publishes events for the changes, unless a
     /// newer report arrived, which leads to another read. Returns whether a dispute is new.
-    pub(crate) async fn note_balance(&self, payment: &Payment, balance: &Balance) -> Result<bool, StoreError> {
+    pub(crate) async fn store_balance(&self, payment: &Payment, balance: &Balance) -> Result<bool, StoreError> {
         #[derive(FromRow)]
         struct Known {
             sale_id: Uuid,
@@ -301,7 +301,7 @@ impl PaymentStore {
 
     /// The gateway has captured a payment that had ended here: a refund is due. Returns the payment
     /// as it is now.
-    pub(crate) async fn owe(&self, payment: &Payment, reference: &str) -> Result<Payment, StoreError> {
+    pub(crate) async fn record_refund_due(&self, payment: &Payment, reference: &str) -> Result<Payment, StoreError> {
         let owed: Option<PaymentRow> = sqlx::query_as(payment_columns!(
             "UPDATE payments SET state = $3, gateway_ref = $4, updated_at = now() \
              WHERE id = $1 AND state = $2 RETURNING",
@@ -334,7 +334,7 @@ async fn end(
     connection: &mut PgConnection,
     payment: &Payment,
     hold: &HoldRow,
-    ended: Ended<'_>,
+    ended: UnpaidEnd<'_>,
 ) -> Result<Option<Payment>, StoreError> {
     let moved: Option<PaymentRow> = sqlx::query_as(END_UNPAID)
         .bind(payment.id.0)
@@ -359,15 +359,15 @@ pub(crate) async fn withdraw(
     connection: &mut PgConnection,
     order: OrderId,
     hold: &HoldRow,
-) -> Result<Withdrawn, StoreError> {
+) -> Result<WithdrawnPayment, StoreError> {
     let started: Option<PaymentRow> =
         sqlx::query_as(payment_columns!("SELECT", "FROM payments WHERE hold_id = $1 AND state = $2"))
             .bind(order.0)
             .bind(PaymentState::Started.as_str())
             .fetch_optional(&mut *connection)
             .await?;
-    let Some(started) = started.map(Payment::try_from).transpose()? else { return Ok(Withdrawn(None)) };
-    Ok(Withdrawn(end(connection, &started, hold, Ended::OPEN).await?))
+    let Some(started) = started.map(Payment::try_from).transpose()? else { return Ok(WithdrawnPayment(None)) };
+    Ok(WithdrawnPayment(end(connection, &started, hold, UnpaidEnd::OPEN).await?))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The expected course of visits, and the demand that follows from it.
 
 use super::{
-    HEDGED_S, Learned, Prior, Table,
+    HEDGED_S, LearnedVisits, Prior, Table,
     rates::{Rate, Rates},
 };
 use crate::{
@@ -148,7 +148,7 @@ impl Surplus {
 
 impl Outlook {
     /// `limits_s`: the time limit of each stage; `limit`: maximum units per shopper.
-    pub(crate) fn of(prior: &Prior, learned: &Learned, limits_s: &[f64; STAGES], limit: u32) -> Self {
+    pub(crate) fn of(prior: &Prior, learned: &LearnedVisits, limits_s: &[f64; STAGES], limit: u32) -> Self {
         let rates = Rates::of(prior, learned);
         let [paid, failed]: [f64; 2] = std::array::from_fn(|at| prior.payments[at] + learned.payments[at]);
         let pays = paid / (paid + failed);
@@ -332,7 +332,7 @@ impl Outlook {
 
 /// Mean and mean square of the units of an order. Before the first orders, every shopper is
 /// expected to take the maximum.
-pub(super) fn units_of_an_order(prior: &Prior, learned: &Learned, limit: u32) -> (f64, f64) {
+pub(super) fn units_of_an_order(prior: &Prior, learned: &LearnedVisits, limit: u32) -> (f64, f64) {
     const CAUTION_ORDERS: f64 = 2.0;
     let most = f64::from(limit.max(1));
     let (mut orders, mut units, mut squared) = (CAUTION_ORDERS, CAUTION_ORDERS * most, CAUTION_ORDERS * most * most);

@@ -1,6 +1,6 @@
 //! The rates of a sale, with their uncertainty.
 
-use super::{BINS, Learned, Prior, STAGES, Table, UNSURE_LEVEL, UNSURE_STEP};
+use super::{BINS, LearnedVisits, Prior, STAGES, Table, UNSURE_LEVEL, UNSURE_STEP};
 
 /// A rate and its uncertainty.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,12 +21,12 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    pub(super) fn of(prior: &Prior, learned: &Learned) -> Self {
+    pub(super) fn of(prior: &Prior, learned: &LearnedVisits) -> Self {
         let stage = |stage: usize, base: &Table, events: &Table| {
             let unsure = if learned.has_shifted[stage] {
-                Unsure { level: UNSURE_LEVEL, step: UNSURE_STEP }
+                PriorUncertainty { level: UNSURE_LEVEL, step: UNSURE_STEP }
             } else {
-                Unsure { level: prior.level, step: prior.step }
+                PriorUncertainty { level: prior.level, step: prior.step }
             };
             along_ages(&base[stage], &events[stage], &learned.spent_s[stage], unsure)
         };
@@ -38,14 +38,19 @@ impl Rates {
 }
 
 /// The uncertainty of prior rates, on a logarithmic scale: of all, and from one age to the next.
-struct Unsure {
+struct PriorUncertainty {
     level: f64,
     step: f64,
 }
 
 /// The rates by age of a stage: a gamma filter that starts at the youngest.
-fn along_ages(base: &[f64; BINS], events: &[f64; BINS], spent_s: &[f64; BINS], unsure: Unsure) -> [Rate; BINS] {
-    let Unsure { level, step } = unsure;
+fn along_ages(
+    base: &[f64; BINS],
+    events: &[f64; BINS],
+    spent_s: &[f64; BINS],
+    unsure: PriorUncertainty,
+) -> [Rate; BINS] {
+    let PriorUncertainty { level, step } = unsure;
     let mut rates = [Rate::default(); BINS];
     // The shape and mean of the factor's gamma distribution.
     let (mut shape, mut factor) = (1.0 / (level * level), 1.0);

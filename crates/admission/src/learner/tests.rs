@@ -16,7 +16,7 @@ fn visits(stage: Stage, bin: usize, count: u32) -> Visits {
 
 #[test]
 fn before_any_visit_every_visit_is_expected_to_buy() {
-    let outlook = Outlook::of(&Prior::cautious(), &Learned::default(), &LIMITS_S, 1);
+    let outlook = Outlook::of(&Prior::cautious(), &LearnedVisits::default(), &LIMITS_S, 1);
     assert!(outlook.at_start[0][0] > 0.8, "{}", outlook.at_start[0][0]);
     let demand = outlook.demand(&visits(Stage::Called, 0, 100), 0);
     assert!(demand.with(0).at_least(99.0) > 0.02, "with uncertainty");
@@ -24,7 +24,7 @@ fn before_any_visit_every_visit_is_expected_to_buy() {
 
 #[test]
 fn slopes_equal_the_effect_of_a_small_change() {
-    let (prior, learned) = (Prior::cautious(), Learned::default());
+    let (prior, learned) = (Prior::cautious(), LearnedVisits::default());
     let mut seen = visits(Stage::Claimed, 4, 7);
     seen.under_way.0[2][9] = 5;
     let outlook = Outlook::of(&prior, &learned, &LIMITS_S, 1);
@@ -49,7 +49,7 @@ fn an_undecided_visit_counts_as_censored() {
     // Of 1000 visits at an age of 28 to 40 seconds, one in 100 moves on per second; their end
     // is unknown.
     let prior = Prior::cautious();
-    let mut learned = Learned::default();
+    let mut learned = LearnedVisits::default();
     let mut seen = visits(Stage::Shopping, 9, 1000);
     seen.moved_on.0[2][9] = 10;
     for _ in 0..12 {
@@ -72,7 +72,7 @@ fn a_long_pause_between_ticks_spreads_over_the_ages_that_visits_had_meanwhile() 
 #[test]
 fn a_doubled_rate_is_noticed_and_an_unchanged_one_is_not() {
     let prior = Prior::cautious();
-    let mut learned = Learned::default();
+    let mut learned = LearnedVisits::default();
     let mut seen = visits(Stage::Shopping, 9, 500);
     seen.moved_on.0[2][9] = 5;
     for _ in 0..300 {
@@ -95,7 +95,7 @@ fn a_doubled_rate_is_noticed_and_an_unchanged_one_is_not() {
 #[test]
 fn earlier_sales_reduce_uncertainty() {
     let prior = Prior::cautious();
-    let mut learned = Learned::default();
+    let mut learned = LearnedVisits::default();
     let mut seen = visits(Stage::Shopping, 9, 1000);
     seen.moved_on.0[2][9] = 5;
     seen.left.0[2][9] = 5;
@@ -103,7 +103,8 @@ fn earlier_sales_reduce_uncertainty() {
         learned.learn(&prior, &seen, &LIMITS_S, 1.0);
     }
     let after = prior.after(&learned);
-    let doubt = |prior: &Prior| Outlook::of(prior, &Learned::default(), &LIMITS_S, 1).demand(&seen, 0).with(0).doubt;
+    let doubt =
+        |prior: &Prior| Outlook::of(prior, &LearnedVisits::default(), &LIMITS_S, 1).demand(&seen, 0).with(0).doubt;
     assert!(doubt(&after) < doubt(&prior) / 4.0, "{} after {}", doubt(&after), doubt(&prior));
     assert!(after.shift < prior.shift);
 }
@@ -111,7 +112,7 @@ fn earlier_sales_reduce_uncertainty() {
 #[test]
 fn quantities_are_learned_from_the_limit_down() {
     let prior = Prior::cautious();
-    let mut learned = Learned::default();
+    let mut learned = LearnedVisits::default();
     assert_eq!(units_of_an_order(&prior, &learned, 4).0, 4.0);
     learned.quantities[0] = 198.0;
     assert!(units_of_an_order(&prior, &learned, 4).0 < 1.1);

@@ -22,8 +22,8 @@ local function store_draw(keys, args)
     return call('SETRANGE', keys[DRAWN], args.offset, args.bytes)
 end
 
--- Notes the position of the cursor, no more often than PASSED_PARTS requires.
-local function note_passed(keys, cursor)
+-- Records the position of the cursor, no more often than PASSED_PARTS requires.
+local function record_cursor(keys, cursor)
     local now = now_ms()
     local last = call('XREVRANGE', keys[PASSED], '+', '-', 'COUNT', 1)[1]
     local at, since = 0, 1 / 0
@@ -206,7 +206,7 @@ local function publish(keys, args)
     end_waits(keys, args.turns, cursor, drawn)
     if begins or moved or #turns > 0 then
         publish_moved(keys, cursor, highest, turns)
-        note_passed(keys, cursor)
+        record_cursor(keys, cursor)
         trim_arrivals(keys, cursor, drawn)
     end
     call('XTRIM', keys[HISTORY], 'MINID', args.history_from)

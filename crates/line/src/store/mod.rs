@@ -31,12 +31,12 @@ pub use self::{
     presence::NodeReport,
     publish::Publication,
     snapshot::Snapshot,
-    tickets::{Claim, Joining, LineAccount, Resumed, TicketHolder},
+    tickets::{Claim, JoinRequest, LineAccount, ResumedTurns, TicketHolder},
     upcoming::{HistoryEntry, Home, Presence, RecordQuery, Upcoming, UpcomingQuery},
 };
 use crate::{
     change::Revision,
-    port::{Listed, Port, load_library},
+    port::{LinePort, Listed, load_library},
 };
 
 /// The keys of a sale, in the order of the library.
@@ -48,12 +48,12 @@ const KEYS: [&str; 16] = [
 /// The lines of all sales, in Redis.
 ///
 /// ```no_run
-/// use fairline_line::store::{Joining, LineStore};
+/// use fairline_line::store::{JoinRequest, LineStore};
 /// use fairline_sale::{SaleId, VisitorId};
 ///
 /// # async fn join(sale: SaleId) -> Result<(), Box<dyn std::error::Error>> {
 /// let line = LineStore::connect("redis://localhost").await?;
-/// let shopper = Joining { visitor: VisitorId([1; 16]), account: None };
+/// let shopper = JoinRequest { visitor: VisitorId([1; 16]), account: None };
 /// let tickets = line.join(sale, *b"batch #1", &[shopper]).await?;
 /// println!("ordinal {}", tickets[0].ordinal);
 /// # Ok(())
@@ -61,7 +61,7 @@ const KEYS: [&str; 16] = [
 /// ```
 #[derive(Clone)]
 pub struct LineStore {
-    port: Arc<dyn Port>,
+    port: Arc<dyn LinePort>,
 }
 
 /// The sales whose lines are listed.
@@ -97,7 +97,7 @@ impl LineStore {
 
     /// The lines behind a port.
     #[must_use]
-    pub fn over(port: Arc<dyn Port>) -> Self {
+    pub fn over(port: Arc<dyn LinePort>) -> Self {
         Self { port }
     }
 

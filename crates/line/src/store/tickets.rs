@@ -15,7 +15,7 @@ use crate::{
 
 /// A shopper who joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Joining {
+pub struct JoinRequest {
     /// The holder of the ticket, if it is a new one.
     pub visitor: VisitorId,
     /// The shopper's account, where the merchant names its shoppers: one account has one place.
@@ -33,7 +33,7 @@ pub struct LineAccount {
 
 /// The turns of some tickets at a revision of the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resumed {
+pub struct ResumedTurns {
     /// The turn of each, in the order of the tickets.
     pub turns: Vec<Turn>,
     /// The turns include changes up to this revision, and no later ones.
@@ -70,7 +70,7 @@ pub enum TicketHolder {
 }
 
 /// Packs the accounts of a batch, 17 bytes for each shopper; empty if no shopper has one.
-fn pack_accounts(joining: &[Joining]) -> Vec<u8> {
+fn pack_accounts(joining: &[JoinRequest]) -> Vec<u8> {
     let mut accounts = Vec::new();
     if joining.iter().any(|joining| joining.account.is_some()) {
         for joining in joining {
@@ -95,7 +95,7 @@ impl LineStore {
     ///
     /// # Errors
     /// When Redis does not respond; ordinals may have been issued all the same.
-    pub async fn join(&self, sale: SaleId, batch: [u8; 8], joining: &[Joining]) -> Result<Vec<Ticket>, LineError> {
+    pub async fn join(&self, sale: SaleId, batch: [u8; 8], joining: &[JoinRequest]) -> Result<Vec<Ticket>, LineError> {
         let visitors: Vec<u8> = joining.iter().flat_map(|joining| joining.visitor.0).collect();
         let call = Join { batch: bytes(&batch), visitors: bytes(&visitors), accounts: bytes(&pack_accounts(joining)) };
         let JoinReply { epoch, first, places } = self.call(sale, call).await?;
@@ -131,12 +131,12 @@ impl LineStore {
     ///
     /// # Errors
     /// When Redis does not respond.
-    pub async fn resume(&self, sale: SaleId, tickets: &[Ticket]) -> Result<Resumed, LineError> {
+    pub async fn resume(&self, sale: SaleId, tickets: &[Ticket]) -> Result<ResumedTurns, LineError> {
         let tickets = tickets.iter().map(|ticket| [number(ticket.ordinal), bytes(&ticket.visitor.0)]).collect();
         let ResumeReply { epoch, rev, turns } = self.call(sale, Resume { tickets }).await?;
         let unexpected = |turn: &str| LineError::Unexpected(turn.chars().take(40).collect());
         let turns = turns.iter().map(|turn| Turn::from_text(turn).ok_or_else(|| unexpected(turn)));
-        Ok(Resumed { turns: turns.collect::<Result<_, LineError>>()?, revision: Revision { epoch, rev } })
+        Ok(ResumedTurns { turns: turns.collect::<Result<_, LineError>>()?, revision: Revision { epoch, rev } })
     }
 
     /// Gives the place up, with the token if one is outstanding. May be repeated.

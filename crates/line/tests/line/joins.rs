@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fairline_line::store::{Joining, LineAccount, LineError};
+use fairline_line::store::{JoinRequest, LineAccount, LineError};
 
 use crate::support::{Line, joining, visitor};
 
@@ -30,7 +30,7 @@ async fn a_repeated_join_has_the_answer_of_the_first() {
     let mut line = Line::published().await;
     let (store, sale) = (line.store.clone(), line.card.id);
     let account = |n, rejoins| Some(LineAccount { digest: [n; 16], rejoins });
-    let batch = [joining(1), Joining { account: account(7, false), ..joining(2) }, joining(3)];
+    let batch = [joining(1), JoinRequest { account: account(7, false), ..joining(2) }, joining(3)];
     let first = store.join(sale, [1; 8], &batch).await.expect("joined");
     line.joined = 100;
     line.join(5).await;
@@ -40,7 +40,7 @@ async fn a_repeated_join_has_the_answer_of_the_first() {
     assert_eq!(line.join(1).await, 10);
 
     // Accounts, too: this one gives its place up and has another by the time the call comes again.
-    let named = |n, rejoins| Joining { account: account(n, rejoins), ..joining(n.into()) };
+    let named = |n, rejoins| JoinRequest { account: account(n, rejoins), ..joining(n.into()) };
     let batch = [named(20, true), joining(21), joining(22)];
     let first = store.join(sale, [3; 8], &batch).await.expect("joined");
     store.leave(&first[0]).await.expect("left");
@@ -52,7 +52,7 @@ async fn a_repeated_join_has_the_answer_of_the_first() {
 async fn an_account_has_one_place_on_any_device() {
     let mut line = Line::published().await;
     let (store, sale) = (line.store.clone(), line.card.id);
-    let named = |n, digest: u8, rejoins| Joining {
+    let named = |n, digest: u8, rejoins| JoinRequest {
         visitor: visitor(n),
         account: Some(LineAccount { digest: [digest; 16], rejoins }),
     };

@@ -5,7 +5,9 @@ use std::time::Duration;
 use fairline_line::{
     change::{LiveTurn, Revision, Turn},
     places::{LineView, Place},
-    store::{Claim, Inbox, Joining, LineError, LineEvent, LineStore, NodeReport, Publication, Upcoming, UpcomingQuery},
+    store::{
+        Claim, Inbox, JoinRequest, LineError, LineEvent, LineStore, NodeReport, Publication, Upcoming, UpcomingQuery,
+    },
     ticket::{Ordinal, Ticket},
 };
 use fairline_private_servers::testing;
@@ -24,8 +26,8 @@ pub fn visitor(n: u64) -> VisitorId {
     VisitorId(id)
 }
 
-pub fn joining(n: u64) -> Joining {
-    Joining { visitor: visitor(n), account: None }
+pub fn joining(n: u64) -> JoinRequest {
+    JoinRequest { visitor: visitor(n), account: None }
 }
 
 /// The line of one test, with the publications that a controller would make.

@@ -142,7 +142,7 @@ fn another_type_is_rejected() {
         (b"GIF89a\x01\0\x01\0\0\0\0".as_slice(), UploadType::Png),
         (b"".as_slice(), UploadType::Jpeg),
     ] {
-        assert_eq!(prepare(bytes, declared), Err(Rejected::OtherType));
+        assert_eq!(prepare(bytes, declared), Err(UploadError::OtherType));
     }
     for (text, expected) in [
         ("image/jpeg", Some(UploadType::Jpeg)),
@@ -159,18 +159,18 @@ fn another_type_is_rejected() {
 fn damaged_images_are_rejected() {
     let png = png(&DynamicImage::ImageRgb8(two_halves(300, 300)));
     for length in [8, 20, 40, png.len() / 2] {
-        assert_eq!(prepare(&png[..length], UploadType::Png), Err(Rejected::Damaged), "{length}");
+        assert_eq!(prepare(&png[..length], UploadType::Png), Err(UploadError::Damaged), "{length}");
     }
     let mut webp = Vec::new();
     DynamicImage::ImageRgb8(two_halves(300, 300))
         .write_with_encoder(WebPEncoder::new_lossless(&mut webp))
         .expect("encoded");
     for length in [13, webp.len() / 2] {
-        assert_eq!(prepare(&webp[..length], UploadType::WebP), Err(Rejected::Damaged), "{length}");
+        assert_eq!(prepare(&webp[..length], UploadType::WebP), Err(UploadError::Damaged), "{length}");
     }
     let jpeg = jpeg(&two_halves(300, 300), None);
     for length in [4, 100] {
-        assert_eq!(prepare(&jpeg[..length], UploadType::Jpeg), Err(Rejected::Damaged), "{length}");
+        assert_eq!(prepare(&jpeg[..length], UploadType::Jpeg), Err(UploadError::Damaged), "{length}");
     }
     // Browsers show the part of a JPEG that has arrived, and so does the decoder.
     let _ = prepare(&jpeg[..jpeg.len() * 3 / 4], UploadType::Jpeg);
@@ -197,26 +197,26 @@ fn huge_dimensions_are_rejected_before_they_are_decoded() {
     for (width, height) in [(20_000, 20_000), (u32::MAX / 2, 1), (1, SIDE_MAX + 1), (SIDE_MAX + 1, 1), (8000, 5001)] {
         assert_eq!(
             prepare(&png_of((width, height), 8, 2), UploadType::Png),
-            Err(Rejected::TooLarge),
+            Err(UploadError::TooLarge),
             "{width} x {height}"
         );
     }
     assert_eq!(
         prepare(&png_of((8000, 5000), 8, 2), UploadType::Png),
-        Err(Rejected::Damaged),
+        Err(UploadError::Damaged),
         "the control: it is decoded"
     );
     let mut jpeg = jpeg(&two_halves(8, 8), None);
     let frame = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a frame");
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xff, 0xff, 0xff]);
-    assert_eq!(prepare(&jpeg, UploadType::Jpeg), Err(Rejected::TooLarge));
+    assert_eq!(prepare(&jpeg, UploadType::Jpeg), Err(UploadError::TooLarge));
 }
 
 #[test]
 fn a_long_upload_is_rejected() {
     let mut long = jpeg(&two_halves(4, 4), None);
     long.resize(BYTES_MAX + 1, 0);
-    assert_eq!(prepare(&long, UploadType::Jpeg), Err(Rejected::TooLong));
+    assert_eq!(prepare(&long, UploadType::Jpeg), Err(UploadError::TooLong));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_decompression_bomb_is_decoded_within_its_bounds_or_rejected() {
     assert!(bomb.len() < 1_000_000, "{}", bomb.len());
     assert_eq!(prepare(&bomb, UploadType::Png).map(|prepared| widths(&prepared)), Ok(vec![320, 640, 1280]));
     // With 16 bits and alpha, it would take 288 MB.
-    assert_eq!(prepare(&png_of((6000, 6000), 16, 6), UploadType::Png), Err(Rejected::TooLarge));
+    assert_eq!(prepare(&png_of((6000, 6000), 16, 6), UploadType::Png), Err(UploadError::TooLarge));
 }
 
 #[test]

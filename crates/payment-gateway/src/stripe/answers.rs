@@ -3,14 +3,14 @@
 use hyper::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use crate::{GatewayError, Intent, IntentStatus, PartRefund, PaymentId};
+use crate::{GatewayError, Intent, IntentStatus, PartialRefundOutcome, PaymentId};
 
 /// The longest accepted reference.
 const REFERENCE_CHARS_MAX: usize = 200;
 
 /// A gateway call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum GatewayCall {
     /// Authorise the amount.
     Authorise,
     /// Read the state of a payment.
@@ -31,7 +31,7 @@ pub enum Step {
     Balance,
 }
 
-impl Step {
+impl GatewayCall {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Authorise => "authorise",
@@ -65,10 +65,12 @@ pub(super) struct RefundMetadata {
 }
 
 impl RefundObject {
-    pub(super) fn outcome(&self) -> PartRefund {
+    pub(super) fn outcome(&self) -> PartialRefundOutcome {
         match self.status.as_str() {
-            "failed" | "canceled" => PartRefund::Refused(format!("the bank did not accept it: {}", self.status)),
-            _ => PartRefund::Made,
+            "failed" | "canceled" => {
+                PartialRefundOutcome::Refused(format!("the bank did not accept it: {}", self.status))
+            }
+            _ => PartialRefundOutcome::Made,
         }
     }
 }
@@ -201,7 +203,7 @@ fn rejected(code: Option<&str>, message: &str) -> GatewayError {
 ///
 /// # Errors
 /// Returns an error if the response is not a state of the payment.
-pub fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Intent, GatewayError> {
+pub fn read(step: GatewayCall, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Intent, GatewayError> {
     let nothing = |status| Ok(Intent { reference: None, status, client_secret: None });
     let permanent = || GatewayError::Permanent(format!("the gateway returned {status} with an invalid body"));
     let is_replayed = headers.get("idempotent-replayed").is_some_and(|value| value == "true");
@@ -209,17 +211,17 @@ pub fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) ->
         StatusCode::OK => {
             let found = || serde_json::from_slice::<RefundList>(body).map_err(|_| permanent()).map(|found| found.data);
             return match step {
-                Step::LookUpRefund(payment) => {
+                GatewayCall::LookUpRefund(payment) => {
                     let ours = found()?.into_iter().find(|refund| refund.is_of(payment));
                     ours.map_or_else(|| nothing(IntentStatus::Captured), intent)
                 }
-                Step::Find => found()?.into_iter().next().map_or_else(|| nothing(IntentStatus::Unknown), intent),
+                GatewayCall::Find => found()?.into_iter().next().map_or_else(|| nothing(IntentStatus::Unknown), intent),
                 _ => intent(serde_json::from_slice(body).map_err(|_| permanent())?),
             };
         }
         // Stripe replays the stored response of a key, even a server error, all day. Nothing was
         // captured, and a possible authorisation expires on its own. The shopper may pay again.
-        status if status.is_server_error() && is_replayed && step == Step::Authorise => {
+        status if status.is_server_error() && is_replayed && step == GatewayCall::Authorise => {
             return nothing(IntentStatus::Unknown);
         }
         status if status.is_server_error() && is_replayed => {
@@ -240,14 +242,14 @@ pub fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) ->
     let (param, message) = (error.param.unwrap_or_default(), error.message.unwrap_or_default());
     match (error.kind.as_str(), error.code.as_deref(), error.payment_intent) {
         // Without this code, the 404 may come from any other server.
-        (_, Some("resource_missing"), _) if status == StatusCode::NOT_FOUND && step != Step::Authorise => {
+        (_, Some("resource_missing"), _) if status == StatusCode::NOT_FOUND && step != GatewayCall::Authorise => {
             nothing(IntentStatus::Unknown)
         }
         _ if status == StatusCode::NOT_FOUND => Err(permanent()),
-        ("card_error", _, Some(declined)) if step == Step::Authorise => {
+        ("card_error", _, Some(declined)) if step == GatewayCall::Authorise => {
             Ok(Intent { status: IntentStatus::Declined, client_secret: None, ..intent(declined)? })
         }
-        ("card_error", ..) if step == Step::Authorise => nothing(IntentStatus::Declined),
+        ("card_error", ..) if step == GatewayCall::Authorise => nothing(IntentStatus::Declined),
         // The refund itself shows its author and its outcome.
         (_, Some("charge_already_refunded"), _) => Err(GatewayError::NotYet("it is being refunded".to_owned())),
         // The error contains the state of the intent.
@@ -256,11 +258,11 @@ pub fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) ->
             Err(GatewayError::Permanent("the idempotency key was used for another request".to_owned()))
         }
         // The intent was not created: the payment method is invalid or not accepted.
-        ("invalid_request_error", code, _) if step == Step::Authorise && is_about_the_method(code, &param) => {
+        ("invalid_request_error", code, _) if step == GatewayCall::Authorise && is_about_the_method(code, &param) => {
             nothing(IntentStatus::Declined)
         }
         // The intent can't be created with any method: the shop has to act.
-        ("invalid_request_error", code, _) if step == Step::Authorise => Err(rejected(code, &message)),
+        ("invalid_request_error", code, _) if step == GatewayCall::Authorise => Err(rejected(code, &message)),
         _ => Err(permanent()),
     }
 }
@@ -280,7 +282,7 @@ mod tests {
     }
 
     /// A response: the step, its status and body; and the reference and status that are read.
-    type Response = (Step, u16, String, Option<(Option<String>, IntentStatus)>);
+    type Response = (GatewayCall, u16, String, Option<(Option<String>, IntentStatus)>);
 
     fn is(reference: Option<&str>, status: IntentStatus) -> Option<(Option<String>, IntentStatus)> {
         Some((reference.map(str::to_owned), status))
@@ -300,8 +302,8 @@ mod tests {
 
     #[test]
     fn every_response_to_a_payment_has_its_status() {
+        use GatewayCall::{Authorise, Cancel, Capture};
         use IntentStatus as S;
-        use Step::{Authorise, Cancel, Capture};
         let now = |status: &str| format!(r#","payment_intent":{}"#, payment_intent(status, ""));
         are_read([
             (Authorise, 200, payment_intent("requires_capture", ""), is(Some("pi_1"), S::Authorised)),
@@ -343,8 +345,8 @@ mod tests {
 
     #[test]
     fn every_look_up_has_its_status() {
+        use GatewayCall::LookUp;
         use IntentStatus as S;
-        use Step::LookUp;
         are_read([
             (
                 LookUp,
@@ -375,10 +377,10 @@ mod tests {
 
     #[test]
     fn every_response_to_a_refund_has_its_status() {
+        use GatewayCall::Refund;
         use IntentStatus as S;
-        use Step::Refund;
         let payment = PaymentId(uuid::Uuid::from_u128(7));
-        let look_up_refund = Step::LookUpRefund(payment);
+        let look_up_refund = GatewayCall::LookUpRefund(payment);
         let refund = |status: &str| {
             format!(r#"{{"object":"refund","id":"re_1","status":"{status}","metadata":{{"payment":"{payment}"}}}}"#)
         };
@@ -402,7 +404,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("idempotent-replayed", header::HeaderValue::from_static("true"));
         let broken = |step| read(step, StatusCode::INTERNAL_SERVER_ERROR, &headers, b"");
-        assert_eq!(broken(Step::Authorise).map(|intent| intent.status), Ok(IntentStatus::Unknown));
-        assert!(matches!(broken(Step::Capture), Err(GatewayError::CachedFailure(_))));
+        assert_eq!(broken(GatewayCall::Authorise).map(|intent| intent.status), Ok(IntentStatus::Unknown));
+        assert!(matches!(broken(GatewayCall::Capture), Err(GatewayError::CachedFailure(_))));
     }
 }

@@ -17,9 +17,12 @@ use hyper::{Method, Request, StatusCode, header};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::{Answer, Balance, Charge, Gateway, GatewayError, Intent, IntentStatus, Part, PartRefund, PaymentId};
+use crate::{
+    Balance, Charge, Gateway, GatewayError, GatewayResult, Intent, IntentStatus, PartialRefund, PartialRefundOutcome,
+    PaymentId,
+};
 use answers::{DISPUTE_CHARS_MAX, DisputeObject, ErrorBody, RefundObject};
-pub use answers::{Step, is_reference, read};
+pub use answers::{GatewayCall, is_reference, read};
 
 /// Pinned, so that a newer default of the account does not change the responses.
 const VERSION: &str = "2024-06-20";
@@ -46,7 +49,7 @@ impl Stripe {
         Ok(Self { client: HttpClient::new(CALL_TIMEOUT), address: address.trim_end_matches('/').to_owned(), key })
     }
 
-    fn change<'a>(&'a self, step: Step, payment: PaymentId, path: &str, form: String) -> Answer<'a> {
+    fn change<'a>(&'a self, step: GatewayCall, payment: PaymentId, path: &str, form: String) -> GatewayResult<'a> {
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("{}{path}", self.address))
@@ -58,14 +61,18 @@ impl Stripe {
 
     /// Reads the state of our refund, since the idempotency key replays its first response all day.
     /// Manual refunds do not count.
-    fn look_up_refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+    fn look_up_refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> GatewayResult<'a> {
         let uri = format!("{}/v1/refunds?payment_intent={reference}&limit=100", self.address);
-        self.ask(Step::LookUpRefund(payment), Request::get(uri).body(Full::default()))
+        self.ask(GatewayCall::LookUpRefund(payment), Request::get(uri).body(Full::default()))
     }
 
     /// Handles an unknown payment. A sandbox payment was never worth money. Any other may be
     /// captured, and known under another URL or key.
-    async fn unless_unknown<'a>(&'a self, reference: &'a str, answer: Answer<'a>) -> Result<Intent, GatewayError> {
+    async fn unless_unknown<'a>(
+        &'a self,
+        reference: &'a str,
+        answer: GatewayResult<'a>,
+    ) -> Result<Intent, GatewayError> {
         match answer.await {
             Ok(Intent { status: IntentStatus::Unknown, .. }) if !reference.starts_with(SANDBOX_REFERENCE) => {
                 Err(GatewayError::Permanent(
@@ -77,7 +84,11 @@ impl Stripe {
         }
     }
 
-    fn ask<'a>(&'a self, step: Step, request: hyper::http::Result<Request<Full<bytes::Bytes>>>) -> Answer<'a> {
+    fn ask<'a>(
+        &'a self,
+        step: GatewayCall,
+        request: hyper::http::Result<Request<Full<bytes::Bytes>>>,
+    ) -> GatewayResult<'a> {
         Box::pin(async move {
             let HttpResponse { status, headers, body } = self.call(step, request).await?;
             read(step, status, &headers, &body)
@@ -86,7 +97,7 @@ impl Stripe {
 
     async fn call(
         &self,
-        step: Step,
+        step: GatewayCall,
         request: hyper::http::Result<Request<Full<bytes::Bytes>>>,
     ) -> Result<HttpResponse, GatewayError> {
         // Our URL was validated, so only the gateway's reference can make it invalid.
@@ -108,15 +119,15 @@ impl Stripe {
     /// The list of an intent's refunds or disputes.
     async fn list<T: for<'de> Deserialize<'de>>(&self, what: &str, reference: &str) -> Result<Vec<T>, GatewayError> {
         #[derive(Deserialize)]
-        struct List<T> {
+        struct StripeList<T> {
             data: Vec<T>,
         }
         let uri = format!("{}/v1/{what}?payment_intent={reference}&limit=100", self.address);
         let HttpResponse { status, body, .. } =
-            self.call(Step::Balance, Request::get(uri).body(Full::default())).await?;
+            self.call(GatewayCall::Balance, Request::get(uri).body(Full::default())).await?;
         match status {
             StatusCode::OK => {
-                let list: Result<List<T>, _> = serde_json::from_slice(&body);
+                let list: Result<StripeList<T>, _> = serde_json::from_slice(&body);
                 list.map(|list| list.data)
                     .map_err(|error| GatewayError::Permanent(format!("parse list of {what} failed: {error}")))
             }
@@ -138,7 +149,7 @@ fn form(fields: &[(&str, &str)]) -> String {
 }
 
 impl Gateway for Stripe {
-    fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> Answer<'a> {
+    fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> GatewayResult<'a> {
         let Some(amount) = gateway_amount(charge.amount_minor, charge.currency) else {
             let message = format!("the gateway has no amount of {} in {}", charge.amount_minor, charge.currency);
             let rejected = GatewayError::Rejected { code: "amount_not_representable".to_owned(), message };
@@ -160,35 +171,35 @@ impl Gateway for Stripe {
             ("metadata[payment]", &id),
             ("metadata[order]", &order),
         ];
-        self.change(Step::Authorise, charge.payment, "/v1/payment_intents", form(&[&always, method].concat()))
+        self.change(GatewayCall::Authorise, charge.payment, "/v1/payment_intents", form(&[&always, method].concat()))
     }
 
-    fn look_up<'a>(&'a self, reference: &'a str) -> Answer<'a> {
+    fn look_up<'a>(&'a self, reference: &'a str) -> GatewayResult<'a> {
         let uri = format!("{}/v1/payment_intents/{reference}?expand%5B%5D=latest_charge", self.address);
-        let answer = self.ask(Step::LookUp, Request::get(uri).body(Full::default()));
+        let answer = self.ask(GatewayCall::LookUp, Request::get(uri).body(Full::default()));
         Box::pin(self.unless_unknown(reference, answer))
     }
 
-    fn find<'a>(&'a self, payment: PaymentId) -> Answer<'a> {
+    fn find<'a>(&'a self, payment: PaymentId) -> GatewayResult<'a> {
         let query = format!("metadata%5B%27payment%27%5D%3A%27{payment}%27&expand%5B%5D=data.latest_charge");
         let uri = format!("{}/v1/payment_intents/search?query={query}", self.address);
-        self.ask(Step::Find, Request::get(uri).body(Full::default()))
+        self.ask(GatewayCall::Find, Request::get(uri).body(Full::default()))
     }
 
-    fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+    fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> GatewayResult<'a> {
         let path = format!("/v1/payment_intents/{reference}/capture");
-        Box::pin(self.unless_unknown(reference, self.change(Step::Capture, payment, &path, String::new())))
+        Box::pin(self.unless_unknown(reference, self.change(GatewayCall::Capture, payment, &path, String::new())))
     }
 
-    fn cancel<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+    fn cancel<'a>(&'a self, payment: PaymentId, reference: &'a str) -> GatewayResult<'a> {
         let path = format!("/v1/payment_intents/{reference}/cancel");
-        Box::pin(self.unless_unknown(reference, self.change(Step::Cancel, payment, &path, String::new())))
+        Box::pin(self.unless_unknown(reference, self.change(GatewayCall::Cancel, payment, &path, String::new())))
     }
 
-    fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+    fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> GatewayResult<'a> {
         // Refunds the rest if a part was refunded by hand.
         let whole = form(&[("payment_intent", reference), ("metadata[payment]", &payment.to_string())]);
-        let refund = self.change(Step::Refund, payment, "/v1/refunds", whole);
+        let refund = self.change(GatewayCall::Refund, payment, "/v1/refunds", whole);
         Box::pin(self.unless_unknown(
             reference,
             Box::pin(async move {
@@ -215,9 +226,9 @@ impl Gateway for Stripe {
         ))
     }
 
-    fn refund_part<'a>(&'a self, part: &'a Part) -> BoxFuture<'a, Result<PartRefund, GatewayError>> {
+    fn refund_part<'a>(&'a self, part: &'a PartialRefund) -> BoxFuture<'a, Result<PartialRefundOutcome, GatewayError>> {
         Box::pin(async move {
-            let Part { request, reference, amount } = part;
+            let PartialRefund { request, reference, amount } = part;
             // Look up first: Stripe forgets an idempotency key after a day.
             let before: Vec<RefundObject> = self.list("refunds", reference).await?;
             let request = request.to_string();
@@ -233,7 +244,7 @@ impl Gateway for Stripe {
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .header("idempotency-key", format!("{request}-refund"))
                 .body(Full::from(fields));
-            let HttpResponse { status, body, .. } = self.call(Step::RefundPart, post).await?;
+            let HttpResponse { status, body, .. } = self.call(GatewayCall::RefundPart, post).await?;
             let permanent = || GatewayError::Permanent(format!("the gateway returned {status} with an invalid body"));
             match status {
                 StatusCode::OK => {
@@ -247,7 +258,7 @@ impl Gateway for Stripe {
                 StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED | StatusCode::NOT_FOUND => {
                     let ErrorBody { error } = serde_json::from_slice(&body).map_err(|_| permanent())?;
                     let why = error.code.filter(|code| !code.is_empty()).unwrap_or(error.kind);
-                    Ok(PartRefund::Refused(format!("the payment gateway rejects the refund: {why}")))
+                    Ok(PartialRefundOutcome::Refused(format!("the payment gateway rejects the refund: {why}")))
                 }
                 _ => Err(permanent()),
             }
@@ -258,7 +269,7 @@ impl Gateway for Stripe {
         Box::pin(async move {
             let refunds: Vec<RefundObject> = self.list("refunds", reference).await?;
             let disputes: Vec<DisputeObject> = self.list("disputes", reference).await?;
-            let counted = refunds.iter().filter(|refund| refund.outcome() == PartRefund::Made);
+            let counted = refunds.iter().filter(|refund| refund.outcome() == PartialRefundOutcome::Made);
             let taken = disputes.iter().filter(|dispute| dispute.has_withdrawn_money());
             let word = |status: &String| status.chars().filter(|c| !c.is_control()).take(DISPUTE_CHARS_MAX).collect();
             Ok(Balance {

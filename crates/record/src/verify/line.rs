@@ -27,7 +27,7 @@ pub(super) struct ReplayedLine {
     pub(super) draw: Option<Draw>,
     /// The highest number whose turn has come.
     cursor: u64,
-    away: Away,
+    away: AbsentTickets,
     /// Tickets behind the cursor that wait again, by number.
     recalled: BTreeMap<u64, Ordinal>,
     /// Numbers of recalled tickets whose turn lapsed meanwhile. The record does not show whether
@@ -43,7 +43,7 @@ pub(super) struct ReplayedLine {
 
 /// The absent tickets.
 #[derive(Debug, Default)]
-struct Away {
+struct AbsentTickets {
     gone: HashSet<Ordinal>,
     /// A loss of Redis before the draw reset the presence of all tickets up to this ordinal, except
     /// for those in `back`.
@@ -51,7 +51,7 @@ struct Away {
     back: HashSet<Ordinal>,
 }
 
-impl Away {
+impl AbsentTickets {
     fn leave(&mut self, ordinal: Ordinal) {
         self.back.remove(&ordinal);
         self.gone.insert(ordinal);
@@ -144,7 +144,7 @@ impl ReplayedLine {
         (self.epoch, self.above, self.lives) = (epoch, above, self.lives + 1);
         self.recalled.clear();
         self.doubtful.clear();
-        self.away = Away::default();
+        self.away = AbsentTickets::default();
         if self.draw_is_due() {
             self.away.forgotten_to = above;
         } else {

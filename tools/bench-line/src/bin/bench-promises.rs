@@ -15,7 +15,7 @@ use std::{
 
 use clap::Parser;
 use fairline_admission_token::{Jwk, Jwks, SigningKey};
-use fairline_line::store::{Joining, LineStore};
+use fairline_line::store::{JoinRequest, LineStore};
 use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, Survives};
 use fairline_sale::{SaleId, VisitorId};
 
@@ -43,7 +43,7 @@ const CLOCK_HZ: f64 = 100.0;
 struct Arguments {
     /// Only this figure.
     #[arg(long)]
-    only: Option<Part>,
+    only: Option<ServicePart>,
     /// Open sales beside the idle ones, the fast one included.
     #[arg(long, default_value_t = 350)]
     open: u32,
@@ -53,13 +53,13 @@ struct Arguments {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
-enum Part {
+enum ServicePart {
     Idle,
     Open,
 }
 
 /// All processes.
-struct Shop {
+struct BenchShop {
     postgres: PrivatePostgres,
     database: String,
     redis: PrivateRedis,
@@ -86,15 +86,15 @@ fn pause(time: Duration) {
 
 fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
-    let shop = Shop::start()?;
+    let shop = BenchShop::start()?;
     pause(SETTLES);
     let figures = |part| arguments.only.is_none_or(|only| only == part);
-    if figures(Part::Idle) {
+    if figures(ServicePart::Idle) {
         let idle = shop.idle_sale_cpu()?;
         println!("idle_sale_cpu_ms_per_s {idle:.4}  (<= 0.05)");
         fairline_figures::merge(&arguments.json, [("idle_sale_cpu_ms_per_s", idle.into())])?;
     }
-    if figures(Part::Open) {
+    if figures(ServicePart::Open) {
         let full = shop.open_sales_at_full_rate(arguments.open)?;
         println!("open_sales_full_rate {full}  (>= 300)");
         fairline_figures::merge(&arguments.json, [("open_sales_full_rate", full.into())])?;
@@ -107,7 +107,7 @@ fn address_of(nth: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(127, 203, high, low), 9_000 + nth))
 }
 
-impl Shop {
+impl BenchShop {
     fn start() -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("fairline-bench-").tempdir()?;
         let claim = Folder::claim(folder.path())?;
@@ -253,8 +253,8 @@ impl Shop {
     /// Joins enough shoppers that no line runs empty during the measurement.
     fn join_all(&self) -> Result<(), Failure> {
         let seconds = (SETTLES + MEASURED).as_secs_f64() * 3.0 + 60.0;
-        let joining: Vec<Joining> = (0..(FAST_CAP_PER_S * seconds) as u128)
-            .map(|n| Joining { visitor: VisitorId((n + 1).to_be_bytes()), account: None })
+        let joining: Vec<JoinRequest> = (0..(FAST_CAP_PER_S * seconds) as u128)
+            .map(|n| JoinRequest { visitor: VisitorId((n + 1).to_be_bytes()), account: None })
             .collect();
         let open = self.sql("SELECT id, ceil(rate_cap_per_s) FROM sales WHERE status = 'open'")?;
         let runtime = tokio::runtime::Runtime::new()?;

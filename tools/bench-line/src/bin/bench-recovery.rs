@@ -12,7 +12,7 @@ use std::{
 use clap::Parser;
 use fairline_admission_token::SigningKey;
 use fairline_line::{
-    store::{Joining, LineError, LineStore},
+    store::{JoinRequest, LineError, LineStore},
     ticket::Ticket,
 };
 use fairline_postgres::connect_for_tool;
@@ -182,8 +182,8 @@ async fn create_sale(address: SocketAddr, total: i64) -> io::Result<SaleId> {
     id.ok_or_else(|| io::Error::other(answer))
 }
 
-fn joining() -> Joining {
-    Joining { visitor: VisitorId(*uuid::Uuid::new_v4().as_bytes()), account: None }
+fn joining() -> JoinRequest {
+    JoinRequest { visitor: VisitorId(*uuid::Uuid::new_v4().as_bytes()), account: None }
 }
 
 fn batch() -> [u8; 8] {

@@ -11,13 +11,13 @@ const HEAD_BYTES_MAX: usize = 8 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Shown {
     pub(crate) at_us: u64,
-    pub(crate) what: What,
+    pub(crate) what: ShownContent,
 }
 
 /// The content of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum What {
+pub(crate) enum ShownContent {
     /// The number ahead, which decreases by `rate_per_s` each second.
     Place { ahead: u64, rate_per_s: f64 },
     /// It is its turn.
@@ -27,7 +27,7 @@ pub(crate) enum What {
 /// A page, from its handshake on.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
-    pub(crate) stage: Stage,
+    pub(crate) stage: PageStage,
     pub(crate) ordinal: u64,
     pub(crate) shown: Option<Shown>,
     /// The received part of an incomplete frame or head.
@@ -36,7 +36,7 @@ pub(crate) struct Page {
 
 /// The progress of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) enum Stage {
+pub(crate) enum PageStage {
     /// It is not connected yet.
     #[default]
     Coming,
@@ -54,7 +54,7 @@ pub(crate) enum Stage {
 
 /// The reaction of a page to received bytes.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Deed {
+pub(crate) enum PageReaction {
     /// The handshake has succeeded.
     Entered,
     /// The handshake was rejected; this is the response head.
@@ -83,7 +83,13 @@ struct Place {
 impl Page {
     /// Processes received bytes, and calls `deed` for each reaction. `wants_ticket`: a handshake
     /// without a ticket cookie has failed.
-    pub(crate) fn receive(&mut self, bytes: &[u8], now_us: u64, wants_ticket: bool, mut deed: impl FnMut(&Self, Deed)) {
+    pub(crate) fn receive(
+        &mut self,
+        bytes: &[u8],
+        now_us: u64,
+        wants_ticket: bool,
+        mut deed: impl FnMut(&Self, PageReaction),
+    ) {
         let joined;
         let mut bytes = if self.rest.is_empty() {
             bytes
@@ -92,10 +98,10 @@ impl Page {
             joined = std::mem::take(&mut self.rest);
             joined.as_slice()
         };
-        if self.stage <= Stage::Knocking {
+        if self.stage <= PageStage::Knocking {
             let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
                 if bytes.len() > HEAD_BYTES_MAX {
-                    deed(self, Deed::Nonsense)
+                    deed(self, PageReaction::Nonsense)
                 } else {
                     self.rest = bytes.to_vec()
                 }
@@ -104,45 +110,45 @@ impl Page {
             let head = String::from_utf8_lossy(&bytes[..end]);
             let ticket = !wants_ticket || head.contains("set-cookie: fairline_ticket_");
             if !head.starts_with("HTTP/1.1 101 ") || !ticket {
-                self.stage = Stage::Over;
-                deed(self, Deed::Refused(head.into_owned()));
+                self.stage = PageStage::Over;
+                deed(self, PageReaction::Refused(head.into_owned()));
                 return;
             }
             bytes = &bytes[end + 4..];
-            self.stage = Stage::In;
-            deed(self, Deed::Entered);
+            self.stage = PageStage::In;
+            deed(self, PageReaction::Entered);
         }
         while let Some((opcode, payload, length)) = frame(bytes) {
             let done = match opcode {
                 1 => self.read(payload, now_us),
                 8 | 10 => None,
-                9 => Some(Deed::Pong(payload.to_vec())),
-                _ => Some(Deed::Nonsense),
+                9 => Some(PageReaction::Pong(payload.to_vec())),
+                _ => Some(PageReaction::Nonsense),
             };
             done.into_iter().for_each(|done| deed(self, done));
             bytes = &bytes[length..];
         }
-        if bytes.len() > FRAME_BYTES_MAX { deed(self, Deed::Nonsense) } else { self.rest = bytes.to_vec() }
+        if bytes.len() > FRAME_BYTES_MAX { deed(self, PageReaction::Nonsense) } else { self.rest = bytes.to_vec() }
     }
 
     /// Parses a message. The waiting room writes its `type` first.
-    fn read(&mut self, message: &[u8], now_us: u64) -> Option<Deed> {
+    fn read(&mut self, message: &[u8], now_us: u64) -> Option<PageReaction> {
         let is = |kind: &str| message.get(9..).is_some_and(|rest| rest.starts_with(kind.as_bytes()));
         if is("place\"") {
             let Ok(Place { ordinal, place, rate_per_s }) = serde_json::from_slice(message) else {
-                return Some(Deed::Nonsense);
+                return Some(PageReaction::Nonsense);
             };
-            let what = What::Place { ahead: place, rate_per_s: rate_per_s.unwrap_or(0.0) };
-            (self.stage, self.ordinal, self.shown) = (Stage::Waiting, ordinal, Some(Shown { at_us: now_us, what }));
-            Some(Deed::Moved)
+            let what = ShownContent::Place { ahead: place, rate_per_s: rate_per_s.unwrap_or(0.0) };
+            (self.stage, self.ordinal, self.shown) = (PageStage::Waiting, ordinal, Some(Shown { at_us: now_us, what }));
+            Some(PageReaction::Moved)
         } else if is("turn\"") {
-            (self.stage, self.shown) = (Stage::Called, Some(Shown { at_us: now_us, what: What::Turn }));
-            Some(Deed::Called)
+            (self.stage, self.shown) = (PageStage::Called, Some(Shown { at_us: now_us, what: ShownContent::Turn }));
+            Some(PageReaction::Called)
         } else if is("over\"") {
-            self.stage = Stage::Over;
-            Some(Deed::Over)
+            self.stage = PageStage::Over;
+            Some(PageReaction::Over)
         } else {
-            Some(Deed::Received)
+            Some(PageReaction::Received)
         }
     }
 }
@@ -189,19 +195,25 @@ mod tests {
         let mut all = ENTERED.to_vec();
         messages.iter().for_each(|message| all.extend(text(message)));
         all.extend([0x89, 2, b'h', b'i']);
-        let shown = Shown { at_us: 7, what: What::Place { ahead: 17, rate_per_s: 0.5 } };
+        let shown = Shown { at_us: 7, what: ShownContent::Place { ahead: 17, rate_per_s: 0.5 } };
         for cut in 1..all.len() {
             let (mut page, mut deeds, mut places) = (Page::default(), Vec::new(), Vec::new());
             for bytes in all.chunks(cut) {
                 page.receive(bytes, 7, true, |page, deed| {
-                    places.extend(page.shown.filter(|_| deed == Deed::Moved));
+                    places.extend(page.shown.filter(|_| deed == PageReaction::Moved));
                     deeds.push(deed);
                 });
             }
-            let expected =
-                [Deed::Entered, Deed::Received, Deed::Moved, Deed::Called, Deed::Over, Deed::Pong(b"hi".into())];
+            let expected = [
+                PageReaction::Entered,
+                PageReaction::Received,
+                PageReaction::Moved,
+                PageReaction::Called,
+                PageReaction::Over,
+                PageReaction::Pong(b"hi".into()),
+            ];
             assert_eq!((deeds.as_slice(), places.as_slice()), (&expected[..], &[shown][..]));
-            assert_eq!((page.stage, page.ordinal), (Stage::Over, 42));
+            assert_eq!((page.stage, page.ordinal), (PageStage::Over, 42));
         }
     }
 
@@ -212,11 +224,11 @@ mod tests {
             Page::default().receive(answer, 0, wants_ticket, |_, deed| deeds.push(deed));
             deeds
         };
-        assert_eq!(deeds_of(ENTERED, true), [Deed::Entered]);
-        assert_eq!(deeds_of(b"HTTP/1.1 101 Yes\r\n\r\n", false), [Deed::Entered]);
-        assert!(matches!(deeds_of(b"HTTP/1.1 101 Yes\r\n\r\n", true)[..], [Deed::Refused(_)]));
-        assert!(matches!(deeds_of(b"HTTP/1.1 503 No\r\n\r\n", false)[..], [Deed::Refused(_)]));
-        assert_eq!(deeds_of(&[b'a'; HEAD_BYTES_MAX + 1], true), [Deed::Nonsense]);
+        assert_eq!(deeds_of(ENTERED, true), [PageReaction::Entered]);
+        assert_eq!(deeds_of(b"HTTP/1.1 101 Yes\r\n\r\n", false), [PageReaction::Entered]);
+        assert!(matches!(deeds_of(b"HTTP/1.1 101 Yes\r\n\r\n", true)[..], [PageReaction::Refused(_)]));
+        assert!(matches!(deeds_of(b"HTTP/1.1 503 No\r\n\r\n", false)[..], [PageReaction::Refused(_)]));
+        assert_eq!(deeds_of(&[b'a'; HEAD_BYTES_MAX + 1], true), [PageReaction::Nonsense]);
     }
 
     #[test]

@@ -23,8 +23,8 @@ use nix::{
 };
 
 use super::{
-    AT_ONCE, Answer, Ask, Counted, Join, Joined, Recorded,
-    page::{Deed, Page, Stage, masked},
+    AT_ONCE, ConnectedPages, PageCounts, PagesToConnect, PartRequest, PartResponse, Recorded,
+    page::{Page, PageReaction, PageStage, masked},
 };
 use crate::{Failure, clock::now_us};
 
@@ -76,7 +76,7 @@ pub(crate) fn carry() -> Result<(), Failure> {
     }
 }
 
-fn send_answer(answer: &Answer) -> Result<(), Failure> {
+fn send_answer(answer: &PartResponse) -> Result<(), Failure> {
     let mut stdout = stdout().lock();
     writeln!(stdout, "{}", serde_json::to_string(answer)?)?;
     Ok(stdout.flush()?)
@@ -86,8 +86,8 @@ struct Part {
     registry: Registry,
     /// Pages by token; closed ones leave a gap.
     pages: Vec<Option<(TcpStream, Page)>>,
-    joining: Option<Joining>,
-    counted: Counted,
+    joining: Option<ConnectJob>,
+    counted: PageCounts,
     recorded: Option<Recorded>,
     leaves_per_s: f64,
     left_at_us: u64,
@@ -95,12 +95,12 @@ struct Part {
 }
 
 /// A job in progress.
-struct Joining {
-    job: Join,
+struct ConnectJob {
+    job: PagesToConnect,
     handshake: Vec<u8>,
     started_us: u64,
     opened: u32,
-    done: Joined,
+    done: ConnectedPages,
 }
 
 impl Part {
@@ -109,7 +109,7 @@ impl Part {
             registry,
             pages: Vec::new(),
             joining: None,
-            counted: Counted::default(),
+            counted: PageCounts::default(),
             recorded: None,
             leaves_per_s: 0.0,
             left_at_us: now_us(),
@@ -117,40 +117,43 @@ impl Part {
         }
     }
 
-    fn asked(&mut self, ask: Ask) -> Result<(), Failure> {
+    fn asked(&mut self, ask: PartRequest) -> Result<(), Failure> {
         match ask {
-            Ask::Join(job) => {
+            PartRequest::Join(job) => {
                 let handshake = job.handshake();
                 let started_us = now_us();
-                self.joining = Some(Joining { job, handshake, started_us, opened: 0, done: Joined::default() });
+                self.joining =
+                    Some(ConnectJob { job, handshake, started_us, opened: 0, done: ConnectedPages::default() });
                 // The response is sent when all pages have connected.
                 return Ok(());
             }
-            Ask::Count => {
+            PartRequest::Count => {
                 let at = |stage| self.pages.iter().flatten().filter(|(_, page)| page.stage == stage).count() as u64;
-                self.counted.waiting = at(Stage::Waiting);
-                self.counted.connected = self.counted.waiting + at(Stage::In) + at(Stage::Called);
-                return send_answer(&Answer::Counted(self.counted));
+                self.counted.waiting = at(PageStage::Waiting);
+                self.counted.connected = self.counted.waiting + at(PageStage::In) + at(PageStage::Called);
+                return send_answer(&PartResponse::Counted(self.counted));
             }
-            Ask::Leave { per_s } => self.leaves_per_s = per_s,
-            Ask::Record { up_to } => {
+            PartRequest::Leave { per_s } => self.leaves_per_s = per_s,
+            PartRequest::Record { up_to } => {
                 let pages = self.pages.iter().flatten().filter(|(_, page)| page.ordinal <= up_to);
                 let shown = pages.filter_map(|(_, page)| Some((page.ordinal, page.shown?))).collect();
                 self.recorded = Some(Recorded { up_to, shown });
             }
-            Ask::Recorded => return send_answer(&Answer::Recorded(self.recorded.take().unwrap_or_default())),
-            Ask::HangUp => {
+            PartRequest::Recorded => {
+                return send_answer(&PartResponse::Recorded(self.recorded.take().unwrap_or_default()));
+            }
+            PartRequest::HangUp => {
                 self.pages.clear();
-                self.counted = Counted::default();
+                self.counted = PageCounts::default();
             }
         }
-        send_answer(&Answer::Done)
+        send_answer(&PartResponse::Done)
     }
 
     /// Keeps as many concurrent handshakes as the job allows.
     fn open_more(&mut self) -> Result<(), Failure> {
         let Some(joining) = &mut self.joining else { return Ok(()) };
-        let Joining { job, done, opened, .. } = joining;
+        let ConnectJob { job, done, opened, .. } = joining;
         while *opened < job.count && *opened - done.entered - done.refused < AT_ONCE {
             let source = Ipv4Addr::from_bits(job.first_source.to_bits() + *opened);
             *opened += 1;
@@ -166,7 +169,7 @@ impl Part {
         if done.entered + done.refused == job.count {
             done.took_us = now_us() - joining.started_us;
             let joined = self.joining.take().map(|joining| joining.done).unwrap_or_default();
-            send_answer(&Answer::Joined(joined))?;
+            send_answer(&PartResponse::Joined(joined))?;
         }
         Ok(())
     }
@@ -175,10 +178,10 @@ impl Part {
     fn handle(&mut self, token: Token, readable: bool, writable: bool) {
         let Some((mut stream, mut page)) = self.pages.get_mut(token.0).and_then(Option::take) else { return };
         if writable
-            && page.stage == Stage::Coming
+            && page.stage == PageStage::Coming
             && let Some(joining) = &self.joining
         {
-            page.stage = Stage::Knocking;
+            page.stage = PageStage::Knocking;
             // Written whole or not at all: a new socket's buffer is empty. A read reports a
             // failure.
             let _ = stream.write(&joining.handshake);
@@ -188,9 +191,9 @@ impl Part {
             return;
         }
         match page.stage {
-            Stage::Coming | Stage::Knocking => self.refused("the connection ended"),
-            Stage::In | Stage::Waiting | Stage::Called => self.counted.lost += 1,
-            Stage::Over => {}
+            PageStage::Coming | PageStage::Knocking => self.refused("the connection ended"),
+            PageStage::In | PageStage::Waiting | PageStage::Called => self.counted.lost += 1,
+            PageStage::Over => {}
         }
     }
 
@@ -222,25 +225,28 @@ impl Part {
     }
 
     /// Performs the reaction of a page; returns whether it stays connected.
-    fn act(&mut self, stream: &mut TcpStream, page: &Page, deed: &Deed, now_us: u64) -> bool {
+    fn act(&mut self, stream: &mut TcpStream, page: &Page, deed: &PageReaction, now_us: u64) -> bool {
         // If a write fails, the next read fails, too.
         let mut write = |frame: &[u8]| drop(stream.write(frame));
-        self.counted.messages += u64::from(matches!(deed, Deed::Received | Deed::Moved | Deed::Called | Deed::Over));
+        self.counted.messages += u64::from(matches!(
+            deed,
+            PageReaction::Received | PageReaction::Moved | PageReaction::Called | PageReaction::Over
+        ));
         match deed {
-            Deed::Entered => self.joining.iter_mut().for_each(|joining| joining.done.entered += 1),
-            Deed::Refused(why) => self.refused(why),
-            Deed::Pong(payload) => write(&masked(10, payload)),
-            Deed::Called => write(&masked(1, br#"{"type":"claim"}"#)),
-            Deed::Over => {
+            PageReaction::Entered => self.joining.iter_mut().for_each(|joining| joining.done.entered += 1),
+            PageReaction::Refused(why) => self.refused(why),
+            PageReaction::Pong(payload) => write(&masked(10, payload)),
+            PageReaction::Called => write(&masked(1, br#"{"type":"claim"}"#)),
+            PageReaction::Over => {
                 self.counted.over += 1;
                 self.counted.last_over_us = now_us;
             }
-            Deed::Nonsense | Deed::Received | Deed::Moved => {}
+            PageReaction::Nonsense | PageReaction::Received | PageReaction::Moved => {}
         }
-        if matches!(deed, Deed::Moved | Deed::Called) {
+        if matches!(deed, PageReaction::Moved | PageReaction::Called) {
             self.recorded.iter_mut().for_each(|recorded| recorded.note(page));
         }
-        !matches!(deed, Deed::Refused(_) | Deed::Nonsense)
+        !matches!(deed, PageReaction::Refused(_) | PageReaction::Nonsense)
     }
 
     fn refused(&mut self, why: &str) {
@@ -259,7 +265,7 @@ impl Part {
             due -= 1.0;
             let at = rand::random_range(0..self.pages.len().max(1));
             if let Some(Some((stream, page))) = self.pages.get_mut(at)
-                && page.stage == Stage::Waiting
+                && page.stage == PageStage::Waiting
             {
                 let _ = stream.write(&masked(1, br#"{"type":"leave"}"#));
             }
@@ -267,7 +273,7 @@ impl Part {
     }
 }
 
-impl Joined {
+impl ConnectedPages {
     fn refuse(&mut self, why: &str) {
         self.refused += 1;
         self.why.get_or_insert_with(|| why.to_owned());

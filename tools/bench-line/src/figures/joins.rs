@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::{
     Bench, Failure,
-    crowd::{Crowd, Join},
+    crowd::{PageCrowd, PagesToConnect},
     figure::{Measured, median, number},
     process::{cpu_us, on_core, until_quiet},
-    shop::{Shop, sources_of},
+    shop::{BenchShop, sources_of},
 };
 
 const SERVERS: usize = 0;
@@ -22,28 +22,29 @@ const CROWD: usize = 1;
 
 pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
-    let shop = on_core(SERVERS, || Shop::start(bench, 1, 1.0))?;
+    let shop = on_core(SERVERS, || BenchShop::start(bench, 1, 1.0))?;
     let bare = |nth, size: &[&str]| on_core(SERVERS, || start_bare(bench, address_of(nth), size, &folder));
     let (bare, small) = (bare(1, &[])?, bare(2, &["small"])?);
-    let mut crowd = on_core(CROWD, || Crowd::start(1))?;
+    let mut crowd = on_core(CROWD, || PageCrowd::start(1))?;
     let count = bench.size.joins_a_round;
     let (join, upgrade, upgrade_small) = (shop.shoppers(0, count), upgrade(1, count), upgrade(2, count));
 
     let (mut ours, mut theirs, mut theirs_small) = (Vec::new(), Vec::new(), Vec::new());
     // The first round is a warm-up.
     for round in 0..=bench.size.joins_rounds {
-        let with_own_settings = Round::run(&mut crowd, &upgrade, &[bare.id()])?;
-        let with_small_buffers = Round::run(&mut crowd, &upgrade_small, &[small.id()])?;
-        let joins = Round::run(&mut crowd, &join, &[shop.nodes[0].id(), shop.redis_id()])?;
+        let with_own_settings = JoinRound::run(&mut crowd, &upgrade, &[bare.id()])?;
+        let with_small_buffers = JoinRound::run(&mut crowd, &upgrade_small, &[small.id()])?;
+        let joins = JoinRound::run(&mut crowd, &join, &[shop.nodes[0].id(), shop.redis_id()])?;
         if round > 0 {
             theirs.push(with_own_settings);
             theirs_small.push(with_small_buffers);
             ours.push(joins);
         }
     }
-    let middle = |rounds: &[Round], of: fn(&Round) -> f64| median(rounds.iter().map(of).collect());
-    let ratio =
-        |theirs: &[Round]| median(ours.iter().zip(theirs).map(|(ours, theirs)| ours.per_s / theirs.per_s).collect());
+    let middle = |rounds: &[JoinRound], of: fn(&JoinRound) -> f64| median(rounds.iter().map(of).collect());
+    let ratio = |theirs: &[JoinRound]| {
+        median(ours.iter().zip(theirs).map(|(ours, theirs)| ours.per_s / theirs.per_s).collect())
+    };
     let note = format!(
         "connections a second. One takes {} us of the node's time, and {} of the baseline's. The crowd's core was {} % \
          busy. With small buffers the baseline makes {} a second, in {} us each: a ratio of {}",
@@ -71,13 +72,13 @@ fn start_bare(bench: &Bench, address: SocketAddr, size: &[&str], folder: &TempDi
 }
 
 /// Connections to the nth server, which has no tickets.
-fn upgrade(nth: u16, count: u32) -> Join {
+fn upgrade(nth: u16, count: u32) -> PagesToConnect {
     let first_source = sources_of(nth);
-    Join { to: address_of(nth), path: "/".to_owned(), count, wants_ticket: false, first_source }
+    PagesToConnect { to: address_of(nth), path: "/".to_owned(), count, wants_ticket: false, first_source }
 }
 
 /// One round of connections to one server.
-struct Round {
+struct JoinRound {
     per_s: f64,
     /// CPU time of each of the server's processes per connection.
     cpu_us: Vec<f64>,
@@ -85,9 +86,9 @@ struct Round {
     crowd_busy: f64,
 }
 
-impl Round {
+impl JoinRound {
     /// Connects all pages, hangs up, and waits until the server's processes are idle.
-    fn run(crowd: &mut Crowd, join: &Join, server: &[u32]) -> Result<Self, Failure> {
+    fn run(crowd: &mut PageCrowd, join: &PagesToConnect, server: &[u32]) -> Result<Self, Failure> {
         let cpu_us_of_each = || server.iter().map(|&id| cpu_us(id)).collect::<Result<Vec<_>, _>>();
         let (crowd_before, before) = (crowd.cpu_us()?, cpu_us_of_each()?);
         let joined = crowd.join(|_| join.clone())?;

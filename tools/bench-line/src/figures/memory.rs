@@ -8,10 +8,10 @@ use fairline_private_servers::{ServiceProcess, address_of};
 
 use crate::{
     Bench, Failure,
-    crowd::{Crowd, Join},
+    crowd::{PageCrowd, PagesToConnect},
     figure::{Measured, median, number},
     process::resident_bytes,
-    shop::{Shop, sources_of},
+    shop::{BenchShop, sources_of},
 };
 
 /// Admissions per second: slow, so that almost all shoppers wait for the whole time, in a line that
@@ -22,7 +22,7 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
     let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("node-ws/server.mjs");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..bench.size.memory_rounds {
-        let shop = Shop::start(bench, 1, RATE_PER_S)?;
+        let shop = BenchShop::start(bench, 1, RATE_PER_S)?;
         shop.act("open")?;
         ours.push(slope(bench, shop.nodes[0].id(), &shop.shoppers(0, 0))?);
         drop(shop);
@@ -31,7 +31,8 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
         let arguments =
             ["--expose-gc".to_owned(), server.display().to_string(), to.ip().to_string(), to.port().to_string()];
         let node = ServiceProcess::start("node", "node".as_ref(), &arguments, folder.path())?.listens(to)?;
-        let join = Join { to, path: "/".to_owned(), count: 0, wants_ticket: false, first_source: sources_of(1) };
+        let join =
+            PagesToConnect { to, path: "/".to_owned(), count: 0, wants_ticket: false, first_source: sources_of(1) };
         theirs.push(slope(bench, node.id(), &join)?);
     }
     let version = Command::new("node").arg("--version").output()?.stdout;
@@ -45,12 +46,12 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
 }
 
 /// Bytes per additional shopper, between few and many of them.
-fn slope(bench: &Bench, server: u32, join: &Join) -> Result<f64, Failure> {
+fn slope(bench: &Bench, server: u32, join: &PagesToConnect) -> Result<f64, Failure> {
     let (few, many) = bench.size.memory_shoppers;
-    let mut crowd = Crowd::start(1)?;
+    let mut crowd = PageCrowd::start(1)?;
     let mut at = |count: u32, after: u32| {
         let first_source = (join.first_source.to_bits() + after).into();
-        crowd.join(|_| Join { count, first_source, ..join.clone() })?;
+        crowd.join(|_| PagesToConnect { count, first_source, ..join.clone() })?;
         pause(bench.size.memory_settles);
         let counted = crowd.count()?;
         if counted.lost > 0 {

@@ -17,7 +17,7 @@ use rand::RngExt as _;
 use crate::{
     Bench, Failure,
     figure::{Measured, median, number},
-    redis::{Redis, command},
+    redis::{RedisConnection, command},
 };
 
 /// One in this many tickets has departed.
@@ -59,7 +59,7 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
     ];
     let _redis =
         ServiceProcess::start("redis", "redis-server".as_ref(), &arguments, folder.path())?.listens(address)?;
-    let mut redis = Redis::connect(address)?;
+    let mut redis = RedisConnection::connect(address)?;
     for some in waiting.chunks(1_000) {
         let pairs = some.iter().flat_map(|ordinal| [ordinal.to_string(), ordinal.to_string()]);
         let words: Vec<String> = ["ZADD", "line"].map(str::to_owned).into_iter().chain(pairs).collect();

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::crowd::{Shown, What};
+use crate::crowd::{Shown, ShownContent};
 
 /// Pages behind the cursor that count as near the front.
 const NEAR: u64 = 50;
 
 /// A move of the cursor.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Move {
+pub(super) struct CursorMove {
     /// A lower bound of the time of the move.
     pub(super) at_us: u64,
     pub(super) from: u64,
@@ -20,17 +20,17 @@ pub(super) struct Move {
 /// next [`NEAR`] whose countdown is wrong by more than one place or one per cent. A page that is
 /// never updated counts until `end_us`. Without departures, the place is the distance to the
 /// cursor.
-pub(super) fn latencies(moves: &[Move], shown: &[(u64, Shown)], end_us: u64) -> Vec<u64> {
+pub(super) fn latencies(moves: &[CursorMove], shown: &[(u64, Shown)], end_us: u64) -> Vec<u64> {
     let mut pages: HashMap<u64, Vec<Shown>> = HashMap::new();
     for &(ordinal, shown) in shown {
         pages.entry(ordinal).or_default().push(shown);
     }
     let mut latencies = Vec::new();
-    for &Move { at_us, from, to } in moves {
+    for &CursorMove { at_us, from, to } in moves {
         for ordinal in from + 1..=to + NEAR {
             let Some(page) = pages.get(&ordinal) else { continue };
             let right_at_us = if ordinal <= to {
-                page.iter().find(|shown| shown.what == What::Turn).map(|shown| shown.at_us)
+                page.iter().find(|shown| shown.what == ShownContent::Turn).map(|shown| shown.at_us)
             } else {
                 let place = ordinal - to - 1;
                 first_shown(page, at_us, place + (place / 100).max(1))
@@ -49,14 +49,14 @@ fn first_shown(page: &[Shown], from_us: u64, at_most: u64) -> Option<u64> {
     let next = page.iter().skip(1).map(|shown| Some(shown.at_us)).chain([None]);
     page.iter().zip(next).find_map(|(shown, until_us)| {
         let shown_at_us = match shown.what {
-            What::Turn => shown.at_us,
-            What::Place { ahead, .. } if ahead <= at_most => shown.at_us,
+            ShownContent::Turn => shown.at_us,
+            ShownContent::Place { ahead, .. } if ahead <= at_most => shown.at_us,
             // It shows the whole part: `at_most` from the moment on when the value is less than one
             // more.
-            What::Place { ahead, rate_per_s } if rate_per_s > 0.0 => {
+            ShownContent::Place { ahead, rate_per_s } if rate_per_s > 0.0 => {
                 shown.at_us + ((ahead - at_most - 1) as f64 / rate_per_s * 1e6) as u64 + 1
             }
-            What::Place { .. } => return None,
+            ShownContent::Place { .. } => return None,
         };
         let shown_at_us = shown_at_us.max(from_us);
         until_us.is_none_or(|until_us| shown_at_us < until_us).then_some(shown_at_us)
@@ -68,14 +68,14 @@ mod tests {
     use super::*;
 
     fn place(at_us: u64, ahead: u64, rate_per_s: f64) -> Shown {
-        Shown { at_us, what: What::Place { ahead, rate_per_s } }
+        Shown { at_us, what: ShownContent::Place { ahead, rate_per_s } }
     }
 
     const fn turn(at_us: u64) -> Shown {
-        Shown { at_us, what: What::Turn }
+        Shown { at_us, what: ShownContent::Turn }
     }
 
-    const MOVE: Move = Move { at_us: 1_000_000, from: 10, to: 20 };
+    const MOVE: CursorMove = CursorMove { at_us: 1_000_000, from: 10, to: 20 };
 
     #[test]
     fn a_page_receives_its_turn() {

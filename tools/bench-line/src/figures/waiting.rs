@@ -16,15 +16,15 @@ use std::{
 use fairline_figures::bench::pause;
 use serde_json::json;
 
-use super::push::{Move, latencies};
+use super::push::{CursorMove, latencies};
 use crate::{
     Bench, Failure,
     clock::now_us,
-    crowd::Crowd,
+    crowd::PageCrowd,
     figure::{Measured, number},
     process::cpu_us_of,
-    redis::Redis,
-    shop::{Shop, until},
+    redis::RedisConnection,
+    shop::{BenchShop, until},
 };
 
 /// Waiting shoppers who leave, per admission.
@@ -32,7 +32,7 @@ const LEAVING: f64 = 0.2;
 /// Polling interval of the cursor.
 const WATCH_EVERY: Duration = Duration::from_millis(1);
 /// Longer than the lifetime of the last tokens, so that none is left.
-const TOKENS_LAPSE_WITHIN: Duration = Duration::from_secs(40);
+const TOKENS_EXPIRE_WITHIN: Duration = Duration::from_secs(40);
 /// Timeout for the last page to be notified that all is sold out.
 const NEWS_WITHIN: Duration = Duration::from_secs(60);
 
@@ -56,14 +56,14 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
 
 /// A line that moves, with its shoppers.
 struct Scene {
-    shop: Shop,
-    crowd: Crowd,
+    shop: BenchShop,
+    crowd: PageCrowd,
     rate_per_s: f64,
     joined_in_s: f64,
 }
 
 /// The cost of one shopper-minute of waiting.
-struct Cost {
+struct WaitingCost {
     cpu_us: f64,
     messages: f64,
 }
@@ -73,8 +73,8 @@ impl Scene {
     /// their number.
     fn join(bench: &Bench, nodes: u16, shoppers_a_node: u32) -> Result<Self, Failure> {
         let rate_per_s = f64::from(shoppers_a_node) * f64::from(nodes) / bench.size.line_takes.as_secs_f64();
-        let shop = Shop::start(bench, nodes, rate_per_s)?;
-        let mut crowd = Crowd::start(nodes)?;
+        let shop = BenchShop::start(bench, nodes, rate_per_s)?;
+        let mut crowd = PageCrowd::start(nodes)?;
         let joined = crowd.join(|nth| shop.shoppers(nth, shoppers_a_node))?;
         let joined_in_s = joined.iter().map(|joined| joined.took_us).max().unwrap_or(0) as f64 / 1e6;
         let count = u64::from(shoppers_a_node) * u64::from(nodes);
@@ -107,7 +107,7 @@ impl Scene {
 
     /// The latency from a move of the cursor to the pages near the front.
     fn push(&mut self, bench: &Bench) -> Result<Measured, Failure> {
-        let watch = Watch::start(self.shop.redis()?, format!("fairline:{{{}}}:line", self.shop.sale));
+        let watch = CursorWatch::start(self.shop.redis()?, format!("fairline:{{{}}}:line", self.shop.sale));
         let moves_s = bench.size.window.as_secs_f64() * 1.5 + 10.0;
         let cursor = self.shop.show()?["cursor"].as_u64().unwrap_or(0);
         self.crowd.record(cursor + (self.rate_per_s * moves_s) as u64 + 100)?;
@@ -137,7 +137,7 @@ impl Scene {
     }
 
     /// The cost of waiting for the nodes and Redis, while some are admitted and some leave.
-    fn cost(&mut self, bench: &Bench) -> Result<Cost, Failure> {
+    fn cost(&mut self, bench: &Bench) -> Result<WaitingCost, Failure> {
         let servers = self.shop.line_ids();
         self.crowd.leave(self.rate_per_s * LEAVING)?;
         let (before, cpu_before, started_us) = (self.crowd.count()?, cpu_us_of(&servers)?, now_us());
@@ -145,7 +145,7 @@ impl Scene {
         let (after, cpu_after, ended_us) = (self.crowd.count()?, cpu_us_of(&servers)?, now_us());
         self.crowd.leave(0.0)?;
         let minutes = (ended_us - started_us) as f64 / 60e6 * (before.waiting + after.waiting) as f64 / 2.0;
-        Ok(Cost {
+        Ok(WaitingCost {
             cpu_us: (cpu_after - cpu_before) as f64 / minutes,
             messages: (after.messages - before.messages) as f64 / minutes,
         })
@@ -169,7 +169,7 @@ impl Scene {
     /// can't be sold while its token is out, so the line is paused first.
     fn news(&mut self) -> Result<Measured, Failure> {
         self.shop.act("pause")?;
-        until("every token has lapsed", TOKENS_LAPSE_WITHIN, || Ok(self.shop.show()?["promised"] == 0))?;
+        until("every token has lapsed", TOKENS_EXPIRE_WITHIN, || Ok(self.shop.show()?["promised"] == 0))?;
         pause(Duration::from_secs(2));
         let before = self.crowd.count()?;
         let sold_us = now_us();
@@ -189,13 +189,13 @@ impl Scene {
 }
 
 /// Polls the cursor in Redis.
-struct Watch {
+struct CursorWatch {
     stop: Arc<AtomicBool>,
-    thread: thread::JoinHandle<Result<Vec<Move>, Failure>>,
+    thread: thread::JoinHandle<Result<Vec<CursorMove>, Failure>>,
 }
 
-impl Watch {
-    fn start(mut redis: Redis, line: String) -> Self {
+impl CursorWatch {
+    fn start(mut redis: RedisConnection, line: String) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = thread::spawn(move || {
@@ -206,7 +206,7 @@ impl Watch {
                 let cursor = redis.number_in(&line, "cursor")?;
                 if cursor != known {
                     // It has moved since the last poll, and no earlier.
-                    moves.push(Move { at_us: known_at_us, from: known, to: cursor });
+                    moves.push(CursorMove { at_us: known_at_us, from: known, to: cursor });
                 }
                 (known, known_at_us) = (cursor, asked_us);
             }
@@ -215,7 +215,7 @@ impl Watch {
         Self { stop, thread }
     }
 
-    fn stop(self) -> Result<Vec<Move>, Failure> {
+    fn stop(self) -> Result<Vec<CursorMove>, Failure> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| Failure::new("the thread that polls the cursor panicked"))?
     }

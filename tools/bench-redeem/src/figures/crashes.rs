@@ -9,14 +9,14 @@ use crate::{
     Bench, Failure,
     client::{run, start},
     figure::{Measured, number},
-    shop::Shop,
+    shop::BenchShop,
 };
 
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 const MOVES_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
-    let (mut shop, size) = (Shop::start(bench)?, bench.size.clone());
+    let (mut shop, size) = (BenchShop::start(bench)?, bench.size.clone());
     let shoppers = shop.admit(size.through_crashes)?;
     let under_way = start(shop.checkout_address, size.few, shop.requests(&shoppers), true);
     let crashes = 2 * size.crashes;

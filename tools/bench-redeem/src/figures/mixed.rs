@@ -12,9 +12,9 @@ use fairline_sale::SaleId;
 
 use crate::{
     Bench, Failure,
-    client::{Answer, Run, paced, run},
+    client::{Response, RunResult, paced, run},
     figure::{Measured, median, number},
-    shop::{ADMIN_TOKEN, Services, Shop},
+    shop::{ADMIN_TOKEN, BenchShop, OtherServices},
 };
 
 /// Purchases per hundred requests. Of the others, half request the sale's status, and half a place.
@@ -23,8 +23,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(20);
 
 pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
-    let (shop, size) = (Shop::start(bench)?, bench.size.clone());
-    let services = Services::start(bench, &shop)?;
+    let (shop, size) = (BenchShop::start(bench)?, bench.size.clone());
+    let services = OtherServices::start(bench, &shop)?;
     let sale = create_sale(services.admin)?;
     until_published(services.waiting_room, sale)?;
     let cookies = (0..size.waiting).map(|_| join(services.waiting_room, sale)).collect::<Result<Vec<_>, _>>()?;
@@ -38,7 +38,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
             _ => place(sale, &cookies[nth / 2 % cookies.len()]),
         })
         .collect();
-    let mut rounds: Vec<(Run, Run)> = Vec::new();
+    let mut rounds: Vec<(RunResult, RunResult)> = Vec::new();
     for _ in 0..size.rounds {
         let shoppers = shop.admit(writes)?;
         shop.settle_with_controller()?;
@@ -49,8 +49,9 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
         bench.note(shop.audit(&shoppers, &[&bought])?);
         rounds.push((bought, looked));
     }
-    let failed = |run: &Run, right: u16| run.answers.iter().filter(|answer| answer.status != right).count() as f64;
-    let middle = |of: &dyn Fn(&(Run, Run)) -> f64| median(rounds.iter().map(of).collect());
+    let failed =
+        |run: &RunResult, right: u16| run.answers.iter().filter(|answer| answer.status != right).count() as f64;
+    let middle = |of: &dyn Fn(&(RunResult, RunResult)) -> f64| median(rounds.iter().map(of).collect());
     let per_s = middle(&|(bought, looked)| requests as f64 / bought.took.max(looked.took).as_secs_f64());
     let note = format!(
         "answered while {} a second were offered, each at its own time, for {} s: a tenth redeem, the others ask for the sale's status or their place",
@@ -59,7 +60,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     );
     found(Measured::plain("requests_per_s", per_s, note));
     let note = format!("from when each was due; of those that buy {}", number(middle(&|(bought, _)| bought.p99_ms())));
-    let p99 = |(bought, looked): &(Run, Run)| {
+    let p99 = |(bought, looked): &(RunResult, RunResult)| {
         let mut all = [bought.latencies.as_slice(), looked.latencies.as_slice()].concat();
         all.sort_unstable();
         all[(all.len() * 99).div_ceil(100).saturating_sub(1)].as_secs_f64() * 1e3
@@ -81,7 +82,7 @@ fn create_sale(admin: SocketAddr) -> Result<SaleId, Failure> {
     );
     let created = run(admin, 1, vec![create.into_bytes()])?.all_are(201)?;
     match created.answers.as_slice() {
-        [Answer { order: Some(id), .. }] => Ok(SaleId(*id)),
+        [Response { order: Some(id), .. }] => Ok(SaleId(*id)),
         _ => Err(Failure::new("a created sale has no id")),
     }
 }

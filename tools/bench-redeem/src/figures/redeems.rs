@@ -9,10 +9,10 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::{
     Bench, Failure,
-    client::{Answer, Run, run},
+    client::{Response, RunResult, run},
     figure::{Measured, median, number},
     pgbench::{Baseline, MORE, TABLES, fsync_us},
-    shop::{Shop, Shopper},
+    shop::{AdmittedShopper, BenchShop},
 };
 
 /// Faster than any baseline.
@@ -21,10 +21,10 @@ const BASELINE_PER_S_MAX: u64 = 10_000;
 const COUNTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// The results of one round, per second.
-struct Round {
+struct RedeemRound {
     batched: f64,
-    few: Run,
-    many: Run,
+    few: RunResult,
+    many: RunResult,
     hot_row: f64,
     skip_locked: f64,
     /// Transactions that Postgres committed while many shoppers redeemed and requested their
@@ -35,13 +35,13 @@ struct Round {
 }
 
 pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
-    let (shop, size) = (Shop::start(bench)?, bench.size.clone());
+    let (shop, size) = (BenchShop::start(bench)?, bench.size.clone());
     let fsync = fsync_us(&shop, size.fsync_s, bench.folder.path())?;
     found(Measured::plain("fsync_us", fsync, "fdatasync of 8 kB, as pg_test_fsync measures it".to_owned()));
     shop.runtime.block_on(async { sqlx::raw_sql(TABLES).execute(&shop.pool).await })?;
     let mut rounds = Vec::new();
     for round in 0..size.rounds {
-        let round = Round::run(bench, &shop, round)?;
+        let round = RedeemRound::run(bench, &shop, round)?;
         eprintln!(
             "  a second: {} by the batcher, {} and {} over HTTP, {} by a hot row, {} by free rows",
             number(round.batched),
@@ -52,15 +52,15 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
         );
         rounds.push(round);
     }
-    let middle = |of: fn(&Round) -> f64| median(rounds.iter().map(of).collect());
+    let middle = |of: fn(&RedeemRound) -> f64| median(rounds.iter().map(of).collect());
     let (batched, few, many) =
         (middle(|round| round.batched), middle(|round| round.few.per_s()), middle(|round| round.many.per_s()));
     for (key, baseline) in [
-        ("redeems_vs_hot_row", (|round| round.hot_row) as fn(&Round) -> f64),
+        ("redeems_vs_hot_row", (|round| round.hot_row) as fn(&RedeemRound) -> f64),
         ("redeems_vs_skip_locked", |round| round.skip_locked),
     ] {
         let ratio =
-            |ours: fn(&Round) -> f64| median(rounds.iter().map(|round| ours(round) / baseline(round)).collect());
+            |ours: fn(&RedeemRound) -> f64| median(rounds.iter().map(|round| ours(round) / baseline(round)).collect());
         let note = format!("by the batcher, without HTTP and signatures, {} at once", number(size.at_once as f64),);
         found(Measured::ratio(key, ratio(|round| round.batched), batched, middle(baseline), note));
         let key = if key == "redeems_vs_hot_row" { "http_redeems_vs_hot_row" } else { "http_redeems_vs_skip_locked" };
@@ -82,8 +82,8 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     Ok(())
 }
 
-impl Round {
-    fn run(bench: &mut Bench, shop: &Shop, round: usize) -> Result<Self, Failure> {
+impl RedeemRound {
+    fn run(bench: &mut Bench, shop: &BenchShop, round: usize) -> Result<Self, Failure> {
         let size = bench.size.clone();
         let shoppers = shop.admit(size.batched)?;
         let batched = through_batcher(shop, &shoppers, size.at_once)?;
@@ -120,7 +120,12 @@ impl Round {
 
 /// Transactions per second that Postgres commits, and completed requests per second, while shoppers
 /// redeem and others request the status of the orders that they have made.
-fn under_load(bench: &mut Bench, shop: &Shop, owners: &[Shopper], made: &Run) -> Result<(f64, f64), Failure> {
+fn under_load(
+    bench: &mut Bench,
+    shop: &BenchShop,
+    owners: &[AdmittedShopper],
+    made: &RunResult,
+) -> Result<(f64, f64), Failure> {
     let size = bench.size.clone();
     let shoppers = shop.admit(size.over_http)?;
     let mut orders =
@@ -140,36 +145,36 @@ fn under_load(bench: &mut Bench, shop: &Shop, owners: &[Shopper], made: &Run) ->
         return Err(Failure::new("not every request of the load was answered as it should"));
     }
     let answers = redeemed.into_iter().map(|(_, answer)| *answer).collect();
-    bench.note(shop.audit(&shoppers, &[&Run { answers, ..run }])?);
+    bench.note(shop.audit(&shoppers, &[&RunResult { answers, ..run }])?);
     Ok((commits, loaded))
 }
 
 /// Redemptions by direct calls from a number of concurrent shoppers, with the results as if over
 /// HTTP.
-fn through_batcher(shop: &Shop, shoppers: &[Shopper], at_once: usize) -> Result<Run, Failure> {
+fn through_batcher(shop: &BenchShop, shoppers: &[AdmittedShopper], at_once: usize) -> Result<RunResult, Failure> {
     let (shutdown, kid) = (Shutdown::new(), shop.key.kid().to_owned());
     shop.runtime.block_on(async {
         let redemption =
             DirectRedemption::open(&shop.postgres_url, &shutdown).map_err(|error| Failure::new(error.to_string()))?;
         let started = Instant::now();
-        let redeem = |(nth, shopper): (usize, &Shopper)| {
+        let redeem = |(nth, shopper): (usize, &AdmittedShopper)| {
             let redeemed = redemption.redeem(shopper.admission, kid.clone(), shopper.sale, shopper.visitor);
             async move { (nth, redeemed.await) }
         };
         let mut redeemed = stream::iter(shoppers.iter().enumerate()).map(redeem).buffer_unordered(at_once);
-        let mut answers = vec![Answer { status: 201, order: None }; shoppers.len()];
+        let mut answers = vec![Response { status: 201, order: None }; shoppers.len()];
         while let Some((nth, order)) = redeemed.next().await {
             let order = order.map_err(|reason| Failure::new(format!("a shopper was turned away: {reason}")))?;
             answers[nth].order = Some(order);
         }
         let took = started.elapsed();
         shutdown.trigger();
-        Ok(Run { took, answers, latencies: Vec::new(), retries: 0 })
+        Ok(RunResult { took, answers, latencies: Vec::new(), retries: 0 })
     })
 }
 
 /// Transactions that Postgres has committed.
-fn commits(shop: &Shop) -> Result<f64, Failure> {
+fn commits(shop: &BenchShop) -> Result<f64, Failure> {
     pause(COUNTED_WITHIN);
     shop.runtime.block_on(async {
         let count: i64 =

@@ -6,11 +6,11 @@ use crate::{
     Bench, Failure,
     client::run,
     figure::{Measured, median, number},
-    shop::{Shop, Shopper, mint, start_hello},
+    shop::{AdmittedShopper, BenchShop, mint, start_hello},
 };
 
 /// Requests per second: ours, the baseline with the same requests, and with small ones.
-struct Round {
+struct RejectRound {
     forged: f64,
     forged_once: f64,
     without_ticket: f64,
@@ -22,7 +22,7 @@ struct Round {
 }
 
 pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
-    let (shop, size) = (Shop::start(bench)?, bench.size.clone());
+    let (shop, size) = (BenchShop::start(bench)?, bench.size.clone());
     let (_hello, hello) = start_hello(bench)?;
     let third = size.rejected / 3;
     // Redeemed once, then repeatedly.
@@ -31,7 +31,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     let forger = SigningKey::generate();
     // The best possible forgery: the right key id, the forger's own ticket, and a foreign
     // signature.
-    let forge = |shopper: &Shopper, ttl_s: i64| {
+    let forge = |shopper: &AdmittedShopper, ttl_s: i64| {
         let (genuine, wrong) = (shop.token(shopper, ttl_s), mint(&forger, shopper, ttl_s));
         let (signed, _) = genuine.rsplit_once('.').unwrap_or_default();
         let (_, signature) = wrong.rsplit_once('.').unwrap_or_default();
@@ -56,7 +56,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
             let run = run(shop.checkout_address, size.few, requests.to_vec())?;
             if status > 0 { run.all_are(status) } else { Ok(run) }.map(|run| run.per_s())
         };
-        rounds.push(Round {
+        rounds.push(RejectRound {
             hello: run(hello, size.few, mixed.clone())?.all_are(200)?.per_s(),
             all: ours(&mixed, 0)?,
             small: run(hello, size.few, small.clone())?.all_are(200)?.per_s(),
@@ -68,8 +68,8 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
         });
     }
     bench.note(shop.audit(&used, &[&first])?);
-    let middle = |of: fn(&Round) -> f64| median(rounds.iter().map(of).collect());
-    let ratio = |ours: fn(&Round) -> f64, baseline: fn(&Round) -> f64| {
+    let middle = |of: fn(&RejectRound) -> f64| median(rounds.iter().map(of).collect());
+    let ratio = |ours: fn(&RejectRound) -> f64, baseline: fn(&RejectRound) -> f64| {
         median(rounds.iter().map(|round| ours(round) / baseline(round)).collect())
     };
     let note = format!(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fairline_rush::{Event, Happening};
+use fairline_rush::{HistoryEvent, HistoryEventKind};
 use uuid::Uuid;
 
 use super::{AFTER_US, Evidence, Exit, Injected, SILENT_US_MAX, Ticket, shoppers_were_cut_off};
@@ -25,19 +25,21 @@ const START_FAILED: i32 = 2;
 
 /// Promise 7: a connected shopper receives messages of the line: the first one soon, the next no
 /// later than the heartbeat. In checkout, messages are not recorded.
-pub(super) fn silent_pages(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
+pub(super) fn silent_pages(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&HistoryEvent>>) -> Vec<String> {
     let mut found = Vec::new();
     for (shopper, events) in shoppers {
         for pair in events.windows(2) {
             let [event, next] = pair else { continue };
             let (from_us, till_us) = (event.at_us, next.at_us);
             let is_late = match event.what {
-                Happening::Connected { .. } => {
+                HistoryEventKind::Connected { .. } => {
                     let limit_us = from_us + SILENT_US_MAX;
                     till_us > limit_us && !evidence.is_excused(from_us, limit_us)
                         || lacks_a_heartbeat(evidence, from_us, till_us)
                 }
-                Happening::Received | Happening::Place { .. } => lacks_a_heartbeat(evidence, from_us, till_us),
+                HistoryEventKind::Received | HistoryEventKind::Place { .. } => {
+                    lacks_a_heartbeat(evidence, from_us, till_us)
+                }
                 _ => false,
             };
             if is_late {
@@ -58,12 +60,12 @@ fn lacks_a_heartbeat(evidence: &Evidence<'_>, from_us: i64, till_us: i64) -> boo
 }
 
 /// The connections of a shopper: begin and end.
-fn connections(events: &[&Event]) -> Vec<(i64, i64)> {
+fn connections(events: &[&HistoryEvent]) -> Vec<(i64, i64)> {
     let (mut all, mut since) = (Vec::new(), None);
     for event in events {
         match event.what {
-            Happening::Connected { .. } => since = since.or(Some(event.at_us)),
-            Happening::Disconnected | Happening::Ended { .. } => {
+            HistoryEventKind::Connected { .. } => since = since.or(Some(event.at_us)),
+            HistoryEventKind::Disconnected | HistoryEventKind::Ended { .. } => {
                 all.extend(since.take().map(|since| (since, event.at_us)));
             }
             _ => {}
@@ -73,15 +75,15 @@ fn connections(events: &[&Event]) -> Vec<(i64, i64)> {
 }
 
 /// Promise 7: a turn reaches an open page.
-pub(super) fn late_turns(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
+pub(super) fn late_turns(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&HistoryEvent>>) -> Vec<String> {
     let mut tickets: HashMap<Ticket, u32> = HashMap::new();
     let mut seen: HashMap<Uuid, i64> = HashMap::new();
     for event in evidence.events {
         match event.what {
-            Happening::Place { ordinal } => {
+            HistoryEventKind::Place { ordinal } => {
                 tickets.insert(evidence.ticket(event.shopper, ordinal), event.shopper);
             }
-            Happening::Turn { admission, .. } => drop(seen.entry(admission).or_insert(event.at_us)),
+            HistoryEventKind::Turn { admission, .. } => drop(seen.entry(admission).or_insert(event.at_us)),
             _ => {}
         }
     }
@@ -103,17 +105,19 @@ pub(super) fn late_turns(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&E
 
 /// Promise 9: without a fault, shoppers are admitted while one waits with an open page and a unit
 /// is free.
-pub(super) fn stalled_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
+pub(super) fn stalled_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&HistoryEvent>>) -> Vec<String> {
     // Begin and end of each wait with an open page.
     let mut changes: Vec<(i64, i32)> = Vec::new();
     for events in shoppers.values() {
         let (mut connected, mut waits, mut counted) = (false, false, false);
         for event in events {
             match event.what {
-                Happening::Connected { .. } => connected = true,
-                Happening::Disconnected => connected = false,
-                Happening::Place { .. } => waits = true,
-                Happening::Turn { .. } | Happening::Over { .. } | Happening::Ended { .. } => waits = false,
+                HistoryEventKind::Connected { .. } => connected = true,
+                HistoryEventKind::Disconnected => connected = false,
+                HistoryEventKind::Place { .. } => waits = true,
+                HistoryEventKind::Turn { .. } | HistoryEventKind::Over { .. } | HistoryEventKind::Ended { .. } => {
+                    waits = false
+                }
                 _ => {}
             }
             let counts = connected && waits;

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use fairline_rush::{Event, Happening};
+use fairline_rush::{HistoryEvent, HistoryEventKind};
 use uuid::Uuid;
 
 use super::{Evidence, SLACK_US};
-use crate::ledger_reader::{Charge, Payment};
+use crate::ledger_reader::{GatewayCharge, Payment};
 
 /// A payment that began within the time of its hold may be authorised for this long.
 const BEGUN_KEEPS_US: i64 = 15 * 60 * 1_000_000;
@@ -36,7 +36,7 @@ pub(super) fn charges_without_order(evidence: &Evidence<'_>) -> Vec<String> {
 
 /// Promise 6: when all payments have ended, no money stays reserved.
 pub(super) fn never_released(evidence: &Evidence<'_>) -> Vec<String> {
-    let state = |charge: &Charge| {
+    let state = |charge: &GatewayCharge| {
         let payment = evidence.payments.iter().find(|payment| Some(payment.id) == charge.payment);
         payment.map_or("missing", |payment| payment.state.as_str())
     };
@@ -45,7 +45,7 @@ pub(super) fn never_released(evidence: &Evidence<'_>) -> Vec<String> {
 }
 
 /// The last observation of each charge.
-fn last_seen(charges: &[Charge]) -> impl Iterator<Item = &Charge> {
+fn last_seen(charges: &[GatewayCharge]) -> impl Iterator<Item = &GatewayCharge> {
     let last: HashMap<&str, usize> = charges.iter().enumerate().map(|(at, charge)| (charge.id.as_str(), at)).collect();
     let mut at: Vec<usize> = last.into_values().collect();
     at.sort_unstable();
@@ -60,26 +60,26 @@ struct Withdrawal {
 
 /// The notifications of shoppers, by order.
 #[derive(Default)]
-struct Ends {
+struct OrderEnds {
     /// When a page first reported the order as expired, cancelled or refunded.
     gone_us: HashMap<Uuid, i64>,
     withdrawals: HashMap<Uuid, Vec<Withdrawal>>,
 }
 
-impl Ends {
-    fn of(events: &[Event]) -> Ends {
-        let mut events: Vec<&Event> = events.iter().collect();
+impl OrderEnds {
+    fn of(events: &[HistoryEvent]) -> OrderEnds {
+        let mut events: Vec<&HistoryEvent> = events.iter().collect();
         events.sort_by_key(|event| event.at_us);
-        let (mut ends, mut sent) = (Ends::default(), HashMap::new());
-        for Event { at_us, what, .. } in events {
+        let (mut ends, mut sent) = (OrderEnds::default(), HashMap::new());
+        for HistoryEvent { at_us, what, .. } in events {
             match what {
-                Happening::Order { order, status }
+                HistoryEventKind::Order { order, status }
                     if ["expired", "cancelled", "refunded"].contains(&status.as_str()) =>
                 {
                     ends.gone_us.entry(*order).or_insert(*at_us);
                 }
-                Happening::WithdrawalSent { order } => drop(sent.insert(*order, *at_us)),
-                Happening::Withdrawn { order } => {
+                HistoryEventKind::WithdrawalSent { order } => drop(sent.insert(*order, *at_us)),
+                HistoryEventKind::Withdrawn { order } => {
                     let sent_us = sent.get(order).copied().unwrap_or(*at_us);
                     ends.withdrawals.entry(*order).or_default().push(Withdrawal { sent_us, confirmed_us: *at_us });
                 }
@@ -93,19 +93,19 @@ impl Ends {
 /// Promise 6: a payment is first authorised before its deadline, before the shopper is notified
 /// that the order has ended, and before it is withdrawn.
 pub(super) fn charged_after_the_end(evidence: &Evidence<'_>) -> Vec<String> {
-    let ends = Ends::of(evidence.events);
+    let ends = OrderEnds::of(evidence.events);
     let payments: HashMap<Uuid, &Payment> = evidence.payments.iter().map(|payment| (payment.id, payment)).collect();
     let mut found = Vec::new();
     for charge in last_seen(evidence.charges) {
         let Some(payment) = charge.payment.and_then(|id| payments.get(&id)) else { continue };
         let withdrawals = ends.withdrawals.get(&payment.hold_id).map_or(&[][..], Vec::as_slice);
-        let gone = ends.gone_us.get(&payment.hold_id).map(|at_us| End {
+        let gone = ends.gone_us.get(&payment.hold_id).map(|at_us| OrderEnd {
             at_us: *at_us,
             what: "the shopper was notified that the order has ended",
             may_be_on_its_way: !withdrawals.is_empty(),
         });
         let withdrawn = withdrawals.iter().filter(|withdrawal| is_about(withdrawal, evidence, payment));
-        let withdrawn = withdrawn.map(|withdrawal| End {
+        let withdrawn = withdrawn.map(|withdrawal| OrderEnd {
             at_us: withdrawal.confirmed_us,
             what: "the payment was withdrawn",
             may_be_on_its_way: true,
@@ -123,7 +123,7 @@ fn late(what: &str, at_us: i64, after_us: i64, end: &str) -> Option<String> {
     (at_us > after_us + SLACK_US).then(|| format!("{what} {late_s:.1} s after {end}"))
 }
 
-fn after_the_deadline(charge: &Charge, payment: &Payment) -> Option<String> {
+fn after_the_deadline(charge: &GatewayCharge, payment: &Payment) -> Option<String> {
     let deadline_us = payment.hold_expires_at_us;
     let until_us = deadline_us.max(payment.began_us + BEGUN_KEEPS_US);
     late("begun", payment.began_us, deadline_us, "the deadline of its hold")
@@ -131,7 +131,7 @@ fn after_the_deadline(charge: &Charge, payment: &Payment) -> Option<String> {
 }
 
 /// After this nothing is charged.
-struct End {
+struct OrderEnd {
     at_us: i64,
     what: &'static str,
     /// The gateway may receive the payment only now, though it was sent before; checkout then
@@ -139,7 +139,7 @@ struct End {
     may_be_on_its_way: bool,
 }
 
-fn after_an_end(evidence: &Evidence<'_>, charge: &Charge, payment: &Payment, end: &End) -> Option<String> {
+fn after_an_end(evidence: &Evidence<'_>, charge: &GatewayCharge, payment: &Payment, end: &OrderEnd) -> Option<String> {
     let was_on_its_way = end.may_be_on_its_way
         && payment.began_us <= end.at_us
         && (charge.made_at_us <= end.at_us + ON_ITS_WAY_US || evidence.is_excused(payment.began_us, charge.made_at_us));

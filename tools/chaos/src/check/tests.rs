@@ -13,16 +13,16 @@ const KEPT: [u8; 0] = [];
 
 /// What happened in a shop that keeps every promise: two shoppers wait, are admitted, and pay.
 struct Doctored {
-    profile: Profile,
+    profile: CrowdProfile,
     sale: SaleKind,
     guests: u32,
     report: Report,
-    events: Vec<Event>,
+    events: Vec<HistoryEvent>,
     faults: Vec<Injected>,
     admissions: Vec<Admission>,
     payments: Vec<Payment>,
-    charges: Vec<Charge>,
-    reserved: Vec<Charge>,
+    charges: Vec<GatewayCharge>,
+    reserved: Vec<GatewayCharge>,
     stock: Vec<(i64, Stock)>,
     ended: Vec<Exit>,
     deadlocks: Vec<String>,
@@ -33,13 +33,13 @@ fn id(n: u128) -> Uuid {
 }
 
 fn honest() -> Doctored {
-    let profile = Profile {
+    let profile = CrowdProfile {
         mix: "buy=1".parse().expect("shares"),
         transports: "websocket=1".parse().expect("shares"),
         payments: "visa=1".parse().expect("shares"),
         arrive_within: Duration::ZERO,
         act_within: Duration::ZERO,
-        lid_closed: Duration::ZERO,
+        disconnected: Duration::ZERO,
         think_up_to: Duration::ZERO,
         chance_percent: 50,
         faster: 1,
@@ -63,15 +63,15 @@ fn honest() -> Doctored {
         let (n, at) = (u128::from(shopper) + 1, i64::from(shopper) * S);
         let (admission, order, payment) = (id(n), id(10 + n), id(20 + n));
         for (at_us, what) in [
-            (at, Happening::Connected { room: 0 }),
-            (at + S, Happening::Place { ordinal: u64::from(shopper) + 1 }),
-            (at + 5 * S, Happening::Turn { admission, expires_s: 60 }),
-            (at + 6 * S, Happening::PaySent { order }),
-            (at + 7 * S, Happening::Order { order, status: "paid".to_owned() }),
-            (at + 20 * S, Happening::Disconnected),
-            (at + 20 * S, Happening::Ended { outcome: Some("paid".to_owned()) }),
+            (at, HistoryEventKind::Connected { room: 0 }),
+            (at + S, HistoryEventKind::Place { ordinal: u64::from(shopper) + 1 }),
+            (at + 5 * S, HistoryEventKind::Turn { admission, expires_s: 60 }),
+            (at + 6 * S, HistoryEventKind::PaySent { order }),
+            (at + 7 * S, HistoryEventKind::Order { order, status: "paid".to_owned() }),
+            (at + 20 * S, HistoryEventKind::Disconnected),
+            (at + 20 * S, HistoryEventKind::Ended { outcome: Some("paid".to_owned()) }),
         ] {
-            doctored.events.push(Event { at_us, shopper, what });
+            doctored.events.push(HistoryEvent { at_us, shopper, what });
         }
         let ordinal = i64::from(shopper) + 1;
         let issued_at_us = at + 4 * S;
@@ -87,7 +87,7 @@ fn honest() -> Doctored {
         let began_us = at + 6 * S;
         let (hold_id, has_order) = (order, true);
         doctored.payments.push(Payment { id: payment, hold_id, state, began_us, hold_expires_at_us, has_order });
-        doctored.charges.push(Charge {
+        doctored.charges.push(GatewayCharge {
             id: format!("pi_{n}"),
             payment: Some(payment),
             status: "succeeded".to_owned(),
@@ -137,7 +137,7 @@ impl Doctored {
         self
     }
 
-    fn forget(&mut self, is: impl Fn(&Event) -> bool) {
+    fn forget(&mut self, is: impl Fn(&HistoryEvent) -> bool) {
         self.events.retain(|event| !is(event));
     }
 }
@@ -177,13 +177,13 @@ fn a_passed_shopper_is_found_unless_away_when_redis_lost_the_line() {
         .broken
         .push("promise 4: 1 pair of shoppers who stayed was admitted against their ordinals".to_owned());
     assert_eq!(doctored.promises(), [4]);
-    let away = Event { at_us: 4 * S, shopper: 0, what: Happening::Disconnected };
+    let away = HistoryEvent { at_us: 4 * S, shopper: 0, what: HistoryEventKind::Disconnected };
     doctored.events.push(away);
     assert_eq!(doctored.promises(), [4], "Redis has not lost the line");
     let fault = Fault::RedisEmptied(0);
     doctored.faults.push(Injected { fault, began_us: 3 * S, ended_us: 4 * S, recovered_us: 6 * S });
     assert_eq!(doctored.promises(), KEPT);
-    doctored.events.retain(|event| !matches!(event.what, Happening::Disconnected) || event.at_us > 5 * S);
+    doctored.events.retain(|event| !matches!(event.what, HistoryEventKind::Disconnected) || event.at_us > 5 * S);
     assert_eq!(doctored.promises(), [4], "it was always connected");
 }
 
@@ -218,7 +218,7 @@ fn yield_mode_promises_more_than_the_stock_and_never_sells_more() {
 fn a_turn_that_is_lost_without_a_fault_is_found() {
     let lose = |mut doctored: Doctored| {
         let outcome = "Expired".to_owned();
-        doctored.events.push(Event { at_us: 10 * S, shopper: 0, what: Happening::Over { outcome } });
+        doctored.events.push(HistoryEvent { at_us: 10 * S, shopper: 0, what: HistoryEventKind::Over { outcome } });
         doctored
     };
     assert_eq!(lose(honest()).promises(), [5]);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::{PrivatePostgres, ServerError, error::Context as _, postgres::REPLICATION_TIMEOUT};
 
-use super::{Own, Proxy};
+use super::{OwnServer, Proxy};
 
 /// The standby's application name.
 const STANDBY: &str = "standby";
@@ -12,9 +12,9 @@ const STANDBY: &str = "standby";
 /// A primary with a synchronous standby: acknowledged commits survive the primary.
 #[derive(Debug)]
 pub struct PostgresPair {
-    primary: Own<PrivatePostgres>,
+    primary: OwnServer<PrivatePostgres>,
     /// The standby, and its link to the primary.
-    standby: Option<(Own<PrivatePostgres>, Proxy)>,
+    standby: Option<(OwnServer<PrivatePostgres>, Proxy)>,
     /// The deadlocks of earlier primaries, whose logs are gone.
     earlier_deadlocks: Vec<String>,
 }
@@ -25,7 +25,7 @@ impl PostgresPair {
     /// # Errors
     /// When one does not start.
     pub fn start() -> Result<Self, ServerError> {
-        let primary = Own::postgres()?;
+        let primary = OwnServer::postgres()?;
         let mut pair = Self { primary, standby: None, earlier_deadlocks: Vec::new() };
         pair.add_standby()?;
         Ok(pair)
@@ -80,7 +80,7 @@ impl PostgresPair {
         let address = SocketAddr::from(([127, 0, 0, 1], primary.port()));
         let link = Proxy::start(address).context(|| "start a proxy".to_owned())?;
         let through = link.address().port();
-        self.standby = Some((Own::with(|folder| primary.start_standby(folder, STANDBY, through))?, link));
+        self.standby = Some((OwnServer::with(|folder| primary.start_standby(folder, STANDBY, through))?, link));
         primary.run(&format!(
             "ALTER SYSTEM SET wal_sender_timeout = '{REPLICATION_TIMEOUT}';\
              ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'; SELECT pg_reload_conf()"

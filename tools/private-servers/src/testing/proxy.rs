@@ -44,7 +44,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
 /// How a link treats bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Carry {
+pub enum Forwarding {
     /// Passes them on.
     #[default]
     All,
@@ -61,24 +61,24 @@ pub enum Carry {
 
 /// How a link treats each direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Link {
+pub struct LinkMode {
     /// From the client to the server.
-    pub there: Carry,
+    pub there: Forwarding,
     /// From the server to the client.
-    pub back: Carry,
+    pub back: Forwarding,
 }
 
-impl Link {
+impl LinkMode {
     /// The same in both directions.
     #[must_use]
-    pub fn both(carry: Carry) -> Self {
+    pub fn both(carry: Forwarding) -> Self {
         Self { there: carry, back: carry }
     }
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Open(Link),
+    Open(LinkMode),
     Ended,
 }
 
@@ -95,7 +95,7 @@ struct Pair {
 #[derive(Debug)]
 struct Inner {
     target: Mutex<SocketAddr>,
-    new: Mutex<Option<Link>>,
+    new: Mutex<Option<LinkMode>>,
     /// The process whose links faults apply to; none for all.
     victim: Mutex<Option<u32>>,
     pairs: Mutex<Vec<Arc<Pair>>>,
@@ -132,7 +132,7 @@ impl Proxy {
         let address = listener.local_addr()?;
         let inner = Arc::new(Inner {
             target: Mutex::new(target),
-            new: Mutex::new(Some(Link::default())),
+            new: Mutex::new(Some(LinkMode::default())),
             victim: Mutex::default(),
             pairs: Mutex::default(),
             next: AtomicU64::new(0),
@@ -181,36 +181,37 @@ impl Proxy {
 
     /// Changes the behaviour of existing links. Directions that have lost bytes or delivered an end
     /// of stream stay as they are.
-    pub fn set_established(&self, link: Link) {
-        let final_or = |was: Carry, now| if matches!(was, Carry::Never | Carry::NoMore) { was } else { now };
+    pub fn set_established(&self, link: LinkMode) {
+        let final_or =
+            |was: Forwarding, now| if matches!(was, Forwarding::Never | Forwarding::NoMore) { was } else { now };
         for pair in self.inner.affected() {
             pair.state.send_modify(|state| {
                 if let State::Open(was) = state {
-                    *was = Link { there: final_or(was.there, link.there), back: final_or(was.back, link.back) };
+                    *was = LinkMode { there: final_or(was.there, link.there), back: final_or(was.back, link.back) };
                 }
             });
         }
     }
 
     /// Sets the behaviour of new links; `None` resets them at once.
-    pub fn set_new(&self, link: Option<Link>) {
+    pub fn set_new(&self, link: Option<LinkMode>) {
         *locked(&self.inner.new) = link;
     }
 
     /// Silences existing links for ever in both directions; new ones work.
     pub fn freeze_established(&self) {
-        self.set_established(Link::both(Carry::Never));
+        self.set_established(LinkMode::both(Forwarding::Never));
     }
 
     /// Blocks all bytes, on existing and new links.
     pub fn swallow(&self) {
-        self.set_new(Some(Link::both(Carry::Never)));
+        self.set_new(Some(LinkMode::both(Forwarding::Never)));
         self.freeze_established();
     }
 
     /// Makes new links work; existing ones stay as they are.
     pub fn heal(&self) {
-        self.set_new(Some(Link::default()));
+        self.set_new(Some(LinkMode::default()));
     }
 
     /// Ends existing links gracefully.
@@ -245,9 +246,9 @@ impl Inner {
     }
 
     /// How a new link of this client behaves; `None` resets it.
-    fn new_link(&self, client: SocketAddr) -> Option<Link> {
+    fn new_link(&self, client: SocketAddr) -> Option<LinkMode> {
         let is_affected = locked(&self.victim).is_none_or(|process| ports_of(process).contains(&client.port()));
-        if is_affected { *locked(&self.new) } else { Some(Link::default()) }
+        if is_affected { *locked(&self.new) } else { Some(LinkMode::default()) }
     }
 }
 
@@ -312,7 +313,7 @@ async fn accept(listener: TcpListener, inner: Arc<Inner>) {
 }
 
 /// Runs one link, from start to end.
-async fn carry(inner: Arc<Inner>, near: TcpStream, client: SocketAddr, link: Link) {
+async fn carry(inner: Arc<Inner>, near: TcpStream, client: SocketAddr, link: LinkMode) {
     let target = *locked(&inner.target);
     let Ok(Ok(far)) = timeout(CONNECT_WITHIN, connect(client.ip(), target)).await else { return };
     if near.set_nodelay(true).is_err() || far.set_nodelay(true).is_err() {
@@ -349,23 +350,23 @@ async fn pump(pair: &Pair, there: bool) -> io::Result<()> {
     let carry = |state: &State| match state {
         State::Open(link) if there => link.there,
         State::Open(link) => link.back,
-        State::Ended => Carry::Later,
+        State::Ended => Forwarding::Later,
     };
     let mut bytes = vec![0; CHUNK];
     loop {
         let now = carry(&state.borrow_and_update());
         let most = match now {
             // The bytes stay in the kernel's buffers, which are bounded.
-            Carry::Later => {
+            Forwarding::Later => {
                 changed(&mut state).await;
                 continue;
             }
-            Carry::NoMore => {
+            Forwarding::NoMore => {
                 let _ = shutdown(to.as_raw_fd(), Shutdown::Write);
                 return lose(from, &mut bytes).await;
             }
-            Carry::Slowly => SLOW_CHUNK,
-            Carry::All | Carry::Never => CHUNK,
+            Forwarding::Slowly => SLOW_CHUNK,
+            Forwarding::All | Forwarding::Never => CHUNK,
         };
         tokio::select! {
             // A fault that has begun applies to bytes that arrived with it.
@@ -380,15 +381,15 @@ async fn pump(pair: &Pair, there: bool) -> io::Result<()> {
         };
         match (now, read) {
             // A silent link delivers nothing, not even an end of stream.
-            (Carry::Never, 0) => pending().await,
-            (Carry::Never, _) => {}
+            (Forwarding::Never, 0) => pending().await,
+            (Forwarding::Never, _) => {}
             (_, 0) => {
                 let _ = shutdown(to.as_raw_fd(), Shutdown::Write);
                 return Ok(());
             }
             _ => write_all(to, &bytes[..read]).await?,
         }
-        if now == Carry::Slowly {
+        if now == Forwarding::Slowly {
             sleep(PAUSE).await;
         }
     }

@@ -34,7 +34,7 @@ const SERVICE: &str = "line";
 
 /// One Redis in its own temporary folder.
 #[derive(Debug)]
-struct Member {
+struct RedisMember {
     redis: PrivateRedis,
     /// The proxy that clients connect to, if any.
     door: Option<Proxy>,
@@ -42,7 +42,7 @@ struct Member {
     _folder: TempDir,
 }
 
-impl Member {
+impl RedisMember {
     /// Starts one with additional arguments. Behind a proxy, it announces the proxy's port to
     /// clients, through the options in `announce`.
     fn start(more: &[&str], door: Option<Proxy>, announce: &[&str]) -> Result<Self, ServerError> {
@@ -109,7 +109,7 @@ fn unless_reply_has(port: u16, command: &str, parts: &[&str]) -> Option<String> 
 /// A Redis Cluster of three masters without replicas, each with a third of the slots. While one is
 /// down, the others continue to serve theirs.
 #[derive(Debug)]
-pub struct RedisCluster(Vec<Member>);
+pub struct RedisCluster(Vec<RedisMember>);
 
 impl RedisCluster {
     /// Starts the three, and waits until each lists all, in two to three seconds.
@@ -133,7 +133,7 @@ impl RedisCluster {
             let bus = free_port()?.to_string();
             let mut more = vec!["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "1500"];
             more.extend(["--cluster-announce-ip", "127.0.0.1", "--cluster-require-full-coverage", "no"]);
-            Ok((Member::start(&more, door(is_behind_proxies)?, &["--cluster-announce-port"])?, bus))
+            Ok((RedisMember::start(&more, door(is_behind_proxies)?, &["--cluster-announce-port"])?, bus))
         };
         let members = (0..MASTERS).map(member).collect::<Result<Vec<_>, ServerError>>()?;
         for ((member, _), nth) in members.iter().zip(0..) {
@@ -164,7 +164,7 @@ impl RedisCluster {
     /// Its URL: `redis-cluster://127.0.0.1:PORT?node=127.0.0.1:PORT…`.
     #[must_use]
     pub fn url(&self) -> String {
-        let ports: Vec<_> = self.0.iter().map(Member::client_port).collect();
+        let ports: Vec<_> = self.0.iter().map(RedisMember::client_port).collect();
         let others: Vec<_> = ports[1..].iter().map(|port| format!("node=127.0.0.1:{port}")).collect();
         format!("redis-cluster://127.0.0.1:{}?{}", ports[0], others.join("&"))
     }
@@ -186,8 +186,8 @@ pub struct RedisSentinel {
     // Dropped first: otherwise it would react to the end of the others.
     _sentinel: Server,
     port: u16,
-    primary: Member,
-    replica: Member,
+    primary: RedisMember,
+    replica: RedisMember,
     _claim: Folder,
     _folder: TempDir,
 }
@@ -215,10 +215,11 @@ impl RedisSentinel {
         // reject a shutdown once and for all.
         let at_once = ["--repl-diskless-sync-delay", "0", "--shutdown-on-sigterm", "force"];
         let announce = ["--replica-announce-ip", "127.0.0.1", "--replica-announce-port"];
-        let primary = Member::start(&at_once, door(is_behind_proxies)?, &announce)?;
+        let primary = RedisMember::start(&at_once, door(is_behind_proxies)?, &announce)?;
         let primary_port = primary.client_port();
         let following = ["--replicaof", "127.0.0.1", &primary_port.to_string()];
-        let replica = Member::start(&[at_once.as_slice(), &following].concat(), door(is_behind_proxies)?, &announce)?;
+        let replica =
+            RedisMember::start(&[at_once.as_slice(), &following].concat(), door(is_behind_proxies)?, &announce)?;
         // Sentinel finds the replica in its first check, instead of ten seconds later.
         agree("the replica to follow", || unless_reply_has(primary.port(), "INFO replication", &["state=online"]))?;
 

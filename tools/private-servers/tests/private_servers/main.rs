@@ -134,7 +134,7 @@ fn session(url: &str) -> Child {
 
 #[test]
 fn deadlocks_of_postgres_are_known_after_a_restart() {
-    let mut own = testing::Own::postgres().expect("started");
+    let mut own = testing::OwnServer::postgres().expect("started");
     let url = own.server.url();
     let mut sessions = [session(&url), session(&url)];
     let mut lock = |nth: usize, key: usize| {

@@ -165,24 +165,24 @@ fn a_link_can_be_broken_in_one_direction() {
     let write = |mut stream: &TcpStream, what: &str| stream.write_all(what.as_bytes()).expect("sent");
 
     let (near, far) = link();
-    proxy.set_established(testing::Link { there: testing::Carry::NoMore, back: testing::Carry::All });
+    proxy.set_established(testing::LinkMode { there: testing::Forwarding::NoMore, back: testing::Forwarding::All });
     write(&far, "answer");
     assert_eq!((passed(&far), passed(&near)), (String::new(), "answer".to_owned()));
 
     let (near, far) = link();
-    proxy.set_established(testing::Link { there: testing::Carry::Later, back: testing::Carry::All });
+    proxy.set_established(testing::LinkMode { there: testing::Forwarding::Later, back: testing::Forwarding::All });
     write(&near, "late");
     write(&far, "at once");
     assert_eq!((passed(&far), passed(&near)), (String::new(), "at once".to_owned()));
-    proxy.set_established(testing::Link::default());
+    proxy.set_established(testing::LinkMode::default());
     assert_eq!(passed(&far), "late");
 
     let (near, far) = link();
-    proxy.set_established(testing::Link { there: testing::Carry::All, back: testing::Carry::Never });
+    proxy.set_established(testing::LinkMode { there: testing::Forwarding::All, back: testing::Forwarding::Never });
     write(&near, "question");
     write(&far, "lost");
     assert_eq!((passed(&far), passed(&near)), ("question".to_owned(), String::new()));
-    proxy.set_established(testing::Link::default());
+    proxy.set_established(testing::LinkMode::default());
     write(&far, "never well again");
     assert_eq!(passed(&near), "");
 

@@ -5,17 +5,17 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::{
-    DatabaseCount, Evidence, Report, count_each,
+    DatabaseCount, Report, ReportInputs, count_each,
     order::inversions_in_the_database,
     shoppers::{Latencies, holds_seen},
 };
 use crate::{
-    ledger::{Admission, Ledger, Payment},
-    record::{Outcome, Record},
+    ledger::{Admission, LedgerRows, Payment},
+    record::{ShopperRecord, VisitOutcome},
     statistics::counted,
 };
 
-pub(super) fn compare_with_database(report: &mut Report, evidence: &Evidence<'_>, ledger: &Ledger) {
+pub(super) fn compare_with_database(report: &mut Report, evidence: &ReportInputs<'_>, ledger: &LedgerRows) {
     let records = evidence.records;
     let rows = Rows::of(ledger, records);
     let database = rows.count(evidence);
@@ -56,7 +56,7 @@ pub(super) fn compare_with_database(report: &mut Report, evidence: &Evidence<'_>
 
 /// The rows of the ledger, by what they are looked up by.
 struct Rows<'a> {
-    ledger: &'a Ledger,
+    ledger: &'a LedgerRows,
     admissions: HashMap<Uuid, &'a Admission>,
     /// The admission of each hold.
     holds: HashMap<Uuid, Uuid>,
@@ -66,7 +66,7 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn of(ledger: &'a Ledger, records: &'a [Record]) -> Self {
+    fn of(ledger: &'a LedgerRows, records: &'a [ShopperRecord]) -> Self {
         let turns = records.iter().flat_map(|record| &record.turns);
         Self {
             ledger,
@@ -85,8 +85,8 @@ impl<'a> Rows<'a> {
         self.ledger.payments.iter().filter(|payment| payment.state == "captured")
     }
 
-    fn count(&self, evidence: &Evidence<'_>) -> DatabaseCount {
-        let Ledger { stock, admissions, holds, orders, payments, .. } = self.ledger;
+    fn count(&self, evidence: &ReportInputs<'_>) -> DatabaseCount {
+        let LedgerRows { stock, admissions, holds, orders, payments, .. } = self.ledger;
         let order_payments: HashSet<Uuid> = orders.iter().map(|row| row.payment_id).collect();
         let per_admission = count_each(holds.iter().map(|hold| &hold.admission_id));
         DatabaseCount {
@@ -142,7 +142,7 @@ impl<'a> Rows<'a> {
     }
 
     /// What a shopper saw has its row.
-    fn compare_shopper(&self, record: &Record, mismatches: &mut Vec<String>) {
+    fn compare_shopper(&self, record: &ShopperRecord, mismatches: &mut Vec<String>) {
         let index = record.index;
         for turn in record.turns.iter().filter(|turn| !self.admissions.contains_key(&turn.admission)) {
             mismatches.push(format!("shopper {index} received a turn that is not an admission: {}", turn.admission));
@@ -157,7 +157,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Each order of a simulated shopper was seen by one.
-    fn compare_paid(&self, records: &[Record], mismatches: &mut Vec<String>) {
+    fn compare_paid(&self, records: &[ShopperRecord], mismatches: &mut Vec<String>) {
         let paid_seen: HashSet<Uuid> = records.iter().filter_map(|record| record.paid).map(|paid| paid.order).collect();
         for order in self.ledger.orders.iter().filter(|row| self.visitors.contains(row.visitor.as_str())) {
             if !paid_seen.contains(&order.id) {
@@ -167,7 +167,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-fn compare_ordinals(records: &[Record], mismatches: &mut Vec<String>) {
+fn compare_ordinals(records: &[ShopperRecord], mismatches: &mut Vec<String>) {
     let tickets: Vec<(Uuid, u64)> = records.iter().filter_map(|record| Some((record.line, record.ordinal?))).collect();
     for ((_, ordinal), times) in count_each(tickets.iter()).into_iter().filter(|(_, times)| *times > 1) {
         mismatches.push(format!("{times} shoppers were given the ordinal {ordinal}"));
@@ -175,7 +175,7 @@ fn compare_ordinals(records: &[Record], mismatches: &mut Vec<String>) {
 }
 
 /// Visitors who bought or hold more units than the limit.
-fn over_the_limit(ledger: &Ledger, limit: u32) -> u64 {
+fn over_the_limit(ledger: &LedgerRows, limit: u32) -> u64 {
     let mut units: HashMap<&str, i64> = HashMap::new();
     for hold in ledger.holds.iter().filter(|hold| !matches!(hold.state.as_str(), "expired" | "cancelled")) {
         *units.entry(hold.visitor.as_str()).or_default() += i64::from(hold.quantity);
@@ -184,8 +184,8 @@ fn over_the_limit(ledger: &Ledger, limit: u32) -> u64 {
 }
 
 /// Rejections of a live token: not yet due to be claimed, or claimed and not expired.
-fn refused_in_time(records: &[Record], admissions: &HashMap<Uuid, &Admission>) -> u64 {
-    let in_time = |record: &&Record| {
+fn refused_in_time(records: &[ShopperRecord], admissions: &HashMap<Uuid, &Admission>) -> u64 {
+    let in_time = |record: &&ShopperRecord| {
         record.rejections.iter().any(|rejection| {
             admissions.get(&rejection.admission).is_some_and(|row| {
                 rejection.at_us < row.claim_by_us || (row.claimed && rejection.at_us < row.expires_at_us)
@@ -193,10 +193,10 @@ fn refused_in_time(records: &[Record], admissions: &HashMap<Uuid, &Admission>) -
         })
     };
     // Closing a sale may turn shoppers away.
-    records.iter().filter(|record| record.outcome != Some(Outcome::Closed)).filter(in_time).count() as u64
+    records.iter().filter(|record| record.outcome != Some(VisitOutcome::Closed)).filter(in_time).count() as u64
 }
 
-fn seconds_to_99_percent(ledger: &Ledger) -> Option<f64> {
+fn seconds_to_99_percent(ledger: &LedgerRows) -> Option<f64> {
     let opened_at_us = ledger.admissions.iter().map(|row| row.issued_at_us).min()?;
     let mut orders: Vec<(i64, i64)> =
         ledger.orders.iter().map(|row| (row.paid_at_us, i64::from(row.quantity))).collect();

@@ -4,20 +4,20 @@ use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use crate::{ledger::Admission, record::Record, statistics::inversions};
+use crate::{ledger::Admission, record::ShopperRecord, statistics::inversions};
 
 /// The lines in which these shoppers wait.
-fn lines(records: &[Record]) -> BTreeSet<Uuid> {
+fn lines(records: &[ShopperRecord]) -> BTreeSet<Uuid> {
     records.iter().map(|record| record.line).collect()
 }
 
 /// Inversions of the order in which shoppers who stayed were first admitted, in all lines. A
 /// shopper who never was ranks behind all who were, so being passed over counts.
-pub(super) fn inversions_in_the_database(records: &[Record], grace_ms: u64, admissions: &[Admission]) -> u64 {
+pub(super) fn inversions_in_the_database(records: &[ShopperRecord], grace_ms: u64, admissions: &[Admission]) -> u64 {
     lines(records).into_iter().map(|line| inversions_in_line(line, records, grace_ms, admissions)).sum()
 }
 
-fn inversions_in_line(line: Uuid, records: &[Record], grace_ms: u64, admissions: &[Admission]) -> u64 {
+fn inversions_in_line(line: Uuid, records: &[ShopperRecord], grace_ms: u64, admissions: &[Admission]) -> u64 {
     let admissions: Vec<&Admission> = admissions.iter().filter(|row| row.line == line).collect();
     // Ordinals are unique in a line, across its epochs.
     let mut first_admitted: HashMap<i64, i64> = HashMap::new();
@@ -26,7 +26,7 @@ fn inversions_in_line(line: Uuid, records: &[Record], grace_ms: u64, admissions:
         *first = row.issued_at_us.min(*first);
     }
     let tickets: HashMap<Uuid, i64> = admissions.iter().map(|row| (row.id, row.ordinal)).collect();
-    let ticket = |record: &Record| {
+    let ticket = |record: &ShopperRecord| {
         let by_turn = record.turns.first().and_then(|turn| tickets.get(&turn.admission).copied());
         by_turn.or_else(|| i64::try_from(record.ordinal?).ok())
     };
@@ -40,7 +40,7 @@ fn inversions_in_line(line: Uuid, records: &[Record], grace_ms: u64, admissions:
 }
 
 /// The same from the shoppers' tokens, whose times are whole seconds.
-pub(super) fn inversions_seen(records: &[Record], grace_ms: u64) -> u64 {
+pub(super) fn inversions_seen(records: &[ShopperRecord], grace_ms: u64) -> u64 {
     let in_line = |line: Uuid| {
         let stayed = records.iter().filter(|record| record.line == line && record.stayed(grace_ms));
         let mut order: Vec<(i64, u64)> =

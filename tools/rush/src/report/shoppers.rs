@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use uuid::Uuid;
 
-use super::{Evidence, Report, count_each, order::inversions_seen, shorten};
+use super::{Report, ReportInputs, count_each, order::inversions_seen, shorten};
 use crate::{
     plan::{Choice as _, ShopperModel, Transport},
-    record::{Outcome, Record, Turn},
+    record::{ObservedTurn, ShopperRecord, VisitOutcome},
     statistics::{counted, percentile},
 };
 
-pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
+pub(super) fn what_shoppers_saw(evidence: &ReportInputs<'_>) -> Report {
     let records = evidence.records;
-    let count = |is: &dyn Fn(&Record) -> bool| records.iter().filter(|record| is(record)).count() as u64;
-    let ended = |outcome: Outcome| count(&|record| record.outcome == Some(outcome));
-    let sum = |of: &dyn Fn(&Record) -> usize| records.iter().map(|record| of(record) as u64).sum::<u64>();
+    let count = |is: &dyn Fn(&ShopperRecord) -> bool| records.iter().filter(|record| is(record)).count() as u64;
+    let ended = |outcome: VisitOutcome| count(&|record| record.outcome == Some(outcome));
+    let sum = |of: &dyn Fn(&ShopperRecord) -> usize| records.iter().map(|record| of(record) as u64).sum::<u64>();
     let units_paid: i64 = records.iter().filter_map(|record| record.paid).map(|paid| i64::from(paid.units)).sum();
     let stock = i64::from(evidence.total_on_card);
     let mut join_ms: Vec<f64> = records.iter().filter_map(|record| record.join_ms).collect();
@@ -49,16 +49,16 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         stayed: count(&|record| record.stayed(evidence.grace_ms)),
         places_lost: count(&|record| record.places_lost > 0),
         unresolved: count(&|record| record.outcome.is_none()),
-        sold_out: ended(Outcome::SoldOut),
-        closed: ended(Outcome::Closed),
-        expired: ended(Outcome::Expired),
-        hold_expired: ended(Outcome::HoldExpired),
-        refunded: ended(Outcome::Refunded),
-        cancelled: ended(Outcome::Cancelled),
-        left: ended(Outcome::Left),
-        removed: ended(Outcome::Removed),
-        missed: ended(Outcome::Missed),
-        lids_closed: ended(Outcome::LidClosed),
+        sold_out: ended(VisitOutcome::SoldOut),
+        closed: ended(VisitOutcome::Closed),
+        expired: ended(VisitOutcome::Expired),
+        hold_expired: ended(VisitOutcome::HoldExpired),
+        refunded: ended(VisitOutcome::Refunded),
+        cancelled: ended(VisitOutcome::Cancelled),
+        left: ended(VisitOutcome::Left),
+        removed: ended(VisitOutcome::Removed),
+        missed: ended(VisitOutcome::Missed),
+        disconnected: ended(VisitOutcome::Disconnected),
         reconnects: sum(&|record| record.reconnects as usize),
         join_p50_ms: percentile(&mut join_ms, 50.0),
         join_p99_ms: percentile(&mut join_ms, 99.0),
@@ -75,7 +75,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
     report
 }
 
-fn unexpected(records: &[Record]) -> BTreeMap<String, u64> {
+fn unexpected(records: &[ShopperRecord]) -> BTreeMap<String, u64> {
     let mut unexpected = BTreeMap::new();
     for (what, times) in records.iter().flat_map(|record| &record.unexpected) {
         *unexpected.entry(what.clone()).or_default() += u64::from(*times);
@@ -84,7 +84,7 @@ fn unexpected(records: &[Record]) -> BTreeMap<String, u64> {
 }
 
 /// Names the shoppers without an outcome, and what checkout did wrong by their observations alone.
-fn name_mismatches(report: &mut Report, records: &[Record]) {
+fn name_mismatches(report: &mut Report, records: &[ShopperRecord]) {
     let unresolved = records.iter().filter(|record| record.outcome.is_none());
     report.unresolved_shoppers = unresolved.map(describe_progress).collect();
     shorten(&mut report.unresolved_shoppers);
@@ -104,8 +104,8 @@ fn name_mismatches(report: &mut Report, records: &[Record]) {
     }
 }
 
-fn describe_progress(record: &Record) -> String {
-    let Record { index, transport, model, .. } = record;
+fn describe_progress(record: &ShopperRecord) -> String {
+    let ShopperRecord { index, transport, model, .. } = record;
     let (transport, model) = (transport.name(), model.name());
     let ordinal = record.ordinal.map_or("no place".to_owned(), |ordinal| format!("ordinal {ordinal}"));
     let turns = counted(record.turns.len(), "turn", "turns");
@@ -116,18 +116,18 @@ fn describe_progress(record: &Record) -> String {
 }
 
 /// Every hold that a shopper received, with its admission.
-pub(super) fn holds_seen(record: &Record) -> impl Iterator<Item = (Uuid, Uuid)> {
+pub(super) fn holds_seen(record: &ShopperRecord) -> impl Iterator<Item = (Uuid, Uuid)> {
     let accepted = record.accepted.iter().map(|accepted| (accepted.admission, accepted.order));
     accepted.chain(record.redemption.map(|redemption| (redemption.admission, redemption.order)))
 }
 
-fn orders_seen(records: &[Record]) -> HashSet<Uuid> {
+fn orders_seen(records: &[ShopperRecord]) -> HashSet<Uuid> {
     let held = records.iter().flat_map(holds_seen).map(|(_, order)| order);
     held.chain(records.iter().filter_map(|record| record.paid).map(|paid| paid.order)).collect()
 }
 
 /// Tokens with two 201 responses, or with two holds.
-fn tokens_accepted_twice(records: &[Record]) -> u64 {
+fn tokens_accepted_twice(records: &[ShopperRecord]) -> u64 {
     let accepted = count_each(records.iter().flat_map(|record| &record.accepted).map(|accepted| &accepted.admission));
     let mut holds: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
     for (admission, order) in records.iter().flat_map(holds_seen) {
@@ -140,7 +140,7 @@ fn tokens_accepted_twice(records: &[Record]) -> u64 {
 }
 
 /// Whether a shopper wanted to pay and found no unit.
-fn found_no_unit(record: &Record) -> bool {
+fn found_no_unit(record: &ShopperRecord) -> bool {
     record.no_unit && record.paid.is_none()
 }
 
@@ -152,10 +152,10 @@ pub(super) struct Latencies {
 
 impl Latencies {
     /// The latencies of all turns that were issued while their page was connected.
-    pub(super) fn of(records: &[Record], issued_at_us: impl Fn(&Turn) -> Option<i64>) -> Latencies {
+    pub(super) fn of(records: &[ShopperRecord], issued_at_us: impl Fn(&ObservedTurn) -> Option<i64>) -> Latencies {
         let mut latencies = Latencies { pushed_ms: Vec::new(), polled_ms: Vec::new() };
         for record in records {
-            let connected = |turn: &&Turn| issued_at_us(turn).is_some_and(|at| turn.connected_at_us <= at);
+            let connected = |turn: &&ObservedTurn| issued_at_us(turn).is_some_and(|at| turn.connected_at_us <= at);
             for turn in record.turns.iter().filter(connected) {
                 let took_us = turn.seen_at_us - issued_at_us(turn).unwrap_or(turn.seen_at_us);
                 let into = if record.transport == Transport::Poll {

@@ -1,14 +1,14 @@
-use fairline_record::verify::{Fault, Verdict};
+use fairline_record::verify::{InvalidRecord, Verdict};
 use fairline_sale::{LineOrder, SaleMode};
 use insta::assert_snapshot;
 use uuid::Uuid;
 
-use super::{Evidence, Report, SENTENCES_MAX};
+use super::{Report, ReportInputs, SENTENCES_MAX};
 use crate::{
-    ledger::{Admission, Hold, Ledger, Order, Payment, Stock},
+    ledger::{Admission, Hold, LedgerRows, Order, Payment, Stock},
     messages::AdminSale,
     plan::{ShopperModel, Transport},
-    record::{Accepted, Outcome, Paid, Record, Redemption, Rejection, Turn},
+    record::{AcceptedPurchase, ObservedRejection, ObservedTurn, Paid, RedeemedHold, ShopperRecord, VisitOutcome},
 };
 
 const SECOND: i64 = 1_000_000;
@@ -19,10 +19,10 @@ fn id(number: u128) -> Uuid {
 
 /// The inputs that a test modifies before the verdict.
 struct World {
-    records: Vec<Record>,
-    ledger: Ledger,
+    records: Vec<ShopperRecord>,
+    ledger: LedgerRows,
     admin: AdminSale,
-    record: Option<Result<Verdict, Fault>>,
+    record: Option<Result<Verdict, InvalidRecord>>,
     mode: SaleMode,
 }
 
@@ -43,7 +43,7 @@ impl World {
             claimed: true,
             expires_at_us: (ordinal + 120) * SECOND,
         };
-        let ledger = Ledger {
+        let ledger = LedgerRows {
             stock: Stock { total: 2, promised: 0, held: 0, sold: 2 },
             admissions: vec![admission(1, "lapsed"), admission(2, "redeemed"), admission(3, "redeemed")],
             holds: [2, 3]
@@ -70,15 +70,15 @@ impl World {
                 .to_vec(),
             published_orders: vec![id(202), id(203)],
         };
-        let turn = |n: i64| Turn {
+        let turn = |n: i64| ObservedTurn {
             admission: id(100 + n.unsigned_abs() as u128),
             visitor: visitor(n),
             issued_at_s: n,
             connected_at_us: 0,
             seen_at_us: n * SECOND + 5_000,
         };
-        let shopper = |index: u32, outcome: Outcome| {
-            let mut record = Record::new(index, id(1), ShopperModel::Buy, Transport::WebSocket);
+        let shopper = |index: u32, outcome: VisitOutcome| {
+            let mut record = ShopperRecord::new(index, id(1), ShopperModel::Buy, Transport::WebSocket);
             record.ordinal = Some(u64::from(index) + 1);
             record.join_ms = Some(f64::from(index) + 1.0);
             record.outcome = Some(outcome);
@@ -87,22 +87,22 @@ impl World {
         let buyer = |index: u32| {
             let n = i64::from(index) + 1;
             let (admission, order) = (id(100 + n.unsigned_abs() as u128), id(200 + n.unsigned_abs() as u128));
-            let mut record = shopper(index, Outcome::Paid);
+            let mut record = shopper(index, VisitOutcome::Paid);
             record.turns.push(turn(n));
-            record.accepted.push(Accepted { admission, order });
-            record.redemption = Some(Redemption { admission, order, took_ms: 7.0 });
+            record.accepted.push(AcceptedPurchase { admission, order });
+            record.redemption = Some(RedeemedHold { admission, order, took_ms: 7.0 });
             record.paid = Some(Paid { order, units: 1 });
             record
         };
-        let mut dawdler = shopper(0, Outcome::Expired);
-        dawdler.turns.push(turn(1));
-        let records = vec![dawdler, buyer(1), buyer(2), shopper(3, Outcome::SoldOut)];
+        let mut expired = shopper(0, VisitOutcome::Expired);
+        expired.turns.push(turn(1));
+        let records = vec![expired, buyer(1), buyer(2), shopper(3, VisitOutcome::SoldOut)];
         let admin = AdminSale { id: id(1), slug: "sale".to_owned(), total: 2, promised: 0, held: 0, sold: 2 };
         World { records, ledger, admin, record: None, mode: SaleMode::Guarantee }
     }
 
     fn judged(&self) -> Report {
-        Report::of(&Evidence {
+        Report::of(&ReportInputs {
             seed: 7,
             total_on_card: 2,
             per_shopper_limit: 1,
@@ -153,7 +153,8 @@ fn every_broken_promise_is_detected() {
         ("promise 2: 1 token was accepted after", |world| world.ledger.holds[0].created_at_us = 500 * SECOND),
         ("promise 3: 1 shopper was", |world| world.records[2].expired_early = true),
         ("promise 3: 1 shopper was", |world| {
-            let rejection = Rejection { admission: id(101), at_us: 2 * SECOND, why: "409 sale-not-open".to_owned() };
+            let rejection =
+                ObservedRejection { admission: id(101), at_us: 2 * SECOND, why: "409 sale-not-open".to_owned() };
             world.records[0].rejections.push(rejection);
         }),
         ("promise 4: 1 pair of", |world| world.ledger.admissions[1].issued_at_us = 9 * SECOND),
@@ -228,7 +229,7 @@ fn the_record_alone_judges_the_order_of_a_draw() {
     verdict.order = LineOrder::Fifo;
     world.record = Some(Ok(verdict));
     assert!(!world.judged().ok);
-    world.record = Some(Err(Fault { seq: 7, why: "ticket 3 was admitted, but".to_owned() }));
+    world.record = Some(Err(InvalidRecord { seq: 7, why: "ticket 3 was admitted, but".to_owned() }));
     let dishonest = world.judged();
     assert_eq!(dishonest.order_honest, Some(false));
     assert!(dishonest.broken.iter().any(|broken| broken.contains("entry 7: ticket 3")), "{:?}", dishonest.broken);
@@ -237,7 +238,7 @@ fn the_record_alone_judges_the_order_of_a_draw() {
 #[test]
 fn an_unreadable_source_is_not_ok() {
     let World { records, admin, .. } = World::kept();
-    let evidence = |ledger, admin| Evidence {
+    let evidence = |ledger, admin| ReportInputs {
         seed: 7,
         total_on_card: 2,
         per_shopper_limit: 1,
@@ -287,7 +288,7 @@ fn each_line_has_its_own_order() {
 #[test]
 fn shoppers_who_did_not_stay_may_be_admitted_in_any_order() {
     let late = |world: &mut World| world.ledger.admissions[1].issued_at_us = 9 * SECOND;
-    let changes: [fn(&mut Record); 3] =
+    let changes: [fn(&mut ShopperRecord); 3] =
         [|record| record.walked_out = true, |record| record.away_ms_max = 60_001, |record| record.join_ms = None];
     for change in changes {
         let mut world = World::kept();
@@ -312,7 +313,7 @@ fn a_recalled_ticket_counts_by_its_first_admission() {
 #[test]
 fn a_rejection_after_the_claim_window_breaks_no_promise() {
     let mut world = World::kept();
-    let rejection = Rejection { admission: id(101), at_us: 20 * SECOND, why: "410 token-expired".to_owned() };
+    let rejection = ObservedRejection { admission: id(101), at_us: 20 * SECOND, why: "410 token-expired".to_owned() };
     world.records[0].rejections.push(rejection);
     assert_eq!(world.judged().turned_away, 1, "the control: it had claimed");
     world.ledger.admissions[0].claimed = false;
@@ -339,7 +340,7 @@ fn long_lists_are_cut() {
     let mut world = World::kept();
     world.records = (0..40)
         .map(|index| {
-            let mut record = Record::new(index, id(1), ShopperModel::Buy, Transport::Sse);
+            let mut record = ShopperRecord::new(index, id(1), ShopperModel::Buy, Transport::Sse);
             record.paid = Some(Paid { order: id(1_000 + u128::from(index)), units: 1 });
             record
         })

@@ -13,14 +13,14 @@ impl fmt::Display for Report {
         writeln!(f, "  funnel         joined {joined} · admitted {admitted} · redeemed {redeemed} · paid {paid}")?;
         writeln!(
             f,
-            "  other outcomes sold out {} · closed {} · token expired {} · hold expired {} · refunded {} · left {} · lid closed {} · without outcome {}",
+            "  other outcomes sold out {} · closed {} · token expired {} · hold expired {} · refunded {} · left {} · disconnected {} · without outcome {}",
             self.sold_out,
             self.closed,
             self.expired,
             self.hold_expired,
             self.refunded,
             self.left,
-            self.lids_closed,
+            self.disconnected,
             self.unresolved
         )?;
         let stock = counted(self.stock, "unit", "units");

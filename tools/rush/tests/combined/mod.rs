@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fairline_private_servers::testing::{Carry, Link};
+use fairline_private_servers::testing::{Forwarding, LinkMode};
 use tokio::time::{sleep, timeout};
 
 use crate::shop::{CHECKOUTS, CONTROLLERS, Rush as _, Shop, WAITING_ROOMS, flows};
@@ -12,9 +12,9 @@ const UNITS: u32 = 90;
 /// Only the order of shoppers who are never disconnected is checked, since Redis loses the line.
 const CROWD: [&str; 7] = [
     "--shoppers=220",
-    "--mix=buy=70,dawdle=5,leave=5,close-lid=5,come-back=15",
+    "--mix=buy=70,let-expire=5,leave=5,disconnect=5,reconnect=15",
     "--arrive-s=3",
-    "--lid-closed-s=8",
+    "--disconnected-s=8",
     "--think-ms=300",
     "--timeout-s=150",
     "--grace-s=0",
@@ -22,7 +22,7 @@ const CROWD: [&str; 7] = [
 /// The bound of the chaos tests.
 const FLOWS_WITHIN: Duration = Duration::from_secs(30);
 const NOTICED_WITHIN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_EVERY: Duration = Duration::from_millis(50);
 
 fn ask_redis(shop: &Shop, command: &str) {
     let answer = shop.servers.redis.ask(command).expect("Redis answers");
@@ -60,7 +60,7 @@ async fn refuse_writes_and_break_links(shop: &mut Shop) {
 /// A Postgres that takes no writes, a Redis without memory, and slow links, until the controllers
 /// are not ready.
 async fn take_no_writes_over_slow_links(shop: &mut Shop) {
-    let carry_all = |shop: &Shop, link: Link| {
+    let carry_all = |shop: &Shop, link: LinkMode| {
         let to_servers = shop.links().iter().filter(|link| ["redis", "postgres"].contains(&link.to));
         let services = to_servers.filter(|link| [WAITING_ROOMS, CONTROLLERS, CHECKOUTS].concat().contains(&link.from));
         services.for_each(|own| {
@@ -70,18 +70,18 @@ async fn take_no_writes_over_slow_links(shop: &mut Shop) {
     };
     set_read_only(shop, "on");
     ask_redis(shop, "CONFIG SET maxmemory 1");
-    carry_all(shop, Link::both(Carry::Slowly));
+    carry_all(shop, LinkMode::both(Forwarding::Slowly));
     for name in CONTROLLERS {
         let noticed = async {
             while shop.unready(name).await.is_none() {
-                sleep(LOOK_EVERY).await;
+                sleep(POLL_EVERY).await;
             }
         };
         timeout(NOTICED_WITHIN, noticed).await.expect("a controller notices that it can't work");
     }
     set_read_only(shop, "off");
     ask_redis(shop, "CONFIG SET maxmemory 0");
-    carry_all(shop, Link::default());
+    carry_all(shop, LinkMode::default());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

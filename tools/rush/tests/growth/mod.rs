@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use fairline_line::store::{Joining, LineStore};
+use fairline_line::store::{JoinRequest, LineStore};
 use fairline_private_servers::testing::{Servers, programs};
 use fairline_sale::{SaleId, VisitorId};
 use hyper::{Method, StatusCode};
@@ -34,8 +34,9 @@ const DUE: u32 = 100;
 /// The part of the rows that belongs to the open sale (`fixture.sql`): one in 50.
 const OF_OPEN_SALE: u32 = 50;
 /// Pages of 8 kB that any statement may read: a descent of three pages for each of some sixty
-/// look-ups.
-const PAGES: f64 = 200.0;
+/// look-ups, and four for each row that its last execution has changed, whose index entries are
+/// dead.
+const PAGES: f64 = 200.0 + 4.0 * DUE as f64;
 /// This many more for each row that it changes, returns or is passed: three in each of up to eight
 /// indexes, and the row.
 const PAGES_PER_ROW: f64 = 30.0;
@@ -67,7 +68,7 @@ const TRIPS: usize = 10;
 /// ended (two), removals, an admission, the cursor, the record (two), the number and the stock.
 const TRIPS_MAX: usize = 24;
 const WITHIN: Duration = Duration::from_secs(240);
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const POLL_EVERY: Duration = Duration::from_millis(250);
 
 fn fixture_rows() -> u32 {
     env::var("FAIRLINE_FIXTURE_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(ROWS)
@@ -285,7 +286,7 @@ async fn until_every_loop_ran(log: &mut Log, shop: &Shop, deadline: Instant) -> 
     let seldom = |executed: &[Executed]| executed.iter().filter(|one| one.text.contains("AS is_accurate")).count();
     while seldom(&executed) < 4 {
         assert!(Instant::now() < deadline, "only {} statements in time\n{}", executed.len(), shop.logs());
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_EVERY).await;
         let (more, read) = log.read().await;
         executed.extend(more);
         trips.extend(read);
@@ -307,7 +308,7 @@ async fn a_scan_is_found(pool: &PgPool, log: &mut Log, grown: &HashSet<String>) 
             break executed;
         }
         assert!(Instant::now() < deadline, "the control is not in the log");
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_EVERY).await;
     };
     assert!(fault(&executed, grown).is_some(), "a scan is found: {executed:?}");
 }
@@ -329,12 +330,12 @@ async fn no_loop_reads_old_rows() {
     let sales = open_sales(&shop).await;
     let busy = SaleId(sales[1].1);
     let line = LineStore::connect(&redis).await.expect("Redis");
-    let joining: Vec<Joining> =
-        (0..150_u128).map(|n| Joining { visitor: VisitorId(n.to_be_bytes()), account: None }).collect();
+    let joining: Vec<JoinRequest> =
+        (0..150_u128).map(|n| JoinRequest { visitor: VisitorId(n.to_be_bytes()), account: None }).collect();
     let deadline = Instant::now() + WITHIN;
     while let Err(error) = line.join(busy, [7; 8], &joining).await {
         assert!(Instant::now() < deadline, "the line of the busy sale is not there: {error}\n{}", shop.logs());
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_EVERY).await;
     }
     let closed: Uuid =
         sqlx::query_scalar("SELECT id FROM sales WHERE slug = 'sale-3'").fetch_one(&pool).await.expect("a sale");

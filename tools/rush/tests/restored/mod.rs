@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use fairline_line::{
-    store::{Joining, LineStore},
+    store::{JoinRequest, LineStore},
     ticket::{Ordinal, Ticket},
 };
 use fairline_private_servers::testing::programs;
@@ -40,7 +40,7 @@ impl Shoppers {
     async fn join(&mut self) {
         let deadline = Instant::now() + WITHIN;
         let visitor = |nth: usize| VisitorId(u128::to_be_bytes((self.tickets.len() + nth) as u128));
-        let joining: Vec<_> = (0..30).map(|nth| Joining { visitor: visitor(nth), account: None }).collect();
+        let joining: Vec<_> = (0..30).map(|nth| JoinRequest { visitor: visitor(nth), account: None }).collect();
         let batch = (self.tickets.len() as u64).to_be_bytes();
         loop {
             match self.line.join(self.sale, batch, &joining).await {

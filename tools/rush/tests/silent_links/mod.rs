@@ -10,9 +10,9 @@ use tokio::time::sleep;
 const UNITS: u32 = 60;
 const CROWD: [&str; 6] = [
     "--shoppers=150",
-    "--mix=buy=70,dawdle=5,leave=5,close-lid=5,come-back=15",
+    "--mix=buy=70,let-expire=5,leave=5,disconnect=5,reconnect=15",
     "--arrive-s=3",
-    "--lid-closed-s=8",
+    "--disconnected-s=8",
     "--think-ms=300",
     "--timeout-s=120",
 ];

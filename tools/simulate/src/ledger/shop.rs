@@ -133,7 +133,7 @@ impl Ledger {
         if self.transaction.is_some() {
             return false;
         }
-        self.note_revoked();
+        self.record_revocation();
         let mut returned = 0;
         for row in self.tables.admissions.iter_mut().filter(|row| row.state == State::Promised) {
             (row.state, row.claimed_at, row.excused, row.faultless) = (State::Lapsed, None, true, true);

@@ -13,7 +13,8 @@ use std::{
 };
 
 use admission_controller::testing::{
-    Agenda, LineRow, Locked, PUBLISHED_WITHIN, Running, SaleRow, StoreError, Ticked, granted_ahead, session_lost,
+    Agenda, LineRow, LockedLedger, PUBLISHED_WITHIN, RunningSale, SaleRow, StoreError, TickResult, granted_ahead,
+    session_lost,
 };
 use async_trait::async_trait;
 use fairline_admission::{Prior, Visits};
@@ -24,7 +25,7 @@ use uuid::Uuid;
 use super::{Admission, Ledger, SessionLost, State, TickColumns};
 use crate::{
     bugs::Bug,
-    gate::{Gate, Now, Wait},
+    gate::{Gate, Now, TaskWait},
     sale::{SALE, SEED},
 };
 
@@ -39,7 +40,7 @@ const SETTLED_S: i64 = 1;
 
 /// A controller's connection to the ledger.
 #[derive(Clone)]
-pub struct Postgres {
+pub struct LedgerConnection {
     /// The ledger.
     pub ledger: Arc<Mutex<Ledger>>,
     /// The stopping points of transactions.
@@ -54,7 +55,7 @@ pub struct Postgres {
 pub struct Session {
     sale: SaleRow,
     id: u64,
-    postgres: Postgres,
+    postgres: LedgerConnection,
     /// Admissions made, by the id of the line, and those of tickets that had none before.
     made: HashMap<Uuid, i64>,
     first: HashMap<Uuid, i64>,
@@ -95,7 +96,7 @@ fn sum(rows: &[Admission]) -> i32 {
     i32::try_from(rows.iter().map(|row| row.quantity).sum::<u32>()).unwrap_or(i32::MAX)
 }
 
-impl Postgres {
+impl LedgerConnection {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -111,16 +112,16 @@ impl Postgres {
 }
 
 #[async_trait]
-impl admission_controller::testing::Ledger for Postgres {
-    type Locked = Session;
+impl admission_controller::testing::Ledger for LedgerConnection {
+    type LockedLedger = Session;
 
-    async fn running(&self) -> Result<Vec<Running>, StoreError> {
+    async fn running(&self) -> Result<Vec<RunningSale>, StoreError> {
         Ok(Vec::new())
     }
 
     async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<(Session, Vec<LineRow>)>, StoreError> {
         debug_assert_eq!(sale, SALE, "there is one sale");
-        self.gate.stop(Wait::Ready).await;
+        self.gate.stop(TaskWait::Ready).await;
         let began = self.ledger().clock(self.now_ms());
         loop {
             if let Some(locked) = self.locked(began) {
@@ -129,12 +130,12 @@ impl admission_controller::testing::Ledger for Postgres {
             if !waits {
                 return Ok(None);
             }
-            self.gate.stop(Wait::Lock).await;
+            self.gate.stop(TaskWait::Lock).await;
         }
     }
 }
 
-impl Postgres {
+impl LedgerConnection {
     fn locked(&self, began: OffsetDateTime) -> Option<(Session, Vec<LineRow>)> {
         let now_ms = self.now_ms();
         let mut ledger = self.ledger();
@@ -174,7 +175,7 @@ impl Session {
         does: impl FnOnce(&mut Self, &mut Ledger, OffsetDateTime) -> T + Send,
     ) -> Result<T, StoreError> {
         if self.postgres.stops_often {
-            self.postgres.gate.stop(Wait::Ready).await;
+            self.postgres.gate.stop(TaskWait::Ready).await;
         }
         let postgres = self.postgres.clone();
         let mut ledger = postgres.ledger();
@@ -206,7 +207,7 @@ fn ahead(rapid_epochs: u32) -> i64 {
 }
 
 #[async_trait]
-impl Locked for Session {
+impl LockedLedger for Session {
     async fn agenda(&mut self, lines: &[&LineRow], good_keys: &[String]) -> Result<Agenda, StoreError> {
         let epochs: Vec<i32> = lines.iter().map(|line| line.epoch).collect();
         let good_keys = good_keys.to_vec();
@@ -278,7 +279,7 @@ impl Locked for Session {
     async fn lapse(&mut self, claims_age: Duration) -> Result<bool, StoreError> {
         self.statement(move |own, ledger, now| {
             let closed = own.sale.stored_status() == Status::Closed;
-            let (from, until) = (own.sale.away_from, own.sale.away_until);
+            let (from, until) = (own.sale.unreachable_from, own.sale.unreachable_until);
             let excuses = !ledger.bugs.has(Bug::OutagesCount);
             let ignores_claims = ledger.bugs.has(Bug::ClaimsIgnored);
             let lapsed = ledger.update(
@@ -288,9 +289,9 @@ impl Locked for Session {
                 },
                 |row| {
                     row.state = State::Lapsed;
-                    let was_away = from.is_some_and(|from| row.claim_by > from)
+                    let was_unreachable = from.is_some_and(|from| row.claim_by > from)
                         && until.is_some_and(|until| row.issued_at < until);
-                    row.faultless = row.claimed_at.is_none() && was_away;
+                    row.faultless = row.claimed_at.is_none() && was_unreachable;
                     row.excused = excuses && row.faultless;
                 },
             );
@@ -311,7 +312,7 @@ impl Locked for Session {
         .await
     }
 
-    async fn note(&mut self, ticked: &Ticked<'_>) -> Result<(), StoreError> {
+    async fn store_tick(&mut self, ticked: &TickResult<'_>) -> Result<(), StoreError> {
         let memory = ticked.memory.and_then(|memory| serde_json::to_string(memory).ok());
         let (why, observed_until, settled) = (ticked.why.to_owned(), ticked.observed_until, ticked.settled);
         self.statement(move |own, ledger, _| {
@@ -321,7 +322,7 @@ impl Locked for Session {
                 last_decision: Some(why),
                 ticked_at: row.now,
                 observed_at: observed_until.unwrap_or(row.observed_at),
-                away: (row.away_from, row.away_until),
+                away: (row.unreachable_from, row.unreachable_until),
                 settled,
             };
             if let Some(transaction) = &mut ledger.transaction {
@@ -332,9 +333,9 @@ impl Locked for Session {
     }
 
     async fn commit(self) -> Result<(), StoreError> {
-        self.postgres.gate.stop(Wait::Ready).await;
+        self.postgres.gate.stop(TaskWait::Ready).await;
         self.postgres.ledger().commit(self.id, self.postgres.now_ms(), self.promised)?;
-        self.postgres.gate.stop(Wait::Ready).await;
+        self.postgres.gate.stop(TaskWait::Ready).await;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use fairline_sale::{Status, VisitorId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::sale::{self, Terms};
+use crate::sale::{self, StoryTerms};
 
 /// An admission.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,7 +121,7 @@ pub fn units(stored: i32) -> u32 {
 
 impl Tables {
     /// A sale without shoppers.
-    pub fn new(terms: &Terms) -> Self {
+    pub fn new(terms: &StoryTerms) -> Self {
         let lines: Vec<LineRow> = sale::lines();
         Self {
             row: sale::row(terms),

@@ -60,18 +60,18 @@ impl Ledger {
         self.witness.left.contains(&ordinal)
     }
 
-    pub(super) fn note_revoked(&mut self) {
+    pub(super) fn record_revocation(&mut self) {
         let out = self.tables.admissions.iter().filter(|row| row.state == State::Promised);
         self.witness.over.extend(out.map(|row| row.id));
     }
 
-    pub(super) fn note_restored(&mut self) {
+    pub(super) fn record_restore(&mut self) {
         self.witness.was_restored = true;
         self.witness.epochs.clear();
     }
 
     /// An epoch of the line begins.
-    pub(super) fn note_epoch(&mut self, now_ms: u64) {
+    pub(super) fn record_epoch(&mut self, now_ms: u64) {
         self.witness.epochs.push(now_ms);
         let last = &self.witness.epochs[self.witness.epochs.len().saturating_sub(SERIES)..];
         if last.len() == SERIES && now_ms - last[0] < SERIES_MS_MIN {

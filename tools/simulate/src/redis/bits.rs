@@ -1,6 +1,6 @@
 //! Bitmaps: bit 0 is the most significant one of the first byte.
 
-use super::{Answer, Redis, Reply, Value, at, integer, is, syntax};
+use super::{RedisProcess, RedisResult, Reply, Value, at, integer, is, syntax};
 
 const BITS_MAX: i64 = 512 * 1024 * 1024 * 8;
 
@@ -34,8 +34,8 @@ fn unit(text: &[u8]) -> Result<bool, String> {
     }
 }
 
-impl Redis {
-    pub(super) fn bits(&mut self, name: &str, args: &[&[u8]]) -> Answer {
+impl RedisProcess {
+    pub(super) fn bits(&mut self, name: &str, args: &[&[u8]]) -> RedisResult {
         match name {
             "SETBIT" => {
                 let bit = offset(args[1])?;
@@ -68,7 +68,7 @@ impl Redis {
         }
     }
 
-    fn bitcount(&self, args: &[&[u8]]) -> Answer {
+    fn bitcount(&self, args: &[&[u8]]) -> RedisResult {
         let Some(bytes) = self.bytes(args[0])? else { return Ok(Reply::Int(0)) };
         let (start, stop, in_bits) = match args {
             [_] => (0, -1, false),
@@ -87,7 +87,7 @@ impl Redis {
         Ok(Reply::Int(count.into()))
     }
 
-    fn bitpos(&self, args: &[&[u8]]) -> Answer {
+    fn bitpos(&self, args: &[&[u8]]) -> RedisResult {
         let wanted = integer(args[1])?;
         if wanted != 0 && wanted != 1 {
             return Err("ERR The bit argument must be 1 or 0.".to_owned());
@@ -124,7 +124,7 @@ impl Redis {
         Ok(if wanted == 0 && stop.is_none() { Reply::count(last + 1) } else { Reply::Int(-1) })
     }
 
-    fn bitop(&mut self, args: &[&[u8]]) -> Answer {
+    fn bitop(&mut self, args: &[&[u8]]) -> RedisResult {
         let (op, target, sources) = (args[0], args[1], &args[2..]);
         let mut parts = Vec::with_capacity(sources.len());
         let combine: fn(u8, u8) -> u8 = match op {
@@ -145,7 +145,7 @@ impl Redis {
         if result.is_empty() {
             self.keys.remove(target);
         } else {
-            self.keys.insert(target.to_vec(), super::Entry { value: Value::Text(result), expires_ms: None });
+            self.keys.insert(target.to_vec(), super::KeyEntry { value: Value::Text(result), expires_ms: None });
         }
         Ok(Reply::count(length))
     }

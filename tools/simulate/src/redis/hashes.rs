@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, Redis, Reply, Value, integer, wrong_type};
+use super::{RedisProcess, RedisResult, Reply, Value, integer, wrong_type};
 
 type Fields = BTreeMap<Vec<u8>, Vec<u8>>;
 
-impl Redis {
+impl RedisProcess {
     fn fields(&self, key: &[u8]) -> Result<Option<&Fields>, String> {
         match self.value(key) {
             None => Ok(None),
@@ -22,7 +22,7 @@ impl Redis {
         }
     }
 
-    pub(super) fn hashes(&mut self, name: &str, args: &[&[u8]]) -> Answer {
+    pub(super) fn hashes(&mut self, name: &str, args: &[&[u8]]) -> RedisResult {
         let key = args[0];
         let reply = |value: Option<&Vec<u8>>| value.map_or(Reply::Nil, Reply::text);
         match name {

@@ -1,9 +1,9 @@
 //! Keys whatever they hold.
 
-use super::{Answer, Redis, Reply, Value, integer, is};
+use super::{RedisProcess, RedisResult, Reply, Value, integer, is};
 
-impl Redis {
-    pub(super) fn keyspace(&mut self, name: &str, args: &[&[u8]]) -> Answer {
+impl RedisProcess {
+    pub(super) fn keyspace(&mut self, name: &str, args: &[&[u8]]) -> RedisResult {
         match name {
             "EXISTS" => Ok(Reply::count(args.iter().filter(|key| self.value(key).is_some()).count())),
             "DEL" | "UNLINK" => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Answer, Redis, Reply, Value, at, indexes, integer, is, syntax, wrong_type};
+use super::{RedisProcess, RedisResult, Reply, Value, at, indexes, integer, is, syntax, wrong_type};
 
 /// A score that can be ordered: never NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,29 +53,29 @@ fn score(text: &[u8]) -> Option<f64> {
 
 /// An end of a range of scores.
 #[derive(Clone, Copy)]
-struct End {
+struct RangeEnd {
     score: f64,
     excluded: bool,
 }
 
-fn end(text: &[u8]) -> Result<End, String> {
+fn end(text: &[u8]) -> Result<RangeEnd, String> {
     let (excluded, number) = match text {
         [b'(', number @ ..] => (true, number),
         number => (false, number),
     };
     match score(number) {
         // As `strtod` reads it.
-        None if number.is_empty() => Ok(End { score: 0.0, excluded }),
-        Some(score) => Ok(End { score, excluded }),
+        None if number.is_empty() => Ok(RangeEnd { score: 0.0, excluded }),
+        Some(score) => Ok(RangeEnd { score, excluded }),
         None => Err("ERR min or max is not a float".to_owned()),
     }
 }
 
-fn above(score: f64, end: End) -> bool {
+fn above(score: f64, end: RangeEnd) -> bool {
     if end.excluded { score > end.score } else { score >= end.score }
 }
 
-fn below(score: f64, end: End) -> bool {
+fn below(score: f64, end: RangeEnd) -> bool {
     if end.excluded { score < end.score } else { score <= end.score }
 }
 
@@ -115,7 +115,7 @@ fn options(words: &[&[u8]], ranges: bool) -> Result<Options, String> {
     Ok(options)
 }
 
-impl Redis {
+impl RedisProcess {
     fn set(&self, key: &[u8]) -> Result<Option<&Sorted>, String> {
         match self.value(key) {
             None => Ok(None),
@@ -131,7 +131,7 @@ impl Redis {
         }
     }
 
-    pub(super) fn sorted(&mut self, name: &str, args: &[&[u8]]) -> Answer {
+    pub(super) fn sorted(&mut self, name: &str, args: &[&[u8]]) -> RedisResult {
         let key = args[0];
         match name {
             "ZADD" => self.zadd(args),
@@ -162,7 +162,7 @@ impl Redis {
         }
     }
 
-    fn remove_members(&mut self, key: &[u8], members: impl FnOnce(&Sorted) -> Vec<Vec<u8>>) -> Answer {
+    fn remove_members(&mut self, key: &[u8], members: impl FnOnce(&Sorted) -> Vec<Vec<u8>>) -> RedisResult {
         let Some(set) = self.set(key)? else { return Ok(Reply::Int(0)) };
         let members = members(set);
         let set = self.set_mut(key)?;
@@ -173,7 +173,7 @@ impl Redis {
         Ok(Reply::count(removed))
     }
 
-    fn zadd(&mut self, args: &[&[u8]]) -> Answer {
+    fn zadd(&mut self, args: &[&[u8]]) -> RedisResult {
         let (only_new, pairs) = if is(args[1], "NX") { (true, &args[2..]) } else { (false, &args[1..]) };
         let (pairs, rest) = pairs.as_chunks::<2>();
         if pairs.is_empty() || !rest.is_empty() {
@@ -196,7 +196,7 @@ impl Redis {
         Ok(Reply::count(added))
     }
 
-    fn zrange(&self, args: &[&[u8]], ranges: bool) -> Answer {
+    fn zrange(&self, args: &[&[u8]], ranges: bool) -> RedisResult {
         let options = options(&args[3..], ranges)?;
         let chosen: Vec<(f64, &Vec<u8>)> = if options.by_score {
             let (min, max) = (end(args[1])?, end(args[2])?);

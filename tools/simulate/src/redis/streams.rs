@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Bound};
 
-use super::{Answer, Redis, Reply, Value, at, integer, is, syntax, wrong_type};
+use super::{RedisProcess, RedisResult, Reply, Value, at, integer, is, syntax, wrong_type};
 
 type Id = (u64, u64);
 
@@ -84,7 +84,7 @@ impl Stream {
     }
 }
 
-impl Redis {
+impl RedisProcess {
     fn stream(&self, key: &[u8]) -> Result<Option<&Stream>, String> {
         match self.value(key) {
             None => Ok(None),
@@ -93,7 +93,7 @@ impl Redis {
         }
     }
 
-    pub(super) fn streams(&mut self, name: &str, args: &[&[u8]]) -> Answer {
+    pub(super) fn streams(&mut self, name: &str, args: &[&[u8]]) -> RedisResult {
         match name {
             "XADD" => self.xadd(args),
             "XLEN" => Ok(Reply::count(self.stream(args[0])?.map_or(0, |stream| stream.entries.len()))),
@@ -115,7 +115,7 @@ impl Redis {
         }
     }
 
-    fn xadd(&mut self, args: &[&[u8]]) -> Answer {
+    fn xadd(&mut self, args: &[&[u8]]) -> RedisResult {
         let mut rest = &args[1..];
         let mut keep = None;
         if is(rest[0], "MAXLEN") || is(rest[0], "MINID") {
@@ -148,7 +148,7 @@ impl Redis {
         Ok(Reply::text(format!("{}-{}", new.0, new.1)))
     }
 
-    fn xrange(&self, args: &[&[u8]], backwards: bool) -> Answer {
+    fn xrange(&self, args: &[&[u8]], backwards: bool) -> RedisResult {
         let (start, stop) = if backwards { (args[2], args[1]) } else { (args[1], args[2]) };
         let start = end(start, 0)?;
         if start == Bound::Excluded((u64::MAX, u64::MAX)) {

@@ -1,11 +1,11 @@
 //! Strings.
 
-use super::{Answer, Redis, Reply, Value, indexes, integer, is, syntax, wrong_type};
+use super::{RedisProcess, RedisResult, Reply, Value, indexes, integer, is, syntax, wrong_type};
 
 /// The longest string, as `proto-max-bulk-len` has it by default.
 const LENGTH_MAX: i64 = 512 * 1024 * 1024;
 
-impl Redis {
+impl RedisProcess {
     /// The bytes of a string, if the key exists.
     pub(super) fn bytes(&self, key: &[u8]) -> Result<Option<&[u8]>, String> {
         match self.value(key) {
@@ -23,7 +23,7 @@ impl Redis {
         }
     }
 
-    pub(super) fn texts(&mut self, name: &str, args: &[&[u8]]) -> Answer {
+    pub(super) fn texts(&mut self, name: &str, args: &[&[u8]]) -> RedisResult {
         match name {
             "GET" => Ok(self.bytes(args[0])?.map_or(Reply::Nil, Reply::text)),
             "STRLEN" => Ok(Reply::count(self.bytes(args[0])?.map_or(0, <[u8]>::len))),
@@ -37,7 +37,8 @@ impl Redis {
                     _ => return syntax(),
                 };
                 self.wrote = true;
-                self.keys.insert(args[0].to_vec(), super::Entry { value: Value::Text(args[1].to_vec()), expires_ms });
+                self.keys
+                    .insert(args[0].to_vec(), super::KeyEntry { value: Value::Text(args[1].to_vec()), expires_ms });
                 Ok(Reply::Status("OK"))
             }
             "GETRANGE" => {

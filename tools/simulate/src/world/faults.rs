@@ -8,7 +8,7 @@ use fairline_line::store::LineStore;
 use super::{CONTROLLERS, NODES, UNSUBSCRIBED_MS, World, timeout};
 use crate::{
     bugs::Bug,
-    event::{Fault, Process},
+    event::{Fault, ProcessIndex},
     gate::Gate,
     sale::SALE,
     server::complete,
@@ -117,7 +117,7 @@ impl World {
         self.split = false;
     }
 
-    pub(super) fn kill(&mut self, process: Process) {
+    pub(super) fn kill(&mut self, process: ProcessIndex) {
         let slots: Vec<u8> = self.processes[process].tasks.keys().copied().collect();
         slots.into_iter().for_each(|slot| self.stop(process, slot));
         for shopper in 0..self.shoppers.len() {

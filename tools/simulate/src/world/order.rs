@@ -8,13 +8,13 @@
 use std::collections::BTreeSet;
 
 use fairline_line::ticket::Ordinal;
-use waiting_room::testing::Shown;
+use waiting_room::testing::ShownOutcome;
 
 use crate::{
     ledger::Ledger,
     promises::key,
     redis::Reply,
-    world::{Shopper, World},
+    world::{ShopperState, World},
 };
 
 /// What has been seen.
@@ -30,7 +30,7 @@ pub(crate) struct Order {
 impl World {
     /// Checks the admissions since the last check.
     pub(crate) fn check_order(&mut self) {
-        self.note_departed();
+        self.record_departed();
         let made = self.ledger().tables.admissions.len();
         let from = std::mem::replace(&mut self.order.judged, made);
         if from >= made {
@@ -45,7 +45,7 @@ impl World {
         }
     }
 
-    fn note_departed(&mut self) {
+    fn record_departed(&mut self) {
         let writes = [0, 1].map(|server| self.servers[server].writes);
         if std::mem::replace(&mut self.order.writes, writes) == writes {
             return;
@@ -70,11 +70,11 @@ impl World {
         if line.drawn.is_some() || admitted <= above || preferred {
             return None;
         }
-        let is_ahead = |own: &Shopper| {
+        let is_ahead = |own: &ShopperState| {
             let ordinal = own.ticket.map_or(0, |ticket| ticket.ordinal);
             own.node.is_some()
                 && own.over.is_none()
-                && matches!(own.shown, Some(Shown::Place(_)))
+                && matches!(own.shown, Some(ShownOutcome::Place(_)))
                 && (above + 1..admitted).contains(&ordinal)
                 && !self.order.departed.contains(&ordinal)
                 && !ledger.has_left(ordinal)

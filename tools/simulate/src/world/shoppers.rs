@@ -3,32 +3,32 @@
 use fairline_line::{store::LineAccount, ticket::Ticket};
 use fairline_sale::VisitorId;
 use uuid::Uuid;
-use waiting_room::testing::Shown;
+use waiting_room::testing::ShownOutcome;
 
 use super::{LOOPS, PAGE_REQUESTS, World, is_node};
 use crate::{
-    event::Process,
+    event::ProcessIndex,
     ledger::shop::Redeemed,
-    node::{Guest, Shared},
+    node::{Guest, NodeShared},
     sale::admission_of,
 };
 
 /// The state of a shopper.
 #[derive(Debug)]
-pub(crate) struct Shopper {
+pub(crate) struct ShopperState {
     pub(crate) account: Option<LineAccount>,
     pub(crate) ticket: Option<Ticket>,
     pub(super) visitor: VisitorId,
     /// Where the page is open.
-    pub(crate) node: Option<Process>,
+    pub(crate) node: Option<ProcessIndex>,
     /// The node of a pending request.
-    pub(crate) pending: Option<Process>,
+    pub(crate) pending: Option<ProcessIndex>,
     /// Wants the page open, and reopens it when it breaks.
     pub(crate) present: bool,
     /// Has closed the page once, and may have been disconnected.
-    pub(crate) was_away: bool,
+    pub(crate) was_unreachable: bool,
     /// What the page shows.
-    pub(crate) shown: Option<Shown>,
+    pub(crate) shown: Option<ShownOutcome>,
     /// The number of turns that it has shown.
     pub(crate) turns: u32,
     pub(crate) token: Option<Uuid>,
@@ -39,7 +39,7 @@ pub(crate) struct Shopper {
     pub(crate) since_ms: u64,
 }
 
-impl Shopper {
+impl ShopperState {
     pub(super) fn new(visitor: VisitorId, account: Option<LineAccount>) -> Self {
         Self {
             account,
@@ -48,7 +48,7 @@ impl Shopper {
             node: None,
             pending: None,
             present: false,
-            was_away: false,
+            was_unreachable: false,
             shown: None,
             turns: 0,
             token: None,
@@ -62,7 +62,7 @@ impl Shopper {
 
 impl World {
     /// Applies the messages of pages.
-    pub(super) fn show_pages(&mut self, process: Process) {
+    pub(super) fn show_pages(&mut self, process: ProcessIndex) {
         let inside = self.processes[process].inside.clone();
         let mut inside = inside.borrow_mut();
         let now = std::time::Duration::from_millis(self.now.get());
@@ -71,15 +71,15 @@ impl World {
             let own = &mut self.shoppers[shopper];
             while let Some(shown) = page.receive(now) {
                 match &shown {
-                    Shown::Sale => continue,
-                    Shown::Turn(token) => {
+                    ShownOutcome::Sale => continue,
+                    ShownOutcome::Turn(token) => {
                         let token = admission_of(token);
                         if own.token != token {
                             own.turns += 1;
                             (own.token, own.claimed, own.redeemed) = (token, false, false);
                         }
                     }
-                    Shown::Over(why) => {
+                    ShownOutcome::Over(why) => {
                         own.over = Some(why.clone());
                         over.push(shopper);
                     }
@@ -92,11 +92,11 @@ impl World {
             inside.pages.remove(&shopper);
             let own = &mut self.shoppers[shopper];
             own.node = None;
-            let (why, was_away) = (own.over.clone().unwrap_or_default(), own.was_away);
+            let (why, was_unreachable) = (own.over.clone().unwrap_or_default(), own.was_unreachable);
             let ordinal = own.ticket.map_or(0, |ticket| ticket.ordinal);
             let is_expected = match why.as_str() {
                 "Expired" => self.ledger().may_expire(0, ordinal),
-                "Missed" => was_away,
+                "Missed" => was_unreachable,
                 "Removed" | "Limit" => self.ledger().was_taken_out(0, ordinal),
                 _ => true,
             };
@@ -113,7 +113,7 @@ impl World {
         self.shoppers[shopper].shown = None;
     }
 
-    pub(super) fn request(&mut self, process: Process, shopper: usize) -> Option<(Shared, Guest, u8)> {
+    pub(super) fn request(&mut self, process: ProcessIndex, shopper: usize) -> Option<(NodeShared, Guest, u8)> {
         let (slot, own) = (LOOPS + u8::try_from(shopper).ok()?, self.shoppers.get(shopper)?);
         let is_busy = self.processes.get(process)?.tasks.contains_key(&slot);
         let is_free = !is_busy && own.pending.is_none() && own.node.is_none() && own.over.is_none();
@@ -123,7 +123,7 @@ impl World {
         Some((self.shared(process), Guest { shopper, visitor: own.visitor, account: own.account }, slot))
     }
 
-    pub(super) fn join(&mut self, process: Process, shoppers: &[usize]) {
+    pub(super) fn join(&mut self, process: ProcessIndex, shoppers: &[usize]) {
         let mut guests = Vec::new();
         let mut at = None;
         for &shopper in shoppers {
@@ -144,12 +144,12 @@ impl World {
     }
 
     /// A shopper whose turn is over joins again, as the same visitor.
-    pub(super) fn rejoin(&mut self, process: Process, shopper: usize) {
+    pub(super) fn rejoin(&mut self, process: ProcessIndex, shopper: usize) {
         let own = &mut self.shoppers[shopper];
         if own.over.take().is_none() {
             return;
         }
-        (own.ticket, own.shown, own.was_away) = (None, None, false);
+        (own.ticket, own.shown, own.was_unreachable) = (None, None, false);
         (own.token, own.claimed, own.redeemed) = (None, false, false);
         if let Some(account) = &mut own.account {
             account.rejoins = true;
@@ -164,7 +164,7 @@ impl World {
         }
     }
 
-    pub(super) fn open(&mut self, process: Process, shopper: usize) {
+    pub(super) fn open(&mut self, process: ProcessIndex, shopper: usize) {
         self.shoppers[shopper].present = true;
         let Some(ticket) = self.shoppers[shopper].ticket else { return };
         let Some((shared, guest, slot)) = self.request(process, shopper) else { return };

@@ -1,7 +1,7 @@
 //! Random commands over a small key space, errors included.
 
 use fairline_simulate::{
-    redis::{Redis, Reply},
+    redis::{RedisProcess, Reply},
     rng::Rng,
 };
 
@@ -13,7 +13,7 @@ const COMMANDS: usize = 60;
 type Words = Vec<Vec<u8>>;
 
 /// A key of each type, mostly.
-struct Keys {
+struct TestKeys {
     t: Vec<u8>,
     h: Vec<u8>,
     z: Vec<u8>,
@@ -102,7 +102,7 @@ impl Maker {
     }
 
     fn well_formed(&mut self) -> Words {
-        let keys = Keys { t: self.key("t"), h: self.key("h"), z: self.key("z"), x: self.key("x") };
+        let keys = TestKeys { t: self.key("t"), h: self.key("h"), z: self.key("z"), x: self.key("x") };
         match self.rng.below(47) {
             command @ 0..=17 => self.of_strings(command, keys.t),
             command @ 18..=27 => self.of_hashes(command, keys.h),
@@ -209,7 +209,7 @@ impl Maker {
         }
     }
 
-    fn of_any_key(&mut self, command: u64, Keys { t, h, z, x }: Keys) -> Words {
+    fn of_any_key(&mut self, command: u64, TestKeys { t, h, z, x }: TestKeys) -> Words {
         match command {
             33 => vec![self.pick(&["ZCARD", "XLEN"]), if self.rng.once_in(2) { z } else { x }],
             44 => {
@@ -255,7 +255,7 @@ fn every_command_answers_as_a_real_redis_does() {
     let (mut errors, mut done) = (0, 0);
     for seed in 0..SEQUENCES {
         let mut maker = Maker { rng: Rng::new(seed), prefix: format!("model-{process}-{seed}") };
-        let mut model = Redis::new("0");
+        let mut model = RedisProcess::new("0");
         let mut before = Vec::new();
         for _ in 0..COMMANDS {
             let command = maker.command();

@@ -5,19 +5,19 @@ use std::{sync::Arc, time::Duration};
 use fairline_line::{
     change::Revision,
     port::LIBRARY,
-    store::{Joining, LineStore, Publication},
+    store::{JoinRequest, LineStore, Publication},
 };
 use fairline_sale::{SaleCard, SaleId, VisitorId};
 use fairline_simulate::{
     gate::Gate,
-    server::{Server, complete},
+    server::{RedisServer, complete},
 };
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
 /// The costs of repeating the first, the middle and the last of a number of joins.
 fn costs_of_repetitions(library: &str, batches: u64) -> [u64; 3] {
-    let (gate, mut server) = (Gate::default(), Server::new(1, library));
+    let (gate, mut server) = (Gate::default(), RedisServer::new(1, library));
     let store = LineStore::over(Arc::new(gate.clone()));
     let card = SaleCard { id: SaleId(uuid::Uuid::from_u128(1)), ..SaleCard::example() };
     let home = complete(&gate, &mut server, NOW_MS, store.home(card.id)).expect("read").run_id;
@@ -37,7 +37,7 @@ fn costs_of_repetitions(library: &str, batches: u64) -> [u64; 3] {
     };
     complete(&gate, &mut server, NOW_MS, store.publish(&publication)).expect("published");
     let mut join = |batch: u64| {
-        let one = [Joining { visitor: VisitorId([7; 16]), account: None }];
+        let one = [JoinRequest { visitor: VisitorId([7; 16]), account: None }];
         server.take_work();
         let tickets = complete(&gate, &mut server, NOW_MS, store.join(card.id, batch.to_be_bytes(), &one));
         (tickets.expect("joined"), server.take_work())

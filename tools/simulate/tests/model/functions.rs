@@ -7,7 +7,7 @@ use fairline_line::{
     change::{LiveTurn, Revision, Turn},
     port::LIBRARY,
     store::{
-        Claim, Joining, LineAccount, LineError, LineStore, NodeReport, Publication, RecordQuery, Upcoming,
+        Claim, JoinRequest, LineAccount, LineError, LineStore, NodeReport, Publication, RecordQuery, Upcoming,
         UpcomingQuery,
     },
     ticket::{Ordinal, Ticket},
@@ -19,7 +19,7 @@ use fairline_simulate::{
     gate::Gate,
     redis::Reply,
     rng::Rng,
-    server::{Server, complete},
+    server::{RedisServer, complete},
 };
 use time::OffsetDateTime;
 
@@ -39,7 +39,7 @@ struct Pair {
     subscriber: Real,
     model: LineStore,
     gate: Gate,
-    server: Server,
+    server: RedisServer,
     card: SaleCard,
     calls: Vec<String>,
     published: Vec<Vec<u8>>,
@@ -52,7 +52,7 @@ struct Pair {
     highest: u64,
     noted: Revision,
     drawn: Option<Draw>,
-    batches: Vec<([u8; 8], Vec<Joining>)>,
+    batches: Vec<([u8; 8], Vec<JoinRequest>)>,
 }
 
 /// Does the same at both, and compares.
@@ -119,7 +119,7 @@ impl Pair {
             subscriber,
             model: LineStore::over(std::sync::Arc::new(gate.clone())),
             gate,
-            server: Server::new(1, LIBRARY),
+            server: RedisServer::new(1, LIBRARY),
             card,
             calls: Vec::new(),
             published: Vec::new(),
@@ -154,8 +154,8 @@ impl Pair {
         (0..1 + self.rng.below(3)).map(|_| self.ordinal()).collect()
     }
 
-    fn batch(&mut self) -> ([u8; 8], Vec<Joining>) {
-        let joining = |rng: &mut Rng, n: u64| Joining {
+    fn batch(&mut self) -> ([u8; 8], Vec<JoinRequest>) {
+        let joining = |rng: &mut Rng, n: u64| JoinRequest {
             visitor: visitor(n),
             account: rng.once_in(3).then(|| LineAccount { digest: [rng.below(4) as u8; 16], rejoins: rng.once_in(2) }),
         };

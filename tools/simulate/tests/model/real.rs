@@ -7,7 +7,7 @@ use std::{
 };
 
 use fairline_private_servers::testing;
-use fairline_simulate::redis::{Answer, Reply};
+use fairline_simulate::redis::{RedisResult, Reply};
 
 pub struct Real(BufReader<TcpStream>);
 
@@ -24,7 +24,7 @@ impl Real {
         real
     }
 
-    pub fn command(&mut self, args: &[&[u8]]) -> Answer {
+    pub fn command(&mut self, args: &[&[u8]]) -> RedisResult {
         let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
         for arg in args {
             bytes.extend(format!("${}\r\n", arg.len()).bytes());
@@ -35,7 +35,7 @@ impl Real {
         self.reply()
     }
 
-    pub fn reply(&mut self) -> Answer {
+    pub fn reply(&mut self) -> RedisResult {
         let mut line = String::new();
         self.0.read_line(&mut line).expect("a line");
         let (kind, rest) = line.trim_end().split_at(1);

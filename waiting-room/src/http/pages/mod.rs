@@ -29,7 +29,7 @@ use crate::{
     http::{
         AppState,
         api::active,
-        entry::{Entered, EntryCredentials, EntryMode, EntryRequest, LineEntry, invited},
+        entry::{EnteredShopper, EntryCredentials, EntryMode, EntryRequest, LineEntry, invited},
         error::RoomError,
         polls::Polls,
     },
@@ -51,7 +51,7 @@ pub(crate) struct Pages {
 
 impl Pages {
     fn room(&self, slug: &str) -> Result<Arc<Room>, RoomError> {
-        self.rooms.requested_by_slug(slug).ok_or(RoomError::UnknownSale)
+        self.rooms.requested_by_slug(slug).ok_or(RoomError::SaleNotFound)
     }
 }
 
@@ -131,7 +131,7 @@ async fn join(
     let mode = if joining.rejoin { EntryMode::Rejoin } else { EntryMode::JoinOrResume };
     let entering =
         EntryRequest { room, headers: &headers, client, mode, waits: false, credentials: &joining.credentials };
-    let Entered { cookie, .. } = pages.entry.enter(entering).await?;
+    let EnteredShopper { cookie, .. } = pages.entry.enter(entering).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("/sales/{slug}/line"))).into_response())
 }
 
@@ -161,7 +161,7 @@ async fn line(
     let mode = EntryMode::Resume;
     let entering =
         EntryRequest { room: room.clone(), headers: &headers, client, mode, waits: false, credentials: &credentials };
-    let Entered { tab, ticket, cookie } = pages.entry.enter(entering).await?;
+    let EnteredShopper { tab, ticket, cookie } = pages.entry.enter(entering).await?;
     let mut session = StreamSession::new(tab);
     let mut template = LinePage::new(&room.card(), ticket.ordinal);
     let mut claimed = String::new();

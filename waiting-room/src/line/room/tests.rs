@@ -28,7 +28,7 @@ fn place(room: &Room, ordinal: Ordinal) -> Option<u64> {
 async fn an_empty_room_rests_and_makes_no_roll_call() {
     let room = room();
     assert!(room.rests() && room.calls_roll(), "shoppers of a node that has died may wait");
-    room.note_request();
+    room.record_request();
     assert!(!room.rests());
     tokio::time::advance(RESTS_AFTER + Duration::from_millis(1)).await;
     assert!(room.rests());

@@ -99,7 +99,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Revoke a key. Checkouts reject the tokens that it has signed at once, and shoppers who hold one
+         * Revoke a key. Checkouts immediately reject the tokens that it has signed. Shoppers who hold one
          *     receive another, signed with the next key. Without a next key, no shopper is admitted. It can't
          *     be undone.
          */
@@ -293,7 +293,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Archive a product: it is offered for new sales no more. */
+        /** Archive a product: it is no longer offered for new sales. */
         post: operations["archive_product"];
         delete?: never;
         options?: never;
@@ -381,8 +381,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Admit extra shoppers at once: above the rate, the cap on checkout and the back-off, never above
-         *     the stock. Extra admissions without a waiting shopper or a unit are dropped.
+         * Admit extra shoppers immediately: above the rate, the cap on checkout and the back-off, never
+         *     above the stock. Extra admissions without a waiting shopper or a unit are dropped.
          */
         post: operations["admit_now"];
         delete?: never;
@@ -400,7 +400,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End a sale. Outstanding tokens can no longer be redeemed; holds can still be paid. */
+        /** End a sale. Outstanding tokens can no longer be redeemed; holds can still be paid for. */
         post: operations["close_sale"];
         delete?: never;
         options?: never;
@@ -417,7 +417,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Add a lane to a sale: a separate line for invited shoppers, which leads to the same stock. */
+        /** Add a lane to a sale: a separate line for invited shoppers that sells from the same stock. */
         post: operations["add_lane"];
         delete?: never;
         options?: never;
@@ -524,8 +524,8 @@ export interface paths {
         put?: never;
         /**
          * Refund all or a part of a paid order. Its units stay sold: raise the stock to sell them again. A
-         *     checkout does it within a second, or as soon as the payment gateway answers; `request` of the
-         *     order shows the state.
+         *     checkout executes the refund within a second, or as soon as the payment gateway responds;
+         *     `request` of the order shows the state.
          */
         post: operations["refund_order"];
         delete?: never;
@@ -562,7 +562,7 @@ export interface paths {
         get: operations["list_rehearsals"];
         put?: never;
         /**
-         * Rehearse a sale: copy it, and send a crowd to the copy, which is in no public list. One
+         * Rehearse a sale: copy it, and send a crowd to the copy, which no public list contains. One
          *     rehearsal runs at a time. The crowd has no accounts and no invitations: a limit per account and
          *     lanes are not rehearsed.
          */
@@ -634,8 +634,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Revoke all outstanding tokens of a sale. Their shoppers wait again, in front; holds and orders
-         *     stay.
+         * Revoke all outstanding tokens of a sale. Their shoppers wait again, at the front; holds and
+         *     orders are not affected.
          */
         post: operations["revoke_tokens"];
         delete?: never;
@@ -726,7 +726,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Change the own password. All sessions of the operator end. */
+        /** Change your own password. All your sessions end. */
         post: operations["change_password"];
         delete?: never;
         options?: never;
@@ -762,7 +762,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revoke an API token at once. */
+        /** Revoke an API token immediately. */
         delete: operations["revoke_token"];
         options?: never;
         head?: never;
@@ -879,7 +879,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Read an image. What a path names never changes. */
+        /** Read an image. The content of a path never changes. */
         get: operations["show_image"];
         put?: never;
         post?: never;
@@ -933,18 +933,18 @@ export interface components {
             name: string;
             /**
              * Format: double
-             * @description The share of the admissions while shoppers wait in the lane, from 0 to 1; with 0, what
-             *     others do not use. The sale's own line has the remaining share.
+             * @description The share of the admissions while shoppers wait in the lane, from 0 to 1; with 0, the
+             *     admissions that other lines do not use. The sale's own line has the remaining share.
              */
             share: number;
         };
         /** @description A new operator. */
         AddOperator: {
-            /** @description Lower-case letters, digits, and what e-mail addresses have; at most 63. */
+            /** @description Lower-case letters, digits, and `._@-`; at most 63. */
             name: string;
             /**
-             * @description At least 12 characters. Without one the answer has an enrolment code, with which the
-             *     operator chooses a password, so that only the operator knows it and the secret of the
+             * @description At least 12 characters. Without a password, the response contains an enrolment code. The
+             *     operator chooses the password with it, and is the only one who sees the secret of the
              *     authenticator app.
              */
             password?: string | null;
@@ -957,7 +957,7 @@ export interface components {
              * @description Its lifetime in days; 90 by default.
              */
             lasts_days?: number;
-            /** @description Lower-case letters, digits, and what e-mail addresses have; at most 63. */
+            /** @description Lower-case letters, digits, and `._@-`; at most 63. */
             name: string;
             role: components["schemas"]["Role"];
         };
@@ -976,7 +976,7 @@ export interface components {
              */
             url: string;
         };
-        /** @description A new operator, and what the operator begins with. */
+        /** @description A new operator, with the initial credentials. */
         AddedOperator: components["schemas"]["Proof"] & {
             operator: components["schemas"]["AdminOperator"];
         };
@@ -1020,7 +1020,7 @@ export interface components {
             kid: string;
             use: components["schemas"]["KeyUse"];
         };
-        /** @description The signing keys of the controller that answers, the preferred one first. */
+        /** @description The signing keys of the controller that responds, the preferred one first. */
         AdminKeys: {
             keys: components["schemas"]["AdminKey"][];
         };
@@ -1032,7 +1032,7 @@ export interface components {
              */
             admitted: number;
             /**
-             * @description Its id, which takes the place of a sale's in `/api/flash-sales/{id}/line` and in `fairline
+             * @description Its id, which can be used like a sale's in `/api/flash-sales/{id}/line` and in `fairline
              *     verify`.
              */
             id: components["schemas"]["SaleId"];
@@ -1108,7 +1108,7 @@ export interface components {
             dispute: string | null;
             /**
              * Format: int64
-             * @description What the bank has taken back and not returned.
+             * @description The disputed amount that the bank has taken back and not returned.
              */
             disputed_minor: number;
             /** Format: uuid */
@@ -1126,7 +1126,7 @@ export interface components {
             reference: string | null;
             /**
              * Format: int64
-             * @description What was refunded, here or by the payment gateway.
+             * @description The refunded amount, whether it was refunded here or at the payment gateway.
              */
             refunded_minor: number;
             request: components["schemas"]["LastRequest"] | null;
@@ -1395,7 +1395,7 @@ export interface components {
             id: number;
             reason: string | null;
             sale: components["schemas"]["SaleId"] | null;
-            /** @description What it was done to: the slug of a sale, the name of an operator … */
+            /** @description The changed object: the slug of a sale, the name of an operator … */
             subject: string;
             /** @description The operator, or `admin token`. */
             who: string;
@@ -1621,7 +1621,7 @@ export interface components {
             seed: string | null;
         };
         /** @description An operator who enrols. */
-        Enrol: {
+        EnrolRequest: {
             code: string;
             /** @description At least 12 characters. */
             password: string;
@@ -1744,7 +1744,7 @@ export interface components {
             codes: string[];
         };
         /** @description The number of invitations. */
-        Invite: {
+        InviteRequest: {
             /**
              * Format: int32
              * @description Invitations to make, at most 1000.
@@ -1888,8 +1888,8 @@ export interface components {
             /** @description The type of problem in a few words; the same for every occurrence. */
             title: string;
             /**
-             * @description The type of problem, as a path on the service that answers: `GET` it for an explanation.
-             * @example /problems/unknown-sale
+             * @description The type of problem, as a path on the service that responds: `GET` it for an explanation.
+             * @example /problems/sale-not-found
              */
             type: string;
         };
@@ -1909,7 +1909,7 @@ export interface components {
         RefundOrder: {
             /**
              * Format: int64
-             * @description In the currency's minor unit; by default all that is left.
+             * @description In the currency's minor unit; by default the whole remaining amount.
              */
             amount_minor?: number | null;
             /** @description For the audit log; at most 500 characters. */
@@ -1945,7 +1945,7 @@ export interface components {
             rehearsals: components["schemas"]["Rehearsal"][];
         };
         /** @description The crowd of a rehearsal. */
-        Rehearse: {
+        RehearseRequest: {
             /**
              * Format: double
              * @description The share of shoppers who leave, disconnect or hesitate; 0.2 by default.
@@ -1971,7 +1971,7 @@ export interface components {
             conversion: number | null;
             /**
              * Format: int64
-             * @description What banks have taken back and not returned.
+             * @description The disputed amount that banks have taken back and not returned.
              */
             disputed_minor: number;
             fairness: components["schemas"]["Fairness"];
@@ -1990,7 +1990,7 @@ export interface components {
              */
             revenue_minor: number;
             sale: components["schemas"]["AdminSale"];
-            waits_s: components["schemas"]["Waits"] | null;
+            waits_s: components["schemas"]["WaitTimes"] | null;
         };
         /**
          * @description The kinds of requests, for the OpenAPI document.
@@ -2086,7 +2086,7 @@ export interface components {
             rate_cap_per_s: number;
             /** @description The head of the sale's record. Messages of the line omit it. */
             record?: components["schemas"]["RecordHead"];
-            /** @description Whether it is a rehearsal, which no list shows to shoppers. */
+            /** @description Whether it is a rehearsal, which is not listed for shoppers. */
             rehearsal?: boolean;
             /**
              * Format: int32
@@ -2257,7 +2257,7 @@ export interface components {
          * @description How long tickets of the sale's own line waited, in seconds: from joining, or from the opening if
          *     that was later, to their turn.
          */
-        Waits: {
+        WaitTimes: {
             /** @description Tickets that were measured. */
             count: number;
             /** Format: double */
@@ -2312,7 +2312,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2321,7 +2321,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2373,7 +2373,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2382,7 +2382,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2434,7 +2434,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2443,7 +2443,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2463,7 +2463,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Enrol"];
+                "application/json": components["schemas"]["EnrolRequest"];
             };
         };
         responses: {
@@ -2521,7 +2521,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2550,7 +2550,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The keys of the controller that answers. */
+            /** @description The keys of the controller that responds. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2577,7 +2577,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2586,7 +2586,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2675,7 +2675,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2684,7 +2684,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2750,7 +2750,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2857,7 +2857,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2866,7 +2866,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2922,7 +2922,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2931,7 +2931,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3030,7 +3030,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3039,7 +3039,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3105,7 +3105,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3114,7 +3114,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3213,7 +3213,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3222,7 +3222,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3311,7 +3311,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3320,7 +3320,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3409,7 +3409,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3418,7 +3418,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3481,7 +3481,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3490,7 +3490,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3589,7 +3589,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3598,7 +3598,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3645,7 +3645,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3654,7 +3654,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3753,7 +3753,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3762,7 +3762,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3821,7 +3821,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3830,7 +3830,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3896,7 +3896,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3905,7 +3905,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4013,7 +4013,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4022,7 +4022,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4111,7 +4111,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4120,7 +4120,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4209,7 +4209,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4218,7 +4218,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4284,7 +4284,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4293,7 +4293,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4345,7 +4345,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4354,7 +4354,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4453,7 +4453,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4462,7 +4462,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4521,7 +4521,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4530,7 +4530,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4638,7 +4638,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4647,7 +4647,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4758,7 +4758,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4767,7 +4767,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4856,7 +4856,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4865,7 +4865,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4976,7 +4976,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4985,7 +4985,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5095,7 +5095,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5104,7 +5104,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5132,7 +5132,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Invite"];
+                "application/json": components["schemas"]["InviteRequest"];
             };
         };
         responses: {
@@ -5217,7 +5217,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5226,7 +5226,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5315,7 +5315,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5324,7 +5324,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5400,7 +5400,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5409,7 +5409,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5522,7 +5522,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5531,7 +5531,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5644,7 +5644,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5653,7 +5653,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5742,7 +5742,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5751,7 +5751,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5810,7 +5810,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5819,7 +5819,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5845,7 +5845,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Rehearse"];
+                "application/json": components["schemas"]["RehearseRequest"];
             };
         };
         responses: {
@@ -5930,7 +5930,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5939,7 +5939,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5998,7 +5998,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6007,7 +6007,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6066,7 +6066,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6075,7 +6075,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6164,7 +6164,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6173,7 +6173,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6284,7 +6284,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6293,7 +6293,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6355,7 +6355,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6364,7 +6364,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6477,7 +6477,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6486,7 +6486,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6599,7 +6599,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6608,7 +6608,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6655,7 +6655,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6664,7 +6664,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6787,7 +6787,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6796,7 +6796,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6893,7 +6893,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6949,7 +6949,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6958,7 +6958,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7057,7 +7057,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7066,7 +7066,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7132,7 +7132,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7141,7 +7141,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7188,7 +7188,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7197,7 +7197,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7296,7 +7296,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7305,7 +7305,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7371,7 +7371,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7380,7 +7380,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7469,7 +7469,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7478,7 +7478,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7531,7 +7531,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7540,7 +7540,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7578,7 +7578,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7587,7 +7587,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7625,7 +7625,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7634,7 +7634,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7692,7 +7692,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7701,7 +7701,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7739,7 +7739,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7748,7 +7748,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7798,7 +7798,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7807,7 +7807,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -134,7 +134,7 @@ export interface paths {
         /** Pay for an order. A repeated request charges once. */
         post: operations["pay"];
         /**
-         * Withdraw a pending payment, whether or not the payment gateway answers. Nothing is charged, and
+         * Withdraw a pending payment, whether or not the payment gateway responds. Nothing is charged, and
          *     the order can be paid another way while there is time. May be repeated.
          */
         delete: operations["withdraw"];
@@ -442,7 +442,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign out: ends the session of the refresh token. The access token expires by itself. */
+        /** Sign out: ends the session of the refresh token. The access token stays valid until it expires. */
         post: operations["log_out"];
         delete?: never;
         options?: never;
@@ -544,24 +544,12 @@ export interface components {
             sign_in_id: string;
         };
         /** @description A payment that the merchant received. */
-        Confirm: {
+        ConfirmRequest: {
             /** @description The merchant's name of the payment. It may be repeated. */
             reference: components["schemas"]["Reference"];
         };
-        /** @description A code that was received. */
-        EnterCode: {
-            /** @description Six digits. */
-            code: string;
-            /** @description Whether to return the tokens as cookies, which scripts can't read. */
-            cookies?: boolean;
-            /**
-             * Format: uuid
-             * @description The id from the response to `POST /users/login`.
-             */
-            sign_in_id: string;
-        };
         /** @description The result of an erasure. */
-        Forgotten: {
+        ErasureResult: {
             /**
              * Format: int64
              * @description Number of anonymised orders. Open orders are kept until they end.
@@ -626,8 +614,20 @@ export interface components {
         ListedSales: {
             products: components["schemas"]["ListedSale"][];
         };
+        /** @description A code that was received. */
+        LogInCodeRequest: {
+            /** @description Six digits. */
+            code: string;
+            /** @description Whether to return the tokens as cookies, which scripts can't read. */
+            cookies?: boolean;
+            /**
+             * Format: uuid
+             * @description The id from the response to `POST /users/login`.
+             */
+            sign_in_id: string;
+        };
         /** @description A sign-in, by exactly one of three ways. */
-        LogIn: {
+        LogInRequest: {
             /** @description Whether to return the tokens as cookies, which scripts can't read. */
             cookies?: boolean;
             /**
@@ -640,8 +640,6 @@ export interface components {
             /** @description Phone number to send a code to, with the country code, such as +4930901820. */
             phone?: string | null;
         };
-        /** @description An order, or the orders of an account, the newest first. */
-        OneOrAll: components["schemas"]["Order"] | components["schemas"]["Orders"];
         /** @description An order: a hold and its outcome. */
         Order: {
             /**
@@ -695,6 +693,8 @@ export interface components {
          * @description The id of an order, equal to that of its hold.
          */
         OrderId: string;
+        /** @description An order, or the orders of an account, the newest first. */
+        OrderOrList: components["schemas"]["Order"] | components["schemas"]["Orders"];
         /**
          * @description The status of an order, as the shopper sees it.
          * @enum {string}
@@ -714,15 +714,15 @@ export interface components {
         Orders: {
             orders: components["schemas"]["Order"][];
         };
-        /** @description A payment. */
-        Pay: {
-            payment_method: components["schemas"]["PaymentMethod"];
-        };
         /**
          * @description The gateway's token of a payment method, such as `tok_visa`. Card numbers are rejected.
          * @example tok_visa
          */
         PaymentMethod: string;
+        /** @description A payment. */
+        PaymentRequest: {
+            payment_method: components["schemas"]["PaymentMethod"];
+        };
         /** @description The status of a payment. */
         PaymentStatus: {
             /**
@@ -760,8 +760,8 @@ export interface components {
             /** @description The type of problem in a few words; the same for every occurrence. */
             title: string;
             /**
-             * @description The type of problem, as a path on the service that answers: `GET` it for an explanation.
-             * @example /problems/unknown-sale
+             * @description The type of problem, as a path on the service that responds: `GET` it for an explanation.
+             * @example /problems/sale-not-found
              */
             type: string;
         };
@@ -787,7 +787,7 @@ export interface components {
             public_key: string;
         };
         /** @description An admission token that a shopper has brought. */
-        Redeem: {
+        RedeemRequest: {
             account?: components["schemas"]["Reference"] | null;
             /**
              * Format: int32
@@ -805,14 +805,14 @@ export interface components {
          */
         Reference: string;
         /** @description A refresh token, unless it is in a cookie. */
-        Refresh: {
+        RefreshRequest: {
             refresh_token?: string | null;
         };
         /** @description The amount and the reason of a refund. */
-        Refund: {
+        RefundRequest: {
             /**
              * Format: int64
-             * @description In the currency's minor unit; default: the whole rest.
+             * @description In the currency's minor unit; default: the whole remaining amount.
              */
             amount_minor?: number | null;
             /** @description Kept for accounting. */
@@ -834,7 +834,7 @@ export interface components {
             status: string;
         };
         /** @description A reservation for the merchant itself. */
-        Reserve: {
+        ReserveRequest: {
             /**
              * Format: int32
              * @description Seconds until the units are free again, unless confirmed: up to a week.
@@ -912,7 +912,7 @@ export interface components {
             total: number;
         };
         /** @description A push subscription, as `PushSubscription.toJSON` writes it. */
-        Subscribe: {
+        SubscribeRequest: {
             endpoint: string;
             keys: components["schemas"]["SubscriptionKeys"];
         };
@@ -922,7 +922,7 @@ export interface components {
             p256dh: string;
         };
         /** @description A push subscription to remove. */
-        Unsubscribe: {
+        UnsubscribeRequest: {
             endpoint: string;
         };
     };
@@ -946,7 +946,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Redeem"];
+                "application/json": components["schemas"]["RedeemRequest"];
             };
         };
         responses: {
@@ -1040,7 +1040,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1049,7 +1049,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; nothing was lost. */
+            /** @description The database does not respond; nothing was lost. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1169,7 +1169,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1178,7 +1178,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; nothing was lost. */
+            /** @description The database does not respond; nothing was lost. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1216,7 +1216,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1225,7 +1225,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1251,7 +1251,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Forgotten"];
+                    "application/json": components["schemas"]["ErasureResult"];
                 };
             };
             /** @description The path, the query or a header is not valid. */
@@ -1272,7 +1272,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1281,7 +1281,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; nothing was anonymised. */
+            /** @description The database does not respond; nothing was anonymised. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1310,7 +1310,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["OneOrAll"];
+                    "application/json": components["schemas"]["OrderOrList"];
                 };
             };
             /** @description The path, the query or a header is not valid. */
@@ -1331,7 +1331,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1340,7 +1340,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1369,7 +1369,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Forgotten"];
+                    "application/json": components["schemas"]["ErasureResult"];
                 };
             };
             /** @description The path, the query or a header is not valid. */
@@ -1417,7 +1417,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1426,7 +1426,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; nothing was erased. */
+            /** @description The database does not respond; nothing was erased. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1506,7 +1506,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1515,7 +1515,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; nothing was lost. */
+            /** @description The database does not respond; nothing was lost. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1541,7 +1541,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Confirm"];
+                "application/json": components["schemas"]["ConfirmRequest"];
             };
         };
         responses: {
@@ -1590,7 +1590,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was paid another way, a payment is pending, or its units are gone. */
+            /** @description It was paid another way, a payment is pending, or its units are sold. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1626,7 +1626,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1635,7 +1635,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1661,7 +1661,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Pay"];
+                "application/json": components["schemas"]["PaymentRequest"];
             };
         };
         responses: {
@@ -1764,7 +1764,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; nothing was lost. */
+            /** @description The database does not respond; nothing was lost. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1832,7 +1832,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1841,7 +1841,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; nothing was changed. */
+            /** @description The database does not respond; nothing was changed. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1867,11 +1867,11 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Refund"];
+                "application/json": components["schemas"]["RefundRequest"];
             };
         };
         responses: {
-            /** @description The state of the refund: `done`, `failed`, or `requested` while the payment gateway does not answer. */
+            /** @description The state of the refund: `done`, `failed`, or `requested` while the payment gateway does not respond. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -1952,7 +1952,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1961,7 +1961,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; read the order before you retry. */
+            /** @description The database does not respond; read the order before you retry. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2016,7 +2016,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2095,7 +2095,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2104,7 +2104,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No keys are loaded yet, or the database does not answer for an expired token. */
+            /** @description No keys are loaded yet, or the database does not respond for an expired token. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2142,7 +2142,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2151,7 +2151,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2189,7 +2189,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2198,7 +2198,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2221,7 +2221,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Reserve"];
+                "application/json": components["schemas"]["ReserveRequest"];
             };
         };
         responses: {
@@ -2306,7 +2306,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2315,7 +2315,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; nothing was reserved. */
+            /** @description The database does not respond; nothing was reserved. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2362,7 +2362,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2371,7 +2371,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2409,7 +2409,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2418,7 +2418,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2468,7 +2468,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2477,7 +2477,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2527,7 +2527,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2536,7 +2536,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2586,7 +2586,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2595,7 +2595,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2645,7 +2645,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2716,7 +2716,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2748,7 +2748,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["LogIn"];
+                "application/json": components["schemas"]["LogInRequest"];
             };
         };
         responses: {
@@ -2851,7 +2851,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database or the issuer does not answer. */
+            /** @description The database or the issuer does not respond. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2874,7 +2874,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["EnterCode"];
+                "application/json": components["schemas"]["LogInCodeRequest"];
             };
         };
         responses: {
@@ -2959,7 +2959,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2968,7 +2968,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2991,7 +2991,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Refresh"];
+                "application/json": components["schemas"]["RefreshRequest"];
             };
         };
         responses: {
@@ -3076,7 +3076,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3085,7 +3085,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; the token is still valid. */
+            /** @description The database does not respond; the token is still valid. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3105,7 +3105,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Refresh"];
+                "application/json": components["schemas"]["RefreshRequest"];
             };
         };
         responses: {
@@ -3161,7 +3161,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3170,7 +3170,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3226,7 +3226,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3235,7 +3235,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3307,7 +3307,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3316,7 +3316,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; nothing was erased. */
+            /** @description The database does not respond; nothing was erased. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3363,7 +3363,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3372,7 +3372,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3395,7 +3395,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Subscribe"];
+                "application/json": components["schemas"]["SubscribeRequest"];
             };
         };
         responses: {
@@ -3478,7 +3478,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3487,7 +3487,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3507,7 +3507,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Unsubscribe"];
+                "application/json": components["schemas"]["UnsubscribeRequest"];
             };
         };
         responses: {
@@ -3581,7 +3581,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3590,7 +3590,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3677,7 +3677,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3686,7 +3686,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3765,7 +3765,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3774,7 +3774,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer: send it again. */
+            /** @description The database does not respond: send it again. */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -314,8 +314,8 @@ export interface components {
             /** @description The type of problem in a few words; the same for every occurrence. */
             title: string;
             /**
-             * @description The type of problem, as a path on the service that answers: `GET` it for an explanation.
-             * @example /problems/unknown-sale
+             * @description The type of problem, as a path on the service that responds: `GET` it for an explanation.
+             * @example /problems/sale-not-found
              */
             type: string;
         };
@@ -398,7 +398,7 @@ export interface components {
             rate_cap_per_s: number;
             /** @description The head of the sale's record. Messages of the line omit it. */
             record?: components["schemas"]["RecordHead"];
-            /** @description Whether it is a rehearsal, which no list shows to shoppers. */
+            /** @description Whether it is a rehearsal, which is not listed for shoppers. */
             rehearsal?: boolean;
             /**
              * Format: int32
@@ -494,7 +494,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -503,7 +503,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -654,7 +654,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -720,7 +720,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -779,7 +779,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -788,7 +788,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -826,7 +826,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -835,7 +835,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -873,7 +873,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -882,7 +882,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -920,7 +920,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -929,7 +929,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -979,7 +979,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -988,7 +988,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
             503: {
                 headers: {
                     [name: string]: unknown;

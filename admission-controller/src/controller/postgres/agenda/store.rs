@@ -38,7 +38,7 @@ const AGENDA: &str = "SELECT total, stock.promised, held, sold, admit_now, ARRAY
     WHERE stock.sale_id = $1 AND item = 1";
 
 impl LockedSale {
-    /// See [`Locked::agenda`](crate::controller::ledger::Locked::agenda).
+    /// See [`LockedLedger::agenda`](crate::controller::ledger::LockedLedger::agenda).
     pub(in crate::controller::postgres) async fn read_agenda(
         &mut self,
         lines: &[&LineRow],
@@ -50,7 +50,7 @@ impl LockedSale {
             .bind(lines)
             .bind(good_keys)
             .bind(self.sale.stored_status() == Status::Closed)
-            .bind((SILENT + self.sale.away_for(SILENT)).as_secs_f64())
+            .bind((SILENT + self.sale.unreachable_for(SILENT)).as_secs_f64())
             .bind(epochs)
             .fetch_one(&mut *self.transaction)
             .await?;

@@ -14,11 +14,11 @@ use uuid::Uuid;
 use crate::{
     controller::{
         columns::{ordinal, stored},
-        epochs::{self, Moved},
-        ledger::{LineStatements, NotServed},
+        epochs::{self, LineMove},
+        ledger::{LineStatements, SkippedTickets},
         line::LineRow,
         postgres::LockedSale,
-        turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, PastTurns, REPUBLISHED_AT_ONCE, TurnRow, Unpublished},
+        turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, PastTurns, REPUBLISHED_AT_ONCE, TurnRow, UnpublishedAdmission},
     },
     db::StoreError,
 };
@@ -84,7 +84,7 @@ impl LineStatements for LockedSale {
         Ok(())
     }
 
-    async fn unservable_tickets(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
+    async fn unservable_tickets(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<SkippedTickets, StoreError> {
         let numbers: Vec<i64> = tickets.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         let found: Vec<(i64, bool, bool)> = sqlx::query_as(
             "SELECT ordinal, false, false FROM admissions WHERE line_id = $1 AND state <> 'lapsed' AND ordinal = ANY($2) \
@@ -99,7 +99,7 @@ impl LineStatements for LockedSale {
         .await?;
         let of = |is_lapsed: bool| found.iter().filter(move |found| found.2 == is_lapsed).map(|found| ordinal(found.0));
         let unrecorded = found.iter().filter(|found| found.1).map(|found| ordinal(found.0)).collect();
-        Ok(NotServed { passed_over: of(false).collect(), unrecorded, lapsed: of(true).collect() })
+        Ok(SkippedTickets { passed_over: of(false).collect(), unrecorded, lapsed: of(true).collect() })
     }
 
     async fn admit(
@@ -148,12 +148,12 @@ impl LineStatements for LockedSale {
         Ok(tickets.iter().map(|ticket| ticket.0).filter(|ordinal| made.contains(ordinal)).collect())
     }
 
-    async fn note_moved(&mut self, line: &mut LineRow, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
+    async fn store_position(&mut self, line: &mut LineRow, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
         let is_settled = self.sale.now - line.epoch_began_at > epochs::SETTLED;
         let made = self.made.get(&line.id).copied().unwrap_or_default();
         let before = line.clone();
         let granted_ahead = epochs::granted_ahead(if is_settled { 0 } else { line.rapid_epochs() });
-        let moved = Moved { cursor, granted_ahead, admitted: made.admissions, first: made.first };
+        let moved = LineMove { cursor, granted_ahead, admitted: made.admissions, first: made.first };
         line.move_on(&moved, seen, self.sale.now);
         if *line == before {
             return Ok(());
@@ -193,7 +193,11 @@ impl LineStatements for LockedSale {
         Ok(())
     }
 
-    async fn unpublished(&mut self, line: &LineRow, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError> {
+    async fn unpublished(
+        &mut self,
+        line: &LineRow,
+        again: &[Ordinal],
+    ) -> Result<Vec<UnpublishedAdmission>, StoreError> {
         let again: Vec<i64> = again.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         Ok(sqlx::query_as(UNPUBLISHED)
             .bind(line.id)
@@ -233,10 +237,10 @@ impl LineStatements for LockedSale {
         Ok(())
     }
 
-    async fn note_published(
+    async fn mark_published(
         &mut self,
         line: &mut LineRow,
-        published: &[Unpublished],
+        published: &[UnpublishedAdmission],
         begins: bool,
     ) -> Result<(), StoreError> {
         if !published.is_empty() {
@@ -283,7 +287,7 @@ impl LineStatements for LockedSale {
         Ok(PastTurns::of(&rows))
     }
 
-    async fn note_republished(&mut self, line: &mut LineRow, published: &PastTurns) -> Result<(), StoreError> {
+    async fn mark_republished(&mut self, line: &mut LineRow, published: &PastTurns) -> Result<(), StoreError> {
         line.republish_below = published.below();
         sqlx::query("UPDATE lines SET republish_below = $2 WHERE id = $1")
             .bind(line.id)

@@ -79,7 +79,7 @@ impl RecordStatements for LockedSale {
         Ok(hash(&seed).0)
     }
 
-    async fn note_draw(&mut self, line: &mut LineRow, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
+    async fn mark_drawn(&mut self, line: &mut LineRow, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
         sqlx::query("UPDATE lines SET drawn = $2, draw_key = $3 WHERE id = $1 AND drawn IS NULL")
             .bind(line.id)
             .bind(stored(pool))

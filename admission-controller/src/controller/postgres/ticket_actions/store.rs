@@ -61,7 +61,7 @@ impl TicketActionStatements for LockedSale {
         Ok(rows.into_iter().map(|(number, bytes)| (ordinal(number), visitor(bytes))).collect())
     }
 
-    async fn note_done(&mut self, line: &LineRow, what: TicketAction, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn mark_done(&mut self, line: &LineRow, what: TicketAction, tickets: &[Ordinal]) -> Result<(), StoreError> {
         if tickets.is_empty() {
             return Ok(());
         }
@@ -78,7 +78,7 @@ impl TicketActionStatements for LockedSale {
         Ok(())
     }
 
-    async fn note_removals_published(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn mark_removals_published(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<(), StoreError> {
         if tickets.is_empty() {
             return Ok(());
         }
@@ -95,7 +95,7 @@ impl TicketActionStatements for LockedSale {
         Ok(())
     }
 
-    async fn note_at_once(&mut self, left: u32) -> Result<(), StoreError> {
+    async fn store_admit_now(&mut self, left: u32) -> Result<(), StoreError> {
         sqlx::query("UPDATE lines SET admit_now = $2 WHERE id = $1")
             .bind(self.sale.id)
             .bind(i32::try_from(left).unwrap_or(i32::MAX))

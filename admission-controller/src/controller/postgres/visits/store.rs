@@ -56,7 +56,7 @@ struct Count {
 }
 
 impl LockedSale {
-    /// See [`Locked::visits`](crate::controller::ledger::Locked::visits).
+    /// See [`LockedLedger::visits`](crate::controller::ledger::LockedLedger::visits).
     pub(in crate::controller::postgres) async fn read_visits(
         &mut self,
     ) -> Result<(Visits, OffsetDateTime), StoreError> {
@@ -94,7 +94,7 @@ impl LockedSale {
         Ok((visits, until))
     }
 
-    /// See [`Locked::prior`](crate::controller::ledger::Locked::prior).
+    /// See [`LockedLedger::prior`](crate::controller::ledger::LockedLedger::prior).
     pub(in crate::controller::postgres) async fn read_prior(&mut self) -> Result<Prior, StoreError> {
         let read = |prior: &str| serde_json::from_str(prior).ok();
         if let Some(prior) = self.sale.prior.as_deref().and_then(read) {

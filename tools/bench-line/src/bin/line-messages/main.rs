@@ -19,8 +19,8 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
-    page::Page,
-    sale::{NodeEvent, STEP_S, Sale},
+    page::ModelPage,
+    sale::{ModelSale, NodeEvent, STEP_S},
 };
 
 /// Steps between two updates of the flow of a line.
@@ -34,22 +34,22 @@ const SAMPLED: u64 = 199;
 
 /// One shopper's tab.
 #[derive(Default)]
-struct Tab {
+struct ModelTab {
     sent: SentState,
-    page: Page,
+    page: ModelPage,
     turn: Option<Turn>,
     here: bool,
 }
 
 /// The errors of places on pages.
 #[derive(Default)]
-struct Errors {
+struct PlaceErrors {
     /// Samples by error, in tenths of a per cent of the place; one place is no error.
     samples: Vec<u64>,
     worst_places: u64,
 }
 
-impl Errors {
+impl PlaceErrors {
     fn note(&mut self, shown: u64, place: u64) {
         let places = shown.abs_diff(place);
         let permille = if places <= 1 { 0 } else { places * 1000 / place.max(1) };
@@ -86,19 +86,19 @@ impl Errors {
     }
 }
 
-struct Node {
-    sale: Sale,
+struct ModelNode {
+    sale: ModelSale,
     flow: Flow,
-    tabs: Vec<Tab>,
+    tabs: Vec<ModelTab>,
     news: u32,
     messages: BTreeMap<&'static str, u64>,
     waited: BTreeMap<&'static str, u64>,
-    when_checked: Errors,
-    any_moment: Errors,
+    when_checked: PlaceErrors,
+    any_moment: PlaceErrors,
     waiting_s: f64,
 }
 
-impl Node {
+impl ModelNode {
     fn update(&mut self, ordinal: Ordinal) {
         let now = Duration::from_secs_f64(self.sale.now_s());
         let tab = &mut self.tabs[ordinal as usize - 1];
@@ -139,13 +139,13 @@ impl Node {
     fn apply(&mut self, event: NodeEvent) {
         match event {
             NodeEvent::Joined(ordinal) => {
-                self.tabs.push(Tab { here: true, ..Tab::default() });
+                self.tabs.push(ModelTab { here: true, ..ModelTab::default() });
                 self.update(ordinal);
             }
             NodeEvent::Changed(change) => match &change {
                 Change::Departed { ordinals } => {
                     self.flow.departed(ordinals.len());
-                    ordinals.iter().for_each(|ordinal| self.tabs[*ordinal as usize - 1] = Tab::default());
+                    ordinals.iter().for_each(|ordinal| self.tabs[*ordinal as usize - 1] = ModelTab::default());
                 }
                 Change::Returned { ordinals } | Change::Recalled { ordinals } => {
                     match change {
@@ -225,16 +225,16 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let seed = arguments.next().map_or(3, |seed| seed.parse().expect("a seed"));
     let share = arguments.next().map_or(1.0, |share| share.parse().expect("a share"));
-    let sale = Sale::new(StdRng::seed_from_u64(seed), share);
-    let mut node = Node {
+    let sale = ModelSale::new(StdRng::seed_from_u64(seed), share);
+    let mut node = ModelNode {
         sale,
         flow: Flow::default(),
         tabs: Vec::new(),
         news: 0,
         messages: BTreeMap::new(),
         waited: BTreeMap::new(),
-        when_checked: Errors::default(),
-        any_moment: Errors::default(),
+        when_checked: PlaceErrors::default(),
+        any_moment: PlaceErrors::default(),
         waiting_s: 0.0,
     };
     node.run();

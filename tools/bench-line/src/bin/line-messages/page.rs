@@ -7,12 +7,12 @@ use fairline_sale::Status;
 use fairline_update_policy::LineMessage;
 
 #[derive(Default)]
-pub(crate) struct Page {
-    countdown: Option<Countdown>,
+pub(crate) struct ModelPage {
+    countdown: Option<PageCountdown>,
     grown: u64,
 }
 
-struct Countdown {
+struct PageCountdown {
     place: u64,
     at_s: f64,
     rate_per_s: f64,
@@ -20,7 +20,7 @@ struct Countdown {
     recalled: u64,
 }
 
-impl Page {
+impl ModelPage {
     /// The place that it shows, if it shows one.
     pub(crate) fn shown(&self, now: Duration) -> Option<u64> {
         self.countdown.as_ref().map(|countdown| {
@@ -41,7 +41,7 @@ impl Page {
             LineMessage::Place { place, recalled, rate_per_s, .. } => {
                 let back = self.countdown.as_ref().map_or(0, |countdown| recalled.saturating_sub(countdown.recalled));
                 self.grown += back;
-                self.countdown = Some(Countdown {
+                self.countdown = Some(PageCountdown {
                     place: *place,
                     at_s: now.as_secs_f64(),
                     rate_per_s: rate_per_s.unwrap_or_default(),

@@ -51,7 +51,7 @@ pub(crate) enum NodeEvent {
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
+enum SaleEvent {
     Tick,
     GiveUp(Ordinal),
     ComeBack(Ordinal),
@@ -59,13 +59,13 @@ enum Event {
     UnitBack,
 }
 
-pub(crate) struct Sale {
+pub(crate) struct ModelSale {
     pub(crate) view: LineView,
     pub(crate) card: Arc<SaleCard>,
     random: StdRng,
     steps: u64,
     joins: u64,
-    events: BinaryHeap<Reverse<(u64, Event)>>,
+    events: BinaryHeap<Reverse<(u64, SaleEvent)>>,
     /// Away, and recalled.
     away: BTreeSet<Ordinal>,
     recalled: BTreeSet<Ordinal>,
@@ -76,7 +76,7 @@ pub(crate) struct Sale {
     admitted: u64,
 }
 
-impl Sale {
+impl ModelSale {
     /// A sale with this share of the shoppers, the units and the speed.
     pub(crate) fn new(random: StdRng, share: f64) -> Self {
         let stock = (f64::from(STOCK) * share) as u32;
@@ -102,7 +102,7 @@ impl Sale {
             out: 0,
             admitted: 0,
         };
-        sale.after(OPENS_S, Event::Tick);
+        sale.after(OPENS_S, SaleEvent::Tick);
         sale
     }
 
@@ -118,7 +118,7 @@ impl Sale {
         self.admitted
     }
 
-    fn after(&mut self, seconds: f64, event: Event) {
+    fn after(&mut self, seconds: f64, event: SaleEvent) {
         self.events.push(Reverse((self.steps + (seconds * STEPS_PER_S).ceil() as u64, event)));
     }
 
@@ -128,7 +128,7 @@ impl Sale {
 
     fn gives_up(&mut self, ordinal: Ordinal) {
         let seconds = -(1.0 - self.random.random::<f64>()).ln() / GIVES_UP_PER_S;
-        self.after(seconds, Event::GiveUp(ordinal));
+        self.after(seconds, SaleEvent::GiveUp(ordinal));
     }
 
     /// Simulates one step; `None` when all units are sold.
@@ -171,10 +171,10 @@ impl Sale {
         Some(events)
     }
 
-    fn happen(&mut self, event: Event, card: &mut SaleCard) -> Option<Change> {
+    fn happen(&mut self, event: SaleEvent, card: &mut SaleCard) -> Option<Change> {
         match event {
-            Event::Tick => self.tick(card),
-            Event::GiveUp(ordinal) => {
+            SaleEvent::Tick => self.tick(card),
+            SaleEvent::GiveUp(ordinal) => {
                 let waits = self.view.place(ordinal).is_some();
                 if !waits {
                     return None;
@@ -183,11 +183,11 @@ impl Sale {
                 self.away.insert(ordinal);
                 if self.random.random_bool(COMES_BACK) {
                     let seconds = self.between(COMES_BACK_S);
-                    self.after(seconds, Event::ComeBack(ordinal));
+                    self.after(seconds, SaleEvent::ComeBack(ordinal));
                 }
                 Some(Change::Departed { ordinals: vec![ordinal] })
             }
-            Event::ComeBack(ordinal) => {
+            SaleEvent::ComeBack(ordinal) => {
                 self.away.remove(&ordinal);
                 self.gives_up(ordinal);
                 let ordinals = vec![ordinal];
@@ -197,12 +197,12 @@ impl Sale {
                 self.recalled.insert(ordinal);
                 Some(Change::Recalled { ordinals })
             }
-            Event::Buy(ordinal) => {
+            SaleEvent::Buy(ordinal) => {
                 self.out -= 1;
                 let (cursor, highest) = (self.view.cursor(), self.view.highest());
                 Some(Change::Moved { cursor, highest, turns: vec![(ordinal, "bought".to_owned())] })
             }
-            Event::UnitBack => {
+            SaleEvent::UnitBack => {
                 self.out -= 1;
                 card.remaining += 1;
                 None
@@ -212,7 +212,7 @@ impl Sale {
 
     fn tick(&mut self, card: &mut SaleCard) -> Option<Change> {
         let wait = f64::from(self.random.random_range(2..=5_u32)) * STEP_S;
-        self.after(wait, Event::Tick);
+        self.after(wait, SaleEvent::Tick);
         let elapsed_s = (self.steps - std::mem::replace(&mut self.ticked, self.steps)) as f64 * STEP_S;
         if self.card.status != Status::Open {
             return None;
@@ -245,9 +245,9 @@ impl Sale {
             turns.push((ordinal, "now".to_owned()));
             if self.random.random_bool(BUYS) {
                 let seconds = self.between(BUYS_AFTER_S);
-                self.after(seconds, Event::Buy(ordinal));
+                self.after(seconds, SaleEvent::Buy(ordinal));
             } else {
-                self.after(UNIT_BACK_S, Event::UnitBack);
+                self.after(UNIT_BACK_S, SaleEvent::UnitBack);
             }
         }
         (!turns.is_empty()).then(|| Change::Moved { cursor: cursor.min(self.joins), highest: self.joins, turns })

@@ -22,7 +22,7 @@ fn admitted_later(mut doctored: Doctored, by_us: i64) -> Doctored {
 /// A page that stays open for a minute receives an update every 20 s.
 fn with_heartbeats() -> Doctored {
     let mut doctored = admitted_later(sold_out(honest()), 60 * S);
-    let received = |at: i64| Event { at_us: at * S, shopper: 1, what: Happening::Received };
+    let received = |at: i64| HistoryEvent { at_us: at * S, shopper: 1, what: HistoryEventKind::Received };
     doctored.events.extend([22, 42, 62].map(received));
     doctored
 }
@@ -31,7 +31,7 @@ fn with_heartbeats() -> Doctored {
 fn a_page_without_a_first_message_is_found() {
     let silent = || {
         let mut doctored = honest();
-        doctored.forget(|event| event.shopper == 0 && matches!(event.what, Happening::Place { .. }));
+        doctored.forget(|event| event.shopper == 0 && matches!(event.what, HistoryEventKind::Place { .. }));
         doctored
     };
     assert_eq!(silent().promises(), [7]);
@@ -60,7 +60,7 @@ fn a_page_on_a_dead_connection_is_silent_until_it_notices() {
     let silent = |began: i64| {
         let mut doctored = with_heartbeats();
         doctored.forget(|event| event.at_us == 42 * S);
-        let fault = Fault::Link { from: SHOPPERS, to: "waiting-room-1", how: crate::fault::Broken::Dead };
+        let fault = Fault::Link { from: SHOPPERS, to: "waiting-room-1", how: crate::fault::LinkFault::Dead };
         let (began_us, ended_us) = (began * S, began * S + S / 20);
         doctored.faults.push(Injected { fault, began_us, ended_us, recovered_us: ended_us });
         doctored
@@ -73,7 +73,7 @@ fn a_page_on_a_dead_connection_is_silent_until_it_notices() {
 fn a_turn_that_its_page_does_not_show_is_found() {
     let hidden = |doctored: Doctored| {
         let mut doctored = doctored;
-        doctored.forget(|event| event.shopper == 0 && matches!(event.what, Happening::Turn { .. }));
+        doctored.forget(|event| event.shopper == 0 && matches!(event.what, HistoryEventKind::Turn { .. }));
         doctored
     };
     // It waits to the end, so the line has stalled, too.

@@ -18,7 +18,7 @@ fn wrong_charges_are_found_during_faults_too() {
 
     let mut doctored = honest().with_a_fault();
     let (order, status) = (doctored.payments[0].hold_id, "expired".to_owned());
-    doctored.events.push(Event { at_us: 3 * S, shopper: 0, what: Happening::Order { order, status } });
+    doctored.events.push(HistoryEvent { at_us: 3 * S, shopper: 0, what: HistoryEventKind::Order { order, status } });
     assert_eq!(doctored.promises(), [6]);
     // It had been authorised before, and was captured nevertheless.
     doctored.charges[0].made_at_us = 2 * S;
@@ -50,11 +50,11 @@ fn a_payment_begins_and_is_authorised_before_its_deadlines() {
 fn withdrawn(cancels: bool) -> Doctored {
     let mut doctored = honest();
     let order = doctored.payments[0].hold_id;
-    let mut note = |at_us, what| doctored.events.push(Event { at_us, shopper: 0, what });
-    note(6 * S + S / 5, Happening::WithdrawalSent { order });
-    note(6 * S + S / 2, Happening::Withdrawn { order });
+    let mut note = |at_us, what| doctored.events.push(HistoryEvent { at_us, shopper: 0, what });
+    note(6 * S + S / 5, HistoryEventKind::WithdrawalSent { order });
+    note(6 * S + S / 2, HistoryEventKind::Withdrawn { order });
     if cancels {
-        note(6 * S + S / 2, Happening::Order { order, status: "cancelled".to_owned() });
+        note(6 * S + S / 2, HistoryEventKind::Order { order, status: "cancelled".to_owned() });
     }
     doctored.charges[0].captured_at_us = None;
     doctored
@@ -104,7 +104,7 @@ fn a_withdrawn_payment_is_not_charged_and_the_next_one_is() {
 fn money_that_stays_reserved_is_found() {
     let mut doctored = honest().with_a_fault();
     doctored.payments[0].state = "voided".to_owned();
-    let reserved = Charge { status: "requires_capture".to_owned(), ..doctored.charges[0].clone() };
+    let reserved = GatewayCharge { status: "requires_capture".to_owned(), ..doctored.charges[0].clone() };
     assert!(reserved.is_reserved() && !doctored.charges[0].is_reserved());
     doctored.reserved.push(reserved);
     let what = "pi_1 still requires_capture, and its payment is voided".to_owned();

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use admission_controller::testing::{
-    LineRow, LineStatements, Moved, NotServed, PUBLICATIONS_A_TICK, PUBLISHED_MAX, PUBLISHED_WITHIN, PastTurns,
-    REPUBLISHED_AT_ONCE, SETTLED, StoreError, TurnRow, Unpublished,
+    LineMove, LineRow, LineStatements, PUBLICATIONS_A_TICK, PUBLISHED_MAX, PUBLISHED_WITHIN, PastTurns,
+    REPUBLISHED_AT_ONCE, SETTLED, SkippedTickets, StoreError, TurnRow, UnpublishedAdmission,
 };
 use async_trait::async_trait;
 use fairline_line::{
@@ -42,7 +42,7 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn unservable_tickets(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
+    async fn unservable_tickets(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<SkippedTickets, StoreError> {
         let tickets = tickets.to_vec();
         self.statement(move |_, ledger, _| {
             let at = ledger.position(line);
@@ -60,7 +60,7 @@ impl LineStatements for Session {
             let unrecorded = taken_out.clone().filter(|row| records && !row.done).map(|row| row.ordinal);
             // More than one, so that another is admitted.
             let passed = tickets.first().filter(|_| tickets.len() > 1 && ledger.bugs.has(Bug::PassedAsRemoved));
-            NotServed {
+            SkippedTickets {
                 passed_over: had.chain(taken_out.map(|row| row.ordinal)).chain(passed.copied()).collect(),
                 unrecorded: unrecorded.chain(passed.copied()).collect(),
                 lapsed: lapsed.filter(|_| !ledger.bugs.has(Bug::AdmitsUnpublished)).map(|row| row.ordinal).collect(),
@@ -127,14 +127,14 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn note_moved(&mut self, line: &mut LineRow, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
+    async fn store_position(&mut self, line: &mut LineRow, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
         let seen = seen.clone();
         self.statement(move |own, ledger, _| {
             let made = |of: &HashMap<Uuid, i64>| of.get(&line.id).copied().unwrap_or(0);
             let (admitted, first) = (made(&own.made), made(&own.first));
             let is_settled = own.sale.now - line.epoch_began_at > SETTLED;
             let granted_ahead = ahead(if is_settled { 0 } else { line.rapid_epochs() });
-            let moved = Moved { cursor, granted_ahead, admitted, first };
+            let moved = LineMove { cursor, granted_ahead, admitted, first };
             line.move_on(&moved, &seen, own.sale.now);
             keep_line(ledger, line);
         })
@@ -158,7 +158,11 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn unpublished(&mut self, line: &LineRow, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError> {
+    async fn unpublished(
+        &mut self,
+        line: &LineRow,
+        again: &[Ordinal],
+    ) -> Result<Vec<UnpublishedAdmission>, StoreError> {
         let again = again.to_vec();
         self.statement(move |_, ledger, _| {
             let (at, epoch) = (ledger.position(line), line.epoch);
@@ -186,7 +190,7 @@ impl LineStatements for Session {
                     let is_later = if by_clock { newer.issued_at > row.issued_at } else { other > number };
                     newer.state != State::Lapsed || is_later
                 };
-                Unpublished {
+                UnpublishedAdmission {
                     id: row.id,
                     ordinal: stored(row.ordinal),
                     visitor: row.visitor.0.to_vec(),
@@ -229,10 +233,10 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn note_published(
+    async fn mark_published(
         &mut self,
         line: &mut LineRow,
-        published: &[Unpublished],
+        published: &[UnpublishedAdmission],
         begins: bool,
     ) -> Result<(), StoreError> {
         let published: Vec<(Uuid, State)> =
@@ -276,7 +280,7 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn note_republished(&mut self, line: &mut LineRow, over: &PastTurns) -> Result<(), StoreError> {
+    async fn mark_republished(&mut self, line: &mut LineRow, over: &PastTurns) -> Result<(), StoreError> {
         let below = over.below();
         self.statement(move |_, ledger, _| {
             line.republish_below = below;

@@ -52,7 +52,7 @@ impl RecordStatements for Session {
         Ok(SEED)
     }
 
-    async fn note_draw(&mut self, line: &mut LineRow, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
+    async fn mark_drawn(&mut self, line: &mut LineRow, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
         self.statement(move |_, ledger, _| {
             if line.drawn.is_none() {
                 (line.drawn, line.draw_key) = (Some(stored(pool)), Some(key.0.to_vec()));

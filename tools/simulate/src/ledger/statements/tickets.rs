@@ -61,7 +61,7 @@ impl TicketActionStatements for Session {
         .await
     }
 
-    async fn note_done(&mut self, line: &LineRow, what: TicketAction, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn mark_done(&mut self, line: &LineRow, what: TicketAction, tickets: &[Ordinal]) -> Result<(), StoreError> {
         let tickets = tickets.to_vec();
         self.statement(move |_, ledger, _| {
             let at = ledger.position(line);
@@ -73,7 +73,7 @@ impl TicketActionStatements for Session {
         .await
     }
 
-    async fn note_removals_published(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn mark_removals_published(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<(), StoreError> {
         let tickets = tickets.to_vec();
         self.statement(move |_, ledger, _| {
             let (at, epoch) = (ledger.position(line), line.epoch);
@@ -86,7 +86,7 @@ impl TicketActionStatements for Session {
         .await
     }
 
-    async fn note_at_once(&mut self, left: u32) -> Result<(), StoreError> {
+    async fn store_admit_now(&mut self, left: u32) -> Result<(), StoreError> {
         self.statement(move |_, ledger, _| {
             if let Some(transaction) = &mut ledger.transaction {
                 transaction.admit_now = Some(left);
