@@ -94,7 +94,7 @@ async fn roles_limit_operators_and_changes_need_the_csrf_token() {
     assert_eq!(controller.show(sale).await["status"], json!("open"));
     for headers in ["", "x-csrf-token: \r\n", "x-csrf-token: guessed\r\n"] {
         let (status, problem) = operator.asks("POST", &pause, headers, None).await;
-        assert_eq!((status, slug(&problem)), (403, "csrf"));
+        assert_eq!((status, slug(&problem)), (403, "invalid-csrf-token"));
     }
     assert_eq!(operator.does("POST", &pause, None).await.1["status"], json!("paused"));
     for (method, path) in [
