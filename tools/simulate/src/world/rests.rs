@@ -5,7 +5,7 @@ use fairline_line::port::LIBRARY;
 use super::World;
 use crate::{
     bugs::Bugs,
-    event::{StoryEvent, Fault, Process},
+    event::{Fault, Process, StoryEvent},
     sale::{Setting, StoryTerms},
 };
 
