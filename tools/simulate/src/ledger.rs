@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     bugs::{Bug, Bugs},
-    event::Process,
+    event::ProcessIndex,
     sale::{StoryTerms, moment},
 };
 
@@ -105,7 +105,7 @@ pub struct Ledger {
     /// Numbers of publications that are not recorded yet, with the bug that records them late.
     unrecorded_numbers: BTreeMap<usize, i64>,
     /// What the last tick of each controller has left, with the bug that does not share it.
-    unshared_credit: BTreeMap<Process, (String, OffsetDateTime)>,
+    unshared_credit: BTreeMap<ProcessIndex, (String, OffsetDateTime)>,
     /// How far the database's clock is off, in ms.
     clock_off_ms: i64,
     witness: Witness,
@@ -183,7 +183,7 @@ impl Ledger {
     }
 
     /// Takes the lock, unless another transaction holds it. `began`: the start of the transaction.
-    fn begin(&mut self, now_ms: u64, began: OffsetDateTime, controller: Process) -> Option<u64> {
+    fn begin(&mut self, now_ms: u64, began: OffsetDateTime, controller: ProcessIndex) -> Option<u64> {
         if self.transaction.is_some() || (self.bugs.has(Bug::ClockGoesBack) && self.tables.row.ticked_at > began) {
             return None;
         }

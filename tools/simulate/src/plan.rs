@@ -212,12 +212,12 @@ impl SeedPlan {
                 (EventClass::MoreStock, 1),
             ],
             FaultClass::Rests => &[
-                (EventKind::Redeem, 1),
-                (EventKind::MoreStock, 1),
-                (EventKind::Calls, 4),
-                (EventKind::Kill, 2),
-                (EventKind::PauseProcess, 2),
-                (EventKind::DatabaseClock, 1),
+                (EventClass::Redeem, 1),
+                (EventClass::MoreStock, 1),
+                (EventClass::Calls, 4),
+                (EventClass::Kill, 2),
+                (EventClass::PauseProcess, 2),
+                (EventClass::DatabaseClock, 1),
             ],
         };
         OPERATORS_DO.iter().chain(&FAULTS).for_each(|&kind| self.weights[kind as usize] = 0);

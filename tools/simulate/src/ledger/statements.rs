@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::{Admission, Ledger, SessionLost, State, TickColumns};
 use crate::{
     bugs::Bug,
-    event::Process,
+    event::ProcessIndex,
     gate::{Gate, Now, TaskWait},
     sale::{SALE, SEED},
 };
@@ -51,7 +51,7 @@ pub struct LedgerConnection {
     /// Transactions stop before each statement, too.
     pub stops_often: bool,
     /// The controller.
-    pub process: Process,
+    pub process: ProcessIndex,
 }
 
 /// A transaction on a locked sale.

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Ledger, State, tables::units};
-use crate::{controller::TICK, event::Process, world::CONTROLLERS};
+use crate::{controller::TICK, event::ProcessIndex, world::CONTROLLERS};
 
 /// With the pauses between the epochs of a series, fewer than this many begin within the time, in
 /// ms: the pauses before the last six add up to 31.5 s.
@@ -47,7 +47,7 @@ struct Rate {
 /// The lock of the sale by a tick.
 #[derive(Clone, Copy)]
 pub(super) struct TickStart {
-    pub(super) controller: Process,
+    pub(super) controller: ProcessIndex,
     at_ms: u64,
     /// [`Witness::jumps`] at that time.
     jumps: u32,
@@ -97,20 +97,20 @@ impl Ledger {
         self.witness.jumps += 1;
     }
 
-    pub(super) fn tick_start(&self, controller: Process, at_ms: u64) -> TickStart {
+    pub(super) fn tick_start(&self, controller: ProcessIndex, at_ms: u64) -> TickStart {
         TickStart { controller, at_ms, jumps: self.witness.jumps }
     }
 
-    pub(super) fn ticks_of(&self, controller: Process) -> u64 {
+    pub(super) fn ticks_of(&self, controller: ProcessIndex) -> u64 {
         self.witness.rate.ticks[controller]
     }
 
     /// Whether this controller has found the sale at rest since its last tick.
-    pub(crate) fn rests(&self, controller: Process) -> bool {
+    pub(crate) fn rests(&self, controller: ProcessIndex) -> bool {
         self.witness.rate.rests[controller]
     }
 
-    pub(super) fn record_rest(&mut self, controller: Process, rests: bool) {
+    pub(super) fn record_rest(&mut self, controller: ProcessIndex, rests: bool) {
         self.witness.rate.rests[controller] = rests;
     }
 

@@ -5,8 +5,8 @@ use fairline_line::port::LIBRARY;
 use super::World;
 use crate::{
     bugs::Bugs,
-    event::{Fault, Process, StoryEvent},
-    sale::{Setting, StoryTerms},
+    event::{Fault, ProcessIndex, StoryEvent},
+    sale::{StorySetup, StoryTerms},
 };
 
 const CAP_PER_S: f64 = 2.0;
@@ -28,7 +28,7 @@ fn crowd_at_rest(paused_ms: [u64; 2]) -> World {
         opens_after_ms: 0,
         draws: false,
     };
-    let setting = Setting { terms, accounts: false, stops_often: false };
+    let setting = StorySetup { terms, accounts: false, stops_often: false };
     let mut world = World::new(LIBRARY, &Bugs::default(), &setting);
     world.apply(&StoryEvent::Calm(9000));
     for (controller, ms) in paused_ms.into_iter().enumerate() {
@@ -50,7 +50,7 @@ fn admitted(world: &World) -> f64 {
 }
 
 /// Runs one controller alone until it sleeps, or until `is_reached`.
-fn run_alone(world: &mut World, controller: Process, is_reached: impl Fn(&World) -> bool) {
+fn run_alone(world: &mut World, controller: ProcessIndex, is_reached: impl Fn(&World) -> bool) {
     while !is_reached(world) && world.runnable().contains(&(controller, 0)) {
         world.apply(&StoryEvent::Run(controller, 0));
     }
