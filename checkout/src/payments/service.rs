@@ -109,9 +109,20 @@ impl Payments {
         }
     }
 
-    /// Begins a payment, or continues the pending one. A pending payment that waits for the shopper
-    /// is replaced if the shopper now chooses another payment method.
     async fn begin_and_stay(self: &Arc<Self>, order: OrderId, payment_method: &str) -> Result<(), PaymentError> {
+        if let Some(payment) = self.begin(order, payment_method).await? {
+            self.stay_with(payment).await;
+        }
+        Ok(())
+    }
+
+    /// Begins a payment, or returns the pending one. A pending payment that waits for the shopper
+    /// is replaced if the shopper now chooses another payment method.
+    pub(crate) async fn begin(
+        self: &Arc<Self>,
+        order: OrderId,
+        payment_method: &str,
+    ) -> Result<Option<Payment>, PaymentError> {
         let mut begun = self.store.begin_payment(order, payment_method).await?;
         if let BeginOutcome::Waits { payment, in_time: true } = &begun
             && payment.payment_method != payment_method
@@ -121,15 +132,14 @@ impl Payments {
             begun = self.store.begin_payment(order, payment_method).await?;
         }
         match begun {
-            BeginOutcome::Payment(payment) | BeginOutcome::Waits { payment, .. } => self.stay_with(payment).await,
-            BeginOutcome::NotNow => {}
-            BeginOutcome::TooMany => return Err(PaymentError::TooManyAttempts),
+            BeginOutcome::Payment(payment) | BeginOutcome::Waits { payment, .. } => Ok(Some(payment)),
+            BeginOutcome::NotNow => Ok(None),
+            BeginOutcome::TooMany => Err(PaymentError::TooManyAttempts),
             BeginOutcome::NoUnit => {
                 metrics::counter!("checkout_payments_without_unit_total").increment(1);
-                return Err(PaymentError::NoUnitNow);
+                Err(PaymentError::NoUnitNow)
             }
         }
-        Ok(())
     }
 
     /// Releases an order that is not paid. Its payment ends, unless it is known to be authorised.

@@ -47,6 +47,10 @@ pub enum Bug {
     LineNotFound,
     /// A ticket is admitted although it was removed.
     RemovalsNotChecked,
+    /// Each controller keeps the credit of the rate cap, and the time of the last tick, to itself.
+    CreditPerController,
+    /// A sale without shoppers saves credit up.
+    CreditAtRest,
 }
 
 /// Some bugs.
@@ -302,6 +306,20 @@ pub const CONTROLS: &[Control] = &[
         what: "a removed ticket is admitted, since its removal is not published yet",
         breaks: "removed",
         bugs: &[Bug::RemovalsNotChecked],
+        patches: &[],
+    },
+    Control {
+        name: "credit-per-controller",
+        what: "each controller has a credit of its own, so that two admit more than the rate cap",
+        breaks: "above the cap",
+        bugs: &[Bug::CreditPerController],
+        patches: &[],
+    },
+    Control {
+        name: "credit-at-rest",
+        what: "a sale at rest saves credit up, and admits its next shoppers at once",
+        breaks: "above the cap",
+        bugs: &[Bug::CreditAtRest],
         patches: &[],
     },
 ];

@@ -29,11 +29,16 @@ pub async fn run(postgres: LedgerConnection, line: LineStore) {
     let clock = Clock::new(move || Duration::from_millis(now.get()));
     let mut controller = Controller::new(postgres.clone(), line, keys().clone(), Timing { every: TICK, clock });
     let (mut failures, mut known) = (0, None);
+    postgres.record_rest(false);
     loop {
         let began = postgres.now.get();
         let version = postgres.version();
         let changed = known.replace(version).is_some_and(|known| known != version);
-        let next = match controller.tick(SALE, changed).await {
+        let ticks = postgres.ticks();
+        let ticked = controller.tick(SALE, changed).await;
+        let waits = matches!(ticked, Ok(Some(period)) if period > TICK);
+        postgres.record_rest(waits && postgres.ticks() == ticks);
+        let next = match ticked {
             Ok(next) => {
                 failures = 0;
                 next.map_or(u64::MAX, |period| began + ms(period))

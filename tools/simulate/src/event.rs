@@ -16,6 +16,8 @@ pub type ProcessIndex = usize;
 pub enum StoryEvent {
     /// Time passes, in ms.
     Elapse(u64),
+    /// All tasks run in turn for these ms, while shoppers do nothing.
+    Calm(u64),
     /// A task of a process runs to its next stop; a call that it has sent is delivered.
     Run(ProcessIndex, u8),
     /// Shoppers join in one batch at a node.
@@ -105,6 +107,7 @@ impl fmt::Display for StoryEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Elapse(ms) => write!(f, "{ms} ms pass"),
+            Self::Calm(ms) => write!(f, "all tasks run for {ms} ms, and shoppers do nothing"),
             Self::Run(process, task) => write!(f, "process {process}, task {task}, continues"),
             Self::Join(node, shoppers) => write!(f, "shoppers {shoppers:?} join at process {node}"),
             Self::Open(node, shopper) => write!(f, "shopper {shopper} opens the page at process {node}"),

@@ -30,9 +30,13 @@ pub use self::{
     statements::LedgerConnection,
     tables::{Admission, Hold, Newest, State, Tables, TicketActionRow},
 };
-use self::{tables::units, witness::Witness};
+use self::{
+    tables::units,
+    witness::{TickStart, Witness},
+};
 use crate::{
     bugs::{Bug, Bugs},
+    event::ProcessIndex,
     sale::{StoryTerms, moment},
 };
 
@@ -56,6 +60,8 @@ struct TickColumns {
 struct Transaction {
     id: u64,
     used_ms: u64,
+    /// The tick that it may be.
+    tick: TickStart,
     /// When it began: `now()`.
     began: OffsetDateTime,
     lines: Vec<LineRow>,
@@ -98,6 +104,8 @@ pub struct Ledger {
     pub settled: bool,
     /// Numbers of publications that are not recorded yet, with the bug that records them late.
     unrecorded_numbers: BTreeMap<usize, i64>,
+    /// What the last tick of each controller has left, with the bug that does not share it.
+    unshared_credit: BTreeMap<ProcessIndex, (String, OffsetDateTime)>,
     /// How far the database's clock is off, in ms.
     clock_off_ms: i64,
     witness: Witness,
@@ -131,6 +139,7 @@ impl Ledger {
             ids: 0,
             settled: false,
             unrecorded_numbers: BTreeMap::new(),
+            unshared_credit: BTreeMap::new(),
             clock_off_ms: 0,
             witness: Witness::default(),
             broken: None,
@@ -174,7 +183,7 @@ impl Ledger {
     }
 
     /// Takes the lock, unless another transaction holds it. `began`: the start of the transaction.
-    fn begin(&mut self, now_ms: u64, began: OffsetDateTime) -> Option<u64> {
+    fn begin(&mut self, now_ms: u64, began: OffsetDateTime, controller: ProcessIndex) -> Option<u64> {
         if self.transaction.is_some() || (self.bugs.has(Bug::ClockGoesBack) && self.tables.row.ticked_at > began) {
             return None;
         }
@@ -182,6 +191,7 @@ impl Ledger {
         self.transaction = Some(Transaction {
             id: self.next,
             used_ms: now_ms,
+            tick: self.tick_start(controller, now_ms),
             began,
             lines: self.tables.lines.clone(),
             noted: None,
@@ -239,6 +249,7 @@ impl Ledger {
         // Its statements ended tokens by this time; the clock may have been set back since.
         self.observe_at(own.began);
         self.check_removed(&own.made);
+        let in_order = own.made.iter().filter(|row| !self.tables.is_preferred(row.line, row.ordinal)).count();
         let begins_epoch = own.lines.iter().zip(&self.tables.lines).any(|(new, old)| new.epoch > old.epoch);
         let tables = &mut self.tables;
         for (at, row) in own.admissions {
@@ -264,10 +275,12 @@ impl Ledger {
             tables.version += 1;
         }
         if let Some(noted) = own.noted {
+            self.unshared_credit.insert(own.tick.controller, (noted.memory.clone(), noted.ticked_at));
             (tables.row.memory, tables.row.last_decision) = (noted.memory, noted.last_decision);
             (tables.row.ticked_at, tables.row.observed_at) = (noted.ticked_at, noted.observed_at);
             (tables.row.unreachable_from, tables.row.unreachable_until) = noted.away;
             self.settled = noted.settled;
+            self.check_rate(&own.tick, in_order);
         }
         if begins_epoch {
             self.record_epoch(now_ms);

@@ -40,9 +40,11 @@ pub(crate) enum FaultClass {
     /// The database is restored from a copy that lacks an epoch, beside a Redis that keeps its
     /// data, or has lost some or all.
     Restores,
+    /// A sale empties and rests, and then all shoppers join.
+    Rests,
 }
 
-const FAULT_CLASSES: [FaultClass; 7] = [
+const FAULT_CLASSES: [FaultClass; 8] = [
     FaultClass::Apart,
     FaultClass::Revocations,
     FaultClass::Outages,
@@ -50,7 +52,12 @@ const FAULT_CLASSES: [FaultClass; 7] = [
     FaultClass::Closing,
     FaultClass::Crashes,
     FaultClass::Restores,
+    FaultClass::Rests,
 ];
+
+/// The rate cap of one seed in five without a fault class: those with this remainder.
+const LOW_CAP_PER_S: f64 = 1.0;
+const LOW_CAP_SEEDS: u64 = 2;
 
 /// Kinds of events whose frequency depends on the seed.
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +142,10 @@ pub(crate) struct SeedPlan {
 
 impl SeedPlan {
     pub(crate) fn new(rng: &mut Rng, seed: u64) -> Self {
-        let plan = Self::at_random(rng);
+        let mut plan = Self::at_random(rng);
+        if seed % FAULT_CLASS_ONE_IN == LOW_CAP_SEEDS {
+            plan.setting.terms.rate_cap_per_s = LOW_CAP_PER_S;
+        }
         let fault_class = FAULT_CLASSES[usize::try_from(seed / FAULT_CLASS_ONE_IN).unwrap_or(0) % FAULT_CLASSES.len()];
         if seed.is_multiple_of(FAULT_CLASS_ONE_IN) { plan.about(fault_class) } else { plan }
     }
@@ -150,6 +160,7 @@ impl SeedPlan {
             hold_s: 6,
             opens_after_ms: if draws { 3000 } else { [0, 1500][rng.index(2)] },
             draws,
+            rate_cap_per_s: 10.0,
         };
         let mut weights = WEIGHTS;
         for weight in &mut weights {
@@ -200,6 +211,14 @@ impl SeedPlan {
                 (EventClass::Pay, 4),
                 (EventClass::MoreStock, 1),
             ],
+            FaultClass::Rests => &[
+                (EventClass::Redeem, 1),
+                (EventClass::MoreStock, 1),
+                (EventClass::Calls, 4),
+                (EventClass::Kill, 2),
+                (EventClass::PauseProcess, 2),
+                (EventClass::DatabaseClock, 1),
+            ],
         };
         OPERATORS_DO.iter().chain(&FAULTS).for_each(|&kind| self.weights[kind as usize] = 0);
         [EventClass::Close, EventClass::Leave].iter().for_each(|&kind| self.weights[kind as usize] = 1);
@@ -231,13 +250,18 @@ impl SeedPlan {
                 (self.faults_one_in, self.operators_one_in) = (30, 60);
                 (terms.draws, terms.opens_after_ms, terms.claim_window_s) = (false, 0, 8);
             }
+            FaultClass::Rests => {
+                (self.faults_one_in, self.operators_one_in) = (40, 400);
+                (terms.draws, terms.opens_after_ms, terms.claim_window_s) = (false, 0, 2);
+                terms.rate_cap_per_s = 2.0;
+            }
         }
         self
     }
 
     /// Whether ticks get further while less time passes, as with most classes.
     pub(crate) fn is_slow(&self) -> bool {
-        self.fault_class.is_some_and(|class| class != FaultClass::Restores)
+        self.fault_class.is_some_and(|class| !matches!(class, FaultClass::Restores | FaultClass::Rests))
     }
 
     /// Number of events.

@@ -265,8 +265,18 @@ impl World {
         self.check();
     }
 
-    /// Runs every task until it sleeps, and every shopper does what a page does automatically.
-    fn go_round(&mut self) {
+    /// Runs every task until it sleeps, for this long. Faults remain.
+    pub(crate) fn be_calm(&mut self, ms: u64) {
+        let until = self.now.get() + ms;
+        while self.now.get() < until && self.broken.is_none() {
+            self.run_tasks();
+            let now = self.now.get();
+            self.pass(self.next_wake().clamp(now + 1, until) - now);
+        }
+    }
+
+    /// Runs every task until it sleeps.
+    fn run_tasks(&mut self) {
         for _ in 0..200 {
             let tasks = self.runnable();
             if tasks.is_empty() {
@@ -278,6 +288,14 @@ impl World {
                     return;
                 }
             }
+        }
+    }
+
+    /// Runs every task until it sleeps, and every shopper does what a page does automatically.
+    fn go_round(&mut self) {
+        self.run_tasks();
+        if self.broken.is_some() {
+            return;
         }
         for shopper in 0..self.shoppers.len() {
             let own = &self.shoppers[shopper];

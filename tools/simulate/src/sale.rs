@@ -14,8 +14,11 @@ use uuid::Uuid;
 /// Its id.
 pub const SALE: SaleId = SaleId(Uuid::from_u128(1));
 
-/// Admissions a second.
-const RATE_CAP_PER_S: f64 = 10.0;
+/// Admissions a second, unless a story has another cap.
+fn usual_rate_cap_per_s() -> f64 {
+    10.0
+}
+
 /// How long after its turn a ticket is still recalled, in s.
 const RECALL_WINDOW_S: i32 = 600;
 
@@ -43,6 +46,9 @@ pub struct StoryTerms {
     pub token_ttl_s: i32,
     /// Lifetime of a hold, in s.
     pub hold_s: i32,
+    /// Admissions a second.
+    #[serde(default = "usual_rate_cap_per_s")]
+    pub rate_cap_per_s: f64,
     /// Time from the beginning of the story to the opening, in ms.
     pub opens_after_ms: i64,
     /// It opens with a draw.
@@ -80,7 +86,7 @@ pub fn row(terms: &StoryTerms) -> SaleRow {
         per_account_limit: None,
         status: "scheduled".to_owned(),
         message: None,
-        rate_cap_per_s: RATE_CAP_PER_S,
+        rate_cap_per_s: terms.rate_cap_per_s,
         token_ttl_s: terms.token_ttl_s,
         claim_window_s: terms.claim_window_s,
         hold_s: terms.hold_s,

@@ -10,13 +10,37 @@ use crate::{
     world::{CONTROLLERS, NODES, SHOPPERS, World},
 };
 
+/// Events from one crowd of [`FaultClass::Rests`] to the next.
+const CROWD_EVERY: usize = 140;
+
 impl World {
+    /// All shoppers leave, the sale rests, and all join.
+    fn crowd(&self, rng: &mut Rng, at: usize) -> Option<StoryEvent> {
+        let node = CONTROLLERS + rng.index(NODES);
+        let (leave, join) = (0..SHOPPERS, SHOPPERS + 1..2 * SHOPPERS + 1);
+        if leave.contains(&at) {
+            return Some(StoryEvent::Leave(at));
+        }
+        let shopper = join.clone().position(|start| start == at);
+        match shopper {
+            Some(shopper) if self.shoppers[shopper].over.is_some() => Some(StoryEvent::Rejoin(node, shopper)),
+            Some(shopper) if self.shoppers[shopper].ticket.is_none() => Some(StoryEvent::Join(node, vec![shopper])),
+            Some(shopper) => Some(StoryEvent::Open(node, shopper)),
+            None => (at == leave.end).then(|| StoryEvent::Calm(5000 + rng.below(8000))),
+        }
+    }
+
     /// Chooses the next event.
     pub(crate) fn next_event(&self, rng: &mut Rng, plan: &SeedPlan, at: usize) -> StoryEvent {
         if at % (plan.busy + 1) == plan.busy {
             let stays_apart = self.split
                 && if plan.fault_class == Some(FaultClass::Apart) { at + 1 < plan.events() } else { rng.once_in(2) };
             return if stays_apart { StoryEvent::QuietApart } else { StoryEvent::Quiet };
+        }
+        if plan.fault_class == Some(FaultClass::Rests)
+            && let Some(event) = self.crowd(rng, at % CROWD_EVERY)
+        {
+            return event;
         }
         let ticks = self.ledger().is_locked();
         // With the fault class, after the lock and before the statement that opens the sale.

@@ -3,6 +3,8 @@
 
 mod faults;
 mod order;
+#[cfg(test)]
+mod rests;
 mod shoppers;
 
 use std::{
@@ -178,6 +180,7 @@ impl World {
                 gate: self.gate.clone(),
                 now: self.now.clone(),
                 stops_often: self.stops_often,
+                process,
             };
             self.spawn(process, 0, Box::pin(controller::run(postgres, self.line.clone())));
         }
@@ -362,6 +365,7 @@ impl World {
                 ledger.end_idle(now + ms);
                 ledger.expire_holds(now + ms);
             }
+            StoryEvent::Calm(ms) => self.be_calm(*ms),
             StoryEvent::Run(process, slot) => self.run(*process, *slot),
             StoryEvent::Join(process, shoppers) => self.join(*process, shoppers),
             StoryEvent::Open(process, shopper) => self.open(*process, *shopper),

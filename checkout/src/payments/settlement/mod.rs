@@ -8,7 +8,7 @@
 
 pub(crate) mod store;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use fairline_payment_gateway::{GatewayError, IntentStatus};
 use tokio::task::JoinHandle;
@@ -19,10 +19,6 @@ use crate::{
     orders::state::PaymentState,
     payments::{service::Payments, store::Payment},
 };
-
-/// Until this long after a payment has begun, an empty search does not prove that the gateway has
-/// none: a call may be in flight, and the search index lags.
-const FOUND_WITHIN: Duration = Duration::from_secs(120);
 
 /// Why a payment is not settled yet.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +71,7 @@ impl Payments {
             Some(reference) => reference.clone(),
             None => match self.gateway.find(payment.id).await?.reference {
                 Some(reference) => reference,
-                None if payment.age < FOUND_WITHIN => return Ok(()),
+                None if self.store.may_be_unknown(payment.id).await? => return Ok(()),
                 None => return Ok(self.store.settled(payment, None).await?),
             },
         };

@@ -31,6 +31,10 @@ const SETTLED_AFTER_S: f64 = 2.0;
 /// How soon an ended payment is settled again, in seconds. The interval grows with its age.
 const SETTLED_EVERY_S: f64 = 10.0;
 
+/// Until this long after a payment has ended, an empty search does not prove that the gateway has
+/// none: a call may be in flight, and the search index lags. In seconds.
+const FOUND_WITHIN_S: f64 = 120.0;
+
 /// Whether a payment must be given up: its hold has expired, and it is older than 15 minutes, or
 /// unanswered in a closed sale. An unanswered payment is given up as soon as its units are sold,
 /// since a hold is renewed for authorised money only.
@@ -233,6 +237,12 @@ impl PaymentStore {
         let rows: Vec<PaymentRow> =
             sqlx::query_as(ADOPT_TO_SETTLE).bind(SETTLED_EVERY_S).bind(limit).fetch_all(&self.payments).await?;
         rows.into_iter().map(Payment::try_from).collect()
+    }
+
+    /// Whether the gateway may have an ended payment that a search does not find yet.
+    pub(crate) async fn may_be_unknown(&self, payment: PaymentId) -> Result<bool, StoreError> {
+        let recent = "SELECT updated_at > now() - make_interval(secs => $2) FROM payments WHERE id = $1";
+        Ok(sqlx::query_scalar(recent).bind(payment.0).bind(FOUND_WITHIN_S).fetch_one(&self.payments).await?)
     }
 
     /// Marks a payment as settled, unless a newer report arrived.

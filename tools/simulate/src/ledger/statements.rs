@@ -17,7 +17,7 @@ use admission_controller::testing::{
     session_lost,
 };
 use async_trait::async_trait;
-use fairline_admission::{Prior, Visits};
+use fairline_admission::{LATE_MAX_S, Prior, Visits};
 use fairline_sale::{SaleId, Status};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -25,6 +25,7 @@ use uuid::Uuid;
 use super::{Admission, Ledger, SessionLost, State, TickColumns};
 use crate::{
     bugs::Bug,
+    event::ProcessIndex,
     gate::{Gate, Now, TaskWait},
     sale::{SALE, SEED},
 };
@@ -49,6 +50,8 @@ pub struct LedgerConnection {
     pub now: Now,
     /// Transactions stop before each statement, too.
     pub stops_often: bool,
+    /// The controller.
+    pub process: ProcessIndex,
 }
 
 /// A transaction on a locked sale.
@@ -106,6 +109,16 @@ impl LedgerConnection {
         self.ledger().tables.version
     }
 
+    /// The number of ticks that this controller has committed.
+    pub fn ticks(&self) -> u64 {
+        self.ledger().ticks_of(self.process)
+    }
+
+    /// Whether this controller has just found the sale at rest.
+    pub fn record_rest(&self, rests: bool) {
+        self.ledger().record_rest(self.process, rests);
+    }
+
     fn now_ms(&self) -> u64 {
         self.now.get()
     }
@@ -139,9 +152,10 @@ impl LedgerConnection {
     fn locked(&self, began: OffsetDateTime) -> Option<(Session, Vec<LineRow>)> {
         let now_ms = self.now_ms();
         let mut ledger = self.ledger();
-        let id = ledger.begin(now_ms, began)?;
+        let id = ledger.begin(now_ms, began, self.process)?;
         let mut row = ledger.tables.row.clone();
         row.now = ledger.clock(now_ms);
+        self.put_credit(&ledger, &mut row);
         let mut lines = ledger.tables.lines.clone();
         row.revealed_seed = lines.iter().any(|line| line.drawn.is_some()).then(|| SEED.to_vec());
         if ledger.bugs.has(Bug::NumbersReused) {
@@ -165,6 +179,24 @@ impl LedgerConnection {
         drop(ledger);
         let (made, first) = (HashMap::new(), HashMap::new());
         Some((Session { sale: row, id, postgres: self.clone(), made, first, promised: 0 }, lines))
+    }
+}
+
+impl LedgerConnection {
+    /// The row as a controller with its own credit, or one that earns at rest, would see it.
+    fn put_credit(&self, ledger: &Ledger, row: &mut SaleRow) {
+        if let Some((memory, ticked_at)) = ledger.unshared_credit.get(&self.process)
+            && ledger.bugs.has(Bug::CreditPerController)
+        {
+            (row.memory, row.ticked_at) = (memory.clone(), *ticked_at);
+        }
+        if ledger.bugs.has(Bug::CreditAtRest)
+            && ledger.rests(self.process)
+            && let Ok(mut memory) = serde_json::from_str::<serde_json::Value>(&row.memory)
+        {
+            memory["pace"]["credit"] = (row.rate_cap_per_s * LATE_MAX_S).into();
+            row.memory = memory.to_string();
+        }
     }
 }
 

@@ -143,6 +143,12 @@ impl Tables {
         self.admissions.iter().map(|admission| ((admission.line, admission.ordinal), admission)).collect()
     }
 
+    /// Whether an operator has ever preferred a ticket.
+    #[must_use]
+    pub fn is_preferred(&self, line: usize, ordinal: Ordinal) -> bool {
+        self.ticket_actions.iter().any(|row| !row.removed && (row.line, row.ordinal) == (line, ordinal))
+    }
+
     /// Whether the sale admits shoppers.
     #[must_use]
     pub fn is_open(&self) -> bool {

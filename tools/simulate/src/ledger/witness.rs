@@ -1,14 +1,16 @@
 //! What the checks remember independently of the rows, which a bug may write wrongly: whether a
-//! token may be refused, and when epochs began.
+//! token may be refused, when epochs began, and what the rate cap has left.
 
 use std::collections::BTreeSet;
 
+use fairline_admission::LATE_MAX_S;
 use fairline_line::ticket::Ordinal;
 use fairline_sale::Status;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Ledger, State, tables::units};
+use crate::{controller::TICK, event::ProcessIndex, world::CONTROLLERS};
 
 /// With the pauses between the epochs of a series, fewer than this many begin within the time, in
 /// ms: the pauses before the last six add up to 31.5 s.
@@ -26,6 +28,29 @@ pub(super) struct Witness {
     was_restored: bool,
     /// When epochs began since the database's clock last jumped, in ms.
     epochs: Vec<u64>,
+    /// How often the database's clock has jumped, or the database was restored.
+    jumps: u32,
+    rate: Rate,
+}
+
+/// Admissions under the rate cap.
+#[derive(Default)]
+struct Rate {
+    /// The part of an admission that is left.
+    left: f64,
+    last: Option<TickStart>,
+    /// By controller: its ticks, and whether it has found the sale at rest since its last one.
+    ticks: [u64; CONTROLLERS],
+    rests: [bool; CONTROLLERS],
+}
+
+/// The lock of the sale by a tick.
+#[derive(Clone, Copy)]
+pub(super) struct TickStart {
+    pub(super) controller: ProcessIndex,
+    at_ms: u64,
+    /// [`Witness::jumps`] at that time.
+    jumps: u32,
 }
 
 impl Ledger {
@@ -46,6 +71,7 @@ impl Ledger {
     pub fn jump_clock(&mut self, ms: i64, now_ms: u64) {
         self.clock_off_ms += ms;
         self.witness.epochs.clear();
+        self.witness.jumps += 1;
         self.observe(now_ms);
     }
 
@@ -68,6 +94,42 @@ impl Ledger {
     pub(super) fn record_restore(&mut self) {
         self.witness.was_restored = true;
         self.witness.epochs.clear();
+        self.witness.jumps += 1;
+    }
+
+    pub(super) fn tick_start(&self, controller: ProcessIndex, at_ms: u64) -> TickStart {
+        TickStart { controller, at_ms, jumps: self.witness.jumps }
+    }
+
+    pub(super) fn ticks_of(&self, controller: ProcessIndex) -> u64 {
+        self.witness.rate.ticks[controller]
+    }
+
+    /// Whether this controller has found the sale at rest since its last tick.
+    pub(crate) fn rests(&self, controller: ProcessIndex) -> bool {
+        self.witness.rate.rests[controller]
+    }
+
+    pub(super) fn record_rest(&mut self, controller: ProcessIndex, rests: bool) {
+        self.witness.rate.rests[controller] = rests;
+    }
+
+    /// A tick admits what is left of an admission, and what the cap has earned since the last tick
+    /// of any controller: at most [`LATE_MAX_S`], and one period if this controller has found the
+    /// sale at rest. After a jump of the clock that the cap goes by, the most is earned.
+    pub(super) fn check_rate(&mut self, tick: &TickStart, admitted: usize) {
+        let cap = self.tables.row.rate_cap_per_s;
+        let rate = &mut self.witness.rate;
+        let last = rate.last.replace(*tick).filter(|last| last.jumps == tick.jumps);
+        let since_s = last.map_or(LATE_MAX_S, |last| (tick.at_ms - last.at_ms) as f64 / 1000.0);
+        let most_s = if rate.rests[tick.controller] { TICK.as_secs_f64() } else { LATE_MAX_S };
+        let earned = rate.left + cap * since_s.min(most_s);
+        let left = earned - admitted as f64;
+        rate.left = left.clamp(0.0, 1.0);
+        rate.ticks[tick.controller] += 1;
+        if left < -1e-6 {
+            self.breaks(format!("above the cap: {admitted} shoppers are admitted, and {earned:.2} are due"));
+        }
     }
 
     /// An epoch of the line begins.

@@ -1,0 +1,4 @@
+{"terms":{"total":6,"limit":1,"claim_window_s":8,"token_ttl_s":12,"hold_s":6,"rate_cap_per_s":1.0,"opens_after_ms":1500,"draws":false},"accounts":false,"stops_often":false}
+{"Open":[3,7]}
+{"Open":[2,5]}
+"Quiet"
