@@ -23,7 +23,7 @@ const FOUND_AFTER_S: u64 = 60;
 
 /// A call to the gateway.
 #[derive(Debug, Clone)]
-pub(crate) enum CallState {
+pub(crate) enum Call {
     Authorise { payment: Uuid, order: Uuid, method: String, amount: i64 },
     LookUp(Uuid),
     Find(Uuid),
@@ -45,7 +45,7 @@ type Response = Result<Reply, GatewayError>;
 
 /// A call whose caller waits.
 pub(crate) struct Waiting {
-    pub(crate) call: CallState,
+    pub(crate) call: Call,
     /// What the gateway has answered; the answer has not arrived yet.
     executed: Option<Reply>,
     response: oneshot::Sender<Response>,
@@ -69,7 +69,7 @@ impl ModelIntent {
 
 /// What the gateway reports by webhook.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct StoryEvent {
+pub(crate) struct Event {
     pub(crate) payment: Uuid,
     pub(crate) moves_money_back: bool,
 }
@@ -81,10 +81,10 @@ pub(crate) struct GatewayState {
     answers: HashMap<String, Reply>,
     pub(crate) waiting: Vec<Waiting>,
     /// Calls that arrive later, or once more; their callers have gone on.
-    pub(crate) late: Vec<CallState>,
+    pub(crate) late: Vec<Call>,
     /// Callers that died.
     dead: Vec<oneshot::Sender<Response>>,
-    pub(crate) events: Vec<StoryEvent>,
+    pub(crate) events: Vec<Event>,
     /// Authorisations that were begun and are not checked yet.
     pub(crate) begun: Vec<(Uuid, Uuid)>,
     /// Payments whose shopper was notified that nothing is charged, and orders that are reported gone.
@@ -126,9 +126,9 @@ impl GatewayState {
         *self = Self { dead, now_s, calls, faults, ended: std::mem::take(&mut self.ended), ..Self::default() };
     }
 
-    fn arrives(&mut self, call: &CallState) {
+    fn arrives(&mut self, call: &Call) {
         self.calls += 1;
-        let CallState::Authorise { payment, order, .. } = call else { return };
+        let Call::Authorise { payment, order, .. } = call else { return };
         self.begun.push((*payment, *order));
         if self.gone.contains(order) || self.notified.contains(payment) {
             self.breaks(format!("begun too late: the authorisation of {payment} after its shopper was notified"));
@@ -149,7 +149,7 @@ impl GatewayState {
     }
 
     /// The call arrives later, perhaps once more.
-    pub(crate) fn delay(&mut self, call: CallState) {
+    pub(crate) fn delay(&mut self, call: Call) {
         self.faults += 1;
         self.late.push(call);
     }
@@ -177,16 +177,16 @@ impl GatewayState {
     }
 
     /// Executes a call, or repeats the answer to its key.
-    pub(crate) fn execute(&mut self, call: &CallState) -> Reply {
+    pub(crate) fn execute(&mut self, call: &Call) -> Reply {
         let key = match call {
-            CallState::Authorise { payment, .. } => format!("{payment}-authorise"),
-            CallState::Capture(payment) => format!("{payment}-capture"),
-            CallState::Cancel(payment) => format!("{payment}-cancel"),
-            CallState::Refund(payment) => format!("{payment}-refund"),
-            CallState::RefundPart { request, .. } => format!("{request}-refund"),
-            CallState::LookUp(payment) => return Reply::Intent(self.intent(*payment)),
-            CallState::Find(payment) => return Reply::Intent(self.find(*payment)),
-            CallState::Balance(payment) => {
+            Call::Authorise { payment, .. } => format!("{payment}-authorise"),
+            Call::Capture(payment) => format!("{payment}-capture"),
+            Call::Cancel(payment) => format!("{payment}-cancel"),
+            Call::Refund(payment) => format!("{payment}-refund"),
+            Call::RefundPart { request, .. } => format!("{request}-refund"),
+            Call::LookUp(payment) => return Reply::Intent(self.intent(*payment)),
+            Call::Find(payment) => return Reply::Intent(self.find(*payment)),
+            Call::Balance(payment) => {
                 let refunded = self.intents.get(payment).map_or(0, ModelIntent::refunded);
                 return Reply::Balance(Balance { refunded, ..Balance::default() });
             }
@@ -208,33 +208,33 @@ impl GatewayState {
     }
 
     /// Whether something was changed, and the answer.
-    fn change(&mut self, call: &CallState, key: &str) -> (bool, Reply) {
+    fn change(&mut self, call: &Call, key: &str) -> (bool, Reply) {
         let (is_done, payment) = match call {
-            CallState::Authorise { payment, method, amount, .. } => {
+            Call::Authorise { payment, method, amount, .. } => {
                 self.create(*payment, method, *amount);
                 (true, *payment)
             }
-            CallState::Capture(payment) => {
+            Call::Capture(payment) => {
                 let is_done = self.turn(*payment, &[IntentStatus::Authorised], IntentStatus::Captured);
                 if is_done && self.notified.contains(payment) {
                     self.breaks(format!("charged after notice: {payment} is captured"));
                 }
                 (is_done, *payment)
             }
-            CallState::Cancel(payment) => {
+            Call::Cancel(payment) => {
                 let open = [IntentStatus::Authorised, IntentStatus::NeedsAction, IntentStatus::Declined];
                 (self.turn(*payment, &open, IntentStatus::Cancelled), *payment)
             }
-            CallState::Refund(payment) => {
+            Call::Refund(payment) => {
                 let left = self.intents.get(payment).map_or(0, |intent| intent.amount - intent.refunded());
                 (self.refund(*payment, key, left), *payment)
             }
-            CallState::RefundPart { payment, amount, .. } => {
+            Call::RefundPart { payment, amount, .. } => {
                 let is_done = self.refund(*payment, key, *amount);
                 let refused = PartialRefundOutcome::Refused("more than is left".to_owned());
                 return (is_done, Reply::Part(if is_done { PartialRefundOutcome::Made } else { refused }));
             }
-            CallState::LookUp(payment) | CallState::Find(payment) | CallState::Balance(payment) => (false, *payment),
+            Call::LookUp(payment) | Call::Find(payment) | Call::Balance(payment) => (false, *payment),
         };
         (is_done, Reply::Intent(self.intent(payment)))
     }
@@ -249,7 +249,7 @@ impl GatewayState {
         let intent = ModelIntent { status, amount, refunds: BTreeMap::new(), made_at_s: self.now_s };
         self.intents.insert(payment, intent);
         if status != IntentStatus::Declined {
-            self.events.push(StoryEvent { payment, moves_money_back: false });
+            self.events.push(Event { payment, moves_money_back: false });
         }
     }
 
@@ -260,7 +260,7 @@ impl GatewayState {
         };
         intent.status = to;
         if to != IntentStatus::Cancelled {
-            self.events.push(StoryEvent { payment, moves_money_back: false });
+            self.events.push(Event { payment, moves_money_back: false });
         }
         true
     }
@@ -272,7 +272,7 @@ impl GatewayState {
             return false;
         }
         intent.refunds.insert(key.to_owned(), amount);
-        self.events.push(StoryEvent { payment, moves_money_back: true });
+        self.events.push(Event { payment, moves_money_back: true });
         true
     }
 }
@@ -285,7 +285,7 @@ impl ModelGateway {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn call(&self, call: CallState) -> Response {
+    async fn call(&self, call: Call) -> Response {
         let (response, answer) = oneshot::channel();
         {
             let mut state = self.state();
@@ -295,7 +295,7 @@ impl ModelGateway {
         answer.await.unwrap_or_else(|_| Err(unanswered()))
     }
 
-    fn ask(&self, call: CallState) -> GatewayResult<'_> {
+    fn ask(&self, call: Call) -> GatewayResult<'_> {
         Box::pin(async move {
             match self.call(call).await? {
                 Reply::Intent(intent) => Ok(intent),
@@ -308,27 +308,27 @@ impl ModelGateway {
 impl Gateway for ModelGateway {
     fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> GatewayResult<'a> {
         let (payment, method) = (charge.payment.0, charge.payment_method.to_owned());
-        self.ask(CallState::Authorise { payment, order: charge.order, method, amount: charge.amount_minor })
+        self.ask(Call::Authorise { payment, order: charge.order, method, amount: charge.amount_minor })
     }
 
     fn look_up<'a>(&'a self, reference: &'a str) -> GatewayResult<'a> {
-        self.ask(CallState::LookUp(payment_of(reference)))
+        self.ask(Call::LookUp(payment_of(reference)))
     }
 
     fn find<'a>(&'a self, payment: PaymentId) -> GatewayResult<'a> {
-        self.ask(CallState::Find(payment.0))
+        self.ask(Call::Find(payment.0))
     }
 
     fn capture<'a>(&'a self, payment: PaymentId, _: &'a str) -> GatewayResult<'a> {
-        self.ask(CallState::Capture(payment.0))
+        self.ask(Call::Capture(payment.0))
     }
 
     fn cancel<'a>(&'a self, payment: PaymentId, _: &'a str) -> GatewayResult<'a> {
-        self.ask(CallState::Cancel(payment.0))
+        self.ask(Call::Cancel(payment.0))
     }
 
     fn refund<'a>(&'a self, payment: PaymentId, _: &'a str) -> GatewayResult<'a> {
-        self.ask(CallState::Refund(payment.0))
+        self.ask(Call::Refund(payment.0))
     }
 
     fn refund_part<'a>(
@@ -336,7 +336,7 @@ impl Gateway for ModelGateway {
         part: &'a PartialRefund,
     ) -> Pin<Box<dyn Future<Output = Result<PartialRefundOutcome, GatewayError>> + Send + 'a>> {
         let call =
-            CallState::RefundPart { payment: payment_of(&part.reference), request: part.request, amount: part.amount };
+            Call::RefundPart { payment: payment_of(&part.reference), request: part.request, amount: part.amount };
         Box::pin(async move {
             match self.call(call).await? {
                 Reply::Part(refund) => Ok(refund),
@@ -350,7 +350,7 @@ impl Gateway for ModelGateway {
         reference: &'a str,
     ) -> Pin<Box<dyn Future<Output = Result<Balance, GatewayError>> + Send + 'a>> {
         Box::pin(async move {
-            match self.call(CallState::Balance(payment_of(reference))).await? {
+            match self.call(Call::Balance(payment_of(reference))).await? {
                 Reply::Balance(balance) => Ok(balance),
                 other => panic!("a balance was asked for: {other:?}"),
             }

@@ -9,7 +9,7 @@ use fairline_simulate::rng::Rng;
 use uuid::Uuid;
 
 use crate::{
-    gateway::{StoryEvent, reference},
+    gateway::{Event, reference},
     shop::{AMOUNT_MINOR, Shop},
 };
 
@@ -246,7 +246,7 @@ impl Story<'_> {
         self.events += 1;
         let id = format!("evt_{}_{}", self.sale, self.events);
         self.note(format!("webhook: {event:?}"));
-        let StoryEvent { payment, moves_money_back } = event;
+        let Event { payment, moves_money_back } = event;
         let says = DirectEvent { payment: PaymentId(payment), may_be_open: !moves_money_back, moves_money_back };
         if let Err(error) = self.shop.payments.receive(&id, &reference(payment), says).await {
             self.shop.gateway.state().breaks(format!("failed: receive event: {error}"));
