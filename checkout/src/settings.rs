@@ -136,16 +136,16 @@ pub struct Settings {
     /// Purchases and payments of one address: burst.
     #[arg(long, env = "FAIRLINE_PURCHASE_BURST", default_value_t = 200)]
     pub purchase_burst: u32,
-    /// Sign-in codes that one address may request, for any recipients: rate per second.
+    /// Sign-in codes per second, per client address, to any recipients.
     #[arg(long, env = "FAIRLINE_CODE_RATE_PER_S", default_value_t = 1.0)]
     pub code_rate_per_s: f64,
-    /// Sign-in codes that one address may request: burst.
+    /// Burst of sign-in codes, per client address.
     #[arg(long, env = "FAIRLINE_CODE_BURST", default_value_t = 60)]
     pub code_burst: u32,
-    /// Sign-in codes by SMS, which cost money, that one address may request: rate per second.
+    /// Sign-in codes by SMS, which cost money: per second, per client address.
     #[arg(long, env = "FAIRLINE_PHONE_CODE_RATE_PER_S", default_value_t = 0.02)]
     pub phone_code_rate_per_s: f64,
-    /// Sign-in codes by SMS that one address may request: burst.
+    /// Burst of sign-in codes by SMS, per client address.
     #[arg(long, env = "FAIRLINE_PHONE_CODE_BURST", default_value_t = 10)]
     pub phone_code_burst: u32,
     /// Days after which orders are anonymised. Units and amounts stay.

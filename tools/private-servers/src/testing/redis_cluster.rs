@@ -274,6 +274,7 @@ impl RedisSentinel {
     /// # Errors
     /// When the replica does not take over.
     pub fn fail_over(&mut self) -> Result<(), ServerError> {
+        self.recognise_primary();
         self.primary.redis.kill()?;
         self.take_over()
     }
@@ -284,6 +285,7 @@ impl RedisSentinel {
     /// # Errors
     /// When the replica does not take over, or the old primary does not follow it.
     pub fn fail_over_from_stopped(&mut self) -> Result<(), ServerError> {
+        self.recognise_primary();
         let stopped = self.primary.redis.processes();
         let signal = |signal| {
             for pid in &stopped {
@@ -319,15 +321,20 @@ impl RedisSentinel {
         self.settle()
     }
 
-    /// Waits until the replica follows, and Sentinel lists it. Sentinel may have exchanged the two
-    /// meanwhile, since a busy machine kept the primary silent for a second; that is accepted.
+    /// Sentinel may have exchanged the two, since a fault or a busy machine kept the primary silent
+    /// for a second.
+    fn recognise_primary(&mut self) {
+        let exchanged = format!("\r\n{}\r\n", self.replica.client_port());
+        let leader = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}");
+        if unless_reply_has(self.port, &leader, &[&exchanged]).is_none() {
+            std::mem::swap(&mut self.primary, &mut self.replica);
+        }
+    }
+
+    /// Waits until the replica follows, and Sentinel lists it.
     fn settle(&mut self) -> Result<(), ServerError> {
         agree("Sentinel to know the replica", || {
-            let exchanged = format!("\r\n{}\r\n", self.replica.client_port());
-            let leader = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}");
-            if unless_reply_has(self.port, &leader, &[&exchanged]).is_none() {
-                std::mem::swap(&mut self.primary, &mut self.replica);
-            }
+            self.recognise_primary();
             let follows = format!("master_port:{}\r\nmaster_link_status:up", self.primary.client_port());
             let known = format!("\r\n127.0.0.1:{}\r\n", self.replica.client_port());
             unless_reply_has(self.replica.port(), "INFO replication", &[&follows]).or_else(|| {
