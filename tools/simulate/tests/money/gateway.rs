@@ -87,7 +87,8 @@ pub(crate) struct GatewayState {
     pub(crate) events: Vec<Event>,
     /// Authorisations that were begun and are not checked yet.
     pub(crate) begun: Vec<(Uuid, Uuid)>,
-    /// Payments whose shopper was notified that nothing is charged, and orders that are reported gone.
+    /// Payments whose shopper was notified that nothing is charged, and orders that are reported
+    /// gone.
     pub(crate) notified: BTreeSet<Uuid>,
     pub(crate) gone: BTreeSet<Uuid>,
     /// The first violation.
@@ -109,7 +110,7 @@ fn payment_of(reference: &str) -> Uuid {
 }
 
 fn unanswered() -> GatewayError {
-    GatewayError::Unanswered("no answer in time".to_owned())
+    GatewayError::Unanswered("no response in time".to_owned())
 }
 
 impl GatewayState {

@@ -189,7 +189,7 @@ impl Story<'_> {
             {
                 let mut state = self.shop.gateway.state();
                 let call = state.waiting[0].call.clone();
-                self.steps.push(format!("{call:?}: no answer in time, executed: {is_executed}"));
+                self.steps.push(format!("{call:?}: no response in time, executed: {is_executed}"));
                 if is_executed {
                     state.execute(&call);
                 }
