@@ -172,6 +172,7 @@ CREATE TABLE ticket_actions (
 );
 CREATE INDEX ticket_actions_to_do ON ticket_actions (line_id) WHERE NOT done OR NOT published;
 CREATE INDEX ticket_actions_to_publish ON ticket_actions (line_id, published_epoch) WHERE kind = 'removed';
+CREATE INDEX ticket_actions_by_visitor ON ticket_actions (visitor) WHERE visitor <> '\x00000000000000000000000000000000';
 CREATE INDEX ticket_actions_to_anonymise ON ticket_actions (at)
     WHERE visitor <> '\x00000000000000000000000000000000' AND (kind = 'removed' OR done);
 

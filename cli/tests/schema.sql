@@ -881,6 +881,7 @@ CREATE INDEX shopper_allowances_due ON public.shopper_allowances USING btree (ch
 CREATE INDEX sign_in_failures_by_age ON public.sign_in_failures USING btree (failed_at);
 CREATE INDEX sign_ins_by_address ON public.sign_ins USING btree (address, created_at);
 CREATE INDEX sign_ins_by_age ON public.sign_ins USING btree (created_at);
+CREATE INDEX ticket_actions_by_visitor ON public.ticket_actions USING btree (visitor) WHERE (visitor <> '\x00000000000000000000000000000000'::bytea);
 CREATE INDEX ticket_actions_to_anonymise ON public.ticket_actions USING btree (at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND ((kind = 'removed'::text) OR done));
 CREATE INDEX ticket_actions_to_do ON public.ticket_actions USING btree (line_id) WHERE ((NOT done) OR (NOT published));
 CREATE INDEX ticket_actions_to_publish ON public.ticket_actions USING btree (line_id, published_epoch) WHERE (kind = 'removed'::text);
