@@ -191,8 +191,8 @@ pub(crate) fn account(shopper: &ShopperIdentity) -> Option<Uuid> {
 pub(crate) async fn unlink(connection: &mut PgConnection, holds: &[Uuid]) -> Result<(), StoreError> {
     for visitors in [
         "UPDATE admissions SET visitor = $2 WHERE id IN (SELECT admission_id FROM holds WHERE id = ANY ($1))",
-        // As an array and with the constant, so that the index on visitors is used. A reservation of
-        // the merchant has the anonymous visitor, as has each ticket action that was anonymised.
+        // As an array and with the constant, so that the index on visitors is used. A merchant's
+        // reservation has the anonymous visitor, as has each ticket action that was anonymised.
         "UPDATE ticket_actions SET visitor = $2 WHERE visitor = ANY (ARRAY (SELECT visitor FROM holds WHERE id = ANY ($1))) \
          AND visitor <> '\\x00000000000000000000000000000000' AND (kind = 'removed' OR done)",
         "UPDATE holds SET visitor = $2, account_id = NULL, reserved_as = CASE WHEN reserved_as IS NOT NULL THEN 'forgotten ' || id END \
