@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::gateway::{GatewayState, ModelGateway};
 
 pub(crate) const AMOUNT_MINOR: i64 = 1234;
+const UNITS: i32 = 4;
 const HOLD_S: f64 = 300.0;
 /// How long an unanswered payment may keep an expired hold, and the time that a seed has taken.
 const KEEPS_HOLD_S: f64 = 900.0 + 60.0;
@@ -66,9 +67,13 @@ impl Shop {
         Self { pool, payments, gateway }
     }
 
-    /// An open sale of two units, both of which are held; in yield mode, three are promised.
+    /// An open sale whose units are all held; in yield mode, two more are promised. Rows of earlier
+    /// stories, which a violation has ended, are deleted.
     pub(crate) async fn sale(&self, is_yield: bool) -> (SaleId, Vec<Uuid>) {
+        let empty = "TRUNCATE holds, payments, orders, order_requests CASCADE";
+        sqlx::query(empty).execute(&self.pool).await.expect("an empty shop");
         let sale = Uuid::new_v4();
+        let orders: Vec<Uuid> = (0..if is_yield { UNITS + 2 } else { UNITS }).map(|_| Uuid::new_v4()).collect();
         sqlx::query(
             "WITH sale AS (INSERT INTO sales (id, slug, name, price_minor, currency, per_shopper_limit, status, mode, \
              rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at) VALUES ($1, 'drop-' || left($1::text, 8), 'The drop', \
@@ -77,15 +82,15 @@ impl Shop {
              item AS (INSERT INTO items (sale_id, item) SELECT id, 1 FROM sale), \
              counters AS (INSERT INTO sale_counters (sale_id) SELECT id FROM sale) \
              INSERT INTO stock (sale_id, item, total, promised, held, overbook) \
-             SELECT id, 1, 2, CASE WHEN $3 THEN 3 ELSE 0 END, CASE WHEN $3 THEN 0 ELSE 2 END, CASE WHEN $3 THEN 3 ELSE 0 END FROM sale",
+             SELECT id, 1, $4, CASE WHEN $3 THEN $4 + 2 ELSE 0 END, CASE WHEN $3 THEN 0 ELSE $4 END, $4 + 2 FROM sale",
         )
         .bind(sale)
         .bind(AMOUNT_MINOR)
         .bind(is_yield)
+        .bind(UNITS)
         .execute(&self.pool)
         .await
         .expect("a sale");
-        let orders: Vec<Uuid> = (0..if is_yield { 3 } else { 2 }).map(|_| Uuid::new_v4()).collect();
         for (at, &order) in orders.iter().enumerate() {
             sqlx::query(
                 "INSERT INTO holds (id, reserved_as, sale_id, visitor, quantity, amount_minor, currency, state, expires_at) \
