@@ -23,9 +23,10 @@ use tracing::{error, info, warn};
 
 use super::sale::RunningSale;
 
-/// How often the supervisor reads the running sales, besides after a change by this process: at
-/// most this often, and with a pause per sale, so that thousands of sales cost no more.
-const READ_EVERY: Duration = Duration::from_millis(500);
+/// The shortest and the longest pause between two reads of the running sales, and the pause for
+/// each sale, so that a thousand cost little more than one. The longest is well below
+/// [`OPENS_SOON_S`](super::sale::OPENS_SOON_S), so each sale opens in time.
+const READ_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
 const READ_PAUSE_PER_SALE: Duration = Duration::from_millis(1);
 /// The time limit of reading; known sales continue meanwhile.
 const READ_WITHIN: Duration = Duration::from_secs(5);
@@ -167,7 +168,7 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
             Err(_) => failing.log(|| warn!("read running sales failed: no response within {READ_WITHIN:?}")),
         }
         let pause_for_all = READ_PAUSE_PER_SALE * u32::try_from(tasks.len()).unwrap_or(u32::MAX);
-        read_at = Instant::now() + READ_EVERY.max(pause_for_all);
+        read_at = Instant::now() + pause_for_all.clamp(READ_EVERY.0, READ_EVERY.1);
         if listed_at.elapsed() >= LISTED_EVERY {
             listed_at = Instant::now();
             // If Redis is down, the ticks log it.
@@ -400,6 +401,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_sale_among_thousands_is_woken_within_two_seconds() {
+        let sales = Arc::new(TestSales::default());
+        (0..3000).for_each(|n| sales.has(n, Does::Rest));
+        let (_, shutdown) = sales.start();
+        pass(5).await;
+        sales.changes(7, |sale| sale.is_due = Some(true));
+        let changed = Instant::now();
+        pass(5).await;
+        let ticks = sales.ticks_of(7);
+        assert!(ticks[1].1 - changed <= READ_EVERY.1 + Duration::from_millis(50), "{ticks:?}");
+        shutdown.trigger();
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn sales_are_found_woken_and_dropped_within_a_fraction_of_a_second() {
         let sales = Arc::new(TestSales::default());
         let (tick_now, shutdown) = sales.start();
@@ -413,7 +428,7 @@ mod tests {
         for n in 1..=4 {
             let ticks = sales.ticks_of(n);
             assert!(
-                ticks.len() == 1 && ticks[0].1 - created <= READ_EVERY + Duration::from_millis(50),
+                ticks.len() == 1 && ticks[0].1 - created <= READ_EVERY.0 + Duration::from_millis(50),
                 "{n}: {ticks:?}"
             );
         }
@@ -424,7 +439,7 @@ mod tests {
         pass(1).await;
         for n in [1, 2, 3] {
             let ticks = sales.ticks_of(n);
-            assert!(ticks[1].0 && ticks[1].1 - changed <= READ_EVERY + Duration::from_millis(50), "{n}: {ticks:?}");
+            assert!(ticks[1].0 && ticks[1].1 - changed <= READ_EVERY.0 + Duration::from_millis(50), "{n}: {ticks:?}");
         }
         assert_eq!((sales.ticks_of(1).len(), sales.ticks_of(2).len(), sales.ticks_of(4).len()), (2, 2, 1));
         tick_now.all();
