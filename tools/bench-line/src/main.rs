@@ -51,12 +51,13 @@ fn main() -> ExitCode {
     bench::exit_code(if arguments.part { crowd::carry().map(|()| true) } else { run(&arguments) })
 }
 
-/// Measures the requested figures; returns whether all of them could be measured.
+/// Measures the requested figures; returns whether all could be measured and reach their targets,
+/// which a smoke test need not.
 fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let bench =
         Bench { binaries: bench::programs()?, size: if arguments.smoke { RunSize::smoke() } else { RunSize::full() } };
     let results = bench::measure(&FIGURES, &figures::SCENES, &arguments.only, |scene, found| scene(&bench, found));
     bench::write(&results, &arguments.json)?;
     println!("{}", results.to_table());
-    Ok(results.missing.is_empty())
+    Ok(if arguments.smoke { results.missing.is_empty() } else { results.are_reached() })
 }

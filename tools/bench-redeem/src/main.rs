@@ -59,7 +59,8 @@ fn main() -> ExitCode {
     bench::exit_code(run(&Arguments::parse()))
 }
 
-/// Measures the requested figures; returns whether all of them could be measured.
+/// Measures the requested figures; returns whether all could be measured and reach their targets,
+/// which a smoke test need not.
 fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let mut bench = Bench {
         binaries: bench::programs()?,
@@ -71,5 +72,5 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let results = bench::measure(&FIGURES, scenes, &arguments.only, |scene, found| scene(&mut bench, found));
     bench::write(&results, &arguments.json)?;
     println!("{}\n\n{}", results.to_table(), results.summary());
-    Ok(results.missing.is_empty())
+    Ok(if arguments.smoke { results.missing.is_empty() } else { results.are_reached() })
 }

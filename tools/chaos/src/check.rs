@@ -7,6 +7,7 @@
 
 mod liveness;
 mod money;
+mod news;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use fairline_shop::SHOPPERS;
 use self::{
     liveness::{ended_unexpectedly, late_turns, silent_pages, stalled_lines},
     money::{charged_after_the_end, charges_without_order, never_released},
+    news::{admitted_in_a_pause, late_endings, late_pauses, stalled_after_a_pause},
 };
 use crate::{
     fault::Fault,
@@ -92,6 +94,17 @@ impl fmt::Display for Exit {
     }
 }
 
+/// A pause of the sale by an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// When the request to pause had succeeded, in microseconds since 1970.
+    pub began_us: i64,
+    /// When the request to resume was sent.
+    pub ended_us: i64,
+    /// When that had succeeded.
+    pub resumed_us: i64,
+}
+
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -137,6 +150,8 @@ pub struct Evidence<'a> {
     pub reserved: &'a [GatewayCharge],
     /// Samples of the stock, two per second, with their times.
     pub stock: &'a [(i64, Stock)],
+    /// Pauses of the sale.
+    pub pauses: &'a [Pause],
     /// Services that ended unexpectedly.
     pub ended: &'a [Exit],
     /// Deadlocks, as the log of Postgres has them. Since locks are taken in one order, no fault
@@ -157,7 +172,11 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         (6, never_released(evidence)),
         (7, silent_pages(evidence, &shoppers)),
         (7, late_turns(evidence, &shoppers)),
+        (7, late_pauses(evidence, &shoppers)),
+        (7, late_endings(evidence, &shoppers)),
+        (7, admitted_in_a_pause(evidence)),
         (9, stalled_lines(evidence, &shoppers)),
+        (9, stalled_after_a_pause(evidence, &shoppers)),
         (9, ended_unexpectedly(evidence)),
         (9, evidence.deadlocks.to_vec()),
         (1, oversold(evidence)),
@@ -291,6 +310,7 @@ fn away(evidence: &Evidence<'_>, events: &[&HistoryEvent]) -> Vec<(i64, i64)> {
         matches!(
             event.what,
             HistoryEventKind::Received
+                | HistoryEventKind::Sale { .. }
                 | HistoryEventKind::Place { .. }
                 | HistoryEventKind::Turn { .. }
                 | HistoryEventKind::Over { .. }

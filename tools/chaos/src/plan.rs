@@ -24,7 +24,7 @@ const QUIET_EVERY: usize = 4;
 /// Long enough to notice a line that has stalled.
 const QUIET: Duration = Duration::from_secs(16);
 /// After every third of these: longer than a page may be silent, and than a turn lasts.
-const LONG_QUIET: Duration = Duration::from_secs(36);
+pub(crate) const LONG_QUIET: Duration = Duration::from_secs(36);
 /// Faults of one round at least and at most, unless one comes alone.
 const AT_ONCE: (u64, u64) = (4, 10);
 

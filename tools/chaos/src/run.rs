@@ -21,11 +21,11 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    check::{Evidence, Exit, Injected, Quiet, Violation, check},
+    check::{Evidence, Exit, Injected, Pause, Quiet, Violation, check},
     fault::{self, Fault, FaultBeginning},
     ledger_reader::{self, GatewayCharge, LedgerReader, Stock, now_us},
     outcome::{Recovery, ShopOutcome},
-    plan::{Planned, SaleKind, ShopPlan},
+    plan::{LONG_QUIET, Planned, SaleKind, ShopPlan},
     topology::Topology,
     watch::HistoryReader,
 };
@@ -87,6 +87,10 @@ const RUSH_ENDS_WITHIN: Duration = Duration::from_secs(700);
 /// 100 s: after a tenth of its age, here up to 60 s. The circuit breaker may be open for 30 s.
 const RELEASED_WITHIN: Duration = Duration::from_secs(90);
 const LOOK_AT_GATEWAY_EVERY: Duration = Duration::from_millis(500);
+/// When an operator pauses the sale in a long quiet time, and for how long: no fault excuses what
+/// pages show meanwhile, and they have as long as for a turn.
+const PAUSES_AFTER: Duration = Duration::from_secs(5);
+const PAUSED_FOR: Duration = Duration::from_secs(6);
 /// Admissions before the first fault.
 const ADMITTED_FIRST: usize = 5;
 
@@ -128,6 +132,7 @@ struct ShopRun<'a> {
     guests: u32,
     faults: Vec<Injected>,
     recoveries: Vec<Recovery>,
+    pauses: Vec<Pause>,
     violations: Vec<Violation>,
     ended: Vec<Exit>,
     /// Services that a fault keeps down.
@@ -184,6 +189,7 @@ pub async fn run(plan: &ShopPlan, scale: Scale, folder: &Path) -> Result<ShopOut
         guests: if plan.sale == SaleKind::Lane { scale.guests() } else { 0 },
         faults: Vec::new(),
         recoveries: Vec::new(),
+        pauses: Vec::new(),
         violations: Vec::new(),
         ended: Vec::new(),
         down: HashSet::new(),
@@ -244,7 +250,14 @@ impl ShopRun<'_> {
             if !self.recover(round, ended_us).await {
                 break;
             }
-            self.stay_quiet(self.plan.quiet_after(nth)).await;
+            let quiet = self.plan.quiet_after(nth);
+            if quiet == LONG_QUIET {
+                self.stay_quiet(PAUSES_AFTER).await;
+                self.pause().await;
+                self.stay_quiet(quiet - PAUSES_AFTER - PAUSED_FOR).await;
+            } else {
+                self.stay_quiet(quiet).await;
+            }
         }
         Ok(())
     }
@@ -256,6 +269,25 @@ impl ShopRun<'_> {
             self.revive();
             sleep(POLL_EVERY).await;
             self.watch.read();
+        }
+    }
+
+    /// Pauses the sale for a time, as an operator does.
+    async fn pause(&mut self) {
+        self.operate("pause").await;
+        let began_us = now_us();
+        self.stay_quiet(PAUSED_FOR).await;
+        let ended_us = now_us();
+        self.operate("resume").await;
+        self.pauses.push(Pause { began_us, ended_us, resumed_us: now_us() });
+    }
+
+    async fn operate(&mut self, operation: &str) {
+        let path = format!("/api/admin/sales/{}/{operation}", self.shop.sale);
+        let (status, answer) = self.shop.admin(Method::POST, &path, None).await;
+        if !status.is_success() {
+            let what = format!("could not {operation} the sale without a fault: {status} {answer}");
+            self.violations.push(Violation { promise: 9, what });
         }
     }
 
@@ -466,6 +498,7 @@ impl ShopRun<'_> {
             charges: &self.charges,
             reserved: &self.reserved,
             stock: &stock,
+            pauses: &self.pauses,
             ended: &self.ended,
             deadlocks: &self.shop.servers.deadlocks()?,
         };

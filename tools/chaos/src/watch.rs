@@ -99,6 +99,7 @@ impl HistoryReader {
             let is_message = matches!(
                 event.what,
                 HistoryEventKind::Place { .. }
+                    | HistoryEventKind::Sale { .. }
                     | HistoryEventKind::Turn { .. }
                     | HistoryEventKind::Over { .. }
                     | HistoryEventKind::Received

@@ -2,7 +2,9 @@
 
 use std::{env, error::Error, fmt, fs, path::Path, path::PathBuf, process::ExitCode, thread, time::Duration};
 
-use crate::table::{Measured, Reach, Results, number};
+use serde_json::json;
+
+use crate::table::{Measured, Reach, Results, number, rounded};
 
 /// Why a measurement failed.
 #[derive(Debug)]
@@ -79,10 +81,19 @@ pub fn write(results: &Results, file: &Path) -> Result<(), Failure> {
     Ok(fs::write(file, format!("{:#}\n", results.to_json()))?)
 }
 
-/// 0 if every requested figure was measured, 1 if not, 2 after a failure, which is printed.
+/// Writes the measured figures into a file that other benchmarks write to, too.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn merge(results: &Results, file: &Path) -> Result<(), Failure> {
+    Ok(crate::merge(file, results.measured.iter().map(|measured| (measured.key, json!(rounded(measured.value)))))?)
+}
+
+/// 0 if every requested figure was measured and reaches its target, 1 if not, 2 after a failure,
+/// which is printed.
 #[must_use]
-pub fn exit_code(is_complete: Result<bool, Failure>) -> ExitCode {
-    match is_complete {
+pub fn exit_code(are_reached: Result<bool, Failure>) -> ExitCode {
+    match are_reached {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {

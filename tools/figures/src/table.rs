@@ -102,14 +102,25 @@ impl Results {
         Value::Object(self.figures.iter().map(|&(key, _)| (key.to_owned(), value(key))).collect::<Map<_, _>>())
     }
 
-    /// The measured figures that miss their target, on one line.
+    /// Whether every requested figure was measured and reaches its target.
     #[must_use]
-    pub fn summary(&self) -> String {
+    pub fn are_reached(&self) -> bool {
+        self.missing.is_empty() && self.missed().is_empty()
+    }
+
+    /// The measured figures that miss their target.
+    fn missed(&self) -> Vec<String> {
         let missed = self.figures.iter().filter_map(|&(key, reach)| {
             let value = self.get(key)?.value;
             (reach.is_reached_by(value) == Some(false)).then(|| format!("{key} {} ({})", number(value), reach.shown()))
         });
-        let missed: Vec<String> = missed.collect();
+        missed.collect()
+    }
+
+    /// The measured figures that miss their target, on one line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let missed = self.missed();
         if missed.is_empty() {
             "Nothing that was measured was missed.".to_owned()
         } else {
@@ -150,7 +161,7 @@ impl Results {
 
 /// Rounds to four significant digits, the precision of such a measurement; whole numbers stay
 /// whole.
-fn rounded(value: f64) -> f64 {
+pub(crate) fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() || value.abs() >= 1_000.0 {
         return value.round();
     }
@@ -227,5 +238,21 @@ mod tests {
         assert!(table.ends_with("lost_acks: no time"), "{table}");
         assert_eq!(results.summary(), "Missed: redeems_vs_hot_row 19 (>= 20).");
         assert_eq!(Results::of(FIGURES).summary(), "Nothing that was measured was missed.");
+    }
+
+    #[test]
+    fn figures_are_reached_unless_one_is_missing_or_misses_its_target() {
+        let of = |p99_ms, missing| Results {
+            figures: FIGURES,
+            measured: vec![
+                Measured::plain("redeem_p99_ms", p99_ms, String::new()),
+                Measured::plain("crashes", 6.0, String::new()),
+            ],
+            missing,
+        };
+        assert!(of(25.0, Vec::new()).are_reached());
+        assert!(!of(25.1, Vec::new()).are_reached());
+        assert!(!of(f64::NAN, Vec::new()).are_reached());
+        assert!(!of(25.0, vec![("oversold", "no time".to_owned())]).are_reached());
     }
 }

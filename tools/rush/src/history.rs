@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
-use crate::clock::now_us;
+use crate::{clock::now_us, messages::SaleStatus};
 
 /// Maximum events per shopper.
 const EVENTS_MAX: u32 = 10_000;
@@ -50,6 +50,11 @@ pub enum HistoryEventKind {
     Disconnected,
     /// A message that changes nothing on the page.
     Received,
+    /// The public facts of the sale.
+    Sale {
+        /// Its status.
+        status: SaleStatus,
+    },
     /// A place.
     Place {
         /// The ticket's ordinal.
@@ -110,7 +115,8 @@ pub enum HistoryEventKind {
 
 impl HistoryEventKind {
     fn is_repetition(&self, of: &HistoryEventKind) -> bool {
-        matches!(self, HistoryEventKind::Received | HistoryEventKind::Place { .. }) && self == of
+        use HistoryEventKind::{Place, Received, Sale};
+        matches!(self, Received | Sale { .. } | Place { .. }) && self == of
     }
 }
 

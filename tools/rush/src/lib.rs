@@ -46,6 +46,7 @@ use uuid::Uuid;
 pub use audit::replay;
 pub use history::{HistoryEvent, HistoryEventKind};
 pub use http::{ServiceUrl, ServiceUrlError};
+pub use messages::SaleStatus;
 pub use plan::{Choice, CrowdProfile, Dice, FirstPayment, Shares, SharesError, ShopperModel, ShopperPlan, Transport};
 pub use report::{DatabaseCount, Report};
 pub use settings::Settings;

@@ -63,13 +63,19 @@ pub(crate) struct SaleCard {
     pub(crate) per_shopper_limit: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// The status of a sale, as pages show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum SaleStatus {
+pub enum SaleStatus {
+    /// It has not opened.
     Scheduled,
+    /// Shoppers are admitted.
     Open,
+    /// An operator has stopped admissions for a time.
     Paused,
+    /// Every unit is paid for.
     SoldOut,
+    /// It is over.
     Closed,
 }
 

@@ -193,9 +193,8 @@ impl<'a> Shopper<'a> {
                 HistoryEventKind::Turn { admission: claims.jti, expires_s: claims.exp }
             }),
             LineMessage::Over { outcome } => HistoryEventKind::Over { outcome: format!("{outcome:?}") },
-            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting {} => {
-                HistoryEventKind::Received
-            }
+            LineMessage::Sale { sale } => HistoryEventKind::Sale { status: sale.status },
+            LineMessage::Heartbeat { .. } | LineMessage::Reconnecting {} => HistoryEventKind::Received,
         });
         match message {
             LineMessage::Sale { sale } => {

@@ -6,11 +6,20 @@ use std::{
     env, fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
 use clap::Parser;
 use fairline_admission_token::SigningKey;
+use fairline_figures::{
+    bench::{self, Failure},
+    table::{
+        Measured,
+        Reach::{self, AtMost},
+        Results,
+    },
+};
 use fairline_line::{
     store::{JoinRequest, LineError, LineStore},
     ticket::Ticket,
@@ -28,6 +37,8 @@ use tokio::{
     time::sleep,
 };
 
+/// The figures and their targets.
+const FIGURES: [(&str, Reach); 2] = [("redis_lost_recovery_s", AtMost(10.0)), ("repeated_join_us", AtMost(50.0))];
 const TOKEN: &str = "a-token-for-the-bench";
 /// The time limit of a measurement.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -53,8 +64,12 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> io::Result<()> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    bench::exit_code(measure(&Arguments::parse()).await)
+}
+
+/// Returns whether the figures reach their targets.
+async fn measure(arguments: &Arguments) -> Result<bool, Failure> {
     let mut servers = spawn_blocking(|| Servers::start().expect("servers of its own")).await?;
     let postgres_url = servers.postgres.create_database("recovery").expect("a database");
     let line = LineStore::connect(&servers.redis.url()).await.expect("a Redis");
@@ -109,9 +124,13 @@ async fn main() -> io::Result<()> {
         "the epoch began after {begun_s:.2} s, all tickets were presented after {shown_s:.2} s, all turns were published again after {:.2} s",
         lost.elapsed().as_secs_f64()
     );
-    let figures = [("redis_lost_recovery_s", recovered_s), ("repeated_join_us", repeated_join_us)];
-    figures.iter().for_each(|(key, value)| println!("{key} {value:.2}"));
-    fairline_figures::merge(&arguments.json, figures.map(|(key, value)| (key, json!((value * 100.0).round() / 100.0))))
+    let mut results = Results::of(&FIGURES);
+    results.measured = [("redis_lost_recovery_s", recovered_s), ("repeated_join_us", repeated_join_us)]
+        .map(|(key, value)| Measured::plain(key, value, String::new()))
+        .into();
+    println!("{}", results.to_table());
+    bench::merge(&results, &arguments.json)?;
+    Ok(results.are_reached())
 }
 
 fn start_controller(

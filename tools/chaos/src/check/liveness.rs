@@ -12,14 +12,14 @@ use super::{AFTER_US, Evidence, Exit, Injected, SILENT_US_MAX, Ticket, shoppers_
 const HEARTBEAT_US_MAX: i64 = 22_000_000;
 /// A turn is on an open page within this time: a page that polls does so 2 s after the last answer
 /// at the latest, and the publication may take as long on a busy machine.
-const TURN_US_MAX: i64 = 4_000_000;
+pub(super) const TURN_US_MAX: i64 = 4_000_000;
 /// A line without an admission for this long has stalled, while a shopper waits without a fault:
 /// one every 5 s is the least during back-off, a late claim delays it by 0.5 s, and the stock is
 /// sampled every 0.5 s.
 pub(super) const STALLED_US: i64 = 8_000_000;
 /// Between two samples further apart than this, the stock is unknown: a sample is given up after
 /// 2 s, and the next one comes 0.5 s later.
-const UNKNOWN_US: i64 = 2_500_000;
+pub(super) const UNKNOWN_US: i64 = 2_500_000;
 /// What a service exits with if it can't start, as without Redis. It is then started again.
 const START_FAILED: i32 = 2;
 
@@ -37,7 +37,7 @@ pub(super) fn silent_pages(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<
                     till_us > limit_us && !evidence.is_excused(from_us, limit_us)
                         || lacks_a_heartbeat(evidence, from_us, till_us)
                 }
-                HistoryEventKind::Received | HistoryEventKind::Place { .. } => {
+                HistoryEventKind::Received | HistoryEventKind::Sale { .. } | HistoryEventKind::Place { .. } => {
                     lacks_a_heartbeat(evidence, from_us, till_us)
                 }
                 _ => false,
@@ -60,7 +60,7 @@ fn lacks_a_heartbeat(evidence: &Evidence<'_>, from_us: i64, till_us: i64) -> boo
 }
 
 /// The connections of a shopper: begin and end.
-fn connections(events: &[&HistoryEvent]) -> Vec<(i64, i64)> {
+pub(super) fn connections(events: &[&HistoryEvent]) -> Vec<(i64, i64)> {
     let (mut all, mut since) = (Vec::new(), None);
     for event in events {
         match event.what {

@@ -1,5 +1,6 @@
 mod liveness;
 mod money;
+mod news;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ struct Doctored {
     charges: Vec<GatewayCharge>,
     reserved: Vec<GatewayCharge>,
     stock: Vec<(i64, Stock)>,
+    pauses: Vec<Pause>,
     ended: Vec<Exit>,
     deadlocks: Vec<String>,
 }
@@ -56,6 +58,7 @@ fn honest() -> Doctored {
         charges: Vec::new(),
         reserved: Vec::new(),
         stock: (0..60).map(|at| (at * S / 2, Stock { total: 9, overbook: 0, promised: 1, held: 1, sold: 2 })).collect(),
+        pauses: Vec::new(),
         ended: Vec::new(),
         deadlocks: Vec::new(),
     };
@@ -115,6 +118,7 @@ impl Doctored {
             charges: &self.charges,
             reserved: &self.reserved,
             stock: &self.stock,
+            pauses: &self.pauses,
             ended: &self.ended,
             deadlocks: &self.deadlocks,
         }
