@@ -41,7 +41,3 @@ pub use settings::{
     BACKGROUND_CONNECTIONS, HEARTBEAT_CONNECTIONS, PAYMENT_CONNECTIONS, ProcessRole, REDEMPTION_CONNECTIONS,
     REQUEST_CONNECTIONS, Settings,
 };
-
-/// Tolerated difference between this process's clock and a signer's, in seconds, where the database
-/// can't be queried. Elsewhere the database's clock decides.
-pub(crate) const CLOCK_SLACK_S: i64 = 300;

@@ -29,8 +29,11 @@ use uuid::Uuid;
 
 use crate::{
     PAYMENT_CONNECTIONS, REDEMPTION_CONNECTIONS,
-    accounts::{account::SignInKey, oidc, routes as users},
-    auth::caller::{Caller, Callers, ShopperIdentity, idempotency_scope},
+    accounts::{oidc, routes as users},
+    auth::{
+        account::SignInKey,
+        caller::{Caller, Callers, ShopperIdentity, idempotency_scope},
+    },
     forward_auth::request::AuthRequest,
     merchant_api::request as merchant_api,
     orders::{expiry::store::ExpiryStore, order::OrderId, store::OrderStore},
