@@ -88,7 +88,7 @@ fn spawned(text: &str) -> Vec<String> {
 #[test]
 fn a_spawned_loop_survives_a_panic_and_reports_progress() {
     // The supervisors themselves.
-    let supervisors = ["crates/server/src/watchdog.rs", "admission-controller/src/controller/schedule.rs"];
+    let supervisors = ["crates/server/src/shutdown/watchdog.rs", "admission-controller/src/controller/schedule.rs"];
     let escapes = |task: &String| {
         let loops = ["loop {", "while "].iter().any(|word| task.contains(word));
         loops && !task.contains(".caught(")
