@@ -10,8 +10,8 @@
 //!   `store.rs` and `db.rs` only.
 //! - Each feature maps its errors to responses, in its `error.rs`. [`error`] has those that several
 //!   features share.
-//! - Each feature has its own state; only [`app`] and [`router`] know all of them. No two modules
-//!   use each other, unless one contains the other (`cli/tests/layout.rs`).
+//! - Each feature has its own state; only [`app`] and [`router`] know all of them. No module
+//!   uses these two, and no features use each other (`cli/tests/modules.rs`).
 
 mod accounts;
 mod app;
