@@ -241,6 +241,20 @@ fn a_type_name_stands_for_one_thing() {
     assert!(defined.is_empty(), "qualify these names by a word: {defined:#?}");
 }
 
+/// The tools among themselves: many mirror a type of the product, under its name.
+#[test]
+fn a_public_type_name_stands_for_one_thing_in_all_tools() {
+    let tools = sources("tools");
+    let mut defined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (path, text) in &tools {
+        let public = text.lines().filter(|line| line.starts_with("pub ")).flat_map(types);
+        public.for_each(|name| defined.entry(name).or_default().push(path));
+    }
+    assert!(defined.len() > 100, "the control: {} types are public", defined.len());
+    defined.retain(|name, paths| paths.len() > 1 && !SHARED_NAMES.contains(name));
+    assert!(defined.is_empty(), "qualify these names by a word: {defined:#?}");
+}
+
 /// Beside `self`. Clippy counts `self`, and so permits a fifth to functions without it.
 const ARGUMENTS_MAX: usize = 4;
 /// Functions with more. May only shrink.

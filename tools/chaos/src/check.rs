@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     fault::Fault,
-    ledger_reader::{Admission, GatewayCharge, Payment, Stock},
+    ledger_reader::{GatewayCharge, IssuedAdmission, Payment, Stock},
     plan::SaleKind,
 };
 
@@ -128,7 +128,7 @@ pub struct Evidence<'a> {
     /// The faults.
     pub faults: &'a [Injected],
     /// The database's admissions.
-    pub admissions: &'a [Admission],
+    pub admissions: &'a [IssuedAdmission],
     /// The database's payments.
     pub payments: &'a [Payment],
     /// The payment gateway's charges.
@@ -218,7 +218,7 @@ impl Quiet {
 /// A ticket: whether it is of the lane, and its ordinal there.
 type Ticket = (bool, i64);
 
-impl Admission {
+impl IssuedAdmission {
     fn ticket(&self) -> Ticket {
         (self.is_guest, self.ordinal)
     }
