@@ -40,6 +40,7 @@ use crate::{
         decision_metrics,
         keys::KeyRing,
         postgres::LedgerStore,
+        records::store::RecordStore,
         schedule,
         tick::{Permits, Ticker},
     },
@@ -52,10 +53,7 @@ use crate::{
         samples::store::SampleStore,
         statistics::store::StatisticsStore,
     },
-    public_api::{
-        key_set::PublicKeys,
-        record::{service::Records, store::RecordStore},
-    },
+    public_api::{key_set::PublicKeys, record::service::Records},
     router::{self, Public},
 };
 

@@ -19,8 +19,8 @@ use tokio::net::TcpListener;
 
 use crate::{
     Settings,
-    accounts::{account::SignInKey, oidc::Issuer, service::Accounts, store::AccountStore},
-    auth::caller::Callers,
+    accounts::{oidc::Issuer, service::Accounts, store::AccountStore},
+    auth::{account::SignInKey, caller::Callers},
     db::{PgPool, Pools},
     events::{
         consumer::{ConsumerGroup, NOTIFICATIONS, WEBHOOKS},

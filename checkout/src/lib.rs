@@ -10,8 +10,8 @@
 //!   `store.rs` and `db.rs` only.
 //! - Each feature maps its errors to responses, in its `error.rs`. [`error`] has those that several
 //!   features share.
-//! - Each feature has its own state; only [`app`] and [`router`] know all of them. No two modules
-//!   use each other, unless one contains the other (`cli/tests/layout.rs`).
+//! - Each feature has its own state; only [`app`] and [`router`] know all of them. No module
+//!   uses these two, and no features use each other (`cli/tests/modules.rs`).
 
 mod accounts;
 mod app;
@@ -41,7 +41,3 @@ pub use settings::{
     BACKGROUND_CONNECTIONS, HEARTBEAT_CONNECTIONS, PAYMENT_CONNECTIONS, ProcessRole, REDEMPTION_CONNECTIONS,
     REQUEST_CONNECTIONS, Settings,
 };
-
-/// Tolerated difference between this process's clock and a signer's, in seconds, where the database
-/// can't be queried. Elsewhere the database's clock decides.
-pub(crate) const CLOCK_SLACK_S: i64 = 300;

@@ -8,6 +8,7 @@ mod orders;
 
 use std::{process::ExitCode, time::Duration};
 
+use clap::Args;
 use fairline_sale::minor_units;
 use hyper::Method;
 use serde_json::{Map, Value, json};
@@ -17,7 +18,7 @@ use uuid::Uuid;
 pub(crate) use self::arguments::Settings;
 use self::{
     admin::Admin,
-    arguments::{ChangeArguments, Command, Copy, CreateArguments, SaleArgument, TicketArguments},
+    arguments::{ChangeArguments, Command, Copy, CreateArguments, TicketArguments},
 };
 use crate::failure::CommandError;
 
@@ -106,6 +107,13 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Comm
         Command::Webhooks { command } => admin_commands::webhooks(&admin, command, json).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Debug, Args)]
+struct SaleArgument {
+    /// The sale: its URL slug or its id.
+    #[arg(value_name = "SALE")]
+    sale: String,
 }
 
 /// Finds a sale by its slug or id.

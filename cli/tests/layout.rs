@@ -1,5 +1,5 @@
 //! The layout that ARCHITECTURE.md promises: where SQL and Redis clients are allowed, and the
-//! direction of dependencies.
+//! layers of a feature.
 
 #[path = "common/sources.rs"]
 mod shared;
@@ -44,7 +44,9 @@ fn sql_is_in_stores_and_in_the_crate_of_connections() {
 #[test]
 fn connections_are_in_stores_and_in_the_composition() {
     let files = ["/store.rs", "/db.rs", "/app.rs", "/testing.rs", "/admin_api/state.rs", "/controller/restore.rs"];
-    let is_allowed = |path: &str| path.starts_with("crates/") || files.iter().any(|file| path.ends_with(file));
+    let is_allowed = |path: &str| {
+        path.starts_with("crates/") || path.contains("/src/testing/") || files.iter().any(|file| path.ends_with(file))
+    };
     assert_eq!(offenders(&["PgPool", "Database", "Pools"], is_allowed), [""; 0]);
 }
 
@@ -88,7 +90,7 @@ fn spawned(text: &str) -> Vec<String> {
 #[test]
 fn a_spawned_loop_survives_a_panic_and_reports_progress() {
     // The supervisors themselves.
-    let supervisors = ["crates/server/src/watchdog.rs", "admission-controller/src/controller/schedule.rs"];
+    let supervisors = ["crates/server/src/shutdown/watchdog.rs", "admission-controller/src/controller/schedule.rs"];
     let escapes = |task: &String| {
         let loops = ["loop {", "while "].iter().any(|word| task.contains(word));
         loops && !task.contains(".caught(")
@@ -123,138 +125,6 @@ fn services_do_not_depend_on_each_other() {
             assert!(!depends, "{service} depends on {other}");
         }
     }
-}
-
-/// The folder of the sources of each crate.
-fn crates() -> Vec<String> {
-    let manifests = files("", &["toml"]).into_iter().filter(|(_, text)| text.contains("[package]"));
-    manifests.map(|(path, _)| path.replace("Cargo.toml", "src")).collect()
-}
-
-/// The modules of its crate that a file uses outside its tests, as paths of files.
-fn uses(root: &str, path: &str, text: &str, files: &[String]) -> Vec<String> {
-    let production = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let code: Vec<&str> = production.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-    let code = code.join("\n");
-    let mut found = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        flatten(&code[at + "crate::".len()..], "", &mut found);
-    }
-    for (at, _) in code.match_indices("super::").filter(|(at, _)| !code[..*at].ends_with("super::")) {
-        let (mut tree, mut module) = (&code[at..], module_of(root, path));
-        while let Some(rest) = tree.strip_prefix("super::") {
-            module.pop();
-            tree = rest;
-        }
-        flatten(tree, &module.iter().map(|part| format!("{part}::")).collect::<String>(), &mut found);
-    }
-    let mut used: Vec<String> = found.iter().filter_map(|path| file_of(root, path, files)).collect();
-    used.sort();
-    used.dedup();
-    used
-}
-
-/// Collects the paths of a use tree: `a::{b, c::d}` has `a::b` and `a::c::d`. Returns its length.
-fn flatten(tree: &str, prefix: &str, found: &mut Vec<String>) -> usize {
-    let length = tree.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').unwrap_or(tree.len());
-    let path = format!("{prefix}{}", &tree[..length]);
-    if !tree[length..].starts_with('{') {
-        found.push(path);
-        return length;
-    }
-    let mut at = length + 1;
-    while let Some(next) = tree[at..].find(|c: char| c.is_alphanumeric() || c == '_' || c == '}') {
-        at += next;
-        if tree[at..].starts_with('}') {
-            return at + 1;
-        }
-        at += flatten(&tree[at..], &path, found).max(1);
-    }
-    tree.len()
-}
-
-/// The path of the module that a file contains.
-fn module_of<'a>(root: &str, path: &'a str) -> Vec<&'a str> {
-    let inside = path.trim_start_matches(root).trim_start_matches('/').trim_end_matches(".rs");
-    inside.split('/').filter(|part| !["mod", "lib", "main"].contains(part)).collect()
-}
-
-/// The file of the module that a path names, or that contains the item that it names.
-fn file_of(root: &str, path: &str, files: &[String]) -> Option<String> {
-    let mut parts: Vec<&str> = path.split("::").filter(|part| !part.is_empty()).collect();
-    while !parts.is_empty() {
-        let module = parts.join("/");
-        let candidates = [format!("{root}/{module}.rs"), format!("{root}/{module}/mod.rs")];
-        if let Some(file) = candidates.into_iter().find(|candidate| files.contains(candidate)) {
-            return Some(file);
-        }
-        parts.pop();
-    }
-    None
-}
-
-/// Whether one module contains the other.
-fn is_family(one: &str, other: &str) -> bool {
-    let folder = |module: &str| format!("{}/", module.trim_end_matches(".rs").trim_end_matches("/mod"));
-    other.starts_with(&folder(one)) || one.starts_with(&folder(other))
-}
-
-/// A circle of modules, without those between a module and one that contains it.
-fn circle(modules: &[(String, Vec<String>)]) -> Option<Vec<String>> {
-    let used = |module: &str| modules.iter().find(|(path, _)| path == module).map(|(_, used)| used.as_slice());
-    modules.iter().find_map(|(start, _)| {
-        let mut ways = vec![vec![start.clone()]];
-        let mut seen: Vec<&str> = Vec::new();
-        while let Some(way) = ways.pop() {
-            let last = way.last()?;
-            for next in used(last).unwrap_or_default().iter().filter(|next| !is_family(last, next)) {
-                if next == start {
-                    return Some(way);
-                }
-                if !seen.contains(&next.as_str()) {
-                    seen.push(next);
-                    ways.push([way.as_slice(), std::slice::from_ref(next)].concat());
-                }
-            }
-        }
-        None
-    })
-}
-
-/// The modules of a crate, each with those that it uses.
-fn modules(root: &str) -> Vec<(String, Vec<String>)> {
-    let mut sources = sources(root);
-    sources.retain(|(path, _)| !path.ends_with("/tests.rs"));
-    let files: Vec<String> = sources.iter().map(|(path, _)| path.clone()).collect();
-    let used =
-        |path: &str, text: &str| uses(root, path, text, &files).into_iter().filter(|other| other != path).collect();
-    sources.iter().map(|(path, text)| (path.clone(), used(path, text))).collect()
-}
-
-#[test]
-fn the_modules_of_a_crate_form_no_circle() {
-    let mut all = 0;
-    for root in crates() {
-        let modules = modules(&root);
-        all += modules.iter().map(|(_, used)| used.len()).sum::<usize>();
-        assert_eq!(circle(&modules), None);
-    }
-    assert!(all > 700, "the control: {all} uses were found");
-}
-
-#[test]
-fn a_circle_of_modules_is_found() {
-    let mut modules = modules("checkout/src");
-    let (order, store) = ("checkout/src/orders/order.rs", "checkout/src/orders/store.rs");
-    let (_, used) = modules.iter_mut().find(|(path, _)| path == order).expect("the module");
-    used.push(store.to_owned());
-    assert!(circle(&modules).is_some_and(|way| way.contains(&order.to_owned())));
-    let files = ["src/a/mod.rs", "src/a/b.rs", "src/c.rs"].map(str::to_owned);
-    let used = |text| uses("src", "src/a/b.rs", text, &files);
-    assert_eq!(used("use crate::c::D;"), ["src/c.rs"]);
-    assert_eq!(used("use super::E;\nsuper::super::c::d();"), ["src/a/mod.rs", "src/c.rs"]);
-    assert!(is_family("src/a/mod.rs", "src/a/b.rs") && is_family("src/c/d.rs", "src/c.rs"));
-    assert!(!is_family("src/a/b.rs", "src/c.rs"));
 }
 
 /// Within a feature, routes call the service, and the service calls the store, never back.
@@ -317,25 +187,6 @@ fn routes_name_no_store_and_services_name_no_http() {
     assert_eq!(foreign_names("x/service.rs", "use crate::problem_types;"), [""; 0]);
 }
 
-/// A module that calls itself pure uses no module that reads, writes or serves.
-#[test]
-fn pure_modules_use_no_store() {
-    let impure = ["/store.rs", "/db.rs", "/service.rs", "/routes.rs", "/app.rs"];
-    let is_pure = |text: &str| text.lines().any(|line| line.starts_with("//!") && line.contains("Pure"));
-    let (mut pure, mut found) = (0, Vec::new());
-    for root in SERVICES {
-        let called: Vec<String> =
-            sources(root).into_iter().filter(|(_, text)| is_pure(text)).map(|(path, _)| path).collect();
-        pure += called.len();
-        for (path, used) in modules(root).into_iter().filter(|(path, _)| called.contains(path)) {
-            let is_impure = |used: &String| impure.iter().any(|name| used.ends_with(name));
-            found.extend(used.into_iter().filter(is_impure).map(|used| format!("{path} uses {used}")));
-        }
-    }
-    assert_eq!(found, [""; 0]);
-    assert!(pure > 15, "the control: {pure} modules are pure");
-}
-
 /// Whether a line names a module as part of a path.
 fn names_module(line: &str, module: &str) -> bool {
     line.match_indices(module).any(|(at, _)| {
@@ -386,6 +237,20 @@ fn a_type_name_stands_for_one_thing() {
     }
     let is_shared = |name: &&str| defined.get(name).is_some_and(|paths| paths.len() > 1);
     assert!(SHARED_NAMES.iter().all(is_shared), "take the names that are not shared any more out of the list");
+    defined.retain(|name, paths| paths.len() > 1 && !SHARED_NAMES.contains(name));
+    assert!(defined.is_empty(), "qualify these names by a word: {defined:#?}");
+}
+
+/// The tools among themselves: many mirror a type of the product, under its name.
+#[test]
+fn a_public_type_name_stands_for_one_thing_in_all_tools() {
+    let tools = sources("tools");
+    let mut defined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (path, text) in &tools {
+        let public = text.lines().filter(|line| line.starts_with("pub ")).flat_map(types);
+        public.for_each(|name| defined.entry(name).or_default().push(path));
+    }
+    assert!(defined.len() > 100, "the control: {} types are public", defined.len());
     defined.retain(|name, paths| paths.len() > 1 && !SHARED_NAMES.contains(name));
     assert!(defined.is_empty(), "qualify these names by a word: {defined:#?}");
 }

@@ -22,6 +22,9 @@ pub mod lifecycle;
 pub(crate) mod line;
 pub(crate) mod postgres;
 pub(crate) mod record;
+pub(crate) mod records {
+    pub(crate) mod store;
+}
 pub(crate) mod restore;
 pub(crate) mod sale;
 pub(crate) mod schedule;

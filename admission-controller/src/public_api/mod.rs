@@ -9,5 +9,4 @@ pub(crate) mod media;
 pub(crate) mod record {
     pub(crate) mod routes;
     pub(crate) mod service;
-    pub(crate) mod store;
 }

@@ -1,6 +1,5 @@
 //! Accounts of shoppers: sign-in by code or OpenID Connect, sessions, and what an account may have.
 
-pub(crate) mod account;
 pub(crate) mod error;
 pub(crate) mod oidc;
 pub(crate) mod routes;

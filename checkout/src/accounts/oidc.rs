@@ -16,7 +16,7 @@ use jsonwebtoken::{
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{CLOCK_SLACK_S, accounts::error::AccountError};
+use crate::{accounts::error::AccountError, auth::CLOCK_SLACK_S};
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 /// The age at which the keys are fetched again.

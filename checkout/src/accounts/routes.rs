@@ -19,11 +19,14 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{
-        account::{ACCESS_S, AccountId, REFRESH_S, RefreshToken},
         error::AccountError,
         service::{Accounts, CodeQueued, LogInOutcome, SessionTokens, SignInWay},
     },
-    auth::{caller::ACCOUNT_COOKIE, extract::SignedIn},
+    auth::{
+        account::{ACCESS_S, AccountId, REFRESH_S, RefreshToken},
+        caller::ACCOUNT_COOKIE,
+        extract::SignedIn,
+    },
     error::CommonError,
     http::NO_STORE,
 };

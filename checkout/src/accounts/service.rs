@@ -11,12 +11,15 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{
-        account::{AccountId, AccountProof, RefreshToken, SignInKey},
         error::AccountError,
         oidc::Issuer,
         store::{AccountRow, AccountStore, CODE_GOOD_S, RefreshOutcome},
     },
-    auth::{caller::Callers, error::AuthError},
+    auth::{
+        account::{AccountId, AccountProof, RefreshToken, SignInKey},
+        caller::Callers,
+        error::AuthError,
+    },
     error::CommonError,
     notifications::store::NotificationStore,
 };

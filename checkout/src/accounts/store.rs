@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    accounts::account::{AccountId, REFRESH_S},
+    auth::account::{AccountId, REFRESH_S},
     db::{PgPool, StoreError},
     notifications::{
         notification::Content,

@@ -12,7 +12,7 @@ use fairline_server::{Secret, cookies_named};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 
-use crate::accounts::account::{AccountId, SignInKey};
+use crate::auth::account::{AccountId, SignInKey};
 
 /// The cookie with the access token of a signed-in browser.
 pub(crate) const ACCOUNT_COOKIE: &str = "fairline_account";

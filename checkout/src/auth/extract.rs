@@ -9,12 +9,10 @@ use axum::{
 use fairline_redemption::bearer;
 use fairline_server::Problem;
 
-use crate::{
-    accounts::account::AccountId,
-    auth::{
-        caller::{Caller, Callers, MerchantKey, ShopperIdentity},
-        error::AuthError,
-    },
+use crate::auth::{
+    account::AccountId,
+    caller::{Caller, Callers, MerchantKey, ShopperIdentity},
+    error::AuthError,
 };
 
 impl<S: Sync> FromRequestParts<S> for MerchantKey

@@ -14,8 +14,10 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
-    CLOCK_SLACK_S,
-    auth::caller::{Callers, ShopperIdentity},
+    auth::{
+        CLOCK_SLACK_S,
+        caller::{Callers, ShopperIdentity},
+    },
     forward_auth::{
         error::ForwardAuthError,
         request::{AuthRequest, Candidate},

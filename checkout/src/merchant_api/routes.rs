@@ -9,13 +9,16 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::caller::MerchantKey,
-    http::{NO_STORE, order_id},
+    http::NO_STORE,
     merchant_api::{
         request::{ConfirmRequest, RedeemRequest, RefundRequest, ReserveRequest},
         service::MerchantApi,
         view::{Inventory, RefundStatus},
     },
-    orders::{order::Order, routes::ErasureResult},
+    orders::{
+        order::Order,
+        routes::{ErasureResult, order_id},
+    },
 };
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<MerchantApi>> {

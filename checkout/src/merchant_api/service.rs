@@ -7,11 +7,9 @@ use fairline_server::Shutdown;
 use tokio::time::timeout;
 
 use crate::{
-    accounts::{
-        account::AccountProof,
-        store::{AccountStore, ErasureOutcome},
-    },
+    accounts::store::{AccountStore, ErasureOutcome},
     auth::{
+        account::AccountProof,
         caller::{Callers, MerchantKey},
         error::AuthError,
     },

@@ -9,7 +9,7 @@ use fairline_telemetry::TraceContext;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::accounts::account::SignInKey;
+use crate::auth::account::SignInKey;
 
 /// A notification that is due.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use time::{OffsetDateTime, macros::format_description};
 use uuid::Uuid;
 
 use crate::{
-    accounts::account::AccountId,
+    auth::account::AccountId,
     db::{PgPool, StoreError},
     notifications::notification::{Content, Details, DueNotification, SendOutcome},
 };

@@ -9,11 +9,12 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
 use crate::{
     auth::caller::{Caller, ShopperIdentity},
-    error::OrderNotFound,
-    http::{NO_STORE, order_id},
+    error::{CommonError, OrderNotFound},
+    http::NO_STORE,
     orders::{
         order::{Order, OrderId},
         service::{FoundOrder, Orders},
@@ -27,6 +28,11 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Orders>> {
         .routes(routes!(show_order_status))
         .routes(routes!(show_order))
         .routes(routes!(list_orders, forget_orders))
+}
+
+/// Parses the id of an order. An invalid one names no order.
+pub(crate) fn order_id(text: &str) -> Result<OrderId, CommonError> {
+    Uuid::try_parse(text).map(OrderId).map_err(|_| CommonError::OrderNotFound)
 }
 
 /// The shopper's orders, the newest first.

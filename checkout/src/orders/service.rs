@@ -3,8 +3,10 @@
 use fairline_server::Shutdown;
 
 use crate::{
-    accounts::account::AccountId,
-    auth::caller::{Caller, Callers, ShopperIdentity},
+    auth::{
+        account::AccountId,
+        caller::{Caller, Callers, ShopperIdentity},
+    },
     error::CommonError,
     orders::{
         order::{Order, OrderId},

@@ -7,8 +7,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    accounts::account::AccountId,
-    auth::caller::{Caller, ShopperIdentity},
+    auth::{
+        account::AccountId,
+        caller::{Caller, ShopperIdentity},
+    },
     db::{PgPool, StoreError},
     orders::{
         order::{Order, OrderId},

@@ -17,9 +17,10 @@ use uuid::Uuid;
 use crate::{
     auth::caller::{Caller, ShopperIdentity},
     error::OrderNotFound,
-    http::{NO_STORE, order_id},
+    http::NO_STORE,
     orders::{
         order::{Order, OrderId},
+        routes::order_id,
         state::OrderStatus,
     },
     payments::{error::PaymentError, service::Payments, store::PaymentView},

@@ -4,7 +4,7 @@ use fairline_sale::{SaleId, VisitorId};
 use fairline_telemetry::TraceContext;
 use uuid::Uuid;
 
-use crate::{accounts::account::AccountId, db::StoreError, orders::order::Order};
+use crate::{auth::account::AccountId, db::StoreError, orders::order::Order};
 
 /// A redemption.
 #[derive(Debug, Clone)]

@@ -9,8 +9,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    accounts::account::AccountId,
-    auth::caller::{Caller, Callers, MerchantKey, ShopperIdentity},
+    auth::{
+        account::AccountId,
+        caller::{Caller, Callers, MerchantKey, ShopperIdentity},
+    },
     error::CommonError,
     orders::order::Order,
     redemption::{

@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
-    accounts::account::AccountId,
+    auth::account::AccountId,
     db::{PgPool, StoreError},
     orders::{
         order::Order,

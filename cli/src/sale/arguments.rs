@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{admin::ControllerArguments, admin_commands, orders};
+use super::{SaleArgument, admin::ControllerArguments, admin_commands, orders};
 
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -98,13 +98,6 @@ pub(super) struct TicketArguments {
     /// Reason, for the audit log.
     #[arg(long)]
     pub(super) reason: String,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct SaleArgument {
-    /// The sale: its URL slug or its id.
-    #[arg(value_name = "SALE")]
-    pub(super) sale: String,
 }
 
 /// The order in which the line is served.

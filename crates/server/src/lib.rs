@@ -41,7 +41,6 @@ mod secret;
 mod serve;
 mod shutdown;
 mod start;
-mod watchdog;
 
 pub use address::{ClientAddress, TrustedProxies};
 #[doc(hidden)]
@@ -63,6 +62,8 @@ pub use rate_limit::{RateLimit, RateLimitLayer};
 pub use request::{Path, Query};
 pub use secret::Secret;
 pub use serve::{ServeLimits, serve};
-pub use shutdown::Shutdown;
+pub use shutdown::{
+    Shutdown,
+    watchdog::{REPORT_EVERY, Rounds, STALLED_AFTER, WatchedLoop, report_alive, watch_connection},
+};
 pub use start::StartError;
-pub use watchdog::{REPORT_EVERY, Rounds, STALLED_AFTER, WatchedLoop, report_alive, watch_connection};

@@ -1,11 +1,13 @@
 //! The stop signal of a process, and a count of its running tasks.
 
+pub(crate) mod watchdog;
+
 use std::{future::Future, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::watchdog::Watchdogs;
+use self::watchdog::Watchdogs;
 
 /// Signals every part of a process to stop, and waits until all have.
 #[derive(Debug, Clone, Default)]

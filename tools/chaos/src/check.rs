@@ -27,7 +27,7 @@ use self::{
 };
 use crate::{
     fault::Fault,
-    ledger_reader::{Admission, GatewayCharge, Payment, Stock},
+    ledger_reader::{GatewayCharge, IssuedAdmission, Payment, Stock},
     plan::SaleKind,
 };
 
@@ -141,7 +141,7 @@ pub struct Evidence<'a> {
     /// The faults.
     pub faults: &'a [Injected],
     /// The database's admissions.
-    pub admissions: &'a [Admission],
+    pub admissions: &'a [IssuedAdmission],
     /// The database's payments.
     pub payments: &'a [Payment],
     /// The payment gateway's charges.
@@ -237,7 +237,7 @@ impl Quiet {
 /// A ticket: whether it is of the lane, and its ordinal there.
 type Ticket = (bool, i64);
 
-impl Admission {
+impl IssuedAdmission {
     fn ticket(&self) -> Ticket {
         (self.is_guest, self.ordinal)
     }

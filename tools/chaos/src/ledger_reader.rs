@@ -51,7 +51,7 @@ impl Stock {
 
 /// An admission.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct Admission {
+pub struct IssuedAdmission {
     /// Its id.
     pub id: Uuid,
     /// Whether the ticket is of the lane.
@@ -206,7 +206,7 @@ impl LedgerReader {
     ///
     /// # Errors
     /// When the database is unreachable.
-    pub async fn admissions(&self) -> Result<Vec<Admission>, sqlx::Error> {
+    pub async fn admissions(&self) -> Result<Vec<IssuedAdmission>, sqlx::Error> {
         sqlx::query_as(ADMISSIONS).bind(self.sale).fetch_all(&self.pool).await
     }
 

@@ -1,6 +1,6 @@
 //! Errors as sentences: what happened, to what, and what to do.
 
-use std::{io, path::PathBuf};
+use std::{io, ops::Range, path::PathBuf};
 
 /// Why a private server could not be started, stopped or used.
 #[derive(Debug, thiserror::Error)]
@@ -75,8 +75,11 @@ pub enum ServerError {
         log: PathBuf,
     },
     /// No port was free.
-    #[error("No free port was found on 127.0.0.1 between {} and {}.", crate::port::PORTS.start, crate::port::PORTS.end)]
-    NoPort,
+    #[error("No free port was found on 127.0.0.1 between {} and {}.", ports.start, ports.end)]
+    NoPort {
+        /// The range that was searched.
+        ports: Range<u16>,
+    },
     /// A program failed.
     #[error("`{program}` failed: {output}")]
     Failed {

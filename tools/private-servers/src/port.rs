@@ -11,7 +11,7 @@ use crate::ServerError;
 
 /// Below the range that Linux uses for outgoing connections (from 32768 on): while a server
 /// restarts, no client's connection attempt can take its port as a source port.
-pub(crate) const PORTS: Range<u16> = 20_000..32_000;
+const PORTS: Range<u16> = 20_000..32_000;
 
 /// A port of 127.0.0.1 on which no process listens.
 pub(crate) fn free_port() -> Result<u16, ServerError> {
@@ -21,5 +21,5 @@ pub(crate) fn free_port() -> Result<u16, ServerError> {
             PORTS.start + (random % u32::from(PORTS.end - PORTS.start)) as u16
         })
         .find(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
-        .ok_or(ServerError::NoPort)
+        .ok_or(ServerError::NoPort { ports: PORTS })
 }

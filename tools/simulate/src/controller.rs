@@ -9,11 +9,9 @@ use fairline_line::store::LineStore;
 use crate::{
     gate::TaskWait,
     ledger::LedgerConnection,
-    sale::{SALE, keys},
+    sale::{SALE, TICK, keys},
 };
 
-/// How often a sale is ticked.
-pub const TICK: Duration = Duration::from_millis(200);
 /// How often a controller checks whether a sale has changed.
 const POLL_MS: u64 = 200;
 /// Delay before a failed tick is repeated: first and maximum; doubled with each failure.

@@ -11,6 +11,9 @@ use crate::server::Keeps;
 /// A process: controllers first, then nodes.
 pub type ProcessIndex = usize;
 
+pub(crate) const CONTROLLERS: usize = 2;
+pub(crate) const NODES: usize = 2;
+
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StoryEvent {
@@ -49,7 +52,7 @@ pub enum StoryEvent {
     /// A shopper whose turn is over joins again.
     Rejoin(ProcessIndex, usize),
     /// A fault.
-    Fault(Fault),
+    Fault(StoryFault),
     /// All faults end, and the promises that take time are checked.
     Quiet,
     /// The same, but two primaries remain.
@@ -68,7 +71,7 @@ enum ActionName {
 
 /// A fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Fault {
+pub enum StoryFault {
     /// A call is lost.
     Lost(ProcessIndex, u8),
     /// A call is executed, and its response is lost.

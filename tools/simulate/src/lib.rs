@@ -14,7 +14,7 @@
 //! ([`ledger`]), and the loops of a controller ([`controller`]) and of a node ([`node`]).
 //!
 //! [`world`] stops every task at each call, lock and commit; [`scheduler`] chooses the next event;
-//! [`promises`] and the order of admissions are checked after each step; [`story`] finds the
+//! the promises and the order of admissions are checked after each step; [`story`] finds the
 //! shortest way to break one, and [`kept`] is its text.
 //! Everything follows from a seed.
 //!
@@ -37,7 +37,6 @@ mod ledger;
 mod msgpack;
 mod node;
 mod plan;
-mod promises;
 pub mod redis;
 pub mod rng;
 pub mod sale;

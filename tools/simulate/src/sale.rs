@@ -1,6 +1,6 @@
 //! The sale that is simulated.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use admission_controller::testing::{LineRow, SaleRow, SigningKeys};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 /// Its id.
 pub const SALE: SaleId = SaleId(Uuid::from_u128(1));
+
+/// How often it is ticked.
+pub(crate) const TICK: Duration = Duration::from_millis(200);
 
 /// Admissions a second, unless a story has another cap.
 fn usual_rate_cap_per_s() -> f64 {
@@ -167,6 +170,11 @@ pub fn keys() -> &'static SigningKeys {
     static KEYS: LazyLock<SigningKeys> =
         LazyLock::new(|| SigningKeys::new(vec![SigningKey::generate(), SigningKey::generate()]));
     &KEYS
+}
+
+/// The key in Redis of a part of its line.
+pub(crate) fn redis_key(part: &str) -> Vec<u8> {
+    format!("fairline:{{{SALE}}}:{part}").into_bytes()
 }
 
 /// The admission of a token.

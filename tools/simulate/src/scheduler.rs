@@ -3,11 +3,11 @@
 use admission_controller::lifecycle::Action;
 
 use crate::{
-    event::{Fault, StoryEvent},
+    event::{CONTROLLERS, NODES, StoryEvent, StoryFault},
     plan::{EventClass, FAULTS, FaultClass, OPERATORS_DO, SHOPPERS_DO, SeedPlan},
     rng::Rng,
     server::Keeps,
-    world::{CONTROLLERS, NODES, SHOPPERS, World},
+    world::{SHOPPERS, World},
 };
 
 /// Events from one crowd of [`FaultClass::Rests`] to the next.
@@ -113,7 +113,7 @@ impl World {
         }
     }
 
-    fn fault(&self, rng: &mut Rng, plan: &SeedPlan) -> Option<Fault> {
+    fn fault(&self, rng: &mut Rng, plan: &SeedPlan) -> Option<StoryFault> {
         let process = rng.index(CONTROLLERS + NODES);
         let node = CONTROLLERS + rng.index(NODES);
         let calls = self.calling();
@@ -126,50 +126,53 @@ impl World {
             EventClass::Calls if !calls.is_empty() => {
                 if plan.fault_class == Some(FaultClass::LateCalls) {
                     let mut publications = calls.iter().filter(|&&(process, slot)| self.publishes(process, slot));
-                    return publications.next().map(|&(process, slot)| Fault::Late(process, slot));
+                    return publications.next().map(|&(process, slot)| StoryFault::Late(process, slot));
                 }
                 let (process, slot) = calls[rng.index(calls.len())];
                 match rng.below(4) {
-                    0 => Fault::Lost(process, slot),
-                    1 => Fault::ResponseLost(process, slot),
-                    2 => Fault::Late(process, slot),
-                    _ => Fault::Repeated(process, slot),
+                    0 => StoryFault::Lost(process, slot),
+                    1 => StoryFault::ResponseLost(process, slot),
+                    2 => StoryFault::Late(process, slot),
+                    _ => StoryFault::Repeated(process, slot),
                 }
             }
-            EventClass::Arrives if self.late_calls() > 0 => Fault::Arrives(rng.index(self.late_calls())),
-            EventClass::Restart => Fault::Restart([Keeps::All, Keeps::AllBut(tail), Keeps::Nothing][rng.index(3)]),
-            EventClass::FailOver => Fault::FailOver(lost),
+            EventClass::Arrives if self.late_calls() > 0 => StoryFault::Arrives(rng.index(self.late_calls())),
+            EventClass::Restart => StoryFault::Restart([Keeps::All, Keeps::AllBut(tail), Keeps::Nothing][rng.index(3)]),
+            EventClass::FailOver => StoryFault::FailOver(lost),
             EventClass::Split => {
                 let who = u32::try_from(rng.below(1 << (CONTROLLERS + NODES))).ok()?;
                 // The first controller sees one primary, the second the other.
-                Fault::Split(lost, if plan.fault_class == Some(FaultClass::Apart) { who & !0b11 | 0b01 } else { who })
+                StoryFault::Split(
+                    lost,
+                    if plan.fault_class == Some(FaultClass::Apart) { who & !0b11 | 0b01 } else { who },
+                )
             }
-            EventClass::Cut => Fault::Cut(process),
-            EventClass::Kill => Fault::Kill(process),
-            EventClass::PauseProcess => Fault::Pause(process, [300, 1500, 6500][rng.index(3)]),
-            EventClass::Unsubscribed => Fault::Unsubscribed(node),
-            EventClass::RedisClock => Fault::RedisClock(i64::try_from(rng.below(4000)).ok()? - 2000),
-            EventClass::DatabaseClock => Fault::DatabaseClock(i64::try_from(rng.below(40_000)).ok()? - 20_000),
+            EventClass::Cut => StoryFault::Cut(process),
+            EventClass::Kill => StoryFault::Kill(process),
+            EventClass::PauseProcess => StoryFault::Pause(process, [300, 1500, 6500][rng.index(3)]),
+            EventClass::Unsubscribed => StoryFault::Unsubscribed(node),
+            EventClass::RedisClock => StoryFault::RedisClock(i64::try_from(rng.below(4000)).ok()? - 2000),
+            EventClass::DatabaseClock => StoryFault::DatabaseClock(i64::try_from(rng.below(40_000)).ok()? - 20_000),
             // A database from before a draw: see docs/verification.md.
             EventClass::Restore if plan.setting.terms.draws => return None,
-            EventClass::Restore if rng.once_in(4) => Fault::Restore,
-            EventClass::Restore => Fault::Backup,
+            EventClass::Restore if rng.once_in(4) => StoryFault::Restore,
+            EventClass::Restore => StoryFault::Backup,
             _ => return None,
         })
     }
 
     /// A copy of the database, losses of Redis, and the restore once there are tickets of an epoch
     /// that the copy lacks: beside a Redis that has the line, or has lost it again.
-    fn restore_fault(&self, rng: &mut Rng, tail: usize) -> Option<Fault> {
+    fn restore_fault(&self, rng: &mut Rng, tail: usize) -> Option<StoryFault> {
         let is_lost = !self.knows_line(&self.ledger().tables);
         match self.is_copy_outdated() {
-            None => Some(Fault::Backup),
+            None => Some(StoryFault::Backup),
             Some(false) if is_lost => None,
-            Some(true) if is_lost => rng.once_in(2).then_some(Fault::Restore),
-            Some(_) if rng.once_in(3) => Some(Fault::Restore),
+            Some(true) if is_lost => rng.once_in(2).then_some(StoryFault::Restore),
+            Some(_) if rng.once_in(3) => Some(StoryFault::Restore),
             Some(_) => {
                 let keeps = [Keeps::All, Keeps::AllBut(tail), Keeps::Nothing, Keeps::Nothing];
-                Some(Fault::Restart(keeps[rng.index(keeps.len())]))
+                Some(StoryFault::Restart(keeps[rng.index(keeps.len())]))
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod faults;
 mod order;
+mod promises;
 #[cfg(test)]
 mod rests;
 mod shoppers;
@@ -28,7 +29,7 @@ pub(crate) use self::shoppers::ShopperState;
 use crate::{
     bugs::Bugs,
     controller,
-    event::{ProcessIndex, StoryEvent},
+    event::{CONTROLLERS, NODES, ProcessIndex, StoryEvent},
     gate::{Gate, LOAD, Now, RedisCall, TaskWait},
     ledger::{Backup, Ledger, LedgerConnection},
     node::{EntryOutcome, NodeShared, NodeState},
@@ -36,8 +37,6 @@ use crate::{
     server::RedisServer,
 };
 
-pub(crate) const CONTROLLERS: usize = 2;
-pub(crate) const NODES: usize = 2;
 pub(crate) const SHOPPERS: usize = 10;
 const PROCESSES: usize = CONTROLLERS + NODES;
 /// Timeout of a call, in ms.

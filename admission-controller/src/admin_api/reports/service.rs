@@ -8,8 +8,9 @@ use super::{
     store::ReportStore,
 };
 use crate::{
-    admin_api::sales::service::Sales, controller::sale::Sale, error::CommonError,
-    public_api::record::store::RecordStore,
+    admin_api::sales::service::Sales,
+    controller::{records::store::RecordStore, sale::Sale},
+    error::CommonError,
 };
 
 /// Entries of a record that are read per query.

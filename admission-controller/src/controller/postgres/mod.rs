@@ -11,8 +11,11 @@ mod ticket_actions {
 mod limits {
     mod store;
 }
-mod lines {
+mod line_rows {
     pub(super) mod store;
+}
+mod lines {
+    mod store;
 }
 mod record {
     mod store;
@@ -25,7 +28,7 @@ mod visits {
 }
 
 pub(crate) use self::{
-    lines::store::lines_of,
+    line_rows::store::lines_of,
     restore::store::RestoreStore,
     store::{LedgerStore, LockedSale, sale_rows},
 };

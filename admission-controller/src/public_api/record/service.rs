@@ -6,8 +6,7 @@ use fairline_record::entry::{Entry, InvalidEntry};
 use fairline_sale::SaleId;
 use tokio::sync::Semaphore;
 
-use super::store::RecordStore;
-use crate::{db::StoreError, error::CommonError};
+use crate::{controller::records::store::RecordStore, db::StoreError, error::CommonError};
 
 /// Entries that are read per query.
 const PAGE: i64 = 50;

@@ -20,7 +20,7 @@ struct Doctored {
     report: Report,
     events: Vec<HistoryEvent>,
     faults: Vec<Injected>,
-    admissions: Vec<Admission>,
+    admissions: Vec<IssuedAdmission>,
     payments: Vec<Payment>,
     charges: Vec<GatewayCharge>,
     reserved: Vec<GatewayCharge>,
@@ -78,7 +78,7 @@ fn honest() -> Doctored {
         }
         let ordinal = i64::from(shopper) + 1;
         let issued_at_us = at + 4 * S;
-        doctored.admissions.push(Admission {
+        doctored.admissions.push(IssuedAdmission {
             id: admission,
             is_guest: false,
             ordinal,

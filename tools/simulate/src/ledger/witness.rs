@@ -10,7 +10,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Ledger, State, tables::units};
-use crate::{controller::TICK, event::ProcessIndex, world::CONTROLLERS};
+use crate::{
+    event::{CONTROLLERS, ProcessIndex},
+    sale::TICK,
+};
 
 /// With the pauses between the epochs of a series, fewer than this many begin within the time, in
 /// ms: the pauses before the last six add up to 31.5 s.

@@ -5,37 +5,37 @@ use std::sync::Arc;
 use admission_controller::lifecycle::Action;
 use fairline_line::store::LineStore;
 
-use super::{CONTROLLERS, NODES, UNSUBSCRIBED_MS, World, timeout};
+use super::{UNSUBSCRIBED_MS, World, timeout};
 use crate::{
     bugs::Bug,
-    event::{Fault, ProcessIndex},
+    event::{CONTROLLERS, NODES, ProcessIndex, StoryFault},
     gate::Gate,
     sale::SALE,
     server::complete,
 };
 
 impl World {
-    pub(super) fn inject(&mut self, fault: &Fault) {
+    pub(super) fn inject(&mut self, fault: &StoryFault) {
         let now = self.now.get();
         match fault {
-            Fault::Lost(process, slot) => {
+            StoryFault::Lost(process, slot) => {
                 if let Some(task) = self.processes[*process].tasks.get_mut(slot) {
                     task.lost = true;
                 }
             }
-            Fault::ResponseLost(process, slot) => {
+            StoryFault::ResponseLost(process, slot) => {
                 if let Some((id, request)) = self.call_of(*process, *slot) {
                     let _ = self.deliver(*process, &request);
                     self.gate.answer(id, Err(timeout()));
                 }
             }
-            Fault::Late(process, slot) => {
+            StoryFault::Late(process, slot) => {
                 if let Some((id, request)) = self.call_of(*process, *slot) {
                     self.keep_late(*process, request);
                     self.gate.answer(id, Err(timeout()));
                 }
             }
-            Fault::Repeated(process, slot) => {
+            StoryFault::Repeated(process, slot) => {
                 // A repeated batch of joins is not idempotent.
                 if let Some((_, request)) = self.call_of(*process, *slot)
                     && !request.function.ends_with("_join")
@@ -43,30 +43,30 @@ impl World {
                     self.keep_late(*process, request);
                 }
             }
-            Fault::Arrives(at) => {
+            StoryFault::Arrives(at) => {
                 if !self.late.is_empty() {
                     let (process, request) = self.late.remove(at % self.late.len());
                     let _ = self.deliver(process, &request);
                 }
             }
-            Fault::Restart(keeps) => self.servers[self.primary].restart(*keeps),
-            Fault::FailOver(lost) => self.fail_over(*lost, u32::MAX),
-            Fault::Split(lost, who) => self.fail_over(*lost, *who),
-            Fault::Cut(process) => self.processes[*process].cut = true,
-            Fault::Kill(process) => self.kill(*process),
-            Fault::Pause(process, ms) => self.processes[*process].paused_until_ms = now + ms,
-            Fault::Unsubscribed(process) => {
+            StoryFault::Restart(keeps) => self.servers[self.primary].restart(*keeps),
+            StoryFault::FailOver(lost) => self.fail_over(*lost, u32::MAX),
+            StoryFault::Split(lost, who) => self.fail_over(*lost, *who),
+            StoryFault::Cut(process) => self.processes[*process].cut = true,
+            StoryFault::Kill(process) => self.kill(*process),
+            StoryFault::Pause(process, ms) => self.processes[*process].paused_until_ms = now + ms,
+            StoryFault::Unsubscribed(process) => {
                 let own = &mut self.processes[*process];
                 own.unsubscribed_until_ms = now + UNSUBSCRIBED_MS;
                 own.inside.borrow_mut().inbox.clear();
             }
-            Fault::RedisClock(ms) => self.servers[self.primary].clock_off_ms += ms,
-            Fault::DatabaseClock(ms) => self.ledger().jump_clock(*ms, now),
-            Fault::Backup => {
+            StoryFault::RedisClock(ms) => self.servers[self.primary].clock_off_ms += ms,
+            StoryFault::DatabaseClock(ms) => self.ledger().jump_clock(*ms, now),
+            StoryFault::Backup => {
                 let backup = self.ledger().backup();
                 self.backup = Some(backup);
             }
-            Fault::Restore => self.restore(),
+            StoryFault::Restore => self.restore(),
         }
     }
 

@@ -12,8 +12,8 @@ use waiting_room::testing::ShownOutcome;
 
 use crate::{
     ledger::Ledger,
-    promises::key,
     redis::Reply,
+    sale::redis_key,
     world::{ShopperState, World},
 };
 
@@ -56,7 +56,7 @@ impl World {
             let at = ordinal.to_string();
             self.servers
                 .iter()
-                .any(|server| server.read(&[b"GETBIT", &key("departed"), at.as_bytes()]) == Reply::Int(1))
+                .any(|server| server.read(&[b"GETBIT", &redis_key("departed"), at.as_bytes()]) == Reply::Int(1))
         };
         let departed: Vec<Ordinal> = tickets.into_iter().filter(departed).collect();
         self.order.departed.extend(departed);

@@ -5,7 +5,7 @@ use fairline_line::port::LIBRARY;
 use super::World;
 use crate::{
     bugs::Bugs,
-    event::{Fault, ProcessIndex, StoryEvent},
+    event::{ProcessIndex, StoryEvent, StoryFault},
     sale::{StorySetup, StoryTerms},
 };
 
@@ -33,7 +33,7 @@ fn crowd_at_rest(paused_ms: [u64; 2]) -> World {
     world.apply(&StoryEvent::Calm(9000));
     for (controller, ms) in paused_ms.into_iter().enumerate() {
         assert!(world.ledger().rests(controller), "controller {controller} has nothing to do");
-        world.apply(&StoryEvent::Fault(Fault::Pause(controller, ms)));
+        world.apply(&StoryEvent::Fault(StoryFault::Pause(controller, ms)));
     }
     world.apply(&StoryEvent::Join(2, (0..10).collect()));
     world
@@ -63,7 +63,7 @@ fn controllers_that_alternate_deliver_the_cap_and_no_more() {
     let by_first = admitted(&world);
     assert!((CAP_PER_S * (2.0 - NOTICED_S)..=AT_REST + CAP_PER_S * 2.0).contains(&by_first), "{by_first} in 2 s");
     assert!(world.ledger().rests(1), "the second controller has not continued yet");
-    world.apply(&StoryEvent::Fault(Fault::Pause(0, 60_000)));
+    world.apply(&StoryEvent::Fault(StoryFault::Pause(0, 60_000)));
     // It has found the sale at rest: what the first one has left is not lost, and nothing is added.
     pass(&mut world, 2000);
     assert!(!world.ledger().rests(1), "the second controller has ticked the sale");
@@ -77,14 +77,14 @@ fn a_controller_at_rest_that_finds_the_sale_locked_earns_from_then_on() {
     let mut world = crowd_at_rest([0, 2000]);
     pass(&mut world, 1000);
     let before = admitted(&world);
-    world.apply(&StoryEvent::Fault(Fault::Pause(0, 1000)));
+    world.apply(&StoryEvent::Fault(StoryFault::Pause(0, 1000)));
     pass(&mut world, 1000);
     run_alone(&mut world, 0, |world| world.ledger().is_locked());
     assert!(world.ledger().is_locked() && world.ledger().rests(1), "the first controller is at work");
     run_alone(&mut world, 1, |_| false);
     assert!(!world.ledger().rests(1), "the second one has found the sale locked");
-    world.apply(&StoryEvent::Fault(Fault::Kill(0)));
-    world.apply(&StoryEvent::Fault(Fault::Pause(0, 60_000)));
+    world.apply(&StoryEvent::Fault(StoryFault::Kill(0)));
+    world.apply(&StoryEvent::Fault(StoryFault::Pause(0, 60_000)));
     pass(&mut world, 400);
     let earned = admitted(&world) - before;
     assert!((2.0..=1.0 + CAP_PER_S * 1.9).contains(&earned), "{earned} in 1.2 to 1.9 s since the last tick");

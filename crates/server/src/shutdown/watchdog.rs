@@ -19,7 +19,7 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::error;
 
-use crate::Shutdown;
+use super::Shutdown;
 
 /// Pause before a loop is restarted.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::CLOCK_SLACK_S;
+use crate::auth::CLOCK_SLACK_S;
 
 /// Lifetime of an access token, in seconds.
 pub(crate) const ACCESS_S: i64 = 15 * 60;

@@ -9,11 +9,11 @@ use fairline_record::draw::Draw;
 use waiting_room::testing::ShownOutcome;
 
 use crate::{
-    event::StoryEvent,
+    event::{CONTROLLERS, NODES, StoryEvent},
     ledger::{Admission, Ledger, Newest, State, Tables},
     redis::Reply,
-    sale::{SALE, admission_of},
-    world::{CONTROLLERS, NODES, World},
+    sale::{admission_of, redis_key},
+    world::World,
 };
 
 /// Time until everything has settled after all faults ended, in ms.
@@ -31,10 +31,6 @@ const LEFT_MS_MAX: u64 = 3000;
 /// announcement was in progress.
 const EPOCHS_MAX: i32 = 3;
 
-pub(crate) fn key(name: &str) -> Vec<u8> {
-    format!("fairline:{{{SALE}}}:{name}").into_bytes()
-}
-
 fn text(reply: Reply) -> Option<String> {
     match reply {
         Reply::Bulk(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
@@ -46,11 +42,11 @@ impl World {
     /// The state of a ticket's turn in Redis.
     fn turn_in_redis(&self, ordinal: u64) -> Option<String> {
         let server = &self.servers[self.primary];
-        text(server.read(&[b"HGET", &key("turns"), ordinal.to_string().as_bytes()]))
+        text(server.read(&[b"HGET", &redis_key("turns"), ordinal.to_string().as_bytes()]))
     }
 
     fn revision_of(&self, server: usize) -> Option<(u64, u64)> {
-        let field = |name: &[u8]| text(self.servers[server].read(&[b"HGET", &key("line"), name]))?.parse().ok();
+        let field = |name: &[u8]| text(self.servers[server].read(&[b"HGET", &redis_key("line"), name]))?.parse().ok();
         Some((field(b"epoch")?, field(b"rev")?))
     }
 
@@ -82,14 +78,14 @@ impl World {
     /// The Redis that has the line in the ledger's epoch, if the ledger names it.
     fn home_of(&self, line: &LineRow) -> Option<usize> {
         let server = (0..2).find(|&server| Some(self.servers[server].run_id()) == line.home)?;
-        let field = |name: &[u8]| text(self.servers[server].read(&[b"HGET", &key("line"), name]));
+        let field = |name: &[u8]| text(self.servers[server].read(&[b"HGET", &redis_key("line"), name]));
         (field(b"home") == line.home && field(b"epoch") == Some(line.epoch.to_string())).then_some(server)
     }
 
     /// Turns that are published are the same in Redis.
     fn turn_mismatch(&self, server: usize, line: &LineRow, newest: &Newest<'_>) -> Option<String> {
         let of = |hash: &str, ordinal: Ordinal| {
-            text(self.servers[server].read(&[b"HGET", &key(hash), ordinal.to_string().as_bytes()]))
+            text(self.servers[server].read(&[b"HGET", &redis_key(hash), ordinal.to_string().as_bytes()]))
         };
         for (&(_, ordinal), row) in newest.iter().filter(|(_, row)| is_published(row, line)) {
             let word = of("turns", ordinal);
@@ -112,7 +108,7 @@ impl World {
 
     /// No ticket is recalled whose turn is published. The next tick would serve it again.
     fn recalled_with_turn(&self, server: usize, line: &LineRow, newest: &Newest<'_>) -> Option<String> {
-        let recalled = self.servers[server].read(&[b"ZRANGE", &key("recalled"), b"0", b"-1", b"WITHSCORES"]);
+        let recalled = self.servers[server].read(&[b"ZRANGE", &redis_key("recalled"), b"0", b"-1", b"WITHSCORES"]);
         let Reply::Array(parts) = recalled else { return None };
         let mut numbers =
             parts.into_iter().skip(1).step_by(2).filter_map(|score| text(score)?.parse::<u64>().ok()).peekable();
@@ -231,7 +227,7 @@ impl World {
     /// process rejects every call.
     pub(crate) fn knows_line(&self, tables: &Tables) -> bool {
         let server = &self.servers[self.primary];
-        let field = |name: &[u8]| text(server.read(&[b"HGET", &key("line"), name]));
+        let field = |name: &[u8]| text(server.read(&[b"HGET", &redis_key("line"), name]));
         field(b"epoch") == Some(tables.lines[0].epoch.to_string()) && field(b"home") == Some(server.run_id())
     }
 
