@@ -146,9 +146,8 @@ CREATE TABLE sale_counters (
 CREATE INDEX sale_counters_active ON sale_counters (active_at);
 
 -- Numbers further events of a sale, and gives the last number. The counters stay locked until the
--- commit, so numbers have no gaps and follow the order of the commits. Statements that have waited
--- for a stock call this function, since its snapshot is newer than theirs: under their own, each
--- would have to find the newest version of the counters and check it again.
+-- commit, so numbers have no gaps and follow the commits. A function, since its snapshot is newer
+-- than that of a statement that has waited for a stock, which would search for the newest version.
 CREATE FUNCTION number_events(sale uuid, further bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     last bigint;
