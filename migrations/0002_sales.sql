@@ -1,10 +1,11 @@
--- Sales and their stock.
+-- Sales, their items and stock.
 --
 -- Postgres is the ledger: everything that involves money is here. Redis holds the line only, which
 -- can be rebuilt.
 --
--- Lock order, everywhere: lines -> admissions -> holds -> payments -> stock. The row of the stock
--- is the most contended one: it is locked last and for the shortest time.
+-- Lock order, everywhere: lines -> admissions -> holds -> payments -> stock -> sale_counters ->
+-- allowances. Rows of one table are locked in the order of their keys. The rows of a stock and the
+-- counters of its sale are the most contended ones: they are locked last and for the shortest time.
 
 -- The identity of this database among those that share a Redis.
 CREATE TABLE installation (
@@ -101,22 +102,25 @@ CREATE TRIGGER sales_audit AFTER INSERT OR UPDATE ON sales FOR EACH ROW EXECUTE 
     'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order',
     'mode', 'risk', 'in_checkout_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
 
+-- What a sale offers, each with a stock of its own. So far, every sale has one: item 1.
+CREATE TABLE items (
+    sale_id uuid NOT NULL REFERENCES sales (id),
+    item    smallint NOT NULL,
+    PRIMARY KEY (sale_id, item),
+    CONSTRAINT items_number_is_bounded CHECK (item BETWEEN 1 AND 200)
+);
+
 CREATE TABLE stock (
-    sale_id   uuid PRIMARY KEY REFERENCES sales (id),
-    total     integer NOT NULL,
-    promised  integer NOT NULL DEFAULT 0,
-    held      integer NOT NULL DEFAULT 0,
-    sold      integer NOT NULL DEFAULT 0,
+    sale_id  uuid NOT NULL,
+    item     smallint NOT NULL,
+    total    integer NOT NULL,
+    promised integer NOT NULL DEFAULT 0,
+    held     integer NOT NULL DEFAULT 0,
+    sold     integer NOT NULL DEFAULT 0,
     -- Units that may be promised beyond the stock; 0 in guarantee mode.
-    overbook  integer NOT NULL DEFAULT 0,
-    -- Orders paid.
-    orders    bigint NOT NULL DEFAULT 0,
-    -- The number of the sale's last event. Whatever causes an event changes this row anyway, and
-    -- last, so numbers have no gaps and follow the order of the commits.
-    events    bigint NOT NULL DEFAULT 0,
-    -- When an event was last numbered, to ten minutes: an exact time would add an index entry per
-    -- event.
-    active_at timestamptz NOT NULL DEFAULT now(),
+    overbook integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (sale_id, item),
+    CONSTRAINT stock_is_of_an_item FOREIGN KEY (sale_id, item) REFERENCES items,
     CONSTRAINT stock_counters_are_not_negative
         CHECK (total >= 0 AND promised >= 0 AND held >= 0 AND sold >= 0 AND overbook >= 0),
     -- Promise 3: every admitted shopper finds a unit.
@@ -124,27 +128,35 @@ CREATE TABLE stock (
     -- Promise 1: no unit is sold twice.
     CONSTRAINT stock_is_never_oversold CHECK (held + sold <= total)
 ) WITH (fillfactor = 50);
-CREATE INDEX stock_active ON stock (active_at);
 
 -- Only `total`: every purchase changes the other counters.
 CREATE TRIGGER stock_audit AFTER UPDATE OF total ON stock FOR EACH ROW EXECUTE FUNCTION audit_change('total');
 
--- Triggers keep `active_at` and `orders`, whichever version of a service writes. Their conditions
--- avoid nearly every call.
-CREATE FUNCTION set_active_at() RETURNS trigger LANGUAGE plpgsql AS $$
+-- What is counted for a sale as a whole.
+CREATE TABLE sale_counters (
+    sale_id   uuid PRIMARY KEY REFERENCES sales (id),
+    -- Orders paid.
+    orders    bigint NOT NULL DEFAULT 0,
+    -- The number of the sale's last event.
+    events    bigint NOT NULL DEFAULT 0,
+    -- When an event was last numbered, to ten minutes: an exact time would add an index entry per
+    -- event.
+    active_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+CREATE INDEX sale_counters_active ON sale_counters (active_at);
+
+-- Numbers further events of a sale, and gives the last number. The counters stay locked until the
+-- commit, so numbers have no gaps and follow the commits. A function, since its snapshot is newer
+-- than that of a statement that has waited for a stock, which would search for the newest version.
+CREATE FUNCTION number_events(sale uuid, further bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    last bigint;
 BEGIN
-    NEW.active_at := now();
-    RETURN NEW;
+    UPDATE sale_counters SET events = events + further,
+        active_at = CASE WHEN active_at < now() - interval '10 minutes' THEN now() ELSE active_at END
+        WHERE sale_id = sale RETURNING events INTO STRICT last;
+    RETURN last;
 END $$;
-CREATE TRIGGER stock_sets_active_at BEFORE UPDATE OF events ON stock FOR EACH ROW
-    WHEN (NEW.events > OLD.events AND OLD.active_at < now() - interval '10 minutes') EXECUTE FUNCTION set_active_at();
-CREATE FUNCTION increment_orders() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    NEW.orders := OLD.orders + 1;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER stock_increments_orders BEFORE UPDATE OF sold ON stock FOR EACH ROW
-    WHEN (NEW.sold > OLD.sold) EXECUTE FUNCTION increment_orders();
 
 -- The state of each running sale, about once a second.
 CREATE TABLE samples (

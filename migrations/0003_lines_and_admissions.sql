@@ -78,6 +78,10 @@ CREATE TABLE lines (
     -- Waiting shoppers, and how many of them are connected, as of the last tick.
     waiting          bigint NOT NULL DEFAULT 0,
     present          bigint NOT NULL DEFAULT 0,
+    -- The waiting-room nodes that were up as of the last tick, and before Redis lost the line. Once
+    -- as many have presented the tickets of their shoppers, no connected shopper is missing.
+    nodes            bigint NOT NULL DEFAULT 0,
+    expected_nodes   bigint NOT NULL DEFAULT 0,
 
     CONSTRAINT lines_lane_is_unique UNIQUE NULLS NOT DISTINCT (sale_id, lane),
     CONSTRAINT lines_lane_is_plain CHECK (lane ~ '^[a-z0-9](-?[a-z0-9]){0,31}$'),
@@ -93,7 +97,8 @@ CREATE TABLE lines (
     CONSTRAINT lines_draw_key_is_32_bytes CHECK (octet_length(draw_key) = 32),
     CONSTRAINT lines_record_hash_is_32_bytes CHECK (octet_length(record_hash) = 32),
     CONSTRAINT lines_admit_now_is_not_negative CHECK (admit_now >= 0),
-    CONSTRAINT lines_counters_are_not_negative CHECK (joined >= 0 AND admitted >= 0 AND waiting >= 0 AND present >= 0)
+    CONSTRAINT lines_counters_are_not_negative CHECK (joined >= 0 AND admitted >= 0 AND waiting >= 0 AND present >= 0),
+    CONSTRAINT lines_nodes_are_not_negative CHECK (nodes >= 0 AND expected_nodes >= 0)
 ) WITH (fillfactor = 50);
 CREATE INDEX lines_to_tick ON lines (id) WHERE id = sale_id AND NOT settled;
 

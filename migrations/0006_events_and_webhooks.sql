@@ -3,7 +3,7 @@
 
 CREATE TABLE outbox (
     sale_id     uuid NOT NULL REFERENCES sales (id),
-    -- The number of the last event in this row; `stock.events` numbers them.
+    -- The number of the last event in this row; `number_events` gives it.
     number      bigint NOT NULL,
     kind        text NOT NULL,
     -- One object for each event of the row, in order: redemptions that are committed together share

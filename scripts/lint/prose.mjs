@@ -1,8 +1,8 @@
 // Lints the language of texts and comments (STYLE.md, section 1): `node scripts/lint/prose.mjs`.
 //
 // Counts, for each group of files, the words that STYLE.md avoids, the comment lines that are wider
-// than 100 columns, and the comments in Rust, TypeScript, JavaScript and Lua that are longer than
-// three lines. Each has a budget in prose.json, which a count must not exceed. `--write` lowers
+// than 100 columns, and the comments in code, SQL and templates that are longer than three lines.
+// Each has a budget in prose.json, which a count must not exceed. `--write` lowers
 // budgets to the current counts; `--list GROUP` prints what a group's counts consist of.
 //
 // - Test names count, too: an underscore separates words. A phrase may span two lines of a comment.
@@ -20,7 +20,11 @@ const EXEMPT = /^(STYLE\.md|scripts\/lint\/|docs\/openapi\/|web\/src\/shared\/op
 const WIDTH_MAX = 100;
 const HEIGHT_MAX = 3;
 /** The mark of a comment that is no doc comment, by file extension. */
-const COMMENT_MARKS = { ".rs": /^\s*\/\/(?![/!])/, ".ts": /^\s*\/\//, ".js": /^\s*\/\//, ".mjs": /^\s*\/\//, ".lua": /^\s*--/ };
+const COMMENT_MARKS = {
+  ".rs": /^\s*\/\/(?![/!])/, ".ts": /^\s*\/\//, ".js": /^\s*\/\//, ".mjs": /^\s*\/\//, ".lua": /^\s*--/, ".sql": /^\s*--/,
+  // Of a template only the comments remain: see `templateComments`.
+  ".html": /\S/,
+};
 
 const PHRASES = [
   "whoever", "whomever", "somebody", "nobody", "everybody who", "told", "tell", "tells", "telling", "(?<![.:])is none", "so many", "of ours",
@@ -54,12 +58,17 @@ async function* files(folder = "") {
   }
 }
 
+/** The comments of a template, at their places. */
+function templateComments(text) {
+  return text.replaceAll(/(<!--[^]*?-->|\{#[^]*?#\})|[^\n]/g, (_, comment) => comment ?? " ").replaceAll(/ +$/gm, "");
+}
+
 function isComment(line) {
   return /^\s*(\/\/|\/?\*[ *]|#(?! error: )[^[!]|-- )/.test(line);
 }
 
-/** The lines of comments that are too long: of each its first, from 1, and their number. */
-function longComments(path, lines) {
+/** The comments in `lines` that are too long: of each its first line, from 1, and their number. */
+function longComments(path, lines, written) {
   const mark = COMMENT_MARKS[extname(path)];
   if (mark === undefined) return [];
   const comments = [];
@@ -69,7 +78,7 @@ function longComments(path, lines) {
     if (mark.test(line)) continue;
     if (at - from > HEIGHT_MAX && !isHeader) comments.push({ line: from + 1, length: at - from });
     // A header follows nothing but a shebang and empty lines.
-    isHeader &&= at === from && (line === "" || line.startsWith("#!"));
+    isHeader &&= at === from && /^(?:#!|$)/.test(written[at] ?? "");
     from = at + 1;
   }
   return comments;
@@ -87,14 +96,15 @@ for await (const path of files()) {
     counts[group].words += 1;
     found[group].push(`${path}:${text.slice(0, index).split("\n").length}: ${words.replaceAll(/\s+/g, " ")}`);
   }
-  if (group === "docs" || group === "pages") continue;
-  const lines = text.split("\n");
+  if (group === "docs") continue;
+  const isTemplate = group === "pages";
+  const lines = (isTemplate ? templateComments(text) : text).split("\n");
   for (const [at, line] of lines.entries()) {
-    if (line.length <= WIDTH_MAX || !isComment(line)) continue;
+    if (line.length <= WIDTH_MAX || !(isTemplate || isComment(line))) continue;
     counts[group].wide_comments += 1;
     found[group].push(`${path}:${at + 1}: ${line.length} columns`);
   }
-  for (const { line, length } of longComments(path, lines)) {
+  for (const { line, length } of longComments(path, lines, text.split("\n"))) {
     counts[group].long_comments += 1;
     found[group].push(`${path}:${line}: ${length} lines of comment`);
   }

@@ -41,21 +41,31 @@ pub fn after(status: Status, action: Action) -> Option<Status> {
     }
 }
 
-/// The stored status at `now`: sales open and end by the clock. A sale whose window has ended
-/// closes once the last outstanding token was used or has lapsed, so that no admitted shopper is
-/// turned away.
-#[must_use]
-pub fn at(
-    status: Status,
-    now: OffsetDateTime,
-    opens_at: OffsetDateTime,
-    ends_at: Option<OffsetDateTime>,
-    promised: u32,
-) -> Status {
-    match status {
-        Status::Scheduled | Status::Open | Status::Paused if has_ended(now, ends_at) && promised == 0 => Status::Closed,
-        Status::Scheduled if opens_at <= now => Status::Open,
-        other => other,
+/// What decides the status of a sale by the clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    /// The stored status.
+    pub status: Status,
+    /// When the window begins.
+    pub opens_at: OffsetDateTime,
+    /// When the window ends, if ever.
+    pub ends_at: Option<OffsetDateTime>,
+    /// Units of outstanding tokens.
+    pub promised: u32,
+}
+
+impl Schedule {
+    /// The stored status at `now`: sales open and end by the clock. A sale whose window has ended
+    /// closes once the last outstanding token was used or has lapsed, so that no admitted shopper
+    /// is turned away.
+    #[must_use]
+    pub fn status_at(self, now: OffsetDateTime) -> Status {
+        let is_over = has_ended(now, self.ends_at) && self.promised == 0;
+        match self.status {
+            Status::Scheduled | Status::Open | Status::Paused if is_over => Status::Closed,
+            Status::Scheduled if self.opens_at <= now => Status::Open,
+            other => other,
+        }
     }
 }
 
@@ -105,11 +115,13 @@ mod tests {
     fn sales_open_and_end_by_the_clock() {
         let now = OffsetDateTime::UNIX_EPOCH;
         let later = now + Duration::HOUR;
-        assert_eq!(at(Status::Scheduled, now, later, None, 0), Status::Scheduled);
-        assert_eq!(at(Status::Scheduled, later, later, None, 0), Status::Open);
-        assert_eq!(at(Status::Open, later, now, Some(later), 0), Status::Closed);
-        assert_eq!(at(Status::Open, later, now, Some(later), 1), Status::Open, "a token is outstanding");
-        assert_eq!(at(Status::Paused, now, now, Some(later), 0), Status::Paused);
-        assert_eq!(at(Status::Closed, later, now, None, 0), Status::Closed);
+        let scheduled = Schedule { status: Status::Scheduled, opens_at: later, ends_at: None, promised: 0 };
+        assert_eq!(scheduled.status_at(now), Status::Scheduled);
+        assert_eq!(scheduled.status_at(later), Status::Open);
+        let open = Schedule { status: Status::Open, opens_at: now, ends_at: Some(later), promised: 0 };
+        assert_eq!(open.status_at(later), Status::Closed);
+        assert_eq!(Schedule { promised: 1, ..open }.status_at(later), Status::Open, "a token is outstanding");
+        assert_eq!(Schedule { status: Status::Paused, ..open }.status_at(now), Status::Paused);
+        assert_eq!(Schedule { status: Status::Closed, ..scheduled }.status_at(later), Status::Closed);
     }
 }

@@ -1,5 +1,6 @@
 //! Responses of the merchant API.
 
+use fairline_sale::OrderRequestState;
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -9,9 +10,8 @@ use super::stock::Stock;
 /// The state of a refund.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RefundStatus {
-    /// `requested` while it is attempted, `done` once the payment gateway has accepted it, or
-    /// `failed`.
-    pub(super) status: String,
+    /// `done` once the payment gateway has accepted it.
+    pub(super) status: OrderRequestState,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

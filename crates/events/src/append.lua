@@ -8,15 +8,20 @@
 -- Returns the number of the last event in the stream. If it is below the predecessor of the first
 -- event, Redis has lost events, and nothing was appended. Nothing is appended either if it would
 -- trim an event that one of the groups has not acknowledged.
-local args = { groups = {}, events = {} }
+local NUMBERS = { first = true, is_first_kept = true, kept = true, lifetime_s = true }
+local function unknown(_, name) error('no argument is named ' .. tostring(name)) end
+local lists, numbers = { groups = {}, events = {} }, {}
 for at = 1, #ARGV, 2 do
     local name, value = ARGV[at], ARGV[at + 1]
-    if type(args[name]) == 'table' then
-        table.insert(args[name], value)
+    if lists[name] then
+        table.insert(lists[name], value)
+    elseif NUMBERS[name] then
+        numbers[name] = tonumber(value)
     else
-        args[name] = tonumber(value)
+        unknown(nil, name)
     end
 end
+local args = setmetatable(numbers, { __index = setmetatable(lists, { __index = unknown }) })
 
 local top = 0
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)

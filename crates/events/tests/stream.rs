@@ -7,7 +7,7 @@ use fairline_private_servers::testing::redis_url;
 use fairline_sale::SaleId;
 use fred::{
     clients::Client,
-    interfaces::{KeysInterface as _, StreamsInterface as _},
+    interfaces::{KeysInterface as _, LuaInterface as _, StreamsInterface as _},
     types::Value,
 };
 use serde_json::json;
@@ -58,6 +58,15 @@ async fn events_that_are_appended_twice_are_there_once_and_in_order() {
     assert!(both.0.is_ok_and(|top| top >= 40) && both.1 == Ok(60));
     assert_eq!(read_all(&stream, sale, "a").await, (1..=60).collect::<Vec<_>>());
     assert_eq!(read_all(&stream, sale, "a").await, [0; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn append_rejects_an_argument_that_it_does_not_know() {
+    let (_, client) = stream().await;
+    let key = format!("fairline:{{{}}}:events", Uuid::new_v4());
+    let append = client.eval::<Value, _, _, _>(include_str!("../src/append.lua"), key, vec!["last", "1"]);
+    let rejected = append.await.expect_err("not a name");
+    assert!(rejected.details().contains("no argument is named last"), "{rejected:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,7 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error.as_database_error().and_then(|database| database.constraint()) {
             Some(constraint) => Self::Refused(constraint.to_owned()),
+            None if matches!(error, sqlx::Error::ColumnDecode { .. }) => Self::Corrupt(error.to_string()),
             None => Self::Unavailable(Arc::new(error)),
         }
     }

@@ -15,6 +15,7 @@ mod error;
 mod pool;
 mod session;
 mod shared;
+mod word;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub use self::{
     error::StoreError,
     pool::{AcquiredConnection, PgPool, Transaction},
     session::migrate,
+    word::Word,
 };
 
 /// Postgres settings, shared by all pools of a service.

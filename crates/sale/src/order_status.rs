@@ -1,11 +1,13 @@
 //! The status of an order, as both services with an API for orders show it.
 
 use serde::Serialize;
+use strum::EnumString;
 use utoipa::ToSchema;
 
 /// The status of an order, as the shopper sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum OrderStatus {
     /// Units are promised until the order expires; they are reserved while a payment is pending.
     Promised,

@@ -1,10 +1,10 @@
 /** The admin console: the signed-in operator, and the screen that the address names. */
 
 import type { Role, Session } from "../shared/api";
-import { field } from "../shared/form-field";
 import { problemText, type Answer } from "../shared/http";
 import { timeOfDay } from "../shared/format";
 import { AccessDeniedScreen } from "./screens/access-denied";
+import { AccountDialog } from "./screens/account";
 import { AuditScreen } from "./screens/audit";
 import { AdminClient } from "./client";
 import { fill, part } from "./components/element";
@@ -26,9 +26,12 @@ const place = part(document, "#screen", HTMLElement);
 const menu = part(document, "#menu", HTMLElement);
 const trouble = part(document, "#trouble", HTMLElement);
 const notice = part(document, "#notice", HTMLElement);
-const account = part(document, "#account", HTMLDialogElement);
 const client = new AdminClient();
 const signIn = new SignIn(client, failureText, enter);
+const account = new AccountDialog(client, (answer) => {
+  if (answer.kind === "ok") leave("Password changed. Please sign in with your new password.");
+  else trouble.textContent = failureText(answer);
+});
 let session: Session | undefined;
 let screen: Screen | undefined;
 
@@ -131,18 +134,7 @@ function show(): void {
 }
 
 part(document, "#sign-out", HTMLButtonElement).addEventListener("click", () => void client.signOut().then(() => { leave(); }));
-part(document, "#show-account", HTMLButtonElement).addEventListener("click", () => { account.showModal(); });
-part(account, "form", HTMLFormElement).addEventListener("submit", (event) => {
-  const form = part(account, "form", HTMLFormElement);
-  if ((event.submitter as HTMLButtonElement | null)?.value !== "go") return;
-  event.preventDefault();
-  void client.changePassword(field(form, "old"), field(form, "new")).then((answer) => {
-    form.reset();
-    account.close();
-    if (answer.kind === "ok") leave("Password changed. Please sign in with your new password.");
-    else trouble.textContent = failureText(answer);
-  });
-});
+part(document, "#show-account", HTMLButtonElement).addEventListener("click", () => { account.show(); });
 addEventListener("hashchange", show);
 
 void client.session().then((answer) => {

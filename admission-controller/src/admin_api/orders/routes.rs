@@ -1,7 +1,8 @@
 //! The routes of orders.
 
 use axum::{Extension, extract::State, http::StatusCode};
-use fairline_sale::OrderStatus;
+use fairline_postgres::Word;
+use fairline_sale::{OrderRequestKind, OrderRequestState, OrderStatus};
 use fairline_server::{Json, Path, Problem, Query};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -30,32 +31,11 @@ pub(crate) struct OrdersQuery {
     before: Option<Uuid>,
 }
 
-/// The kinds of requests, for the OpenAPI document.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "the database holds the kind as text; only the schema of this is used")]
-enum RequestKind {
-    Refund,
-    Cancel,
-}
-
-/// The states of a request, for the OpenAPI document.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "the database holds the state as text; only the schema of this is used")]
-enum RequestState {
-    Requested,
-    Done,
-    Failed,
-}
-
 /// The last request to refund or cancel an order.
 #[derive(Debug, Serialize, ToSchema)]
 struct LastRequest {
-    #[schema(value_type = RequestKind)]
-    kind: String,
-    #[schema(value_type = RequestState)]
-    state: String,
+    kind: OrderRequestKind,
+    state: OrderRequestState,
     /// Why it failed.
     #[schema(required)]
     error: Option<String>,
@@ -65,8 +45,7 @@ struct LastRequest {
 #[derive(Debug, Serialize, ToSchema)]
 struct AdminOrder {
     id: Uuid,
-    #[schema(value_type = OrderStatus)]
-    status: String,
+    status: OrderStatus,
     quantity: i32,
     /// In the currency's minor unit.
     amount_minor: i64,
@@ -101,7 +80,7 @@ impl From<AdminOrderRow> for AdminOrder {
         let request = row.request.zip(row.request_state);
         Self {
             id: row.id,
-            status: row.status,
+            status: row.status.0,
             quantity: row.quantity,
             amount_minor: row.amount_minor,
             currency: row.currency,
@@ -113,7 +92,7 @@ impl From<AdminOrderRow> for AdminOrder {
             address: row.address,
             created_at: row.created_at,
             paid_at: row.paid_at,
-            request: request.map(|(kind, state)| LastRequest { kind, state, error: row.request_error }),
+            request: request.map(|(Word(kind), Word(state))| LastRequest { kind, state, error: row.request_error }),
         }
     }
 }

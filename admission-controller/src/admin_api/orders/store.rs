@@ -1,6 +1,7 @@
 //! Orders of a sale, and requests to refund or cancel one.
 
-use fairline_sale::SaleId;
+use fairline_postgres::Word;
+use fairline_sale::{OrderRequestKind, OrderRequestState, OrderStatus, SaleId};
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -25,7 +26,7 @@ pub struct OrderSearch<'a> {
 #[derive(Debug, FromRow)]
 pub struct AdminOrderRow {
     pub id: Uuid,
-    pub status: String,
+    pub status: Word<OrderStatus>,
     pub quantity: i32,
     pub amount_minor: i64,
     pub currency: String,
@@ -37,8 +38,8 @@ pub struct AdminOrderRow {
     pub address: Option<String>,
     pub created_at: OffsetDateTime,
     pub paid_at: Option<OffsetDateTime>,
-    pub request: Option<String>,
-    pub request_state: Option<String>,
+    pub request: Option<Word<OrderRequestKind>>,
+    pub request_state: Option<Word<OrderRequestState>>,
     pub request_error: Option<String>,
 }
 
@@ -126,8 +127,8 @@ impl AdminOrderStore {
         action: OrderAction,
     ) -> Result<RequestOutcome, StoreError> {
         let (name, kind, amount) = match action {
-            OrderAction::Refund(amount) => ("refund_order", "refund", amount),
-            OrderAction::Cancel => ("cancel_order", "cancel", None),
+            OrderAction::Refund(amount) => ("refund_order", OrderRequestKind::Refund, amount),
+            OrderAction::Cancel => ("cancel_order", OrderRequestKind::Cancel, None),
         };
         let mut transaction = self.0.begin(by, name).await?;
         let known: Option<(String, Option<i64>)> = sqlx::query_as(
@@ -157,7 +158,7 @@ impl AdminOrderStore {
         .bind(Uuid::now_v7())
         .bind(order)
         .bind(sale.0)
-        .bind(kind)
+        .bind(kind.as_str())
         .bind(amount)
         .bind(by.why.as_deref().unwrap_or_default())
         .bind(&by.who)

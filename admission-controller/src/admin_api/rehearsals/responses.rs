@@ -1,5 +1,6 @@
 //! A rehearsal as the admin API shows it.
 
+use fairline_postgres::Word;
 use fairline_sale::SaleId;
 use serde::Serialize;
 use serde_json::Value;
@@ -7,19 +8,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::jobs::rehearsals::store::RehearsalRow;
-
-/// The states of a rehearsal, for the OpenAPI document.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "the database holds the state as text; only the schema of this is used")]
-enum RehearsalState {
-    Running,
-    Stopping,
-    Passed,
-    Failed,
-    Stopped,
-}
+use crate::jobs::rehearsals::{state::RehearsalState, store::RehearsalRow};
 
 /// A rehearsal.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,8 +19,7 @@ pub(crate) struct Rehearsal {
     /// The sale that was copied.
     original_id: SaleId,
     shoppers: i32,
-    #[schema(value_type = RehearsalState)]
-    state: String,
+    state: RehearsalState,
     #[serde(with = "time::serde::rfc3339")]
     started_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -48,7 +36,7 @@ pub(crate) struct Rehearsal {
 impl From<RehearsalRow> for Rehearsal {
     fn from(row: RehearsalRow) -> Self {
         let RehearsalRow { id, sale_id, original_id, shoppers, state, progress, report, started_at, ended_at } = row;
-        let (sale_id, original_id) = (SaleId(sale_id), SaleId(original_id));
+        let (sale_id, original_id, Word(state)) = (SaleId(sale_id), SaleId(original_id), state);
         Self { id, sale_id, original_id, shoppers, state, started_at, ended_at, progress, report }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     db::{Author, NewAuditEntry, StoreError, audit, event_data},
     jobs::rehearsals::{
         RehearsalCrowd,
+        state::RehearsalState,
         store::{RehearsalRow, RehearsalStore},
     },
 };
@@ -75,10 +76,11 @@ impl RehearsalStore {
     pub async fn stop_rehearsal(&self, by: &Author, id: Uuid) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin(by, "stop_rehearsal").await?;
         let stopping: Option<(Uuid, String, Uuid)> = sqlx::query_as(
-            "UPDATE rehearsals SET state = 'stopping' FROM sales WHERE rehearsals.id = $1 AND ended_at IS NULL \
+            "UPDATE rehearsals SET state = $2 FROM sales WHERE rehearsals.id = $1 AND ended_at IS NULL \
              AND sales.id = original_id RETURNING original_id, slug, sale_id",
         )
         .bind(id)
+        .bind(RehearsalState::Stopping.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
         let Some((original, slug, copy)) = stopping else { return Ok(false) };

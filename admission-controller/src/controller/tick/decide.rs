@@ -20,7 +20,7 @@ use crate::{
         epochs,
         error::TickError,
         ledger::{Ledger, LineStatements as _, LockedLedger, RecordStatements as _},
-        lifecycle,
+        lifecycle::Schedule,
         line::LineRow,
         sale::{OPENS_SOON_S, SaleRow, TickResult},
     },
@@ -187,7 +187,9 @@ fn is_within(since: OffsetDateTime, now: OffsetDateTime, period: Duration) -> bo
 
 /// Sales open and end by the clock of the database; `false` if an operator was faster.
 async fn follow_the_clock<S: LockedLedger>(sale: &mut S) -> Result<bool, StoreError> {
-    let status = lifecycle::at(sale.stored_status(), sale.now, sale.opens_at, sale.ends_at, sale.promised());
+    let (opens_at, ends_at) = (sale.opens_at, sale.ends_at);
+    let schedule = Schedule { status: sale.stored_status(), opens_at, ends_at, promised: sale.promised() };
+    let status = schedule.status_at(sale.now);
     if status == sale.stored_status() { Ok(true) } else { sale.set_status(status).await }
 }
 

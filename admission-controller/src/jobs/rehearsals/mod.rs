@@ -1,5 +1,6 @@
 //! Runs the crowd simulator, `fairline rush`, for a rehearsal, as a process of its own.
 
+pub(crate) mod state;
 pub(crate) mod store;
 
 use std::{io, path::PathBuf, process::Stdio, time::Duration};
@@ -17,7 +18,10 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use self::store::{RehearsalRow, RehearsalStore, RunState};
+use self::{
+    state::RehearsalState,
+    store::{RehearsalRow, RehearsalStore, RunState},
+};
 
 /// The maximum duration of a rehearsal, in seconds.
 const LASTS_S: u64 = 1800;
@@ -59,7 +63,7 @@ pub(crate) struct RehearsalStage {
 
 /// How a rehearsal ended.
 struct Ending {
-    state: &'static str,
+    state: RehearsalState,
     why: Option<String>,
     report: Option<Value>,
 }
@@ -70,7 +74,7 @@ impl RehearsalStage {
         let stage = self.clone();
         self.shutdown.spawn(async move {
             let ending = stage.play(&store, &rehearsal, crowd).await.unwrap_or_else(|error| Ending {
-                state: "failed",
+                state: RehearsalState::Failed,
                 why: Some(format!("The crowd simulator could not be run: {error}.")),
                 report: None,
             });
@@ -127,15 +131,15 @@ impl RehearsalStage {
         };
         if let Some(why) = stopped {
             stop_crowd(&mut child).await;
-            return Ok(Ending { state: "stopped", why: Some(why.to_owned()), report: None });
+            return Ok(Ending { state: RehearsalState::Stopped, why: Some(why.to_owned()), report: None });
         }
         let status =
             timeout(LEAVE_WITHIN, child.wait()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         let report = serde_json::from_str(&last).ok();
         let (state, why) = match (status.code(), &report) {
-            (Some(0), Some(_)) => ("passed", None),
-            (_, Some(_)) => ("failed", Some("A promise was broken: see the report.".to_owned())),
-            (_, None) => ("failed", status_text),
+            (Some(0), Some(_)) => (RehearsalState::Passed, None),
+            (_, Some(_)) => (RehearsalState::Failed, Some("A promise was broken: see the report.".to_owned())),
+            (_, None) => (RehearsalState::Failed, status_text),
         };
         Ok(Ending { state, why, report })
     }

@@ -1,11 +1,13 @@
 //! The progress and the end of a rehearsal.
 
 use fairline_events::EventKind;
+use fairline_postgres::Word;
 use serde_json::Value;
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::state::RehearsalState;
 use crate::db::{Database, StoreError, insert_events};
 
 /// A rehearsal whose controller has been silent for this time has failed, in seconds.
@@ -18,7 +20,7 @@ pub struct RehearsalRow {
     pub sale_id: Uuid,
     pub original_id: Uuid,
     pub shoppers: i32,
-    pub state: String,
+    pub state: Word<RehearsalState>,
     pub progress: Option<String>,
     pub report: Option<Value>,
     pub started_at: OffsetDateTime,
@@ -41,7 +43,7 @@ pub(crate) struct RehearsalStore(pub(crate) Database);
 impl RehearsalStore {
     /// Stores the heartbeat of a rehearsal, and its progress. Returns whether it has been stopped.
     pub async fn report_rehearsal(&self, id: Uuid, progress: Option<&str>) -> Result<RunState, StoreError> {
-        let state: Option<String> = sqlx::query_scalar(
+        let state: Option<Word<RehearsalState>> = sqlx::query_scalar(
             "UPDATE rehearsals SET heartbeat_at = now(), progress = coalesce($2, progress) WHERE id = $1 AND ended_at IS NULL \
              RETURNING state",
         )
@@ -50,14 +52,14 @@ impl RehearsalStore {
         .fetch_optional(&self.0.pool)
         .await?;
         // Without a row, it was ended as silent.
-        Ok(if state.as_deref() == Some("running") { RunState::Running } else { RunState::Stopped })
+        Ok(if state == Some(Word(RehearsalState::Running)) { RunState::Running } else { RunState::Stopped })
     }
 
     /// Ends a rehearsal, and closes the copy of the sale.
     pub async fn end_rehearsal(
         &self,
         id: Uuid,
-        state: &str,
+        state: RehearsalState,
         why: Option<&str>,
         report: Option<Value>,
     ) -> Result<(), StoreError> {
@@ -69,7 +71,7 @@ impl RehearsalStore {
             insert_events!("closed", "$5")
         ))
         .bind(id)
-        .bind(state)
+        .bind(state.as_str())
         .bind(why)
         .bind(report)
         .bind(EventKind::FlashSaleEnded.as_str())
@@ -87,7 +89,10 @@ impl RehearsalStore {
         .fetch_optional(&self.0.pool)
         .await?;
         match silent {
-            Some(id) => self.end_rehearsal(id, "failed", Some("The controller that ran it has died."), None).await,
+            Some(id) => {
+                let why = Some("The controller that ran it has died.");
+                self.end_rehearsal(id, RehearsalState::Failed, why, None).await
+            }
             None => Ok(()),
         }
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use fairline_payment_gateway::{IntentStatus, PartialRefund, PartialRefundOutcome};
-use fairline_sale::{gateway_amount, price_text};
+use fairline_sale::{OrderRequestKind, OrderRequestState, gateway_amount, price_text};
 use tracing::{info, warn};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     error::CommonError,
     payments::{
         error::PaymentError,
-        refunds::store::{CapturedPayment, OrderRequest, OrderRequestKind},
+        refunds::store::{CapturedPayment, OrderRequest},
         service::{PaymentBlocked, Payments},
         store::Payment,
     },
@@ -62,7 +62,8 @@ impl Payments {
                 }
             },
         };
-        let outcome = if failed.is_some() { "failed" } else { "done" };
+        let ended = if failed.is_some() { OrderRequestState::Failed } else { OrderRequestState::Done };
+        let outcome = ended.as_str();
         info!(order = %request.order.0, kind = ?request.kind, outcome, reason = failed, "order request ended");
         metrics::counter!("checkout_order_requests_total", "outcome" => outcome).increment(1);
         if let Some(payment) = self.store.end_request(request, failed.as_deref()).await? {

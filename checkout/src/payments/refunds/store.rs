@@ -1,10 +1,10 @@
 //! Refunds of whole payments, and the requests of operators and the merchant.
 
 use fairline_events::EventKind;
-use fairline_postgres::PgConnection;
+use fairline_postgres::{PgConnection, Word};
+use fairline_sale::{OrderRequestKind, OrderRequestState};
 use serde_json::json;
 use sqlx::FromRow;
-use strum::EnumString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -20,16 +20,6 @@ const REQUEST_TRIED_EVERY_S: f64 = 30.0;
 /// The longest stored reason of a failure.
 const ERROR_CHARS_MAX: usize = 300;
 
-/// The kind of a request about an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString)]
-#[strum(serialize_all = "snake_case")]
-pub(crate) enum OrderRequestKind {
-    /// Refund all or a part of it.
-    Refund,
-    /// Cancel it, with its pending payment.
-    Cancel,
-}
-
 /// A request about an order.
 #[derive(Debug, Clone)]
 pub(crate) struct OrderRequest {
@@ -44,17 +34,13 @@ pub(crate) struct OrderRequest {
 struct RequestRow {
     id: Uuid,
     order_id: Uuid,
-    kind: String,
+    kind: Word<OrderRequestKind>,
     amount_minor: Option<i64>,
 }
 
-impl TryFrom<RequestRow> for OrderRequest {
-    type Error = StoreError;
-
-    fn try_from(row: RequestRow) -> Result<Self, StoreError> {
-        let unknown = |_| StoreError::Corrupt(format!("`{}` is no kind of request", row.kind));
-        let kind = OrderRequestKind::try_from(row.kind.as_str()).map_err(unknown)?;
-        Ok(Self { id: row.id, order: OrderId(row.order_id), kind, amount_minor: row.amount_minor })
+impl From<RequestRow> for OrderRequest {
+    fn from(row: RequestRow) -> Self {
+        Self { id: row.id, order: OrderId(row.order_id), kind: row.kind.0, amount_minor: row.amount_minor }
     }
 }
 
@@ -154,7 +140,7 @@ impl PaymentStore {
         match row {
             Ok(row) => {
                 transaction.commit().await?;
-                Ok(RefundOutcome::Accepted(row.try_into()?))
+                Ok(RefundOutcome::Accepted(row.into()))
             }
             Err(StoreError::Refused(constraint)) if constraint == "order_requests_one_at_a_time" => {
                 Ok(RefundOutcome::UnderWay)
@@ -167,7 +153,7 @@ impl PaymentStore {
     pub(crate) async fn adopt_requests(&self, limit: i64) -> Result<Vec<OrderRequest>, StoreError> {
         let rows: Vec<RequestRow> =
             sqlx::query_as(ADOPT_REQUESTS).bind(REQUEST_TRIED_EVERY_S).bind(limit).fetch_all(&self.requests).await?;
-        rows.into_iter().map(OrderRequest::try_from).collect()
+        Ok(rows.into_iter().map(OrderRequest::from).collect())
     }
 
     /// Ends a request and schedules a read of the balance. Returns the payment to settle, for a
@@ -177,16 +163,15 @@ impl PaymentStore {
         request: &OrderRequest,
         failed: Option<&str>,
     ) -> Result<Option<Payment>, StoreError> {
+        let state = if failed.is_some() { OrderRequestState::Failed } else { OrderRequestState::Done };
         let failed: Option<String> = failed.map(|why| why.chars().take(ERROR_CHARS_MAX).collect());
         let mut transaction = self.requests.begin().await?;
-        sqlx::query(
-            "UPDATE order_requests SET state = CASE WHEN $2::text IS NULL THEN 'done' ELSE 'failed' END, error = $2 \
-             WHERE id = $1 AND state = 'requested'",
-        )
-        .bind(request.id)
-        .bind(failed)
-        .execute(&mut *transaction)
-        .await?;
+        sqlx::query("UPDATE order_requests SET state = $2, error = $3 WHERE id = $1 AND state = 'requested'")
+            .bind(request.id)
+            .bind(state.as_str())
+            .bind(failed)
+            .execute(&mut *transaction)
+            .await?;
         let settle: Option<PaymentRow> = sqlx::query_as(payment_columns!(
             "UPDATE payments SET settle_at = now() + make_interval(secs => 10), settle_no = settle_no + 1 \
              WHERE id = (SELECT payment_id FROM orders WHERE id = $1) AND state = 'captured' RETURNING",
@@ -203,13 +188,14 @@ impl PaymentStore {
     pub(crate) async fn newest_request(
         &self,
         order: OrderId,
-    ) -> Result<Option<(String, Option<String>, OffsetDateTime)>, StoreError> {
-        Ok(sqlx::query_as(
+    ) -> Result<Option<(OrderRequestState, Option<String>, OffsetDateTime)>, StoreError> {
+        let newest: Option<(Word<OrderRequestState>, _, _)> = sqlx::query_as(
             "SELECT state, error, created_at FROM order_requests WHERE order_id = $1 ORDER BY created_at DESC LIMIT 1",
         )
         .bind(order.0)
         .fetch_optional(&self.requests)
-        .await?)
+        .await?;
+        Ok(newest.map(|(Word(state), error, created_at)| (state, error, created_at)))
     }
 }
 

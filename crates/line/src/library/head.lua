@@ -1,4 +1,4 @@
-#!lua name=fairline_v5
+#!lua name=fairline_v6
 
 -- The atomic steps of the line. `port.rs` joins the files of this folder to one library.
 --
@@ -118,14 +118,36 @@ local function by_name(names, values)
     return args
 end
 
--- A reply with named fields: name, value, name, value, …
+-- Records as one list of their values. Their names would take more bytes than the values.
+local function flat(names, records)
+    local values = {}
+    for _, record in ipairs(records) do
+        for field = 2, #names do
+            local value = record[names[field]]
+            if value == nil then error('a record of the reply lacks ' .. names[field]) end
+            values[#values + 1] = value
+        end
+    end
+    return values
+end
+
+-- A reply with named fields, which names.lua lists: name, value, name, value, …
 local function reply(names, values)
     local fields = {}
-    for nth, name in ipairs(names) do
-        if values[name] == nil then error('the reply lacks ' .. name) end
-        fields[nth * 2 - 1], fields[nth * 2] = name, values[name]
+    for nth, listed in ipairs(names) do
+        local has_records = type(listed) == 'table'
+        local name = has_records and listed[1] or listed
+        local value = values[name]
+        if value == nil then error('the reply lacks ' .. name) end
+        fields[nth * 2 - 1], fields[nth * 2] = name, has_records and flat(listed, value) or value
     end
     return fields
+end
+
+local function field_of(fields, name)
+    for at = 1, #fields, 2 do
+        if fields[at] == name then return fields[at + 1] end
+    end
 end
 
 -- The run id of this process, which never changes while this library is loaded.

@@ -23,9 +23,9 @@ local ARGUMENTS = {
     numbers = {},
 }
 local REPLIES = {
-    join = { 'epoch', 'first', 'places' },
+    join = { 'epoch', 'first', { 'places', 'at', 'ordinal', 'visitor' } },
     resume = { 'epoch', 'rev', 'turns' },
-    upcoming = { 'epoch', 'home', 'highest', 'granted', 'cursor', 'drawn', 'waiting', 'absent', 'nodes', 'tickets', 'recalled', 'claims', 'arrivals', 'history', 'lags' },
+    upcoming = { 'epoch', 'home', 'highest', 'granted', 'cursor', 'drawn', 'waiting', 'absent', 'nodes', 'recalled', 'lags', { 'tickets', 'ordinal', 'visitor' }, { 'claims', 'ordinal', 'claim' }, { 'arrivals', 'first', 'visitors' }, { 'history', 'id', 'kind', 'ordinals', 'visitors' } },
     home = { 'run_id', 'epoch', 'granted' },
     revision = { 'epoch', 'rev' },
     snapshot = { 'epoch', 'rev', 'cursor', 'highest', 'card', 'departed', 'recalled', 'drawn' },

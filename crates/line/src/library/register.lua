@@ -51,7 +51,7 @@ end
 local function register(name, step, flags)
     local names = ARGUMENTS[name]
     local function callback(keys, values) return step(keys, by_name(names, values)) end
-    redis.register_function{ function_name = 'fairline_v5_' .. name, callback = callback, flags = flags or {} }
+    redis.register_function{ function_name = 'fairline_v6_' .. name, callback = callback, flags = flags or {} }
 end
 
 local READS = { 'no-writes' }

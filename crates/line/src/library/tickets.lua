@@ -38,12 +38,12 @@ end
 local function earlier_reply(keys, remembered, epoch)
     local packed = call('GET', remembered)
     local earlier = packed and cmsgpack.unpack(packed)
-    return earlier and earlier[1] == epoch and earlier or nil
+    return earlier and field_of(earlier, 'epoch') == epoch and earlier or nil
 end
 
 -- Issues a ticket to each shopper of a batch: the place of its account, or the next ordinals in
 -- order. batch: an id, for a repeated call; visitors: packed ids; accounts: packed, or empty ->
--- epoch, first new ordinal, places of accounts: position in the batch, ordinal, visitor, …
+-- epoch, first new ordinal, places of accounts by their position in the batch
 local function join(keys, args)
     local remembered = keys[BATCHES] .. ':' .. args.batch
     local epoch, before, granted = numbers_of(keys, 'epoch', 'highest', 'granted')
@@ -63,16 +63,11 @@ local function join(keys, args)
             call('HSET', keys[LINE], 'highest', text(highest))
             bind_new_places(keys, new, visitors, first)
         end
-        local flat = {}
-        for _, place in ipairs(places) do
-            flat[#flat + 1] = place.at
-            flat[#flat + 1] = place.ordinal or text(first + place.nth - 1)
-            flat[#flat + 1] = place.visitor
-        end
-        joined = { epoch, first, flat }
+        for _, place in ipairs(places) do place.ordinal = place.ordinal or text(first + place.nth - 1) end
+        joined = reply(REPLIES.join, { epoch = epoch, first = first, places = places })
         call('SET', remembered, cmsgpack.pack(joined), 'PX', REPLY_KEPT_MS)
     end
-    return reply(REPLIES.join, { epoch = joined[1], first = joined[2], places = joined[3] })
+    return joined
 end
 
 -- Makes a ticket its account's place, if the account has none: Redis may have lost it.

@@ -1,7 +1,7 @@
 -- Reads of the controller before a decision.
 
 -- The tickets that were given after one, up to another, in order.
--- -> first ordinal, visitor ids, …; whether there are more
+-- -> batches or the parts that were asked for; whether there are more
 local function arrivals_after(keys, after, up_to, max)
     local given, count = {}, 0
     if after >= up_to then return given, false end
@@ -12,8 +12,8 @@ local function arrivals_after(keys, after, up_to, max)
         local from, to = math.max(first, after + 1), math.min(first + #visitors / 16 - 1, up_to)
         if from <= to then
             if count >= max then return given, true end
-            given[#given + 1] = text(from)
-            given[#given + 1] = string.sub(visitors, (from - first) * 16 + 1, (to - first + 1) * 16)
+            visitors = string.sub(visitors, (from - first) * 16 + 1, (to - first + 1) * 16)
+            given[#given + 1] = { first = text(from), visitors = visitors }
             count = count + to - from + 1
         end
     end
@@ -21,16 +21,17 @@ local function arrivals_after(keys, after, up_to, max)
 end
 
 -- Changes of presence after one, in order.
--- -> id, kind, ordinals, visitor ids, …; whether there are more
+-- -> entries; whether there are more
 local function history_after(keys, after, max)
     local entries, count = {}, 0
     local kept = call('XRANGE', keys[HISTORY], '(' .. after, '+', 'COUNT', HISTORY_READ)
     for _, entry in ipairs(kept) do
         if count >= max then return entries, true end
         local fields = entry[2]
-        entries[#entries + 1], entries[#entries + 2] = entry[1], fields[2]
-        entries[#entries + 1], entries[#entries + 2] = fields[4], fields[6]
-        local _, spaces = string.gsub(fields[4], ' ', '')
+        local ordinals = field_of(fields, 'o')
+        entries[#entries + 1] =
+            { id = entry[1], kind = field_of(fields, 'k'), ordinals = ordinals, visitors = field_of(fields, 'v') }
+        local _, spaces = string.gsub(ordinals, ' ', '')
         count = count + spaces + 1
     end
     return entries, #kept == HISTORY_READ
@@ -56,18 +57,18 @@ local function count_waiting(keys, cursor, highest, drawn)
 end
 
 -- The next tickets in order of service: the recalled, then those beyond the cursor.
--- -> ordinal, visitor id, …; the cursor after them; how many of them are recalled
+-- -> tickets; the cursor after them; how many of them are recalled
 local function next_tickets(keys, cursor, wanted, reach)
     local highest, drawn = number(keys, 'highest'), number(keys, 'drawn')
     local tickets, recalled, seen = {}, {}, 0
     if wanted > 0 then
         recalled = call('ZRANGE', keys[RECALLED], 0, wanted - 1, 'WITHSCORES')
         for i = 1, #recalled, 2 do
-            tickets[#tickets + 1] = text(ordinal_at(keys, tonumber(recalled[i + 1]), drawn))
-            tickets[#tickets + 1] = visitor_in(recalled[i])
+            local ordinal = ordinal_at(keys, tonumber(recalled[i + 1]), drawn)
+            tickets[#tickets + 1] = { ordinal = text(ordinal), visitor = visitor_in(recalled[i]) }
         end
     end
-    while #tickets < wanted * 2 and cursor < highest and seen < reach do
+    while #tickets < wanted and cursor < highest and seen < reach do
         seen, cursor = seen + 1, cursor + 1
         -- A run of departed tickets is passed in one step, unless shuffled: those can be anywhere.
         if cursor > drawn then cursor = first_present(keys, cursor, highest) end
@@ -80,13 +81,17 @@ local function next_tickets(keys, cursor, wanted, reach)
             -- No shopper can prove to hold an ordinal without a visitor; one who can later is
             -- recalled.
             local visitor = visitor_of(keys, ordinal)
-            if visitor then
-                tickets[#tickets + 1] = text(ordinal)
-                tickets[#tickets + 1] = visitor
-            end
+            if visitor then tickets[#tickets + 1] = { ordinal = text(ordinal), visitor = visitor } end
         end
     end
     return tickets, cursor, #recalled / 2
+end
+
+-- What pages have reported since the last publication.
+local function claims(keys)
+    local fields, reported = call('HGETALL', keys[CLAIMS]), {}
+    for at = 1, #fields, 2 do reported[#reported + 1] = { ordinal = fields[at], claim = fields[at + 1] } end
+    return reported
 end
 
 -- What the controller has to read, and the next tickets after its cursor: none while the record
@@ -116,7 +121,7 @@ local function upcoming(keys, args)
         nodes = #nodes(keys),
         tickets = tickets,
         recalled = recalled,
-        claims = call('HGETALL', keys[CLAIMS]),
+        claims = claims(keys),
         arrivals = arrivals,
         history = history,
         lags = lags and 1 or 0,

@@ -1,9 +1,10 @@
 //! The functions of the library: their arguments and replies, by name.
 //!
-//! Arguments travel in the order of the fields here, a list after its length; replies are pairs of
-//! name and value. `library/names.lua` is made from this file: `make generate` renews it.
+//! Arguments travel in the order of the fields here, a list after its length. Replies are pairs of
+//! name and value; the records in them are lists of their fields in the order here.
+//! `library/names.lua` is made from this file: `make generate` renews it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, time::Duration, vec::IntoIter};
 
 use bytes::Bytes;
 use fred::{
@@ -60,23 +61,44 @@ macro_rules! calls {
     };
 }
 
+/// Fields of a reply, then lists of records.
 macro_rules! replies {
-    ($($reply:ident = $function:literal { $($name:ident: $type:ty),+ $(,)? })+) => {
+    ($($reply:ident = $function:literal {
+        $($name:ident: $type:ty),+
+        $(; $($list:ident: $record:ident { $($field:ident: $field_type:ty),+ }),+)? $(,)?
+    })+) => {
         $(
             pub(super) struct $reply {
                 $(pub(super) $name: $type,)+
+                $($(pub(super) $list: Vec<$record>,)+)?
             }
+
+            $($(
+                pub(super) struct $record {
+                    $(pub(super) $field: $field_type,)+
+                }
+
+                impl $record {
+                    fn read(values: &mut IntoIter<Value>) -> Result<Self, Error> {
+                        Ok(Self { $($field: next(values, stringify!($field))?,)+ })
+                    }
+                }
+            )+)?
 
             impl FromValue for $reply {
                 fn from_value(value: Value) -> Result<Self, Error> {
                     let mut fields: HashMap<String, Value> = value.convert()?;
-                    Ok(Self { $($name: take(&mut fields, stringify!($name))?,)+ })
+                    Ok(Self {
+                        $($name: take(&mut fields, stringify!($name))?,)+
+                        $($($list: records(take(&mut fields, stringify!($list))?, $record::read)?,)+)?
+                    })
                 }
             }
         )+
 
         #[cfg(test)]
-        const REPLIES: &[(&str, &[&str])] = &[$(($function, &[$(argument!(lua $name)),+])),+];
+        const REPLIES: &[(&str, &[&str])] =
+            &[$(($function, &[$(argument!(lua $name),)+ $($(argument!(lua $list $($field)+)),+)?])),+];
     };
 }
 
@@ -107,7 +129,11 @@ calls! {
 }
 
 replies! {
-    JoinReply = "join" { epoch: u32, first: Ordinal, places: Vec<(usize, Ordinal, Bytes)> }
+    JoinReply = "join" {
+        epoch: u32,
+        first: Ordinal;
+        places: JoinedPlace { at: usize, ordinal: Ordinal, visitor: Bytes },
+    }
     ResumeReply = "resume" { epoch: u32, rev: u64, turns: Vec<String> }
     UpcomingReply = "upcoming" {
         epoch: u32,
@@ -119,12 +145,12 @@ replies! {
         waiting: u64,
         absent: u64,
         nodes: u64,
-        tickets: Vec<(Ordinal, Bytes)>,
         recalled: u64,
-        claims: Vec<(Ordinal, String)>,
-        arrivals: Vec<(Ordinal, Bytes)>,
-        history: Vec<(String, String, String, Bytes)>,
-        lags: u64,
+        lags: u64;
+        tickets: NextTicket { ordinal: Ordinal, visitor: Bytes },
+        claims: ReportedClaim { ordinal: Ordinal, claim: String },
+        arrivals: ArrivalRun { first: Ordinal, visitors: Bytes },
+        history: PresenceEntry { id: String, kind: String, ordinals: String, visitors: Bytes },
     }
     HomeReply = "home" { run_id: String, epoch: u32, granted: Ordinal }
     RevisionReply = "revision" { epoch: u32, rev: u64 }
@@ -143,6 +169,20 @@ replies! {
 fn take<T: FromValue>(fields: &mut HashMap<String, Value>, name: &str) -> Result<T, Error> {
     let missing = || Error::new(ErrorKind::Parse, format!("the reply has no field {name}"));
     fields.remove(name).ok_or_else(missing)?.convert()
+}
+
+fn next<T: FromValue>(values: &mut IntoIter<Value>, name: &str) -> Result<T, Error> {
+    let missing = || Error::new(ErrorKind::Parse, format!("a record of the reply has no field {name}"));
+    values.next().ok_or_else(missing)?.convert()
+}
+
+fn records<T>(values: Vec<Value>, read: fn(&mut IntoIter<Value>) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    let mut values = values.into_iter();
+    let mut records = Vec::new();
+    while values.len() > 0 {
+        records.push(read(&mut values)?);
+    }
+    Ok(records)
 }
 
 pub(super) fn number(n: u64) -> Value {

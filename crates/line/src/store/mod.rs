@@ -102,7 +102,7 @@ impl LineStore {
     }
 
     async fn call<C: Call>(&self, sale: SaleId, call: C) -> Result<C::Reply, LineError> {
-        let name = format!("fairline_v5_{}", C::FUNCTION);
+        let name = format!("fairline_v6_{}", C::FUNCTION);
         let arguments = call.into_arguments();
         let keys = keys(sale);
         match self.port.call(&name, keys.clone(), arguments.clone()).await {

@@ -102,8 +102,8 @@ impl LineStore {
         let mut new = first..;
         let mut places = places.into_iter().peekable();
         let tickets = joining.iter().enumerate().map(|(at, joining)| {
-            let (ordinal, visitor) = match places.next_if(|place| place.0 == at) {
-                Some((_, ordinal, visitor)) => (ordinal, visitor_id(&visitor)?),
+            let (ordinal, visitor) = match places.next_if(|place| place.at == at) {
+                Some(place) => (place.ordinal, visitor_id(&place.visitor)?),
                 None => (new.next().unwrap_or(first), joining.visitor),
             };
             Ok(Ticket { sale, epoch, ordinal, visitor })

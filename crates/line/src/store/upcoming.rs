@@ -5,7 +5,7 @@ use fred::types::Value;
 
 use super::{
     LineError, LineStore,
-    calls::{HomeReply, ReadHome, ReadUpcoming, UpcomingReply, number},
+    calls::{HomeReply, PresenceEntry, ReadHome, ReadUpcoming, UpcomingReply, number},
     stream_id,
     tickets::Claim,
     visitor_id, visitor_ids,
@@ -144,17 +144,15 @@ impl TryFrom<UpcomingReply> for Upcoming {
     type Error = LineError;
 
     fn try_from(reply: UpcomingReply) -> Result<Self, LineError> {
-        let tickets = reply.tickets.into_iter().map(|(ordinal, visitor)| Ok((ordinal, visitor_id(&visitor)?)));
-        let claims = reply.claims.into_iter().map(|(ordinal, claim)| match claim.as_str() {
-            "claimed" => Ok((ordinal, Claim::Claimed)),
-            "left" => Ok((ordinal, Claim::Left)),
-            _ => Err(LineError::Unexpected(claim)),
+        let tickets = reply.tickets.into_iter().map(|next| Ok((next.ordinal, visitor_id(&next.visitor)?)));
+        let claims = reply.claims.into_iter().map(|reported| match reported.claim.as_str() {
+            "claimed" => Ok((reported.ordinal, Claim::Claimed)),
+            "left" => Ok((reported.ordinal, Claim::Left)),
+            _ => Err(LineError::Unexpected(reported.claim)),
         });
-        let arrivals = reply.arrivals.into_iter().map(|(first, visitors)| Ok((first, visitor_ids(&visitors)?)));
-        let history = reply.history.into_iter().map(|(id, kind, ordinals, visitors)| {
-            history_entry(&id, &kind, &ordinals, &visitors)
-                .ok_or_else(|| LineError::Unexpected(format!("the history's entry {id}")))
-        });
+        let arrivals = reply.arrivals.into_iter().map(|run| Ok((run.first, visitor_ids(&run.visitors)?)));
+        let unexpected = |entry: &PresenceEntry| LineError::Unexpected(format!("the history's entry {}", entry.id));
+        let history = reply.history.iter().map(|entry| history_entry(entry).ok_or_else(|| unexpected(entry)));
         Ok(Self {
             epoch: reply.epoch,
             highest: reply.highest,
@@ -175,9 +173,9 @@ impl TryFrom<UpcomingReply> for Upcoming {
     }
 }
 
-fn history_entry(id: &str, kind: &str, ordinals: &str, visitors: &[u8]) -> Option<HistoryEntry> {
-    let (epoch, rev) = id.split_once('-')?;
-    let presence = match kind {
+fn history_entry(entry: &PresenceEntry) -> Option<HistoryEntry> {
+    let (epoch, rev) = entry.id.split_once('-')?;
+    let presence = match entry.kind.as_str() {
         "departed" => Presence::Departed,
         "left" => Presence::Left,
         "returned" => Presence::Returned,
@@ -187,7 +185,7 @@ fn history_entry(id: &str, kind: &str, ordinals: &str, visitors: &[u8]) -> Optio
     Some(HistoryEntry {
         at: Revision { epoch: epoch.parse().ok()?, rev: rev.parse().ok()? },
         presence,
-        ordinals: ordinals.split(' ').map(|ordinal| ordinal.parse().ok()).collect::<Option<_>>()?,
-        visitors: visitor_ids(visitors).ok()?,
+        ordinals: entry.ordinals.split(' ').map(|ordinal| ordinal.parse().ok()).collect::<Option<_>>()?,
+        visitors: visitor_ids(&entry.visitors).ok()?,
     })
 }

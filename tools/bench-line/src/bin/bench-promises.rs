@@ -3,23 +3,19 @@
 //! `target/bench/promises.json`.
 
 use std::{
-    error::Error,
-    fmt,
-    fs::{self, File},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    fmt, fs,
+    net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command, Stdio},
-    thread,
+    process::{Command, ExitCode},
     time::{Duration, Instant},
 };
 
 use clap::Parser;
 use fairline_admission_token::{Jwk, Jwks, SigningKey};
+use fairline_figures::bench::{self, Failure, pause};
 use fairline_line::store::{JoinRequest, LineStore};
-use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, Survives};
+use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, ServiceProcess, Survives, address_of};
 use fairline_sale::{SaleId, VisitorId};
-
-type Failure = Box<dyn Error>;
 
 /// Sales that open in the far future or are closed.
 const IDLE_SALES: u32 = 1_000;
@@ -63,29 +59,16 @@ struct BenchShop {
     postgres: PrivatePostgres,
     database: String,
     redis: PrivateRedis,
-    services: Vec<Started>,
+    services: Vec<ServiceProcess>,
     _claim: Folder,
     folder: tempfile::TempDir,
 }
 
-struct Started(Child);
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        // The process may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn main() -> ExitCode {
+    bench::exit_code(run(&Arguments::parse()).map(|()| true))
 }
 
-/// Waits for a time.
-#[expect(clippy::disallowed_methods, reason = "no runtime here: a measurement waits")]
-fn pause(time: Duration) {
-    thread::sleep(time);
-}
-
-fn main() -> Result<(), Failure> {
-    let arguments = Arguments::parse();
+fn run(arguments: &Arguments) -> Result<(), Failure> {
     let shop = BenchShop::start()?;
     pause(SETTLES);
     let figures = |part| arguments.only.is_none_or(|only| only == part);
@@ -100,11 +83,6 @@ fn main() -> Result<(), Failure> {
         fairline_figures::merge(&arguments.json, [("open_sales_full_rate", full.into())])?;
     }
     Ok(())
-}
-
-fn address_of(nth: u16) -> SocketAddr {
-    let [.., high, low] = std::process::id().to_be_bytes();
-    SocketAddr::from((Ipv4Addr::new(127, 203, high, low), 9_000 + nth))
 }
 
 impl BenchShop {
@@ -144,19 +122,11 @@ impl BenchShop {
     }
 
     fn service(&mut self, name: &str, address: SocketAddr, arguments: &[String]) -> Result<(), Failure> {
-        let program = std::env::current_exe()?.with_file_name(name);
-        let log = File::create(self.folder.path().join(format!("{name}.log")))?;
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program).arg(format!("--listen={address}")).args(arguments);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        self.services.push(Started(command.spawn()?));
-        let began = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if began.elapsed() > GIVEN_UP_AFTER {
-                return Err(format!("{name} does not listen").into());
-            }
-            pause(Duration::from_millis(50));
-        }
+        let program = bench::programs()?.join(name);
+        let mut settings = vec![format!("--listen={address}")];
+        settings.extend_from_slice(arguments);
+        let service = ServiceProcess::start(name, &program, &settings, self.folder.path())?;
+        self.services.push(service.listens(address)?);
         Ok(())
     }
 
@@ -220,7 +190,7 @@ impl BenchShop {
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--command"]);
         let output = psql.arg(statement).arg(&self.database).output()?;
         if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+            return Err(Failure::new(String::from_utf8_lossy(&output.stderr)));
         }
         Ok(String::from_utf8(output.stdout)?)
     }
@@ -229,7 +199,7 @@ impl BenchShop {
         let began = Instant::now();
         while self.sql(is_so)?.trim() != "t" {
             if began.elapsed() > GIVEN_UP_AFTER {
-                return Err(format!("gave up waiting until {what}").into());
+                return Err(Failure::new(format!("gave up waiting until {what}")));
             }
             pause(Duration::from_millis(500));
         }
@@ -261,7 +231,8 @@ impl BenchShop {
         runtime.block_on(async {
             let line = LineStore::connect(&self.redis.url()).await?;
             for row in open.lines() {
-                let (sale, cap_per_s) = row.trim().split_once('|').ok_or("a row without a cap")?;
+                let (sale, cap_per_s) =
+                    row.trim().split_once('|').ok_or_else(|| Failure::new("a row without a cap"))?;
                 let (sale, cap_per_s): (SaleId, f64) = (sale.parse()?, cap_per_s.parse()?);
                 let wanted = joining.len().min((cap_per_s * seconds) as usize);
                 for (nth, batch) in joining[..wanted].chunks(BATCH).enumerate() {
@@ -296,7 +267,7 @@ impl BenchShop {
             let [parent, own, ended] = [fields[1], fields[11] + fields[12], fields[13] + fields[14]];
             let line = fs::read_to_string(path.join("cmdline")).unwrap_or_default();
             let ms = own / CLOCK_HZ * 1000.0;
-            if let Some(nth) = self.services.iter().position(|each| each.0.id() == id) {
+            if let Some(nth) = self.services.iter().position(|each| each.id() == id) {
                 used[nth] += ms;
             } else if id == postgres {
                 // Includes its sessions that have ended.

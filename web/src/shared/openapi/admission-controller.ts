@@ -1774,8 +1774,8 @@ export interface components {
         LastRequest: {
             /** @description Why it failed. */
             error: string | null;
-            kind: components["schemas"]["RequestKind"];
-            state: components["schemas"]["RequestState"];
+            kind: components["schemas"]["OrderRequestKind"];
+            state: components["schemas"]["OrderRequestState"];
         };
         /**
          * @description The order of service of a line.
@@ -1842,6 +1842,16 @@ export interface components {
             /** Format: int64 */
             ordinal: number;
         };
+        /**
+         * @description The kind of a request about an order.
+         * @enum {string}
+         */
+        OrderRequestKind: "refund" | "cancel";
+        /**
+         * @description The state of a request about an order.
+         * @enum {string}
+         */
+        OrderRequestState: "requested" | "done" | "failed";
         /**
          * @description The status of an order, as the shopper sees it.
          * @enum {string}
@@ -1936,7 +1946,7 @@ export interface components {
             state: components["schemas"]["RehearsalState"];
         };
         /**
-         * @description The states of a rehearsal, for the OpenAPI document.
+         * @description The state of a rehearsal.
          * @enum {string}
          */
         RehearsalState: "running" | "stopping" | "passed" | "failed" | "stopped";
@@ -1992,16 +2002,6 @@ export interface components {
             sale: components["schemas"]["AdminSale"];
             waits_s: components["schemas"]["WaitTimes"] | null;
         };
-        /**
-         * @description The kinds of requests, for the OpenAPI document.
-         * @enum {string}
-         */
-        RequestKind: "refund" | "cancel";
-        /**
-         * @description The states of a request, for the OpenAPI document.
-         * @enum {string}
-         */
-        RequestState: "requested" | "done" | "failed";
         /** @description The reason of a revocation. */
         RevokeTokens: {
             /** @description For the audit log; at most 500 characters. */

@@ -696,6 +696,11 @@ export interface components {
         /** @description An order, or the orders of an account, the newest first. */
         OrderOrList: components["schemas"]["Order"] | components["schemas"]["Orders"];
         /**
+         * @description The state of a request about an order.
+         * @enum {string}
+         */
+        OrderRequestState: "requested" | "done" | "failed";
+        /**
          * @description The status of an order, as the shopper sees it.
          * @enum {string}
          */
@@ -827,11 +832,8 @@ export interface components {
              * @description When it was requested.
              */
             requested_at: string;
-            /**
-             * @description `requested` while it is attempted, `done` once the payment gateway has accepted it, or
-             *     `failed`.
-             */
-            status: string;
+            /** @description `done` once the payment gateway has accepted it. */
+            status: components["schemas"]["OrderRequestState"];
         };
         /** @description A reservation for the merchant itself. */
         ReserveRequest: {
