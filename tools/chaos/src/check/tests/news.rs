@@ -63,7 +63,13 @@ fn an_admission_during_a_pause_is_found() {
         let news = HistoryEventKind::Sale { status: SaleStatus::Paused };
         let mut doctored = shows(paused(without_free_units(waiting())), 11 * S, &news);
         let (id, expires_at_us) = (id(1), 60 * S);
-        doctored.admissions.push(Admission { id, is_guest: false, ordinal: 9, issued_at_us: at_us, expires_at_us });
+        doctored.admissions.push(IssuedAdmission {
+            id,
+            is_guest: false,
+            ordinal: 9,
+            issued_at_us: at_us,
+            expires_at_us,
+        });
         doctored
     };
     assert_eq!(admitted(10 * S).promises(), KEPT, "a tick that was under way");
@@ -77,7 +83,13 @@ fn a_line_that_does_not_move_after_a_pause_is_found() {
     // The line is known to have moved before and after, so that it has not stalled as a whole.
     for at_us in [0, 6, 12, 19, 21, 26].map(|s| s * S) {
         let (id, expires_at_us) = (id(1), 60 * S);
-        doctored.admissions.push(Admission { id, is_guest: false, ordinal: 9, issued_at_us: at_us, expires_at_us });
+        doctored.admissions.push(IssuedAdmission {
+            id,
+            is_guest: false,
+            ordinal: 9,
+            issued_at_us: at_us,
+            expires_at_us,
+        });
     }
     doctored.pauses[0] = Pause { began_us: 10 * S, ended_us: 11 * S, resumed_us: 13 * S };
     assert_eq!(doctored.promises(), [9]);
