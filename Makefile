@@ -110,9 +110,9 @@ bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an h
 	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line
 	@exec $(RELEASE)/bench-line $(if $(ONLY),--only '$(ONLY)')
 
-bench-promises: setup web ## Measure what many sales cost one controller, in about four minutes
+bench-promises: setup web ## Measure what many sales cost one controller, in about four minutes: ONLY=open_sales_full_rate for a part
 	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package checkout --package fairline-bench-line
-	@exec $(RELEASE)/bench-promises
+	@exec $(RELEASE)/bench-promises $(if $(ONLY),--only '$(ONLY)')
 
 bench-recovery: setup web ## Measure the recovery of a large line from a lost Redis, in about two minutes
 	@$(CARGO) build --locked --release --package admission-controller --package fairline-bench-line

@@ -12,7 +12,13 @@ use std::{
 
 use clap::Parser;
 use fairline_admission_token::{Jwk, Jwks, SigningKey};
-use fairline_figures::bench::{self, Failure, pause};
+use fairline_figures::{
+    bench::{self, Failure, pause},
+    table::{
+        Measured,
+        Reach::{self, AtLeast, AtMost},
+    },
+};
 use fairline_line::store::{JoinRequest, LineStore};
 use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, ServiceProcess, Survives, address_of};
 use fairline_sale::{SaleId, VisitorId};
@@ -37,9 +43,9 @@ const CLOCK_HZ: f64 = 100.0;
 #[derive(Debug, Parser)]
 #[command(name = "bench-promises")]
 struct Arguments {
-    /// Only this figure.
-    #[arg(long)]
-    only: Option<ServicePart>,
+    /// Measure only these figures, comma-separated.
+    #[arg(long, value_delimiter = ',', value_parser = FIGURES.map(|(key, _)| key))]
+    only: Vec<String>,
     /// Open sales beside the idle ones, the fast one included.
     #[arg(long, default_value_t = 350)]
     open: u32,
@@ -48,11 +54,16 @@ struct Arguments {
     json: PathBuf,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
-enum ServicePart {
-    Idle,
-    Open,
-}
+/// Measures one figure; the number is that of the open sales.
+type Measure = fn(&BenchShop, u32) -> Result<Measured, Failure>;
+
+/// The figures in the order in which they can be measured, with their targets.
+const FIGURES: [(&str, Reach); 2] =
+    [("idle_sale_cpu_ms_per_s", AtMost(0.05)), ("open_sales_full_rate", AtLeast(300.0))];
+const SCENES: [(&[&str], Measure); 2] = [
+    (&["idle_sale_cpu_ms_per_s"], |shop, _| shop.idle_sale_cpu()),
+    (&["open_sales_full_rate"], BenchShop::open_sales_at_full_rate),
+];
 
 /// All processes.
 struct BenchShop {
@@ -65,24 +76,20 @@ struct BenchShop {
 }
 
 fn main() -> ExitCode {
-    bench::exit_code(run(&Arguments::parse()).map(|()| true))
+    bench::exit_code(run(&Arguments::parse()))
 }
 
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// Returns whether the requested figures reach their targets.
+fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let shop = BenchShop::start()?;
     pause(SETTLES);
-    let figures = |part| arguments.only.is_none_or(|only| only == part);
-    if figures(ServicePart::Idle) {
-        let idle = shop.idle_sale_cpu()?;
-        println!("idle_sale_cpu_ms_per_s {idle:.4}  (<= 0.05)");
-        fairline_figures::merge(&arguments.json, [("idle_sale_cpu_ms_per_s", idle.into())])?;
-    }
-    if figures(ServicePart::Open) {
-        let full = shop.open_sales_at_full_rate(arguments.open)?;
-        println!("open_sales_full_rate {full}  (>= 300)");
-        fairline_figures::merge(&arguments.json, [("open_sales_full_rate", full.into())])?;
-    }
-    Ok(())
+    let results = bench::measure(&FIGURES, &SCENES, &arguments.only, |scene, found| {
+        found(scene(&shop, arguments.open)?);
+        Ok(())
+    });
+    println!("{}", results.to_table());
+    bench::merge(&results, &arguments.json)?;
+    Ok(results.are_reached())
 }
 
 impl BenchShop {
@@ -131,7 +138,7 @@ impl BenchShop {
     }
 
     /// CPU milliseconds per second of a sale without shoppers.
-    fn idle_sale_cpu(&self) -> Result<f64, Failure> {
+    fn idle_sale_cpu(&self) -> Result<Measured, Failure> {
         let nothing = self.cpu()?;
         eprintln!("no sale: {nothing}");
         self.sales("idle", IDLE_SALES, "scheduled", 10.0)?;
@@ -145,11 +152,12 @@ impl BenchShop {
         let closed = self.cpu()?;
         eprintln!("{IDLE_SALES} closed sales: {closed}");
         let more = scheduled.total().max(closed.total()) - nothing.total();
-        Ok(more.max(0.0) / f64::from(IDLE_SALES))
+        let note = format!("without sales {nothing}; {IDLE_SALES} scheduled {scheduled}; as many closed {closed}");
+        Ok(Measured::plain("idle_sale_cpu_ms_per_s", more.max(0.0) / f64::from(IDLE_SALES), note))
     }
 
     /// How many of `open` sales admit at their full rate, beside sales that have not opened.
-    fn open_sales_at_full_rate(&self, open: u32) -> Result<usize, Failure> {
+    fn open_sales_at_full_rate(&self, open: u32) -> Result<Measured, Failure> {
         self.sales("waits", IDLE_SALES, "scheduled", 10.0)?;
         self.sales("open", open.saturating_sub(1), "open", CAP_PER_S)?;
         self.sales("fast", 1, "open", FAST_CAP_PER_S)?;
@@ -176,12 +184,13 @@ impl BenchShop {
         let of_cap = |wanted: f64| rates.iter().filter(move |(cap, _)| *cap == wanted).map(|(_, rate)| *rate);
         let (slow, fast) = (of_cap(CAP_PER_S), of_cap(FAST_CAP_PER_S).sum::<f64>());
         let mean = slow.clone().sum::<f64>() / slow.count().max(1) as f64;
-        eprintln!(
+        let note = format!(
             "{} open sales: {mean:.3} of {CAP_PER_S}/s in the mean, one {fast:.1} of {FAST_CAP_PER_S}/s: {cpu}",
             rates.len()
         );
         // The many sales must not starve the fast one.
-        Ok(if fast >= FAST_CAP_PER_S * FULL { full } else { 0 })
+        let full = if fast >= FAST_CAP_PER_S * FULL { full as f64 } else { 0.0 };
+        Ok(Measured::plain("open_sales_full_rate", full, note))
     }
 
     /// The raw output of a statement.
