@@ -3,6 +3,8 @@
 //! - `tools/fuzz` calls [`TARGETS`]: the parsers that face the network, each as a function of
 //!   arbitrary bytes that panics if its parser panics or breaks its contract.
 //! - `tools/simulate` calls [`DirectPayments`]: payments without HTTP, over a gateway of its own.
+//! - Its tests of the ledger call [`DirectHolds`]: redemption and the expiry of holds, one transaction
+//!   each.
 //! - `tools/bench-redeem` calls [`DirectRedemption`]: redemption without HTTP, signatures and
 //!   tickets.
 
@@ -40,7 +42,12 @@ use crate::{
         service::Payments,
         store::PaymentStore,
     },
-    redemption::{batcher::RedemptionBatcher, outcome::Redemption, routes::Purchase, store::RedemptionStore},
+    redemption::{
+        batcher::RedemptionBatcher,
+        outcome::{Redemption, RedemptionRejection},
+        routes::Purchase,
+        store::RedemptionStore,
+    },
 };
 
 /// A name, and a function that accepts arbitrary bytes.
@@ -188,6 +195,62 @@ fn push_subscription(bytes: &[u8]) {
 fn address(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = web_address(text);
+}
+
+/// Redemption and the expiry of holds, one transaction each.
+pub struct DirectHolds {
+    redemptions: RedemptionStore,
+    expiry: ExpiryStore,
+}
+
+/// What is redeemed.
+#[derive(Debug, Clone)]
+pub struct DirectToken {
+    /// Its admission.
+    pub admission: Uuid,
+    /// The key that has signed it.
+    pub kid: String,
+    /// Its sale.
+    pub sale: SaleId,
+    /// Its holder.
+    pub visitor: VisitorId,
+    /// Number of units.
+    pub quantity: i32,
+}
+
+impl DirectHolds {
+    /// Opens both on a database.
+    ///
+    /// # Errors
+    /// Returns an error if the URL is invalid.
+    pub fn open(postgres_url: &str) -> Result<Self, StartError> {
+        let pool = PostgresSettings::default().pool(postgres_url, "checkout", REDEMPTION_CONNECTIONS)?;
+        Ok(Self { redemptions: RedemptionStore(pool.clone()), expiry: ExpiryStore(pool) })
+    }
+
+    /// Redeems a token, once. Returns the id of the order, or the reason for a rejection; `None`: a
+    /// row was locked.
+    ///
+    /// # Errors
+    /// Returns an error if the database fails.
+    pub async fn redeem(&self, token: DirectToken) -> Result<Option<Result<Uuid, String>>, StoreError> {
+        let DirectToken { admission, kid, sale, visitor, quantity } = token;
+        let redemption = Redemption { admission, kid, sale, visitor, account: None, quantity, trace: None };
+        let redeemed = self.redemptions.redeem(&[redemption]).await?;
+        Ok(redeemed.into_iter().next().and_then(|result| match result {
+            Ok(order) => Some(Ok(order.id.0)),
+            Err(RedemptionRejection::Locked) => None,
+            Err(reason) => Some(Err(format!("{reason:?}"))),
+        }))
+    }
+
+    /// Returns the units of expired holds.
+    ///
+    /// # Errors
+    /// Returns an error if the database fails.
+    pub async fn expire(&self, sale: SaleId) -> Result<(), StoreError> {
+        self.expiry.expire_holds(sale).await.map(drop)
+    }
 }
 
 /// Payments that one sweep resumes at the same time.

@@ -84,7 +84,7 @@ impl DerefMut for LockedSale {
 
 /// The ledger of the ticks.
 #[derive(Clone)]
-pub(crate) struct LedgerStore(pub(crate) Database);
+pub struct LedgerStore(pub(crate) Database);
 
 #[async_trait]
 impl Ledger for LedgerStore {
