@@ -2,6 +2,7 @@
 //!
 //! - `tools/simulate` runs a [`Controller`]: the real tick, over a ledger and a Redis of its own,
 //!   in virtual time.
+//! - Its tests compare that ledger with Postgres, through [`DirectLedger`].
 //! - `tools/fuzz` calls [`TARGETS`]: the parsers that face the network, each as a function of
 //!   arbitrary bytes that panics if its parser panics or breaks its contract.
 
@@ -12,24 +13,41 @@ use std::{
 
 use axum::{extract::Query, http::Uri};
 use fairline_admission_token::SigningKey;
-use fairline_line::store::LineStore;
-use fairline_sale::SaleId;
+use fairline_line::{
+    store::{Home, LineStore},
+    ticket::Ordinal,
+};
+use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
+use fairline_sale::{SaleId, VisitorId};
+use fairline_server::StartError;
 use serde::de::DeserializeOwned;
 
 use crate::{
     admin_api::{
-        audit, lanes, live, operators, orders, product_csv, products,
+        audit,
+        keys::store::KeyStore,
+        lanes, live, operators, orders, product_csv, products,
         products::fields::{ChangeProduct, CreateProduct},
         rehearsals, sales,
-        sales::{change::ChangeSale, create::CreateSale},
-        ticket_actions, tokens, webhooks,
+        sales::{
+            change::ChangeSale,
+            create::CreateSale,
+            store::{AdminSaleStore, SaleChange},
+        },
+        ticket_actions,
+        ticket_actions::store::TicketActionStore,
+        tokens, webhooks,
     },
     auth::{credentials::SessionKey, routes as sessions},
     controller::{
         keys::KeyRing,
+        lifecycle::{self, Action},
+        postgres::RestoreStore,
+        sale::Sale,
         schedule::{Next, TickNow, Ticks as _},
         tick::{KnownSale, Permits, Ticker},
     },
+    db::{Author, Database},
     public_api::record,
 };
 pub use crate::{
@@ -42,6 +60,7 @@ pub use crate::{
             TicketActionStatements,
         },
         line::LineRow,
+        postgres::{LedgerStore, LockedSale},
         record::Recorder,
         sale::{RunningSale, SaleRow, TickResult},
         ticket_actions::TicketAction,
@@ -49,6 +68,11 @@ pub use crate::{
     },
     db::StoreError,
 };
+
+/// Connections of each pool of [`DirectLedger`].
+const CONNECTIONS: u32 = 4;
+/// Statement timeout of [`DirectLedger`].
+const STATEMENT: Duration = Duration::from_secs(5);
 
 /// The signing keys, the preferred one first.
 #[derive(Clone)]
@@ -108,6 +132,87 @@ impl<L: Ledger> Controller<L> {
 #[must_use]
 pub fn session_lost() -> StoreError {
     sqlx::Error::WorkerCrashed.into()
+}
+
+/// The ledger in Postgres, and what operators change in it, without HTTP.
+pub struct DirectLedger {
+    /// The ledger of the ticks.
+    pub ticks: LedgerStore,
+    operators: Database,
+}
+
+/// A change by an operator: one transaction.
+#[derive(Debug, Clone)]
+pub enum OperatorChange {
+    /// Moves the sale to another status.
+    Move(Action),
+    /// Sets the number of units.
+    Total(i32),
+    /// Requests extra admissions.
+    AdmitNow(i32),
+    /// Removes or prefers a ticket of a line.
+    Ticket(TicketAction, SaleId, Ordinal, VisitorId),
+    /// Revokes all outstanding tokens.
+    RevokeTokens,
+    /// Revokes a signing key, by its name.
+    RevokeKey(String),
+    /// Raises a line by this many ordinals, after a restore.
+    Raise(SaleId, Home, u32),
+}
+
+impl DirectLedger {
+    /// Opens the ledger of the ticks, and the pool of the operators.
+    ///
+    /// # Errors
+    /// When a URL is invalid.
+    pub fn open(ticks: &str, operators: &str) -> Result<Self, StartError> {
+        let pool = |url: &str, name| {
+            let options = PoolOptions::new(name, CONNECTIONS, STATEMENT);
+            PgPool::new(url, &PostgresSettings::default(), options).map(|pool| Database { pool })
+        };
+        Ok(Self { ticks: LedgerStore(pool(ticks, "ticks")?), operators: pool(operators, "operators")? })
+    }
+
+    /// A sale with its lines, as committed; `None` if there is none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sale(&self, sale: SaleId) -> Result<Option<(SaleRow, Vec<LineRow>)>, StoreError> {
+        let shown = AdminSaleStore(self.operators.clone()).show(sale).await?;
+        Ok(shown.map(|Sale { row, lines }| (row, lines)))
+    }
+
+    /// Makes a change. `false` if it was not possible.
+    ///
+    /// # Errors
+    /// When the database fails, or rejects it.
+    pub async fn change(&self, sale: SaleId, change: OperatorChange) -> Result<bool, StoreError> {
+        let by = Author { who: "operator".to_owned(), why: None };
+        let (sales, actions) = (AdminSaleStore(self.operators.clone()), TicketActionStore(self.operators.clone()));
+        let Some(Sale { row, .. }) = sales.show(sale).await? else { return Ok(false) };
+        match change {
+            OperatorChange::Move(action) => {
+                let from = row.stored_status();
+                let Some(to) = lifecycle::after(from, action) else { return Ok(false) };
+                sales.set_status(&by, action, sale, (from, to)).await
+            }
+            OperatorChange::Total(total) => {
+                sales.change(&by, sale, &SaleChange { total: Some(total), ..SaleChange::default() }).await
+            }
+            OperatorChange::AdmitNow(count) => actions.admit_now(&by, &row, count).await.map(|()| true),
+            OperatorChange::Ticket(what, line, ordinal, visitor) => {
+                actions.insert_ticket_action(&by, &row, what, (line, ordinal, visitor)).await
+            }
+            OperatorChange::RevokeTokens => actions.revoke_tokens(&by, &row).await.map(|_| true),
+            OperatorChange::RevokeKey(kid) => {
+                KeyStore(self.operators.clone()).revoke_key(&by, &kid).await.map(|()| true)
+            }
+            OperatorChange::Raise(line, redis, margin) => {
+                let restore = RestoreStore(self.operators.clone());
+                Ok(restore.raise(line, &redis, margin, Ordinal::MAX).await?.is_some())
+            }
+        }
+    }
 }
 
 /// A name, and a function that accepts arbitrary bytes.

@@ -129,13 +129,13 @@ impl Recorder {
     }
 
     /// Adds the beginning of an epoch.
-    pub(crate) fn epoch(&mut self, epoch: u32, above: Ordinal) {
+    pub fn epoch(&mut self, epoch: u32, above: Ordinal) {
         self.above = above;
         self.write(RecordEvent::Epoch { epoch, above });
     }
 
     /// Adds the entries that the line has returned.
-    pub(crate) fn take_in(&mut self, seen: &Upcoming) {
+    pub fn take_in(&mut self, seen: &Upcoming) {
         for (first, visitors) in &seen.arrivals {
             for (at, visitors) in visitors.chunks(TICKETS_MAX).enumerate() {
                 let first = first + (at * TICKETS_MAX) as u64;
@@ -202,7 +202,7 @@ impl Recorder {
     }
 
     /// Adds tickets that were removed from the line.
-    pub(crate) fn removed(&mut self, ordinals: &[Ordinal]) {
+    pub fn removed(&mut self, ordinals: &[Ordinal]) {
         self.write_of(None, ordinals, |ordinals| RecordEvent::Removed { ordinals });
     }
 

@@ -44,6 +44,8 @@ use crate::{
 const IDLE_MAX_MS: u64 = 2500;
 /// A ticket whose turn lapsed this often without a page to claim it is not recalled again.
 const LAPSES_MAX: usize = 3;
+/// The part of the ordinals granted ahead that is granted here.
+const GRANTED_PART: i64 = 1000;
 
 /// The columns of a sale's own line that a tick leaves for the next.
 #[derive(Clone)]
@@ -119,6 +121,8 @@ pub struct Ledger {
     pub admitted_at_ms: u64,
     /// Grows with every commit.
     pub commits: u64,
+    /// The ordinals granted ahead are divided by this, so that bitmaps stay small.
+    pub granted_part: i64,
 }
 
 /// The session of a transaction has ended.
@@ -129,7 +133,12 @@ impl Ledger {
     /// A sale without shoppers.
     #[must_use]
     pub fn new(terms: &StoryTerms, bugs: Bugs) -> Self {
-        let tables = Tables::new(terms);
+        Self::of(Tables::new(terms), bugs)
+    }
+
+    /// The ledger with these rows.
+    #[must_use]
+    pub fn of(tables: Tables, bugs: Bugs) -> Self {
         Self {
             verifiers: tables.lines.iter().map(|_| Verifier::new(None, Vec::new())).collect(),
             tables,
@@ -147,6 +156,7 @@ impl Ledger {
             ever_over: BTreeSet::new(),
             admitted_at_ms: 0,
             commits: 0,
+            granted_part: GRANTED_PART,
         }
     }
 
@@ -242,10 +252,13 @@ impl Ledger {
         Some(row.clone())
     }
 
-    /// Commits.
+    /// Commits. The schema rejects a promise of units that are not free.
     fn commit(&mut self, id: u64, now_ms: u64, promised: i32) -> Result<(), SessionLost> {
         self.own(id, now_ms)?;
         let Some(own) = self.transaction.take() else { return Err(SessionLost) };
+        if !self.fits(promised) {
+            return Err(SessionLost);
+        }
         // Its statements ended tokens by this time; the clock may have been set back since.
         self.observe_at(own.began);
         self.check_removed(&own.made);
@@ -310,6 +323,17 @@ impl Ledger {
         }
     }
 
+    /// Whether this many more units can be promised.
+    fn fits(&mut self, more: i32) -> bool {
+        let row = &self.tables.row;
+        let (total, promised, held, sold) = (row.total, row.promised + more, row.held, row.sold);
+        let fits = promised >= 0 && held >= 0 && promised + held + sold <= total;
+        if !fits {
+            self.breaks(format!("oversold: of {total} units {promised} are promised, {held} held, {sold} sold"));
+        }
+        fits
+    }
+
     fn breaks(&mut self, why: String) {
         self.broken.get_or_insert(why);
     }
@@ -317,14 +341,8 @@ impl Ledger {
     /// The constraints of the schema.
     fn committed(&mut self) {
         self.commits += 1;
-        let row = &self.tables.row;
-        let (promised, stock) = (row.promised, (row.total, row.promised, row.held, row.sold));
-        if promised + row.held + row.sold > row.total || promised < 0 || row.held < 0 {
-            self.breaks(format!(
-                "oversold: of {} units {} are promised, {} held, {} sold",
-                stock.0, stock.1, stock.2, stock.3
-            ));
-        }
+        self.fits(0);
+        let promised = self.tables.row.promised;
         let out = self.tables.admissions.iter().filter(|row| row.state == State::Promised);
         let out: u32 = out.map(|row| row.quantity).sum();
         if out != units(promised) {

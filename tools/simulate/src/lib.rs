@@ -33,7 +33,7 @@ mod controller;
 pub mod event;
 pub mod gate;
 pub mod kept;
-mod ledger;
+pub mod ledger;
 mod msgpack;
 mod node;
 mod plan;

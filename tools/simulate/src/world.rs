@@ -384,10 +384,10 @@ impl World {
                 }
             }
             // An operator who finds the line locked gives up.
-            StoryEvent::MoreStock(units) => self.ledger().add_stock(*units),
+            StoryEvent::MoreStock(units) => _ = self.ledger().change_stock(i32::try_from(*units).unwrap_or(0)),
             StoryEvent::Revoke => _ = self.ledger().revoke_tokens(),
             StoryEvent::RevokeKey => _ = self.ledger().revoke_key(keys().preferred()),
-            StoryEvent::Move(action) => _ = self.ledger().act(*action),
+            StoryEvent::Move(action) => _ = self.ledger().act(now, *action),
             StoryEvent::Remove(shopper) => self.insert_ticket_action(*shopper, true),
             StoryEvent::Prefer(shopper) => self.insert_ticket_action(*shopper, false),
             StoryEvent::Rejoin(process, shopper) => self.rejoin(*process, *shopper),

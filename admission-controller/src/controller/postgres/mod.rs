@@ -27,8 +27,5 @@ mod visits {
     mod store;
 }
 
-pub(crate) use self::{
-    line_rows::store::lines_of,
-    restore::store::RestoreStore,
-    store::{LedgerStore, LockedSale, sale_rows},
-};
+pub use self::store::{LedgerStore, LockedSale};
+pub(crate) use self::{line_rows::store::lines_of, restore::store::RestoreStore, store::sale_rows};

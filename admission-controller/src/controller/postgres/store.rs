@@ -84,7 +84,7 @@ impl DerefMut for LockedSale {
 
 /// The ledger of the ticks.
 #[derive(Clone)]
-pub(crate) struct LedgerStore(pub(crate) Database);
+pub struct LedgerStore(pub(crate) Database);
 
 #[async_trait]
 impl Ledger for LedgerStore {
@@ -101,11 +101,12 @@ impl Ledger for LedgerStore {
 
     async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<(LockedSale, Vec<LineRow>)>, StoreError> {
         let mut transaction = self.0.pool.begin().await?;
-        let row = sqlx::query_as(if waits {
-            sale_rows!("WHERE lines.id = $1 FOR UPDATE OF lines")
-        } else {
-            sale_rows!("WHERE lines.id = $1 FOR UPDATE OF lines SKIP LOCKED")
-        });
+        if waits {
+            // A statement that waits reads the sale and the stock as they were before.
+            let lock = sqlx::query("SELECT FROM lines WHERE id = $1 FOR UPDATE");
+            lock.bind(sale.0).execute(&mut *transaction).await?;
+        }
+        let row = sqlx::query_as(sale_rows!("WHERE lines.id = $1 FOR UPDATE OF lines SKIP LOCKED"));
         let row: Option<SaleRow> = row.bind(sale.0).fetch_optional(&mut *transaction).await?;
         let Some(sale) = row else { return Ok(None) };
         let lines = lines_of(&mut *transaction, &[sale.id]).await?;

@@ -12,7 +12,10 @@ use crate::bugs::Bug;
 const EPOCHS_LEAPT: i32 = 1000;
 
 /// Tickets of a line that may have been given since the backup, and that Redis does not have.
-const MARGIN: i64 = 5000;
+pub const MARGIN: i64 = 5000;
+
+/// The maximum of extra admissions that wait to be made.
+const AT_ONCE_MAX: u32 = 1_000_000;
 
 /// The outcome of a redemption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,11 +124,28 @@ impl Ledger {
         self.committed();
     }
 
-    /// An operator adds units.
-    pub fn add_stock(&mut self, more: u32) {
-        self.tables.row.total += i32::try_from(more).unwrap_or(0);
+    /// `AdminSaleStore::change`: an operator adds or removes units; whether it could be done now.
+    /// Waits for a tick that moves the sale by the clock. The schema rejects a stock that is smaller
+    /// than what is promised, held and sold.
+    pub fn change_stock(&mut self, more: i32) -> bool {
+        let waits = self.transaction.as_ref().is_some_and(|own| own.status.is_some());
+        let row = &self.tables.row;
+        if waits || row.promised + row.held + row.sold > row.total + more {
+            return false;
+        }
+        self.tables.row.total += more;
         self.tables.version += 1;
         self.committed();
+        true
+    }
+
+    /// `TicketActionStore::admit_now`; whether the lock was free.
+    pub fn admit_now(&mut self, more: u32) -> bool {
+        if self.transaction.is_some() {
+            return false;
+        }
+        self.tables.admit_now = self.tables.admit_now.saturating_add(more).min(AT_ONCE_MAX);
+        true
     }
 
     /// `TicketActionStore::revoke_tokens`; whether the lock was free.
@@ -187,8 +207,9 @@ impl Ledger {
         true
     }
 
-    /// `SaleStore::set_status`; whether it could be done now. Pauses wait for the lock.
-    pub fn act(&mut self, action: Action) -> bool {
+    /// `AdminSaleStore::set_status`; whether it could be done now. Pauses wait for the lock. A sale
+    /// that is opened early gets the current time as its opening.
+    pub fn act(&mut self, now_ms: u64, action: Action) -> bool {
         let from = self.tables.row.stored_status();
         let Some(to) = after(from, action) else { return false };
         let waits = self
@@ -199,6 +220,9 @@ impl Ledger {
             return false;
         }
         to.as_stored().clone_into(&mut self.tables.row.status);
+        if to == Status::Open {
+            self.tables.row.opens_at = self.tables.row.opens_at.min(self.clock(now_ms));
+        }
         self.tables.version += 1;
         if from == Status::Paused || to == Status::Paused {
             self.tables.admit_now = 0;

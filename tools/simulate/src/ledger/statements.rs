@@ -27,12 +27,10 @@ use crate::{
     bugs::Bug,
     event::ProcessIndex,
     gate::{Gate, Now, TaskWait},
-    sale::{SALE, SEED},
+    sale::SEED,
 };
 
-/// The part of the ordinals granted ahead that is granted here, and its minimum: bitmaps stay
-/// small.
-const GRANTED_PART: i64 = 1000;
+/// The minimum of the ordinals granted ahead.
 const GRANTED_MIN: i64 = 50;
 /// Maximum ended turns that one tick writes to the record.
 const OVER_MAX: usize = 2000;
@@ -133,7 +131,7 @@ impl admission_controller::testing::Ledger for LedgerConnection {
     }
 
     async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<(Session, Vec<LineRow>)>, StoreError> {
-        debug_assert_eq!(sale, SALE, "there is one sale");
+        debug_assert_eq!(sale.0, self.ledger().tables.row.id, "there is one sale");
         self.gate.stop(TaskWait::Ready).await;
         let began = self.ledger().clock(self.now_ms());
         loop {
@@ -157,7 +155,7 @@ impl LedgerConnection {
         row.now = ledger.clock(now_ms);
         self.put_credit(&ledger, &mut row);
         let mut lines = ledger.tables.lines.clone();
-        row.revealed_seed = lines.iter().any(|line| line.drawn.is_some()).then(|| SEED.to_vec());
+        row.revealed_seed = lines[0].drawn.map(|_| SEED.to_vec());
         if ledger.bugs.has(Bug::NumbersReused) {
             for (at, line) in lines.iter_mut().enumerate() {
                 line.publication += ledger.unrecorded_numbers.get(&at).copied().unwrap_or(0);
@@ -234,8 +232,8 @@ fn is_over(row: &Admission, now: OffsetDateTime, claims_age: Duration) -> bool {
 }
 
 /// The number of ordinals granted ahead: a part of the controller's number.
-fn ahead(rapid_epochs: u32) -> i64 {
-    (granted_ahead(rapid_epochs) / GRANTED_PART).max(GRANTED_MIN)
+fn ahead(ledger: &Ledger, rapid_epochs: u32) -> i64 {
+    (granted_ahead(rapid_epochs) / ledger.granted_part).max(GRANTED_MIN)
 }
 
 #[async_trait]
@@ -251,13 +249,15 @@ impl LockedLedger for Session {
             let unrecorded = all.any(|row| row.recorded != row.state);
             let mut all = ledger.seen().map(|(_, row)| row);
             let row = &ledger.tables.row;
+            let own_admit_now = ledger.transaction.as_ref().and_then(|own| own.admit_now);
+            let admit_now = own_admit_now.unwrap_or(ledger.tables.admit_now);
             let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.ticket_actions);
             let agenda = Agenda {
                 total: row.total,
                 promised: row.promised,
                 held: if ledger.bugs.has(Bug::HeldUnitsIgnored) { 0 } else { row.held },
                 sold: row.sold,
-                admit_now: i32::try_from(ledger.tables.admit_now).unwrap_or(0),
+                admit_now: i32::try_from(admit_now).unwrap_or(0),
                 revoked: ledger.tables.revoked.clone(),
                 lapses: out().any(|row| closed || is_over(row, now, Duration::ZERO)),
                 unsigned: out().any(|row| !good_keys.contains(&row.kid)),
@@ -294,7 +294,8 @@ impl LockedLedger for Session {
         self.postgres.ledger().transaction.iter_mut().filter(|own| own.id == id).for_each(|own| own.moves = true);
         self.statement(move |own, ledger, _| {
             ledger.transaction.iter_mut().for_each(|own| own.moves = false);
-            let moves = ledger.tables.row.status == own.sale.status;
+            let moved = ledger.transaction.as_ref().and_then(|own| own.status);
+            let moves = moved.unwrap_or(ledger.tables.row.stored_status()) == own.sale.stored_status();
             if let Some(transaction) = ledger.transaction.as_mut().filter(|_| moves) {
                 transaction.status = Some(to);
                 transaction.is_open = to == Status::Open;

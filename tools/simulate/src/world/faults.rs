@@ -142,7 +142,8 @@ impl World {
         }
         self.late.clear();
         if self.is_paused() {
-            self.ledger().act(Action::Resume);
+            let now = self.now.get();
+            self.ledger().act(now, Action::Resume);
         }
     }
 }

@@ -132,8 +132,8 @@ impl LineStatements for LockedSale {
         of_line.first += first;
         self.promised += units;
         self.promises |= units > 0;
-        let made: HashSet<Ordinal> = made.into_iter().map(ordinal).collect();
-        Ok(tickets.iter().map(|ticket| ticket.0).filter(|ordinal| made.contains(ordinal)).collect())
+        let mut made: HashSet<Ordinal> = made.into_iter().map(ordinal).collect();
+        Ok(tickets.iter().map(|ticket| ticket.0).filter(|ordinal| made.remove(ordinal)).collect())
     }
 
     async fn store_position(&mut self, line: &mut LineRow, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {

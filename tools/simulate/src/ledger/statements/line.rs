@@ -133,7 +133,7 @@ impl LineStatements for Session {
             let made = |of: &HashMap<Uuid, i64>| of.get(&line.id).copied().unwrap_or(0);
             let (admitted, first) = (made(&own.made), made(&own.first));
             let is_settled = own.sale.now - line.epoch_began_at > SETTLED;
-            let granted_ahead = ahead(if is_settled { 0 } else { line.rapid_epochs() });
+            let granted_ahead = ahead(ledger, if is_settled { 0 } else { line.rapid_epochs() });
             let moved = LineMove { cursor, granted_ahead, admitted, first };
             line.move_on(&moved, &seen, own.sale.now);
             keep_line(ledger, line);
@@ -143,16 +143,19 @@ impl LineStatements for Session {
 
     async fn number_publications(&mut self, lines: &mut [&mut LineRow]) -> Result<(), StoreError> {
         self.statement(|_, ledger, _| {
-            for line in lines {
-                let at = ledger.position(line);
-                line.publication = ledger.tables.lines[at].publication + PUBLICATIONS_A_TICK;
-                if ledger.bugs.has(Bug::NumbersReused) {
+            let reuses = ledger.bugs.has(Bug::NumbersReused);
+            let Some(transaction) = &mut ledger.transaction else { return };
+            let mut numbers = HashMap::new();
+            for (at, own) in transaction.lines.iter_mut().enumerate() {
+                numbers.insert(own.id, own.publication + PUBLICATIONS_A_TICK);
+                if reuses {
                     ledger.unrecorded_numbers.insert(at, PUBLICATIONS_A_TICK);
-                    continue;
+                } else {
+                    own.publication += PUBLICATIONS_A_TICK;
                 }
-                if let Some(transaction) = &mut ledger.transaction {
-                    transaction.lines[at].publication = line.publication;
-                }
+            }
+            for line in lines {
+                line.publication = numbers.get(&line.id).copied().unwrap_or(line.publication);
             }
         })
         .await
@@ -220,12 +223,12 @@ impl LineStatements for Session {
             line.lose(now);
             line.republish_below = (line.epoch > 0).then_some(i64::MAX);
             line.epoch = line.epoch.max(i32::try_from(redis.epoch).unwrap_or(i32::MAX - 1)) + 1;
-            line.above = line.granted.max(stored(redis.granted));
+            line.above = line.granted.max(i64::try_from(redis.granted).unwrap_or(0));
             if !before_draw {
                 line.cursor = line.above;
             }
             line.highest_ordinal = line.above;
-            line.granted = line.above + ahead(line.rapid_epochs());
+            line.granted = line.above + ahead(ledger, line.rapid_epochs());
             line.home = Some(redis.run_id.clone());
             line.epoch_began_at = clock + PUBLISHED_WITHIN;
             keep_line(ledger, line);
