@@ -169,6 +169,9 @@ CREATE TABLE payments (
     settle_at      timestamptz,
     -- Counts reports, so that the answer to an older question does not clear a newer report.
     settle_no      integer NOT NULL DEFAULT 0,
+    -- Until then a process that has read the payment may send its authorisation, which then reaches
+    -- the gateway. No earlier is the end of the payment reported.
+    call_until     timestamptz,
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT payments_state_is_known CHECK (state IN

@@ -453,6 +453,7 @@ CREATE TABLE public.payments (
     CONSTRAINT payments_rejection_is_bounded CHECK (((octet_length(rejected_as) >= 1) AND (octet_length(rejected_as) <= 100))),
     CONSTRAINT payments_state_is_known CHECK ((state = ANY (ARRAY['started'::text, 'authorised'::text, 'captured'::text, 'declined'::text, 'voided'::text, 'refund_due'::text, 'refunded'::text]))),
     amount_minor bigint NOT NULL,
+    call_until timestamp with time zone,
     client_secret text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     currency text NOT NULL,

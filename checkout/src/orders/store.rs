@@ -52,6 +52,15 @@ pub(crate) struct OrderRow {
     pub(crate) paid_at: Option<OffsetDateTime>,
 }
 
+/// The state of a payment as it is reported. A process that read it before its end may still call
+/// the gateway, and until it can't, the payment is pending.
+macro_rules! reported_state {
+    () => {
+        "CASE WHEN payments.state = 'voided' AND payments.call_until > now() THEN 'started' ELSE payments.state END"
+    };
+}
+pub(crate) use reported_state;
+
 /// Every query of an [`OrderRow`] reads these columns from these tables.
 macro_rules! order_rows {
     ($rest:literal) => {
@@ -60,7 +69,9 @@ macro_rules! order_rows {
              holds.created_at, holds.expires_at, holds.expires_at <= now() AS is_expired, orders.paid_at, \
              newest.state AS newest_payment, coalesce(newest.refunded_minor, 0) AS refunded_minor, newest.dispute \
              FROM holds LEFT JOIN orders ON orders.id = holds.id LEFT JOIN LATERAL ( \
-                SELECT payments.state, CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE payments.refunded_minor END \
+                SELECT ",
+            $crate::orders::store::reported_state!(),
+            " AS state, CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE payments.refunded_minor END \
                 AS refunded_minor, payments.dispute FROM payments WHERE hold_id = holds.id ORDER BY payments.created_at DESC LIMIT 1 \
              ) AS newest ON true ",
             $rest

@@ -66,6 +66,14 @@ pub(super) enum PaymentBlocked {
     Store(#[from] StoreError),
 }
 
+/// The outcome of an attempt to withdraw a payment or to cancel an order.
+pub(crate) enum Attempt {
+    Done(Order),
+    /// The payment is withdrawn, and a process that read it before may still call the gateway for
+    /// this long. Then try again.
+    Later(Duration),
+}
+
 /// The state of payments.
 pub(crate) struct Payments {
     pub(crate) store: PaymentStore,
@@ -144,30 +152,72 @@ impl Payments {
 
     /// Releases an order that is not paid. Its payment ends, unless it is known to be authorised.
     pub(crate) async fn cancel_order(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, PaymentError> {
-        let store = self.store.clone();
-        let cancelled = self.shutdown.spawn(async move { store.cancel_order(order, &caller).await });
-        match cancelled.await?? {
-            Some(Cancellation::Done(order, withdrawn)) => {
-                self.record_withdrawal(withdrawn);
-                Ok(order)
+        let payments = self.clone();
+        let cancelled = self.shutdown.spawn(async move {
+            let mut has_withdrawn = false;
+            loop {
+                match payments.try_to_cancel(order, &caller).await {
+                    Ok(Attempt::Done(order)) => return Ok(order),
+                    Ok(Attempt::Later(later)) => {
+                        has_withdrawn = true;
+                        sleep(later).await;
+                    }
+                    // The withdrawal of its payment was all that was left to do.
+                    Err(PaymentError::NotCancelled(order)) if has_withdrawn && order.status == OrderStatus::Expired => {
+                        return Ok(*order);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            Some(Cancellation::NotNow(order)) => Err(PaymentError::NotCancelled(Box::new(order))),
-            None => Err(CommonError::OrderNotFound.into()),
+        });
+        cancelled.await?
+    }
+
+    /// Cancels an order, or withdraws its payment only, if that may not be reported yet.
+    pub(crate) async fn try_to_cancel(self: &Arc<Self>, id: OrderId, caller: &Caller) -> Result<Attempt, PaymentError> {
+        match self.store.cancel_order(id, caller).await?.ok_or(CommonError::OrderNotFound)? {
+            Cancellation::Done(order, withdrawn) => {
+                self.record_withdrawal(withdrawn);
+                Ok(Attempt::Done(order))
+            }
+            Cancellation::Later(withdrawn, later) => {
+                self.record_withdrawal(withdrawn);
+                Ok(Attempt::Later(later))
+            }
+            Cancellation::NotNow(order) => Err(PaymentError::NotCancelled(Box::new(order))),
         }
     }
 
     /// Withdraws the pending payment of an order, which can then be paid another way while there is
     /// time. May be repeated.
     pub(crate) async fn withdraw(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, PaymentError> {
-        let store = self.store.clone();
-        let withdrawn = self.shutdown.spawn(async move { store.withdraw(order, &caller).await });
-        let (order, withdrawn) = withdrawn.await??.ok_or(CommonError::OrderNotFound)?;
+        let payments = self.clone();
+        let withdrawn = self.shutdown.spawn(async move {
+            loop {
+                match payments.try_to_withdraw(order, &caller).await? {
+                    Attempt::Done(order) => return Ok::<_, PaymentError>(order),
+                    Attempt::Later(later) => sleep(later).await,
+                }
+            }
+        });
+        withdrawn.await?
+    }
+
+    /// Withdraws the pending payment of an order, which may not be reported yet.
+    pub(crate) async fn try_to_withdraw(
+        self: &Arc<Self>,
+        order: OrderId,
+        caller: &Caller,
+    ) -> Result<Attempt, PaymentError> {
+        let withdrawn = self.store.withdraw(order, caller).await?;
+        let (order, withdrawn, later) = withdrawn.ok_or(CommonError::OrderNotFound)?;
         self.record_withdrawal(withdrawn);
-        match order.status {
-            OrderStatus::PaymentPending | OrderStatus::Paid | OrderStatus::Refunded => {
+        match (order.status, later) {
+            (OrderStatus::PaymentPending, Some(later)) => Ok(Attempt::Later(later)),
+            (OrderStatus::PaymentPending | OrderStatus::Paid | OrderStatus::Refunded, _) => {
                 Err(PaymentError::NotWithdrawn(Box::new(order)))
             }
-            _ => Ok(order),
+            _ => Ok(Attempt::Done(order)),
         }
     }
 
@@ -228,7 +278,10 @@ impl Payments {
                             debug!(payment = %payment.id, reason = %stuck, "advance payment deferred; it will be retried")
                         }
                         PaymentBlocked::NoAnswer(
-                            GatewayError::Unanswered(_) | GatewayError::Failed(_) | GatewayError::NotYet(_),
+                            GatewayError::Unanswered(_)
+                            | GatewayError::TooLate
+                            | GatewayError::Failed(_)
+                            | GatewayError::NotYet(_),
                         )
                         | PaymentBlocked::Store(StoreError::Unavailable(_)) => {
                             warn!(payment = %payment.id, reason = %stuck, "advance payment deferred; it will be retried");
@@ -252,12 +305,12 @@ impl Payments {
 
     async fn authorise(&self, payment: &mut Payment) -> Result<Payment, PaymentBlocked> {
         // Before each attempt: the shopper may have withdrawn it since the last one.
-        if self.store.has_ended_or_is_late(payment).await? {
+        let Some(send_by) = self.store.permit_authorisation(payment).await? else {
             return Ok(self.store.end_unpaid(payment, UnpaidEnd::OPEN).await?);
-        }
+        };
         let answer = match &payment.reference {
             Some(reference) => self.gateway.look_up(reference).await,
-            None => self.gateway.authorise(&payment.charge()).await,
+            None => self.gateway.authorise(&payment.charge(send_by)).await,
         };
         let Intent { reference, status, client_secret } = match answer {
             Err(GatewayError::Rejected { code, message }) => return self.reject(payment, &code, &message).await,
@@ -290,7 +343,7 @@ impl Payments {
                 self.store.end_unpaid(payment, ended).await?
             }
             (IntentStatus::Cancelled, _) => self.store.end_unpaid(payment, ended).await?,
-            (IntentStatus::Unknown, _) => self.store.end_unpaid(payment, UnpaidEnd::OPEN).await?,
+            (IntentStatus::Unknown, _) => self.store.end_unpaid(payment, UnpaidEnd { is_open: true, ..ended }).await?,
             (permanent, _) => return Err(PaymentBlocked::Permanent(permanent)),
         };
         match reference {

@@ -7,6 +7,7 @@ use fairline_postgres::PgConnection;
 use serde_json::json;
 use sqlx::FromRow;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
         holds::store::{HoldRow, count_sold, hold_after, lock_hold, renew_hold, shift_hold},
         order::OrderId,
         state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState},
-        store::{OrderRow, account, column, order_rows},
+        store::{OrderRow, account, column, order_rows, reported_state},
     },
 };
 
@@ -85,10 +86,10 @@ impl Payment {
         matches!(self.state, PaymentState::Declined | PaymentState::Voided)
     }
 
-    /// The charge to authorise at the gateway.
-    pub(crate) fn charge(&self) -> Charge<'_> {
+    /// The charge to authorise at the gateway, unless it is too late to send it.
+    pub(crate) fn charge(&self, send_by: Instant) -> Charge<'_> {
         let Self { id: payment, order: OrderId(order), payment_method, amount_minor, currency, .. } = self;
-        Charge { payment: *payment, order: *order, payment_method, amount_minor: *amount_minor, currency }
+        Charge { payment: *payment, order: *order, payment_method, amount_minor: *amount_minor, currency, send_by }
     }
 
     /// The gateway's id of an authorised payment.
@@ -234,7 +235,8 @@ impl PaymentStore {
         client_secret: Option<&str>,
     ) -> Result<bool, StoreError> {
         let note = sqlx::query(
-            "UPDATE payments SET gateway_ref = $2, client_secret = coalesce($3, client_secret), updated_at = now() \
+            "UPDATE payments SET gateway_ref = $2, client_secret = coalesce($3, client_secret), \
+             call_until = NULL, updated_at = now() \
              WHERE id = $1 AND state = 'started'",
         );
         let noted = note.bind(payment.id.0).bind(reference).bind(client_secret).execute(&self.payments).await?;
@@ -341,10 +343,10 @@ impl PaymentStore {
             client_secret: Option<String>,
         }
         let row: Option<Row> = sqlx::query_as(
-            "SELECT payments.id, hold_id, payments.state, payments.amount_minor, payments.currency, updated_at, \
+            concat!("SELECT payments.id, hold_id, ", reported_state!(), " AS state, payments.amount_minor, payments.currency, updated_at, \
              CASE WHEN payments.state = 'started' THEN client_secret END AS client_secret FROM payments \
              JOIN holds ON holds.id = hold_id WHERE (payments.id = $1 OR hold_id = $1) AND ($2 OR visitor = ANY($3) OR account_id = $4) \
-             ORDER BY payments.created_at DESC LIMIT 1",
+             ORDER BY payments.created_at DESC LIMIT 1"),
         )
         .bind(id)
         .bind(caller.is_merchant())

@@ -15,7 +15,7 @@ use crate::{
     orders::{expiry::store::ExpiryStore, order::OrderId, store::OrderStore},
     payments::{
         gateway_events::store::{GatewayEvent, GatewayReceipt},
-        service::Payments,
+        service::{Attempt, Payments},
         store::PaymentStore,
     },
 };
@@ -80,15 +80,18 @@ impl DirectPayments {
     }
 
     /// Cancels an order, or withdraws its payment only. Returns the status that is reported as
-    /// done; none if it is rejected.
+    /// done; none if it is rejected, or not reported yet.
     pub async fn give_up(&self, order: Uuid, keeps_order: bool) -> Option<OrderStatus> {
         let order = OrderId(order);
-        let done = if keeps_order {
-            self.payments.withdraw(order, Caller::Merchant).await
+        let attempt = if keeps_order {
+            self.payments.try_to_withdraw(order, &Caller::Merchant).await
         } else {
-            self.payments.cancel_order(order, Caller::Merchant).await
+            self.payments.try_to_cancel(order, &Caller::Merchant).await
         };
-        done.ok().map(|order| order.status)
+        match attempt {
+            Ok(Attempt::Done(order)) => Some(order.status),
+            Ok(Attempt::Later(_)) | Err(_) => None,
+        }
     }
 
     /// One sweep: expired holds, late and interrupted payments, settlements, and requested refunds.

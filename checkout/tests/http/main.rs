@@ -16,6 +16,7 @@ mod money;
 mod notifications;
 mod oidc;
 mod outage;
+mod paused_process;
 mod payment;
 mod people;
 mod pools;

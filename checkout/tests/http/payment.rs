@@ -3,7 +3,10 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::test_checkout::{StockCounts, TestCheckout, call, eventually, listener, start_gateway};
+use crate::{
+    paused_process::RESUMES_NOTHING,
+    test_checkout::{StockCounts, TestCheckout, call, eventually, listener, start_gateway},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_makes_an_order_and_a_second_one_changes_nothing() {
@@ -71,6 +74,8 @@ async fn a_payment_that_waits_for_authentication_can_be_replaced_or_the_order_ca
 #[tokio::test(flavor = "multi_thread")]
 async fn during_authentication_the_gateway_is_read_only_on_request() {
     let test = TestCheckout::open().await;
+    // The sweeper reads it too, once it was unchanged for ten seconds.
+    sqlx::raw_sql(RESUMES_NOTHING).execute(&test.pool).await.expect("a trigger");
     let sale = test.sale(5).await;
     let (shopper, order) = test.hold(sale).await;
     assert_eq!(test.pay(&shopper, order, "tok_action").await.status, 202);
@@ -165,7 +170,8 @@ async fn of_ten_who_pay_at_once_for_three_units_in_yield_mode_three_buy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_failing_or_silent_gateway_charges_once() {
-    let test = TestCheckout::open().await;
+    // On a busy machine a commit takes longer than the two seconds after which a request gets 503.
+    let test = TestCheckout::open_with(|settings| settings.postgres.postgres_statement_ms = 20_000).await;
     let sale = test.sale(5).await;
     let pay = |method: &'static str, statuses: [u16; 2]| {
         let test = &test;

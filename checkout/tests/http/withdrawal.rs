@@ -31,7 +31,7 @@ async fn the_gateway_returns(test: &TestCheckout, gateway: SocketAddr) {
 }
 
 /// The states of an order's payments at the gateway, found with or without their references.
-async fn found_at(gateway: SocketAddr, test: &TestCheckout, order: Uuid) -> Vec<String> {
+pub(crate) async fn found_at(gateway: SocketAddr, test: &TestCheckout, order: Uuid) -> Vec<String> {
     let ids = sqlx::query_scalar("SELECT id FROM payments WHERE hold_id = $1 ORDER BY created_at").bind(order);
     let ids: Vec<Uuid> = ids.fetch_all(&test.pool).await.expect("payments");
     let mut found = Vec::new();

@@ -1,19 +1,26 @@
 //! Calls to other HTTP services, each with a timeout and a bounded response.
 
 use std::{
+    pin::Pin,
     sync::{Arc, LazyLock},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use fairline_telemetry::{Operation, OperationKind, SpanReport, context::TRACEPARENT};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{HeaderMap, Request, StatusCode, Uri, header::HeaderValue};
+use hyper::{
+    HeaderMap, Request, StatusCode, Uri,
+    body::{Body, Frame, SizeHint},
+    header::HeaderValue,
+};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use tokio::time::Instant;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Shorter than the keep-alive of servers, so that we rarely write to a closed connection.
@@ -26,7 +33,8 @@ const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 pub struct NoResponse {
     /// The reason, for logs.
     pub why: String,
-    /// No connection was made, so the call certainly had no effect.
+    /// No connection was made, or it was too late to send the request, so the call certainly had no
+    /// effect.
     pub never_left: bool,
 }
 
@@ -61,7 +69,7 @@ pub struct HttpResponse {
 /// ```
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, TimedBody>,
     timeout: Duration,
     response_bytes_max: usize,
 }
@@ -93,7 +101,24 @@ impl HttpClient {
     ///
     /// # Errors
     /// Returns an error if there was no response in time.
-    pub async fn call(&self, mut request: Request<Full<Bytes>>) -> Result<HttpResponse, NoResponse> {
+    pub async fn call(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, NoResponse> {
+        self.send(request.map(|body| TimedBody { body, send_by: None })).await
+    }
+
+    /// Sends a request with a body, unless it would be written after this time: connecting may take
+    /// long, and the process may be paused.
+    ///
+    /// # Errors
+    /// Returns an error if it was too late, or if there was no response in time.
+    pub async fn call_before(
+        &self,
+        send_by: Instant,
+        request: Request<Full<Bytes>>,
+    ) -> Result<HttpResponse, NoResponse> {
+        self.send(request.map(|body| TimedBody { body, send_by: Some(send_by) })).await
+    }
+
+    async fn send(&self, mut request: Request<TimedBody>) -> Result<HttpResponse, NoResponse> {
         let operation = Operation::begin(OperationKind::Client);
         if let Ok(trace) = HeaderValue::from_str(&operation.context().to_string()) {
             request.headers_mut().insert(TRACEPARENT, trace);
@@ -109,12 +134,12 @@ impl HttpClient {
         answer
     }
 
-    async fn respond(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, NoResponse> {
+    async fn respond(&self, request: Request<TimedBody>) -> Result<HttpResponse, NoResponse> {
         let answer = async {
             let lost = |why| NoResponse { why, never_left: false };
             let unsent = |error: hyper_util::client::legacy::Error| NoResponse {
                 why: reasons(&error),
-                never_left: error.is_connect(),
+                never_left: error.is_connect() || is_too_late(&error),
             };
             let response = self.client.request(request).await.map_err(unsent)?;
             let (parts, body) = response.into_parts();
@@ -125,6 +150,43 @@ impl HttpClient {
         let why = || format!("no response within {} s", self.timeout.as_secs_f64());
         let late = |_| NoResponse { why: why(), never_left: false };
         tokio::time::timeout(self.timeout, answer).await.map_err(late)?
+    }
+}
+
+/// It was too late to send a request.
+#[derive(Debug, thiserror::Error)]
+#[error("it was too late to send the request")]
+struct TooLate;
+
+fn is_too_late(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<TooLate>() || error.source().is_some_and(is_too_late)
+}
+
+/// The body of a request. It is read after the connection is made, and right before the first byte
+/// is written; if it fails then, nothing is.
+#[derive(Debug)]
+struct TimedBody {
+    body: Full<Bytes>,
+    send_by: Option<Instant>,
+}
+
+impl Body for TimedBody {
+    type Data = Bytes;
+    type Error = TooLate;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TooLate>>> {
+        if self.send_by.is_some_and(|send_by| Instant::now() > send_by) {
+            return Poll::Ready(Some(Err(TooLate)));
+        }
+        Pin::new(&mut self.body).poll_frame(context).map_err(|never| match never {})
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -173,10 +235,30 @@ pub fn web_address(text: &str) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use socket2::SockRef;
-    use tokio::net::TcpListener;
+    use tokio::{io::AsyncReadExt as _, net::TcpListener};
     use tower::ServiceExt as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_would_be_sent_too_late_is_not_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let client = HttpClient::new(Duration::from_secs(7));
+        let post = || Request::post(&url).body(Full::from("a form")).expect("a request");
+        let unsent = client.call_before(Instant::now() - Duration::from_millis(1), post()).await.expect_err("too late");
+        assert!(unsent.never_left, "{unsent}");
+        let (mut connection, _) = listener.accept().await.expect("a connection");
+        assert_eq!(connection.read(&mut [0; 64]).await.expect("its end"), 0, "nothing was written");
+
+        let in_time = client.call_before(Instant::now() + Duration::from_secs(60), post());
+        let arrives = async {
+            let (mut connection, _) = listener.accept().await.expect("a connection");
+            connection.read(&mut [0; 64]).await.expect("bytes")
+        };
+        let (lost, bytes) = tokio::join!(in_time, arrives);
+        assert!(bytes > 0 && !lost.expect_err("the server hangs up").never_left);
+    }
 
     #[tokio::test]
     async fn a_connection_has_keep_alive_and_a_limit_for_unacknowledged_data() {

@@ -118,7 +118,7 @@ impl<G: Gateway> ResilientGateway<G> {
         match &answer {
             Err(GatewayError::Unanswered(_) | GatewayError::Failed(_)) => self.breaker.on_error(),
             // It concerns one payment only, and must not block the others.
-            Err(GatewayError::CachedFailure(_)) => {}
+            Err(GatewayError::CachedFailure(_) | GatewayError::TooLate) => {}
             // Any other response, even an invalid one, shows that the gateway is up.
             _ => self.breaker.on_success(),
         }
@@ -255,6 +255,7 @@ mod tests {
             payment_method: "tok_visa",
             amount_minor: 1,
             currency: "eur",
+            send_by: tokio::time::Instant::now(),
         };
         assert!(matches!(resilient.authorise(&charge).await, Err(GatewayError::Unanswered(_))));
         assert_eq!(asked(&resilient), 1, "the caller decides whether it is authorised again");

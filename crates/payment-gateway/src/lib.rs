@@ -9,8 +9,11 @@
 //!   [`webhook`] verifies the gateway's events.
 //!
 //! ```no_run
+//! use std::time::Duration;
+//!
 //! use fairline_payment_gateway::{Charge, Gateway as _, ResilientGateway, PaymentId, Stripe};
 //! use fairline_server::Secret;
+//! use tokio::time::Instant;
 //! use uuid::Uuid;
 //!
 //! # async fn pay() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,6 +25,7 @@
 //!     payment_method: "pm_card_visa",
 //!     amount_minor: 4900,
 //!     currency: "EUR",
+//!     send_by: Instant::now() + Duration::from_secs(2),
 //! };
 //! let intent = gateway.authorise(&charge).await?;
 //! gateway.capture(charge.payment, &intent.reference.expect("a created payment")).await?;
@@ -36,6 +40,7 @@ pub mod webhook;
 use std::fmt;
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use circuit_breaker::{CircuitState, ResilientGateway};
@@ -64,6 +69,8 @@ pub struct Charge<'a> {
     pub amount_minor: i64,
     /// ISO 4217 code.
     pub currency: &'a str,
+    /// The request is not sent after this time, by the clock of this process.
+    pub send_by: Instant,
 }
 
 /// The state of a payment at the gateway.
@@ -102,6 +109,9 @@ pub enum GatewayError {
     /// No response; a retry may succeed.
     #[error("{0}")]
     Unanswered(String),
+    /// It was too late to send the request.
+    #[error("it was too late to send the request")]
+    TooLate,
     /// The gateway reports a failure; a retry may succeed.
     #[error("{0}")]
     Failed(String),
@@ -164,7 +174,7 @@ pub enum PartialRefundOutcome {
 
 /// A payment gateway.
 pub trait Gateway: Send + Sync {
-    /// Authorises the amount.
+    /// Authorises the amount. After `send_by` it fails with [`GatewayError::TooLate`], without effect.
     fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> GatewayResult<'a>;
     /// Reads the state of a payment.
     fn look_up<'a>(&'a self, reference: &'a str) -> GatewayResult<'a>;

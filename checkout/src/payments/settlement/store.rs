@@ -1,8 +1,12 @@
 //! Payments that end unpaid, and what remains to be settled with the gateway afterwards.
 //!
-//! A payment ends in its row first, by its driver, the sweeper or the shopper's withdrawal. Only
-//! then is the money released at the gateway. An ended payment is never authorised again, so no
-//! order is paid without the shopper's knowledge.
+//! - A payment ends in its row first, by its driver, the sweeper or the shopper's withdrawal. Only
+//!   then is the money released at the gateway. An ended payment is never authorised again, so no
+//!   order is paid without the shopper's knowledge.
+//! - A process marks the row when it reads it before an authorisation, which it then sends soon or
+//!   not at all. Until that time is over, the end of the payment is not reported.
+
+use std::time::Duration;
 
 use fairline_events::EventKind;
 use fairline_payment_gateway::{Balance, PaymentId};
@@ -10,6 +14,7 @@ use fairline_postgres::PgConnection;
 use fairline_sale::amount_from_gateway;
 use serde_json::json;
 use sqlx::FromRow;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
@@ -35,6 +40,12 @@ const SETTLED_EVERY_S: f64 = 10.0;
 /// none: a call may be in flight, and the search index lags. In seconds.
 const FOUND_WITHIN_S: f64 = 120.0;
 
+/// How long after it has read a payment a process may send the authorisation, by its own clock.
+const SENT_WITHIN: Duration = Duration::from_secs(2);
+/// How long after that read the end of the payment is not reported, by the database's clock, in
+/// seconds: a request that was sent in time has a second to reach the gateway.
+const REPORTED_AFTER_S: f64 = 3.0;
+
 /// Whether a payment must be given up: its hold has expired, and it is older than 15 minutes, or
 /// unanswered in a closed sale. An unanswered payment is given up as soon as its units are sold,
 /// since a hold is renewed for authorised money only.
@@ -58,17 +69,20 @@ pub(crate) struct UnpaidEnd<'a> {
     pub(crate) reference: Option<&'a str>,
     /// The gateway may still authorise it or hold its money, so it has to be cancelled there.
     pub(crate) is_open: bool,
+    /// The gateway has responded to its authorisation. A repetition gets the same response, so no
+    /// other process can cause a first one.
+    pub(crate) is_answered: bool,
     /// The gateway's code, if it rejected the payment itself rather than the card.
     pub(crate) rejected_as: Option<&'a str>,
 }
 
 impl UnpaidEnd<'_> {
     /// Ended here only; it has to be cancelled at the gateway.
-    pub(crate) const OPEN: Self = Self { is_open: true, ..Self::by(PaymentEvent::Void) };
+    pub(crate) const OPEN: Self = Self { is_open: true, is_answered: false, ..Self::by(PaymentEvent::Void) };
 
     /// Ended at the gateway, too.
     pub(crate) const fn by(event: PaymentEvent) -> Self {
-        Self { by: event, reference: None, is_open: false, rejected_as: None }
+        Self { by: event, reference: None, is_open: false, is_answered: true, rejected_as: None }
     }
 }
 
@@ -78,6 +92,8 @@ pub(crate) enum Cancellation {
     /// Its units are free, or were before; or it had expired, and its pending payment was
     /// withdrawn.
     Done(Order, WithdrawnPayment),
+    /// Its payment was withdrawn. The rest has to wait until that may be reported.
+    Later(WithdrawnPayment, Duration),
     /// It is paid or being captured, or it had expired.
     NotNow(Order),
 }
@@ -85,6 +101,13 @@ pub(crate) enum Cancellation {
 /// The withdrawn payment, if there was one.
 #[derive(Debug)]
 pub(crate) struct WithdrawnPayment(pub(crate) Option<Payment>);
+
+/// Marks a payment before its authorisation, unless it is authorised, has ended, or is late.
+const PERMIT_AUTHORISATION: &str = concat!(
+    "UPDATE payments SET call_until = CASE WHEN gateway_ref IS NULL THEN now() + make_interval(secs => $3) END FROM holds \
+     WHERE payments.id = $1 AND payments.state = 'started' AND holds.id = hold_id AND NOT ",
+    is_late!("$2")
+);
 
 /// Finds abandoned payments that are too late to authorise.
 const LATE_PAYMENTS: &str = concat!(
@@ -113,26 +136,29 @@ const KNOWN_BALANCE: &str = "SELECT holds.sale_id, CASE payments.state WHEN 'ref
 /// Ends a payment unpaid, and schedules its settlement.
 const END_UNPAID: &str = payment_columns!(
     "UPDATE payments SET state = $3, gateway_ref = coalesce($4, gateway_ref), rejected_as = $5, updated_at = now(), \
-     settle_at = CASE WHEN $6 THEN now() + make_interval(secs => $7) END, settle_no = settle_no + $6::integer \
+     settle_at = CASE WHEN $6 THEN now() + make_interval(secs => $7) END, settle_no = settle_no + $6::integer, \
+     call_until = CASE WHEN $8 THEN NULL ELSE call_until END \
      WHERE id = $1 AND state = $2 RETURNING",
     ""
 );
 
 impl PaymentStore {
-    /// Withdraws the payment of an order, unless it is known to be authorised, and returns the
-    /// order as it is then. Returns none if the order does not exist or belongs to another caller.
+    /// Withdraws the payment of an order, unless it is known to be authorised. Returns the order as
+    /// it is reported then, and when that changes if a withdrawal is not reported yet; none if the
+    /// order does not exist or belongs to another caller.
     pub(crate) async fn withdraw(
         &self,
         order: OrderId,
         caller: &Caller,
-    ) -> Result<Option<(Order, WithdrawnPayment)>, StoreError> {
+    ) -> Result<Option<(Order, WithdrawnPayment, Option<Duration>)>, StoreError> {
         let mut transaction = self.requests.begin().await?;
         let Some(found) = order_for(&mut transaction, order, caller).await? else { return Ok(None) };
         let hold = lock_hold(&mut transaction, order).await?;
         let withdrawn = withdraw(&mut transaction, order, &hold).await?;
         let found = order_for(&mut transaction, order, caller).await?.unwrap_or(found);
+        let later = reported_in(&mut transaction, order).await?;
         transaction.commit().await?;
-        Ok(Some((found, withdrawn)))
+        Ok(Some((found, withdrawn, later)))
     }
 
     /// Cancels a hold, and withdraws its payment, unless that is known to be authorised. Returns
@@ -146,6 +172,10 @@ impl PaymentStore {
         let Some(found) = order_for(&mut transaction, order, caller).await? else { return Ok(None) };
         let mut hold = lock_hold(&mut transaction, order).await?;
         let withdrawn = withdraw(&mut transaction, order, &hold).await?;
+        if let Some(later) = reported_in(&mut transaction, order).await? {
+            transaction.commit().await?;
+            return Ok(Some(Cancellation::Later(withdrawn, later)));
+        }
         if withdrawn.0.is_some() && hold.is_yield {
             hold = lock_hold(&mut transaction, order).await?;
         }
@@ -196,14 +226,18 @@ impl PaymentStore {
         Ok(moved)
     }
 
-    /// Whether a payment may not be authorised any more: it is authorised, has ended, or is late.
-    pub(crate) async fn has_ended_or_is_late(&self, payment: &Payment) -> Result<bool, StoreError> {
-        let late = sqlx::query_scalar(concat!(
-            "SELECT payments.state <> 'started' OR ",
-            is_late!("$2"),
-            " FROM payments JOIN holds ON holds.id = hold_id WHERE payments.id = $1"
-        ));
-        Ok(late.bind(payment.id.0).bind(UNANSWERED_KEEPS_HOLD_S).fetch_one(&self.payments).await?)
+    /// Permits to send the authorisation of a payment up to the returned time. Returns none if it is
+    /// authorised, has ended, or is late.
+    pub(crate) async fn permit_authorisation(&self, payment: &Payment) -> Result<Option<Instant>, StoreError> {
+        // Before the statement is sent, so that the time is over here before it is in the row.
+        let send_by = Instant::now() + SENT_WITHIN;
+        let permitted = sqlx::query(PERMIT_AUTHORISATION)
+            .bind(payment.id.0)
+            .bind(UNANSWERED_KEEPS_HOLD_S)
+            .bind(REPORTED_AFTER_S)
+            .execute(&self.payments)
+            .await?;
+        Ok((permitted.rows_affected() == 1).then_some(send_by))
     }
 
     /// Abandoned payments that are too late to authorise, the oldest first.
@@ -354,6 +388,7 @@ async fn end(
         .bind(ended.rejected_as)
         .bind(ended.is_open)
         .bind(SETTLED_AFTER_S)
+        .bind(ended.is_answered)
         .fetch_optional(&mut *connection)
         .await?;
     let Some(moved) = moved else { return Ok(None) };
@@ -361,6 +396,16 @@ async fn end(
         shift_hold(connection, hold, HoldState::Held, HoldEvent::Release).await?;
     }
     moved.try_into().map(Some)
+}
+
+/// How long the end of an order's payment is not reported yet.
+async fn reported_in(connection: &mut PgConnection, order: OrderId) -> Result<Option<Duration>, StoreError> {
+    let left = sqlx::query_scalar(
+        "SELECT extract(epoch FROM max(call_until) - now())::double precision FROM payments \
+         WHERE hold_id = $1 AND state = 'voided' AND call_until > now()",
+    );
+    let left: Option<f64> = left.bind(order.0).fetch_one(connection).await?;
+    Ok(left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
 }
 
 /// Ends the payment of an order unless it is known to be authorised, whether or not the gateway has
@@ -392,6 +437,7 @@ mod tests {
         assert_snapshot!("late_payments", statement(LATE_PAYMENTS));
         assert_snapshot!("adopt_to_settle", statement(ADOPT_TO_SETTLE));
         assert_snapshot!("known_balance", statement(KNOWN_BALANCE));
+        assert_snapshot!("permit_authorisation", statement(PERMIT_AUTHORISATION));
         assert_snapshot!("end_unpaid", statement(END_UNPAID));
     }
 }

@@ -8,7 +8,7 @@ mod answers;
 
 use std::time::Duration;
 
-use fairline_http_client::{HttpClient, HttpResponse, web_address};
+use fairline_http_client::{HttpClient, HttpResponse, NoResponse, web_address};
 use fairline_sale::gateway_amount;
 use fairline_server::{Secret, StartError};
 use futures_util::future::BoxFuture;
@@ -50,13 +50,16 @@ impl Stripe {
     }
 
     fn change<'a>(&'a self, step: GatewayCall, payment: PaymentId, path: &str, form: String) -> GatewayResult<'a> {
-        let request = Request::builder()
+        self.ask(step, self.post(path, format!("{payment}-{}", step.as_str()), form))
+    }
+
+    fn post(&self, path: &str, key: String, form: String) -> hyper::http::Result<Request<Full<bytes::Bytes>>> {
+        Request::builder()
             .method(Method::POST)
             .uri(format!("{}{path}", self.address))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header("idempotency-key", format!("{payment}-{}", step.as_str()))
-            .body(Full::from(form));
-        self.ask(step, request)
+            .header("idempotency-key", key)
+            .body(Full::from(form))
     }
 
     /// Reads the state of our refund, since the idempotency key replays its first response all day.
@@ -90,7 +93,7 @@ impl Stripe {
         request: hyper::http::Result<Request<Full<bytes::Bytes>>>,
     ) -> GatewayResult<'a> {
         Box::pin(async move {
-            let HttpResponse { status, headers, body } = self.call(step, request).await?;
+            let HttpResponse { status, headers, body } = self.call(step, request, None).await?;
             read(step, status, &headers, &body)
         })
     }
@@ -99,6 +102,7 @@ impl Stripe {
         &self,
         step: GatewayCall,
         request: hyper::http::Result<Request<Full<bytes::Bytes>>>,
+        send_by: Option<Instant>,
     ) -> Result<HttpResponse, GatewayError> {
         // Our URL was validated, so only the gateway's reference can make it invalid.
         let permanent = |error| GatewayError::Permanent(format!("the reference does not fit into a URL: {error}"));
@@ -109,7 +113,16 @@ impl Stripe {
         request.headers_mut().insert(header::AUTHORIZATION, key);
         request.headers_mut().insert("stripe-version", header::HeaderValue::from_static(VERSION));
         let started = Instant::now();
-        let answer = self.client.call(request).await.map_err(|unanswered| GatewayError::Unanswered(unanswered.why));
+        let answer = match send_by {
+            Some(send_by) => self.client.call_before(send_by, request).await,
+            None => self.client.call(request).await,
+        };
+        let is_late =
+            |unsent: &NoResponse| unsent.never_left && send_by.is_some_and(|send_by| Instant::now() > send_by);
+        let answer = answer.map_err(|error| match error {
+            unsent if is_late(&unsent) => GatewayError::TooLate,
+            unanswered => GatewayError::Unanswered(unanswered.why),
+        });
         let outcome = if answer.is_ok() { "answered" } else { "unanswered" };
         metrics::histogram!("checkout_gateway_call_duration_seconds", "call" => step.as_str(), "outcome" => outcome)
             .record(started.elapsed().as_secs_f64());
@@ -124,7 +137,7 @@ impl Stripe {
         }
         let uri = format!("{}/v1/{what}?payment_intent={reference}&limit=100", self.address);
         let HttpResponse { status, body, .. } =
-            self.call(GatewayCall::Balance, Request::get(uri).body(Full::default())).await?;
+            self.call(GatewayCall::Balance, Request::get(uri).body(Full::default()), None).await?;
         match status {
             StatusCode::OK => {
                 let list: Result<StripeList<T>, _> = serde_json::from_slice(&body);
@@ -171,7 +184,13 @@ impl Gateway for Stripe {
             ("metadata[payment]", &id),
             ("metadata[order]", &order),
         ];
-        self.change(GatewayCall::Authorise, charge.payment, "/v1/payment_intents", form(&[&always, method].concat()))
+        let step = GatewayCall::Authorise;
+        let post =
+            self.post("/v1/payment_intents", format!("{id}-{}", step.as_str()), form(&[&always, method].concat()));
+        Box::pin(async move {
+            let HttpResponse { status, headers, body } = self.call(step, post, Some(charge.send_by)).await?;
+            read(step, status, &headers, &body)
+        })
     }
 
     fn look_up<'a>(&'a self, reference: &'a str) -> GatewayResult<'a> {
@@ -238,13 +257,8 @@ impl Gateway for Stripe {
             }
             let amount = amount.to_string();
             let fields = form(&[("payment_intent", reference), ("amount", &amount), ("metadata[request]", &request)]);
-            let post = Request::builder()
-                .method(Method::POST)
-                .uri(format!("{}/v1/refunds", self.address))
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .header("idempotency-key", format!("{request}-refund"))
-                .body(Full::from(fields));
-            let HttpResponse { status, body, .. } = self.call(GatewayCall::RefundPart, post).await?;
+            let post = self.post("/v1/refunds", format!("{request}-refund"), fields);
+            let HttpResponse { status, body, .. } = self.call(GatewayCall::RefundPart, post, None).await?;
             let permanent = || GatewayError::Permanent(format!("the gateway returned {status} with an invalid body"));
             match status {
                 StatusCode::OK => {

@@ -1,5 +1,5 @@
 //! A model of the payment gateway. Each call to it waits until the scheduler decides its fate, and
-//! once more before it is answered.
+//! once more before it is answered. The process of a call can be paused before it sends it.
 //!
 //! - The same idempotency key gets the same answer, as from Stripe.
 //! - A new intent is found by a search after a minute.
@@ -15,11 +15,14 @@ use fairline_payment_gateway::{
     Balance, Charge, Gateway, GatewayError, GatewayResult, Intent, IntentStatus, PartialRefund, PartialRefundOutcome,
     PaymentId,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
 /// How long a search does not find a new intent, in s.
 const FOUND_AFTER_S: u64 = 60;
+
+/// How long after its process has read the payment an authorisation may be sent, in s.
+const SENT_WITHIN_S: u64 = 2;
 
 /// A call to the gateway.
 #[derive(Debug, Clone)]
@@ -46,6 +49,9 @@ type Response = Result<Reply, GatewayError>;
 /// A call whose caller waits.
 pub(crate) struct Waiting {
     pub(crate) call: Call,
+    /// Since when its process has been paused, right before it sends the call, and until when it may
+    /// send it on a machine that is slow.
+    paused: Option<(u64, Instant)>,
     /// What the gateway has answered; the answer has not arrived yet.
     executed: Option<Reply>,
     response: oneshot::Sender<Response>,
@@ -80,6 +86,8 @@ pub(crate) struct GatewayState {
     pub(crate) intents: BTreeMap<Uuid, ModelIntent>,
     answers: HashMap<String, Reply>,
     pub(crate) waiting: Vec<Waiting>,
+    /// The process of the next authorisation pauses before it sends it.
+    pub(crate) pauses_next: bool,
     /// Calls that arrive later, or once more; their callers have gone on.
     pub(crate) late: Vec<Call>,
     /// Callers that died.
@@ -109,6 +117,13 @@ fn payment_of(reference: &str) -> Uuid {
     reference.trim_start_matches("pi_").parse().expect("a reference of the model")
 }
 
+fn intent(reply: Reply) -> Intent {
+    match reply {
+        Reply::Intent(intent) => intent,
+        other => panic!("an intent was asked for: {other:?}"),
+    }
+}
+
 fn unanswered() -> GatewayError {
     GatewayError::Unanswered("no response in time".to_owned())
 }
@@ -130,7 +145,6 @@ impl GatewayState {
     fn arrives(&mut self, call: &Call) {
         self.calls += 1;
         let Call::Authorise { payment, order, .. } = call else { return };
-        self.begun.push((*payment, *order));
         if self.gone.contains(order) || self.notified.contains(payment) {
             self.breaks(format!("begun too late: the authorisation of {payment} after its shopper was notified"));
         }
@@ -141,8 +155,33 @@ impl GatewayState {
         self.waiting.len() + self.dead.len()
     }
 
+    /// The first call that was sent.
+    pub(crate) fn first_sent(&self) -> Option<usize> {
+        self.waiting.iter().position(|waiting| waiting.paused.is_none())
+    }
+
+    /// The process of a call continues, if it was paused: it sends the call, unless it is too late.
+    pub(crate) fn resume(&mut self, at: usize) -> bool {
+        let Some((since_s, send_by)) = self.waiting[at].paused.take() else { return false };
+        self.faults += 1;
+        let call = self.waiting[at].call.clone();
+        if self.now_s - since_s < SENT_WITHIN_S && Instant::now() <= send_by {
+            // The repetition of an answered call authorises nothing.
+            let is_answered = matches!(&call, Call::Authorise { payment, .. } if self.intents.contains_key(payment));
+            if !is_answered {
+                self.arrives(&call);
+            }
+        } else {
+            _ = self.waiting.remove(at).response.send(Err(GatewayError::TooLate));
+        }
+        true
+    }
+
     /// Lets a call make one step: it is executed, or its answer arrives.
     pub(crate) fn advance(&mut self, at: usize) {
+        if self.resume(at) {
+            return;
+        }
         match self.waiting[at].executed.take() {
             Some(reply) => _ = self.waiting.remove(at).response.send(Ok(reply)),
             None => self.waiting[at].executed = Some(self.execute(&self.waiting[at].call.clone())),
@@ -287,29 +326,40 @@ impl ModelGateway {
     }
 
     async fn call(&self, call: Call) -> Response {
+        self.call_after(None, call).await
+    }
+
+    /// Sends a call, after a pause of its process if there is one.
+    async fn call_after(&self, paused: Option<(u64, Instant)>, call: Call) -> Response {
         let (response, answer) = oneshot::channel();
         {
             let mut state = self.state();
-            state.arrives(&call);
-            state.waiting.push(Waiting { call, executed: None, response });
+            if paused.is_none() {
+                state.arrives(&call);
+            }
+            state.waiting.push(Waiting { call, paused, executed: None, response });
         }
         answer.await.unwrap_or_else(|_| Err(unanswered()))
     }
 
     fn ask(&self, call: Call) -> GatewayResult<'_> {
-        Box::pin(async move {
-            match self.call(call).await? {
-                Reply::Intent(intent) => Ok(intent),
-                other => panic!("an intent was asked for: {other:?}"),
-            }
-        })
+        Box::pin(async move { self.call(call).await.map(intent) })
     }
 }
 
 impl Gateway for ModelGateway {
     fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> GatewayResult<'a> {
         let (payment, method) = (charge.payment.0, charge.payment_method.to_owned());
-        self.ask(Call::Authorise { payment, order: charge.order, method, amount: charge.amount_minor })
+        let call = Call::Authorise { payment, order: charge.order, method, amount: charge.amount_minor };
+        let paused = {
+            let mut state = self.state();
+            let pauses = std::mem::take(&mut state.pauses_next);
+            if !pauses {
+                state.begun.push((payment, charge.order));
+            }
+            pauses.then_some((state.now_s, charge.send_by))
+        };
+        Box::pin(async move { self.call_after(paused, call).await.map(intent) })
     }
 
     fn look_up<'a>(&'a self, reference: &'a str) -> GatewayResult<'a> {

@@ -24,12 +24,17 @@ struct Control {
     trigger: &'static str,
 }
 
-const CONTROLS: [Control; 6] = [
+const CONTROLS: [Control; 7] = [
     Control {
         what: "a payment that has ended, and is not settled yet, is begun again",
         breaks: "begun too late",
         trigger: "BEFORE UPDATE ON payments FOR EACH ROW WHEN (OLD.state = 'voided' AND NEW.state = 'voided' \
             AND OLD.settle_at < NEW.settle_at) EXECUTE FUNCTION wrong('started')",
+    },
+    Control {
+        what: "the end of a payment is reported while a process that read it before may still call the gateway",
+        breaks: "begun too late",
+        trigger: "BEFORE UPDATE OF state ON payments FOR EACH ROW WHEN (NEW.state = 'voided') EXECUTE FUNCTION wrong('reported')",
     },
     Control {
         what: "a withdrawn payment that was authorised meanwhile is captured",
@@ -66,6 +71,7 @@ const CONTROLS: [Control; 6] = [
 /// What the triggers of the controls call.
 const FUNCTIONS: &str = "CREATE FUNCTION wrong() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
     IF TG_ARGV[0] = 'settled' THEN NEW.settle_at := NULL; \
+    ELSIF TG_ARGV[0] = 'reported' THEN NEW.call_until := NULL; \
     ELSIF TG_ARGV[0] = 'as begun' THEN NEW.updated_at := NEW.created_at; \
     ELSIF TG_ARGV[0] = 'voided' OR NOT EXISTS (SELECT FROM payments WHERE hold_id = NEW.hold_id AND id <> NEW.id \
         AND state IN ('started', 'authorised')) THEN NEW.state := TG_ARGV[0]; NEW.settle_at := NULL; END IF; \

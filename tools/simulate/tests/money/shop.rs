@@ -36,7 +36,7 @@ const MAY_BEGIN: &str = "SELECT payments.state = 'started' AND holds.state = 'he
 
 /// Time passes by moving all times of a sale back.
 const PASS: [&str; 3] = [
-    "UPDATE payments SET created_at = created_at - make_interval(secs => $2), \
+    "UPDATE payments SET created_at = created_at - make_interval(secs => $2), call_until = call_until - make_interval(secs => $2), \
      updated_at = updated_at - make_interval(secs => $2), settle_at = settle_at - make_interval(secs => $2) \
      WHERE hold_id IN (SELECT id FROM holds WHERE sale_id = $1)",
     "UPDATE holds SET expires_at = expires_at - make_interval(secs => $2) WHERE sale_id = $1",

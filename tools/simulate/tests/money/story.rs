@@ -132,6 +132,10 @@ impl Story<'_> {
                 let part = (!self.rng.once_in(2)).then_some(AMOUNT_MINOR / 3);
                 self.shop.payments.request_refund(order, part).await.expect("a request");
             }
+            97 => {
+                self.note("the next authorisation pauses before it is sent".to_owned());
+                self.shop.gateway.state().pauses_next = true;
+            }
             _ => self.arrive(),
         }
     }
@@ -139,6 +143,11 @@ impl Story<'_> {
     /// Decides the fate of a call.
     fn decide(&mut self, calls: usize) {
         let (at, mut state) = (self.rng.index(calls), self.shop.gateway.state());
+        let paused = state.waiting[at].call.clone();
+        if state.resume(at) {
+            self.steps.push(format!("{paused:?}: its process continues"));
+            return;
+        }
         let (call, fate) = (state.waiting[at].call.clone(), self.rng.below(FATES));
         self.steps.push(format!("{call:?}: {}", FATE_NAMES.get(fate as usize).unwrap_or(&"continues")));
         match fate {
@@ -184,16 +193,18 @@ impl Story<'_> {
 
     /// Time passes. No call is under way for longer than its deadline.
     async fn pass(&mut self, seconds: u64) {
-        while seconds >= ANSWERED_WITHIN_S && !self.shop.gateway.state().waiting.is_empty() {
+        loop {
+            let sent = self.shop.gateway.state().first_sent();
+            let Some(at) = sent.filter(|_| seconds >= ANSWERED_WITHIN_S) else { break };
             let is_executed = self.rng.once_in(2);
             {
                 let mut state = self.shop.gateway.state();
-                let call = state.waiting[0].call.clone();
+                let call = state.waiting[at].call.clone();
                 self.steps.push(format!("{call:?}: no response in time, executed: {is_executed}"));
                 if is_executed {
                     state.execute(&call);
                 }
-                state.fail(0, None);
+                state.fail(at, None);
             }
             self.check().await;
         }
