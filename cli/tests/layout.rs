@@ -257,8 +257,6 @@ fn a_public_type_name_stands_for_one_thing_in_all_tools() {
 
 /// Beside `self`. Clippy counts `self`, and so permits a fifth to functions without it.
 const ARGUMENTS_MAX: usize = 4;
-/// Functions with more. May only shrink.
-const MORE_ARGUMENTS: [&str; 1] = ["admission-controller/src/controller/lifecycle.rs: at has 5"];
 
 /// The functions outside tests that have arguments, with their number.
 fn argument_counts(text: &str) -> Vec<(&str, usize)> {
@@ -303,6 +301,6 @@ fn functions_have_at_most_four_arguments_beside_self() {
         let more = functions.iter().filter(|(_, count)| *count > ARGUMENTS_MAX);
         longer.extend(more.map(|(name, count)| format!("{path}: {name} has {count}")));
     }
-    assert_eq!(longer, MORE_ARGUMENTS, "pass a struct to these");
+    assert!(longer.is_empty(), "pass a struct to these: {longer:?}");
     assert!(counted > 2_000, "the control: {counted} functions were found");
 }
