@@ -70,7 +70,7 @@ programs: setup web
 	@$(CARGO) build --locked --workspace --bins --examples
 
 test-rust: programs $(NODE_WS) ## Run the tests of the services, with a Redis and a Postgres of their own: TESTS='test(growth)' for a part
-	@$(BIN)/with-private-servers $(CARGO) $(if $(NEXTEST),nextest run,test --no-fail-fast) --locked --workspace $(if $(TESTS),-E '$(TESTS)')
+	@$(BIN)/with-private-servers $(CARGO) $(if $(NEXTEST),nextest run $(if $(FAIRLINE_FIXTURE_ROWS),--profile=large-fixture),test --no-fail-fast) --locked --workspace $(if $(TESTS),-E '$(TESTS)')
 	@$(if $(TESTS),,$(if $(NEXTEST),$(CARGO) test --locked --workspace --doc --quiet))
 
 test-web: web ## Run the unit tests of the pages

@@ -142,16 +142,18 @@ CREATE TABLE admissions (
 -- after one that lapsed it may be recalled.
 CREATE UNIQUE INDEX admissions_one_live_per_ticket ON admissions (line_id, ordinal) WHERE state <> 'lapsed';
 CREATE INDEX admissions_lapsed ON admissions (line_id, ordinal) WHERE state = 'lapsed';
+-- These begin with the sale, and their statements name it: while the statistics know of no promised
+-- admission, the planner takes any of them, and may read all its rows.
 CREATE INDEX admissions_promised ON admissions (sale_id, expires_at) WHERE state = 'promised';
 -- Outstanding tokens of a shopper whose other turn has just used up the limit are withdrawn.
-CREATE INDEX admissions_promised_by_visitor ON admissions (visitor) WHERE state = 'promised';
+CREATE INDEX admissions_promised_by_visitor ON admissions (sale_id, visitor) WHERE state = 'promised';
 CREATE INDEX admissions_claimed ON admissions (sale_id, claimed_at) WHERE claimed_at IS NOT NULL;
 CREATE INDEX admissions_left ON admissions (sale_id, left_at) WHERE left_at IS NOT NULL;
 -- What is to be published is nearly always to be recorded, too.
 CREATE INDEX admissions_to_publish ON admissions (line_id, issued_at)
     WHERE published_state IS DISTINCT FROM state OR recorded_state <> state;
 -- After a new epoch, which rewrites no admission.
-CREATE INDEX admissions_live_to_publish ON admissions (line_id, published_epoch) WHERE state = 'promised';
+CREATE INDEX admissions_live_to_publish ON admissions (sale_id, line_id, published_epoch) WHERE state = 'promised';
 -- For retention: rows that still name a visitor, by age.
 CREATE INDEX admissions_to_anonymise ON admissions (issued_at)
     WHERE visitor <> '\x00000000000000000000000000000000' AND state <> 'promised';

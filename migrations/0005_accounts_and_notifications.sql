@@ -11,6 +11,8 @@ CREATE TABLE accounts (
     seen_at    timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT accounts_address_is_bounded CHECK (octet_length(address) BETWEEN 3 AND 254)
 );
+-- Operators search for the orders of an address.
+CREATE INDEX accounts_by_address ON accounts (address) WHERE address IS NOT NULL;
 CREATE INDEX accounts_by_age ON accounts (seen_at);
 
 -- Requested codes. The code is derived from the id with a key, and is not stored.

@@ -53,4 +53,6 @@ CREATE TABLE deliveries (
     CONSTRAINT deliveries_state_is_known CHECK (state IN ('waiting', 'delivered', 'given_up'))
 );
 CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at) WHERE state = 'waiting';
+-- For counts by state, of each webhook.
+CREATE INDEX deliveries_by_state ON deliveries (webhook_id, state, due_at) WHERE state <> 'waiting';
 CREATE INDEX deliveries_done ON deliveries (due_at) WHERE state <> 'waiting';

@@ -813,18 +813,20 @@ ALTER TABLE ONLY public.variants
     ADD CONSTRAINT variants_sku_is_unique UNIQUE (sku) DEFERRABLE;
 ALTER TABLE ONLY public.webhooks
     ADD CONSTRAINT webhooks_pkey PRIMARY KEY (id);
+CREATE INDEX accounts_by_address ON public.accounts USING btree (address) WHERE (address IS NOT NULL);
 CREATE INDEX accounts_by_age ON public.accounts USING btree (seen_at);
 CREATE INDEX admissions_claimed ON public.admissions USING btree (sale_id, claimed_at) WHERE (claimed_at IS NOT NULL);
 CREATE INDEX admissions_lapsed ON public.admissions USING btree (line_id, ordinal) WHERE (state = 'lapsed'::text);
 CREATE INDEX admissions_left ON public.admissions USING btree (sale_id, left_at) WHERE (left_at IS NOT NULL);
-CREATE INDEX admissions_live_to_publish ON public.admissions USING btree (line_id, published_epoch) WHERE (state = 'promised'::text);
+CREATE INDEX admissions_live_to_publish ON public.admissions USING btree (sale_id, line_id, published_epoch) WHERE (state = 'promised'::text);
 CREATE UNIQUE INDEX admissions_one_live_per_ticket ON public.admissions USING btree (line_id, ordinal) WHERE (state <> 'lapsed'::text);
 CREATE INDEX admissions_promised ON public.admissions USING btree (sale_id, expires_at) WHERE (state = 'promised'::text);
-CREATE INDEX admissions_promised_by_visitor ON public.admissions USING btree (visitor) WHERE (state = 'promised'::text);
+CREATE INDEX admissions_promised_by_visitor ON public.admissions USING btree (sale_id, visitor) WHERE (state = 'promised'::text);
 CREATE INDEX admissions_to_anonymise ON public.admissions USING btree (issued_at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND (state <> 'promised'::text));
 CREATE INDEX admissions_to_publish ON public.admissions USING btree (line_id, issued_at) WHERE ((published_state IS DISTINCT FROM state) OR (recorded_state <> state));
 CREATE INDEX allowances_by_age ON public.allowances USING btree (changed_at);
 CREATE INDEX audit_by_sale ON public.audit USING btree (sale_id, id) WHERE (sale_id IS NOT NULL);
+CREATE INDEX deliveries_by_state ON public.deliveries USING btree (webhook_id, state, due_at) WHERE (state <> 'waiting'::text);
 CREATE INDEX deliveries_done ON public.deliveries USING btree (due_at) WHERE (state <> 'waiting'::text);
 CREATE INDEX deliveries_due ON public.deliveries USING btree (webhook_id, due_at) WHERE (state = 'waiting'::text);
 CREATE INDEX gateway_events_by_age ON public.gateway_events USING btree (received_at);

@@ -80,6 +80,8 @@ pub(crate) enum ReserveError {
 
 /// Stocks that are listed at most, those of the newest sales first.
 const STOCKS_MAX: i64 = 1000;
+/// Units of a closed sale are out for at most this long, in seconds: longer than any reservation.
+const OUT_FOR_MAX_S: f64 = 8.0 * 24.0 * 3600.0;
 
 /// Takes free units of a stock.
 const HOLD_UNITS: &str = "UPDATE stock SET held = held + $2, \
@@ -191,10 +193,15 @@ impl MerchantStore {
     /// first.
     pub(crate) async fn stocks(&self) -> Result<Vec<Stock>, StoreError> {
         let rows: Vec<StockRow> = sqlx::query_as(
-            "SELECT sale_id, slug, status, total, promised, held, sold FROM stock JOIN sales ON id = sale_id \
-             WHERE item = 1 AND rehearsal_of IS NULL AND (status <> 'closed' OR promised + held > 0) ORDER BY opens_at DESC, id LIMIT $1",
+            "SELECT sale_id, slug, status, total, promised, held, sold FROM (SELECT id AS shown FROM sales WHERE status <> 'closed' UNION \
+                SELECT counters.sale_id FROM sale_counters AS counters CROSS JOIN LATERAL (SELECT FROM stock \
+                WHERE stock.sale_id = counters.sale_id AND item = 1 AND promised + held > 0 LIMIT 1) AS taken \
+                WHERE active_at > now() - make_interval(secs => $2)) AS shown \
+             CROSS JOIN LATERAL (SELECT * FROM sales JOIN stock ON sale_id = id WHERE id = shown AND item = 1 LIMIT 1) AS sale \
+             WHERE rehearsal_of IS NULL ORDER BY opens_at DESC, id LIMIT $1",
         )
         .bind(STOCKS_MAX)
+        .bind(OUT_FOR_MAX_S)
         .fetch_all(&self.0)
         .await?;
         Ok(rows.into_iter().map(Stock::from).collect())

@@ -206,8 +206,8 @@ impl NotificationStore {
     pub(crate) async fn take_notifications(&self, limit: i64) -> Result<Vec<DueNotification>, StoreError> {
         sqlx::query(
             "UPDATE notifications SET state = CASE state WHEN 'sending' THEN 'unknown' ELSE 'given_up' END, address = NULL, \
-             error = coalesce(error, 'interrupted, or no longer relevant') WHERE state = 'sending' \
-             AND due_at < now() - make_interval(secs => $1) OR state = 'waiting' AND relevant_until < now()",
+             error = coalesce(error, 'interrupted, or no longer relevant') WHERE due_at <= now() \
+             AND (state = 'sending' AND due_at < now() - make_interval(secs => $1) OR state = 'waiting' AND relevant_until < now())",
         )
         .bind(INTERRUPTED_AFTER_S)
         .execute(&self.0)
@@ -244,8 +244,9 @@ impl NotificationStore {
         };
         let error: Option<String> = error.map(|why| why.chars().take(REASON_CHARS_MAX).collect());
         sqlx::query(
+            // `|| ''` keeps the planner from the index of all due notifications.
             "UPDATE notifications SET state = $2, due_at = now() + make_interval(secs => coalesce($3, 0)), error = $4, \
-             address = CASE WHEN $2 = 'waiting' THEN address END WHERE subject = $1 AND state = 'sending'",
+             address = CASE WHEN $2 = 'waiting' THEN address END WHERE subject = $1 AND state || '' = 'sending'",
         )
         .bind(&notification.subject)
         .bind(state)
@@ -261,11 +262,13 @@ impl NotificationStore {
     pub(crate) async fn warn_of_expiring_holds(&self) -> Result<usize, StoreError> {
         let mut transaction = self.0.begin().await?;
         let warned: Vec<(Uuid, Uuid)> = sqlx::query_as(
+            // The order and LIMIT keep the planner from reading the open holds and the unfinished
+            // payments of all sales.
             "UPDATE holds SET warned = true WHERE id IN (SELECT id FROM holds WHERE account_id IS NOT NULL AND NOT warned \
              AND state IN ('promised', 'held') AND expires_at > now() AND expires_at < now() + make_interval(secs => $1) \
              AND expires_at - now() < least(make_interval(secs => $1), (expires_at - created_at) / 3) \
-             AND NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id AND state IN ('started', 'authorised')) \
-             ORDER BY sale_id LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING sale_id, id",
+             AND (SELECT true FROM payments WHERE hold_id = holds.id AND state IN ('started', 'authorised') LIMIT 1) IS NULL \
+             ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING sale_id, id",
         )
         .bind(WARNED_BEFORE_S)
         .bind(WARNED_MAX)

@@ -108,6 +108,8 @@ pub struct Opening<'a> {
     pub behind_proxies: bool,
     /// More settings for its checkouts.
     pub checkout: &'a [&'a str],
+    /// More settings for its controllers.
+    pub controller: &'a [&'a str],
     /// Where logs are kept; a temporary folder if none is given.
     pub folder: Option<PathBuf>,
 }
@@ -193,11 +195,11 @@ impl<S: Backends> Shop<S> {
             _temporary: temporary,
             _slot: slot,
         };
-        shop.start_services(opening.checkout).await;
+        shop.start_services((opening.controller, opening.checkout)).await;
         shop
     }
 
-    async fn start_services(&mut self, checkout: &[&str]) {
+    async fn start_services(&mut self, (controller, checkout): (&[&str], &[&str])) {
         let key = self.folder.join("signing.pem");
         fs::write(&key, SigningKey::generate().to_pem()).expect("the shop's folder can be written to");
         let ticket_key = format!("--ticket-key={}", "5a".repeat(32));
@@ -212,7 +214,8 @@ impl<S: Backends> Shop<S> {
         for name in CONTROLLERS {
             let redis = format!("--redis-url={}", self.through(name, "redis", &redis_url));
             let postgres = format!("--postgres-url={}", self.through(name, "postgres", &postgres_url));
-            self.launch(name, &[&redis, &postgres, &signing, &admin, "--migrate=true", "--tick-ms=100"]);
+            let own = [&redis, &postgres, &signing, &admin, "--migrate=true", "--tick-ms=100"];
+            self.launch(name, &[&own, controller].concat());
             self.ready(name).await;
         }
         for name in WAITING_ROOMS {
@@ -379,6 +382,19 @@ impl<S> Shop<S> {
             }
         }
         (StatusCode::SERVICE_UNAVAILABLE, Value::Null)
+    }
+
+    /// Calls the first checkout.
+    ///
+    /// # Errors
+    /// When it does not respond.
+    pub async fn ask_checkout(
+        &self,
+        key: &str,
+        to: (Method, &str),
+        body: Option<Value>,
+    ) -> Result<(StatusCode, Value), Box<dyn std::error::Error + Send + Sync>> {
+        call(address_of(CHECKOUTS[0]), key, to, body.as_ref()).await
     }
 
     /// Calls the payment gateway.

@@ -129,15 +129,26 @@ impl AdminSaleStore {
 
     /// The newest sales, or the newest before one; all, or the one with a slug.
     pub async fn list(&self, before: Option<SaleId>, slug: Option<&str>) -> Result<Vec<Sale>, StoreError> {
-        let rows: Vec<SaleRow> = sqlx::query_as(sale_rows!(
-            "WHERE ($1::uuid IS NULL OR (sales.created_at, sales.id) < (SELECT created_at, id FROM sales WHERE id = $1)) \
-             AND ($2::text IS NULL OR sales.slug = $2) ORDER BY sales.created_at DESC, sales.id DESC LIMIT $3"
-        ))
-        .bind(before.map(|sale| sale.0))
-        .bind(slug)
-        .bind(i64::try_from(SALES_PAGE).unwrap_or(i64::MAX))
-        .fetch_all(&self.0.pool)
-        .await?;
+        // A statement for each: a generic plan of one for all would walk all sales.
+        let rows = sqlx::query_as(match (slug, before) {
+            (None, None) => sale_rows!(
+                "WHERE $1::uuid IS NULL AND $2::text IS NULL ORDER BY sales.created_at DESC, sales.id DESC LIMIT $3"
+            ),
+            (None, Some(_)) => sale_rows!(
+                "WHERE $2::text IS NULL AND (sales.created_at, sales.id) < (SELECT created_at, id FROM sales WHERE id = $1) \
+                 ORDER BY sales.created_at DESC, sales.id DESC LIMIT $3"
+            ),
+            (Some(_), _) => sale_rows!(
+                "WHERE sales.slug = $2 AND ($1::uuid IS NULL \
+                 OR (sales.created_at, sales.id) < (SELECT created_at, id FROM sales WHERE id = $1)) LIMIT $3"
+            ),
+        });
+        let rows: Vec<SaleRow> = rows
+            .bind(before.map(|sale| sale.0))
+            .bind(slug)
+            .bind(i64::try_from(SALES_PAGE).unwrap_or(i64::MAX))
+            .fetch_all(&self.0.pool)
+            .await?;
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
         let lines = lines_of(&self.0.pool, &ids).await?;
         let sale = |row: SaleRow| {

@@ -63,11 +63,11 @@ struct AdminWebhook {
     /// Why the last delivery failed.
     #[schema(required)]
     last_error: Option<String>,
-    /// Events that wait for delivery, or for another attempt.
+    /// Events that wait for delivery, or for another attempt: up to 500 are counted.
     waiting: i64,
-    /// Events of the last week that were delivered.
+    /// Events of the last week that were delivered: up to 500 are counted.
     delivered: i64,
-    /// Events of the last week that were given up.
+    /// Events of the last week that were given up: up to 500 are counted.
     given_up: i64,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,

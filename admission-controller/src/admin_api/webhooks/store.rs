@@ -9,7 +9,10 @@ use crate::db::{Author, Database, StoreError};
 /// The maximum number of webhooks.
 pub const WEBHOOKS_MAX: i64 = 20;
 
-/// A webhook, with its deliveries of the last week.
+/// Deliveries of a webhook in one state that are counted, at most: a week may have millions.
+const COUNTED_MAX: i64 = 500;
+
+/// A webhook, with its deliveries of the last week, up to [`COUNTED_MAX`] in each state.
 #[derive(Debug, FromRow)]
 pub struct WebhookRow {
     pub id: Uuid,
@@ -33,11 +36,15 @@ impl WebhookSettingsStore {
     pub async fn webhooks(&self) -> Result<Vec<WebhookRow>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT id, url, kinds, created_at, failing_since, last_error, disabled_at, \
-             (SELECT count(*) FROM deliveries WHERE webhook_id = id AND state = 'waiting') AS waiting, \
-             (SELECT count(*) FROM deliveries WHERE webhook_id = id AND state = 'delivered') AS delivered, \
-             (SELECT count(*) FROM deliveries WHERE webhook_id = id AND state = 'given_up') AS given_up \
+             (SELECT count(*) FROM (SELECT FROM deliveries WHERE webhook_id = id AND state = 'waiting' \
+                ORDER BY due_at LIMIT $1) AS counted) AS waiting, \
+             (SELECT count(*) FROM (SELECT FROM deliveries WHERE webhook_id = id AND state = 'delivered' \
+                ORDER BY due_at LIMIT $1) AS counted) AS delivered, \
+             (SELECT count(*) FROM (SELECT FROM deliveries WHERE webhook_id = id AND state = 'given_up' \
+                ORDER BY due_at LIMIT $1) AS counted) AS given_up \
              FROM webhooks ORDER BY created_at, id",
         )
+        .bind(COUNTED_MAX)
         .fetch_all(&self.0.pool)
         .await?)
     }

@@ -84,14 +84,15 @@ impl ExpiryStore {
     /// Sales with expired holds.
     pub(crate) async fn sales_with_expired_holds(&self) -> Result<Vec<SaleId>, StoreError> {
         let ids: Vec<Uuid> = sqlx::query_scalar(
-            // One lookup finds the next sale with holds.
+            // One lookup finds the next sale with holds, and one whether any has expired: LIMIT
+            // keeps the planner from reading those of all sales.
             "WITH RECURSIVE selling (id) AS ( \
                 (SELECT sale_id FROM holds WHERE state IN ('promised', 'held') ORDER BY sale_id LIMIT 1) UNION ALL \
                 SELECT (SELECT sale_id FROM holds WHERE state IN ('promised', 'held') AND sale_id > selling.id ORDER BY sale_id LIMIT 1) \
                 FROM selling WHERE id IS NOT NULL \
              ) \
-             SELECT id FROM selling WHERE id IS NOT NULL AND EXISTS (SELECT FROM holds WHERE sale_id = selling.id \
-             AND state IN ('promised', 'held') AND expires_at <= now())",
+             SELECT id FROM selling WHERE id IS NOT NULL AND (SELECT true FROM holds WHERE sale_id = selling.id \
+             AND state IN ('promised', 'held') AND expires_at <= now() LIMIT 1)",
         )
         .fetch_all(&self.0)
         .await?;

@@ -33,6 +33,10 @@ INSERT INTO lines (id, sale_id, epoch, published_status, recorded_status, ticked
     SELECT id, id, CASE status WHEN 'open' THEN 0 ELSE 1 END, status, status, least(coalesce(ends_at, now()), now()), 0, 0, 0, 0 FROM sales;
 INSERT INTO rehearsals (id, sale_id, original_id, shoppers, state, started_at, heartbeat_at, ended_at, report)
     SELECT gen_random_uuid(), id, rehearsal_of, 1000, 'passed', opens_at, ends_at, ends_at, '{}' FROM sales WHERE rehearsal_of IS NOT NULL;
+-- Its controller has died in the middle.
+UPDATE rehearsals SET state = 'running', ended_at = NULL, heartbeat_at = now() - interval '1 hour' WHERE original_id = pg_temp.id('sale', 9);
+-- An image that no product has used for a year.
+INSERT INTO media (hash, format, width, height, widths, unused_since) VALUES (sha256('image'), 'jpg', 400, 400, '{400}', now() - interval '400 days');
 INSERT INTO accounts (id, address, created_at, seen_at)
     SELECT pg_temp.id('account', n), 'a' || n || '@example.org', now() - interval '300 days', now() - (n % 360) * interval '1 day' FROM generate_series(1, :rows) AS n;
 

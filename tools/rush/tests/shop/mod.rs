@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use clap::Parser as _;
-use fairline_rush::{Report, Settings, send_crowd};
-use tokio::time::{Instant, timeout};
+use fairline_rush::{Report, RushError, Settings, send_crowd};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
 pub use fairline_shop::{CHECKOUTS, CONTROLLERS, GATEWAY, Opening, Shop, WAITING_ROOMS};
 
@@ -28,6 +31,14 @@ pub async fn flows(shop: &Shop, what: &str, within: Duration) {
     assert!(admits < within, "{what}: no shopper was admitted for {admits:?}\n{}", shop.logs());
 }
 
+/// Sends a crowd to the shop's sale, without waiting for it.
+pub fn send(shop: &Shop, arguments: &[&str]) -> JoinHandle<Result<Report, RushError>> {
+    let own = shop.arguments();
+    let line = ["rush"].into_iter().chain(own.iter().map(String::as_str)).chain(arguments.iter().copied());
+    let settings = Line::parse_from(line).settings;
+    tokio::spawn(async move { send_crowd(&settings).await })
+}
+
 pub trait Rush {
     /// Sends a crowd, and injects faults meanwhile. Fails if two transactions have deadlocked:
     /// locks are taken in one order.
@@ -36,10 +47,7 @@ pub trait Rush {
 
 impl Rush for Shop {
     async fn rush(&mut self, arguments: &[&str], trouble: impl AsyncFnOnce(&mut Shop)) -> Report {
-        let own = self.arguments();
-        let line = ["rush"].into_iter().chain(own.iter().map(String::as_str)).chain(arguments.iter().copied());
-        let settings = Line::parse_from(line).settings;
-        let rush = tokio::spawn(async move { send_crowd(&settings).await });
+        let rush = send(self, arguments);
         trouble(self).await;
         let report = timeout(RUSH_WITHIN, rush).await.expect("a rush ends in time").expect("a rush does not panic");
         let deadlocks = self.servers.postgres.deadlocks().expect("the log of Postgres can be read");

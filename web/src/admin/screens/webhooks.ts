@@ -11,6 +11,13 @@ import type { ConsoleContext, Screen } from "../screen";
 const REFRESH_EVERY_MS = 5_000;
 const STATUS: Record<Webhook["status"], string> = { enabled: "Enabled", failing: "Failing", disabled: "Disabled" };
 
+/** The server counts up to this many deliveries in each state. */
+const COUNTED_MAX = 500;
+
+function counted(deliveries: number): string {
+  return count(deliveries) + (deliveries < COUNTED_MAX ? "" : "+");
+}
+
 export class WebhooksScreen implements Screen {
   readonly element = cloneTemplate("webhooks");
   readonly title = "Webhooks";
@@ -59,9 +66,9 @@ export class WebhooksScreen implements Screen {
     const row = cloneRow(this.element, {
       url: webhook.url,
       status: STATUS[webhook.status] + since + why,
-      pending: count(webhook.waiting),
-      delivered: count(webhook.delivered),
-      failed: count(webhook.given_up),
+      pending: counted(webhook.waiting),
+      delivered: counted(webhook.delivered),
+      failed: counted(webhook.given_up),
     });
     for (const button of row.querySelectorAll("button")) {
       const enables = button.dataset.webhook === "enable";

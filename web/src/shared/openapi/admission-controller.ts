@@ -1339,7 +1339,7 @@ export interface components {
             created_at: string;
             /**
              * Format: int64
-             * @description Events of the last week that were delivered.
+             * @description Events of the last week that were delivered: up to 500 are counted.
              */
             delivered: number;
             /**
@@ -1349,7 +1349,7 @@ export interface components {
             failing_since: string | null;
             /**
              * Format: int64
-             * @description Events of the last week that were given up.
+             * @description Events of the last week that were given up: up to 500 are counted.
              */
             given_up: number;
             /** Format: uuid */
@@ -1362,7 +1362,7 @@ export interface components {
             url: string;
             /**
              * Format: int64
-             * @description Events that wait for delivery, or for another attempt.
+             * @description Events that wait for delivery, or for another attempt: up to 500 are counted.
              */
             waiting: number;
         };

@@ -27,8 +27,8 @@ const AGENDA: &str = "SELECT total, stock.promised, held, sold, admit_now, ARRAY
             ORDER BY issued_at LIMIT 1) AS to_record ON true \
         LEFT JOIN LATERAL (SELECT id AS unpublished FROM admissions WHERE line_id = line.id \
             AND published_state IS DISTINCT FROM state ORDER BY issued_at LIMIT 1) AS to_publish ON true \
-        LEFT JOIN LATERAL (SELECT id AS live FROM admissions WHERE line_id = line.id AND state = 'promised' \
-            AND published_epoch < line.epoch LIMIT 1) AS live_token ON true \
+        LEFT JOIN LATERAL (SELECT id AS live FROM admissions WHERE sale_id = $1 AND line_id = line.id \
+            AND state = 'promised' AND published_epoch < line.epoch LIMIT 1) AS live_token ON true \
         LEFT JOIN LATERAL (SELECT ordinal AS removal FROM ticket_actions WHERE line_id = line.id AND kind = 'removed' \
             AND published_epoch < line.epoch LIMIT 1) AS to_take_out ON true) AS pending \
     CROSS JOIN LATERAL (SELECT count(*) AS known, count(*) FILTER (WHERE here) AS here, \

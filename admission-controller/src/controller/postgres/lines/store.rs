@@ -22,20 +22,22 @@ use crate::{
     db::StoreError,
 };
 
-/// Turns whose state Redis does not have.
+/// Turns whose state Redis does not have. LIMIT keeps the look-ups of tickets inside: otherwise
+/// the planner may read all admissions of the line.
 const UNPUBLISHED: &str = "WITH found AS ( \
-    (SELECT id FROM admissions WHERE line_id = $1 AND state = 'promised' AND published_epoch < $3 LIMIT $2) UNION \
+    (SELECT id FROM admissions WHERE sale_id = $5 AND line_id = $1 AND state = 'promised' AND published_epoch < $3 LIMIT $2) UNION \
     (SELECT id FROM admissions WHERE line_id = $1 AND published_state IS DISTINCT FROM state \
       ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2) UNION \
-    SELECT id FROM admissions WHERE line_id = $1 AND ordinal = ANY($4) AND state <> 'lapsed') \
+    SELECT live.id FROM unnest($4::bigint[]) AS again (ticket), LATERAL ( \
+      SELECT id FROM admissions WHERE line_id = $1 AND ordinal = ticket AND state <> 'lapsed' LIMIT 1) AS live) \
     SELECT id, ordinal, visitor, quantity, kid, state, issued_at, claim_by, claimed_at, expires_at, \
     (SELECT count(*) FROM admissions AS other WHERE other.line_id = $1 \
       AND other.ordinal = turn.ordinal AND other.state = 'lapsed' AND NOT other.excused) AS lapses, \
     state = 'lapsed' AND ( \
-      EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = turn.ordinal \
-       AND newer.state <> 'lapsed') OR \
-      EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = turn.ordinal \
-       AND newer.state = 'lapsed' AND newer.number > turn.number)) AS superseded \
+      (SELECT true FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = turn.ordinal \
+       AND newer.state <> 'lapsed' LIMIT 1) IS NOT NULL OR \
+      (SELECT true FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = turn.ordinal \
+       AND newer.state = 'lapsed' AND newer.number > turn.number LIMIT 1) IS NOT NULL) AS superseded \
     FROM admissions AS turn WHERE id = ANY (ARRAY(SELECT id FROM found)) \
     ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2";
 
@@ -49,22 +51,24 @@ impl LineStatements for LockedSale {
         let (claimed, left) = (ordinals(Claim::Claimed), ordinals(Claim::Left));
         if !claimed.is_empty() {
             sqlx::query(
-                "UPDATE admissions SET claimed_at = now() WHERE line_id = $1 AND ordinal = ANY($2) \
+                "UPDATE admissions SET claimed_at = now() WHERE sale_id = $3 AND line_id = $1 AND ordinal = ANY($2) \
                  AND state = 'promised' AND claimed_at IS NULL",
             )
             .bind(line.id)
             .bind(claimed)
+            .bind(self.sale.id)
             .execute(&mut *self.transaction)
             .await?;
         }
         if !left.is_empty() {
             let units: i64 = sqlx::query_scalar(
-                "WITH lapsed AS (UPDATE admissions SET state = 'lapsed', left_at = now() WHERE line_id = $1 \
-                 AND ordinal = ANY($2) AND state = 'promised' RETURNING quantity) \
+                "WITH lapsed AS (UPDATE admissions SET state = 'lapsed', left_at = now() WHERE sale_id = $3 \
+                 AND line_id = $1 AND ordinal = ANY($2) AND state = 'promised' RETURNING quantity) \
                  SELECT coalesce(sum(quantity), 0) FROM lapsed",
             )
             .bind(line.id)
             .bind(left)
+            .bind(self.sale.id)
             .fetch_one(&mut *self.transaction)
             .await?;
             self.promised -= units;
@@ -75,11 +79,14 @@ impl LineStatements for LockedSale {
     async fn unservable_tickets(&mut self, line: &LineRow, tickets: &[Ordinal]) -> Result<SkippedTickets, StoreError> {
         let numbers: Vec<i64> = tickets.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         let found: Vec<(i64, bool, bool)> = sqlx::query_as(
-            "SELECT ordinal, false, false FROM admissions WHERE line_id = $1 AND state <> 'lapsed' AND ordinal = ANY($2) \
-             UNION ALL SELECT ordinal, false, true FROM admissions WHERE line_id = $1 AND state = 'lapsed' \
-             AND published_state IS DISTINCT FROM state AND ordinal = ANY($2) \
-             UNION ALL SELECT ordinal, NOT done, false FROM ticket_actions \
-             WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
+            // LIMIT keeps the look-ups inside: until the line's rows are in the statistics, the
+            // planner reads all of them.
+            "SELECT found.* FROM unnest($2::bigint[]) AS wanted (ticket), LATERAL ( \
+             (SELECT ordinal, false, false FROM admissions WHERE line_id = $1 AND state <> 'lapsed' AND ordinal = ticket LIMIT 1) \
+             UNION ALL (SELECT ordinal, false, true FROM admissions WHERE line_id = $1 AND state = 'lapsed' \
+             AND published_state IS DISTINCT FROM state AND ordinal = ticket LIMIT 1) \
+             UNION ALL (SELECT ordinal, NOT done, false FROM ticket_actions \
+             WHERE line_id = $1 AND kind = 'removed' AND ordinal = ticket LIMIT 1)) AS found",
         )
         .bind(line.id)
         .bind(numbers)
@@ -192,6 +199,7 @@ impl LineStatements for LockedSale {
             .bind(PUBLISHED_MAX)
             .bind(line.epoch)
             .bind(again)
+            .bind(self.sale.id)
             .fetch_all(&mut *self.transaction)
             .await?)
     }
