@@ -66,12 +66,11 @@ pub(super) enum PaymentBlocked {
     Store(#[from] StoreError),
 }
 
-/// The outcome of an attempt to withdraw a payment or to cancel an order.
-pub(crate) enum Attempt {
-    Done(Order),
-    /// The payment is withdrawn, and a process that read it before may still call the gateway for
-    /// this long. Then try again.
-    Later(Duration),
+/// A payment is withdrawn, but a process that read it before may still call the gateway for a time.
+/// Until then, its end is not reported.
+pub(crate) struct Unreported {
+    order: Order,
+    within: Duration,
 }
 
 /// The state of payments.
@@ -154,35 +153,36 @@ impl Payments {
     pub(crate) async fn cancel_order(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, PaymentError> {
         let payments = self.clone();
         let cancelled = self.shutdown.spawn(async move {
-            let mut has_withdrawn = false;
-            loop {
-                match payments.try_to_cancel(order, &caller).await {
-                    Ok(Attempt::Done(order)) => return Ok(order),
-                    Ok(Attempt::Later(later)) => {
-                        has_withdrawn = true;
-                        sleep(later).await;
-                    }
-                    // The withdrawal of its payment was all that was left to do.
-                    Err(PaymentError::NotCancelled(order)) if has_withdrawn && order.status == OrderStatus::Expired => {
-                        return Ok(*order);
-                    }
-                    Err(error) => return Err(error),
-                }
+            let Unreported { within, .. } = match payments.try_to_cancel(order, &caller).await? {
+                Ok(order) => return Ok(order),
+                Err(unreported) => unreported,
+            };
+            sleep(within).await;
+            match payments.try_to_cancel(order, &caller).await {
+                Ok(Ok(order)) => Ok(order),
+                // The withdrawal of its payment was all that was left to do.
+                Err(PaymentError::NotCancelled(order)) if order.status == OrderStatus::Expired => Ok(*order),
+                Ok(Err(Unreported { order, .. })) => Err(PaymentError::NotCancelled(Box::new(order))),
+                Err(error) => Err(error),
             }
         });
         cancelled.await?
     }
 
     /// Cancels an order, or withdraws its payment only, if that may not be reported yet.
-    pub(crate) async fn try_to_cancel(self: &Arc<Self>, id: OrderId, caller: &Caller) -> Result<Attempt, PaymentError> {
+    pub(crate) async fn try_to_cancel(
+        self: &Arc<Self>,
+        id: OrderId,
+        caller: &Caller,
+    ) -> Result<Result<Order, Unreported>, PaymentError> {
         match self.store.cancel_order(id, caller).await?.ok_or(CommonError::OrderNotFound)? {
             Cancellation::Done(order, withdrawn) => {
                 self.record_withdrawal(withdrawn);
-                Ok(Attempt::Done(order))
+                Ok(Ok(order))
             }
-            Cancellation::Later(withdrawn, later) => {
+            Cancellation::Unreported(order, withdrawn, within) => {
                 self.record_withdrawal(withdrawn);
-                Ok(Attempt::Later(later))
+                Ok(Err(Unreported { order, within }))
             }
             Cancellation::NotNow(order) => Err(PaymentError::NotCancelled(Box::new(order))),
         }
@@ -193,12 +193,13 @@ impl Payments {
     pub(crate) async fn withdraw(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, PaymentError> {
         let payments = self.clone();
         let withdrawn = self.shutdown.spawn(async move {
-            loop {
-                match payments.try_to_withdraw(order, &caller).await? {
-                    Attempt::Done(order) => return Ok::<_, PaymentError>(order),
-                    Attempt::Later(later) => sleep(later).await,
-                }
-            }
+            let Unreported { within, .. } = match payments.try_to_withdraw(order, &caller).await? {
+                Ok(order) => return Ok(order),
+                Err(unreported) => unreported,
+            };
+            sleep(within).await;
+            let reported = payments.try_to_withdraw(order, &caller).await?;
+            reported.map_err(|Unreported { order, .. }| PaymentError::NotWithdrawn(Box::new(order)))
         });
         withdrawn.await?
     }
@@ -208,16 +209,16 @@ impl Payments {
         self: &Arc<Self>,
         order: OrderId,
         caller: &Caller,
-    ) -> Result<Attempt, PaymentError> {
+    ) -> Result<Result<Order, Unreported>, PaymentError> {
         let withdrawn = self.store.withdraw(order, caller).await?;
-        let (order, withdrawn, later) = withdrawn.ok_or(CommonError::OrderNotFound)?;
+        let (order, withdrawn, within) = withdrawn.ok_or(CommonError::OrderNotFound)?;
         self.record_withdrawal(withdrawn);
-        match (order.status, later) {
-            (OrderStatus::PaymentPending, Some(later)) => Ok(Attempt::Later(later)),
+        match (order.status, within) {
+            (OrderStatus::PaymentPending, Some(within)) => Ok(Err(Unreported { order, within })),
             (OrderStatus::PaymentPending | OrderStatus::Paid | OrderStatus::Refunded, _) => {
                 Err(PaymentError::NotWithdrawn(Box::new(order)))
             }
-            _ => Ok(Attempt::Done(order)),
+            _ => Ok(Ok(order)),
         }
     }
 

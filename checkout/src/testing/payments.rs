@@ -15,7 +15,7 @@ use crate::{
     orders::{expiry::store::ExpiryStore, order::OrderId, store::OrderStore},
     payments::{
         gateway_events::store::{GatewayEvent, GatewayReceipt},
-        service::{Attempt, Payments},
+        service::Payments,
         store::PaymentStore,
     },
 };
@@ -89,8 +89,8 @@ impl DirectPayments {
             self.payments.try_to_cancel(order, &Caller::Merchant).await
         };
         match attempt {
-            Ok(Attempt::Done(order)) => Some(order.status),
-            Ok(Attempt::Later(_)) | Err(_) => None,
+            Ok(Ok(order)) => Some(order.status),
+            Ok(Err(_)) | Err(_) => None,
         }
     }
 

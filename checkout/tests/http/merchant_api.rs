@@ -94,7 +94,8 @@ async fn concurrent_cancel_payment_and_expiry_have_one_outcome() {
             let cookie = shopper.cookie.clone();
             all.spawn(async move {
                 let answer = call(checkout, "POST", &path, &[("cookie", &cookie)], body).await.expect("a response");
-                assert!(matches!(answer.status, 200 | 409), "{answer:?}");
+                // 202: its end is not reported before no process may authorise it any more.
+                assert!(matches!(answer.status, 200 | 202 | 409), "{answer:?}");
             });
         }
     }

@@ -93,7 +93,7 @@ pub(crate) enum Cancellation {
     /// withdrawn.
     Done(Order, WithdrawnPayment),
     /// Its payment was withdrawn. The rest has to wait until that may be reported.
-    Later(WithdrawnPayment, Duration),
+    Unreported(Order, WithdrawnPayment, Duration),
     /// It is paid or being captured, or it had expired.
     NotNow(Order),
 }
@@ -172,9 +172,9 @@ impl PaymentStore {
         let Some(found) = order_for(&mut transaction, order, caller).await? else { return Ok(None) };
         let mut hold = lock_hold(&mut transaction, order).await?;
         let withdrawn = withdraw(&mut transaction, order, &hold).await?;
-        if let Some(later) = reported_in(&mut transaction, order).await? {
+        if let Some(within) = reported_in(&mut transaction, order).await? {
             transaction.commit().await?;
-            return Ok(Some(Cancellation::Later(withdrawn, later)));
+            return Ok(Some(Cancellation::Unreported(found, withdrawn, within)));
         }
         if withdrawn.0.is_some() && hold.is_yield {
             hold = lock_hold(&mut transaction, order).await?;
