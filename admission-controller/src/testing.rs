@@ -54,7 +54,7 @@ pub use crate::{
     controller::{
         agenda::Agenda,
         clock::Clock,
-        epochs::{LineMove, PUBLISHED_WITHIN, SETTLED, granted_ahead},
+        epochs::{LineMove, PUBLISHED_WITHIN, RECOVERY_MAX, SETTLED, granted_ahead},
         ledger::{
             Ledger, LimitStatements, LineStatements, LockedLedger, RecordStatements, SkippedTickets,
             TicketActionStatements,

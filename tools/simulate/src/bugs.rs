@@ -51,6 +51,10 @@ pub enum Bug {
     CreditPerController,
     /// A sale without shoppers saves credit up.
     CreditAtRest,
+    /// A transaction that a controller gives up is not rolled back, and keeps the lock.
+    LockAbandoned,
+    /// A lost line waits for the tickets of one node only.
+    NodesNotAwaited,
 }
 
 /// Some bugs.
@@ -321,5 +325,36 @@ pub const CONTROLS: &[Control] = &[
         breaks: "above the cap",
         bugs: &[Bug::CreditAtRest],
         patches: &[],
+    },
+    Control {
+        name: "lock-abandoned",
+        what: "a transaction that a controller gives up keeps the lock until Postgres ends its session, after 5 s",
+        breaks: "no progress",
+        bugs: &[Bug::LockAbandoned],
+        patches: &[],
+    },
+    Control {
+        name: "nodes-not-awaited",
+        what: "a lost line that was growing admits before every node has presented its tickets",
+        breaks: "not awaited",
+        bugs: &[Bug::NodesNotAwaited],
+        patches: &[],
+    },
+    Control {
+        name: "reported-too-early",
+        what: "a node counts as back although it has not presented its tickets in this epoch",
+        breaks: "not awaited",
+        bugs: &[],
+        patches: &[(
+            "    if tonumber(args.epoch) ~= number(keys, 'epoch') then return 0 end\n    local now",
+            "    local now",
+        )],
+    },
+    Control {
+        name: "joins-repeated",
+        what: "a repeated batch of joins gets new places",
+        breaks: "place changed",
+        bugs: &[],
+        patches: &[("return earlier and earlier[1] == epoch and earlier or nil", "return nil")],
     },
 ];

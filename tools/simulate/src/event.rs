@@ -78,7 +78,7 @@ pub enum StoryFault {
     ResponseLost(ProcessIndex, u8),
     /// A call times out and arrives later.
     Late(ProcessIndex, u8),
-    /// A call that may be repeated arrives again later.
+    /// A call arrives again later; one that joins, twice.
     Repeated(ProcessIndex, u8),
     /// A late call arrives.
     Arrives(usize),

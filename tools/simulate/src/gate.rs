@@ -78,7 +78,8 @@ struct GateState {
 #[derive(Clone, Default)]
 pub struct Gate(Arc<Mutex<GateState>>);
 
-fn bytes(value: &Value) -> Vec<u8> {
+/// The bytes of a value.
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     match value {
         Value::Bytes(bytes) => bytes.to_vec(),
         Value::Integer(number) => number.to_string().into_bytes(),

@@ -20,7 +20,7 @@ mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use admission_controller::testing::LineRow;
+use admission_controller::testing::{LineRow, PUBLISHED_WITHIN, RECOVERY_MAX};
 use fairline_line::ticket::Ordinal;
 use fairline_record::verify::Verifier;
 use fairline_sale::Status;
@@ -42,6 +42,8 @@ use crate::{
 
 /// A session that is idle within a transaction for longer is ended, in ms.
 const IDLE_MAX_MS: u64 = 2500;
+/// The same, with the bug that leaves a lock to a session which no controller uses.
+const ABANDONED_MS: u64 = 5000;
 /// A ticket whose turn lapsed this often without a page to claim it is not recalled again.
 const LAPSES_MAX: usize = 3;
 /// The part of the ordinals granted ahead that is granted here.
@@ -117,8 +119,9 @@ pub struct Ledger {
     /// some.
     ever_out: BTreeSet<(usize, Ordinal)>,
     ever_over: BTreeSet<(usize, Ordinal)>,
-    /// When the last admission was committed.
+    /// When the last admission was committed, and by which controller.
     pub admitted_at_ms: u64,
+    pub(crate) admitted_by: ProcessIndex,
     /// Grows with every commit.
     pub commits: u64,
     /// The ordinals granted ahead are divided by this, so that bitmaps stay small.
@@ -155,6 +158,7 @@ impl Ledger {
             ever_out: BTreeSet::new(),
             ever_over: BTreeSet::new(),
             admitted_at_ms: 0,
+            admitted_by: 0,
             commits: 0,
             granted_part: GRANTED_PART,
         }
@@ -163,6 +167,14 @@ impl Ledger {
     /// `clock_timestamp()`.
     fn clock(&self, now_ms: u64) -> OffsetDateTime {
         moment(i64::try_from(now_ms).unwrap_or(i64::MAX) + self.clock_off_ms)
+    }
+
+    /// Whether a lost line still waits for its shoppers. A time further ahead than any such wait is
+    /// from before the clock was set back.
+    pub(crate) fn recovers(&self, now_ms: u64) -> bool {
+        let now = self.clock(now_ms);
+        let until = self.tables.lines[0].recovers_until;
+        until.is_some_and(|until| until > now && until - now <= RECOVERY_MAX + PUBLISHED_WITHIN)
     }
 
     /// Whether a transaction holds the sale's lock.
@@ -184,11 +196,15 @@ impl Ledger {
 
     /// Ends a session that has been idle for too long.
     pub fn end_idle(&mut self, now_ms: u64) {
-        self.transaction.take_if(|own| now_ms > own.used_ms + IDLE_MAX_MS);
+        let idle_max_ms = if self.bugs.has(Bug::LockAbandoned) { ABANDONED_MS } else { IDLE_MAX_MS };
+        self.transaction.take_if(|own| now_ms > own.used_ms + idle_max_ms);
     }
 
     /// The session of this transaction breaks, or rolls back.
     fn roll_back(&mut self, id: u64) {
+        if self.bugs.has(Bug::LockAbandoned) {
+            return;
+        }
         self.transaction.take_if(|own| own.id == id);
     }
 
@@ -269,7 +285,7 @@ impl Ledger {
             tables.admissions[at] = row;
         }
         if !own.made.is_empty() {
-            self.admitted_at_ms = now_ms;
+            (self.admitted_at_ms, self.admitted_by) = (now_ms, own.tick.controller);
             if !own.is_open {
                 let status = &tables.row.status;
                 self.broken.get_or_insert(format!("not open: shoppers are admitted to a sale that is {status}"));

@@ -3,6 +3,7 @@
 
 mod faults;
 mod order;
+mod progress;
 mod promises;
 #[cfg(test)]
 mod rests;
@@ -24,7 +25,7 @@ use fairline_line::{
 use fairline_sale::{Status, VisitorId};
 use serde::Deserialize;
 
-pub(crate) use self::shoppers::ShopperState;
+pub(crate) use self::{progress::Progress, shoppers::ShopperState};
 
 use crate::{
     bugs::Bugs,
@@ -97,6 +98,9 @@ pub struct World {
     pub(crate) unchecked: [bool; NODES],
     pub(crate) checked: (u64, [u64; 2]),
     pub(crate) order: order::Order,
+    pub(crate) progress: Progress,
+    /// Replies to batches of joins.
+    joined: shoppers::JoinReplies,
     /// Steps taken.
     pub steps: u64,
     /// Faults injected.
@@ -144,6 +148,8 @@ impl World {
             unchecked: [true; NODES],
             checked: (0, [0; 2]),
             order: order::Order::default(),
+            progress: Progress::default(),
+            joined: shoppers::JoinReplies::default(),
             steps: 0,
             faults: 0,
             broken: None,
@@ -292,7 +298,11 @@ impl World {
         if let TaskWait::Answer(id) = task.wait
             && let Some(request) = self.gate.request(id)
         {
-            let answer = if own.cut || task.lost { Err(timeout()) } else { self.deliver(process, &request) };
+            let reached = !(own.cut || task.lost);
+            if reached {
+                self.record_look(process, &request);
+            }
+            let answer = if reached { self.deliver(process, &request) } else { Err(timeout()) };
             self.gate.answer(id, answer);
             return;
         }
@@ -316,6 +326,9 @@ impl World {
     fn deliver(&mut self, process: ProcessIndex, request: &RedisCall) -> Result<fairline_line::port::Value, Error> {
         let server = self.processes[process].server;
         let answer = self.servers[server].call(self.now.get(), request);
+        if let Ok(reply) = &answer {
+            self.check_join(server, request, reply);
+        }
         for (_, message) in self.servers[server].take_published() {
             let Ok(PublishedChange { revision, change }) = serde_json::from_slice(&message) else {
                 self.breaks("unreadable message: no node can parse a published change".to_owned());

@@ -100,6 +100,11 @@ impl Ledger {
         self.witness.jumps += 1;
     }
 
+    /// How often the database's clock has jumped, or the database was restored.
+    pub(crate) fn jumps(&self) -> u32 {
+        self.witness.jumps
+    }
+
     pub(super) fn tick_start(&self, controller: ProcessIndex, at_ms: u64) -> TickStart {
         TickStart { controller, at_ms, jumps: self.witness.jumps }
     }

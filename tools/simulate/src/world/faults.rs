@@ -36,10 +36,11 @@ impl World {
                 }
             }
             StoryFault::Repeated(process, slot) => {
-                // A repeated batch of joins is not idempotent.
-                if let Some((_, request)) = self.call_of(*process, *slot)
-                    && !request.function.ends_with("_join")
-                {
+                if let Some((_, request)) = self.call_of(*process, *slot) {
+                    // Joins arrive twice more: before and after a fail-over, for example.
+                    if request.function.ends_with("_join") {
+                        self.keep_late(*process, request.clone());
+                    }
                     self.keep_late(*process, request);
                 }
             }

@@ -13,18 +13,13 @@ use crate::{
     ledger::{Admission, Ledger, Newest, State, Tables},
     redis::Reply,
     sale::{admission_of, redis_key},
-    world::World,
+    world::{Progress, World},
 };
 
 /// Time until everything has settled after all faults ended, in ms.
 const SETTLES_MS: u64 = 60_000;
 /// It stays settled for this long before the check, in ms.
 const SETTLED_MS: u64 = 3000;
-/// While a unit is free and a shopper waits, one is admitted within this time, in ms: the recovery
-/// of a lost line and some ticks.
-const PROGRESS_MS: u64 = 13_000;
-/// Epochs of a series that begin without delay.
-const AT_ONCE: u32 = 2;
 /// The unit of a shopper who leaves with a token is returned within this time, in ms.
 const LEFT_MS_MAX: u64 = 3000;
 /// Epochs that may begin after all faults ended: one for an earlier fault, and one whose
@@ -39,10 +34,9 @@ fn text(reply: Reply) -> Option<String> {
 }
 
 impl World {
-    /// The state of a ticket's turn in Redis.
-    fn turn_in_redis(&self, ordinal: u64) -> Option<String> {
-        let server = &self.servers[self.primary];
-        text(server.read(&[b"HGET", &redis_key("turns"), ordinal.to_string().as_bytes()]))
+    /// The state of a ticket's turn in a Redis.
+    pub(crate) fn turn_in_redis(&self, server: usize, ordinal: Ordinal) -> Option<String> {
+        text(self.servers[server].read(&[b"HGET", &redis_key("turns"), ordinal.to_string().as_bytes()]))
     }
 
     fn revision_of(&self, server: usize) -> Option<(u64, u64)> {
@@ -76,7 +70,7 @@ impl World {
     }
 
     /// The Redis that has the line in the ledger's epoch, if the ledger names it.
-    fn home_of(&self, line: &LineRow) -> Option<usize> {
+    pub(crate) fn home_of(&self, line: &LineRow) -> Option<usize> {
         let server = (0..2).find(|&server| Some(self.servers[server].run_id()) == line.home)?;
         let field = |name: &[u8]| text(self.servers[server].read(&[b"HGET", &redis_key("line"), name]));
         (field(b"home") == line.home && field(b"epoch") == Some(line.epoch.to_string())).then_some(server)
@@ -84,11 +78,11 @@ impl World {
 
     /// Turns that are published are the same in Redis.
     fn turn_mismatch(&self, server: usize, line: &LineRow, newest: &Newest<'_>) -> Option<String> {
-        let of = |hash: &str, ordinal: Ordinal| {
-            text(self.servers[server].read(&[b"HGET", &redis_key(hash), ordinal.to_string().as_bytes()]))
+        let claim = |ordinal: Ordinal| {
+            text(self.servers[server].read(&[b"HGET", &redis_key("claims"), ordinal.to_string().as_bytes()]))
         };
         for (&(_, ordinal), row) in newest.iter().filter(|(_, row)| is_published(row, line)) {
-            let word = of("turns", ordinal);
+            let word = self.turn_in_redis(server, ordinal);
             if !agrees(row, word.as_deref()) {
                 return Some(format!(
                     "turn differs: ticket {ordinal} is {:?} and published, and {} in Redis",
@@ -97,7 +91,7 @@ impl World {
                 ));
             }
             let is_left = row.state == State::Promised && word.as_deref() == Some("left");
-            if is_left && of("claims", ordinal).as_deref() != Some("left") {
+            if is_left && claim(ordinal).as_deref() != Some("left") {
                 return Some(format!(
                     "leave not recorded: ticket {ordinal} has left with a token, and no controller can read it"
                 ));
@@ -106,13 +100,19 @@ impl World {
         None
     }
 
+    /// The numbers of the recalled tickets.
+    pub(crate) fn recalled(&self, server: usize) -> Vec<u64> {
+        let recalled = self.servers[server].read(&[b"ZRANGE", &redis_key("recalled"), b"0", b"-1", b"WITHSCORES"]);
+        let Reply::Array(parts) = recalled else { return Vec::new() };
+        parts.into_iter().skip(1).step_by(2).filter_map(|score| text(score)?.parse().ok()).collect()
+    }
+
     /// No ticket is recalled whose turn is published. The next tick would serve it again.
     fn recalled_with_turn(&self, server: usize, line: &LineRow, newest: &Newest<'_>) -> Option<String> {
-        let recalled = self.servers[server].read(&[b"ZRANGE", &redis_key("recalled"), b"0", b"-1", b"WITHSCORES"]);
-        let Reply::Array(parts) = recalled else { return None };
-        let mut numbers =
-            parts.into_iter().skip(1).step_by(2).filter_map(|score| text(score)?.parse::<u64>().ok()).peekable();
-        numbers.peek()?;
+        let numbers = self.recalled(server);
+        if numbers.is_empty() {
+            return None;
+        }
         let drawn = line.drawn().and_then(|(pool, key)| Draw::new(key, pool).ok());
         let ordinal_at = |number: u64| match &drawn {
             Some(draw) if number <= draw.pool() => draw.ordinal_at(number),
@@ -121,7 +121,7 @@ impl World {
         let has_turn = |ordinal: &Ordinal| {
             newest.get(&(0, *ordinal)).is_some_and(|row| row.state != State::Lapsed && is_published(row, line))
         };
-        let found = numbers.map(ordinal_at).find(has_turn)?;
+        let found = numbers.into_iter().map(ordinal_at).find(has_turn)?;
         Some(format!("recalled with a turn: ticket {found} waits to be recalled, and has its turn"))
     }
 
@@ -161,23 +161,13 @@ impl World {
         self.end_faults(apart);
         let begin = self.now.get();
         let (mut epoch, mut epochs) = (self.epoch(), 0);
-        let (mut settled_since, mut stuck_since) = (None, None);
+        let mut settled_since = None;
+        self.progress = Progress::default();
         let mut left_since = BTreeMap::new();
         while self.broken.is_none() {
             self.go_round();
             let now = self.now.get();
-            let waits = !apart && self.can_admit() && !self.pauses();
-            let admitted_at = self.ledger().admitted_at_ms;
-            let stuck = *stuck_since.get_or_insert(now);
-            if !waits {
-                stuck_since = None;
-            } else if now > stuck.max(admitted_at) + PROGRESS_MS {
-                let (free, why) = {
-                    let row = &self.ledger().tables.row;
-                    (row.free(), row.last_decision.clone().unwrap_or_default())
-                };
-                self.breaks(format!("no progress: {free} units are free, shoppers wait, and none is admitted: {why}"));
-            }
+            let waits = self.check_progress(true);
             // An empty sale rests, so neither primary learns that the other is in use: see
             // docs/verification.md.
             if std::mem::replace(&mut epoch, self.epoch()) != epoch && !(apart && self.is_empty()) {
@@ -216,13 +206,6 @@ impl World {
         }
     }
 
-    /// Whether the line was lost after a series of epochs, which are delayed more and more. No
-    /// shopper can be admitted meanwhile, and no unit is returned.
-    fn pauses(&self) -> bool {
-        let ledger = self.ledger();
-        ledger.tables.lines[0].rapid_epochs() > AT_ONCE && !self.knows_line(&ledger.tables)
-    }
-
     /// Whether the primary has the current epoch of the line, begun in this process; any other
     /// process rejects every call.
     pub(crate) fn knows_line(&self, tables: &Tables) -> bool {
@@ -249,7 +232,9 @@ impl World {
         let ledger = self.ledger();
         let rows = ledger.tables.admissions.iter();
         let out = rows.filter(|row| row.state == State::Promised && row.claimed_at.is_none());
-        out.map(|row| row.ordinal).filter(|&ordinal| self.turn_in_redis(ordinal).as_deref() == Some("left")).collect()
+        out.map(|row| row.ordinal)
+            .filter(|&ordinal| self.turn_in_redis(self.primary, ordinal).as_deref() == Some("left"))
+            .collect()
     }
 
     fn pass(&mut self, ms: u64) {
@@ -264,8 +249,10 @@ impl World {
     /// Runs every task until it sleeps, for this long. Faults remain.
     pub(crate) fn be_calm(&mut self, ms: u64) {
         let until = self.now.get() + ms;
+        self.progress = Progress::default();
         while self.now.get() < until && self.broken.is_none() {
             self.run_tasks();
+            self.check_progress(false);
             let now = self.now.get();
             self.pass(self.next_wake().clamp(now + 1, until) - now);
         }
@@ -311,17 +298,9 @@ impl World {
     }
 
     /// Shoppers who wait with an open page.
-    fn waits(&self, shopper: usize) -> bool {
+    pub(crate) fn waits(&self, shopper: usize) -> bool {
         let own = &self.shoppers[shopper];
         own.node.is_some() && own.over.is_none() && own.token.is_none()
-    }
-
-    fn can_admit(&self) -> bool {
-        let (is_open, has_units) = {
-            let tables = &self.ledger().tables;
-            (tables.is_open(), tables.row.free() > 0)
-        };
-        is_open && has_units && (0..self.shoppers.len()).any(|shopper| self.waits(shopper))
     }
 
     fn is_settled(&self) -> bool {

@@ -1,6 +1,12 @@
 //! Shoppers: what they do, and what their pages show.
 
-use fairline_line::{store::LineAccount, ticket::Ticket};
+use std::collections::BTreeMap;
+
+use fairline_line::{
+    port::Value,
+    store::LineAccount,
+    ticket::{Ordinal, Ticket},
+};
 use fairline_sale::VisitorId;
 use uuid::Uuid;
 use waiting_room::testing::ShownOutcome;
@@ -8,10 +14,17 @@ use waiting_room::testing::ShownOutcome;
 use super::{LOOPS, PAGE_REQUESTS, World, is_node};
 use crate::{
     event::ProcessIndex,
+    gate::{RedisCall, bytes},
     ledger::shop::Redeemed,
     node::{Guest, NodeShared},
     sale::admission_of,
 };
+
+/// Redis keeps the reply to a batch of joins for 60 s, by its clock, which jumps.
+const REPLY_KEPT_MS: u64 = 50_000;
+
+/// The last reply to each batch of joins in each process of Redis, and when it was given, in ms.
+pub(super) type JoinReplies = BTreeMap<(String, Vec<u8>), (Value, u64)>;
 
 /// The state of a shopper.
 #[derive(Debug)]
@@ -143,6 +156,30 @@ impl World {
         self.spawn(process, slot, Box::pin(shared.join(self.batches.to_be_bytes(), guests)));
     }
 
+    /// A batch of joins that is repeated in an epoch gets the same places, and an ordinal has one
+    /// holder, whether or not a shopper learns of it.
+    pub(super) fn check_join(&mut self, server: usize, request: &RedisCall, reply: &Value) {
+        let (true, Some(epoch), Some([batch, visitors, _])) =
+            (request.function.ends_with("_join"), epoch_of(reply), request.args.first_chunk())
+        else {
+            return;
+        };
+        for (ordinal, visitor) in places_of(visitors, reply) {
+            if *self.holders.entry(ordinal).or_insert(visitor) != visitor {
+                self.breaks(format!("two holders: ticket {ordinal} was given to two shoppers"));
+            }
+        }
+        let (now, key) = (self.now.get(), (self.servers[server].run_id(), batch.clone()));
+        match self.joined.get(&key) {
+            Some((earlier, since)) if epoch_of(earlier) == Some(epoch) && now < since + REPLY_KEPT_MS => {
+                if earlier != reply {
+                    self.breaks("place changed: a repeated batch of joins has other places".to_owned());
+                }
+            }
+            _ => drop(self.joined.insert(key, (reply.clone(), now))),
+        }
+    }
+
     /// A shopper whose turn is over joins again, as the same visitor.
     pub(super) fn rejoin(&mut self, process: ProcessIndex, shopper: usize) {
         let own = &mut self.shoppers[shopper];
@@ -195,4 +232,31 @@ impl World {
             self.shoppers[shopper].redeemed = true;
         }
     }
+}
+
+/// The value of a named field of a reply.
+fn field<'a>(reply: &'a Value, name: &str) -> Option<&'a Value> {
+    let Value::Array(parts) = reply else { return None };
+    let at = parts.iter().step_by(2).position(|part| bytes(part) == name.as_bytes())?;
+    parts.get(at * 2 + 1)
+}
+
+fn epoch_of(reply: &Value) -> Option<u64> {
+    field(reply, "epoch")?.as_u64()
+}
+
+/// The ordinals that a batch of joins got, and their holders.
+fn places_of(visitors: &[u8], reply: &Value) -> Vec<(Ordinal, VisitorId)> {
+    let (Some(first), Some(Value::Array(places))) =
+        (field(reply, "first").and_then(Value::as_u64), field(reply, "places"))
+    else {
+        return Vec::new();
+    };
+    let (chunks, _) = places.as_chunks::<3>();
+    let known =
+        |[_, ordinal, visitor]: &[Value; 3]| Some((ordinal.as_u64()?, VisitorId(bytes(visitor).try_into().ok()?)));
+    let is_new = |at: &usize| !chunks.iter().any(|[place, ..]| place.as_u64() == u64::try_from(*at).ok());
+    let (visitors, _) = visitors.as_chunks::<16>();
+    let new = (0..visitors.len()).filter(is_new).map(|at| VisitorId(visitors[at]));
+    (first..).zip(new).chain(chunks.iter().filter_map(known)).collect()
 }
