@@ -355,6 +355,6 @@ pub const CONTROLS: &[Control] = &[
         what: "a repeated batch of joins gets new places",
         breaks: "place changed",
         bugs: &[],
-        patches: &[("return earlier and earlier[1] == epoch and earlier or nil", "return nil")],
+        patches: &[("return earlier and field_of(earlier, 'epoch') == epoch and earlier or nil", "return nil")],
     },
 ];

@@ -42,9 +42,11 @@ pub(crate) enum FaultClass {
     Restores,
     /// A sale empties and rests, and then all shoppers join.
     Rests,
+    /// Redis loses a line that grows, and a node is slow to present its tickets.
+    Growth,
 }
 
-const FAULT_CLASSES: [FaultClass; 8] = [
+const FAULT_CLASSES: [FaultClass; 9] = [
     FaultClass::Apart,
     FaultClass::Revocations,
     FaultClass::Outages,
@@ -53,6 +55,7 @@ const FAULT_CLASSES: [FaultClass; 8] = [
     FaultClass::Crashes,
     FaultClass::Restores,
     FaultClass::Rests,
+    FaultClass::Growth,
 ];
 
 /// The rate cap of one seed in five without a fault class: those with this remainder.
@@ -219,6 +222,15 @@ impl SeedPlan {
                 (EventClass::PauseProcess, 2),
                 (EventClass::DatabaseClock, 1),
             ],
+            FaultClass::Growth => &[
+                (EventClass::Rejoin, 8),
+                (EventClass::Redeem, 4),
+                (EventClass::Pay, 1),
+                (EventClass::MoreStock, 1),
+                (EventClass::Restart, 2),
+                (EventClass::Calls, 2),
+                (EventClass::PauseProcess, 4),
+            ],
         };
         OPERATORS_DO.iter().chain(&FAULTS).for_each(|&kind| self.weights[kind as usize] = 0);
         [EventClass::Close, EventClass::Leave].iter().for_each(|&kind| self.weights[kind as usize] = 1);
@@ -254,6 +266,10 @@ impl SeedPlan {
                 (self.faults_one_in, self.operators_one_in) = (40, 400);
                 (terms.draws, terms.opens_after_ms, terms.claim_window_s) = (false, 0, 2);
                 terms.rate_cap_per_s = 2.0;
+            }
+            FaultClass::Growth => {
+                (self.faults_one_in, self.operators_one_in) = (40, 400);
+                (terms.draws, terms.opens_after_ms, terms.claim_window_s) = (false, 0, 8);
             }
         }
         self

@@ -137,6 +137,7 @@ impl World {
                 }
             }
             EventClass::Arrives if self.late_calls() > 0 => StoryFault::Arrives(rng.index(self.late_calls())),
+            EventClass::Restart if plan.fault_class == Some(FaultClass::Growth) => StoryFault::Restart(Keeps::Nothing),
             EventClass::Restart => StoryFault::Restart([Keeps::All, Keeps::AllBut(tail), Keeps::Nothing][rng.index(3)]),
             EventClass::FailOver => StoryFault::FailOver(lost),
             EventClass::Split => {
@@ -149,6 +150,7 @@ impl World {
             }
             EventClass::Cut => StoryFault::Cut(process),
             EventClass::Kill => StoryFault::Kill(process),
+            EventClass::PauseProcess if plan.fault_class == Some(FaultClass::Growth) => StoryFault::Pause(node, 1500),
             EventClass::PauseProcess => StoryFault::Pause(process, [300, 1500, 6500][rng.index(3)]),
             EventClass::Unsubscribed => StoryFault::Unsubscribed(node),
             EventClass::RedisClock => StoryFault::RedisClock(i64::try_from(rng.below(4000)).ok()? - 2000),

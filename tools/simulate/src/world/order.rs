@@ -37,7 +37,8 @@ pub(crate) struct Order {
     /// The writes of each Redis, and the tickets that either had as departed by then.
     writes: [u64; 2],
     departed: BTreeSet<Ordinal>,
-    /// The recalled tickets when each controller first read those to admit in its tick.
+    /// The recalled tickets without a turn when each controller first read those to admit in its
+    /// tick.
     looks: [Option<BTreeSet<Ordinal>>; CONTROLLERS],
     /// The line's epoch, and the nodes that were up, as of the last check.
     epoch: i32,
@@ -71,6 +72,12 @@ struct Missing {
     since_ms: u64,
 }
 
+/// Whether a ticket has never had a turn, or its last one lapsed.
+fn has_no_turn(ledger: &Ledger, ordinal: Ordinal) -> bool {
+    let newest = ledger.tables.admissions.iter().rfind(|row| row.ordinal == ordinal);
+    newest.is_none_or(|row| row.state == State::Lapsed)
+}
+
 impl World {
     /// Records what a controller is about to read.
     pub(super) fn record_look(&mut self, process: ProcessIndex, request: &RedisCall) {
@@ -82,7 +89,12 @@ impl World {
             self.order.looks[process] = None;
         } else if self.order.looks[process].is_none() {
             let recalled = self.recalled(self.server_of(process));
-            self.order.looks[process] = Some(recalled.into_iter().collect());
+            // A turn that lapses in the same transaction was outstanding when the tick was planned.
+            let waits = {
+                let ledger = self.ledger();
+                recalled.into_iter().filter(|ordinal| has_no_turn(&ledger, *ordinal)).collect()
+            };
+            self.order.looks[process] = Some(waits);
         }
     }
 
@@ -185,10 +197,9 @@ impl World {
 
     /// Whether a shopper's ticket may be served: it has no turn, and was not given up or removed.
     fn still_waits(&self, ledger: &Ledger, own: &ShopperState, ordinal: Ordinal) -> bool {
-        let newest = ledger.tables.admissions.iter().rfind(|row| row.ordinal == ordinal);
         own.node.is_some()
             && own.over.is_none()
-            && newest.is_none_or(|row| row.state == State::Lapsed)
+            && has_no_turn(ledger, ordinal)
             && !ledger.has_left(ordinal)
             && !ledger.was_taken_out(0, ordinal)
     }
