@@ -43,9 +43,8 @@ const PAY: &str = "WITH paid AS (UPDATE holds SET state = 'paid' WHERE admission
     RETURNING sale_id, quantity) UPDATE stock SET held = held - paid.quantity, sold = sold + paid.quantity \
     FROM paid WHERE stock.sale_id = paid.sale_id";
 
-/// Sessions of the ticks that are in a transaction.
-const IN_TRANSACTION: &str = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'ticks' \
-    AND state LIKE 'idle in transaction%'";
+/// Sessions of the ticks, of which one may be in a transaction.
+const TICKS: &str = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'ticks'";
 const WAITING: &str = "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
     AND application_name = 'ticks' AND wait_event_type = 'Lock')";
 
@@ -137,13 +136,14 @@ impl Shop {
 
     /// Ends the sessions that are in a transaction of a tick.
     pub(crate) async fn break_sessions(&self) {
-        let ends = AssertSqlSafe(format!("SELECT pg_terminate_backend(pid) {IN_TRANSACTION}"));
+        let ends =
+            AssertSqlSafe(format!("SELECT pg_terminate_backend(pid) {TICKS} AND state LIKE 'idle in transaction%'"));
         sqlx::query(ends).execute(&self.pool).await.expect("sessions end");
     }
 
-    /// Waits until no transaction of a tick is open.
+    /// Waits until no transaction of a tick is open, or being rolled back.
     pub(crate) async fn rolled_back(&self) {
-        self.waits_for(&format!("SELECT NOT EXISTS (SELECT {IN_TRANSACTION})")).await;
+        self.waits_for(&format!("SELECT NOT EXISTS (SELECT {TICKS} AND state <> 'idle')")).await;
     }
 
     /// Waits until a tick waits for a lock.

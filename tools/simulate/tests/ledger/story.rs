@@ -143,7 +143,7 @@ impl<'a> Story<'a> {
         for _ in 0..ROUNDS {
             match self.rng.below(8) {
                 0..4 => self.tick().await?,
-                4 => self.elapse(7000).await?,
+                4 => self.elapse(3000).await?,
                 _ => self.step().await?,
             }
             self.both.check().await?;
@@ -305,6 +305,9 @@ impl<'a> Story<'a> {
     async fn decide(&mut self, locked: &mut Locked) -> Same<bool> {
         let joined: Vec<Upcoming> = (0..self.tickets.len()).map(|at| self.join(locked, at)).collect();
         let mut statements = Vec::new();
+        if locked.memory.ledger.stored_status() == Status::Scheduled && self.rng.once_in(2) {
+            statements.push(Statement::SetStatus(Status::Open));
+        }
         for _ in 0..=self.rng.below(STATEMENTS_MAX) {
             statements.extend(self.statement(locked));
         }
