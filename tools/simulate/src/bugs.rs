@@ -53,8 +53,6 @@ pub enum Bug {
     CreditAtRest,
     /// A transaction that a controller gives up is not rolled back, and keeps the lock.
     LockAbandoned,
-    /// A lost line waits for the tickets of one node only.
-    NodesNotAwaited,
 }
 
 /// Some bugs.
@@ -332,23 +330,6 @@ pub const CONTROLS: &[Control] = &[
         breaks: "no progress",
         bugs: &[Bug::LockAbandoned],
         patches: &[],
-    },
-    Control {
-        name: "nodes-not-awaited",
-        what: "a lost line that was growing admits before every node has presented its tickets",
-        breaks: "not awaited",
-        bugs: &[Bug::NodesNotAwaited],
-        patches: &[],
-    },
-    Control {
-        name: "reported-too-early",
-        what: "a node counts as back although it has not presented its tickets in this epoch",
-        breaks: "not awaited",
-        bugs: &[],
-        patches: &[(
-            "    if tonumber(args.epoch) ~= number(keys, 'epoch') then return 0 end\n    local now",
-            "    local now",
-        )],
     },
     Control {
         name: "joins-repeated",

@@ -30,7 +30,7 @@ struct Arguments {
     #[arg(long, default_value = "3000")]
     seeds: String,
     /// Seeds for controls: each fixed bug is put back and must be found within them.
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 1000)]
     control_seeds: u64,
     /// Print whole stories instead of shortened ones.
     #[arg(long)]

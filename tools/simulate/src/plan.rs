@@ -222,15 +222,10 @@ impl SeedPlan {
                 (EventClass::PauseProcess, 2),
                 (EventClass::DatabaseClock, 1),
             ],
-            FaultClass::Growth => &[
-                (EventClass::Rejoin, 8),
-                (EventClass::Redeem, 4),
-                (EventClass::Pay, 1),
-                (EventClass::MoreStock, 1),
-                (EventClass::Restart, 2),
-                (EventClass::Calls, 2),
-                (EventClass::PauseProcess, 4),
-            ],
+            // The faults follow each other: see `World::growth_fault`.
+            FaultClass::Growth => {
+                &[(EventClass::Rejoin, 8), (EventClass::Redeem, 4), (EventClass::Pay, 1), (EventClass::MoreStock, 1)]
+            }
         };
         OPERATORS_DO.iter().chain(&FAULTS).for_each(|&kind| self.weights[kind as usize] = 0);
         [EventClass::Close, EventClass::Leave].iter().for_each(|&kind| self.weights[kind as usize] = 1);
@@ -268,7 +263,7 @@ impl SeedPlan {
                 terms.rate_cap_per_s = 2.0;
             }
             FaultClass::Growth => {
-                (self.faults_one_in, self.operators_one_in) = (40, 400);
+                (self.faults_one_in, self.operators_one_in, self.quiets) = (2, 400, 4);
                 (terms.draws, terms.opens_after_ms, terms.claim_window_s) = (false, 0, 8);
             }
         }

@@ -122,6 +122,9 @@ impl World {
         if plan.fault_class == Some(FaultClass::Restores) {
             return self.restore_fault(rng, tail);
         }
+        if plan.fault_class == Some(FaultClass::Growth) {
+            return self.growth_fault();
+        }
         Some(match plan.choose(rng, &FAULTS)? {
             EventClass::Calls if !calls.is_empty() => {
                 if plan.fault_class == Some(FaultClass::LateCalls) {
@@ -137,7 +140,6 @@ impl World {
                 }
             }
             EventClass::Arrives if self.late_calls() > 0 => StoryFault::Arrives(rng.index(self.late_calls())),
-            EventClass::Restart if plan.fault_class == Some(FaultClass::Growth) => StoryFault::Restart(Keeps::Nothing),
             EventClass::Restart => StoryFault::Restart([Keeps::All, Keeps::AllBut(tail), Keeps::Nothing][rng.index(3)]),
             EventClass::FailOver => StoryFault::FailOver(lost),
             EventClass::Split => {
@@ -150,7 +152,6 @@ impl World {
             }
             EventClass::Cut => StoryFault::Cut(process),
             EventClass::Kill => StoryFault::Kill(process),
-            EventClass::PauseProcess if plan.fault_class == Some(FaultClass::Growth) => StoryFault::Pause(node, 1500),
             EventClass::PauseProcess => StoryFault::Pause(process, [300, 1500, 6500][rng.index(3)]),
             EventClass::Unsubscribed => StoryFault::Unsubscribed(node),
             EventClass::RedisClock => StoryFault::RedisClock(i64::try_from(rng.below(4000)).ok()? - 2000),
@@ -177,5 +178,22 @@ impl World {
                 Some(StoryFault::Restart(keeps[rng.index(keeps.len())]))
             }
         }
+    }
+
+    /// The loss of a line while all shoppers at a node have joined since the last tick, and a pause
+    /// of that node.
+    fn growth_fault(&self) -> Option<StoryFault> {
+        let present = self.ledger().tables.lines[0].present;
+        let nodes = CONTROLLERS..CONTROLLERS + NODES;
+        let waiting = nodes.clone().map(|node| self.waiting_at(node)).sum::<i64>();
+        let is_new = |node: &usize| {
+            let waits = self.waiting_at(*node);
+            waits > 0 && present > 0 && waiting - waits == present
+        };
+        let node = nodes.clone().find(is_new)?;
+        if self.knows_line(&self.ledger().tables) {
+            return Some(StoryFault::Restart(Keeps::Nothing));
+        }
+        (!self.is_stopped(node)).then_some(StoryFault::Pause(node, 6500))
     }
 }

@@ -448,6 +448,19 @@ impl World {
         self.ledger().tables.row.stored_status() == Status::Scheduled
     }
 
+    /// Shoppers who wait at a node, with a place on the page.
+    pub(crate) fn waiting_at(&self, node: ProcessIndex) -> i64 {
+        let waits = |own: &&ShopperState| {
+            own.node == Some(node) && matches!(own.shown, Some(waiting_room::testing::ShownOutcome::Place(_)))
+        };
+        self.shoppers.iter().filter(waits).count() as i64
+    }
+
+    /// Whether a process is paused.
+    pub(crate) fn is_stopped(&self, process: ProcessIndex) -> bool {
+        self.processes[process].paused_until_ms > self.now.get()
+    }
+
     /// Whether an operator has paused the sale.
     pub(crate) fn is_paused(&self) -> bool {
         self.ledger().tables.row.stored_status() == Status::Paused

@@ -159,11 +159,14 @@ async fn record_ended<S: LockedLedger>(
     agenda: &Agenda,
     ended: &EndedTurns,
 ) -> Result<(), StoreError> {
-    for TickLine { row, record, ended_at, .. } in lines {
+    for line in lines {
+        let TickLine { row, record, ended_at, .. } = line;
         if ended.unrecorded {
             let (lapsed, redeemed) = sale.take_over(row).await?;
             record.over(*ended_at, &lapsed, &redeemed);
+            line.stop_at(&lapsed);
         }
+        let TickLine { row, record, .. } = line;
         if agenda.ticket_actions || ended.lapsed {
             let mut unrecorded = sale.unrecorded_removals(row).await?;
             unrecorded.retain(|&ordinal| record.knows(ordinal));
@@ -207,7 +210,7 @@ async fn admit_in_order<S: LockedLedger>(sale: &mut S, lines: &mut [TickLine], k
     let mut admitted = 0;
     for TickLine { row, record, served, .. } in lines {
         let mut cursor = row.cursor();
-        for ServedTickets { place, tickets, cursor: next } in served {
+        for ServedTickets { place, tickets, cursor: next, .. } in served {
             let made = sale.admit(row, tickets, kid).await?;
             if !made.is_empty() || *next > cursor {
                 record.admitted(*place, &made, *next);

@@ -1,6 +1,8 @@
 //! One line of a sale during one tick: as it was locked, with what is planned for it, and as it was
 //! committed. Each owns the row of the line, or what is left of it.
 
+use std::collections::HashSet;
+
 use fairline_line::{
     store::{Home, Upcoming, UpcomingQuery},
     ticket::Ordinal,
@@ -70,6 +72,8 @@ pub(super) struct ServedTickets {
     /// The place of these admissions in the record: before what is taken in later.
     pub(super) place: ReservedEntry,
     pub(super) tickets: Vec<AdmittedTicket>,
+    /// Those that have a turn already, or are removed.
+    pub(super) passed_over: HashSet<Ordinal>,
     pub(super) cursor: Ordinal,
 }
 
@@ -112,6 +116,16 @@ impl TickLine {
             again: Vec::new(),
             takes_out: false,
             lags: false,
+        }
+    }
+
+    /// Leaves to the next tick what follows a ticket that was passed over since it had a turn, which
+    /// lapses in this tick: the ticket waits again, and is ahead.
+    pub(super) fn stop_at(&mut self, lapsed: &[Ordinal]) {
+        let waits_again = |served: &ServedTickets| lapsed.iter().any(|ordinal| served.passed_over.contains(ordinal));
+        if let Some(first) = self.served.iter().position(waits_again) {
+            self.served.truncate(first);
+            self.cursor = self.served.last().map_or(self.row.cursor(), |served| served.cursor);
         }
     }
 

@@ -183,7 +183,7 @@ impl<L: Ledger> Ticker<L> {
             missing -= tickets.len();
             line.cursor = next.cursor;
             let place = line.record.keep_place();
-            line.served.push(ServedTickets { place, tickets, cursor: next.cursor });
+            line.served.push(ServedTickets { place, tickets, passed_over, cursor: next.cursor });
             if barrier.is_some() {
                 break;
             }

@@ -170,9 +170,6 @@ impl LedgerConnection {
         if ledger.bugs.has(Bug::LineNotFound) {
             lines.iter_mut().for_each(|line| line.home = Some("elsewhere".to_owned()));
         }
-        if ledger.bugs.has(Bug::NodesNotAwaited) {
-            lines.iter_mut().for_each(|line| line.expected_nodes = line.expected_nodes.min(1));
-        }
         if ledger.bugs.has(Bug::EpochInTheFuture) {
             // As far ahead as an epoch may be dated that is about to be published.
             lines.iter_mut().for_each(|line| line.epoch_began_at = line.epoch_began_at.min(row.now + PUBLISHED_WITHIN));
