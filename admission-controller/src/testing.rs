@@ -173,7 +173,7 @@ impl DirectLedger {
         Ok(Self { ticks: LedgerStore(pool(ticks, "ticks")?), operators: pool(operators, "operators")? })
     }
 
-    /// A sale with its lines, as committed; `None` if there is none.
+    /// A sale with its lines, as committed; `None` if it does not exist.
     ///
     /// # Errors
     /// When the database fails.

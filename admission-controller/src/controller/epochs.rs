@@ -39,8 +39,8 @@ pub const RECOVERY_MAX: Duration = Duration::from_secs(10);
 /// How long a lost line waits once as many nodes as before have presented all of their tickets: for
 /// shoppers between two connections. Up to 5 % may be missing. Later returns do not prolong it.
 const RECOVERY_LAST: (i64, Duration) = (5, Duration::from_millis(300));
-/// How long it waits if a node may be missing, and up to 25 % of the shoppers: they connect to other
-/// nodes.
+/// How long it waits if a node may be missing, and up to 25 % of the shoppers: they connect to
+/// other nodes.
 const RECOVERY_QUIET: (i64, Duration) = (25, Duration::from_millis(1500));
 /// Ordinals that a line may give before the controller grants more: enough for a tick, and for a
 /// short outage of the controller.

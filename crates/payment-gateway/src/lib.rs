@@ -174,7 +174,8 @@ pub enum PartialRefundOutcome {
 
 /// A payment gateway.
 pub trait Gateway: Send + Sync {
-    /// Authorises the amount. After `send_by` it fails with [`GatewayError::TooLate`], without effect.
+    /// Authorises the amount. After `send_by` it fails with [`GatewayError::TooLate`], without
+    /// effect.
     fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> GatewayResult<'a>;
     /// Reads the state of a payment.
     fn look_up<'a>(&'a self, reference: &'a str) -> GatewayResult<'a>;

@@ -119,7 +119,7 @@ impl TickLine {
         }
     }
 
-    /// Leaves to the next tick what follows a ticket that was passed over since it had a turn, which
+    /// Leaves to the next tick what follows a ticket that was passed over since it had a turn which
     /// lapses in this tick: the ticket waits again, and is ahead.
     pub(super) fn stop_at(&mut self, lapsed: &[Ordinal]) {
         let waits_again = |served: &ServedTickets| lapsed.iter().any(|ordinal| served.passed_over.contains(ordinal));

@@ -226,8 +226,8 @@ impl PaymentStore {
         Ok(moved)
     }
 
-    /// Permits to send the authorisation of a payment up to the returned time. Returns none if it is
-    /// authorised, has ended, or is late.
+    /// Permits to send the authorisation of a payment up to the returned time. Returns none if it
+    /// is authorised, has ended, or is late.
     pub(crate) async fn permit_authorisation(&self, payment: &Payment) -> Result<Option<Instant>, StoreError> {
         // Before the statement is sent, so that the time is over here before it is in the row.
         let send_by = Instant::now() + SENT_WITHIN;

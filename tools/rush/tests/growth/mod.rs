@@ -57,7 +57,7 @@ const NOT_RUN: [(&str, &str); 8] = [
     ("THEN kid END", "a proxy that asks before each request"),
     ("UPDATE payments SET state = $3, gateway_ref = $4", "a capture of a payment that has ended"),
 ];
-/// Of the others, so many may not run: whether a payment is late, an order cancelled before it is
+/// How many of the others may not run: whether a payment is late, an order cancelled before it is
 /// paid, or a hold expired depends on the crowd's moments.
 const MISSED_MAX: usize = 18;
 

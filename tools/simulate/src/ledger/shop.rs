@@ -125,8 +125,8 @@ impl Ledger {
     }
 
     /// `AdminSaleStore::change`: an operator adds or removes units; whether it could be done now.
-    /// Waits for a tick that moves the sale by the clock. The schema rejects a stock that is smaller
-    /// than what is promised, held and sold.
+    /// Waits for a tick that moves the sale by the clock. The schema rejects a stock that is
+    /// smaller than what is promised, held and sold.
     pub fn change_stock(&mut self, more: i32) -> bool {
         let waits = self.transaction.as_ref().is_some_and(|own| own.status.is_some());
         let row = &self.tables.row;

@@ -13,8 +13,8 @@ use super::{CONTROLLERS, World};
 /// The promised second, and the checks and ticks by which a change that was just missed is noticed:
 /// of a node 0.5 s, of a controller at rest 0.5 s. It contains the period of the lowest rate cap.
 const PROGRESS_MS: u64 = 2000;
-/// The limit while a fault is under way, in ms: the recovery of a lost line, 10 s at most, the fence
-/// before it, and some ticks.
+/// The limit while a fault is under way, in ms: the recovery of a lost line, 10 s at most, the
+/// fence before it, and some ticks.
 const HINDERED_MS: u64 = 13_000;
 /// Epochs of a series that begin without delay.
 const AT_ONCE: u32 = 2;
@@ -74,7 +74,7 @@ impl World {
     }
 
     /// Checks that shoppers are admitted. Returns whether one can be.
-    /// `faults_ended`: a fault that is still under way ends by itself.
+    /// `faults_ended`: a fault that is still under way ends without an event.
     pub(crate) fn check_progress(&mut self, faults_ended: bool) -> bool {
         if !self.can_admit() || self.pauses() {
             self.progress = Progress::default();

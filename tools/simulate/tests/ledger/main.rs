@@ -1,7 +1,7 @@
 //! The in-memory ledger of the simulation does what Postgres does: random sequences of the
 //! statements of the port, and of the transactions of checkout and operators, are applied to both.
 //!
-//! - [`story`]: the sequence of a seed. [`both`]: a step on both sides, whose results must be equal.
+//! - [`story`]: the sequence of a seed. [`both`]: a step on both sides, with equal results.
 //! - [`rows`]: the rows of both sides, as committed. [`shop`]: the database, in virtual time.
 
 mod both;

@@ -49,8 +49,8 @@ type Response = Result<Reply, GatewayError>;
 /// A call whose caller waits.
 pub(crate) struct Waiting {
     pub(crate) call: Call,
-    /// Since when its process has been paused, right before it sends the call, and until when it may
-    /// send it on a machine that is slow.
+    /// Since when its process has been paused, right before it sends the call, and until when it
+    /// may send it on a machine that is slow.
     paused: Option<(u64, Instant)>,
     /// What the gateway has answered; the answer has not arrived yet.
     executed: Option<Reply>,
