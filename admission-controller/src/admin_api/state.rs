@@ -3,8 +3,8 @@
 use axum::extract::FromRef;
 
 use super::{
-    audit::service::AuditLog, keys::service::SigningKeys, lanes::service::Lanes, live::service::Live,
-    media::service::Media, operators::service::Operators, orders::service::SaleOrders,
+    audit::service::AuditLog, items::service::Items, keys::service::SigningKeys, lanes::service::Lanes,
+    live::service::Live, media::service::Media, operators::service::Operators, orders::service::SaleOrders,
     product_csv::service::ProductTable, products::service::Products, rehearsals::service::Rehearsals,
     reports::service::Reports, sales::service::Sales, ticket_actions::service::TicketActions,
     tokens::service::ApiTokens, webhooks::service::WebhookSettings,
@@ -18,6 +18,7 @@ pub(crate) struct AdminState {
     pub(crate) auth: Auth,
     /// For the idempotency keys of all features. No handler can take it.
     pub(crate) database: Database,
+    pub(crate) items: Items,
     pub(crate) keys: SigningKeys,
     pub(crate) lanes: Lanes,
     pub(crate) live: Live,
@@ -47,6 +48,7 @@ macro_rules! parts {
 parts! {
     audit: AuditLog,
     auth: Auth,
+    items: Items,
     keys: SigningKeys,
     lanes: Lanes,
     live: Live,
