@@ -11,6 +11,7 @@ mod product;
 mod restore;
 mod rush;
 mod sale;
+mod table;
 mod verify;
 
 use std::process::ExitCode;

@@ -16,7 +16,7 @@ pub(crate) enum ItemError {
     ItemExists,
     #[error("the item has version {version} by now")]
     ItemChanged { version: i32 },
-    #[error("the sale has {ITEMS_MAX} items already")]
+    #[error("the sale has too many items")]
     TooManyItems,
     #[error("the sale offers no other item")]
     LastItem,

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::fields::{ItemRow, StoredItem};
+use super::fields::ItemRow;
 use crate::admin_api::products::fields::Attribute;
 
 /// An item of a sale, with its stock.
@@ -46,23 +46,20 @@ pub(crate) struct AdminItem {
 }
 
 impl From<ItemRow> for AdminItem {
-    fn from(row: ItemRow) -> Self {
-        let (version, promised, held, sold) = (row.version, row.promised, row.held, row.sold);
-        let StoredItem { item, variant_id, sku, name, attributes, list_minor, price_minor, .. } = row.stored;
-        let StoredItem { per_shopper_limit, position, withdrawn, total, .. } = row.stored;
+    fn from(ItemRow { stored, version, promised, held, sold }: ItemRow) -> Self {
         Self {
-            item,
-            variant_id,
-            sku,
-            name,
-            attributes,
-            list_minor,
-            price_minor,
-            per_shopper_limit,
-            position,
-            withdrawn,
+            item: stored.item,
+            variant_id: stored.variant_id,
+            sku: stored.sku,
+            name: stored.name,
+            attributes: stored.attributes,
+            list_minor: stored.list_minor,
+            price_minor: stored.price_minor,
+            per_shopper_limit: stored.per_shopper_limit,
+            position: stored.position,
+            withdrawn: stored.withdrawn,
             version,
-            total,
+            total: stored.total,
             promised,
             held,
             sold,

@@ -52,7 +52,7 @@ impl Items {
         if locked.items.len() >= ITEMS_MAX {
             return Err(ItemError::TooManyItems);
         }
-        let variants = locked.catalogue(&[&new.sku]).await?;
+        let variants = locked.catalogue(&[new.sku.as_str()]).await?;
         let item = new.stored(locked.items.len(), &variants, &locked.currency)?;
         locked.write(std::slice::from_ref(&item), &[]).await?;
         self.committed(id, locked).await?;
