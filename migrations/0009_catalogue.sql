@@ -130,10 +130,27 @@ DROP TRIGGER sales_audit ON sales;
 CREATE TRIGGER sales_audit AFTER INSERT OR UPDATE ON sales FOR EACH ROW EXECUTE FUNCTION audit_change(
     'slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message',
     'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order',
-    'mode', 'risk', 'in_checkout_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of', 'items');
+    'mode', 'risk', 'in_checkout_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of', 'items', 'banner', 'banner_alt');
 CREATE TRIGGER items_audit AFTER UPDATE ON items FOR EACH ROW EXECUTE FUNCTION audit_change(
     'name', 'attributes', 'list_minor', 'price_minor', 'per_shopper_limit', 'withdrawn');
 -- Items of a new sale are in the entry of the sale.
 CREATE TRIGGER items_audit_added AFTER INSERT ON items FOR EACH ROW
     WHEN (coalesce(current_setting('fairline.what', true), '') NOT IN ('create_sale', 'rehearse')) EXECUTE FUNCTION audit_change(
     'sku', 'name', 'attributes', 'list_minor', 'price_minor', 'per_shopper_limit', 'total');
+
+-- The banner of a sale's pages: an uploaded image. Lock order: media -> sales.
+ALTER TABLE sales
+    ADD COLUMN banner     bytea REFERENCES media (hash),
+    -- For screen readers; empty for an image that adds nothing to the text.
+    ADD COLUMN banner_alt text,
+    ADD CONSTRAINT sales_banner_has_an_alt CHECK ((banner IS NULL) = (banner_alt IS NULL)),
+    ADD CONSTRAINT sales_banner_alt_is_bounded CHECK (char_length(banner_alt) <= 250);
+CREATE INDEX sales_by_banner ON sales (banner) WHERE banner IS NOT NULL;
+CREATE FUNCTION update_banner_uses() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE media SET uses = uses + 1, unused_since = NULL WHERE hash = NEW.banner;
+    UPDATE media SET uses = uses - 1, unused_since = CASE WHEN uses = 1 THEN now() END WHERE hash = OLD.banner;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER sales_update_banner_uses AFTER UPDATE OF banner ON sales FOR EACH ROW
+    WHEN (NEW.banner IS DISTINCT FROM OLD.banner) EXECUTE FUNCTION update_banner_uses();

@@ -16,6 +16,7 @@ use crate::{
     admin_api::{
         AdminState,
         audit::{service::AuditLog, store::AuditStore},
+        banners::{service::Banners, store::BannerStore},
         items::{service::Items, store::ItemStore},
         keys::{service::SigningKeys, store::KeyStore},
         lanes::{service::Lanes, store::LaneStore},
@@ -184,6 +185,7 @@ impl Services {
         let rehearsals = RehearsalStore(database.clone());
         Ok(AdminState {
             audit: AuditLog { store: AuditStore(database.clone()) },
+            banners: Banners { store: BannerStore(database.clone()) },
             items: Items { store: items, sales: sales.clone(), tick_now: tick_now.clone() },
             keys: SigningKeys { store: KeyStore(database.clone()), keys: keys.clone(), tick_now: tick_now.clone() },
             lanes: Lanes { store: LaneStore(database.clone()), sales: sales.clone(), tick_now: tick_now.clone() },

@@ -224,6 +224,7 @@ pub const TARGETS: &[FuzzTarget] = &[
     ("change-sale-body", body::<ChangeSale>),
     ("create-product-body", create_product),
     ("change-product-body", change_product),
+    ("banner-body", body::<products::fields::ImageFields>),
     ("product-table", product_table),
     ("media-name", media_name),
     ("add-item-body", add_item),

@@ -7,6 +7,7 @@
 //! Every route needs a signed-in caller, except sign-in and enrolment.
 
 pub(crate) mod audit;
+pub(crate) mod banners;
 mod csv;
 pub(crate) mod items;
 pub(crate) mod keys;
@@ -61,6 +62,7 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
     let others = OpenApiRouter::new()
         .merge(sales::routes::routes())
         .merge(audit::routes::routes())
+        .merge(banners::routes::routes())
         .merge(items::routes::routes())
         .merge(lanes::routes::routes())
         .merge(live::routes::routes())

@@ -118,7 +118,7 @@ async fn every_operation_needs_credentials() {
             operations.insert(format!("{method} {path}"));
         }
     }
-    assert_eq!(operations.len(), 61, "{operations:?}");
+    assert_eq!(operations.len(), 64, "{operations:?}");
     // What is public: the offer, the record, the keys, health and metrics.
     assert_eq!(
         paths.keys().filter(|path| !path.starts_with("/api/admin/")).collect::<Vec<_>>(),

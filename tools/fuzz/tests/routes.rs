@@ -27,6 +27,7 @@ const PARSED_BY: &[(&str, &str)] = &[
     ("POST /api/admin/sales body", "create-sale-body"),
     ("PATCH /api/admin/sales/{id} body", "change-sale-body"),
     ("POST /api/admin/sales/{id}/admit body", "admit-now-body"),
+    ("PUT /api/admin/sales/{id}/banner body", "banner-body"),
     ("POST /api/admin/sales/{id}/items body", "add-item-body"),
     ("PATCH /api/admin/sales/{id}/items/{item} body", "change-item-body"),
     ("POST /api/admin/sales/{id}/items.csv body", "item-table"),

@@ -37,6 +37,9 @@ const QUERIES_AT_ONCE: usize = 2;
 pub(crate) struct OfferedItems {
     /// ISO 4217 code of all prices.
     currency: String,
+    /// The banner of the sale's pages; null if it has none.
+    #[schema(required)]
+    banner: Option<OfferedImage>,
     /// In the order of display.
     items: Vec<OfferedItem>,
 }
@@ -66,7 +69,7 @@ pub(crate) struct OfferedItem {
     image: Option<OfferedImage>,
 }
 
-/// An image of an item.
+/// An image of an item, or the banner of a sale.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OfferedImage {
     /// What the image shows, for screen readers; empty if it adds nothing to the text.
@@ -136,9 +139,11 @@ impl Offer {
 }
 
 /// The response for the items of a sale; `None` without one.
-fn offer(rows: Vec<OfferedRow>) -> Option<Offer> {
-    let currency = rows.first()?.currency.clone();
-    let items = OfferedItems { currency, items: rows.into_iter().map(OfferedItem::from).collect() };
+fn offer(mut rows: Vec<OfferedRow>) -> Option<Offer> {
+    let first = rows.first_mut()?;
+    let currency = std::mem::take(&mut first.currency);
+    let banner = first.banner.take().and_then(|banner| OfferedImage::of(banner.0));
+    let items = OfferedItems { currency, banner, items: rows.into_iter().map(OfferedItem::from).collect() };
     let json = serde_json::to_vec(&items).unwrap_or_default();
     let entity_tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&json)[..12]));
     Some(Offer { json: json.into(), entity_tag, read_at: Instant::now() })

@@ -21,6 +21,8 @@ pub struct OfferedRow {
     pub per_shopper_limit: i32,
     pub withdrawn: bool,
     pub image: Option<Json<ImageRow>>,
+    /// Of the sale.
+    pub banner: Option<Json<ImageRow>>,
 }
 
 /// What sales offer.
@@ -36,7 +38,9 @@ impl OfferStore {
              (SELECT jsonb_build_object('media', encode(hash, 'hex'), 'alt', alt, 'format', format, 'width', width, \
                 'height', height, 'widths', widths) FROM variants JOIN product_images USING (product_id) \
                 JOIN media ON hash = product_images.media WHERE variants.id = variant_id \
-                ORDER BY product_images.position LIMIT 1) AS image \
+                ORDER BY product_images.position LIMIT 1) AS image, \
+             (SELECT jsonb_build_object('media', encode(hash, 'hex'), 'alt', banner_alt, 'format', format, 'width', width, \
+                'height', height, 'widths', widths) FROM media WHERE hash = banner) AS banner \
              FROM lines JOIN sales ON sales.id = lines.sale_id JOIN items ON items.sale_id = sales.id \
              WHERE lines.id = $1 ORDER BY items.position",
         )
