@@ -1,5 +1,5 @@
-//! Public routes: what sales offer, their records, the keys that verify admission tokens, the images of
-//! products, and the console's page.
+//! Public routes: what sales offer, their records, the keys that verify admission tokens, images,
+//! and the console's page.
 //!
 //! Needs no sign-in, and changes nothing.
 

@@ -12,7 +12,7 @@ use crate::admin_api::products::fields::Attribute;
 pub(crate) struct AdminItem {
     /// Its number in the sale, from 1 to 200, which never changes.
     item: i16,
-    /// The variant of the catalogue that it was made from; null if there is none, or no longer.
+    /// The variant of the catalogue that it was made from; null without one.
     #[schema(required)]
     variant_id: Option<Uuid>,
     /// Stock keeping unit: unique in the sale.

@@ -185,8 +185,8 @@ fn is_within(since: OffsetDateTime, now: OffsetDateTime, period: Duration) -> bo
     !elapsed.is_negative() && elapsed < period
 }
 
-/// Sales open and end by the clock of the database, if their items allow it; `false` if an
-/// operator was faster.
+/// Sales open and end by the clock of the database, if their items allow it; `false` if an operator
+/// was faster.
 async fn follow_the_clock<S: LockedLedger>(sale: &mut S) -> Result<bool, StoreError> {
     let (opens_at, ends_at) = (sale.opens_at, sale.ends_at);
     let schedule = Schedule { status: sale.stored_status(), opens_at, ends_at, promised: sale.promised() };
