@@ -11,7 +11,6 @@ mod product;
 mod restore;
 mod rush;
 mod sale;
-mod table;
 mod verify;
 
 use std::process::ExitCode;

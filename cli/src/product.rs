@@ -11,8 +11,10 @@ use uuid::Uuid;
 
 use crate::{
     failure::CommandError,
-    sale::admin::{Admin, ControllerArguments},
-    table::{self, ExportArguments, ImportArguments},
+    sale::{
+        admin::{Admin, ControllerArguments},
+        table::{self, ExportArguments, ImportArguments},
+    },
 };
 
 /// The path of products in the admin API.

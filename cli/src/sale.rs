@@ -6,6 +6,7 @@ mod arguments;
 mod format;
 mod items;
 mod orders;
+pub(crate) mod table;
 
 use std::{process::ExitCode, time::Duration};
 

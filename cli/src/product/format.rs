@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use fairline_sale::price_text;
 use serde_json::Value;
 
-use crate::table::{errors_text, outcome_text};
+use crate::sale::table::{errors_text, outcome_text};
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or("–")

@@ -6,7 +6,7 @@ use fairline_rush::counted;
 use fairline_sale::price_text;
 use serde_json::Value;
 
-use crate::table::{errors_text, outcome_text};
+use super::table::{errors_text, outcome_text};
 
 fn number(sale: &Value, field: &str) -> String {
     sale[field].as_i64().map_or_else(|| "–".to_owned(), |number| number.to_string())

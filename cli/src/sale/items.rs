@@ -7,11 +7,13 @@ use fairline_sale::minor_units;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use super::{SaleArgument, admin::Admin, find, format, path_of};
-use crate::{
-    failure::CommandError,
+use super::{
+    SaleArgument,
+    admin::Admin,
+    find, format, path_of,
     table::{self, ExportArguments, ImportArguments},
 };
+use crate::failure::CommandError;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ItemsCommand {

@@ -82,9 +82,9 @@ pub(crate) struct OfferedImage {
     sizes: Vec<MediaSize>,
 }
 
-/// A response.
+/// A response that is kept for a few seconds.
 #[derive(Debug)]
-pub(super) struct Offer {
+pub(super) struct KeptOffer {
     pub(super) json: Bytes,
     /// With its quotes.
     pub(super) entity_tag: String,
@@ -96,7 +96,7 @@ pub(super) struct Offer {
 pub(crate) struct Offers {
     store: OfferStore,
     queries: Arc<Semaphore>,
-    kept: Arc<Mutex<HashMap<SaleId, Arc<Offer>>>>,
+    kept: Arc<Mutex<HashMap<SaleId, Arc<KeptOffer>>>>,
 }
 
 impl Offers {
@@ -105,7 +105,7 @@ impl Offers {
     }
 
     /// What a sale, or the sale of a lane, offers.
-    pub(super) async fn of(&self, sale: &str) -> Result<Arc<Offer>, CommonError> {
+    pub(super) async fn of(&self, sale: &str) -> Result<Arc<KeptOffer>, CommonError> {
         let sale: SaleId = sale.parse().map_err(|_| CommonError::SaleNotFound)?;
         if let Some(offer) = self.kept(sale) {
             return Ok(offer);
@@ -127,26 +127,26 @@ impl Offers {
         Ok(offer)
     }
 
-    fn kept(&self, sale: SaleId) -> Option<Arc<Offer>> {
+    fn kept(&self, sale: SaleId) -> Option<Arc<KeptOffer>> {
         self.kept.lock().expect("no panic").get(&sale).filter(|offer| offer.is_fresh()).cloned()
     }
 }
 
-impl Offer {
+impl KeptOffer {
     fn is_fresh(&self) -> bool {
         self.read_at.elapsed() < KEPT
     }
 }
 
 /// The response for the items of a sale; `None` without one.
-fn offer(mut rows: Vec<OfferedRow>) -> Option<Offer> {
+fn offer(mut rows: Vec<OfferedRow>) -> Option<KeptOffer> {
     let first = rows.first_mut()?;
     let currency = std::mem::take(&mut first.currency);
     let banner = first.banner.take().and_then(|banner| OfferedImage::of(banner.0));
     let items = OfferedItems { currency, banner, items: rows.into_iter().map(OfferedItem::from).collect() };
     let json = serde_json::to_vec(&items).unwrap_or_default();
     let entity_tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&json)[..12]));
-    Some(Offer { json: json.into(), entity_tag, read_at: Instant::now() })
+    Some(KeptOffer { json: json.into(), entity_tag, read_at: Instant::now() })
 }
 
 impl From<OfferedRow> for OfferedItem {

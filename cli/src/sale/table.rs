@@ -9,7 +9,8 @@ use std::{
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::{failure::CommandError, sale::admin::Admin};
+use super::admin::Admin;
+use crate::failure::CommandError;
 
 /// Stands for standard input or output.
 const STANDARD: &str = "-";
