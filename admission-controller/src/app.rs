@@ -16,6 +16,8 @@ use crate::{
     admin_api::{
         AdminState,
         audit::{service::AuditLog, store::AuditStore},
+        banners::{service::Banners, store::BannerStore},
+        items::{service::Items, store::ItemStore},
         keys::{service::SigningKeys, store::KeyStore},
         lanes::{service::Lanes, store::LaneStore},
         live::{
@@ -53,14 +55,18 @@ use crate::{
         samples::store::SampleStore,
         statistics::store::StatisticsStore,
     },
-    public_api::{key_set::PublicKeys, record::service::Records},
+    public_api::{
+        items::{service::Offers, store::OfferStore},
+        key_set::PublicKeys,
+        record::service::Records,
+    },
     router::{self, Public},
 };
 
 /// Requests per second to the admin API and to records from one client address, and the burst.
 const RATE_PER_S: f64 = 20.0;
 const BURST: u32 = 200;
-/// The same for images: a page of products has many, and shoppers share addresses.
+/// The same for images and offers: a page of products has many, and shoppers share addresses.
 const MEDIA_RATE_PER_S: f64 = 200.0;
 const MEDIA_BURST: u32 = 4000;
 /// The minimum length of the admin token: a shorter one could be guessed.
@@ -112,7 +118,8 @@ impl AdmissionController {
         let limit = RateLimit::new(RATE_PER_S, BURST, proxies.clone(), shutdown)?;
         let public = Public {
             keys: PublicKeys { store: KeyStore(for_services), keys: services.keys },
-            records: Records::new(RecordStore(services.database)),
+            records: Records::new(RecordStore(services.database.clone())),
+            offers: Offers::new(OfferStore(services.database)),
             files: services.files,
             media_limit: RateLimit::new(MEDIA_RATE_PER_S, MEDIA_BURST, proxies.clone(), shutdown)?,
         };
@@ -172,11 +179,14 @@ impl Services {
             admin_token: Arc::new(settings.admin_token.clone()),
             secure_cookies: settings.secure_cookies,
         };
-        let sales = Sales { store: AdminSaleStore(database.clone()), tick_now: tick_now.clone() };
+        let items = ItemStore(database.clone());
+        let sales = Sales { store: AdminSaleStore(database.clone()), items: items.clone(), tick_now: tick_now.clone() };
         let stage = stage(settings, shutdown).map(Arc::new);
         let rehearsals = RehearsalStore(database.clone());
         Ok(AdminState {
             audit: AuditLog { store: AuditStore(database.clone()) },
+            banners: Banners { store: BannerStore(database.clone()) },
+            items: Items { store: items, sales: sales.clone(), tick_now: tick_now.clone() },
             keys: SigningKeys { store: KeyStore(database.clone()), keys: keys.clone(), tick_now: tick_now.clone() },
             lanes: Lanes { store: LaneStore(database.clone()), sales: sales.clone(), tick_now: tick_now.clone() },
             live: Live {

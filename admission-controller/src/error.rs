@@ -16,6 +16,9 @@ pub(crate) enum CommonError {
     LaneNotFound,
     #[error("the sale is {}", status.as_str().replace('_', " "))]
     IllegalTransition { status: Status },
+    /// Until admissions know items: docs/design/items.md.
+    #[error("the sale offers several items")]
+    SeveralItems,
     #[error("the field `{field}` must {must}")]
     InvalidField { field: &'static str, must: &'static str },
     #[error(transparent)]
@@ -43,6 +46,10 @@ impl From<CommonError> for Problem {
                 "The sale is {}; this action needs another status. Nothing was changed.",
                 status.as_str().replace('_', " ")
             )),
+            CommonError::SeveralItems => Self::new(&problem_types::SEVERAL_ITEMS).detail(
+                "This version sells only the first item of a sale, under the sale's limit. Withdraw the other items, \
+                 and remove the limit of the first item if it is below the sale's. Nothing was changed.",
+            ),
             CommonError::InvalidField { field, must } => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail(format!("The field `{field}` must {must}."))
                 .with("field", field),
@@ -72,8 +79,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::{
         admin_api::{
-            keys, lanes, live, media, operators, orders, product_csv, products, rehearsals, sales, ticket_actions,
-            tokens, webhooks,
+            items, keys, lanes, live, media, operators, orders, product_csv, products, rehearsals, sales,
+            ticket_actions, tokens, webhooks,
         },
         auth,
     };
@@ -94,6 +101,7 @@ pub(crate) mod tests {
             SaleNotFound,
             LaneNotFound,
             IllegalTransition { status: Status::Closed },
+            SeveralItems,
             InvalidField { field: "total", must: "be positive" },
             Store(StoreError::Corrupt("a row".to_owned())),
         });
@@ -105,6 +113,7 @@ pub(crate) mod tests {
         let features = [
             examples(),
             auth::error::tests::examples(),
+            items::error::tests::examples(),
             keys::error::tests::examples(),
             lanes::error::tests::examples(),
             live::error::tests::examples(),

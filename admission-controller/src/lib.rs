@@ -5,8 +5,8 @@
 //! - [`controller`]: the ticks of sales, their lines and records. The control law is the crate
 //!   [`fairline_admission`].
 //! - [`admin_api`]: a folder for each feature. [`auth`]: caller identity, sign-in, sessions.
-//!   [`public_api`]: records, the key set, images, the console's page. [`jobs`]: samples, deletion
-//!   of old rows and unused images, rehearsals.
+//!   [`public_api`]: offers, records, the key set, images, the console's page. [`jobs`]: samples,
+//!   deletion of old rows and unused images, rehearsals.
 //! - Within a feature: routes call the service, the service calls `store.rs`. SQL stands in
 //!   `store.rs` and `db.rs` only.
 //! - Each feature maps its errors to responses, in its `error.rs`. [`error`] has those that several

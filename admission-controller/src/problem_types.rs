@@ -16,6 +16,15 @@ fairline_server::problem_types! {
     IMPORT_REJECTED = UNPROCESSABLE_ENTITY "import-rejected" "The table was rejected" {
         operator: "Correct the lines that `errors` names, and import the table again: nothing was changed.",
     }
+    ITEM_CHANGED = CONFLICT "item-changed" "The item was changed meanwhile" {
+        operator: "Load the items again, and repeat the change with the item's new `version`.",
+    }
+    ITEM_EXISTS = CONFLICT "item-exists" "The sale has an item with the SKU" {
+        operator: "Change the existing item, which may be withdrawn, or choose another SKU.",
+    }
+    LAST_ITEM = CONFLICT "last-item" "The sale would offer no item" {
+        operator: "Close the sale, or add another item first.",
+    }
     LANE_REJECTED = CONFLICT "lane-rejected" "The lane was rejected" {
         operator: "`detail` has the limit: number of lanes, sum of the shares, or time.",
     }
@@ -52,6 +61,9 @@ fairline_server::problem_types! {
     NOT_WAITING = CONFLICT "not-waiting" "The ticket is not waiting" {
         operator: "The ticket has left the line or has had its turn. To stop its token, revoke all unused tokens of the sale.",
     }
+    PRODUCT_IN_USE = CONFLICT "product-in-use" "A sale offers the product" {
+        operator: "Archive the product, or close the sale first.",
+    }
     PRODUCT_CHANGED = CONFLICT "product-changed" "The product was changed meanwhile" {
         operator: "Load the product again, and repeat the change with its new `version`.",
     }
@@ -64,6 +76,9 @@ fairline_server::problem_types! {
     INSUFFICIENT_ROLE = FORBIDDEN "insufficient-role" "Not allowed" {
         operator: "Ask an owner for the role that `detail` names.",
     }
+    SEVERAL_ITEMS = CONFLICT "several-items" "The sale offers several items" {
+        operator: "Withdraw all items but the first: this version sells one item per sale.",
+    }
     SKU_TAKEN = CONFLICT "sku-taken" "The SKU is taken" {
         operator: "Choose another SKU: a variant of another product has it.",
     }
@@ -72,6 +87,9 @@ fairline_server::problem_types! {
     }
     STOCK_BELOW_COMMITMENTS = CONFLICT "stock-below-commitments" "The stock is too small" {
         operator: "Set the stock to at least the units that are promised, held or sold.",
+    }
+    TOO_MANY_ITEMS = CONFLICT "too-many-items" "Too many items" {
+        operator: "Restore a withdrawn item, or create another sale.",
     }
     TOO_MANY_OPERATORS = CONFLICT "too-many-operators" "Too many operators" {
         operator: "Remove an operator who has left.",
@@ -90,6 +108,9 @@ fairline_server::problem_types! {
     }
     IMAGE_NOT_FOUND = NOT_FOUND "image-not-found" "No such image" {
         operator: "Upload the image again: unused ones are deleted after a day.",
+    }
+    ITEM_NOT_FOUND = NOT_FOUND "item-not-found" "No such item" {
+        operator: "`GET /api/admin/sales/{id}/items` lists a sale's items.",
     }
     KEY_NOT_FOUND = NOT_FOUND "key-not-found" "No such key" {
         operator: "`GET /api/admin/keys` lists the signing keys.",

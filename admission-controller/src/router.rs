@@ -11,6 +11,7 @@ use crate::{
     openapi,
     public_api::{
         console_page,
+        items::{self, service::Offers},
         key_set::{self, PublicKeys},
         media,
         record::{self, service::Records},
@@ -21,8 +22,10 @@ use crate::{
 pub(crate) struct Public {
     pub(crate) keys: PublicKeys,
     pub(crate) records: Records,
+    pub(crate) offers: Offers,
     /// The storage of images, if one is configured.
     pub(crate) files: Option<MediaStore>,
+    /// For what a page of a shop loads.
     pub(crate) media_limit: RateLimit,
 }
 
@@ -36,6 +39,7 @@ pub(crate) fn routes(
     let (routes, mut document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
         .merge(key_set::routes(public.keys))
         .merge(media::routes(public.files).route_layer(public.media_limit.layer()))
+        .merge(items::routes::routes(public.offers).route_layer(public.media_limit.layer()))
         .merge(record::routes::routes(public.records).route_layer(limit.layer()))
         .merge(admin_api::routes(admin, shutdown).layer(Extension(proxies)).route_layer(limit.layer()))
         .split_for_parts();

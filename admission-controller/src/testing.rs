@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     admin_api::{
-        audit,
+        audit, items,
         keys::store::KeyStore,
         lanes, live, operators, orders, product_csv, products,
         products::fields::{ChangeProduct, CreateProduct},
@@ -224,8 +224,12 @@ pub const TARGETS: &[FuzzTarget] = &[
     ("change-sale-body", body::<ChangeSale>),
     ("create-product-body", create_product),
     ("change-product-body", change_product),
+    ("banner-body", body::<products::fields::ImageFields>),
     ("product-table", product_table),
     ("media-name", media_name),
+    ("add-item-body", add_item),
+    ("change-item-body", body::<items::fields::ChangeItem>),
+    ("item-table", item_table),
     ("add-lane-body", body::<lanes::routes::AddLane>),
     ("change-lane-body", body::<lanes::routes::ChangeLane>),
     ("invite-body", body::<lanes::routes::InviteRequest>),
@@ -265,7 +269,7 @@ fn query<T: DeserializeOwned>(bytes: &[u8]) {
 fn create_sale(bytes: &[u8]) {
     let Ok(sale) = serde_json::from_slice::<CreateSale>(bytes) else { return };
     if let Ok(new) = sale.checked() {
-        assert!((1..=63).contains(&new.slug.len()) && new.total >= 0 && new.price_minor > 0, "a checked sale is valid");
+        assert!((1..=63).contains(&new.slug.len()) && (1..=200).contains(&new.items.len()), "a checked sale is valid");
     }
 }
 
@@ -284,6 +288,19 @@ fn change_product(bytes: &[u8]) {
 fn product_table(bytes: &[u8]) {
     if let Ok(rows) = product_csv::format::read(bytes) {
         assert!(rows.len() <= 20_000, "the number of rows is bounded");
+    }
+}
+
+fn add_item(bytes: &[u8]) {
+    let Ok(new) = serde_json::from_slice::<items::fields::NewItem>(bytes) else { return };
+    if let Ok(item) = new.stored(0, &items::fields::CatalogueVariants::new(), "EUR") {
+        assert!(!item.name.is_empty() && item.price_minor > 0 && item.total >= 0, "a checked item is valid");
+    }
+}
+
+fn item_table(bytes: &[u8]) {
+    if let Ok(rows) = items::import::read(bytes) {
+        assert!(rows.len() <= 200, "the number of rows is bounded");
     }
 }
 

@@ -3,6 +3,7 @@
 mod api;
 mod clocks;
 mod console;
+mod items;
 mod lanes;
 mod limits;
 mod operators;

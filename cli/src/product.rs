@@ -2,12 +2,7 @@
 
 mod format;
 
-use std::{
-    fs,
-    io::{self, Read as _, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use hyper::Method;
@@ -16,15 +11,16 @@ use uuid::Uuid;
 
 use crate::{
     failure::CommandError,
-    sale::admin::{Admin, ControllerArguments},
+    sale::{
+        admin::{Admin, ControllerArguments},
+        table::{self, ExportArguments, ImportArguments},
+    },
 };
 
 /// The path of products in the admin API.
 const PRODUCTS: &str = "/products";
 /// The path of the table of products.
 const TABLE: &str = "/products.csv";
-/// Stands for standard input or output.
-const STANDARD: &str = "-";
 
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -53,19 +49,9 @@ enum Command {
     },
     /// Import products from CSV: all rows, or none if one is wrong. A row updates the variant with
     /// its SKU, or adds one. Exit code 1 if a row is wrong.
-    Import {
-        /// The file; `-` is standard input.
-        file: PathBuf,
-        /// Only check the file, and report what would change.
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Import(ImportArguments),
     /// Export all products as CSV.
-    Export {
-        /// The file; `-` is standard output.
-        #[arg(default_value = STANDARD)]
-        file: PathBuf,
-    },
+    Export(ExportArguments),
 }
 
 pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, CommandError> {
@@ -82,8 +68,16 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Comm
             let product = find(&admin, &product).await?;
             if json { println!("{product}") } else { print!("{}", format::of_product(&product)) }
         }
-        Command::Import { file, dry_run } => return import(&admin, file, dry_run, json).await,
-        Command::Export { file } => export(&admin, file, json).await?,
+        Command::Import(import) => {
+            let (report, is_right) = table::import(&admin, TABLE, &import).await?;
+            if json {
+                println!("{report}")
+            } else {
+                print!("{}", format::of_import(&report))
+            }
+            return Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Export(export) => table::export(&admin, TABLE, &export, json).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -124,43 +118,6 @@ async fn find(admin: &Admin, product: &str) -> Result<Value, CommandError> {
         }
     };
     show(one["id"].as_str().unwrap_or_default()).await
-}
-
-async fn import(admin: &Admin, file: PathBuf, dry_run: bool, json: bool) -> Result<ExitCode, CommandError> {
-    let unreadable = |error: io::Error| CommandError::new(format!("Could not read {}: {error}.", file.display()));
-    let table = if file.as_os_str() == STANDARD {
-        let mut table = Vec::new();
-        io::stdin().read_to_end(&mut table).map(|_| table)
-    } else {
-        fs::read(&file)
-    };
-    let table = table.map_err(unreadable)?;
-    // A dry run lists the errors by line.
-    let mut report = admin.send_table(&format!("{TABLE}?dry_run=true"), table.clone()).await?;
-    let is_wrong = report["error_count"].as_u64() != Some(0);
-    if !is_wrong && !dry_run {
-        report = admin.send_table(TABLE, table).await?;
-    }
-    if json {
-        println!("{report}")
-    } else {
-        print!("{}", format::of_import(&report))
-    }
-    Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-async fn export(admin: &Admin, file: PathBuf, json: bool) -> Result<(), CommandError> {
-    let table = admin.download(TABLE).await?;
-    let unwritten = |error: io::Error| CommandError::new(format!("Could not write {}: {error}.", file.display()));
-    if file.as_os_str() == STANDARD {
-        return io::stdout().write_all(&table).map_err(unwritten);
-    }
-    fs::write(&file, &table).map_err(unwritten)?;
-    match json {
-        true => println!("{}", json!({ "file": file, "bytes": table.len() })),
-        false => println!("{} ({} bytes)", file.display(), table.len()),
-    }
-    Ok(())
 }
 
 /// Percent-encodes a text for a query.

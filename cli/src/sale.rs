@@ -4,7 +4,9 @@ pub(crate) mod admin;
 mod admin_commands;
 mod arguments;
 mod format;
+mod items;
 mod orders;
+pub(crate) mod table;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -64,7 +66,8 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Comm
         }
         Command::Copy(copy) => {
             let sale = find(&admin, &copy.named).await?;
-            show(&admin.ask(Method::POST, SALES, Some(&copied(&sale, copy))).await?);
+            let new = copied(&sale, &items::of(&admin, &sale).await?, copy);
+            show(&admin.ask(Method::POST, SALES, Some(&new)).await?);
         }
         Command::List => {
             let sales = all(&admin).await?;
@@ -100,6 +103,7 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Comm
             if json { println!("{report}") } else { print!("{}", format::of_report(&report)) }
         }
         Command::Rehearse(rehearse) => return admin_commands::rehearse(&admin, &rehearse, json).await,
+        Command::Items { command } => return items::run(&admin, command, json).await,
         Command::Lanes { command } => admin_commands::lanes(&admin, command, json).await?,
         Command::Audit(audit) => admin_commands::audit(&admin, &audit, json).await?,
         Command::Operators => admin_commands::operators(&admin, json).await?,
@@ -217,13 +221,35 @@ fn new_sale(create: CreateArguments) -> Result<Value, CommandError> {
     Ok(sale)
 }
 
+/// The fields of an item that a copy takes from its original.
+const COPIED_OF_ITEMS: &[&str] =
+    &["sku", "name", "attributes", "list_minor", "price_minor", "total", "per_shopper_limit"];
+
+/// The items that a copy offers; `None` for one that is no more than the sale's name and price.
+fn copied_items(sale: &Value, items: &[Value]) -> Option<Value> {
+    let offered: Vec<&Value> = items.iter().filter(|item| item["withdrawn"] != true).collect();
+    let is_simple = |item: &Value| {
+        let is_own = ["list_minor", "per_shopper_limit"].iter().all(|field| item[*field].is_null());
+        is_own && item["sku"] == sale["slug"] && item["name"] == sale["name"] && item["attributes"] == json!([])
+    };
+    let copied = |item: &&Value| -> Map<String, Value> {
+        COPIED_OF_ITEMS.iter().map(|field| ((*field).to_owned(), item[*field].clone())).collect()
+    };
+    let needs_items = offered.len() != 1 || !is_simple(offered[0]);
+    needs_items.then(|| offered.iter().map(copied).collect())
+}
+
 /// A copy of a sale, with its own time window.
-fn copied(sale: &Value, copy: Copy) -> Value {
+fn copied(sale: &Value, items: &[Value], copy: Copy) -> Value {
     let mut new = Map::new();
     for field in COPIED {
         if !sale[field].is_null() {
             new.insert((*field).to_owned(), sale[field].clone());
         }
+    }
+    if let Some(items) = copied_items(sale, items) {
+        new.retain(|field, _| !["price_minor", "total"].contains(&field.as_str()));
+        new.insert("items".to_owned(), items);
     }
     let of = |field: &str| sale[field].as_str().unwrap_or_default().to_owned();
     new.insert(
@@ -292,6 +318,17 @@ fn changes(change: &ChangeArguments, sale: &Value) -> Result<Value, CommandError
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_offers_the_same_items() {
+        let sale = json!({ "slug": "shoe", "name": "Shoe" });
+        let item = |sku: &str, withdrawn: bool| json!({ "item": 1, "sku": sku, "name": "Shoe", "attributes": [], "total": 2, "withdrawn": withdrawn });
+        assert_eq!(copied_items(&sale, &[item("shoe", false), item("S-43", true)]), None);
+        let copied = copied_items(&sale, &[item("S-42", false), item("S-43", true)]).expect("items");
+        assert_eq!(copied.as_array().map(Vec::len), Some(1));
+        assert_eq!((&copied[0]["sku"], &copied[0]["total"]), (&json!("S-42"), &json!(2)));
+        assert_eq!(copied[0]["item"], Value::Null, "its number is that of the copy");
+    }
 
     #[test]
     fn a_name_becomes_a_slug() {

@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
+    path::Path,
     process::{Output, Stdio},
 };
 
@@ -50,6 +51,7 @@ fn a_sale_is_run_from_a_terminal() {
     assert!(!no_demo.status.success() && String::from_utf8_lossy(&no_demo.stderr).contains("No demo runs in"));
     let _demo = start_demo(folder.path());
     creates(&terminal);
+    offers_items(&terminal, folder.path());
     let id = changes(&terminal);
     does_what_the_console_does(&terminal, &id);
     gives_tokens(&terminal, &id);
@@ -88,6 +90,36 @@ fn creates(terminal: &Terminal<'_>) {
     );
     assert!(terminal.refused(&["show", "nothing"]).contains("There is no sale `nothing`"));
     assert!(terminal.refused(&["set", "brass-lamp-no-7"]).contains("Nothing to change"));
+}
+
+fn offers_items(terminal: &Terminal<'_>, folder: &Path) {
+    let sale = "brass-lamp-no-7";
+    let items = |arguments: &[&str]| terminal.stdout_of(&[&["items"], arguments].concat());
+    assert!(items(&["list", sale]).starts_with("brass-lamp-no-7  Brass lamp No. 7  €49.00  "));
+    let add = ["add", sale, "L-8", "--price", "59.00", "--total", "2", "--name", "Brass lamp No. 8"];
+    assert!(items(&add).lines().nth(1).is_some_and(|line| line.starts_with("L-8  Brass lamp No. 8  €59.00  ")));
+    let set = ["items", "set", sale, "L-8", "--list-price", "69.00", "--per-shopper", "1", "--place", "1"];
+    let changed = &terminal.json(&set)["items"][0];
+    assert_eq!(
+        (&changed["sku"], &changed["list_minor"], &changed["version"]),
+        (&"L-8".into(), &6900.into(), &2.into())
+    );
+    assert!(terminal.refused(&["items", "set", sale, "L-8"]).contains("Nothing to change"));
+    assert!(terminal.refused(&["items", "withdraw", sale, "L-9"]).contains("has no item `L-9`"));
+    assert!(terminal.refused(&["open", sale]).contains("The sale offers several items"));
+
+    let table = folder.join("items.csv");
+    let file = table.to_str().expect("a path");
+    assert!(items(&["export", sale, file]).starts_with(file));
+    assert_eq!(items(&["import", sale, file]), "2 rows; created 0 items; changed 0 items; done\n");
+    fs::write(&table, "sku,total,price\nL-8,3,\nL-9,1,1.999\n").expect("written");
+    let wrong = terminal.sale(&["items", "import", sale, file]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stdout).starts_with("line 3, price: It is not an amount in EUR"));
+    fs::write(&table, "sku,total\nL-8,3\n").expect("written");
+    let dry = items(&["import", sale, file, "--dry-run"]);
+    assert_eq!(dry, "1 row; created 0 items; changed 1 item; a dry run: nothing was changed\n");
+    assert!(items(&["withdraw", sale, "L-8"]).lines().next().is_some_and(|line| line.ends_with("  withdrawn")));
 }
 
 /// Returns the id of the sale.

@@ -7,6 +7,8 @@ DECLARE
     became jsonb;
     whole jsonb;
     sale uuid;
+    -- Null for an item that is named like its sale.
+    item_sku text;
 BEGIN
     IF author IS NULL THEN
         RETURN NULL;
@@ -14,11 +16,26 @@ BEGIN
     IF TG_OP <> 'INSERT' THEN was := to_jsonb(OLD); END IF;
     IF TG_OP <> 'DELETE' THEN became := to_jsonb(NEW); END IF;
     IF TG_OP = 'INSERT' THEN became := jsonb_strip_nulls(became); END IF;
-    IF TG_OP = 'INSERT' AND TG_TABLE_NAME = 'sales' THEN
-        became := became || (SELECT jsonb_build_object('total', total) FROM stock WHERE sale_id = NEW.id);
-    END IF;
     whole := coalesce(became, was);
-    sale := CASE WHEN TG_TABLE_NAME = 'sales' THEN whole ->> 'id' ELSE whole ->> 'sale_id' END;
+    IF TG_TABLE_NAME = 'sales' THEN
+        sale := whole ->> 'id';
+        IF TG_OP = 'INSERT' THEN
+            became := became || (SELECT jsonb_build_object('total', sum(total)) FROM stock WHERE sale_id = sale)
+                || (SELECT CASE WHEN count(*) > 1 OR min(sku) <> whole ->> 'slug' THEN jsonb_build_object('items',
+                    jsonb_agg(jsonb_build_object('sku', sku, 'price_minor', price_minor, 'total', total) ORDER BY item)) ELSE '{}' END
+                    FROM items JOIN stock USING (sale_id, item) WHERE sale_id = sale);
+        END IF;
+    ELSE
+        sale := whole ->> 'sale_id';
+    END IF;
+    IF TG_TABLE_NAME IN ('items', 'stock') THEN
+        SELECT sku INTO item_sku FROM items JOIN sales ON id = sale_id
+            WHERE sale_id = sale AND item = (whole ->> 'item')::smallint AND sku <> slug;
+        IF TG_TABLE_NAME = 'items' AND TG_OP = 'INSERT' THEN
+            became := became || coalesce((SELECT jsonb_build_object('total', total) FROM stock
+                WHERE sale_id = sale AND item = (whole ->> 'item')::smallint), '{}');
+        END IF;
+    END IF;
     SELECT jsonb_object_agg(key, was -> key) FILTER (WHERE was ? key), jsonb_object_agg(key, became -> key) FILTER (WHERE became ? key)
         INTO was, became FROM unnest(TG_ARGV) AS key WHERE was -> key IS DISTINCT FROM became -> key;
     IF was IS NULL AND became IS NULL THEN
@@ -27,7 +44,8 @@ BEGIN
     INSERT INTO audit (who, action, subject, sale_id, before, after, reason) VALUES (
         author,
         coalesce(nullif(current_setting('fairline.what', true), ''), lower(TG_OP) || '_' || TG_TABLE_NAME),
-        coalesce(whole ->> 'slug', (SELECT slug FROM sales WHERE id = sale), whole ->> 'sku', whole ->> 'name', whole ->> 'url', whole ->> 'kid', TG_TABLE_NAME),
+        coalesce(whole ->> 'slug', (SELECT slug || coalesce(': ' || item_sku, '') FROM sales WHERE id = sale), whole ->> 'sku', whole ->> 'name',
+            whole ->> 'url', whole ->> 'kid', TG_TABLE_NAME),
         sale, was, became, nullif(current_setting('fairline.why', true), '')
     );
     RETURN NULL;
@@ -53,6 +71,19 @@ CREATE FUNCTION public.clear_client_secret() RETURNS trigger
     AS $$
 BEGIN
     NEW.client_secret := NULL;
+    RETURN NEW;
+END $$;
+CREATE FUNCTION public.fill_item() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    sale sales;
+BEGIN
+    SELECT * INTO STRICT sale FROM sales WHERE id = NEW.sale_id;
+    NEW.sku := coalesce(NEW.sku, left(sale.slug, 64));
+    NEW.name := coalesce(NEW.name, nullif(left(sale.name, 250), ''), sale.slug);
+    NEW.price_minor := coalesce(NEW.price_minor, sale.price_minor);
+    NEW.position := coalesce(NEW.position, NEW.item - 1);
     RETURN NEW;
 END $$;
 CREATE FUNCTION public.insert_shopper_allowances() RETURNS trigger
@@ -109,6 +140,21 @@ BEGIN
     END IF;
     RAISE EXCEPTION 'entries of a record are never changed' USING CONSTRAINT = 'record_entries_are_append_only', ERRCODE = 'check_violation';
 END $$;
+CREATE FUNCTION public.reject_several_items() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NOT sale_can_open(NEW.id) THEN
+        RAISE EXCEPTION 'an open sale offers one item' USING CONSTRAINT = 'sales_open_with_one_item', ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE FUNCTION public.sale_can_open(sale uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce(bool_and(CASE WHEN item = 1 THEN NOT withdrawn AND coalesce(items.per_shopper_limit >= sales.per_shopper_limit, true)
+        ELSE withdrawn END), true) FROM items JOIN sales ON id = sale_id WHERE sale_id = sale
+$$;
 CREATE FUNCTION public.update_allowance() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -134,6 +180,14 @@ BEGIN
     RETURN NULL;
 END
 $$;
+CREATE FUNCTION public.update_banner_uses() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE media SET uses = uses + 1, unused_since = NULL WHERE hash = NEW.banner;
+    UPDATE media SET uses = uses - 1, unused_since = CASE WHEN uses = 1 THEN now() END WHERE hash = OLD.banner;
+    RETURN NULL;
+END $$;
 CREATE FUNCTION public.update_media_uses() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -295,9 +349,27 @@ CREATE TABLE public.installation (
     is_only boolean DEFAULT true NOT NULL
 );
 CREATE TABLE public.items (
+    "position" smallint NOT NULL,
+    CONSTRAINT items_attributes_are_a_list CHECK (public.is_attribute_list(attributes)),
+    CONSTRAINT items_limit_is_positive CHECK ((per_shopper_limit > 0)),
+    CONSTRAINT items_list_price_is_not_lower CHECK ((list_minor >= price_minor)),
+    CONSTRAINT items_name_is_bounded CHECK (((char_length(name) >= 1) AND (char_length(name) <= 250))),
     CONSTRAINT items_number_is_bounded CHECK (((item >= 1) AND (item <= 200))),
+    CONSTRAINT items_position_is_bounded CHECK ((("position" >= 0) AND ("position" <= 199))),
+    CONSTRAINT items_price_is_not_negative CHECK ((price_minor >= 0)),
+    CONSTRAINT items_sku_is_plain CHECK ((sku ~ '^[A-Za-z0-9][A-Za-z0-9._/+-]{0,63}$'::text)),
+    CONSTRAINT items_version_is_positive CHECK ((version > 0)),
+    attributes jsonb DEFAULT '[]'::jsonb NOT NULL,
     item smallint NOT NULL,
-    sale_id uuid NOT NULL
+    list_minor bigint,
+    name text NOT NULL,
+    per_shopper_limit integer,
+    price_minor bigint NOT NULL,
+    sale_id uuid NOT NULL,
+    sku text NOT NULL,
+    variant_id uuid,
+    version integer DEFAULT 1 NOT NULL,
+    withdrawn boolean DEFAULT false NOT NULL
 );
 CREATE TABLE public.lines (
     CONSTRAINT lines_admit_now_is_not_negative CHECK ((admit_now >= 0)),
@@ -557,6 +629,8 @@ CREATE TABLE public.sale_counters (
 WITH (fillfactor='50');
 CREATE TABLE public.sales (
     CONSTRAINT sales_account_limit_is_positive CHECK ((per_account_limit > 0)),
+    CONSTRAINT sales_banner_alt_is_bounded CHECK ((char_length(banner_alt) <= 250)),
+    CONSTRAINT sales_banner_has_an_alt CHECK (((banner IS NULL) = (banner_alt IS NULL))),
     CONSTRAINT sales_currency_is_iso CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT sales_deletion_requires_closed CHECK (((retention_state = 'kept'::text) OR (status = 'closed'::text))),
     CONSTRAINT sales_draws_have_a_seed CHECK (((line_order = 'draw'::text) = (seed IS NOT NULL))),
@@ -578,6 +652,8 @@ CREATE TABLE public.sales (
     CONSTRAINT sales_status_is_known CHECK ((status = ANY (ARRAY['scheduled'::text, 'open'::text, 'paused'::text, 'closed'::text]))),
     CONSTRAINT sales_time_zone_is_a_name CHECK ((time_zone ~ '^[A-Za-z0-9_+/-]{1,64}$'::text)),
     CONSTRAINT sales_windows_are_positive CHECK (((token_ttl_s > 0) AND (claim_window_s > 0) AND (hold_s > 0))),
+    banner bytea,
+    banner_alt text,
     claim_window_s integer NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     currency text NOT NULL,
@@ -741,6 +817,10 @@ ALTER TABLE ONLY public.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (is_only);
 ALTER TABLE ONLY public.items
     ADD CONSTRAINT items_pkey PRIMARY KEY (sale_id, item);
+ALTER TABLE ONLY public.items
+    ADD CONSTRAINT items_position_is_unique UNIQUE (sale_id, "position") DEFERRABLE;
+ALTER TABLE ONLY public.items
+    ADD CONSTRAINT items_sku_is_unique UNIQUE (sale_id, sku);
 ALTER TABLE ONLY public.lines
     ADD CONSTRAINT lines_lane_is_unique UNIQUE NULLS NOT DISTINCT (sale_id, lane);
 ALTER TABLE ONLY public.lines
@@ -839,6 +919,7 @@ CREATE INDEX holds_open ON public.holds USING btree (sale_id, expires_at) WHERE 
 CREATE INDEX holds_to_anonymise ON public.holds USING btree (created_at) WHERE ((state <> ALL (ARRAY['promised'::text, 'held'::text])) AND ((visitor <> '\x00000000000000000000000000000000'::bytea) OR (account_id IS NOT NULL) OR (reserved_as <> ('forgotten '::text || (id)::text))));
 CREATE INDEX holds_to_warn ON public.holds USING btree (expires_at) WHERE ((account_id IS NOT NULL) AND (NOT warned) AND (state = ANY (ARRAY['promised'::text, 'held'::text])));
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (started_at);
+CREATE INDEX items_by_variant ON public.items USING btree (variant_id) WHERE (variant_id IS NOT NULL);
 CREATE INDEX lines_to_tick ON public.lines USING btree (id) WHERE ((id = sale_id) AND (NOT settled));
 CREATE INDEX media_unused ON public.media USING btree (unused_since) WHERE (unused_since IS NOT NULL);
 CREATE INDEX notifications_by_account ON public.notifications USING btree (account_id) WHERE (account_id IS NOT NULL);
@@ -873,6 +954,7 @@ CREATE UNIQUE INDEX rehearsals_one_runs ON public.rehearsals USING btree ((true)
 CREATE INDEX reminders_to_send ON public.reminders USING btree (line_id, epoch, ordinal) WHERE (sent_at IS NULL);
 CREATE INDEX sale_counters_active ON public.sale_counters USING btree (active_at);
 CREATE INDEX sales_by_age ON public.sales USING btree (created_at, id);
+CREATE INDEX sales_by_banner ON public.sales USING btree (banner) WHERE (banner IS NOT NULL);
 CREATE INDEX sales_closed ON public.sales USING btree (created_at) WHERE ((rehearsal_of IS NULL) AND (status = 'closed'::text) AND (retention_state = 'kept'::text));
 CREATE INDEX sales_closed_rehearsals ON public.sales USING btree (created_at) WHERE ((rehearsal_of IS NOT NULL) AND (status = 'closed'::text) AND (retention_state = 'kept'::text));
 CREATE INDEX sales_deleting ON public.sales USING btree (id) WHERE (retention_state = 'deleting'::text);
@@ -896,6 +978,9 @@ CREATE TRIGGER holds_change_shopper_allowances AFTER UPDATE OF state ON public.h
 CREATE TRIGGER holds_insert_shopper_allowances AFTER INSERT ON public.holds REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION public.insert_shopper_allowances();
 
 CREATE TRIGGER holds_update_allowances AFTER INSERT OR UPDATE OF state ON public.holds FOR EACH ROW WHEN ((new.account_id IS NOT NULL)) EXECUTE FUNCTION public.update_allowance();
+CREATE TRIGGER items_audit AFTER UPDATE ON public.items FOR EACH ROW EXECUTE FUNCTION public.audit_change('name', 'attributes', 'list_minor', 'price_minor', 'per_shopper_limit', 'withdrawn');
+CREATE TRIGGER items_audit_added AFTER INSERT ON public.items FOR EACH ROW WHEN ((COALESCE(current_setting('fairline.what'::text, true), ''::text) <> ALL (ARRAY['create_sale'::text, 'rehearse'::text]))) EXECUTE FUNCTION public.audit_change('sku', 'name', 'attributes', 'list_minor', 'price_minor', 'per_shopper_limit', 'total');
+CREATE TRIGGER items_fill BEFORE INSERT ON public.items FOR EACH ROW WHEN (((new.sku IS NULL) OR (new.name IS NULL) OR (new.price_minor IS NULL) OR (new."position" IS NULL))) EXECUTE FUNCTION public.fill_item();
 CREATE TRIGGER lanes_audit AFTER INSERT OR UPDATE OF share, invitations ON public.lines FOR EACH ROW WHEN ((new.lane IS NOT NULL)) EXECUTE FUNCTION public.audit_change('lane', 'share', 'invitations');
 CREATE TRIGGER operators_audit AFTER INSERT OR DELETE OR UPDATE OF role ON public.operators FOR EACH ROW EXECUTE FUNCTION public.audit_change('name', 'role');
 CREATE TRIGGER order_requests_audit AFTER INSERT ON public.order_requests FOR EACH ROW EXECUTE FUNCTION public.audit_change('kind', 'order_id', 'amount_minor');
@@ -905,7 +990,9 @@ CREATE TRIGGER product_images_update_media_uses AFTER INSERT OR DELETE ON public
 CREATE TRIGGER products_audit AFTER INSERT OR DELETE OR UPDATE ON public.products FOR EACH ROW EXECUTE FUNCTION public.audit_change('name', 'description', 'attributes', 'archived');
 CREATE TRIGGER record_entries_are_append_only BEFORE DELETE OR UPDATE ON public.record_entries FOR EACH ROW EXECUTE FUNCTION public.reject_record_change();
 CREATE TRIGGER revoked_keys_audit AFTER INSERT ON public.revoked_keys FOR EACH ROW EXECUTE FUNCTION public.audit_change('kid');
-CREATE TRIGGER sales_audit AFTER INSERT OR UPDATE ON public.sales FOR EACH ROW EXECUTE FUNCTION public.audit_change('slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message', 'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order', 'mode', 'risk', 'in_checkout_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of');
+CREATE TRIGGER sales_audit AFTER INSERT OR UPDATE ON public.sales FOR EACH ROW EXECUTE FUNCTION public.audit_change('slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message', 'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order', 'mode', 'risk', 'in_checkout_max', 'prior_sale', 'theme', 'time_zone', 'total', 'rehearsal_of', 'items', 'banner', 'banner_alt');
+CREATE TRIGGER sales_open_with_one_item BEFORE UPDATE OF status ON public.sales FOR EACH ROW WHEN (((old.status = 'scheduled'::text) AND (new.status = ANY (ARRAY['open'::text, 'paused'::text])))) EXECUTE FUNCTION public.reject_several_items();
+CREATE TRIGGER sales_update_banner_uses AFTER UPDATE OF banner ON public.sales FOR EACH ROW WHEN ((new.banner IS DISTINCT FROM old.banner)) EXECUTE FUNCTION public.update_banner_uses();
 CREATE TRIGGER stock_audit AFTER UPDATE OF total ON public.stock FOR EACH ROW EXECUTE FUNCTION public.audit_change('total');
 CREATE TRIGGER variants_audit AFTER INSERT OR DELETE OR UPDATE ON public.variants FOR EACH ROW EXECUTE FUNCTION public.audit_change('sku', 'title', 'attributes', 'price_minor', 'currency', 'gtin');
 CREATE TRIGGER webhooks_audit AFTER INSERT OR DELETE OR UPDATE OF disabled_at ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.audit_change('url', 'kinds', 'disabled_at');
@@ -925,6 +1012,8 @@ ALTER TABLE ONLY public.holds
     ADD CONSTRAINT holds_admission_id_fkey FOREIGN KEY (admission_id) REFERENCES public.admissions(id);
 ALTER TABLE ONLY public.items
     ADD CONSTRAINT items_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.items
+    ADD CONSTRAINT items_variant_id_fkey FOREIGN KEY (variant_id) REFERENCES public.variants(id) ON DELETE SET NULL;
 ALTER TABLE ONLY public.lines
     ADD CONSTRAINT lines_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
 ALTER TABLE ONLY public.operator_sessions
@@ -965,6 +1054,8 @@ ALTER TABLE ONLY public.reminders
     ADD CONSTRAINT reminders_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
 ALTER TABLE ONLY public.sale_counters
     ADD CONSTRAINT sale_counters_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.sales
+    ADD CONSTRAINT sales_banner_fkey FOREIGN KEY (banner) REFERENCES public.media(hash);
 ALTER TABLE ONLY public.sales
     ADD CONSTRAINT sales_prior_sale_fkey FOREIGN KEY (prior_sale) REFERENCES public.sales(id);
 ALTER TABLE ONLY public.sales

@@ -7,7 +7,9 @@
 //! Every route needs a signed-in caller, except sign-in and enrolment.
 
 pub(crate) mod audit;
+pub(crate) mod banners;
 mod csv;
+pub(crate) mod items;
 pub(crate) mod keys;
 pub(crate) mod lanes;
 pub(crate) mod live;
@@ -20,6 +22,7 @@ pub(crate) mod rehearsals;
 pub(crate) mod reports;
 pub(crate) mod sales;
 mod state;
+pub(crate) mod table;
 pub(crate) mod ticket_actions;
 pub(crate) mod tokens;
 pub(crate) mod webhooks;
@@ -59,6 +62,8 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
     let others = OpenApiRouter::new()
         .merge(sales::routes::routes())
         .merge(audit::routes::routes())
+        .merge(banners::routes::routes())
+        .merge(items::routes::routes())
         .merge(lanes::routes::routes())
         .merge(live::routes::routes())
         .merge(orders::routes::routes())
@@ -73,6 +78,7 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
         .before(others)
         .merge(media::routes::routes())
         .merge(product_csv::routes::routes())
+        .merge(items::routes::table_routes())
         .merge(owners)
         .route_layer(from_fn_with_state(auth.clone(), middleware::signed_in))
         .merge(operators::routes::open_routes())

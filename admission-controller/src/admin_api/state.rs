@@ -3,11 +3,11 @@
 use axum::extract::FromRef;
 
 use super::{
-    audit::service::AuditLog, keys::service::SigningKeys, lanes::service::Lanes, live::service::Live,
-    media::service::Media, operators::service::Operators, orders::service::SaleOrders,
-    product_csv::service::ProductTable, products::service::Products, rehearsals::service::Rehearsals,
-    reports::service::Reports, sales::service::Sales, ticket_actions::service::TicketActions,
-    tokens::service::ApiTokens, webhooks::service::WebhookSettings,
+    audit::service::AuditLog, banners::service::Banners, items::service::Items, keys::service::SigningKeys,
+    lanes::service::Lanes, live::service::Live, media::service::Media, operators::service::Operators,
+    orders::service::SaleOrders, product_csv::service::ProductTable, products::service::Products,
+    rehearsals::service::Rehearsals, reports::service::Reports, sales::service::Sales,
+    ticket_actions::service::TicketActions, tokens::service::ApiTokens, webhooks::service::WebhookSettings,
 };
 use crate::{auth::service::Auth, db::Database};
 
@@ -16,8 +16,10 @@ use crate::{auth::service::Auth, db::Database};
 pub(crate) struct AdminState {
     pub(crate) audit: AuditLog,
     pub(crate) auth: Auth,
+    pub(crate) banners: Banners,
     /// For the idempotency keys of all features. No handler can take it.
     pub(crate) database: Database,
+    pub(crate) items: Items,
     pub(crate) keys: SigningKeys,
     pub(crate) lanes: Lanes,
     pub(crate) live: Live,
@@ -47,6 +49,8 @@ macro_rules! parts {
 parts! {
     audit: AuditLog,
     auth: Auth,
+    banners: Banners,
+    items: Items,
     keys: SigningKeys,
     lanes: Lanes,
     live: Live,

@@ -72,6 +72,8 @@ pub struct SaleRow {
     pub rehearsal_of: Option<Uuid>,
     pub theme: serde_json::Value,
     pub time_zone: String,
+    /// Whether its items allow it to open. True after the opening.
+    pub can_open: bool,
     /// The database's clock, the only one that decides.
     pub now: OffsetDateTime,
 }

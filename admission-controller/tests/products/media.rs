@@ -18,7 +18,7 @@ const PNG: &[u8] = &[
 const MEDIA: &str = "/api/admin/media";
 
 /// A controller that stores images in a folder.
-async fn with_images(folder: &Path) -> TestController {
+pub async fn with_images(folder: &Path) -> TestController {
     let mut controller = TestController::open().await;
     let url = format!("file://{}", folder.display());
     controller.address = controller.controller_with(&controller.shutdown(), &["--media-url", &url]).await;
@@ -26,7 +26,7 @@ async fn with_images(folder: &Path) -> TestController {
     controller
 }
 
-async fn upload(controller: &TestController) -> Value {
+pub async fn upload(controller: &TestController) -> Value {
     let (status, media) = controller.upload(MEDIA, "image/png", PNG).await;
     assert_eq!(status, 201, "{media}");
     media

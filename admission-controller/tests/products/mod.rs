@@ -1,7 +1,7 @@
 //! The catalogue: products and their variants.
 
 mod csv;
-mod media;
+pub mod media;
 
 use serde_json::{Value, json};
 

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use fairline_sale::price_text;
 use serde_json::Value;
 
+use crate::sale::table::{errors_text, outcome_text};
+
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or("–")
 }
@@ -56,28 +58,16 @@ pub(super) fn of_product(product: &Value) -> String {
 
 /// What an import has changed, or its errors.
 pub(super) fn of_import(report: &Value) -> String {
-    let mut out = String::new();
-    for error in list(report, "errors") {
-        let column = error["column"].as_str().map(|column| format!(", {column}")).unwrap_or_default();
-        // Writing to text can't fail.
-        let _ = writeln!(out, "line {}{column}: {}", error["line"], text(error, "detail"));
-    }
-    let errors = report["error_count"].as_u64().unwrap_or_default();
-    let outcome = match (errors, report["dry_run"] == true) {
-        (0, true) => "a dry run: nothing was changed".to_owned(),
-        (0, false) => "done".to_owned(),
-        _ => format!("{}: nothing was changed", count(report, "error_count", "error", "errors")),
-    };
-    let _ = writeln!(
-        out,
-        "{}; created {} and {}; changed {} and {}; {outcome}",
+    format!(
+        "{}{}; created {} and {}; changed {} and {}; {}\n",
+        errors_text(report),
         count(report, "rows", "row", "rows"),
         count(report, "products_created", "product", "products"),
         count(report, "variants_created", "variant", "variants"),
         count(report, "products_changed", "product", "products"),
         count(report, "variants_changed", "variant", "variants"),
-    );
-    out
+        outcome_text(report),
+    )
 }
 
 #[cfg(test)]

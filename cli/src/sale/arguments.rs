@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{SaleArgument, admin::ControllerArguments, admin_commands, orders};
+use super::{SaleArgument, admin::ControllerArguments, admin_commands, items, orders};
 
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -68,6 +68,11 @@ pub(super) enum Command {
     /// Rehearse a sale: send simulated shoppers to a copy of it, and wait for the result. Exit code
     /// 0: every promise was kept, 1: a promise was broken.
     Rehearse(admin_commands::RehearseArguments),
+    /// Manage the items of a sale.
+    Items {
+        #[command(subcommand)]
+        command: items::ItemsCommand,
+    },
     /// Manage the lanes of a sale, and invitations to them.
     Lanes {
         #[command(subcommand)]

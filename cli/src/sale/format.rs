@@ -6,6 +6,8 @@ use fairline_rush::counted;
 use fairline_sale::price_text;
 use serde_json::Value;
 
+use super::table::{errors_text, outcome_text};
+
 fn number(sale: &Value, field: &str) -> String {
     sale[field].as_i64().map_or_else(|| "–".to_owned(), |number| number.to_string())
 }
@@ -73,6 +75,32 @@ pub(super) fn of_report(report: &Value) -> String {
     line("waits", format!("median {}, 99th percentile {}", seconds("p50"), seconds("p99")));
     line("fairness", text(&report["fairness"], "sentence").to_owned());
     out
+}
+
+/// A line for each item.
+pub(super) fn of_items(items: &[Value], currency: &str) -> String {
+    let line = |item: &Value| {
+        let price = price_text(item["price_minor"].as_i64().unwrap_or_default(), currency);
+        let list =
+            item["list_minor"].as_i64().map_or_else(String::new, |list| format!(" of {}", price_text(list, currency)));
+        let limit = item["per_shopper_limit"].as_i64().map_or_else(String::new, |most| format!("  {most} per shopper"));
+        let withdrawn = if item["withdrawn"] == true { "  withdrawn" } else { "" };
+        format!("{}  {}  {price}{list}  {}{limit}{withdrawn}\n", text(item, "sku"), text(item, "name"), stock(item))
+    };
+    items.iter().map(line).collect()
+}
+
+/// What an import of items has changed, or its errors.
+pub(super) fn of_item_import(report: &Value) -> String {
+    let count = |field: &str, one: &str, many: &str| counted(report[field].as_i64().unwrap_or_default(), one, many);
+    format!(
+        "{}{}; created {}; changed {}; {}\n",
+        errors_text(report),
+        count("rows", "row", "rows"),
+        count("items_created", "item", "items"),
+        count("items_changed", "item", "items"),
+        outcome_text(report),
+    )
 }
 
 /// One order, on one line.
@@ -201,6 +229,22 @@ mod tests {
         assert_snapshot!("sales", of_sales(std::slice::from_ref(&sale)));
         assert_snapshot!("no_sales", of_sales(&[]));
         assert_snapshot!("sale_in_a_line", in_a_line(&sale));
+    }
+
+    #[test]
+    fn items_are_printed_as_text() {
+        let item = json!({
+            "sku": "S-42", "name": "Shoe, EU 42", "list_minor": 12_900, "price_minor": 9900, "per_shopper_limit": 1,
+            "withdrawn": true, "total": 5, "promised": 1, "held": 2, "sold": 0,
+        });
+        let stock = stock(&item);
+        assert_eq!(
+            of_items(std::slice::from_ref(&item), "EUR"),
+            format!("S-42  Shoe, EU 42  €99.00 of €129.00  {stock}  1 per shopper  withdrawn\n")
+        );
+        let report = json!({ "dry_run": true, "rows": 1, "items_created": 1, "items_changed": 0, "errors": [], "error_count": 0 });
+        let line = "1 row; created 1 item; changed 0 items; a dry run: nothing was changed\n";
+        assert_eq!(of_item_import(&report), line);
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub struct HttpResponse {
 /// ```
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    client: Client<HttpsConnector<HttpConnector>, TimedBody>,
+    client: Client<HttpsConnector<HttpConnector>, DeadlineBody>,
     timeout: Duration,
     response_bytes_max: usize,
 }
@@ -102,7 +102,7 @@ impl HttpClient {
     /// # Errors
     /// Returns an error if there was no response in time.
     pub async fn call(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, NoResponse> {
-        self.send(request.map(|body| TimedBody { body, send_by: None })).await
+        self.send(request.map(|body| DeadlineBody { body, send_by: None })).await
     }
 
     /// Sends a request with a body, unless it would be written after this time: connecting may take
@@ -115,10 +115,10 @@ impl HttpClient {
         send_by: Instant,
         request: Request<Full<Bytes>>,
     ) -> Result<HttpResponse, NoResponse> {
-        self.send(request.map(|body| TimedBody { body, send_by: Some(send_by) })).await
+        self.send(request.map(|body| DeadlineBody { body, send_by: Some(send_by) })).await
     }
 
-    async fn send(&self, mut request: Request<TimedBody>) -> Result<HttpResponse, NoResponse> {
+    async fn send(&self, mut request: Request<DeadlineBody>) -> Result<HttpResponse, NoResponse> {
         let operation = Operation::begin(OperationKind::Client);
         if let Ok(trace) = HeaderValue::from_str(&operation.context().to_string()) {
             request.headers_mut().insert(TRACEPARENT, trace);
@@ -134,7 +134,7 @@ impl HttpClient {
         answer
     }
 
-    async fn respond(&self, request: Request<TimedBody>) -> Result<HttpResponse, NoResponse> {
+    async fn respond(&self, request: Request<DeadlineBody>) -> Result<HttpResponse, NoResponse> {
         let answer = async {
             let lost = |why| NoResponse { why, never_left: false };
             let unsent = |error: hyper_util::client::legacy::Error| NoResponse {
@@ -165,12 +165,12 @@ fn is_too_late(error: &(dyn std::error::Error + 'static)) -> bool {
 /// The body of a request. It is read after the connection is made, and right before the first byte
 /// is written; if it fails then, nothing is.
 #[derive(Debug)]
-struct TimedBody {
+struct DeadlineBody {
     body: Full<Bytes>,
     send_by: Option<Instant>,
 }
 
-impl Body for TimedBody {
+impl Body for DeadlineBody {
     type Data = Bytes;
     type Error = TooLate;
 

@@ -121,6 +121,7 @@ pub fn row(terms: &StoryTerms) -> SaleRow {
         rehearsal_of: None,
         theme: serde_json::json!({}),
         time_zone: "UTC".to_owned(),
+        can_open: true,
         now: begin(),
     }
 }

@@ -4,7 +4,11 @@ use fairline_server::Problem;
 use serde_json::Value;
 use tracing::error;
 
-use crate::{admin_api::products::error::ProductError, db::StoreError, problem_types};
+use crate::{
+    admin_api::{products::error::ProductError, table::ImportErrors},
+    db::StoreError,
+    problem_types,
+};
 
 /// Why an import was rejected or failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +29,12 @@ impl From<StoreError> for TableError {
     }
 }
 
+impl From<ImportErrors> for TableError {
+    fn from(ImportErrors { listed, count }: ImportErrors) -> Self {
+        Self::Rejected { count, errors: serde_json::to_value(listed).unwrap_or_default() }
+    }
+}
+
 impl From<TableError> for Problem {
     fn from(error: TableError) -> Self {
         match error {
@@ -39,7 +49,7 @@ impl From<TableError> for Problem {
                     .with("errors", errors)
             }
             TableError::Failed => {
-                error!(%error, "import products failed");
+                error!(%error, "import table failed");
                 Self::new(&fairline_server::problem_types::INTERNAL)
                     .detail("The request failed and was logged. Try again.")
             }

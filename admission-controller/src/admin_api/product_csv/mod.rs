@@ -1,7 +1,7 @@
 //! Products with their variants as CSV, for spreadsheets: export and import.
 //!
-//! - [`mod@format`] is the table: its columns and its cells. [`plan`] decides what an import
-//!   changes. Both are pure.
+//! - [`mod@format`] has the columns of the table. [`plan`] decides what an import changes. Both are
+//!   pure.
 //! - A row is a variant; the fields of its product are repeated, or given in one row.
 
 pub(crate) mod error;

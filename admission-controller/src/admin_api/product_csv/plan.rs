@@ -9,10 +9,12 @@ use fairline_sale::minor_units;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::format::{ImportErrors, Row, attributes_of};
-use crate::admin_api::products::fields::{
-    Attribute, InvalidField, VARIANTS_MAX, check_attributes, check_currency, check_description, check_gtin, check_name,
-    check_price, check_sku, check_title,
+use crate::admin_api::{
+    products::fields::{
+        Attribute, VARIANTS_MAX, check_attributes, check_currency, check_description, check_gtin, check_name,
+        check_price, check_sku, check_title,
+    },
+    table::{ImportErrors, NOT_ATTRIBUTES, Row, attributes_of, distinct, note},
 };
 
 /// A product of the catalogue.
@@ -173,20 +175,6 @@ fn groups<'a>(
     groups
 }
 
-/// The rows, without a repeated SKU.
-fn distinct<'a>(rows: &'a [Row], errors: &mut ImportErrors) -> Vec<&'a Row> {
-    let (mut lines, mut distinct) = (HashMap::new(), Vec::new());
-    for row in rows {
-        let first = row.filled("sku").map_or(row.line, |sku| *lines.entry(sku).or_insert(row.line));
-        if first == row.line {
-            distinct.push(row);
-        } else {
-            errors.add(row.line, Some("sku"), format!("Line {first} has this SKU, too."));
-        }
-    }
-    distinct
-}
-
 /// The existing product of a row: by its id, or by its SKU.
 fn target(
     row: &Row,
@@ -250,14 +238,6 @@ fn merge(group: &mut ProductRows<'_>, errors: &mut ImportErrors) {
         ("product_attributes", check_attributes(&product.attributes)),
     ] {
         note(errors, line, column, checked);
-    }
-}
-
-const NOT_ATTRIBUTES: &str = "Write attributes like `Material=leather|Drop=8 mm`.";
-
-fn note(errors: &mut ImportErrors, line: u64, column: &'static str, checked: Result<(), InvalidField>) {
-    if let Err(InvalidField { must, .. }) = checked {
-        errors.add(line, Some(column), format!("It must {must}."));
     }
 }
 

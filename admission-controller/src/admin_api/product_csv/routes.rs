@@ -37,6 +37,12 @@ pub(crate) struct ImportQuery {
     dry_run: Option<bool>,
 }
 
+impl ImportQuery {
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.dry_run.unwrap_or(false)
+    }
+}
+
 /// Download all products as CSV, a row for each variant.
 #[utoipa::path(get, path = "/api/admin/products.csv", security(("admin" = [])), responses(
     (status = 200, description = "The products.", content_type = "text/csv", body = String),
@@ -82,10 +88,11 @@ async fn import_products(
         return Err(TableError::NotCsv.into());
     }
     let bytes = read_body(request.into_body(), TABLE_BYTES_MAX).await?;
-    Ok(axum::Json(table.import(&operator.by(), bytes, importing.dry_run.unwrap_or(false)).await?))
+    Ok(axum::Json(table.import(&operator.by(), bytes, importing.is_dry_run()).await?))
 }
 
-fn is_csv(headers: &HeaderMap) -> bool {
+/// Whether a request announces CSV.
+pub(in crate::admin_api) fn is_csv(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/csv"))
 }

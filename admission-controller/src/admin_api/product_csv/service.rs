@@ -1,7 +1,6 @@
 //! Exports products page by page, and imports them in one transaction.
 
 use bytes::Bytes;
-use fairline_sale::decimals;
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
@@ -9,12 +8,15 @@ use uuid::Uuid;
 
 use super::{
     error::TableError,
-    format::{COLUMNS, ImportError, ImportErrors, Row, attributes_text, read, written},
+    format::{COLUMNS, read},
     plan::{ImportPlan, plan},
     store::{ExportRow, NamedRows, ProductTableStore, count_products, known, write},
 };
 use crate::{
-    admin_api::products::{error::ProductError, fields::PRODUCTS_MAX},
+    admin_api::{
+        products::{error::ProductError, fields::PRODUCTS_MAX},
+        table::{ImportError, ImportErrors, Row, amount, attributes_text, written},
+    },
     db::{Author, StoreError},
 };
 
@@ -112,9 +114,7 @@ fn rejected(dry_run: bool, rows: usize, errors: ImportErrors) -> Result<ImportRe
     if dry_run {
         return Ok(ImportReport::new(dry_run, rows, Err(errors)));
     }
-    let count = errors.count;
-    let errors = serde_json::to_value(errors.listed).unwrap_or_default();
-    Err(TableError::Rejected { count, errors })
+    Err(errors.into())
 }
 
 /// What the rows name.
@@ -142,31 +142,4 @@ fn cells(row: ExportRow) -> [String; COLUMNS.len()] {
         currency,
         row.gtin.unwrap_or_default(),
     ]
-}
-
-/// An amount as an import reads it: `49.00`.
-fn amount(minor: i64, currency: &str) -> String {
-    let digits = decimals(currency);
-    let unit = 10_i64.pow(digits);
-    match digits {
-        0 => minor.to_string(),
-        _ => format!("{}.{:0width$}", minor / unit, minor % unit, width = digits as usize),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use fairline_sale::minor_units;
-
-    use super::*;
-
-    #[test]
-    fn amounts_are_read_back() {
-        for (minor, currency, text) in
-            [(4900, "EUR", "49.00"), (5, "EUR", "0.05"), (500, "JPY", "500"), (1500, "KWD", "1.500")]
-        {
-            assert_eq!(amount(minor, currency), text);
-            assert_eq!(minor_units(text, currency), Some(minor));
-        }
-    }
 }

@@ -15,6 +15,8 @@ pub(crate) enum ProductError {
     TooManyProducts { most: i64 },
     #[error("the product has version {version} by now")]
     ProductChanged { version: i32 },
+    #[error("a sale offers the product")]
+    ProductInUse,
     /// Without the SKU, if another request has taken it at the same moment.
     #[error("a variant of another product has the SKU")]
     SkuTaken { sku: Option<String> },
@@ -50,6 +52,9 @@ impl From<ProductError> for Problem {
             ProductError::ProductChanged { version } => Self::new(&problem_types::PRODUCT_CHANGED)
                 .detail(format!("The product is at version {version}. Load it again and repeat the change."))
                 .with("version", version),
+            ProductError::ProductInUse => Self::new(&problem_types::PRODUCT_IN_USE).detail(
+                "A sale that is not closed offers it, or a variant that the change would delete. Nothing was changed.",
+            ),
             ProductError::SkuTaken { sku: Some(sku) } => Self::new(&problem_types::SKU_TAKEN)
                 .detail(format!("A variant of another product has the SKU {sku}. Nothing was changed."))
                 .with("sku", sku),
@@ -73,6 +78,7 @@ pub(crate) mod tests {
             ProductNotFound,
             TooManyProducts { most: 10_000 },
             ProductChanged { version: 2 },
+            ProductInUse,
             SkuTaken { sku: Some("SHOE-42".to_owned()) },
             Common(CommonError::InvalidField { field: "name", must: "have 1 to 120 characters" }),
         });

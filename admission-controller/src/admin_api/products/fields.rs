@@ -37,7 +37,7 @@ fn check(field: &'static str, ok: bool, must: &'static str) -> Result<(), Invali
 }
 
 /// Whether a text is one line of bounded length.
-fn is_line(text: &str, range: std::ops::RangeInclusive<usize>) -> bool {
+pub(crate) fn is_line(text: &str, range: std::ops::RangeInclusive<usize>) -> bool {
     range.contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 

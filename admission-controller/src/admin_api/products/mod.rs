@@ -2,7 +2,7 @@
 
 pub(crate) mod error;
 pub(crate) mod fields;
-mod responses;
+pub(super) mod responses;
 pub(crate) mod routes;
 pub(crate) mod service;
 pub(crate) mod store;

@@ -53,7 +53,7 @@ pub(crate) struct AdminVariant {
     gtin: Option<String>,
 }
 
-/// An image of a product.
+/// An image of a product, or the banner of a sale.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AdminImage {
     media: String,
@@ -108,7 +108,7 @@ impl From<Product> for AdminProduct {
 
 impl AdminImage {
     /// An image, if its hash is one: the database holds no other.
-    fn of(row: ImageRow) -> Option<Self> {
+    pub(crate) fn of(row: ImageRow) -> Option<Self> {
         let ImageRow { media, alt, format, width, height, widths } = row;
         let hash: MediaHash = media.parse().ok()?;
         Some(Self { media, alt, width, height, sizes: sizes(hash, &format, &widths) })

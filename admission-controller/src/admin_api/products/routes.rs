@@ -88,7 +88,7 @@ async fn show_product(
     security(("admin" = [])), responses(
     (status = 200, description = "The product.", body = AdminProduct),
     ProductNotFound,
-    (status = 409, description = "The product has another version by now, or a SKU is taken."),
+    (status = 409, description = "The product has another version by now, a SKU is taken, or a sale offers a variant that is missing."),
 ))]
 async fn change_product(
     State(products): State<Products>,
@@ -129,6 +129,7 @@ async fn unarchive_product(
 #[utoipa::path(delete, path = "/api/admin/products/{id}", params(("id" = String, Path, description = "The product.")), security(("admin" = [])), responses(
     (status = 204, description = "The product is deleted."),
     ProductNotFound,
+    (status = 409, description = "A sale that is not closed offers it."),
 ))]
 async fn delete_product(
     State(products): State<Products>,

@@ -74,7 +74,11 @@ impl Products {
     }
 
     pub(super) async fn delete(&self, by: &Author, id: Uuid) -> Result<(), ProductError> {
-        if self.store.delete_product(by, id).await? { Ok(()) } else { Err(ProductError::ProductNotFound) }
+        match self.store.delete_product(by, id).await? {
+            WriteOutcome::Done(_) => Ok(()),
+            WriteOutcome::InUse => Err(ProductError::ProductInUse),
+            _ => Err(ProductError::ProductNotFound),
+        }
     }
 
     async fn written(&self, written: WriteOutcome) -> Result<AdminProduct, ProductError> {
@@ -89,6 +93,7 @@ impl Products {
             WriteOutcome::ImageNotFound(nth) => {
                 Err(wrong_image(nth, "media", "be an uploaded image; unused ones are deleted after a day"))
             }
+            WriteOutcome::InUse => Err(ProductError::ProductInUse),
             WriteOutcome::SkuTaken(sku) => Err(ProductError::SkuTaken { sku: Some(sku) }),
         }
     }

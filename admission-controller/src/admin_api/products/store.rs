@@ -120,6 +120,8 @@ pub enum WriteOutcome {
     ImageNotFound(usize),
     /// A variant of another product has this SKU.
     SkuTaken(String),
+    /// A sale that is not closed offers the product, or a variant that would be deleted.
+    InUse,
 }
 
 /// A variant that is written, as `jsonb_to_recordset` reads it.
@@ -272,12 +274,25 @@ impl ProductStore {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Deletes a product. `false` if no product has this id.
-    pub async fn delete_product(&self, by: &Author, id: Uuid) -> Result<bool, StoreError> {
+    /// Deletes a product.
+    pub async fn delete_product(&self, by: &Author, id: Uuid) -> Result<WriteOutcome, StoreError> {
         let mut transaction = self.0.begin(by, "delete_product").await?;
-        let gone = sqlx::query("DELETE FROM products WHERE id = $1").bind(id).execute(&mut *transaction).await?;
+        let gone = sqlx::query(
+            "DELETE FROM products WHERE id = $1 AND NOT EXISTS (SELECT FROM variants \
+             JOIN items ON variant_id = variants.id JOIN sales ON sales.id = sale_id \
+             WHERE product_id = $1 AND NOT withdrawn AND status <> 'closed')",
+        );
+        let gone = gone.bind(id).execute(&mut *transaction).await?;
+        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM products WHERE id = $1)")
+            .bind(id)
+            .fetch_one(&mut *transaction)
+            .await?;
         transaction.commit().await?;
-        Ok(gone.rows_affected() == 1)
+        Ok(match (gone.rows_affected(), exists) {
+            (1, _) => WriteOutcome::Done(id),
+            (_, true) => WriteOutcome::InUse,
+            _ => WriteOutcome::Unknown,
+        })
     }
 }
 
@@ -314,6 +329,16 @@ async fn write_variants(
     }
     let written: Vec<WrittenVariant<'_>> = with_ids(variants, &existing);
     let kept: Vec<Uuid> = written.iter().map(|variant| variant.id).collect();
+    let deleted: Vec<Uuid> = existing.iter().map(|(id, _)| *id).filter(|id| !kept.contains(id)).collect();
+    let is_in_use: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM items JOIN sales ON id = sale_id WHERE variant_id = ANY ($1) AND NOT withdrawn AND status <> 'closed')",
+    )
+    .bind(&deleted)
+    .fetch_one(&mut *connection)
+    .await?;
+    if is_in_use {
+        return Ok(Some(WriteOutcome::InUse));
+    }
     // Deleted ones make room for the SKUs and the places of the others.
     sqlx::query("DELETE FROM variants WHERE product_id = $1 AND id <> ALL ($2)")
         .bind(product)

@@ -9,7 +9,7 @@ use crate::{
     admin_api::sales::service::Sales,
     controller::schedule::TickNow,
     db::Author,
-    error::check_field,
+    error::{CommonError, check_field},
     jobs::rehearsals::{RehearsalCrowd, RehearsalStage, store::RehearsalStore},
 };
 
@@ -36,6 +36,9 @@ impl Rehearsals {
         check_field("abandon", (0.0..=1.0).contains(&crowd.abandon), "be between 0 and 1")?;
         let stage = self.stage.as_ref().ok_or(RehearsalError::NoRehearsals)?;
         let sale = self.sales.find(sale).await?;
+        if !sale.row.can_open {
+            return Err(CommonError::SeveralItems.into());
+        }
         let begun = self.store.begin_rehearsal(by, &sale, crowd).await?.ok_or(RehearsalError::RehearsalRuns)?;
         self.tick_now.all();
         stage.begin(self.store.clone(), begun.clone(), crowd);

@@ -39,7 +39,9 @@ impl RehearsalStore {
                 FROM original CROSS JOIN LATERAL (SELECT now() + CASE WHEN line_order = 'draw' THEN interval '10 seconds' \
                     ELSE interval '0' END AS at) AS opening RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM copy), \
-             item AS (INSERT INTO items (sale_id, item) SELECT id, 1 FROM copy), \
+             item AS (INSERT INTO items (sale_id, item, variant_id, sku, name, attributes, list_minor, price_minor, position) \
+                SELECT id, item, variant_id, sku, items.name, attributes, list_minor, items.price_minor, 0 FROM copy, items \
+                WHERE sale_id = $1 AND item = 1), \
              counters AS (INSERT INTO sale_counters (sale_id, events) SELECT id, 1 FROM copy), \
              event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $5, ",
             event_data!(),

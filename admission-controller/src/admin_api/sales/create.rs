@@ -1,7 +1,7 @@
 //! Creating a sale: its fields, their defaults and their checks.
 
 use fairline_sale::{LineOrder, SaleId, SaleMode, Theme, gateway_refuses};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -10,7 +10,13 @@ use super::{
     error::SaleError,
     store::NewSale,
 };
-use crate::error::check_field;
+use crate::{
+    admin_api::items::{
+        error::ItemError,
+        fields::{CatalogueVariants, ITEMS_MAX, NewItem, StoredItem, new_items},
+    },
+    error::check_field,
+};
 
 /// A new sale.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -23,12 +29,22 @@ pub(crate) struct CreateSale {
     /// A sentence or two about it.
     #[serde(default)]
     description: String,
-    /// Price of one unit in the currency's minor unit.
-    price_minor: i64,
+    /// Price of one unit in the currency's minor unit. Required without `items`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
+    price_minor: Option<i64>,
     /// ISO 4217 code.
     currency: String,
-    /// Units in the sale.
-    total: i32,
+    /// Units in the sale. Required without `items`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
+    total: Option<i32>,
+    /// What it offers, in the order of display, instead of `price_minor` and `total`: 1 to 200
+    /// items. Without it, the sale offers one item with its slug as SKU and its name. A sale with
+    /// more than one item can't open yet.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, min_items = 1, max_items = 200)]
+    items: Option<Vec<NewItem>>,
     /// Units that one shopper may buy; 1 by default.
     #[serde(default = "one")]
     per_shopper_limit: i32,
@@ -86,6 +102,11 @@ pub(crate) struct CreateSale {
     time_zone: String,
 }
 
+/// A field that may be left out, but not be null.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 fn utc() -> String {
     "UTC".to_owned()
 }
@@ -125,17 +146,9 @@ impl CreateSale {
         check_field("slug", plain(&self.slug), "be lower-case letters, digits and single hyphens, at most 63 of them")?;
         check_field("name", length(self.name.trim(), 1..=120), "have 1 to 120 characters")?;
         check_field("description", length(&self.description, 0..=2000), "be at most 2000 characters")?;
-        check_field(
-            "price_minor",
-            (1..=1_000_000_000).contains(&self.price_minor),
-            "be between 1 and 1000000000: payment gateways reject payments of 0",
-        )?;
         let iso = self.currency.len() == 3 && self.currency.chars().all(|c| c.is_ascii_uppercase());
         check_field("currency", iso, "be an ISO 4217 code such as EUR")?;
-        if let Some(must) = gateway_refuses(self.price_minor, &self.currency) {
-            return Err(SaleError::InvalidPrice { must });
-        }
-        check_total(self.total)?;
+        let (items, is_simple) = self.offered()?;
         check_field("per_shopper_limit", (1..=100).contains(&self.per_shopper_limit), "be between 1 and 100")?;
         let ok = self.per_account_limit.is_none_or(|limit| (1..=100).contains(&limit));
         check_field("per_account_limit", ok, "be between 1 and 100, or null")?;
@@ -155,9 +168,9 @@ impl CreateSale {
             slug: self.slug,
             name: self.name.trim().to_owned(),
             description: self.description,
-            price_minor: self.price_minor,
+            items,
+            is_simple,
             currency: self.currency,
-            total: self.total,
             per_shopper_limit: self.per_shopper_limit,
             per_account_limit: self.per_account_limit,
             rate_cap_per_s: self.rate_cap_per_s,
@@ -175,6 +188,54 @@ impl CreateSale {
             prior_sale: self.prior_sale.map(|sale| sale.0),
             theme: stored(&self.theme),
             time_zone: self.time_zone,
+        })
+    }
+
+    /// What the sale offers, and whether that is only one item, which has its name and price.
+    fn offered(&self) -> Result<(Vec<NewItem>, bool), SaleError> {
+        if let Some(items) = &self.items {
+            check_field("price_minor", self.price_minor.is_none(), "be left out: each item has its own")?;
+            check_field("total", self.total.is_none(), "be left out: each item has its own")?;
+            check_field("items", (1..=ITEMS_MAX).contains(&items.len()), "be 1 to 200 items")?;
+            return Ok((items.clone(), false));
+        }
+        let price_minor = self.price_minor.unwrap_or_default();
+        check_field(
+            "price_minor",
+            (1..=1_000_000_000).contains(&price_minor),
+            "be between 1 and 1000000000: payment gateways reject payments of 0",
+        )?;
+        if let Some(must) = gateway_refuses(price_minor, &self.currency) {
+            return Err(SaleError::InvalidPrice { must });
+        }
+        check_field("total", self.total.is_some(), "be given, or `items`")?;
+        let total = self.total.unwrap_or_default();
+        check_total(total)?;
+        let item = NewItem {
+            sku: self.slug.clone(),
+            name: Some(self.name.trim().to_owned()),
+            attributes: None,
+            list_minor: None,
+            price_minor,
+            total,
+            per_shopper_limit: None,
+        };
+        Ok((vec![item], true))
+    }
+}
+
+impl NewSale {
+    /// The SKUs of its items.
+    pub(super) fn skus(&self) -> Vec<&str> {
+        self.items.iter().map(|item| item.sku.as_str()).collect()
+    }
+
+    /// Its items as they are stored, with what the catalogue has.
+    pub(super) fn stored_items(&self, variants: &CatalogueVariants) -> Result<Vec<StoredItem>, SaleError> {
+        let items = new_items(self.items.clone(), variants, &self.currency);
+        items.map_err(|(nth, wrong)| {
+            let error = if self.is_simple { ItemError::from(wrong) } else { ItemError::of_nth((nth, wrong)) };
+            error.into()
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use fairline_server::Problem;
 
-use crate::{db::StoreError, error::CommonError, problem_types};
+use crate::{admin_api::items::error::ItemError, db::StoreError, error::CommonError, problem_types};
 
 /// Why a request about a sale was rejected or failed.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,8 @@ pub(crate) enum SaleError {
     #[error("the field `price_minor` must {must}")]
     InvalidPrice { must: String },
     #[error(transparent)]
+    Item(#[from] ItemError),
+    #[error(transparent)]
     Common(#[from] CommonError),
 }
 
@@ -31,6 +33,8 @@ impl From<StoreError> for SaleError {
             Self::EndsBeforeItOpens
         } else if error.is_refused_by("stock_is_never_overpromised") || error.is_refused_by("stock_is_never_oversold") {
             Self::StockBelowCommitments
+        } else if error.is_refused_by("sales_open_with_one_item") {
+            Self::Common(CommonError::SeveralItems)
         } else {
             Self::Common(error.into())
         }
@@ -55,6 +59,7 @@ impl From<SaleError> for Problem {
             SaleError::InvalidPrice { must } => Self::new(&fairline_server::problem_types::INVALID_BODY)
                 .detail(format!("The field `price_minor` must {must}."))
                 .with("field", "price_minor"),
+            SaleError::Item(error) => error.into(),
             SaleError::Common(error) => error.into(),
         }
     }
@@ -74,6 +79,7 @@ pub(crate) mod tests {
             "sales_end_after_they_open",
             "stock_is_never_overpromised",
             "stock_is_never_oversold",
+            "sales_open_with_one_item",
             "sales_slug_is_plain",
         ];
         problems(
@@ -83,6 +89,7 @@ pub(crate) mod tests {
                 EndsBeforeItOpens,
                 StockBelowCommitments,
                 InvalidPrice { must: "be at least 50".to_owned() },
+                Item(ItemError::ItemNotFound),
                 Common(CommonError::SaleNotFound),
             })
             .into_iter()

@@ -2,13 +2,18 @@
 
 use axum::{Extension, extract::State, http::StatusCode};
 use fairline_sale::SaleId;
-use fairline_server::{Json, Path, Problem, Query};
+use fairline_server::{Json, LongJson, Path, Problem, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{change::ChangeSale, create::CreateSale, responses::AdminSale, service::Sales, store::SALES_PAGE};
-use crate::{admin_api::AdminState, auth::operator::Operator, controller::lifecycle::Action, error::SaleNotFound};
+use crate::{
+    admin_api::{AdminState, items::fields::ITEMS_BYTES_MAX},
+    auth::operator::Operator,
+    controller::lifecycle::Action,
+    error::SaleNotFound,
+};
 
 pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new()
@@ -47,7 +52,7 @@ pub(crate) struct SalesQuery {
 async fn create_sale(
     State(sales): State<Sales>,
     Extension(operator): Extension<Operator>,
-    Json(new): Json<CreateSale>,
+    LongJson(new): LongJson<CreateSale, ITEMS_BYTES_MAX>,
 ) -> Result<(StatusCode, axum::Json<AdminSale>), Problem> {
     Ok((StatusCode::CREATED, axum::Json(sales.create(&operator.by(), new).await?)))
 }
@@ -94,7 +99,7 @@ async fn change_sale(
 #[utoipa::path(post, path = "/api/admin/sales/{id}/open", params(("id" = String, Path, description = "The sale.")), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
     SaleNotFound,
-    (status = 409, description = "The sale is not scheduled."),
+    (status = 409, description = "The sale is not scheduled, or offers several items."),
 ))]
 async fn open_sale(
     State(sales): State<Sales>,

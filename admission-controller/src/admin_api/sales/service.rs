@@ -4,6 +4,7 @@ use fairline_sale::SaleId;
 
 use super::{change::ChangeSale, create::CreateSale, error::SaleError, responses::AdminSale, store::AdminSaleStore};
 use crate::{
+    admin_api::items::store::ItemStore,
     controller::{
         lifecycle::{self, Action},
         sale::Sale,
@@ -17,6 +18,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Sales {
     pub(crate) store: AdminSaleStore,
+    pub(crate) items: ItemStore,
     pub(crate) tick_now: TickNow,
 }
 
@@ -45,7 +47,8 @@ impl Sales {
         let new = new.checked()?;
         let is_zone = self.store.knows_time_zone(&new.time_zone).await?;
         check_field("time_zone", is_zone, "be a name of the IANA time zone database, such as Europe/Berlin")?;
-        Ok(self.store.create(by, &new).await?.try_into()?)
+        let items = new.stored_items(&self.items.catalogue(&new.skus()).await?)?;
+        Ok(self.store.create(by, &new, &items).await?.try_into()?)
     }
 
     pub(super) async fn change(&self, by: &Author, id: &str, change: ChangeSale) -> Result<AdminSale, SaleError> {
@@ -65,6 +68,9 @@ impl Sales {
         let row = self.find(id).await?.row;
         let illegal = CommonError::IllegalTransition { status: row.shown_status() };
         let to = lifecycle::after(row.stored_status(), action).ok_or(illegal)?;
+        if action == Action::Open && !row.can_open {
+            return Err(CommonError::SeveralItems.into());
+        }
         if !self.store.set_status(by, action, row.sale(), (row.stored_status(), to)).await? {
             let status = self.find(id).await?.row.shown_status();
             return Err(CommonError::IllegalTransition { status }.into());

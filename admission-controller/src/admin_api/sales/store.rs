@@ -2,10 +2,12 @@
 
 use fairline_events::EventKind;
 use fairline_sale::{LineOrder, SaleId, Status};
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
+    admin_api::items::fields::{NewItem, StoredItem},
     controller::{
         lifecycle::{self, Action},
         postgres::{lines_of, sale_rows},
@@ -23,9 +25,10 @@ pub struct NewSale {
     pub slug: String,
     pub name: String,
     pub description: String,
-    pub price_minor: i64,
+    pub items: Vec<NewItem>,
+    /// Whether it has one item, which has its name and price.
+    pub is_simple: bool,
     pub currency: String,
-    pub total: i32,
     pub per_shopper_limit: i32,
     pub per_account_limit: Option<i32>,
     pub rate_cap_per_s: f64,
@@ -79,7 +82,8 @@ impl AdminSaleStore {
         Ok(known.bind(name).fetch_one(&self.0.pool).await?)
     }
 
-    pub async fn create(&self, by: &Author, new: &NewSale) -> Result<Sale, StoreError> {
+    /// Adds a sale with its items.
+    pub async fn create(&self, by: &Author, new: &NewSale, items: &[StoredItem]) -> Result<Sale, StoreError> {
         let id = Uuid::now_v7();
         let mut transaction = self.0.begin(by, "create_sale").await?;
         sqlx::query(concat!(
@@ -89,17 +93,22 @@ impl AdminSaleStore {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
              $21, $23, $24, $25, $26) RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
-             item AS (INSERT INTO items (sale_id, item) SELECT id, 1 FROM sale), \
+             item AS (INSERT INTO items (sale_id, item, variant_id, sku, name, attributes, list_minor, price_minor, \
+                per_shopper_limit, position) \
+                SELECT id, item, variant_id, sku, name, attributes, list_minor, price_minor, per_shopper_limit, position \
+                FROM sale, jsonb_to_recordset($14) AS new (item smallint, variant_id uuid, sku text, name text, attributes jsonb, \
+                list_minor bigint, price_minor bigint, per_shopper_limit integer, position smallint)), \
              counters AS (INSERT INTO sale_counters (sale_id, events) SELECT id, 1 FROM sale), \
              event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $22, ",
             event_data!(),
-            " FROM sale) INSERT INTO stock (sale_id, item, total) SELECT id, 1, $14 FROM sale",
+            " FROM sale) INSERT INTO stock (sale_id, item, total) \
+             SELECT id, item, total FROM sale, jsonb_to_recordset($14) AS new (item smallint, total integer)",
         ))
         .bind(id)
         .bind(&new.slug)
         .bind(&new.name)
         .bind(&new.description)
-        .bind(new.price_minor)
+        .bind(items.iter().map(|item| item.price_minor).min())
         .bind(&new.currency)
         .bind(new.per_shopper_limit)
         .bind(new.rate_cap_per_s)
@@ -108,7 +117,7 @@ impl AdminSaleStore {
         .bind(new.hold_s)
         .bind(new.opens_at)
         .bind(new.ends_at)
-        .bind(new.total)
+        .bind(Json(items))
         .bind(new.recall_window_s)
         .bind(if new.seed.is_some() { LineOrder::Draw } else { LineOrder::Fifo }.as_str())
         .bind(new.seed.map(|seed| seed.to_vec()))

@@ -37,7 +37,7 @@ macro_rules! sale_rows {
             "SELECT sales.*, sha256(seed) AS commitment, CASE WHEN drawn IS NOT NULL THEN seed END AS revealed_seed, \
              stock.total, stock.promised, stock.held, stock.sold, prior::text AS prior, memory::text AS memory, ticked_at, \
              observed_at, unreachable_from, unreachable_until, last_decision, coalesce(sample.inside, 0) AS inside, coalesce(sample.orders, 0) AS orders, \
-             clock_timestamp() AS now \
+             sales.status NOT IN ('scheduled', 'closed') OR sale_can_open(sales.id) AS can_open, clock_timestamp() AS now \
              FROM lines JOIN sales ON sales.id = lines.id JOIN stock ON stock.sale_id = sales.id AND item = 1 \
              LEFT JOIN LATERAL (SELECT inside, orders FROM samples WHERE sale_id = sales.id ORDER BY at DESC LIMIT 1) AS sample ON true ",
             $rest

@@ -185,12 +185,14 @@ fn is_within(since: OffsetDateTime, now: OffsetDateTime, period: Duration) -> bo
     !elapsed.is_negative() && elapsed < period
 }
 
-/// Sales open and end by the clock of the database; `false` if an operator was faster.
+/// Sales open and end by the clock of the database, if their items allow it; `false` if an operator
+/// was faster.
 async fn follow_the_clock<S: LockedLedger>(sale: &mut S) -> Result<bool, StoreError> {
     let (opens_at, ends_at) = (sale.opens_at, sale.ends_at);
     let schedule = Schedule { status: sale.stored_status(), opens_at, ends_at, promised: sale.promised() };
     let status = schedule.status_at(sale.now);
-    if status == sale.stored_status() { Ok(true) } else { sale.set_status(status).await }
+    let waits = status == Status::Open && !sale.can_open;
+    if status == sale.stored_status() || waits { Ok(true) } else { sale.set_status(status).await }
 }
 
 /// Adds what Redis has to the records of the lines. Removes new shoppers who have reached the
@@ -218,7 +220,7 @@ fn rest(sale: &SaleRow, agenda: &Agenda, lines: &[TickLine]) -> Option<IdleState
     match sale.stored_status() {
         Status::Scheduled => {
             let opens_in_s = (sale.opens_at - sale.now).as_seconds_f64();
-            (opens_in_s > OPENS_SOON_S).then_some(SCHEDULED)
+            (opens_in_s > OPENS_SOON_S || !sale.can_open).then_some(SCHEDULED)
         }
         Status::Open | Status::Paused => {
             let is_empty = sale.promised == 0 && sale.held == 0 && lines.iter().all(|line| line.seen.waiting == 0);

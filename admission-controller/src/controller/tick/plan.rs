@@ -63,7 +63,9 @@ impl<L: Ledger> Ticker<L> {
             (plan.visits, plan.observed_until) = (visits, Some(until));
         }
         let lacks_draw = |line: &TickLine| line.row.drawn().is_some_and(|(pool, _)| pool != line.seen.drawn);
-        plan.why = if sale.stored_status() != Status::Open || lifecycle::has_ended(sale.now, sale.ends_at) {
+        plan.why = if sale.stored_status() == Status::Scheduled && !sale.can_open {
+            "its items: this version sells one item per sale".to_owned()
+        } else if sale.stored_status() != Status::Open || lifecycle::has_ended(sale.now, sale.ends_at) {
             "the status: the sale is not open".to_owned()
         } else if lines.iter().any(|line| sale.draw_is_due(&line.row)) {
             draw::make(sale, lines, &self.line).await?;

@@ -209,9 +209,8 @@ async fn use_merchant_api(shop: &Shop, sale: Uuid) {
             continue;
         }
         let deadline = Instant::now() + WITHIN;
-        while reference == "late"
-            && ask(shop, MERCHANT_KEY, (Method::GET, &path), Value::Null).await["status"] != "expired"
-        {
+        let status = async || ask(shop, MERCHANT_KEY, (Method::GET, &path), Value::Null).await["status"].clone();
+        while reference == "late" && status().await != "expired" {
             assert!(Instant::now() < deadline, "a reservation does not expire\n{}", shop.logs());
             sleep(POLL_EVERY).await;
         }

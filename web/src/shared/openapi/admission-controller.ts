@@ -391,6 +391,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/sales/{id}/banner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show the banner of a sale. */
+        get: operations["show_banner"];
+        /** Set the banner of a sale: an uploaded image. */
+        put: operations["set_banner"];
+        post?: never;
+        /** Remove the banner of a sale. */
+        delete: operations["remove_banner"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/sales/{id}/close": {
         parameters: {
             query?: never;
@@ -406,6 +425,66 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/admin/sales/{id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the items of a sale. */
+        get: operations["list_items"];
+        put?: never;
+        /** Add an item to a sale that is scheduled. */
+        post: operations["add_item"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/sales/{id}/items.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Download the items of a sale as CSV. */
+        get: operations["item_table"];
+        put?: never;
+        /**
+         * Import items from CSV: all rows, or none if one is wrong. A row updates the item with its SKU,
+         *     or adds one.
+         */
+        post: operations["import_items"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/sales/{id}/items/{item}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Withdraw an item of a sale that is scheduled. It keeps its number and its SKU. */
+        delete: operations["withdraw_item"];
+        options?: never;
+        head?: never;
+        /**
+         * Change an item. Its price, its limit and whether it is withdrawn can be changed while the sale
+         *     is scheduled.
+         */
+        patch: operations["change_item"];
         trace?: never;
     };
     "/api/admin/sales/{id}/lanes": {
@@ -821,6 +900,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/flash-sales/{id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read what a sale offers: names, prices and images, but not what is left. */
+        get: operations["sale_items"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/flash-sales/{id}/record": {
         parameters: {
             query?: never;
@@ -996,7 +1092,7 @@ export interface components {
              */
             secret: string;
         };
-        /** @description An image of a product. */
+        /** @description An image of a product, or the banner of a sale. */
         AdminImage: {
             /** @description What the image shows, for screen readers; empty if it adds nothing to the text. */
             alt: string;
@@ -1013,6 +1109,77 @@ export interface components {
              * @description The width of the upload, in pixels.
              */
             width: number;
+        };
+        /** @description An item of a sale, with its stock. */
+        AdminItem: {
+            /** @description In the order of display. */
+            attributes: components["schemas"]["Attribute"][];
+            /**
+             * Format: int32
+             * @description Units in checkout.
+             */
+            held: number;
+            /**
+             * Format: int32
+             * @description Its number in the sale, from 1 to 200, which never changes.
+             */
+            item: number;
+            /**
+             * Format: int64
+             * @description The usual price, in the currency's minor unit; null: none is shown.
+             */
+            list_minor: number | null;
+            /** @description What is sold. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Units of the item that one shopper may buy; null: the sale's limit.
+             */
+            per_shopper_limit: number | null;
+            /**
+             * Format: int32
+             * @description Its place in the order of display, from 0.
+             */
+            position: number;
+            /**
+             * Format: int64
+             * @description The price of one unit in the sale, in the currency's minor unit.
+             */
+            price_minor: number;
+            /**
+             * Format: int32
+             * @description Units out as tokens.
+             */
+            promised: number;
+            /** @description Stock keeping unit: unique in the sale. */
+            sku: string;
+            /**
+             * Format: int32
+             * @description Units paid for.
+             */
+            sold: number;
+            /**
+             * Format: int32
+             * @description Units in the sale.
+             */
+            total: number;
+            /**
+             * Format: uuid
+             * @description The variant of the catalogue that it was made from; null without one.
+             */
+            variant_id: string | null;
+            /**
+             * Format: int32
+             * @description Raised by each change. A change names the version that it is based on.
+             */
+            version: number;
+            /** @description Whether it is withdrawn. */
+            withdrawn: boolean;
+        };
+        /** @description The items of a sale. */
+        AdminItems: {
+            /** @description In the order of display, with withdrawn ones. */
+            items: components["schemas"]["AdminItem"][];
         };
         /** @description One signing key. */
         AdminKey: {
@@ -1414,6 +1581,45 @@ export interface components {
             /** @description For the audit log; at most 500 characters. */
             reason: string;
         };
+        /** @description The changes of an item. Fields that are left out stay as they are. */
+        ChangeItem: {
+            /** @description All attributes, in the order of display. */
+            attributes?: components["schemas"]["Attribute"][];
+            /**
+             * Format: int64
+             * @description The usual price; null: none is shown.
+             */
+            list_minor?: number | null;
+            name?: string;
+            /**
+             * Format: int32
+             * @description Units that one shopper may buy; null: the sale's limit. Only while the sale is scheduled.
+             */
+            per_shopper_limit?: number | null;
+            /**
+             * Format: int32
+             * @description Its place in the order of display, from 0; the items behind move.
+             */
+            position?: number;
+            /**
+             * Format: int64
+             * @description The price; only while the sale is scheduled.
+             */
+            price_minor?: number;
+            /**
+             * Format: int32
+             * @description Units in the sale; at least those that are promised, held or sold.
+             */
+            total?: number;
+            /**
+             * Format: int32
+             * @description The version that the change is based on. If the item has another one by now, nothing is
+             *     changed.
+             */
+            version: number;
+            /** @description Whether it is withdrawn; only while the sale is scheduled. */
+            withdrawn?: boolean;
+        };
         /** @description The changes of a lane. */
         ChangeLane: {
             /**
@@ -1540,6 +1746,12 @@ export interface components {
              * @description The maximum number of shoppers in checkout and on the way there; no limit by default.
              */
             in_checkout_max?: number | null;
+            /**
+             * @description What it offers, in the order of display, instead of `price_minor` and `total`: 1 to 200
+             *     items. Without it, the sale offers one item with its slug as SKU and its name. A sale with
+             *     more than one item can't open yet.
+             */
+            items?: components["schemas"]["NewItem"][];
             /** @description How it admits shoppers; `guarantee` by default. It can't be changed later. */
             mode?: components["schemas"]["SaleMode"];
             /** @description What is sold. */
@@ -1567,9 +1779,9 @@ export interface components {
             per_shopper_limit?: number;
             /**
              * Format: int64
-             * @description Price of one unit in the currency's minor unit.
+             * @description Price of one unit in the currency's minor unit. Required without `items`.
              */
-            price_minor: number;
+            price_minor?: number;
             prior_sale?: components["schemas"]["SaleId"] | null;
             /**
              * Format: double
@@ -1604,9 +1816,9 @@ export interface components {
             token_ttl_s?: number;
             /**
              * Format: int32
-             * @description Units in the sale.
+             * @description Units in the sale. Required without `items`.
              */
-            total: number;
+            total?: number;
         };
         /** @description The commitment of a draw, and its proof once it is made. */
         DrawFacts: {
@@ -1751,6 +1963,19 @@ export interface components {
              */
             count: number;
         };
+        /** @description What an import has changed, or would change. */
+        ItemImportReport: {
+            /** @description Whether nothing was written. */
+            dry_run: boolean;
+            /** @description The number of all errors. */
+            error_count: number;
+            /** @description The first hundred errors, by line. With one, nothing is written. */
+            errors: components["schemas"]["ImportError"][];
+            items_changed: number;
+            items_created: number;
+            /** @description Rows of the table. */
+            rows: number;
+        };
         /** @description A set of public keys (RFC 7517). */
         KeySet: {
             /** @description JSON Web Keys of Ed25519 (RFC 8037). */
@@ -1841,6 +2066,97 @@ export interface components {
         MovedTicket: {
             /** Format: int64 */
             ordinal: number;
+        };
+        /** @description A new item. */
+        NewItem: {
+            /** @description In the order of display; by default the variant's. */
+            attributes?: components["schemas"]["Attribute"][];
+            /**
+             * Format: int64
+             * @description The usual price, in the currency's minor unit, which is shown beside the sale's; by default
+             *     the variant's list price, unless that is in another currency or lower.
+             */
+            list_minor?: number | null;
+            /** @description What is sold; by default the product's name with the variant's title. */
+            name?: string;
+            /**
+             * Format: int32
+             * @description Units of the item that one shopper may buy; by default the sale's limit.
+             */
+            per_shopper_limit?: number | null;
+            /**
+             * Format: int64
+             * @description The price of one unit in the sale, in the currency's minor unit.
+             */
+            price_minor: number;
+            /**
+             * @description Stock keeping unit: unique in the sale. If a variant of the catalogue has it, the item is
+             *     made from this variant. Letters, digits and `._/+-`.
+             * @example SHOE-42
+             */
+            sku: string;
+            /**
+             * Format: int32
+             * @description Units in the sale.
+             */
+            total: number;
+        };
+        /** @description An image of an item, or the banner of a sale. */
+        OfferedImage: {
+            /** @description What the image shows, for screen readers; empty if it adds nothing to the text. */
+            alt: string;
+            /**
+             * Format: int32
+             * @description The height of the upload, in pixels.
+             */
+            height: number;
+            /** @description Its files, from the narrowest. */
+            sizes: components["schemas"]["MediaSize"][];
+            /**
+             * Format: int32
+             * @description The width of the upload, in pixels.
+             */
+            width: number;
+        };
+        /** @description An item that a sale offers. */
+        OfferedItem: {
+            /** @description In the order of display. */
+            attributes: components["schemas"]["Attribute"][];
+            image: components["schemas"]["OfferedImage"] | null;
+            /**
+             * Format: int32
+             * @description Its number in the sale, from 1 to 200, which never changes.
+             */
+            item: number;
+            /**
+             * Format: int64
+             * @description The usual price, in the currency's minor unit; null: none is shown.
+             */
+            list_minor: number | null;
+            /** @description What is sold. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Units that one shopper may buy.
+             */
+            per_shopper_limit: number;
+            /**
+             * Format: int64
+             * @description The price of one unit, in the currency's minor unit.
+             */
+            price_minor: number;
+            /** @description Stock keeping unit: unique in the sale. */
+            sku: string;
+            /** @description Whether it is withdrawn: shoppers can't choose it any more. */
+            withdrawn: boolean;
+        };
+        /** @description What a sale offers. */
+        OfferedItems: {
+            banner: components["schemas"]["OfferedImage"] | null;
+            /** @description ISO 4217 code of all prices. */
+            currency: string;
+            /** @description In the order of display. */
+            items: components["schemas"]["OfferedItem"][];
         };
         /**
          * @description The kind of a request about an order.
@@ -2017,6 +2333,10 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "operator" | "owner";
+        /** @description The banner of a sale. */
+        SaleBanner: {
+            banner: components["schemas"]["AdminImage"] | null;
+        };
         /**
          * @description The public facts of a sale. The controller publishes them; waiting rooms show them.
          *
@@ -3896,6 +4216,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description A sale that is not closed offers it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too many requests from this address. `Retry-After` states when to try again. */
             429: {
                 headers: {
@@ -3977,7 +4306,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The product has another version by now, or a SKU is taken. */
+            /** @description The product has another version by now, a SKU is taken, or a sale offers a variant that is missing. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4778,6 +5107,257 @@ export interface operations {
             };
         };
     };
+    show_banner: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sale. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The banner. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SaleBanner"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_banner: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sale. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImageFields"];
+            };
+        };
+        responses: {
+            /** @description The banner. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SaleBanner"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body does not have the content type that is documented. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body is not valid: `detail` names the field. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_banner: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sale. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sale has no banner. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     close_sale: {
         parameters: {
             query?: never;
@@ -4848,6 +5428,578 @@ export interface operations {
                 };
             };
             /** @description The Idempotency-Key was used with another body before. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_items: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sale. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 200 items, in the order of display. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminItems"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_item: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeats the stored response of the same key for 24 hours. Rejected with 409 while the first request is being processed, or if its response contained a secret; with 422 if its body was another. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The sale. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewItem"];
+            };
+        };
+        responses: {
+            /** @description The item. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminItem"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The sale is not scheduled, an item of it has the SKU, or it has 200 items. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body does not have the content type that is documented. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body is not valid: `detail` names the field. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    item_table: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sale. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The items. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_items: {
+        parameters: {
+            query?: {
+                /** @description Whether only to check the table: nothing is written, and errors are part of the report. */
+                dry_run?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The sale. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description What was changed; of a dry run, what would be, or the errors. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemImportReport"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body does not have the content type that is documented. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A row is wrong: `errors` has the lines. Nothing was changed. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    withdraw_item: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sale. */
+                id: string;
+                /** @description The number of the item. */
+                item: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The item is withdrawn. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale or item. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The sale has opened, or offers no other item. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_item: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sale. */
+                id: string;
+                /** @description The number of the item. */
+                item: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeItem"];
+            };
+        };
+        responses: {
+            /** @description The item. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminItem"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is a viewer, or the session was sent without its `csrf`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale or item. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The item has another version by now, the sale has opened, its stock is too small, or it would offer no item. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body does not have the content type that is documented. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request body is not valid: `detail` names the field. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5297,7 +6449,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The sale is not scheduled. */
+            /** @description The sale is not scheduled, or offers several items. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -7462,6 +8614,72 @@ export interface operations {
             };
             /** @description The Idempotency-Key was used with another body before. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` states when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is temporarily unavailable. `Retry-After` states when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sale_items: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sale, or its lane. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The items. May be cached for a minute. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OfferedItems"];
+                };
+            };
+            /** @description The items have the entity tag that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
