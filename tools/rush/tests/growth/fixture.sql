@@ -68,7 +68,7 @@ INSERT INTO orders (id, sale_id, payment_id, visitor, quantity, amount_minor, cu
     FROM (SELECT n, pg_temp.sale(n) AS sale,
         CASE WHEN n <= :due THEN now() - interval '400 days' ELSE pg_temp.at(pg_temp.sale(n)) - (n % 3000) * interval '1 second' END AS at
         FROM generate_series(1, :rows) AS n WHERE n % 7 > 0 OR n % 50 = 0) AS row;
-INSERT INTO items (sale_id, item) SELECT id, 1 FROM sales;
+INSERT INTO items (sale_id, item, sku, name, price_minor, position) SELECT id, 1, slug, name, price_minor, 0 FROM sales;
 INSERT INTO sale_counters (sale_id, events, orders, active_at)
     SELECT id, CASE WHEN bought IS NULL THEN 0 ELSE :rows / 50 END, coalesce(bought, 0), coalesce(ends_at, now())
     FROM sales LEFT JOIN (SELECT sale_id, count(*) AS bought FROM orders GROUP BY 1) AS counted ON sale_id = id;

@@ -33,8 +33,8 @@ const CLOCK: &str = "CREATE TABLE virtual_clock (id bigint GENERATED ALWAYS AS I
 
 const CREATE: &str = "WITH sale AS (INSERT INTO sales (id, slug, name, price_minor, currency, per_shopper_limit, \
         status, rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, recall_window_s, opens_at, created_at, line_order, seed) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)), \
-    item AS (INSERT INTO items (sale_id, item) VALUES ($1, 1)), \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING id), \
+    item AS (INSERT INTO items (sale_id, item) SELECT id, 1 FROM sale), \
     counters AS (INSERT INTO sale_counters (sale_id) VALUES ($1)) \
     INSERT INTO stock (sale_id, item, total) VALUES ($1, 1, $17)";
 
