@@ -1,0 +1,13 @@
+{"terms":{"total":2,"limit":1,"claim_window_s":2,"token_ttl_s":12,"hold_s":6,"rate_cap_per_s":10.0,"opens_after_ms":0,"draws":false},"accounts":false,"stops_often":true}
+"QuietApart"
+{"Join":[2,[8,9]]}
+{"Run":[2,12]}
+{"Fault":{"ResponseLost":[2,12]}}
+{"Run":[2,12]}
+{"Elapse":100}
+{"Elapse":45}
+{"Elapse":56}
+{"Elapse":49}
+{"Elapse":50}
+{"Run":[2,12]}
+{"Run":[2,12]}
