@@ -184,9 +184,9 @@ impl SeedPlan {
         }
     }
 
-    /// The plan with a fault class, which selects the acts of operators and the faults.
-    fn about(mut self, fault_class: FaultClass) -> Self {
-        let weights: &[(EventClass, u32)] = match fault_class {
+    /// How often the kinds of events happen that a fault class needs.
+    fn weights_of(fault_class: FaultClass) -> &'static [(EventClass, u32)] {
+        match fault_class {
             FaultClass::Apart => {
                 &[(EventClass::Split, 8), (EventClass::Calls, 4), (EventClass::Kill, 1), (EventClass::MoreStock, 1)]
             }
@@ -226,9 +226,14 @@ impl SeedPlan {
             FaultClass::Growth => {
                 &[(EventClass::Rejoin, 8), (EventClass::Redeem, 4), (EventClass::Pay, 1), (EventClass::MoreStock, 1)]
             }
-        };
+        }
+    }
+
+    /// The plan with a fault class, which selects the acts of operators and the faults.
+    fn about(mut self, fault_class: FaultClass) -> Self {
         OPERATORS_DO.iter().chain(&FAULTS).for_each(|&kind| self.weights[kind as usize] = 0);
         [EventClass::Close, EventClass::Leave].iter().for_each(|&kind| self.weights[kind as usize] = 1);
+        let weights = Self::weights_of(fault_class);
         weights.iter().for_each(|&(kind, weight)| self.weights[kind as usize] = weight);
         (self.fault_class, self.closes) = (Some(fault_class), fault_class == FaultClass::Closing);
         let terms = &mut self.setting.terms;
