@@ -92,9 +92,9 @@ END $$;
 CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION reject_audit_change();
 CREATE TRIGGER audit_is_not_truncated BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION reject_audit_change();
 
--- Writes what an operator's transaction changes to `audit`, in the same transaction. `fairline.who`
--- names the operator; ticks and checkout do not set it. The arguments are the columns to log,
--- without secrets. The tables of the other files have triggers that call it.
+-- Writes what an operator (`fairline.who`) changes to `audit`, in the same transaction. The
+-- arguments are the columns to log, without secrets. The entry of a new sale has the units of all
+-- its items, and the subject of an item or its stock is the sale with the SKU.
 CREATE FUNCTION audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     author text := nullif(current_setting('fairline.who', true), '');
@@ -102,6 +102,8 @@ DECLARE
     became jsonb;
     whole jsonb;
     sale uuid;
+    -- Null for an item that is named like its sale.
+    item_sku text;
 BEGIN
     IF author IS NULL THEN
         RETURN NULL;
@@ -109,11 +111,26 @@ BEGIN
     IF TG_OP <> 'INSERT' THEN was := to_jsonb(OLD); END IF;
     IF TG_OP <> 'DELETE' THEN became := to_jsonb(NEW); END IF;
     IF TG_OP = 'INSERT' THEN became := jsonb_strip_nulls(became); END IF;
-    IF TG_OP = 'INSERT' AND TG_TABLE_NAME = 'sales' THEN
-        became := became || (SELECT jsonb_build_object('total', total) FROM stock WHERE sale_id = NEW.id);
-    END IF;
     whole := coalesce(became, was);
-    sale := CASE WHEN TG_TABLE_NAME = 'sales' THEN whole ->> 'id' ELSE whole ->> 'sale_id' END;
+    IF TG_TABLE_NAME = 'sales' THEN
+        sale := whole ->> 'id';
+        IF TG_OP = 'INSERT' THEN
+            became := became || (SELECT jsonb_build_object('total', sum(total)) FROM stock WHERE sale_id = sale)
+                || (SELECT CASE WHEN count(*) > 1 OR min(sku) <> whole ->> 'slug' THEN jsonb_build_object('items',
+                    jsonb_agg(jsonb_build_object('sku', sku, 'price_minor', price_minor, 'total', total) ORDER BY item)) ELSE '{}' END
+                    FROM items JOIN stock USING (sale_id, item) WHERE sale_id = sale);
+        END IF;
+    ELSE
+        sale := whole ->> 'sale_id';
+    END IF;
+    IF TG_TABLE_NAME IN ('items', 'stock') THEN
+        SELECT sku INTO item_sku FROM items JOIN sales ON id = sale_id
+            WHERE sale_id = sale AND item = (whole ->> 'item')::smallint AND sku <> slug;
+        IF TG_TABLE_NAME = 'items' AND TG_OP = 'INSERT' THEN
+            became := became || coalesce((SELECT jsonb_build_object('total', total) FROM stock
+                WHERE sale_id = sale AND item = (whole ->> 'item')::smallint), '{}');
+        END IF;
+    END IF;
     SELECT jsonb_object_agg(key, was -> key) FILTER (WHERE was ? key), jsonb_object_agg(key, became -> key) FILTER (WHERE became ? key)
         INTO was, became FROM unnest(TG_ARGV) AS key WHERE was -> key IS DISTINCT FROM became -> key;
     IF was IS NULL AND became IS NULL THEN
@@ -122,7 +139,8 @@ BEGIN
     INSERT INTO audit (who, action, subject, sale_id, before, after, reason) VALUES (
         author,
         coalesce(nullif(current_setting('fairline.what', true), ''), lower(TG_OP) || '_' || TG_TABLE_NAME),
-        coalesce(whole ->> 'slug', (SELECT slug FROM sales WHERE id = sale), whole ->> 'sku', whole ->> 'name', whole ->> 'url', whole ->> 'kid', TG_TABLE_NAME),
+        coalesce(whole ->> 'slug', (SELECT slug || coalesce(': ' || item_sku, '') FROM sales WHERE id = sale), whole ->> 'sku', whole ->> 'name',
+            whole ->> 'url', whole ->> 'kid', TG_TABLE_NAME),
         sale, was, became, nullif(current_setting('fairline.why', true), '')
     );
     RETURN NULL;

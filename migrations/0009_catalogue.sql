@@ -73,59 +73,6 @@ END $$;
 CREATE TRIGGER sales_open_with_one_item BEFORE UPDATE OF status ON sales FOR EACH ROW
     WHEN (OLD.status = 'scheduled' AND NEW.status IN ('open', 'paused')) EXECUTE FUNCTION reject_several_items();
 
--- As before, but with the items: the entry of a new sale has the units of all its items, that of an
--- item its units, and the subject of an item or its stock is the sale with the SKU.
-CREATE OR REPLACE FUNCTION audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    author text := nullif(current_setting('fairline.who', true), '');
-    was jsonb;
-    became jsonb;
-    whole jsonb;
-    sale uuid;
-    -- Null for an item that is named like its sale.
-    item_sku text;
-BEGIN
-    IF author IS NULL THEN
-        RETURN NULL;
-    END IF;
-    IF TG_OP <> 'INSERT' THEN was := to_jsonb(OLD); END IF;
-    IF TG_OP <> 'DELETE' THEN became := to_jsonb(NEW); END IF;
-    IF TG_OP = 'INSERT' THEN became := jsonb_strip_nulls(became); END IF;
-    whole := coalesce(became, was);
-    IF TG_TABLE_NAME = 'sales' THEN
-        sale := whole ->> 'id';
-        IF TG_OP = 'INSERT' THEN
-            became := became || (SELECT jsonb_build_object('total', sum(total)) FROM stock WHERE sale_id = sale)
-                || (SELECT CASE WHEN count(*) > 1 OR min(sku) <> whole ->> 'slug' THEN jsonb_build_object('items',
-                    jsonb_agg(jsonb_build_object('sku', sku, 'price_minor', price_minor, 'total', total) ORDER BY item)) ELSE '{}' END
-                    FROM items JOIN stock USING (sale_id, item) WHERE sale_id = sale);
-        END IF;
-    ELSE
-        sale := whole ->> 'sale_id';
-    END IF;
-    IF TG_TABLE_NAME IN ('items', 'stock') THEN
-        SELECT sku INTO item_sku FROM items JOIN sales ON id = sale_id
-            WHERE sale_id = sale AND item = (whole ->> 'item')::smallint AND sku <> slug;
-        IF TG_TABLE_NAME = 'items' AND TG_OP = 'INSERT' THEN
-            became := became || coalesce((SELECT jsonb_build_object('total', total) FROM stock
-                WHERE sale_id = sale AND item = (whole ->> 'item')::smallint), '{}');
-        END IF;
-    END IF;
-    SELECT jsonb_object_agg(key, was -> key) FILTER (WHERE was ? key), jsonb_object_agg(key, became -> key) FILTER (WHERE became ? key)
-        INTO was, became FROM unnest(TG_ARGV) AS key WHERE was -> key IS DISTINCT FROM became -> key;
-    IF was IS NULL AND became IS NULL THEN
-        RETURN NULL;
-    END IF;
-    INSERT INTO audit (who, action, subject, sale_id, before, after, reason) VALUES (
-        author,
-        coalesce(nullif(current_setting('fairline.what', true), ''), lower(TG_OP) || '_' || TG_TABLE_NAME),
-        coalesce(whole ->> 'slug', (SELECT slug || coalesce(': ' || item_sku, '') FROM sales WHERE id = sale), whole ->> 'sku', whole ->> 'name',
-            whole ->> 'url', whole ->> 'kid', TG_TABLE_NAME),
-        sale, was, became, nullif(current_setting('fairline.why', true), '')
-    );
-    RETURN NULL;
-END $$;
-
 DROP TRIGGER sales_audit ON sales;
 CREATE TRIGGER sales_audit AFTER INSERT OR UPDATE ON sales FOR EACH ROW EXECUTE FUNCTION audit_change(
     'slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message',
